@@ -1,0 +1,3 @@
+"""EventLogging's back-end as supervised pools of worker processes on Kafka."""
+
+__version__ = "0.1.0"

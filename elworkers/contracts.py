@@ -1,0 +1,155 @@
+"""The words that all parts share: what flows, where it comes from, and what each part promises.
+
+A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out to `Sink`s. Only
+`runtime.loop` flushes sinks and commits offsets, in this order::
+
+    records = source.poll(...)        may block up to its timeout
+    records = stage(records)          pure apart from caches; never raises for a bad event
+    sink.write(records)               takes them into memory, may block on the far side
+    refused = sink.flush()            returns only when all of it is stored or refused
+    source.commit(positions)          only then
+
+Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+Event = dict[str, Any]
+"""A capsule: the fields of reference EventCapsule, with the event proper under `event`."""
+
+
+class Origin(NamedTuple):
+    """The partition a record was read from, as held by one consumer.
+
+    `claim` counts how often this process has been given a partition it did not hold just before; a
+    position of an earlier claim says nothing about the present one and is never committed.
+    """
+
+    topic: str
+    partition: int
+    cluster: str = ""
+    claim: int = 0
+
+
+Positions = Mapping[Origin, int]
+"""For each partition the offset of the next record to read, as Kafka commits it."""
+
+
+class Record:
+    """One line or message on its way through the program.
+
+    Attributes:
+        value: the bytes as received; behind the processor's stages the encoded event.
+        event: the parsed event, or None before it is parsed.
+        valid: False for an EventError made of a record that failed.
+        origin: where it was read, or None where the source cannot be asked again (UDP, stdin).
+        offset: its offset there; -1 without origin.
+        timestamp_ms: Kafka's time of the message in ms since the epoch, or the time of arrival.
+        key: the message key, if any.
+    """
+
+    __slots__ = ("event", "key", "offset", "origin", "timestamp_ms", "valid", "value")
+
+    def __init__(  # noqa: PLR0913 - one record, its six facts
+        self,
+        value: bytes,
+        *,
+        event: Event | None = None,
+        valid: bool = True,
+        origin: Origin | None = None,
+        offset: int = -1,
+        timestamp_ms: int = 0,
+        key: bytes | None = None,
+    ) -> None:
+        self.value = value
+        self.event = event
+        self.valid = valid
+        self.origin = origin
+        self.offset = offset
+        self.timestamp_ms = timestamp_ms
+        self.key = key
+
+    def __repr__(self) -> str:
+        place = f"{self.origin.topic}[{self.origin.partition}]@{self.offset}" if self.origin else "-"
+        return f"<Record {place} {self.value[:60]!r}>"
+
+
+class Refusal(NamedTuple):
+    """A record that a store will never take, with the store's own words."""
+
+    record: Record
+    message: str
+
+
+class Source(Protocol):
+    """Where records come from. Made in the worker (after fork), used by its main thread only."""
+
+    exhausted: bool
+    """True once nothing more can come (end of stdin); the loop then drains and ends."""
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed.
+
+        Raises:
+            RetryableError: the far side is away.
+        """
+
+    def commit(self, positions: Positions) -> None:
+        """Remember that everything before these positions is done with.
+
+        Positions of partitions that this source does not hold (any more) are passed over.
+
+        Raises:
+            RetryableError: nothing may have been committed.
+        """
+
+    def close(self) -> None:
+        """Let go of everything (leave the group); never raises, never commits."""
+
+
+class Stage(Protocol):
+    """A step of an event's way. Gives back what goes on, in order; a bad event becomes an EventError."""
+
+    def __call__(self, records: list[Record]) -> list[Record]: ...
+
+
+class Sink(Protocol):
+    """Where records go to. Made in the worker, used by its main thread only."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Take the records; they count as stored only after the next `flush`.
+
+        Raises:
+            RetryableError: the far side is away; what was written since the last flush is void.
+        """
+
+    def flush(self) -> list[Refusal]:
+        """Block until everything written is stored; returns what the store will never take.
+
+        Raises:
+            RetryableError: the far side is away; what was written since the last flush may be stored.
+        """
+
+    def close(self) -> None:
+        """Let go of everything without storing what was not flushed; never raises."""
+
+
+Selector = Callable[[Record], bool]
+"""Says whether an output takes a record."""
+
+
+class Output(NamedTuple):
+    """A sink and what it takes."""
+
+    sink: Sink
+    accepts: Selector
+
+
+class Metrics(Protocol):
+    """Counters of one worker. Names and labels are declared in `runtime.metrics`; others raise."""
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        """Add `value` to a counter."""

@@ -1,0 +1,1 @@
+"""Control: instance files in, supervised programs out."""

@@ -1,0 +1,1 @@
+"""Development stack: names of parts in, running servers out."""

@@ -1,0 +1,63 @@
+"""What went wrong comes in as an exception; its class says what to do about it.
+
+=====================  ==============================================================
+class                  what the program does
+=====================  ==============================================================
+`ConfigurationError`   exits with `EX_CONFIG` (78); nobody tries again before a change
+`RetryableError`       throws its clients away, waits, starts from the committed offset
+`InvalidEventError`    sends the record to EventError and goes on with the next
+anything else          crashes uncommitted; the pool parent starts another worker
+=====================  ==============================================================
+"""
+
+from __future__ import annotations
+
+EX_CONFIG = 78
+"""Exit code of a configuration that cannot work (sysexits.h)."""
+
+
+class ElworkersError(Exception):
+    """Root of every error that this program raises on purpose."""
+
+
+class ConfigurationError(ElworkersError):
+    """Something the operator wrote cannot work; says what and where, and what was expected.
+
+    Args:
+        message: what is wrong and what was expected, without any password.
+        file: the instance file, where there is one.
+        line: its line, counted from 1.
+    """
+
+    def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        return f"{place}: {self.message}" if place else self.message
+
+    def at(self, file: str | None, line: int | None = None) -> ConfigurationError:
+        """The same error with the place it was found at, where none is known yet."""
+        return ConfigurationError(self.message, self.file or file, self.line or line)
+
+
+class RetryableError(ElworkersError):
+    """Something outside is away for now (a broker, a database, a disk); nothing is lost by waiting."""
+
+
+class InvalidEventError(ElworkersError):
+    """One raw line or event is not valid.
+
+    Args:
+        message: what is wrong, for the people who instrument a page.
+        code: `processor` (the line cannot be parsed), `validation` (the schema says no),
+            `timeout` (it took too long) or `storage` (the store refused it).
+    """
+
+    def __init__(self, message: str, code: str = "processor") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code

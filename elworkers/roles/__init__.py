@@ -1,0 +1,1 @@
+"""Roles: arguments in, a wired pipeline out; one module a role."""

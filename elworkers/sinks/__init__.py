@@ -1,0 +1,1 @@
+"""Sinks: records in, acknowledged storage out."""

@@ -1,0 +1,1 @@
+"""Sources: a URI in, batches of records out."""

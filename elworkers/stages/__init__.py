@@ -1,0 +1,1 @@
+"""Stages: records in, records out: what an event goes through."""
