@@ -1,0 +1,247 @@
+"""The text of an input or output URI comes in; its scheme's typed options, checked as far as text can be, go out.
+
+Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check hundreds of instance files with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from elworkers.errors import ConfigurationError
+from elworkers.uris import Endpoint, Option, Options, one_of_schemes, parse, split_host, typed
+
+KAFKA_PORT = 9092
+STATSD_PORT = 8125
+EVENTS_PORT = 8421
+
+
+def boolean(text: str) -> bool:
+    """`True` or `False`, as Python and the instance files of 2016 write them."""
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if text.lower() not in known:
+        raise ValueError("True or False")
+    return known[text.lower()]
+
+
+def whole(at_least: int) -> Callable[[str], int]:
+    """Whole numbers from `at_least` on."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < at_least:
+            raise ValueError(f"a whole number of at least {at_least}")
+        return int(text)
+
+    return read
+
+
+def seconds(text: str) -> float:
+    """A positive number of seconds."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or float(text) <= 0:
+        raise ValueError("a positive number of seconds")
+    return float(text)
+
+
+def words(*known: str) -> Callable[[str], str]:
+    """One of the words `known`, in lower case."""
+
+    def read(text: str) -> str:
+        if text.lower() not in known:
+            raise ValueError(f"one of {', '.join(known)}")
+        return text.lower()
+
+    return read
+
+
+def pattern(text: str) -> str:
+    """A regular expression of Python's `re`."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    return text
+
+
+def offset_reset(text: str) -> int:
+    """Where a group without offsets starts: pykafka's -1 (latest) and -2 (earliest), or the words."""
+    known = {"-1": -1, "latest": -1, "-2": -2, "earliest": -2}
+    if text.lower() not in known:
+        raise ValueError("earliest, latest, -2 or -1")
+    return known[text.lower()]
+
+
+def group(text: str) -> str:
+    """A consumer group's name; pykafka sends it as ASCII."""
+    if not re.fullmatch(r"[!-~]{1,249}", text):
+        raise ValueError("a name of 1 to 249 ASCII characters without blanks")
+    return text
+
+
+def only(value: bool, why: str) -> Callable[[str], bool]:
+    """A boolean of which only one value makes sense here."""
+
+    def read(text: str) -> bool:
+        if boolean(text) is not value:
+            raise ValueError(f"{value}: {why}")
+        return value
+
+    return read
+
+
+def not_in_text(_text: str) -> Any:
+    """A keyword of BalancedConsumer whose value is a Python object."""
+    raise ValueError("nothing: its value is a Python object, which no URI can hold")
+
+
+_RAW = Option(boolean, False, "move lines as they are, unparsed")
+_PARTITIONS = Option(whole(1), None, "partitions of a topic that has to be created (default: the broker's)")
+_REPLICATION = Option(whole(1), None, "replicas of a topic that has to be created (default: the broker's)")
+_TOPIC = Option(str, None, "topic; for an output a format string over the event")
+
+KAFKA_SOURCE: Options = {
+    "topic": _TOPIC,
+    "raw": _RAW,
+    "identity": Option(group, None, "consumer group"),
+    "consumer_group": Option(group, None, "consumer group (pykafka's name for identity)"),
+    "partitions": _PARTITIONS,
+    "replication": _REPLICATION,
+    "session_timeout_ms": Option(whole(1), 30_000, "the group gives this consumer's partitions away after this"),
+    "zookeeper_connect": Option(str, None, "ZooKeeper servers that manage the group, instead of Kafka"),
+    "zookeeper_hosts": Option(str, None, "the same by its newer name"),
+    "zookeeper_connection_timeout_ms": Option(whole(0), 6_000, "longest wait for ZooKeeper"),
+    "auto_commit_enable": Option(boolean, False, "commit at least every auto_commit_interval_ms, never unflushed"),
+    "auto_commit_interval_ms": Option(whole(1), 60_000, "bounds a batch's age where auto_commit_enable is True"),
+    "auto_offset_reset": Option(offset_reset, -2, "where a group without offsets starts"),
+    "fetch_message_max_bytes": Option(whole(1), 1024 * 1024, "bytes of one partition in one fetch"),
+    "num_consumer_fetchers": Option(whole(1), 1, "fetch threads"),
+    "queued_max_messages": Option(whole(1), 2_000, "messages held per partition ahead of use"),
+    "fetch_min_bytes": Option(whole(1), 1, "bytes the broker waits for"),
+    "fetch_error_backoff_ms": Option(whole(1), 500, "wait after a failed fetch (librdkafka only)"),
+    "fetch_wait_max_ms": Option(whole(0), 100, "longest wait of the broker for fetch_min_bytes"),
+    "offsets_channel_backoff_ms": Option(whole(1), 1_000, "wait before offsets are asked for again"),
+    "offsets_commit_max_retries": Option(whole(0), 5, "tries of a commit"),
+    "consumer_timeout_ms": Option(whole(-1), -1, "accepted; the loop has its own, finite waits"),
+    "rebalance_max_retries": Option(whole(0), 5, "tries of a rebalance"),
+    "rebalance_backoff_ms": Option(whole(1), 2_000, "wait between two tries of a rebalance"),
+    "reset_offset_on_start": Option(boolean, False, "start at auto_offset_reset whatever was committed"),
+    "reset_offset_on_fetch": Option(boolean, True, "accepted; offsets are always taken over when fetched"),
+    "use_rdkafka": Option(boolean, False, "fetch with librdkafka (ZooKeeper groups, where the extension is built)"),
+    "compacted_topic": Option(boolean, True, "offsets may have holes"),
+    "heartbeat_interval_ms": Option(whole(1), 3_000, "time between heartbeats of a group managed by Kafka"),
+    "membership_protocol": Option(words("range", "roundrobin"), "range", "how partitions are shared out"),
+    "auto_start": Option(only(True, "a consumer that is not started reads nothing"), True, "accepted"),
+    "zookeeper": Option(not_in_text, None, "no text"),
+    "post_rebalance_callback": Option(not_in_text, None, "no text"),
+    "deserializer": Option(not_in_text, None, "no text"),
+}
+
+KAFKA_SINK: Options = {
+    "topic": _TOPIC,
+    "raw": _RAW,
+    "key": Option(str, None, "message key, a format string over the event"),
+    "blacklist": Option(pattern, None, "events whose schema matches are left out"),
+    "async": Option(boolean, True, "False: wait for the acknowledgement of each message"),
+    "partitions": _PARTITIONS,
+    "replication": _REPLICATION,
+    "compression": Option(words("none", "gzip", "snappy"), "none", "compression of message sets"),
+    "required_acks": Option(words("1", "-1", "all"), "-1", "acknowledgement by the leader (1) or all replicas (-1)"),
+    "ack_timeout_ms": Option(whole(1), 10_000, "longest wait of the broker for its replicas"),
+    "max_request_size": Option(whole(1_000), 900_000, "bytes of one produce request"),
+}
+
+_FILE_SOURCE: Options = {
+    "raw": _RAW,
+    "follow": Option(boolean, False, "go on at the end of the file, and after it was rotated"),
+    "max_line_bytes": Option(whole(1), 4 * 1024 * 1024, "what is longer is cut"),
+}
+_SQL: Options = {
+    "charset": Option(str, "utf8mb4", "accepted; tables and connections are always utf8mb4"),
+    "replace": Option(boolean, False, "pass over events that are stored already"),
+    "batch_size": Option(whole(1), 3_000, "events in a batch"),
+    "batch_seconds": Option(seconds, 300.0, "age of a batch"),
+    "statsd_host": Option(str, None, "where the number of inserted rows is sent"),
+    "statsd_port": Option(whole(1), STATSD_PORT, "its UDP port"),
+}
+
+SOURCES: dict[str, Options] = {
+    "kafka": KAFKA_SOURCE,
+    "udp": {
+        "raw": _RAW,
+        "receive_buffer": Option(whole(1), 4 * 1024 * 1024, "bytes asked for as the socket's receive buffer"),
+    },
+    "stdin": {"raw": _RAW, "max_line_bytes": _FILE_SOURCE["max_line_bytes"]},
+    "file": _FILE_SOURCE,
+}
+SINKS: dict[str, Options] = {
+    "kafka": KAFKA_SINK,
+    "udp": {"raw": _RAW},
+    "stdout": {"raw": _RAW},
+    "file": {"raw": _RAW, "fsync": Option(boolean, False, "let the disk confirm each batch")},
+    "mysql": _SQL,
+    "sqlite": _SQL,
+}
+
+
+def check_source(text: str) -> Endpoint:
+    """An input URI with its typed options.
+
+    Raises:
+        ConfigurationError: names the option and what was expected.
+    """
+    uri = parse(text)
+    endpoint = typed(uri, one_of_schemes(uri, SOURCES, "input"))
+    _check_place(endpoint)
+    if uri.scheme == "kafka":
+        named = {endpoint.options["identity"], endpoint.options["consumer_group"]} - {None}
+        if len(named) > 1:
+            raise ConfigurationError(f"kafka URI: identity and consumer_group name different groups: {sorted(named)}")
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", endpoint.options["topic"]):
+            raise ConfigurationError(
+                f"kafka URI: option topic={endpoint.options['topic']!r}; expected the name of one topic"
+            )
+    return endpoint
+
+
+def check_sink(text: str) -> Endpoint:
+    """An output URI with its typed options.
+
+    Raises:
+        ConfigurationError: names the option and what was expected.
+    """
+    uri = parse(text)
+    endpoint = typed(uri, one_of_schemes(uri, SINKS, "output"))
+    _check_place(endpoint)
+    return endpoint
+
+
+def _check_place(endpoint: Endpoint) -> None:
+    uri = endpoint.uri
+    if uri.scheme == "kafka":
+        if not uri.hosts:
+            raise ConfigurationError("kafka URI: no broker; expected kafka:///HOST:PORT,…?topic=…")
+        for host in uri.hosts:
+            split_host(host, KAFKA_PORT, "kafka URI")
+        if not endpoint.options["topic"]:
+            raise ConfigurationError("kafka URI: option topic is missing; expected topic=NAME")
+    elif uri.scheme == "udp":
+        uri.endpoint(EVENTS_PORT)
+    elif uri.scheme in ("file", "sqlite") and len(uri.path) < 2:
+        raise ConfigurationError(f"{uri.scheme} URI: no path; expected {uri.scheme}:///PATH")
+    elif uri.scheme == "mysql":
+        uri.endpoint(3306)
+        if len(uri.path) < 2 or "/" in uri.path[1:]:
+            raise ConfigurationError("mysql URI: no database; expected mysql://USER:PASSWORD@HOST/DATABASE")
+
+
+def consumer_group(endpoint: Endpoint, sid: str | None) -> str | None:
+    """The one consumer group that `--sid` and the URI's `identity=` name, if any.
+
+    Raises:
+        ConfigurationError: they name different groups.
+    """
+    named = endpoint.options.get("identity") or endpoint.options.get("consumer_group")
+    if named and sid and named != sid:
+        raise ConfigurationError(f"--sid {sid} and identity={named} name different consumer groups; expected one")
+    chosen: str | None = sid or named
+    return chosen
