@@ -1,0 +1,89 @@
+"""Topic names come in; topics that exist, their partitions and offsets go out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from pykafka.protocol.admin import CreateTopicRequest, CreateTopicsRequest
+from pykafka.utils import struct_helpers
+
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka.client import translated
+
+_APPEARS_WITHIN_S = 15.0
+_EXISTS_ALREADY = 36
+_REFUSED = {
+    17: "a name of letters, digits, '.', '_' and '-' was expected",
+    37: "the number of partitions is not valid",
+    38: "the number of replicas is larger than that of brokers",
+}
+"""Error codes of Kafka's protocol that no second try will change."""
+
+
+def ensure(cluster: Any, name: str, partitions: int | None = None, replication: int | None = None) -> Any:
+    """The topic, created where it does not exist yet.
+
+    pykafka's own auto-creation fails on brokers of today, so topics are made explicitly.
+
+    Args:
+        cluster: of `client.connect`.
+        name: the topic.
+        partitions: how many it gets when it has to be created; None means the broker's default.
+        replication: how many replicas of each; None means the broker's default.
+
+    Raises:
+        RetryableError: the broker is away, or the topic does not get leaders in time.
+        ConfigurationError: the broker refuses the name, the partitions or the replication.
+    """
+    key = name.encode()
+    with translated(f"look up topic {name}"):
+        if not _known(cluster, key):
+            cluster.update()
+        if not _known(cluster, key):
+            _create(cluster, name, partitions or -1, replication or -1)
+    deadline = time.monotonic() + _APPEARS_WITHIN_S
+    while True:
+        with translated(f"wait for topic {name}"):
+            cluster.update()
+            if _known(cluster, key):
+                topic = cluster.topics[key]
+                if topic is not None and topic.partitions and all(p.leader for p in topic.partitions.values()):
+                    return topic
+        if time.monotonic() > deadline:
+            raise RetryableError(f"Kafka: topic {name} has no leaders {_APPEARS_WITHIN_S:.0f} s after it was created")
+        time.sleep(0.05)
+
+
+def existing(cluster: Any, name: str) -> Any | None:
+    """The topic, or None where the cluster's metadata does not have it."""
+    key = name.encode()
+    with translated(f"look up topic {name}"):
+        return cluster.topics[key] if _known(cluster, key) else None
+
+
+def names(cluster: Any) -> list[str]:
+    """The names of all topics but internal ones, from fresh metadata."""
+    with translated("list topics"):
+        cluster.update()
+        return sorted(key.decode() for key in cluster.topics)
+
+
+def _known(cluster: Any, key: bytes) -> bool:
+    return key in cluster.topics.keys()  # noqa: SIM118 - `in` on pykafka's dict would try to create the topic
+
+
+def _create(cluster: Any, name: str, partitions: int, replication: int) -> None:
+    broker = cluster.controller_broker or next(iter(cluster.brokers.values()))
+    request = CreateTopicsRequest([CreateTopicRequest(name.encode(), partitions, replication, [], [])], timeout=10_000)
+    if broker.handler is None:
+        broker.connect()
+    # pykafka's own response class knows neither "exists already" nor why a topic is refused.
+    for _, code in struct_helpers.unpack_from("[Sh]", broker.handler.request(request).get(), 0)[0]:
+        if code in _REFUSED:
+            raise ConfigurationError(
+                f"Kafka refuses to create the topic {name} with partitions={partitions} replication={replication}"
+                f" (-1: the broker's default): {_REFUSED[code]}"
+            )
+        if code not in (0, _EXISTS_ALREADY):
+            raise RetryableError(f"Kafka: create topic {name}: error code {code}")

@@ -1,0 +1,296 @@
+"""Partitions of one topic, shared out by a consumer group, come in through pykafka; records go out."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from queue import Empty
+from typing import Any
+
+import structlog
+
+from elworkers.contracts import Metrics, Origin, Positions, Record
+from elworkers.errors import ConfigurationError
+from elworkers.kafka import client, group, topics
+
+_PASSED_ON = (
+    "fetch_message_max_bytes",
+    "num_consumer_fetchers",
+    "queued_max_messages",
+    "fetch_min_bytes",
+    "fetch_wait_max_ms",
+    "offsets_channel_backoff_ms",
+    "offsets_commit_max_retries",
+    "auto_offset_reset",
+    "rebalance_max_retries",
+    "rebalance_backoff_ms",
+    "reset_offset_on_start",
+    "compacted_topic",
+)
+_SETTLE_SHARE = 0.4
+_PAUSE_S = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class KafkaSource:
+    """A member of a consumer group; implements `contracts.Source`.
+
+    Args:
+        hosts: the brokers, each `host:port`.
+        options: of `schemes.KAFKA_SOURCE`, typed.
+        group_name: the consumer group.
+        metrics: counts `kafka_gap_messages`.
+        partitions: for a topic that has to be created and an URI that does not say.
+
+    Raises:
+        ConfigurationError: `use_rdkafka` cannot be had, or the broker is too new.
+        RetryableError: Kafka or ZooKeeper does not answer.
+    """
+
+    exhausted = False
+    replayable = True
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        options: Mapping[str, Any],
+        group_name: str,
+        metrics: Metrics,
+        partitions: int | None = None,
+    ) -> None:
+        _check_rdkafka(options)
+        self._metrics = metrics
+        self._cluster_name = ",".join(sorted(hosts))
+        self._topic_name: str = options["topic"]
+        self._taken: dict[int, int] = {}
+        self._claims: dict[int, int] = {}
+        self._claim_count = 0
+        self._fetcher: Any = None
+        self._origins: dict[int, Origin] = {}
+        self._uncommitted = False
+        self._on_the_move = threading.Event()
+        self._settled = threading.Event()
+        self._closed = threading.Event()
+        self._rdkafka: bool = options["use_rdkafka"]
+        self._turn = 0
+        self._consumer: Any = None
+        session_ms = options["session_timeout_ms"]
+        self._settle_s = min(session_ms, 30_000) / 1000 * _SETTLE_SHARE
+        cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
+        topic = topics.ensure(cluster, self._topic_name, options["partitions"] or partitions, options["replication"])
+        self._consumer = self._join(cluster, topic, options, group_name)
+
+    def _join(self, cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
+        keywords = {name: options[name] for name in _PASSED_ON}
+        keywords |= {
+            "auto_start": False,
+            "auto_commit_enable": False,
+            "consumer_timeout_ms": 100,
+            "membership_protocol": group.protocol(options["membership_protocol"]),
+        }
+        zookeeper = options["zookeeper_connect"] or options["zookeeper_hosts"]
+        with client.translated(f"join group {group_name} for topic {self._topic_name}"):
+            if zookeeper:
+                consumer = group.ZooKeeperGroup(
+                    topic,
+                    cluster,
+                    group_name,
+                    zookeeper_connect=zookeeper,
+                    zookeeper_connection_timeout_ms=options["zookeeper_connection_timeout_ms"],
+                    use_rdkafka=options["use_rdkafka"],
+                    **keywords,
+                )
+            else:
+                consumer = group.ManagedGroup(
+                    topic,
+                    cluster,
+                    group_name,
+                    heartbeat_interval_ms=min(options["heartbeat_interval_ms"], options["session_timeout_ms"] // 3),
+                    **keywords,
+                )
+                consumer.session_timeout_ms = options["session_timeout_ms"]
+            consumer.moving, consumer.resume_from, consumer.on_gap = self._moving, self._resume_from, self._on_gap
+            try:
+                consumer.start()
+            except Exception:
+                _stop(consumer)
+                raise
+        return consumer
+
+    @property
+    def flush_wanted(self) -> bool:
+        """True while a rebalance waits for the loop to flush and commit what it has taken."""
+        return self._on_the_move.is_set() and self._uncommitted
+
+    @property
+    def partitions(self) -> list[int]:
+        """The partitions that the group gives to this member now."""
+        fetcher = self._consumer._consumer
+        return sorted(fetcher.partitions) if fetcher is not None else []
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        """See `contracts.Source.poll`; also empty while a rebalance waits (`flush_wanted`)."""
+        deadline = time.monotonic() + timeout_s
+        with client.translated(f"read topic {self._topic_name}"):
+            while True:
+                self._consumer._raise_worker_exceptions()
+                records = self._take(limit)
+                left = deadline - time.monotonic()
+                if records or left <= 0 or self.flush_wanted:
+                    return records
+                self._wait(min(left, _PAUSE_S))
+
+    def _wait(self, pause_s: float) -> None:
+        fetcher = self._fetcher
+        if fetcher is None or not fetcher.partitions or self._on_the_move.is_set():
+            self._closed.wait(pause_s)
+        elif fetcher._messages_arrived.acquire(blocking=True, timeout=pause_s):
+            fetcher._messages_arrived.release()
+
+    def _take(self, limit: int) -> list[Record]:
+        records: list[Record] = []
+        # Held while messages are taken, so that pykafka cannot put another fetcher in place in the middle.
+        with self._consumer._rebalancing_lock:
+            fetcher = self._consumer._consumer
+            if fetcher is None or self._on_the_move.is_set():
+                return records
+            fetcher._raise_worker_exceptions()
+            if fetcher is not self._fetcher:
+                self._take_over(fetcher)
+            if self._rdkafka:
+                self._consume(fetcher, limit, records)
+            else:
+                self._drain_all(fetcher, limit, records)
+            self._uncommitted = self._uncommitted or bool(records)
+        return records
+
+    def _drain_all(self, fetcher: Any, limit: int, records: list[Record]) -> None:
+        # Another partition comes first each time; otherwise a full one could keep the others waiting for ever.
+        queues = list(fetcher._partitions_by_id.items())
+        self._turn = (self._turn + 1) % max(1, len(queues))
+        for partition, owned in queues[self._turn :] + queues[: self._turn]:
+            self._drain(fetcher, partition, owned, limit, records)
+
+    def _consume(self, fetcher: Any, limit: int, records: list[Record]) -> None:
+        while len(records) < limit:
+            message = fetcher.consume(block=not records)
+            if message is None:
+                return
+            records.append(self._record(message, self._origins[message.partition_id]))
+            self._taken[message.partition_id] = message.offset + 1
+
+    def _drain(self, fetcher: Any, partition: int, owned: Any, limit: int, records: list[Record]) -> None:
+        origin, before = self._origins[partition], len(records)
+        while len(records) < limit:
+            try:
+                message = owned._messages.get_nowait()
+            except Empty:
+                break
+            fetcher._messages_arrived.acquire(blocking=False)
+            records.append(self._record(message, origin))
+        if len(records) > before:
+            self._taken[partition] = records[-1].offset + 1
+            fetcher._slot_available.set()
+
+    @staticmethod
+    def _record(message: Any, origin: Origin) -> Record:
+        return Record(
+            message.value if message.value is not None else b"",
+            origin=origin,
+            offset=message.offset,
+            timestamp_ms=message.timestamp or 0,
+            key=message.partition_key,
+        )
+
+    def _take_over(self, fetcher: Any) -> None:
+        held = set(fetcher.partitions)
+        for partition in set(self._claims) - held:
+            del self._claims[partition]
+            self._taken.pop(partition, None)
+        for partition in sorted(held):
+            if partition not in self._claims:
+                self._claim_count += 1
+                self._claims[partition] = self._claim_count
+            claim = self._claims[partition]
+            self._origins[partition] = Origin(self._topic_name, partition, self._cluster_name, claim)
+        self._fetcher = fetcher
+        log.info("partitions assigned", topic=self._topic_name, partitions=sorted(held))
+
+    def _resume_from(self) -> Mapping[int, int]:
+        return dict(self._taken)
+
+    @contextlib.contextmanager
+    def _moving(self) -> Iterator[None]:
+        if self._consumer is None:
+            yield
+            return
+        with self._consumer._rebalancing_lock:
+            self._settled.clear()
+            self._on_the_move.set()
+        try:
+            if self._uncommitted and not self._settled.wait(self._settle_s):
+                log.warning("rebalance goes on before everything taken was committed", topic=self._topic_name)
+            yield
+        finally:
+            self._on_the_move.clear()
+
+    def commit(self, positions: Positions) -> None:
+        """See `contracts.Source.commit`."""
+        with client.translated(f"commit offsets of topic {self._topic_name}"):
+            with self._consumer._rebalancing_lock:
+                fetcher = self._consumer._consumer
+                if fetcher is not self._fetcher:
+                    self._take_over(fetcher)
+                fetcher.commit(
+                    {
+                        origin.partition: offset
+                        for origin, offset in positions.items()
+                        if origin == self._origins.get(origin.partition)
+                        and self._claims.get(origin.partition) == origin.claim
+                    }
+                )
+            self._uncommitted = False
+            self._settled.set()
+
+    def _on_gap(self, partition: int, wanted: int, earliest: int) -> None:
+        self._metrics.count("kafka_gap_messages", max(0, earliest - wanted), topic=self._topic_name)
+        log.error(
+            "offset out of range, going on at the earliest",
+            topic=self._topic_name,
+            partition=partition,
+            wanted=wanted,
+            earliest=earliest,
+        )
+
+    def close(self) -> None:
+        """Leave the group; never raises."""
+        self._settled.set()
+        self._closed.set()
+        _stop(self._consumer)
+
+
+def _stop(consumer: Any) -> None:
+    try:
+        consumer.stop()
+    except Exception as error:  # noqa: BLE001 - the client is thrown away whatever it says
+        log.debug("Kafka consumer did not stop cleanly", reason=f"{type(error).__name__}: {error}")
+
+
+def _check_rdkafka(options: Mapping[str, Any]) -> None:
+    if not options["use_rdkafka"]:
+        return
+    if not (options["zookeeper_connect"] or options["zookeeper_hosts"]):
+        raise ConfigurationError(
+            "kafka URI: option use_rdkafka=True; pykafka has it only for groups managed by ZooKeeper"
+            " (zookeeper_connect=HOST:PORT), not for those managed by Kafka"
+        )
+    try:
+        import pykafka.rdkafka  # noqa: F401 - only whether it is there
+    except ImportError:
+        raise ConfigurationError(
+            "kafka URI: option use_rdkafka=True; pykafka's librdkafka extension is not built here; leave the option"
+            " out, or build it: RDKAFKA_INSTALL=system pip install --no-binary pykafka pykafka (needs librdkafka-dev)"
+        ) from None
