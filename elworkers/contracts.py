@@ -88,7 +88,14 @@ class Source(Protocol):
     """Where records come from. Made in the worker (after fork), used by its main thread only."""
 
     exhausted: bool
-    """True once nothing more can come (end of stdin); the loop then drains and ends."""
+    """True once nothing more can come (end of stdin); the loop then flushes and ends."""
+
+    replayable: bool
+    """False where what was polled cannot be asked for again (UDP); the loop then empties it before it stops."""
+
+    @property
+    def flush_wanted(self) -> bool:
+        """True while the source waits for everything polled to be flushed and committed (before a rebalance)."""
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed.

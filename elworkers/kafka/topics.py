@@ -79,7 +79,7 @@ def _create(cluster: Any, name: str, partitions: int, replication: int) -> None:
     if broker.handler is None:
         broker.connect()
     # pykafka's own response class knows neither "exists already" nor why a topic is refused.
-    for _, code in struct_helpers.unpack_from("[Sh]", broker.handler.request(request).get(), 0)[0]:
+    for _, code in struct_helpers.unpack_from("[Sh]", broker.handler.request(request).get(), 0):
         if code in _REFUSED:
             raise ConfigurationError(
                 f"Kafka refuses to create the topic {name} with partitions={partitions} replication={replication}"

@@ -1,0 +1,66 @@
+"""Who is speaking comes in; structlog set up so goes out: JSON lines for machines, readable ones on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+
+_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/\s:@'\"]*:)[^\s'\"]*(?=@)", re.IGNORECASE)
+
+
+def without_passwords(text: str) -> str:
+    """The text with the password of every URI in it replaced by `***`."""
+    return _PASSWORD.sub(r"\g<before>***", text)
+
+
+def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in entry.items():
+        if isinstance(value, str) and "@" in value:
+            entry[name] = without_passwords(value)
+    return entry
+
+
+class _StandardLibrary(logging.Handler):
+    """Hands what libraries log with the standard library over to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage(), logger=record.name)
+
+
+def configure(level: str = "info", **who: Any) -> None:
+    """Set up logging for this process, on stderr.
+
+    Args:
+        level: one of `LEVELS`.
+        who: fields that every line carries, such as role, instance and worker; the host is added.
+    """
+    number = logging.getLevelName(level.upper())
+    rendering: list[Any] = (
+        [_redact, structlog.dev.ConsoleRenderer()]
+        if sys.stderr.isatty()
+        else [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *rendering,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(host=socket.gethostname(), **who)
+    root = logging.getLogger()
+    root.handlers = [_StandardLibrary()]
+    root.setLevel(logging.WARNING)

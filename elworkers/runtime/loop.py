@@ -1,0 +1,215 @@
+"""A pipeline comes in; its records flow from source to sinks, and offsets are committed behind them.
+
+The only place that flushes sinks and commits offsets, in this order:
+
+1. poll: up to a batch of records.
+2. stages: what they give goes on.
+3. write: each output takes what it accepts.
+4. flush: once the batch is full, old, or the source asks; returns only when all of it is stored.
+5. refused: what a store will never take goes to EventError, which is flushed as well.
+6. commit: the offsets of exactly the records that steps 1 to 5 are done with.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import structlog
+
+from elworkers.contracts import Metrics, Origin, Output, Record, Refusal, Sink, Source, Stage
+from elworkers.errors import RetryableError
+from elworkers.runtime.stop import Stop
+
+_LONGEST_POLL_S = 0.5
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
+_SAY_AGAIN_AFTER_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class State(IntEnum):
+    """What a worker is doing, as its parent shows it."""
+
+    STARTING = 0
+    RUNNING = 1
+    WAITING = 2
+    STOPPED = 3
+
+
+class Board(Protocol):
+    """Where a worker shows what it is doing."""
+
+    def show(self, state: State) -> None:
+        """Show the state; also says that this worker is alive."""
+
+    def read(self, records: int) -> None:
+        """Add to the number of records read."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """When a batch is flushed.
+
+    Attributes:
+        records: as soon as it holds so many.
+        seconds: as soon as its first record was read so long ago; 0 flushes after every poll.
+    """
+
+    records: int = 2_000
+    seconds: float = 0.0
+
+
+@dataclass
+class Pipeline:
+    """One source, what its records go through, and where they go to.
+
+    Attributes:
+        refused: makes an EventError record of what a store refused; None where nothing can take it.
+        refused_to: takes those records.
+    """
+
+    source: Source
+    stages: Sequence[Stage]
+    outputs: Sequence[Output]
+    batch: Batch = field(default_factory=Batch)
+    refused: Callable[[Refusal], Record] | None = None
+    refused_to: Sink | None = None
+
+    def sinks(self) -> list[Sink]:
+        """Every sink of the pipeline once."""
+        every = [output.sink for output in self.outputs]
+        return every if self.refused_to is None else [*every, self.refused_to]
+
+    def close(self) -> None:
+        """Let go of everything; stores and commits nothing."""
+        self.source.close()
+        for sink in self.sinks():
+            sink.close()
+
+
+def run(build: Callable[[], Pipeline], stop: Stop, metrics: Metrics, board: Board) -> None:
+    """Build a pipeline and drive it until it ends or is asked to stop; build it anew when something was away.
+
+    Raises:
+        ConfigurationError: it cannot be built as configured.
+    """
+    backoff = Backoff()
+    done = False
+    while not (done or stop.requested):
+        pipeline: Pipeline | None = None
+        board.show(State.STARTING)
+        try:
+            pipeline = build()
+            _Drive(pipeline, stop, metrics, board, backoff).until_done()
+            done = True
+        except RetryableError as error:
+            metrics.count("restarts")
+            pause = backoff.failed(str(error))
+            board.show(State.WAITING)
+        finally:
+            if pipeline is not None:
+                pipeline.close()
+        if not done:
+            stop.wait(pause)
+
+
+class Backoff:
+    """Growing, jittered waits between tries, with one log line a minute while the reason stays the same."""
+
+    def __init__(self) -> None:
+        self._next_s = _FIRST_BACKOFF_S
+        self._said: tuple[str, float] = ("", 0.0)
+
+    def failed(self, reason: str) -> float:
+        """The seconds to wait before the next try."""
+        pause = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
+        self._next_s = min(self._next_s * 2, _LONGEST_BACKOFF_S)
+        now = time.monotonic()
+        if reason != self._said[0] or now - self._said[1] > _SAY_AGAIN_AFTER_S:
+            log.warning("waiting to try again", reason=reason, seconds=round(pause, 1))
+            self._said = (reason, now)
+        return pause
+
+    def worked(self) -> None:
+        """Start over with short waits."""
+        self._next_s = _FIRST_BACKOFF_S
+
+
+class _Drive:
+    """One pipeline on its way; ends with the first RetryableError."""
+
+    def __init__(self, pipeline: Pipeline, stop: Stop, metrics: Metrics, board: Board, backoff: Backoff) -> None:
+        self._pipeline = pipeline
+        self._stop = stop
+        self._metrics = metrics
+        self._board = board
+        self._backoff = backoff
+        self._positions: dict[Origin, int] = {}
+        self._held = 0
+        self._since = 0.0
+
+    def until_done(self) -> None:
+        source = self._pipeline.source
+        while not (self._stop.requested or source.exhausted):
+            self._step(self._wait_s())
+        while not source.replayable and not source.exhausted and self._step(0.0):
+            pass
+        self._flush()
+
+    def _wait_s(self) -> float:
+        if not self._held:
+            return _LONGEST_POLL_S
+        return min(_LONGEST_POLL_S, max(0.0, self._since + self._pipeline.batch.seconds - time.monotonic()))
+
+    def _step(self, timeout_s: float) -> bool:
+        pipeline = self._pipeline
+        records = pipeline.source.poll(pipeline.batch.records - self._held, timeout_s)
+        self._board.show(State.RUNNING)
+        if records:
+            self._take(records)
+        full = self._held >= pipeline.batch.records
+        old = self._held > 0 and time.monotonic() - self._since >= pipeline.batch.seconds
+        if full or old or pipeline.source.flush_wanted:
+            self._flush()
+        return bool(records)
+
+    def _take(self, records: list[Record]) -> None:
+        if not self._held:
+            self._since = time.monotonic()
+        self._held += len(records)
+        self._board.read(len(records))
+        self._metrics.count("records_read", len(records))
+        for record in records:
+            if record.origin is not None:
+                self._positions[record.origin] = record.offset + 1
+        for stage in self._pipeline.stages:
+            records = stage(records)
+        for sink, accepts in self._pipeline.outputs:
+            sink.write([record for record in records if accepts(record)])
+
+    def _flush(self) -> None:
+        pipeline = self._pipeline
+        refused = [refusal for output in pipeline.outputs for refusal in output.sink.flush()]
+        if refused:
+            self._send_refused(refused)
+        pipeline.source.commit(self._positions)
+        if self._held:
+            self._metrics.count("batches_flushed")
+        self._positions, self._held = {}, 0
+        self._backoff.worked()
+
+    def _send_refused(self, refused: list[Refusal]) -> None:
+        self._metrics.count("records_refused", len(refused))
+        log.warning("records refused by the store", count=len(refused), first=refused[0].message)
+        sink, make = self._pipeline.refused_to, self._pipeline.refused
+        if sink is None or make is None:
+            return
+        sink.write([make(refusal) for refusal in refused])
+        lost = sink.flush()
+        if lost:
+            log.error("EventErrors refused by Kafka", count=len(lost), first=lost[0].message)

@@ -1,0 +1,50 @@
+"""Counts of one worker come in; totals by name and labels go out. A name that is not declared here is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
+    {
+        "records_read": ((), "records taken from the source"),
+        "batches_flushed": ((), "flushes of all sinks followed by a commit"),
+        "restarts": ((), "pipelines thrown away because something outside was away"),
+        "events_valid": (("schema",), "events that passed validation"),
+        "events_invalid": (("schema", "code"), "events or lines that became EventErrors"),
+        "events_blacklisted": (("schema",), "valid events that an output's blacklist left out"),
+        "rows_inserted": (("table",), "rows stored in the database"),
+        "rows_duplicate": (("table",), "rows passed over because their uuid was stored already"),
+        "rows_refused": (("table",), "rows that the database would not take"),
+        "records_refused": ((), "records that a store refused, sent to EventError"),
+        "columns_missing": (("table",), "values left out because the table lacks their column"),
+        "kafka_gap_messages": (("topic",), "messages that were gone before they could be read"),
+        "lines_cut": ((), "lines longer than the source takes"),
+    }
+)
+"""Name → names of its labels, and what it counts."""
+
+
+class Counters:
+    """The counters of one worker; implements `contracts.Metrics`."""
+
+    def __init__(self) -> None:
+        self.totals: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        """Add `value` to a counter.
+
+        Raises:
+            KeyError: the name or its labels are not declared.
+        """
+        if name not in DECLARED or set(labels) != set(DECLARED[name][0]):
+            raise KeyError(f"metric {name!r} with labels {sorted(labels)} is not declared in runtime/metrics.py")
+        key = (name, tuple(sorted(labels.items())))
+        self.totals[key] = self.totals.get(key, 0) + value
+
+    def summary(self) -> dict[str, int]:
+        """The total of each name over all labels."""
+        sums: dict[str, int] = {}
+        for (name, _), value in self.totals.items():
+            sums[name] = sums.get(name, 0) + value
+        return sums

@@ -1,0 +1,32 @@
+"""Linux's word on processes: who dies with whom, and what `ps` shows."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+
+import setproctitle
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(number: signal.Signals, parent: int) -> bool:
+    """Have the kernel send this process a signal when its parent ends (prctl(2), PR_SET_PDEATHSIG).
+
+    Args:
+        number: the signal.
+        parent: pid of the parent as it was before; it may have ended before the kernel was asked.
+
+    Returns:
+        False where the parent has ended already.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    return os.getppid() == parent
+
+
+def title(role: str, instance: str, what: str) -> None:
+    """Show `eventlogging-<role> <instance> [<what>]` in the process list, and with it no URI."""
+    setproctitle.setproctitle(f"eventlogging-{role} {instance} [{what}]")

@@ -1,0 +1,64 @@
+"""What a pool parent knows of its workers comes in; a JSON file that `eventloggingctl status` reads goes out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+_WRITE_EVERY_S = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Seen(NamedTuple):
+    """One worker: what it is doing, since when (seconds since the epoch), and its last sign of life."""
+
+    worker: int
+    pid: int | None
+    state: str
+    restarts: int
+    since: float
+    alive: float
+    records: int
+
+
+class StateFile:
+    """Writes at once when a worker's process or state changes, and now and then for the counts."""
+
+    def __init__(self, path: Path | None, role: str, instance: str) -> None:
+        self._path = path
+        self._fixed = {
+            "role": role,
+            "instance": instance,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "started": time.time(),
+        }
+        self._written: tuple[object, ...] = ()
+        self._written_at = 0.0
+
+    def write(self, wanted: int, workers: list[Seen]) -> None:
+        """Write the file atomically where something worth it has changed; a failure is logged, never raised."""
+        if self._path is None:
+            return
+        gist = (wanted, *((seen.worker, seen.pid, seen.state, seen.restarts) for seen in workers))
+        if gist == self._written and time.monotonic() - self._written_at < _WRITE_EVERY_S:
+            return
+        self._written, self._written_at = gist, time.monotonic()
+        content = {**self._fixed, "wanted": wanted, "workers": [seen._asdict() for seen in workers]}
+        scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(json.dumps(content), encoding="utf-8")
+            scratch.replace(self._path)
+        except OSError as error:
+            log.warning("state file not written", path=str(self._path), reason=str(error))
+            with contextlib.suppress(OSError):
+                scratch.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""A job and an index come in, right after the fork; an exit code goes out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from elworkers.contracts import Metrics
+from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.runtime import log as logs
+from elworkers.runtime import loop
+from elworkers.runtime.board import Slot
+from elworkers.runtime.metrics import Counters
+from elworkers.runtime.process import die_with_parent, title
+from elworkers.runtime.stop import Stop
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Who:
+    """Which worker this is."""
+
+    role: str
+    instance: str
+    worker: int
+
+
+Run = Callable[[Who, Stop, Metrics, loop.Board], None]
+"""What a worker does until it is asked to stop; raises ConfigurationError where it never can."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a pool runs.
+
+    Attributes:
+        role, instance: name it in titles, logs and state.
+        run: the work, called in each worker after the fork.
+        workers: how many.
+        stop_timeout_s: how long workers may take to flush and commit when asked to stop.
+        state_file: where the parent writes what it knows of its workers; None: nowhere.
+        log_level: one of `log.LEVELS`.
+    """
+
+    role: str
+    instance: str
+    run: Run
+    workers: int = 1
+    stop_timeout_s: float = 30.0
+    state_file: Path | None = None
+    log_level: str = "info"
+
+
+def main(job: Job, index: int, slot: Slot, parent: int) -> int:
+    """Run one worker to its end.
+
+    Returns:
+        0 when it was done or asked to stop, `EX_CONFIG` when the configuration cannot work, 1 after a crash.
+    """
+    started = time.monotonic()
+    title(job.role, job.instance, f"worker {index}")
+    logs.configure(job.log_level, role=job.role, instance=job.instance, worker=index)
+    # SIGKILL, not SIGTERM: only the kernel can end a worker that hangs in C code once its parent is gone. Nothing is
+    # lost by it, because only what is flushed was committed.
+    if not die_with_parent(signal.SIGKILL, parent):
+        return 1
+    stop = Stop()
+    stop.listen(signal.SIGTERM, signal.SIGINT)
+    metrics = Counters()
+    try:
+        job.run(Who(job.role, job.instance, index), stop, metrics, slot)
+    except ConfigurationError as error:
+        log.error("configuration cannot work", reason=str(error), exit_code=EX_CONFIG)  # noqa: TRY400 - no bug to trace
+        return EX_CONFIG
+    except Exception:
+        log.exception("worker crashed; what was not flushed was not committed", pid=os.getpid())
+        return 1
+    log.info("worker done", seconds=round(time.monotonic() - started, 1), **metrics.summary())
+    return 0
