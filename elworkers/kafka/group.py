@@ -9,6 +9,8 @@ What differs from pykafka's own:
 * A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
 * An offset out of range goes to the earliest, and the gap is counted.
 * The session timeout of a group managed by Kafka can be chosen.
+* Members that read different topics may share a group name, as they could under ZooKeeper; pykafka's leader would
+  give the partitions of its own topic to all of them.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from pykafka.exceptions import (
 )
 from pykafka.managedbalancedconsumer import ManagedBalancedConsumer
 from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
-from pykafka.protocol import ConsumerGroupProtocolMetadata, PartitionOffsetFetchRequest
+from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment, PartitionOffsetFetchRequest
 from pykafka.protocol.group_membership import JoinGroupRequest, JoinGroupResponse
 from pykafka.simpleconsumer import SimpleConsumer
 
@@ -222,6 +224,26 @@ class ManagedGroup(Settling, ManagedBalancedConsumer):  # type: ignore[misc]
                 return answer.members
             self._handle_error(answer.error_code)
         raise ERROR_CODES[answer.error_code](f"cannot join group {self._consumer_group.decode()}")
+
+    def _update_member_assignment(self) -> None:
+        assignment = dict(self._sync_group(self._share_out(self._join_group())))
+        mine = assignment.get(self._topic.name, [])
+        self._setup_internal_consumer(partitions=[self._topic.partitions[partition] for partition in mine])
+
+    def _share_out(self, members: Mapping[bytes, ConsumerGroupProtocolMetadata]) -> list[tuple[bytes, Any]]:
+        readers: dict[bytes, list[bytes]] = {}
+        for member, metadata in members.items():
+            for name in metadata.topic_names:
+                readers.setdefault(bytes(name), []).append(member)
+        if set(readers) - {self._topic.name}:
+            self._cluster.update()
+        shares: dict[bytes, list[tuple[bytes, list[int]]]] = {member: [] for member in members}
+        for name, group in readers.items():
+            topic = self._topic if name == self._topic.name else self._cluster.topics[name]
+            for member in group:
+                decided = self._membership_protocol.decide_partitions(group, topic.partitions, member)
+                shares[member].append((name, sorted(partition.id for partition in decided)))
+        return [(member, MemberAssignment(share)) for member, share in shares.items()]
 
 
 class ZooKeeperGroup(Settling, BalancedConsumer):  # type: ignore[misc]

@@ -1,0 +1,52 @@
+# The commands of this project; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: .venv
+.venv: $(STAMP) ## only the environment, with the commands in .venv/bin
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "make: $(PYTHON) is older than Python 3.10; use make PYTHON=/path/to/a/newer/one" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## run the whole topology on real Kafka and MariaDB (DB=sqlite: without MariaDB), and count
+	$(BIN)/python -m demo $(if $(DB),--database $(DB))
+
+.PHONY: down
+down: $(STAMP) ## end everything that `make demo` started
+	$(BIN)/python -m demo --down
+
+.PHONY: test
+test: $(STAMP) ## every test, against the real parts
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-unit
+test-unit: $(STAMP) ## the tests that need no service
+	$(BIN)/python -m pytest tests/unit tests/golden $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: $(STAMP) ## the type checker
+	$(BIN)/mypy
+
+.PHONY: clean
+clean: ## remove the environment and the caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
