@@ -1,1 +1,31 @@
 """Roles: arguments in, a wired pipeline out; one module a role."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from types import ModuleType
+
+from elworkers.errors import ConfigurationError
+
+ROLES = ("forwarder", "processor", "multiplexer", "consumer", "reporter")
+"""In the order in which init starts them."""
+
+
+def singular(text: str) -> str:
+    """A role's name; `processor` and `processors` are both accepted.
+
+    Raises:
+        ConfigurationError: there is no such role; names the nearest.
+    """
+    name = text.removesuffix("s")
+    if name in ROLES:
+        return name
+    nearest = difflib.get_close_matches(text, ROLES, n=1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(ROLES)}"
+    raise ConfigurationError(f"there is no role {text!r}; {hint}")
+
+
+def module(role: str) -> ModuleType:
+    """The module of a role, with its `SPEC`, `check` and `build` (the reporter has `run`)."""
+    return importlib.import_module(f"elworkers.roles.{singular(role)}")

@@ -1,0 +1,90 @@
+"""A role's name and arguments come in; the exit code of its pool goes out: `python -m elworkers ROLE @INSTANCE`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from elworkers import __version__, roles
+from elworkers.arguments import Arguments, environment, help_text, read_command_line
+from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.roles.checking import checked
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the role that the first word names."""
+    words = sys.argv[1:] if words is None else words
+    if not words or words[0] in ("-h", "--help"):
+        print(f"usage: python -m elworkers ROLE [ARGUMENT…]; roles: {', '.join(roles.ROLES)}")  # noqa: T201
+        return 0 if words else EX_CONFIG
+    try:
+        return run(roles.singular(words[0]), words[1:])
+    except ConfigurationError as error:
+        return _refuse("elworkers", error)
+
+
+def run(role: str, words: list[str]) -> int:
+    """Run one role in the foreground until it is asked to stop.
+
+    Returns:
+        0 after a stop or the end of the input; `EX_CONFIG` when the configuration cannot work.
+    """
+    module = roles.module(role)
+    if "--help" in words or "-h" in words:
+        print(help_text(module.SPEC))  # noqa: T201
+        return 0
+    if "--version" in words:
+        print(f"eventlogging-{role} {__version__}")  # noqa: T201
+        return 0
+    run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
+    try:
+        arguments = checked(role, read_command_line(words, environment(run_dir)))
+    except ConfigurationError as error:
+        return _refuse(f"eventlogging-{role}", error)
+    return _pool(role, arguments, words, run_dir)
+
+
+def _pool(role: str, arguments: Arguments, words: list[str], run_dir: Path | None) -> int:
+    from elworkers.roles.job import job
+
+    files = [word for word in words if word.startswith("@")]
+    name = arguments["name"] or (Path(files[0][1:]).name if files else f"pid{os.getpid()}")
+    state_file = run_dir / "state" / f"{role}-{name}.json" if run_dir else None
+    from elworkers.runtime.pool import Pool
+
+    return Pool(job(role, name, arguments, state_file)).run()
+
+
+def _refuse(program: str, error: ConfigurationError) -> int:
+    print(f"{program}: {error}", file=sys.stderr)  # noqa: T201 - before the role's logging is set up
+    return EX_CONFIG
+
+
+def forwarder() -> int:
+    """`eventlogging-forwarder`."""
+    return run("forwarder", sys.argv[1:])
+
+
+def processor() -> int:
+    """`eventlogging-processor`."""
+    return run("processor", sys.argv[1:])
+
+
+def multiplexer() -> int:
+    """`eventlogging-multiplexer`."""
+    return run("multiplexer", sys.argv[1:])
+
+
+def consumer() -> int:
+    """`eventlogging-consumer`."""
+    return run("consumer", sys.argv[1:])
+
+
+def reporter() -> int:
+    """`eventlogging-reporter`."""
+    return run("reporter", sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,260 @@
+"""An instance file's lines or a command line come in; a role's typed arguments, each with its place, go out.
+
+Not argparse's `@file`: that takes `--opt value` on one line for a positional, lets an optional value swallow the next
+line, and makes an argument of a blank line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elworkers.errors import ConfigurationError
+
+_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument and where it was written; `line` counts from 1 and is None on a command line."""
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+
+    def error(self, message: str) -> ConfigurationError:
+        """An error that names this argument's place."""
+        return ConfigurationError(message, self.file, self.line)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a role.
+
+    Attributes:
+        flag: with its dashes.
+        kind: reads the text of its value; raises ValueError with what was expected.
+        value: `none`, `required`, or `optional` (then only on the option's own line).
+        repeatable: its value is a tuple of all that were given.
+    """
+
+    flag: str
+    help: str
+    kind: Callable[[str], Any] = str
+    value: str = "required"
+    default: Any = None
+    repeatable: bool = False
+
+    @property
+    def name(self) -> str:
+        """The flag as an attribute: `--stop-timeout` is `stop_timeout`."""
+        return self.flag[2:].replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Positional:
+    """An argument without a flag; `many` takes all that are left (at least one)."""
+
+    name: str
+    kind: str
+    help: str
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class RoleSpec:
+    """What a role takes.
+
+    Attributes:
+        name: as printed, in the singular.
+        flow: one sentence of data flow.
+    """
+
+    name: str
+    flow: str
+    positionals: tuple[Positional, ...] = ()
+    options: tuple[Option, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names."""
+
+    role: str
+    values: Mapping[str, Any]
+    places: Mapping[str, Sequence[Argument]] = field(repr=False)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+
+Environment = Mapping[str, str]
+
+
+def environment(run_dir: Path | None) -> dict[str, str]:
+    """This process's environment, and below it the NAME=VALUE lines of `<run-dir>/env`."""
+    values: dict[str, str] = {}
+    if run_dir is not None and (run_dir / "env").is_file():
+        for line in (run_dir / "env").read_text(encoding="utf-8").splitlines():
+            name, equals, value = line.partition("=")
+            if equals and not line.startswith("#"):
+                values[name.strip()] = value
+    return values | dict(os.environ)
+
+
+def read_lines(data: bytes, name: str, env: Environment) -> list[Argument]:
+    """The arguments in an instance file: one a line, with `${env:NAME:-default}` resolved.
+
+    Raises:
+        ConfigurationError: names the line that is not UTF-8 or whose variable is not set.
+    """
+    arguments = []
+    for number, raw in enumerate(data.split(b"\n"), 1):
+        try:
+            text = raw.decode("utf-8").strip("\r").strip()
+        except UnicodeDecodeError as error:
+            message = f"byte {error.start + 1} of the line is not UTF-8; expected an argument in UTF-8"
+            raise ConfigurationError(message, name, number) from None
+        if "\0" in text:
+            raise ConfigurationError("the line holds a NUL byte; expected an argument", name, number)
+        if text and not text.startswith("#"):
+            arguments.append(Argument(_resolved(text, env, name, number), name, number))
+    return arguments
+
+
+def _resolved(text: str, env: Environment, name: str, number: int) -> str:
+    def value(match: re.Match[str]) -> str:
+        found = env.get(match[1])
+        if found:
+            return found
+        if match[2] is None:
+            message = f"the variable {match[1]} is not set; set it in the environment or in <run-dir>/env"
+            raise ConfigurationError(message, name, number)
+        return match[2]
+
+    return _VARIABLE.sub(value, text)
+
+
+def read_command_line(words: Sequence[str], env: Environment) -> list[Argument]:
+    """The arguments of a command line, where `@FILE` stands for the file's lines.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or see `read_lines`.
+    """
+    arguments: list[Argument] = []
+    for word in words:
+        if word.startswith("@") and len(word) > 1:
+            try:
+                arguments += read_lines(Path(word[1:]).read_bytes(), word[1:], env)
+            except OSError as error:
+                raise ConfigurationError(f"cannot be read: {error.strerror}", word[1:]) from None
+        else:
+            arguments.append(Argument(word))
+    return arguments
+
+
+def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
+    """Sort arguments into a role's positionals and options.
+
+    Raises:
+        ConfigurationError: names what is unknown (and the nearest known), missing, given twice or too much, or what a
+            value should have been, with file and line.
+    """
+    known = {option.flag: option for option in spec.options}
+    given: dict[str, list[tuple[Any, Argument]]] = {}
+    free: list[Argument] = []
+    queue = list(arguments)
+    while queue:
+        argument = queue.pop(0)
+        if not argument.text.startswith("--"):
+            free.append(argument)
+            continue
+        flag, value = _split(argument.text)
+        option = known.get(flag)
+        if option is None:
+            raise argument.error(f"unknown option {flag}; {_hint(flag, known)}")
+        if option.value == "required" and value is None:
+            if not queue or queue[0].text.startswith("--"):
+                raise argument.error(f"{flag} has no value; expected one on its line or the next")
+            value = queue.pop(0).text
+        given.setdefault(option.name, []).append((_typed(option, value, argument), argument))
+    return _arguments(spec, given, free)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    match = re.fullmatch(r"(--[^\s=]*)(?:[\s=]\s*(.*))?", text, re.DOTALL)
+    if match is None:
+        return text, None
+    return match[1], match[2]
+
+
+def _hint(flag: str, known: Mapping[str, Option]) -> str:
+    nearest = difflib.get_close_matches(flag, known, n=1)
+    return f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(sorted(known))}"
+
+
+def _typed(option: Option, value: str | None, argument: Argument) -> Any:
+    if option.value == "none":
+        if value is not None:
+            raise argument.error(f"{option.flag} takes no value; got {value!r}")
+        return True
+    if value is None:
+        return ""
+    try:
+        return option.kind(value)
+    except ValueError as error:
+        raise argument.error(f"{option.flag} {value!r}; expected {error}") from None
+
+
+def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], free: Sequence[Argument]) -> Arguments:
+    values: dict[str, Any] = {}
+    places: dict[str, Sequence[Argument]] = {}
+    for option in spec.options:
+        found = given.get(option.name, [])
+        if len(found) > 1 and not option.repeatable:
+            raise found[1][1].error(f"{option.flag} is given twice; expected it once")
+        if option.repeatable:
+            values[option.name] = tuple(value for value, _ in found)
+        else:
+            values[option.name] = found[0][0] if found else option.default
+        places[option.name] = [place for _, place in found]
+    left = list(free)
+    for index, positional in enumerate(spec.positionals):
+        later = len(spec.positionals) - index - 1
+        taken = left[: len(left) - later] if positional.many else left[:1]
+        if not taken:
+            place = Argument("", free[-1].file if free else None)
+            raise place.error(f"{positional.name.upper()} is missing; expected {usage(spec)}")
+        left = left[len(taken) :]
+        places[positional.name] = taken
+        texts = tuple(argument.text for argument in taken)
+        values[positional.name] = texts if positional.many else texts[0]
+    if left:
+        raise left[0].error(f"{left[0].text[:60]!r} is one argument too many; expected {usage(spec)}")
+    return Arguments(spec.name, values, places)
+
+
+def usage(spec: RoleSpec) -> str:
+    """`eventlogging-<role> POSITIONAL… [options]`."""
+    words = [positional.name.upper() + ("…" if positional.many else "") for positional in spec.positionals]
+    return " ".join([f"eventlogging-{spec.name}", *words, "[--option…]"])
+
+
+def help_text(spec: RoleSpec) -> str:
+    """What `--help` prints."""
+    lines = [f"usage: {usage(spec)}", f"       eventlogging-{spec.name} @INSTANCE-FILE", "", spec.flow, ""]
+    lines += [f"  {p.name.upper() + ('…' if p.many else ''):<24}{p.help}" for p in spec.positionals]
+    shown = {"none": "", "required": " VALUE", "optional": "[=VALUE]"}
+    for option in spec.options:
+        default = f" (default {option.default})" if option.default not in (None, False) else ""
+        lines.append(f"  {option.flag + shown[option.value]:<24}{option.help}{default}")
+    lines.append(f"  {'--help, --version':<24}print this text or the version, and end")
+    return "\n".join(lines)

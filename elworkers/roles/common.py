@@ -1,0 +1,46 @@
+"""Options that every role takes come in with its arguments; what they mean for the pool goes out."""
+
+from __future__ import annotations
+
+import re
+
+from elworkers.arguments import Option
+from elworkers.errors import ConfigurationError
+from elworkers.runtime.log import LEVELS
+from elworkers.schemes import group, seconds, whole, words
+
+
+def instance_name(text: str) -> str:
+    """A name that can stand in file names, process titles and supervisord's configuration."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text):
+        raise ValueError("a name of letters, digits, '.', '_' and '-'")
+    return text
+
+
+COMMON = (
+    Option("--name", "instance name in titles, logs and state (default: the instance file's)", instance_name),
+    Option("--workers", "worker processes", whole(1), default=1),
+    Option("--stop-timeout", "seconds in which workers flush and commit when asked to stop", seconds, default=30.0),
+    Option("--partitions", "partitions of topics that have to be created", whole(1)),
+    Option("--log-level", f"one of {', '.join(LEVELS)}", words(*LEVELS), default="info"),
+)
+BATCH = (
+    Option("--batch-size", "records in a batch", whole(1)),
+    Option("--batch-seconds", "age of a batch in seconds", seconds),
+)
+SID = Option("--sid", "consumer group of the input", group)
+SCHEMAS = Option(
+    "--schemas",
+    "where schemas are: a folder or a schema wiki's api.php; may be given again, in order of preference",
+    repeatable=True,
+)
+
+
+def single_worker(role: str, why: str, workers: int) -> None:
+    """Refuse more than one worker where they would be in each other's way.
+
+    Raises:
+        ConfigurationError: `workers` is more than 1.
+    """
+    if workers > 1:
+        raise ConfigurationError(f"--workers {workers}: {role} has room for 1, because {why}")

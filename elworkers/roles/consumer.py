@@ -1,0 +1,50 @@
+"""Consumer: valid events (or, with raw=True, raw lines) come in and are stored in a database or a file."""
+
+from __future__ import annotations
+
+from elworkers.arguments import Arguments, Positional, RoleSpec
+from elworkers.contracts import Stage
+from elworkers.roles.common import BATCH, COMMON, SCHEMAS, SID, single_worker
+from elworkers.roles.wiring import Wiring
+from elworkers.runtime.loop import Pipeline
+from elworkers.schemes import check_source
+from elworkers.uris import parse
+
+SPEC = RoleSpec(
+    "consumer",
+    "Reads INPUT and stores it in OUTPUT.",
+    (
+        Positional("input", "source", "where events come from"),
+        Positional("output", "sink", "where they are stored: mysql://, sqlite://, file://, stdout: and others"),
+    ),
+    (SID, SCHEMAS, *BATCH, *COMMON),
+)
+
+
+def check(arguments: Arguments) -> None:
+    """Refuse what only the role as a whole shows to be wrong.
+
+    Raises:
+        ConfigurationError: several workers would read the same input each for itself.
+    """
+    if parse(arguments["input"]).scheme != "kafka":
+        single_worker("this input", "each worker would read it alone", arguments["workers"])
+
+
+def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
+    """The pipeline of one worker; see `Wiring` for what it raises."""
+    text, output = arguments["input"], arguments["output"]
+    stages: list[Stage] = []
+    if check_source(text).options["raw"]:
+        outputs = [wiring.raw_output(output)]
+    else:
+        from elworkers.stages.decode import DecodeStage
+
+        stages.append(DecodeStage(wiring.metrics))
+        wiring = wiring.storing(arguments["schemas"])
+        outputs = [wiring.output(output, lambda record: record.valid)]
+        errors = wiring.error_sink([text])
+        if errors is not None:
+            outputs.append(wiring.to(errors, lambda record: not record.valid))
+    source = wiring.source(text)
+    return wiring.with_refusals(Pipeline(source, stages, outputs, wiring.batch([text], [output])), [text])

@@ -1,0 +1,49 @@
+"""Forwarder: raw lines from one input go, untouched but for an optional count, to every output."""
+
+from __future__ import annotations
+
+from elworkers.arguments import Arguments, Option, Positional, RoleSpec
+from elworkers.contracts import Stage
+from elworkers.roles.common import BATCH, COMMON, SID, single_worker
+from elworkers.roles.wiring import Wiring
+from elworkers.runtime.loop import Pipeline
+from elworkers.uris import parse
+
+SPEC = RoleSpec(
+    "forwarder",
+    "Reads raw lines from INPUT and writes them to every OUTPUT.",
+    (
+        Positional("input", "source", "where lines come from, as udp://0.0.0.0:8421"),
+        Positional("output", "sink", "where they go to, as kafka:///HOST:PORT?topic=NAME", many=True),
+    ),
+    (
+        Option("--count", "put a sequence number and a tab before each line", value="none", default=False),
+        SID,
+        *BATCH,
+        *COMMON,
+    ),
+)
+
+
+def check(arguments: Arguments) -> None:
+    """Refuse what only the role as a whole shows to be wrong.
+
+    Raises:
+        ConfigurationError: several workers would bind the same UDP port or count the same numbers.
+    """
+    if parse(arguments["input"]).scheme != "kafka":
+        single_worker("this input", "each worker would read it alone", arguments["workers"])
+    if arguments["count"]:
+        single_worker("--count", "each worker would count by itself", arguments["workers"])
+
+
+def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
+    """The pipeline of one worker; see `Wiring` for what it raises."""
+    stages: list[Stage] = []
+    if arguments["count"]:
+        from elworkers.stages.count import CountStage
+
+        stages.append(CountStage())
+    source = wiring.source(arguments["input"])
+    outputs = [wiring.raw_output(text) for text in arguments["output"]]
+    return Pipeline(source, stages, outputs, wiring.batch([arguments["input"]], arguments["output"]))

@@ -1,0 +1,51 @@
+"""A role's checked arguments come in; the job that its pool runs goes out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from elworkers import roles
+from elworkers.arguments import Arguments
+from elworkers.contracts import Metrics
+from elworkers.roles.wiring import Wiring
+from elworkers.runtime import loop
+from elworkers.runtime.stop import Stop
+from elworkers.runtime.worker import Job, Who
+
+
+def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> Job:
+    """What the pool runs for these arguments."""
+    return Job(
+        role=role,
+        instance=name,
+        run=_Work(arguments),
+        workers=arguments["workers"],
+        stop_timeout_s=arguments["stop_timeout"],
+        state_file=state_file,
+        log_level=arguments["log_level"],
+    )
+
+
+class _Work:
+    """One worker's work, called after the fork: only then are clients imported and made."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+
+    def __call__(self, who: Who, stop: Stop, metrics: Metrics, board: loop.Board) -> None:
+        from elworkers.kafka import client
+
+        client.set_client_id(client.client_id(who.role, who.instance, who.worker))
+        module = roles.module(who.role)
+        arguments = self._arguments
+        if hasattr(module, "run"):
+            module.run(arguments, stop, board)
+            return
+        wiring = Wiring(
+            metrics,
+            sid=arguments["sid"],
+            partitions=arguments["partitions"],
+            batch_records=arguments["batch_size"],
+            batch_seconds=arguments["batch_seconds"],
+        )
+        loop.run(lambda: module.build(arguments, wiring), stop, metrics, board)

@@ -1,0 +1,41 @@
+"""Multiplexer: the messages of several inputs go, untouched, to one output."""
+
+from __future__ import annotations
+
+from elworkers.arguments import Arguments, Positional, RoleSpec
+from elworkers.roles.common import BATCH, COMMON, SID, single_worker
+from elworkers.roles.wiring import Wiring
+from elworkers.runtime.loop import Pipeline
+from elworkers.uris import parse
+
+SPEC = RoleSpec(
+    "multiplexer",
+    "Reads every INPUT and writes all of it to OUTPUT.",
+    (
+        Positional("output", "sink", "where everything goes to"),
+        Positional("input", "source", "where it comes from", many=True),
+    ),
+    (SID, *BATCH, *COMMON),
+)
+
+
+def check(arguments: Arguments) -> None:
+    """Refuse what only the role as a whole shows to be wrong.
+
+    Raises:
+        ConfigurationError: several workers would read the same input each for itself.
+    """
+    if any(parse(text).scheme != "kafka" for text in arguments["input"]):
+        single_worker("one of these inputs", "each worker would read it alone", arguments["workers"])
+
+
+def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
+    """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.sources.merged import MergedSource
+    from elworkers.stages.decode import DecodeStage
+
+    output = arguments["output"]
+    stages = [] if wiring.is_plain(output) else [DecodeStage(wiring.metrics)]
+    outputs = [wiring.output(output)]
+    source = MergedSource([wiring.source(text) for text in arguments["input"]])
+    return Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))

@@ -1,0 +1,59 @@
+"""Processor: raw lines come in, are parsed by FORMAT and validated; events go out, and EventErrors for the others."""
+
+from __future__ import annotations
+
+from elworkers.arguments import Arguments, Option, Positional, RoleSpec
+from elworkers.contracts import Output
+from elworkers.roles.common import BATCH, COMMON, SCHEMAS, SID, single_worker
+from elworkers.roles.wiring import Wiring
+from elworkers.runtime.loop import Pipeline
+from elworkers.uris import parse
+
+SPEC = RoleSpec(
+    "processor",
+    "Parses the lines of INPUT by FORMAT, validates them, and writes valid events to every OUTPUT.",
+    (
+        Positional("format", "format", "format string of the lines, as '%{seqId}d EventLogging %j'"),
+        Positional("input", "source", "where raw lines come from"),
+        Positional("output", "sink", "where valid events go to", many=True),
+    ),
+    (
+        SID,
+        Option("--output-invalid", "EventErrors go there (without a value: to the first OUTPUT)", value="optional"),
+        SCHEMAS,
+        *BATCH,
+        *COMMON,
+    ),
+)
+
+
+def check(arguments: Arguments) -> None:
+    """Refuse what only the role as a whole shows to be wrong.
+
+    Raises:
+        ConfigurationError: the format cannot be read, or several workers would read the same input each for itself.
+    """
+    from elworkers.stages.parse import compile_format
+
+    compile_format(arguments["format"])
+    if parse(arguments["input"]).scheme != "kafka":
+        single_worker("this input", "each worker would read it alone", arguments["workers"])
+
+
+def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
+    """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.stages.parse import compile_format
+    from elworkers.stages.process import ProcessStage
+    from elworkers.stages.validate import Validator
+
+    validator = Validator(wiring.schema_store(arguments["schemas"]))
+    stage = ProcessStage(compile_format(arguments["format"]), validator, wiring.metrics)
+    outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
+    invalid = arguments["output_invalid"]
+    if invalid == "":
+        outputs.append(Output(outputs[0].sink, lambda record: not record.valid))
+    elif invalid is not None:
+        outputs.append(wiring.output(invalid, lambda record: not record.valid))
+    source = wiring.source(arguments["input"])
+    batch = wiring.batch([arguments["input"]], arguments["output"])
+    return wiring.with_refusals(Pipeline(source, [stage], outputs, batch), [arguments["input"]])

@@ -1,0 +1,194 @@
+"""Checked URIs come in; the sources and sinks behind them go out. Shared by all roles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elworkers.contracts import Metrics, Output, Record, Refusal, Sink, Source
+from elworkers.errors import ConfigurationError, InvalidEventError
+from elworkers.runtime.loop import Batch, Pipeline
+from elworkers.schemes import EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
+from elworkers.uris import Endpoint, Uri, split_host
+
+if TYPE_CHECKING:
+    from elworkers.stages.schemas import SchemaStore
+
+ERROR_TOPIC = "eventlogging_EventError"
+
+SchemaOf = Callable[[str, int], Mapping[str, Any]]
+"""Name and revision to the JSON schema of an event."""
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What every source and sink of one worker shares.
+
+    Attributes:
+        metrics: the worker's counters.
+        sid: the consumer group of `--sid`.
+        partitions: of `--partitions`, for topics that have to be created.
+        batch_records, batch_seconds: of `--batch-size` and `--batch-seconds`, where given.
+        schema_of: for tables, where there is a sink that makes some.
+    """
+
+    metrics: Metrics
+    sid: str | None = None
+    partitions: int | None = None
+    batch_records: int | None = None
+    batch_seconds: float | None = None
+    schema_of: SchemaOf | None = None
+
+    def source(self, text: str) -> Source:
+        """The source behind an input URI.
+
+        Raises:
+            ConfigurationError: the URI is wrong, or names no consumer group where one is needed.
+            RetryableError: the far side is away.
+        """
+        endpoint = check_source(text)
+        uri, options = endpoint.uri, endpoint.options
+        if uri.scheme == "kafka":
+            from elworkers.sources.kafka import KafkaSource
+
+            group = consumer_group(endpoint, self.sid)
+            if group is None:
+                raise ConfigurationError(
+                    "kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME"
+                )
+            return KafkaSource(brokers(uri), options, group, self.metrics, self.partitions)
+        if uri.scheme == "udp":
+            from elworkers.sources.udp import UdpSource
+
+            host, port = uri.endpoint(EVENTS_PORT)
+            return UdpSource(host, port, receive_buffer=options["receive_buffer"])
+        from elworkers.sources.lines import LinesSource
+
+        return LinesSource(
+            None if uri.scheme == "stdin" else Path(uri.path),
+            follow=options.get("follow", False),
+            max_line_bytes=options["max_line_bytes"],
+            metrics=self.metrics,
+        )
+
+    def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
+        """The sink behind an output URI.
+
+        Raises:
+            ConfigurationError: the URI is wrong.
+            RetryableError: the far side is away.
+        """
+        return Output(self._sink(check_sink(text)), accepts)
+
+    def raw_output(self, text: str) -> Output:
+        """The sink behind an output URI for lines that nobody has parsed."""
+        return Output(self._sink(check_sink(text), raw=True), lambda _: True)
+
+    def is_plain(self, text: str) -> bool:
+        """Whether the output can be written without knowing a record's event."""
+        options = check_sink(text).options
+        named = (options.get("topic") or "") + (options.get("key") or "")
+        return options["raw"] or not ("{" in named or options.get("blacklist")) if "raw" in options else False
+
+    @staticmethod
+    def to(sink: Sink, accepts: Callable[[Record], bool]) -> Output:
+        """A sink that is there already, as an output."""
+        return Output(sink, accepts)
+
+    def schema_store(self, schemas: Sequence[str]) -> SchemaStore:
+        """The schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
+        from elworkers.stages.schemas import SchemaStore, schema_uris
+
+        cache = os.environ.get("EVENTLOGGING_SCHEMA_CACHE") or default_schema_cache()
+        return SchemaStore(schema_uris(schemas, os.environ), Path(cache))
+
+    def storing(self, schemas: Sequence[str]) -> Wiring:
+        """The same with schemas to make tables from."""
+        store = self.schema_store(schemas)
+        return replace(self, schema_of=lambda name, revision: store.schema(name, revision).source)
+
+    def with_refusals(self, pipeline: Pipeline, inputs: Sequence[str]) -> Pipeline:
+        """The pipeline, with a place for what its stores refuse."""
+        pipeline.refused_to = self.error_sink(inputs)
+        pipeline.refused = refused
+        return pipeline
+
+    def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
+        uri, options = endpoint.uri, endpoint.options
+        if uri.scheme == "kafka":
+            return self._kafka_sink(endpoint, raw)
+        if uri.scheme == "udp":
+            from elworkers.sinks.udp import UdpSink
+
+            return UdpSink(*uri.endpoint(EVENTS_PORT))
+        if uri.scheme in ("mysql", "sqlite"):
+            return self._sql_sink(endpoint)
+        from elworkers.sinks.files import FileSink
+
+        return FileSink(None if uri.scheme == "stdout" else Path(uri.path), fsync=options.get("fsync", False))
+
+    def _kafka_sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
+        from elworkers.sinks.kafka import KafkaSink
+        from elworkers.stages.route import Route
+
+        options = endpoint.options
+        route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
+        return KafkaSink(brokers(endpoint.uri), options, route, self.partitions)
+
+    def _sql_sink(self, endpoint: Endpoint) -> Sink:
+        from elworkers.sinks.sql import SqlSink, engine_url
+
+        if self.schema_of is None:
+            raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database")
+        options = endpoint.options
+        return SqlSink(
+            engine_url(endpoint.uri),
+            schemas=self.schema_of,
+            replace=options["replace"],
+            statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
+            metrics=self.metrics,
+        )
+
+    def batch(self, inputs: Sequence[str], outputs: Sequence[str]) -> Batch:
+        """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval."""
+        records, seconds = 2_000, 0.0
+        for endpoint in map(check_sink, outputs):
+            if "batch_seconds" in endpoint.options:
+                records, seconds = endpoint.options["batch_size"], endpoint.options["batch_seconds"]
+        records = self.batch_records or records
+        seconds = seconds if self.batch_seconds is None else self.batch_seconds
+        for endpoint in map(check_source, inputs):
+            if endpoint.options.get("auto_commit_enable"):
+                seconds = min(seconds, endpoint.options["auto_commit_interval_ms"] / 1000)
+        return Batch(records, seconds)
+
+    def error_sink(self, inputs: Sequence[str]) -> Sink | None:
+        """Where EventErrors of refused records go: `eventlogging_EventError` on the first Kafka input's brokers."""
+        for endpoint in map(check_source, inputs):
+            if endpoint.uri.scheme == "kafka":
+                return self._kafka_sink(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
+        return None
+
+
+def default_schema_cache() -> str:
+    """Where schemas are kept for ever: in the run folder, or in the user's cache without one."""
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    if run_dir:
+        return f"{run_dir}/schemas"
+    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "elworkers", "schemas")  # noqa: PTH118, PTH111
+
+
+def brokers(uri: Uri) -> list[str]:
+    """Kafka's brokers, each `host:port`."""
+    return ["{}:{}".format(*split_host(host, KAFKA_PORT, "kafka URI")) for host in uri.hosts]
+
+
+def refused(refusal: Refusal) -> Record:
+    """The EventError of a record that a store refused, with the store's words and code `storage`."""
+    from elworkers.stages.event_error import event_error
+
+    record = refusal.record
+    return event_error(record, InvalidEventError(refusal.message, "storage"), record.event)
