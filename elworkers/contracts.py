@@ -87,11 +87,13 @@ class Refusal(NamedTuple):
 class Source(Protocol):
     """Where records come from. Made in the worker (after fork), used by its main thread only."""
 
-    exhausted: bool
-    """True once nothing more can come (end of stdin); the loop then flushes and ends."""
+    @property
+    def exhausted(self) -> bool:
+        """True once nothing more can come (end of stdin); the loop then flushes and ends."""
 
-    replayable: bool
-    """False where what was polled cannot be asked for again (UDP); the loop then empties it before it stops."""
+    @property
+    def replayable(self) -> bool:
+        """False where what was polled cannot be asked for again (UDP); the loop then empties it before it stops."""
 
     @property
     def flush_wanted(self) -> bool:

@@ -139,15 +139,14 @@ class Wiring:
         return KafkaSink(brokers(endpoint.uri), options, route, self.partitions)
 
     def _sql_sink(self, endpoint: Endpoint) -> Sink:
-        from elworkers.sinks.sql import SqlSink, engine_url
+        from elworkers.sinks.sql import SqlSink
 
         if self.schema_of is None:
             raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database")
         options = endpoint.options
         return SqlSink(
-            engine_url(endpoint.uri),
+            endpoint.uri,
             schemas=self.schema_of,
-            replace=options["replace"],
             statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
             metrics=self.metrics,
         )

@@ -1,0 +1,209 @@
+"""A JSON schema comes in; the columns of its table, and the rows of its events, go out. Pure: no database here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any
+
+LONGEST_NAME = 64
+"""Characters of a table's or column's name in MySQL and MariaDB."""
+
+VARCHAR = 1024
+_ROW_BYTES = 65_535
+_BYTES_A_CHARACTER = 4
+_MOST_INDEXES = 40
+_HASH_DIGITS = 8
+
+
+class Kind(Enum):
+    """How a value is stored, and the bytes it takes of MariaDB's 65,535-byte row at most."""
+
+    BOOLEAN = 1
+    BIGINT = 8
+    DOUBLE = 9
+    DATETIME = 5
+    CHAR14 = 14 * _BYTES_A_CHARACTER + 1
+    CHAR32 = 32 * _BYTES_A_CHARACTER + 2
+    VARCHAR = VARCHAR * _BYTES_A_CHARACTER + 2
+    TEXT = 12
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: at most 64 characters, unlike every other of the table also in lower case.
+        kind: its type.
+        path: where its value is in the capsule.
+        indexed: whether it has an index of its own.
+    """
+
+    name: str
+    kind: Kind
+    path: tuple[str, ...]
+    indexed: bool = False
+
+
+_TYPES = {"boolean": Kind.BOOLEAN, "integer": Kind.BIGINT, "number": Kind.DOUBLE, "string": Kind.VARCHAR}
+
+
+def table_name(schema: str, revision: int) -> str:
+    """`<schema>_<revision>`; other characters than letters and digits become `_`."""
+    name = re.sub(r"[^A-Za-z0-9]", "_", f"{schema}_{revision}")
+    return name if len(name) <= LONGEST_NAME else _shortened(name, f"{schema}_{revision}")
+
+
+def columns(schema: Mapping[str, Any]) -> list[Column]:
+    """The columns of events of a schema, in its order; `id` is the database's own.
+
+    Strings are varchar(1024) while they fit into a row, and text from there on.
+
+    Args:
+        schema: of the event proper, as it was read.
+    """
+    found = [
+        Column("uuid", Kind.CHAR32, ("uuid",)),
+        Column("timestamp", Kind.CHAR14, ("timestamp",), indexed=True),
+        Column("webHost", Kind.VARCHAR, ("webHost",)),
+        Column("wiki", Kind.VARCHAR, ("wiki",)),
+        Column("userAgent", Kind.VARCHAR, ("userAgent",)),
+        *_fields(schema, ("event",)),
+    ]
+    return _fitted(_apart(found))
+
+
+def _fields(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Column]:
+    properties = schema.get("properties")
+    for name, described in properties.items() if isinstance(properties, dict) else ():
+        here = (*path, str(name))
+        field = described if isinstance(described, dict) else {}
+        if isinstance(field.get("properties"), dict) and field["properties"]:
+            yield from _fields(field, here)
+            continue
+        kind = _kind(field)
+        yield Column("_".join(here), kind, here, indexed=kind is Kind.DATETIME)
+
+
+def _kind(field: Mapping[str, Any]) -> Kind:
+    named = field.get("type")
+    types = {one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str) and one != "null"}
+    if types == {"string"} and field.get("format") == "date-time":
+        return Kind.DATETIME
+    if types == {"integer", "number"}:
+        return Kind.DOUBLE
+    return _TYPES.get(next(iter(types)), Kind.VARCHAR) if len(types) == 1 else Kind.VARCHAR
+
+
+def _apart(found: Sequence[Column]) -> list[Column]:
+    # Databases compare column names without regard to case, and a_b may be both a field and one inside another.
+    wanted = [column.name.lower() for column in found]
+    return [
+        replace(column, name=_shortened(column.name, "\0".join(column.path)))
+        if len(column.name) > LONGEST_NAME or wanted.count(column.name.lower()) > 1
+        else column
+        for column in found
+    ]
+
+
+def _shortened(name: str, whole: str) -> str:
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{name[: LONGEST_NAME - _HASH_DIGITS - 1]}_{digest}"
+
+
+def _fitted(found: Sequence[Column]) -> list[Column]:
+    null_bits = len(found) // 8 + 1
+    fixed = sum((Kind.TEXT if column.kind is Kind.VARCHAR else column.kind).value for column in found)
+    left = _ROW_BYTES - Kind.BIGINT.value - null_bits - fixed
+    fitted, indexes = [], 0
+    for column in found:
+        extra = Kind.VARCHAR.value - Kind.TEXT.value
+        kind = column.kind
+        if kind is Kind.VARCHAR and extra > left:
+            kind = Kind.TEXT
+        elif kind is Kind.VARCHAR:
+            left -= extra
+        indexes += column.indexed
+        fitted.append(replace(column, kind=kind, indexed=column.indexed and indexes <= _MOST_INDEXES))
+    return fitted
+
+
+def row(event: Mapping[str, Any], wanted: Sequence[Column]) -> dict[str, Any]:
+    """The values of one capsule by column name; None where it has none.
+
+    Raises:
+        ValueError: names the column whose value cannot be one of its kind.
+    """
+    return {column.name: _value(event, column) for column in wanted}
+
+
+def _value(event: Mapping[str, Any], column: Column) -> Any:
+    if column.kind is Kind.CHAR14:
+        return _stamp(event)
+    value: Any = event
+    for step in column.path:
+        value = value.get(step) if isinstance(value, Mapping) else None
+    if value is None:
+        return None
+    try:
+        return _CONVERSIONS[column.kind](value)
+    except (ValueError, OverflowError, TypeError):
+        shown = repr(value)[:80]
+        raise ValueError(f"column {column.name}: {shown} is no {column.kind.name.lower()}") from None
+
+
+def _stamp(event: Mapping[str, Any]) -> str | None:
+    seconds = event.get("timestamp")
+    try:
+        if isinstance(seconds, int | float) and not isinstance(seconds, bool):
+            return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y%m%d%H%M%S").zfill(14)
+        if isinstance(event.get("dt"), str):
+            return _moment(event["dt"]).strftime("%Y%m%d%H%M%S").zfill(14)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"column timestamp: {str(seconds)[:80]} is no time") from None
+    return None
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
+    return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError
+    return value
+
+
+def _integer(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
+
+
+_CONVERSIONS: Mapping[Kind, Callable[[Any], Any]] = {
+    Kind.BOOLEAN: _truth,
+    Kind.BIGINT: _integer,
+    Kind.DOUBLE: lambda value: float(_number(value)),
+    Kind.DATETIME: _moment,
+    Kind.CHAR32: _text,
+    Kind.VARCHAR: _text,
+    Kind.TEXT: _text,
+}

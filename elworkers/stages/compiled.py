@@ -1,0 +1,96 @@
+"""A JSON schema comes in; it goes out checked, made strict and ready to judge events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn
+
+import jsonschema
+from jsonschema import exceptions, validators
+from referencing import Registry
+from referencing import exceptions as referencing_exceptions
+
+from elworkers.errors import InvalidEventError
+
+_SHOWN = 200
+
+
+def _retrieve(uri: str) -> NoReturn:
+    raise referencing_exceptions.NoSuchResource(ref=uri)  # type: ignore[call-arg]
+
+
+_REGISTRY: Registry[Any] = Registry(retrieve=_retrieve)  # type: ignore[call-arg]
+"""Knows no other document: a `$ref` never goes over the network."""
+
+
+class CompiledSchema:
+    """One revision of a schema.
+
+    Attributes:
+        name, revision: which one.
+        source: the schema as it was read.
+
+    Raises:
+        InvalidEventError: the schema is itself invalid.
+    """
+
+    def __init__(self, name: str, revision: int, source: Mapping[str, Any]) -> None:
+        self.name = name
+        self.revision = revision
+        self.source = source
+        strict = dict(source)
+        strict.setdefault("additionalProperties", False)
+        cls = self._class(strict)
+        try:
+            cls.check_schema(strict)
+        except exceptions.SchemaError as error:
+            raise self._invalid(f"{_path(error.absolute_path)}: {_cut(error.message)}") from None
+        except (RecursionError, TypeError, ValueError, AttributeError) as error:
+            raise self._invalid(f"{type(error).__name__}: {_cut(str(error))}") from None
+        self._validator = cls(strict, registry=_REGISTRY)
+
+    def _class(self, schema: Mapping[str, Any]) -> Any:
+        named = schema.get("$schema")
+        if named is None:
+            return jsonschema.Draft3Validator
+        cls = validators.validator_for(schema, default=None)  # type: ignore[arg-type]
+        if cls is None:
+            raise self._invalid(f"$schema {_cut(repr(named))} is no draft that is known; expected draft 3 to 2020-12")
+        return cls
+
+    def _invalid(self, why: str) -> InvalidEventError:
+        return InvalidEventError(
+            f"the schema {self.name} of revision {self.revision} is itself invalid: {why}", "validation"
+        )
+
+    def validate(self, instance: Any, where: str) -> None:
+        """Judge an instance.
+
+        Args:
+            instance: JSON as Python has it.
+            where: what the path of a field in the message begins with.
+
+        Raises:
+            InvalidEventError: names the field and what was expected.
+        """
+        try:
+            error = exceptions.best_match(self._validator.iter_errors(instance))
+        except RecursionError:
+            raise InvalidEventError(f"{where}: nested too deeply to be validated", "validation") from None
+        except referencing_exceptions.Unresolvable as error_in_schema:
+            reason = f"$ref {_cut(str(error_in_schema.ref))} leads out of the schema"
+            raise self._invalid(reason) from None
+        except (ValueError, TypeError, OverflowError, ArithmeticError, AttributeError, KeyError) as error_in_schema:
+            # What check_schema lets pass, such as a pattern that is no regular expression.
+            raise self._invalid(f"{type(error_in_schema).__name__}: {_cut(str(error_in_schema))}") from None
+        if error is not None:
+            path = ".".join([where, *map(str, error.absolute_path)])
+            raise InvalidEventError(f"{path}: {_cut(error.message)}", "validation")
+
+
+def _path(path: Iterable[Any]) -> str:
+    return ".".join(map(str, path)) or "top level"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"

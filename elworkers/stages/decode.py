@@ -1,0 +1,31 @@
+"""Messages of valid events come in; records with their event parsed go out."""
+
+from __future__ import annotations
+
+from elworkers.contracts import Metrics, Record
+from elworkers.errors import InvalidEventError
+from elworkers.stages.event_error import event_error
+from elworkers.stages.jsontext import parse_object
+
+
+class DecodeStage:
+    """Parses each message as JSON; implements `contracts.Stage`. What is no JSON object becomes an EventError."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def __call__(self, records: list[Record]) -> list[Record]:
+        """See `contracts.Stage`."""
+        return [self._one(record) for record in records if record.value.strip()]
+
+    def _one(self, record: Record) -> Record:
+        try:
+            record.event = parse_object(record.value.decode("utf-8"))
+        except UnicodeDecodeError:
+            error = InvalidEventError("the message is not UTF-8")
+        except InvalidEventError as found:
+            error = found
+        else:
+            return record
+        self._metrics.count("events_invalid", schema="unknown", code=error.code)
+        return event_error(record, error, None)

@@ -1,0 +1,62 @@
+"""JSON text comes in; an object that can be written again as it was meant goes out, or an InvalidEventError."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+from elworkers.errors import InvalidEventError
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DEEPEST = 100
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise InvalidEventError(f"{text} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object that the text is. Duplicate keys: the last wins; integers of any size are kept exactly.
+
+    Raises:
+        InvalidEventError: it is none, is nested too deeply, or holds NaN, Infinity or lone surrogates.
+    """
+    try:
+        value = _DECODER.decode(text)
+    except RecursionError:
+        raise InvalidEventError("JSON is nested too deeply") from None
+    except ValueError as error:
+        # A number of thousands of digits is a ValueError too (Python's limit on int conversion).
+        raise InvalidEventError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidEventError(f"JSON is no object but {type(value).__name__}; expected an object")
+    _refuse_depth(value)
+    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise InvalidEventError("JSON holds a lone surrogate (half of a character outside the basic plane)")
+    return value
+
+
+def _refuse_depth(value: Any) -> None:
+    level: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise InvalidEventError(f"JSON is nested deeper than {_DEEPEST} levels")
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def to_bytes(value: dict[str, Any]) -> bytes:
+    """The object as compact JSON in UTF-8, keys in their order."""
+    return _ENCODER.encode(value).encode("utf-8")

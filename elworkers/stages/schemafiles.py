@@ -1,0 +1,84 @@
+"""Folders with one file a revision come in as a repository of schemas; a cache on disk is one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+import yaml
+
+from elworkers.errors import InvalidEventError, RetryableError
+
+log = structlog.get_logger(__name__)
+
+
+class _Repository(Protocol):
+    def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None: ...
+
+
+class Folder:
+    """`<folder>/<name>/<revision>.json`, `.yaml` or `.yml`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
+        """See `schemas.Repository.fetch`."""
+        for ending in ("json", "yaml", "yml"):
+            path = self._folder / name / f"{revision}.{ending}"
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise RetryableError(f"schema file {path}: {error.strerror}") from error
+            except UnicodeDecodeError:
+                raise InvalidEventError(f"schema {name} of revision {revision} is not UTF-8") from None
+            return _loaded(text, ending, name, revision)
+        return None
+
+
+def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text) if ending == "json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InvalidEventError(f"schema {name} of revision {revision} cannot be read: {first}") from None
+    if not isinstance(value, dict):
+        raise InvalidEventError(f"schema {name} of revision {revision} is no object")
+    return value
+
+
+class Cache:
+    """Schemas of another repository, kept on disk for ever."""
+
+    def __init__(self, folder: Path, behind: _Repository) -> None:
+        self._folder = folder
+        self._behind = behind
+        self._files = Folder(folder)
+
+    def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
+        """See `schemas.Repository.fetch`; a cached file that cannot be read is fetched again."""
+        with contextlib.suppress(InvalidEventError, RetryableError):
+            cached = self._files.fetch(name, revision)
+            if cached is not None:
+                return cached
+        found = self._behind.fetch(name, revision)
+        if found is not None:
+            self._keep(name, revision, found)
+        return found
+
+    def _keep(self, name: str, revision: int, schema: Mapping[str, Any]) -> None:
+        path = self._folder / name / f"{revision}.json"
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(json.dumps(schema), encoding="utf-8")
+            scratch.replace(path)
+        except OSError as error:
+            log.warning("schema not cached on disk", path=str(path), reason=str(error))
