@@ -16,7 +16,7 @@ def main(words: list[str] | None = None) -> int:
     """Run the role that the first word names."""
     words = sys.argv[1:] if words is None else words
     if not words or words[0] in ("-h", "--help"):
-        print(f"usage: python -m elworkers ROLE [ARGUMENT…]; roles: {', '.join(roles.ROLES)}")  # noqa: T201
+        print(f"usage: python -m elworkers ROLE [ARGUMENT…]; roles: {', '.join(roles.ROLES)}")
         return 0 if words else EX_CONFIG
     try:
         return run(roles.singular(words[0]), words[1:])
@@ -32,10 +32,10 @@ def run(role: str, words: list[str]) -> int:
     """
     module = roles.module(role)
     if "--help" in words or "-h" in words:
-        print(help_text(module.SPEC))  # noqa: T201
+        print(help_text(module.SPEC))
         return 0
     if "--version" in words:
-        print(f"eventlogging-{role} {__version__}")  # noqa: T201
+        print(f"eventlogging-{role} {__version__}")
         return 0
     run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
     try:
@@ -57,7 +57,7 @@ def _pool(role: str, arguments: Arguments, words: list[str], run_dir: Path | Non
 
 
 def _refuse(program: str, error: ConfigurationError) -> int:
-    print(f"{program}: {error}", file=sys.stderr)  # noqa: T201 - before the role's logging is set up
+    print(f"{program}: {error}", file=sys.stderr)
     return EX_CONFIG
 
 

@@ -1,0 +1,101 @@
+"""`eventlogging-devstack` and its verbs come in; a running stack, or a report on it, goes out."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from elworkers import __version__
+from elworkers.devstack.errors import DevstackError
+from elworkers.devstack.parts import PARTS
+from elworkers.devstack.stack import Stack
+
+_DEFAULT_DIR = ".run/devstack"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 when it was done; for `status`, when everything that was started runs. 1 otherwise, 2 for wrong arguments.
+    """
+    given = _parser().parse_args(words)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    stack = Stack(Path(given.dir or given.dir_after or _DEFAULT_DIR))
+    try:
+        return int(_VERBS[given.verb](stack, given))
+    except DevstackError as error:
+        print(f"eventlogging-devstack: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("eventlogging-devstack: interrupted; what was being started is ended again", file=sys.stderr)
+        return 130
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eventlogging-devstack", description="Real servers for development and tests, without root."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--dir", help=f"the stack's folder (default {_DEFAULT_DIR})")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    up = verbs.add_parser("up", help="start parts; returns when they answer")
+    up.add_argument("part", nargs="+", metavar="PART", help=f"some of {', '.join(PARTS)}")
+    up.add_argument("--port", action="append", default=[], type=_port, metavar="NAME=PORT", help="kafka=9092")
+    down = verbs.add_parser("down", help="end every process of the stack, or of some parts")
+    down.add_argument("part", nargs="*", metavar="PART", help="only these")
+    env = verbs.add_parser("env", help="print KAFKA=…, ZOOKEEPER=…, MYSQL_URL=… for a shell's eval")
+    status = verbs.add_parser("status", help="print part, state, pid and port")
+    for verb in (up, down, env, status):
+        verb.add_argument("--dir", dest="dir_after", help=f"the stack's folder (default {_DEFAULT_DIR})")
+    return parser
+
+
+def _port(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    known = [port for part in PARTS.values() for port in part.ports]
+    if name not in known or not number.isdigit() or not 0 < int(number) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected NAME=PORT with NAME one of {', '.join(known)}")
+    return name, int(number)
+
+
+def _up(stack: Stack, given: argparse.Namespace) -> int:
+    stack.up(*given.part, ports=dict(given.port))
+    return _status(stack, given)
+
+
+def _down(stack: Stack, given: argparse.Namespace) -> int:
+    if given.part:
+        for part in given.part:
+            stack.stop(part)
+    else:
+        print(f"{stack.down()} processes ended")
+    return 0
+
+
+def _env(stack: Stack, _given: argparse.Namespace) -> int:
+    for name, value in stack.env().items():
+        print(f"{name}={shlex.quote(value)}")
+    return 0
+
+
+def _status(stack: Stack, _given: argparse.Namespace) -> int:
+    rows = stack.status()
+    for row in rows:
+        print(f"{row.part:<12}{'running' if row.running else 'stopped':<10}{row.pid or '-':<9}127.0.0.1:{row.port}")
+    return 0 if rows and all(row.running for row in rows) else 1
+
+
+_VERBS = {"up": _up, "down": _down, "env": _env, "status": _status}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""A part's name, folder and ports come in; its configuration, its command and the question it must answer go out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pymysql
+
+from elworkers.devstack.errors import DevstackError
+from elworkers.devstack.fetch import Cache
+from elworkers.errors import RetryableError
+from elworkers.kafka import client
+
+Ports = Mapping[str, int]
+HOST = "127.0.0.1"
+USER = PASSWORD = "eventlogging"  # noqa: S105 - of a database that only this machine reaches
+DATABASE = "log"
+_CLUSTER_ID = "ZWx3b3JrZXJzLWRldnN0YQ"
+_QUIET_LOG = """log4j.rootLogger=WARN, out
+log4j.appender.out=org.apache.log4j.ConsoleAppender
+log4j.appender.out.layout=org.apache.log4j.PatternLayout
+log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+
+
+class Part:
+    """A server of the stack.
+
+    Attributes:
+        name: as on the command line.
+        ports: the names of the ports it listens on; the first is the part's own.
+    """
+
+    name: str
+    ports: tuple[str, ...]
+
+    def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
+        """Write configuration and first data into `home`; the command that starts the part."""
+        raise NotImplementedError
+
+    def answers(self, ports: Ports) -> bool:
+        """Whether it does what it is there for."""
+        raise NotImplementedError
+
+    def env(self, ports: Ports) -> dict[str, str]:
+        """What others need to know to use it."""
+        raise NotImplementedError
+
+
+def _java(cache: Cache, jars: Sequence[Path], heap_mb: int, main: Sequence[str], home: Path) -> list[str]:
+    (home / "log4j.properties").write_text(_QUIET_LOG, encoding="utf-8")
+    options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", f"-Dlog4j.configuration=file:{home}/log4j.properties"]
+    # Not one argument of 5 KB with every jar in it: the wildcard keeps process lists readable.
+    folder = home / "jars"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for jar in jars:
+        (folder / jar.name).symlink_to(jar)
+    return [str(cache.java()), *options, "-cp", f"{folder}/*", *main]
+
+
+@dataclass(frozen=True)
+class Kafka(Part):
+    """Kafka 3.9.1, one node that is broker and controller (KRaft)."""
+
+    name: str = "kafka"
+    ports: tuple[str, ...] = ("kafka", "kafka-controller")
+
+    def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
+        """See `Part.prepare`."""
+        properties = home / "kraft.properties"
+        listener, controller = f"{HOST}:{ports['kafka']}", f"{HOST}:{ports['kafka-controller']}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
+            "advertised.listeners": f"PLAINTEXT://{listener}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": home / "data",
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": 4,
+            "offsets.topic.replication.factor": 1,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            "group.min.session.timeout.ms": 1000,
+            "message.max.bytes": 4 * 1024 * 1024,
+            # Events of 2016 keep their times; retention by time would delete them while they are read.
+            "log.retention.ms": -1,
+            "log.message.timestamp.before.max.ms": 2**63 - 1,
+            "num.partitions": 1,
+            "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
+        }
+        properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+        jars = cache.jars("kafka")
+        if not (home / "data" / "meta.properties").exists():
+            main = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
+            _run(_java(cache, jars, 256, main, home), home / "format.log", "kafka")
+        return _java(cache, jars, 512, ["kafka.Kafka", str(properties)], home)
+
+    def answers(self, ports: Ports) -> bool:
+        """See `Part.answers`."""
+        try:
+            return bool(client.connect([f"{HOST}:{ports['kafka']}"]).brokers)
+        except RetryableError:
+            return False
+
+    def env(self, ports: Ports) -> dict[str, str]:
+        """See `Part.env`."""
+        return {"KAFKA": f"{HOST}:{ports['kafka']}"}
+
+
+@dataclass(frozen=True)
+class ZooKeeper(Part):
+    """ZooKeeper 3.8, which is among Kafka's jars."""
+
+    name: str = "zookeeper"
+    ports: tuple[str, ...] = ("zookeeper",)
+
+    def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
+        """See `Part.prepare`."""
+        settings = home / "zoo.cfg"
+        settings.write_text(
+            f"tickTime=500\ndataDir={home}/data\nclientPort={ports['zookeeper']}\nclientPortAddress={HOST}\n"
+            "admin.enableServer=false\n4lw.commands.whitelist=srvr\nmaxClientCnxns=0\n",
+            encoding="utf-8",
+        )
+        main = ["org.apache.zookeeper.server.quorum.QuorumPeerMain", str(settings)]
+        return _java(cache, cache.jars("kafka"), 128, main, home)
+
+    def answers(self, ports: Ports) -> bool:
+        """See `Part.answers`."""
+        try:
+            with socket.create_connection((HOST, ports["zookeeper"]), timeout=2) as asked:
+                asked.sendall(b"srvr")
+                answer = b""
+                while chunk := asked.recv(4096):
+                    answer += chunk
+        except OSError:
+            return False
+        return b"Mode:" in answer
+
+    def env(self, ports: Ports) -> dict[str, str]:
+        """See `Part.env`."""
+        return {"ZOOKEEPER": f"{HOST}:{ports['zookeeper']}"}
+
+
+@dataclass(frozen=True)
+class MariaDB(Part):
+    """MariaDB 11.4 with a database `log` and a user for it."""
+
+    name: str = "mariadb"
+    ports: tuple[str, ...] = ("mariadb",)
+
+    def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
+        """See `Part.prepare`."""
+        base = cache.mariadb()
+        data = home / "data"
+        user = ["--user=root"] if os.geteuid() == 0 else []
+        if not (data / "mysql").is_dir():
+            shutil.rmtree(data, ignore_errors=True)
+            command = [str(_tool(base, "mariadb-install-db")), "--no-defaults", f"--basedir={base}"]
+            command += [f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", *user]
+            _run(command, home / "install.log", "mariadb")
+        return [
+            str(_tool(base, "mariadbd")),
+            "--no-defaults",
+            *user,
+            f"--basedir={base}",
+            f"--datadir={data}",
+            f"--bind-address={HOST}",
+            f"--port={ports['mariadb']}",
+            # Relative to the data folder: the path of a Unix socket has room for 107 characters.
+            "--socket=mariadb.sock",
+            "--character-set-server=utf8mb4",
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-flush-log-at-trx-commit=2",
+            "--max-connections=200",
+        ]
+
+    def answers(self, ports: Ports) -> bool:
+        """See `Part.answers`; makes the database and its user where they are not there."""
+        try:
+            with pymysql.connect(host=HOST, port=ports["mariadb"], user="root", connect_timeout=2) as connection:
+                cursor = connection.cursor()
+                cursor.execute(f"CREATE DATABASE IF NOT EXISTS `{DATABASE}` CHARACTER SET utf8mb4")
+                cursor.execute(f"CREATE USER IF NOT EXISTS `{USER}`@`%` IDENTIFIED BY '{PASSWORD}'")
+                cursor.execute(f"GRANT ALL ON `{DATABASE}`.* TO `{USER}`@`%`")
+        except pymysql.Error:
+            return False
+        return True
+
+    def env(self, ports: Ports) -> dict[str, str]:
+        """See `Part.env`."""
+        return {"MYSQL_URL": f"mysql://{USER}:{PASSWORD}@{HOST}:{ports['mariadb']}/{DATABASE}?charset=utf8mb4"}
+
+
+def _tool(base: Path, name: str) -> Path:
+    for folder in ("bin", "scripts", "sbin"):
+        if (base / folder / name).exists():
+            return base / folder / name
+    raise DevstackError(f"mariadb: there is no {name} below {base}; remove that folder and run the command again")
+
+
+def _run(command: Sequence[str], log: Path, part: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    log.write_text(done.stdout + done.stderr, encoding="utf-8")
+    if done.returncode:
+        last = (done.stdout + done.stderr).strip().splitlines()[-3:]
+        raise DevstackError(f"{part} cannot be prepared; the end of {log}:\n  " + "\n  ".join(last))
+
+
+PARTS: Mapping[str, Part] = {part.name: part for part in (Kafka(), ZooKeeper(), MariaDB())}

@@ -1,0 +1,174 @@
+"""A folder and names of parts come in; a stack whose parts answer goes out."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from elworkers.devstack import processes
+from elworkers.devstack.errors import DevstackError
+from elworkers.devstack.fetch import Cache
+from elworkers.devstack.parts import PARTS, Part
+
+_ANSWERS_WITHIN_S = 90.0
+_TRIES = 3
+
+
+class PartStatus(NamedTuple):
+    """One part: whether it runs, its first pid, its port."""
+
+    part: str
+    running: bool
+    pid: int | None
+    port: int
+
+
+class Stack:
+    """Servers of one folder; several stacks live side by side on ports of their own.
+
+    Args:
+        folder: holds ports, configuration, data and logs.
+        cache: of downloads.
+    """
+
+    def __init__(self, folder: Path, cache: Cache | None = None) -> None:
+        self.folder = folder.absolute()
+        self._cache = cache or Cache()
+
+    def up(self, *names: str, ports: Mapping[str, int] | None = None) -> None:
+        """Start the parts that do not run yet; returns when all of them answer.
+
+        Args:
+            names: parts; see `parts.PARTS`.
+            ports: port name → number, for those that are not to be any free one.
+
+        Raises:
+            DevstackError: one cannot be had or does not start; what this call had started is ended again.
+        """
+        unknown = [name for name in names if name not in PARTS]
+        if unknown:
+            raise DevstackError(f"there is no part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
+        with self._alone():
+            for name in names:
+                self._start(PARTS[name], ports or {})
+
+    def _start(self, part: Part, given: Mapping[str, int]) -> None:
+        if processes.of(self.folder, part.name):
+            self._wait(part, None)
+            return
+        fixed = self._ports() | dict(given)
+        for attempt in range(_TRIES):
+            chosen = {name: fixed[name] if name in fixed else _free_port() for name in part.ports}
+            home = self.folder / part.name
+            home.mkdir(parents=True, exist_ok=True)
+            self._remember(chosen)
+            try:
+                command = part.prepare(home, chosen, self._cache)
+                self._wait(part, processes.start(self.folder, part.name, command, self.log(part.name)))
+            except BaseException as error:
+                processes.end(processes.of(self.folder, part.name), signal.SIGKILL)
+                # Somebody may have taken the port between our look and the part's own bind.
+                taken = isinstance(error, DevstackError) and any(_in_use(port) for port in chosen.values())
+                if not taken or attempt == _TRIES - 1 or any(name in given for name in part.ports):
+                    raise
+                fixed = {name: port for name, port in fixed.items() if name not in part.ports}
+            else:
+                return
+
+    def _wait(self, part: Part, started: subprocess.Popen[bytes] | None) -> None:
+        deadline = time.monotonic() + _ANSWERS_WITHIN_S
+        while not part.answers(self._ports()):
+            if started is not None and started.poll() is not None:
+                raise self._failed(part, f"ended with exit code {started.returncode} before it answered")
+            if time.monotonic() > deadline:
+                raise self._failed(part, f"does not answer within {_ANSWERS_WITHIN_S:.0f} s")
+            time.sleep(0.1)
+
+    def _failed(self, part: Part, why: str) -> DevstackError:
+        log = self.log(part.name)
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:] if log.exists() else []
+        return DevstackError(f"{part.name} {why}; the end of {log}:\n  " + "\n  ".join(last))
+
+    def start(self, name: str) -> None:
+        """Start one part again, on its port and with its data."""
+        self.up(name)
+
+    def stop(self, name: str) -> None:
+        """Stop one part cleanly; port and data are kept."""
+        processes.end(processes.of(self.folder, name))
+
+    def kill(self, name: str) -> None:
+        """End one part with SIGKILL; port and data are kept."""
+        processes.end(processes.of(self.folder, name), signal.SIGKILL)
+
+    def down(self) -> int:
+        """End every process of the stack, also those that a killed command left; how many there were."""
+        found = processes.of(self.folder)
+        processes.end(found)
+        return len(found)
+
+    def env(self) -> dict[str, str]:
+        """`KAFKA`, `ZOOKEEPER` and `MYSQL_URL`, as far as the parts have been started."""
+        ports = self._ports()
+        known = [part for part in PARTS.values() if all(name in ports for name in part.ports)]
+        return {name: value for part in known for name, value in part.env(ports).items()}
+
+    def status(self) -> list[PartStatus]:
+        """Every part that was ever started."""
+        ports = self._ports()
+        found = []
+        for part in PARTS.values():
+            if part.ports[0] in ports:
+                alive = processes.of(self.folder, part.name)
+                pid = alive[0].pid if alive else None
+                found.append(PartStatus(part.name, bool(alive), pid, ports[part.ports[0]]))
+        return found
+
+    def log(self, name: str) -> Path:
+        """A part's log."""
+        return self.folder / "log" / f"{name}.log"
+
+    def _ports(self) -> dict[str, int]:
+        try:
+            known: dict[str, int] = json.loads((self.folder / "ports.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return known
+
+    def _remember(self, ports: Mapping[str, int]) -> None:
+        scratch = self.folder / f".ports.json.{os.getpid()}"
+        scratch.write_text(json.dumps(self._ports() | dict(ports)), encoding="utf-8")
+        scratch.replace(self.folder / "ports.json")
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _in_use(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
