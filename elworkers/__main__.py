@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 from elworkers import __version__, roles
 from elworkers.arguments import Arguments, environment, help_text, read_command_line
 from elworkers.errors import EX_CONFIG, ConfigurationError
 from elworkers.roles.checking import checked
+
+_START_UP_S = 3.0
+"""Longer than `startsecs` in control.init."""
 
 
 def main(words: list[str] | None = None) -> int:
@@ -42,7 +46,16 @@ def run(role: str, words: list[str]) -> int:
         arguments = checked(role, read_command_line(words, environment(run_dir)))
     except ConfigurationError as error:
         return _refuse(f"eventlogging-{role}", error)
-    return _pool(role, arguments, words, run_dir)
+    code = _pool(role, arguments, words, run_dir)
+    if code == EX_CONFIG:
+        _outlast_start_up()
+    return code
+
+
+def _outlast_start_up() -> None:
+    # supervisord tries again whatever ends within `startsecs`, also what no try can mend.
+    if "SUPERVISOR_ENABLED" in os.environ:
+        time.sleep(_START_UP_S)
 
 
 def _pool(role: str, arguments: Arguments, words: list[str], run_dir: Path | None) -> int:
@@ -57,7 +70,8 @@ def _pool(role: str, arguments: Arguments, words: list[str], run_dir: Path | Non
 
 
 def _refuse(program: str, error: ConfigurationError) -> int:
-    print(f"{program}: {error}", file=sys.stderr)
+    print(f"{program}: {error}", file=sys.stderr, flush=True)
+    _outlast_start_up()
     return EX_CONFIG
 
 

@@ -93,7 +93,10 @@ class Source(Protocol):
 
     @property
     def replayable(self) -> bool:
-        """False where what was polled cannot be asked for again (UDP); the loop then empties it before it stops."""
+        """False where what was polled cannot be asked for again (UDP, stdin).
+
+        The loop then keeps source and records over a failure of the sinks, and empties the source before it stops.
+        """
 
     @property
     def flush_wanted(self) -> bool:
@@ -120,7 +123,11 @@ class Source(Protocol):
 
 
 class Stage(Protocol):
-    """A step of an event's way. Gives back what goes on, in order; a bad event becomes an EventError."""
+    """A step of an event's way.
+
+    Gives back what goes on, in order, as new records where anything changes: those it was given may have to be staged
+    again. A bad event becomes an EventError.
+    """
 
     def __call__(self, records: list[Record]) -> list[Record]: ...
 

@@ -48,11 +48,17 @@ def ensure(cluster: Any, name: str, partitions: int | None = None, replication: 
             cluster.update()
             if _known(cluster, key):
                 topic = cluster.topics[key]
-                if topic is not None and topic.partitions and all(p.leader for p in topic.partitions.values()):
+                if topic is not None and topic.partitions and _served(topic):
                     return topic
         if time.monotonic() > deadline:
             raise RetryableError(f"Kafka: topic {name} has no leaders {_APPEARS_WITHIN_S:.0f} s after it was created")
         time.sleep(0.05)
+
+
+def _served(topic: Any) -> bool:
+    # Metadata names a leader some moments before that broker knows of it.
+    limits = topic.latest_available_offsets()
+    return len(limits) == len(topic.partitions) and not any(limit.err for limit in limits.values())
 
 
 def existing(cluster: Any, name: str) -> Any | None:

@@ -48,4 +48,4 @@ class _Work:
             batch_records=arguments["batch_size"],
             batch_seconds=arguments["batch_seconds"],
         )
-        loop.run(lambda: module.build(arguments, wiring), stop, metrics, board)
+        loop.run(lambda source: module.build(arguments, wiring.around(source)), stop, metrics, board)

@@ -31,11 +31,10 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.sources.merged import MergedSource
     from elworkers.stages.decode import DecodeStage
 
     output = arguments["output"]
     stages = [] if wiring.is_plain(output) else [DecodeStage(wiring.metrics)]
     outputs = [wiring.output(output)]
-    source = MergedSource([wiring.source(text) for text in arguments["input"]])
+    source = wiring.source(*arguments["input"])
     return Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))

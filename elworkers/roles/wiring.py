@@ -33,6 +33,7 @@ class Wiring:
         partitions: of `--partitions`, for topics that have to be created.
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds`, where given.
         schema_of: for tables, where there is a sink that makes some.
+        open_source: what `source` gives instead of opening one.
     """
 
     metrics: Metrics
@@ -41,14 +42,28 @@ class Wiring:
     batch_records: int | None = None
     batch_seconds: float | None = None
     schema_of: SchemaOf | None = None
+    open_source: Source | None = None
 
-    def source(self, text: str) -> Source:
-        """The source behind an input URI.
+    def around(self, source: Source | None) -> Wiring:
+        """The same for a pipeline around a source that is still open, if there is one."""
+        return replace(self, open_source=source)
+
+    def source(self, *texts: str) -> Source:
+        """The source behind an input URI, or the merged one behind several.
 
         Raises:
             ConfigurationError: the URI is wrong, or names no consumer group where one is needed.
             RetryableError: the far side is away.
         """
+        if self.open_source is not None:
+            return self.open_source
+        if len(texts) == 1:
+            return self._source(texts[0])
+        from elworkers.sources.merged import MergedSource
+
+        return MergedSource([self._source(text) for text in texts])
+
+    def _source(self, text: str) -> Source:
         endpoint = check_source(text)
         uri, options = endpoint.uri, endpoint.options
         if uri.scheme == "kafka":

@@ -22,10 +22,12 @@ def without_passwords(text: str) -> str:
 
 
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for name, value in entry.items():
-        if isinstance(value, str) and "@" in value:
-            entry[name] = without_passwords(value)
-    return entry
+    # When, how bad and what come first, for whoever reads the raw line.
+    first = {name: entry.pop(name) for name in ("timestamp", "level", "event") if name in entry}
+    return {
+        name: without_passwords(value) if isinstance(value, str) and "@" in value else value
+        for name, value in (*first.items(), *entry.items())
+    }
 
 
 class _StandardLibrary(logging.Handler):

@@ -12,9 +12,10 @@ The only place that flushes sinks and commits offsets, in this order:
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -26,6 +27,7 @@ from elworkers.errors import RetryableError
 from elworkers.runtime.stop import Stop
 
 _LONGEST_POLL_S = 0.5
+_LONGEST_DRAIN_S = 2.0
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 _SAY_AGAIN_AFTER_S = 60.0
 
@@ -85,27 +87,36 @@ class Pipeline:
         every = [output.sink for output in self.outputs]
         return every if self.refused_to is None else [*every, self.refused_to]
 
-    def close(self) -> None:
-        """Let go of everything; stores and commits nothing."""
-        self.source.close()
+    def close(self, but: Source | None = None) -> None:
+        """Let go of everything but the source `but`; stores and commits nothing."""
+        if self.source is not but:
+            self.source.close()
         for sink in self.sinks():
             sink.close()
 
 
-def run(build: Callable[[], Pipeline], stop: Stop, metrics: Metrics, board: Board) -> None:
+Build = Callable[[Source | None], Pipeline]
+"""Makes a pipeline; around a source that is still open where one is handed in."""
+
+
+def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
     """Build a pipeline and drive it until it ends or is asked to stop; build it anew when something was away.
+
+    A source that cannot be asked again (`replayable` is False) stays open meanwhile, and what was read from it but not
+    flushed is written again.
 
     Raises:
         ConfigurationError: it cannot be built as configured.
     """
     backoff = Backoff()
+    kept = Kept()
     done = False
     while not (done or stop.requested):
         pipeline: Pipeline | None = None
         board.show(State.STARTING)
         try:
-            pipeline = build()
-            _Drive(pipeline, stop, metrics, board, backoff).until_done()
+            pipeline = build(kept.source)
+            _Drive(pipeline, stop, metrics, board, backoff, kept).until_done()
             done = True
         except RetryableError as error:
             metrics.count("restarts")
@@ -113,9 +124,32 @@ def run(build: Callable[[], Pipeline], stop: Stop, metrics: Metrics, board: Boar
             board.show(State.WAITING)
         finally:
             if pipeline is not None:
-                pipeline.close()
+                pipeline.close(kept.source)
         if not done:
             stop.wait(pause)
+    kept.close()
+
+
+@dataclass
+class Kept:
+    """What outlives a pipeline whose source cannot be asked again.
+
+    Attributes:
+        source: still open.
+        raw: read, but no stage has taken it.
+        staged: through the stages, but not flushed.
+    """
+
+    source: Source | None = None
+    raw: list[Record] = field(default_factory=list)
+    staged: list[Record] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Close the source; says how many records go with it, if any do."""
+        if self.raw or self.staged:
+            log.error("stopped before these could be written; they are lost", records=len(self.raw) + len(self.staged))
+        if self.source is not None:
+            self.source.close()
 
 
 class Backoff:
@@ -143,23 +177,43 @@ class Backoff:
 class _Drive:
     """One pipeline on its way; ends with the first RetryableError."""
 
-    def __init__(self, pipeline: Pipeline, stop: Stop, metrics: Metrics, board: Board, backoff: Backoff) -> None:
+    def __init__(
+        self, pipeline: Pipeline, stop: Stop, metrics: Metrics, board: Board, backoff: Backoff, kept: Kept
+    ) -> None:
         self._pipeline = pipeline
         self._stop = stop
         self._metrics = metrics
         self._board = board
         self._backoff = backoff
+        self._kept = kept
         self._positions: dict[Origin, int] = {}
         self._held = 0
         self._since = 0.0
 
     def until_done(self) -> None:
         source = self._pipeline.source
+        if not source.replayable:
+            self._kept.source = source
+            self._write_kept()
         while not (self._stop.requested or source.exhausted):
             self._step(self._wait_s())
-        while not source.replayable and not source.exhausted and self._step(0.0):
-            pass
+        self._drain(source)
         self._flush()
+
+    def _write_kept(self) -> None:
+        kept = self._kept
+        staged, raw = kept.staged, kept.raw
+        kept.staged, kept.raw = [], []
+        if staged or raw:
+            self._held, self._since = len(staged) + len(raw), time.monotonic()
+            self._write(staged, raw)
+            self._flush()
+
+    def _drain(self, source: Source) -> None:
+        # What waits in a socket's buffer would go with the process; a flood must not keep it from stopping.
+        deadline = time.monotonic() + _LONGEST_DRAIN_S
+        while not (source.replayable or source.exhausted) and time.monotonic() < deadline and self._step(0.0):
+            pass
 
     def _wait_s(self) -> float:
         if not self._held:
@@ -168,7 +222,8 @@ class _Drive:
 
     def _step(self, timeout_s: float) -> bool:
         pipeline = self._pipeline
-        records = pipeline.source.poll(pipeline.batch.records - self._held, timeout_s)
+        with self._source_at_work():
+            records = pipeline.source.poll(pipeline.batch.records - self._held, timeout_s)
         self._board.show(State.RUNNING)
         if records:
             self._take(records)
@@ -177,6 +232,15 @@ class _Drive:
         if full or old or pipeline.source.flush_wanted:
             self._flush()
         return bool(records)
+
+    @contextlib.contextmanager
+    def _source_at_work(self) -> Iterator[None]:
+        try:
+            yield
+        except RetryableError:
+            # The source itself has failed, so that keeping it open would fail again for ever.
+            self._kept.source = None
+            raise
 
     def _take(self, records: list[Record]) -> None:
         if not self._held:
@@ -187,20 +251,33 @@ class _Drive:
         for record in records:
             if record.origin is not None:
                 self._positions[record.origin] = record.offset + 1
+        self._write([], records)
+
+    def _write(self, staged: list[Record], raw: list[Record]) -> None:
+        keep = not self._pipeline.source.replayable
+        if keep:
+            self._kept.staged += staged
+            self._kept.raw = raw
+        records = raw
         for stage in self._pipeline.stages:
             records = stage(records)
+        if keep:
+            self._kept.staged += records
+            self._kept.raw = []
         for sink, accepts in self._pipeline.outputs:
-            sink.write([record for record in records if accepts(record)])
+            sink.write([record for record in (*staged, *records) if accepts(record)])
 
     def _flush(self) -> None:
         pipeline = self._pipeline
         refused = [refusal for output in pipeline.outputs for refusal in output.sink.flush()]
         if refused:
             self._send_refused(refused)
-        pipeline.source.commit(self._positions)
+        with self._source_at_work():
+            pipeline.source.commit(self._positions)
         if self._held:
             self._metrics.count("batches_flushed")
         self._positions, self._held = {}, 0
+        self._kept.staged = []
         self._backoff.worked()
 
     def _send_refused(self, refused: list[Refusal]) -> None:

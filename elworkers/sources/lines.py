@@ -2,119 +2,147 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import stat
 import time
+from collections import deque
 from pathlib import Path
 
+import structlog
+
 from elworkers.contracts import Metrics, Positions, Record
-from elworkers.errors import RetryableError
+from elworkers.errors import ConfigurationError, RetryableError
 
 _CHUNK = 256 * 1024
 _LOOK_AGAIN_S = 0.1
 
+log = structlog.get_logger(__name__)
+
 
 class LinesSource:
-    """Lines without their line ends; implements `contracts.Source`.
+    """Lines without their line ends (LF or CRLF), blank ones passed over; implements `contracts.Source`.
+
+    A file is read from its beginning by each new source. What stands behind the last line end is a line once the
+    file ends: at its end, or when a followed file was replaced.
 
     Args:
         path: the file, or None for standard input.
-        follow: go on at the end of the file, also after it was moved away or cut (as logrotate does).
-        max_line_bytes: of a longer line so many bytes are read, and the rest is passed over and counted.
+        follow: go on at the end of the file, also after it was moved away or truncated (as logrotate does).
+            A file that was truncated and has outgrown its old size within 0.1 s looks as if it had only grown.
+        max_line_bytes: the bytes of a line that are kept; the rest of a longer one is passed over and counted.
         metrics: counts `lines_cut`.
 
     Raises:
         RetryableError: the file cannot be opened.
+        ConfigurationError: it is a folder.
     """
 
-    replayable = True
+    replayable = False
     flush_wanted = False
 
     def __init__(self, path: Path | None, *, follow: bool, max_line_bytes: int, metrics: Metrics) -> None:
         self.exhausted = False
         self._path = path
-        self._follow = follow and path is not None
+        self._place = "standard input" if path is None else f"file {path}"
+        self._follow = follow
         self._longest = max_line_bytes
         self._metrics = metrics
-        self._tail = b""
-        self._skipping = False
-        self._ready: list[bytes] = []
+        self._line = bytearray()
+        self._ready: deque[bytes] = deque()
+        self._at_end = False
         self._fd = 0 if path is None else self._open(path)
 
-    @staticmethod
-    def _open(path: Path) -> int:
+    def _open(self, path: Path) -> int:
         try:
-            return os.open(path, os.O_RDONLY)
+            # Opening a named pipe that nobody writes to would block, and signals with it.
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            raise RetryableError(f"file {path}: cannot be read: {error.strerror}") from error
+            raise RetryableError(f"{self._place}: cannot be read: {error.strerror}") from error
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise ConfigurationError(f"{self._place}: is a folder; expected a file")
+        return fd
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """See `contracts.Source.poll`."""
+        """See `contracts.Source.poll`; also empty once the input has ended."""
         deadline = time.monotonic() + timeout_s
-        while not self._ready and not self.exhausted:
-            left = deadline - time.monotonic()
-            if not self._readable(max(0.0, left)) or (not self._read() and left <= 0):
+        while not (self._ready or self._at_end):
+            left_s = max(0.0, deadline - time.monotonic())
+            if self._readable(left_s):
+                self._read(left_s)
+            if not left_s:
                 break
         now_ms = int(time.time() * 1000)
-        taken, self._ready = self._ready[:limit], self._ready[limit:]
+        records = [Record(self._ready.popleft(), timestamp_ms=now_ms) for _ in range(min(limit, len(self._ready)))]
         self.exhausted = self._at_end and not self._ready
-        return [Record(line, timestamp_ms=now_ms) for line in taken]
-
-    _at_end = False
+        return records
 
     def _readable(self, timeout_s: float) -> bool:
-        # A regular file is always readable, and epoll refuses it; only standard input is waited for.
-        return self._path is not None or bool(select.select([self._fd], [], [], timeout_s)[0])
+        waiting = select.poll()
+        waiting.register(self._fd, select.POLLIN)
+        return bool(waiting.poll(timeout_s * 1000))
 
-    def _read(self) -> bool:
-        chunk = os.read(self._fd, _CHUNK)
+    def _read(self, left_s: float) -> None:
+        chunk = self._chunk()
         if chunk:
             self._split(chunk)
-            return True
-        if self._follow:
-            if not self._reopened():
-                time.sleep(_LOOK_AGAIN_S)
-            return False
-        if self._tail and not self._skipping:
-            self._ready.append(self._tail)
-        self._tail, self._at_end = b"", True
-        self.exhausted = not self._ready
-        return True
+        elif not self._follow or self._path is None:
+            self._end_of_line()
+            self._at_end = True
+        elif not self._replaced(self._path):
+            time.sleep(min(_LOOK_AGAIN_S, left_s))
 
-    def _reopened(self) -> bool:
-        assert self._path is not None  # noqa: S101 - only files are followed
-        mine = os.fstat(self._fd)
+    def _chunk(self) -> bytes:
         try:
-            there = self._path.stat()
-        except OSError:
-            return False
-        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
-            os.close(self._fd)
-            self._fd = self._open(self._path)
-            return True
-        if there.st_size < os.lseek(self._fd, 0, os.SEEK_CUR):
-            os.lseek(self._fd, 0, os.SEEK_SET)
-            return True
-        return False
+            return os.read(self._fd, _CHUNK)
+        except OSError as error:
+            raise RetryableError(f"{self._place}: cannot be read: {error.strerror}") from error
 
     def _split(self, chunk: bytes) -> None:
-        *lines, rest = (self._tail + chunk).split(b"\n")
-        for line in lines:
-            if self._skipping:
-                self._skipping = False
-            else:
-                self._ready.append(self._cut(line.removesuffix(b"\r")))
-        if len(rest) > self._longest:
-            if not self._skipping:
-                self._ready.append(self._cut(rest))
-            self._skipping, rest = True, b""
-        self._tail = rest
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            self._grow(end)
+            self._end_of_line()
+        self._grow(rest)
 
-    def _cut(self, line: bytes) -> bytes:
+    def _grow(self, part: bytes) -> None:
+        # Two bytes more than are kept tell a line that is too long from one whose CRLF is still to come.
+        self._line += part[: max(0, self._longest + 2 - len(self._line))]
+
+    def _end_of_line(self) -> None:
+        line = bytes(self._line).removesuffix(b"\r")
+        self._line.clear()
         if len(line) > self._longest:
             self._metrics.count("lines_cut")
-            return line[: self._longest]
-        return line
+            log.warning("line is cut", place=self._place, kept_bytes=self._longest)
+            line = line[: self._longest]
+        if line.strip():
+            self._ready.append(line)
+
+    def _replaced(self, path: Path) -> bool:
+        """Go on with what the path names now, where that is another file or a truncated one; say whether it was."""
+        mine = os.fstat(self._fd)
+        try:
+            there = path.stat()
+        except OSError:
+            return False
+        if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+            if there.st_size >= os.lseek(self._fd, 0, os.SEEK_CUR):
+                return False
+            self._end_of_line()
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            return True
+        # Whoever writes has changed to the new file, so what the old one has now is all that it will ever have.
+        while chunk := self._chunk():
+            self._split(chunk)
+        self._end_of_line()
+        with contextlib.suppress(RetryableError):
+            fd = self._open(path)
+            os.close(self._fd)
+            self._fd = fd
+        return True
 
     def commit(self, positions: Positions) -> None:
         """Nothing: a file is read from its beginning by whoever opens it."""

@@ -5,17 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+import structlog
+
 from elworkers.contracts import Positions, Record, Source
 
 _LONGEST_TURN_S = 0.05
 
+log = structlog.get_logger(__name__)
+
 
 class MergedSource:
-    """Polls its children in turn; implements `contracts.Source`."""
+    """Polls its children in turn; implements `contracts.Source`.
+
+    Each poll begins with the child behind the one that the poll before began with, so that a busy one cannot keep the
+    others waiting.
+    """
 
     def __init__(self, children: Sequence[Source]) -> None:
         self._children = list(children)
-        self._turn = 0
 
     @property
     def exhausted(self) -> bool:
@@ -33,21 +40,24 @@ class MergedSource:
         return any(child.flush_wanted for child in self._children)
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """See `contracts.Source.poll`; no child is asked again before every other was."""
+        """See `contracts.Source.poll`."""
         deadline = time.monotonic() + timeout_s
-        pause_s = 0.0
+        turn_s = 0.0
         while True:
-            records: list[Record] = []
-            for _ in self._children:
-                self._turn = (self._turn + 1) % len(self._children)
-                child = self._children[self._turn]
-                if not child.exhausted and len(records) < limit:
-                    share = max(1, limit // len(self._children))
-                    records += child.poll(min(share, limit - len(records)), pause_s)
-            left = deadline - time.monotonic()
-            if records or left <= 0 or self.exhausted or self.flush_wanted:
+            records = self._round(limit, turn_s)
+            left_s = deadline - time.monotonic()
+            if records or left_s <= 0 or self.exhausted or self.flush_wanted:
                 return records
-            pause_s = min(_LONGEST_TURN_S, left / len(self._children))
+            turn_s = min(_LONGEST_TURN_S, left_s / len(self._children))
+
+    def _round(self, limit: int, turn_s: float) -> list[Record]:
+        records: list[Record] = []
+        for child in list(self._children):
+            if len(records) < limit and not child.exhausted:
+                # A child waits only while there is nothing to hand on.
+                records += child.poll(limit - len(records), 0.0 if records else turn_s)
+        self._children.append(self._children.pop(0))
+        return records
 
     def commit(self, positions: Positions) -> None:
         """Hand all positions to every child; each passes over what it does not hold."""
@@ -55,6 +65,9 @@ class MergedSource:
             child.commit(positions)
 
     def close(self) -> None:
-        """Close every child."""
+        """Close every child, also behind one that breaks its promise not to raise."""
         for child in self._children:
-            child.close()
+            try:
+                child.close()
+            except Exception as error:  # noqa: BLE001 - the others must be closed whatever it says
+                log.exception("a source did not close cleanly", reason=f"{type(error).__name__}: {error}")

@@ -20,10 +20,13 @@ log = structlog.get_logger(__name__)
 class UdpSource:
     """A bound UDP socket; implements `contracts.Source`.
 
+    A datagram may hold several lines, as MediaWiki's do; LF and CRLF end a line, blank ones are passed over.
+    Bound to `::` it takes IPv4 as well.
+
     Args:
-        host: IPv4 or IPv6 address or name to bind to.
+        host: IPv4 or IPv6 address (without brackets) or name to bind to.
         port: UDP port; 0 for a free one (see `address`).
-        receive_buffer: bytes asked for as SO_RCVBUF.
+        receive_buffer: bytes asked for as SO_RCVBUF; a smaller granted size is logged.
 
     Raises:
         RetryableError: the address cannot be bound, for example because another process still has it.
@@ -34,19 +37,25 @@ class UdpSource:
     flush_wanted = False
 
     def __init__(self, host: str, port: int, *, receive_buffer: int) -> None:
+        self._place = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
         self._lines: deque[Record] = deque()
         try:
             family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind)
         except OSError as error:
-            raise RetryableError(f"udp://{host}:{port}: {error.strerror or error}") from error
+            raise RetryableError(f"{self._place}: {error.strerror or error}") from error
         try:
             self._socket.setblocking(False)
+            if family == socket.AF_INET6:
+                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            # Without SO_REUSEADDR on purpose: for UDP it lets a second process take the datagrams away unnoticed.
             self._socket.bind(address)
         except OSError as error:
             self._socket.close()
-            raise RetryableError(f"udp://{host}:{port}: cannot be bound: {error.strerror}") from error
+            raise RetryableError(f"{self._place}: cannot be bound: {error.strerror}") from error
+        self._readable = select.poll()
+        self._readable.register(self._socket, select.POLLIN)
         # Linux grants twice of what it lets one have, for its own bookkeeping (socket(7)).
         granted = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         if granted < receive_buffer:
@@ -64,21 +73,31 @@ class UdpSource:
         return name[0], name[1]
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """See `contracts.Source.poll`. A datagram may hold several lines; empty ones are passed over."""
-        if not self._lines:
-            select.select([self._socket], [], [], timeout_s)
+        """See `contracts.Source.poll`."""
+        deadline = time.monotonic() + timeout_s
+        while not self._lines:
+            left_s = max(0.0, deadline - time.monotonic())
+            if not self._readable.poll(left_s * 1000):
+                break
+            self._receive(limit)
+            if not left_s:
+                break
+        if self._lines:
+            self._receive(limit)
+        return [self._lines.popleft() for _ in range(min(limit, len(self._lines)))]
+
+    def _receive(self, limit: int) -> None:
         while len(self._lines) < limit:
             try:
                 datagram = self._socket.recv(_LARGEST_DATAGRAM)
             except BlockingIOError:
-                break
+                return
             except OSError as error:
-                raise RetryableError(f"UDP socket: {error.strerror}") from error
+                raise RetryableError(f"{self._place}: {error.strerror}") from error
             now_ms = int(time.time() * 1000)
             for line in datagram.split(b"\n"):
                 if line.strip():
-                    self._lines.append(Record(line.rstrip(b"\r"), timestamp_ms=now_ms))
-        return [self._lines.popleft() for _ in range(min(limit, len(self._lines)))]
+                    self._lines.append(Record(line.removesuffix(b"\r"), timestamp_ms=now_ms))
 
     def commit(self, positions: Positions) -> None:
         """Nothing: what was received cannot be asked for again."""

@@ -13,7 +13,9 @@ class CountStage:
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`."""
-        for record in records:
-            record.value = b"%d\t%b" % (self._next, record.value)
-            self._next += 1
-        return records
+        counted = []
+        for number, record in enumerate(records, self._next):
+            value = b"%d\t%b" % (number, record.value)
+            counted.append(Record(value, origin=record.origin, offset=record.offset, timestamp_ms=record.timestamp_ms))
+        self._next += len(records)
+        return counted

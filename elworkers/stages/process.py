@@ -38,9 +38,15 @@ class ProcessStage:
             made = event_error(record, error, event)
             self._metrics.count("events_invalid", schema=_label(made), code=error.code)
             return made
-        record.event, record.value = event, value
         self._metrics.count("events_valid", schema=event["schema"])
-        return record
+        return Record(
+            value,
+            event=event,
+            origin=record.origin,
+            offset=record.offset,
+            timestamp_ms=record.timestamp_ms,
+            key=record.key,
+        )
 
 
 def _label(made: Record) -> str:

@@ -1,0 +1,222 @@
+"""`eventloggingctl` and its verbs come in; supervisord's programs do what the operator wants, and a report goes out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from elworkers import __version__
+from elworkers.arguments import environment
+from elworkers.control import status
+from elworkers.control.init import provision, say_broken
+from elworkers.control.instances import Tree, read_tree
+from elworkers.control.places import Places
+from elworkers.control.selection import Selection, select
+from elworkers.control.supervisor import Supervisor, SupervisorError
+from elworkers.errors import EX_CONFIG, ConfigurationError
+
+_PROGRAM = "eventloggingctl"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 when it was done and, for `start`, `restart`, `update` and `status`, everything selected runs; 1 when something
+        does not; 2 for wrong arguments; 78 when an instance file is broken or unknown. `check` has Nagios's own codes.
+    """
+    given = _parser().parse_args(words)
+    places = Places.given(given.config_dir or given.config_dir_after, given.run_dir or given.run_dir_after)
+    try:
+        return _VERBS[given.verb](places, given)
+    except (ConfigurationError, SupervisorError) as error:
+        return _failed(given.verb, str(error), EX_CONFIG if isinstance(error, ConfigurationError) else 1)
+    except OSError as error:
+        return _failed(given.verb, f"{error.filename or places.run_dir}: {error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _failed(verb: str, message: str, code: int) -> int:
+    if verb == "check":
+        print(f"UNKNOWN: {message}")
+        return status.UNKNOWN
+    print(f"{_PROGRAM}: {message}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Controls the instances of the EventLogging back-end.")
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, what in (
+        ("start", "start instances, and supervisord where it is not there; in the order of roles"),
+        ("stop", "stop instances; in the reverse order"),
+        ("restart", "stop and start instances"),
+        ("status", "print role, instance, state, pid, uptime and workers; exit 0 when all run"),
+        ("tail", "print the end of the logs"),
+        ("update", "start, restart and stop the instances whose files were added, changed or removed"),
+        ("check", "the Nagios check"),
+        ("shutdown", "end every instance and supervisord"),
+    ):
+        verb = verbs.add_parser(name, help=what, description=what)
+        if name in ("start", "stop", "restart", "status", "tail", "update", "check"):
+            verb.add_argument("instance", nargs="*", metavar="ROLE[/NAME]", help="only these (default: all)")
+        if name == "tail":
+            verb.add_argument("-f", "--follow", action="store_true", help="go on as the logs grow")
+            verb.add_argument("-n", "--lines", type=int, default=10, help="lines of each log (default 10)")
+        _folders(verb, "_after")
+    _folders(parser, "")
+    return parser
+
+
+def _folders(parser: argparse.ArgumentParser, suffix: str) -> None:
+    parser.add_argument("--config-dir", dest=f"config_dir{suffix}", help="default /etc/eventlogging.d")
+    parser.add_argument("--run-dir", dest=f"run_dir{suffix}", help="default /run/eventlogging")
+
+
+def _start(places: Places, given: argparse.Namespace) -> int:
+    tree = provision(places)
+    selection = select(tree, given.instance)
+    supervisor = Supervisor(places)
+    if supervisor.running():
+        _take_up(supervisor, selection)
+    else:
+        supervisor.boot()
+        others = set(supervisor.programs()) - set(selection.programs)
+        if others and given.instance:
+            supervisor.stop(others)
+    for programs in selection.by_role():
+        supervisor.start(programs)
+    supervisor.settled(selection.programs)
+    return _report(places, selection, tree)
+
+
+def _take_up(supervisor: Supervisor, selection: Selection) -> None:
+    known = set(supervisor.programs())
+    missing = [program for program in selection.programs if program not in known]
+    if missing:
+        supervisor.reread()
+        for program in missing:
+            supervisor.add(program)
+
+
+def _stop(places: Places, given: argparse.Namespace) -> int:
+    selection = _selected(places, given.instance)
+    supervisor = Supervisor(places)
+    if not supervisor.running():
+        print("supervisord does not run; nothing to stop")
+        return 0
+    known = set(supervisor.programs())
+    if not given.instance:
+        # Those too whose files have gone meanwhile.
+        selection = selection.including(known)
+    for programs in reversed(selection.by_role()):
+        supervisor.stop(set(programs) & known)
+    return 0
+
+
+def _restart(places: Places, given: argparse.Namespace) -> int:
+    # Read first: a broken file must not stop what cannot be started again.
+    selection = select(_read(places), given.instance)
+    supervisor = Supervisor(places)
+    if supervisor.running():
+        _apply(places, supervisor, set(selection.programs))
+        known = set(supervisor.programs())
+        for programs in reversed(selection.by_role()):
+            supervisor.stop(set(programs) & known)
+    return _start(places, given)
+
+
+def _update(places: Places, given: argparse.Namespace) -> int:
+    tree = provision(places)
+    selection = select(tree, given.instance)
+    supervisor = Supervisor(places)
+    if not supervisor.running():
+        supervisor.boot()
+    else:
+        _apply(places, supervisor, set(selection.programs) if given.instance else None)
+    supervisor.settled(selection.programs)
+    return _report(places, selection, tree)
+
+
+def _apply(places: Places, supervisor: Supervisor, only: set[str] | None) -> None:
+    provision(places)
+    changes = supervisor.reread()
+    for programs, what in ((changes.removed, "stopped"), (changes.changed, "restarted"), (changes.added, "started")):
+        for program in sorted(programs):
+            if only is not None and program not in only:
+                continue
+            if what != "started":
+                supervisor.stop([program])
+                supervisor.remove(program)
+            if what != "stopped":
+                supervisor.add(program)
+            print(f"{program}: {what}")
+
+
+def _status(places: Places, given: argparse.Namespace) -> int:
+    tree = _read(places)
+    return _report(places, select(tree, given.instance), tree)
+
+
+def _report(places: Places, selection: Selection, tree: Tree) -> int:
+    say_broken(_PROGRAM, tree)
+    rows = status.rows(places, selection, tree)
+    print(status.table(rows))
+    if tree.broken and any(not row.runs for row in rows if row.broken):
+        return EX_CONFIG
+    return 0 if rows and all(row.runs for row in rows) else 1
+
+
+def _check(places: Places, given: argparse.Namespace) -> int:
+    tree = _read(places)
+    code, text = status.nagios(status.rows(places, select(tree, given.instance), tree))
+    print(text)
+    return code
+
+
+def _tail(places: Places, given: argparse.Namespace) -> int:
+    selection = _selected(places, given.instance)
+    logs = [str(places.log(program)) for program in selection.programs if places.log(program).exists()]
+    if not logs:
+        raise SupervisorError(f"there is no log of these in {places.run_dir / 'log'}; have they ever been started?")
+    sys.stdout.flush()
+    os.execvp("tail", ["tail", "-n", str(given.lines), *(["-F"] if given.follow else []), *logs])
+
+
+def _shutdown(places: Places, _given: argparse.Namespace) -> int:
+    supervisor = Supervisor(places)
+    if not supervisor.running():
+        print("supervisord does not run")
+        return 0
+    everything = Selection(()).including(set(supervisor.programs()))
+    for programs in reversed(everything.by_role()):
+        supervisor.stop(programs)
+    supervisor.shutdown()
+    return 0
+
+
+def _read(places: Places) -> Tree:
+    return read_tree(places.config_dir, environment(places.run_dir))
+
+
+def _selected(places: Places, words: Sequence[str]) -> Selection:
+    return select(_read(places), words)
+
+
+_VERBS: dict[str, Callable[[Places, argparse.Namespace], int]] = {
+    "start": _start,
+    "stop": _stop,
+    "restart": _restart,
+    "status": _status,
+    "tail": _tail,
+    "update": _update,
+    "check": _check,
+    "shutdown": _shutdown,
+}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

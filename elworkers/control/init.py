@@ -1,0 +1,150 @@
+"""Instance files come in; one supervisord program for each, and supervisord's own configuration, go out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shlex
+import sys
+from pathlib import Path
+
+from elworkers import __version__, roles
+from elworkers.arguments import environment
+from elworkers.control.instances import Instance, Tree, read_tree
+from elworkers.control.places import Places
+from elworkers.errors import EX_CONFIG, ConfigurationError
+
+_STOP_GRACE_S = 10
+_START_S = 2
+_RETRIES = 2**31 - 1
+_FDS_A_PROGRAM, _FDS_AT_LEAST = 8, 1024
+
+
+def main(words: list[str] | None = None) -> int:
+    """`eventlogging-init`.
+
+    Returns:
+        0, or `EX_CONFIG` when an instance file is broken; the programs of all others are written all the same.
+    """
+    parser = argparse.ArgumentParser(
+        prog="eventlogging-init", description="Writes a supervisord program for each instance file."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--config-dir", help="default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR")
+    parser.add_argument("--run-dir", help="default /run/eventlogging, or EVENTLOGGING_RUN_DIR")
+    parser.add_argument("--command-dir", help="where the role commands are (default: beside this one)")
+    given = parser.parse_args(words)
+    places = Places.given(given.config_dir, given.run_dir)
+    try:
+        tree = provision(places, given.command_dir)
+    except (ConfigurationError, OSError) as error:
+        print(f"eventlogging-init: {error}", file=sys.stderr)
+        return EX_CONFIG
+    say_broken("eventlogging-init", tree)
+    print(f"{len(tree.instances)} instances in {places.programs}")
+    return EX_CONFIG if tree.broken else 0
+
+
+def say_broken(program: str, tree: Tree) -> None:
+    """Name each broken instance with its file and line, on stderr."""
+    for broken in tree.broken:
+        print(f"{program}: {broken.error}", file=sys.stderr)
+
+
+def provision(places: Places, command_dir: str | None = None) -> Tree:
+    """Write the programs of all instances and supervisord's configuration, and remove programs without an instance.
+
+    The program of an instance whose file has become broken stays: a slip of the pen must not stop what runs.
+
+    Raises:
+        ConfigurationError: the configuration folder cannot be read.
+        OSError: the run folder cannot be written.
+    """
+    tree = read_tree(places.config_dir, environment(places.run_dir))
+    for folder in (places.programs, places.run_dir / "log", places.run_dir / "state"):
+        folder.mkdir(parents=True, exist_ok=True)
+    places.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if places.socket.parent.stat().st_uid != os.getuid():
+        raise ConfigurationError("belongs to somebody else; choose a shorter --run-dir", str(places.socket.parent))
+    for instance in tree.instances:
+        _write(places.programs / f"{instance.program}.conf", _program(instance, places, command_dir))
+    kept = {instance.program for instance in tree.instances}
+    kept |= {broken.title.replace("/", "-") for broken in tree.broken}
+    for path in places.programs.glob("*.conf"):
+        if path.stem not in kept:
+            path.unlink()
+    count = len(list(places.programs.glob("*.conf")))
+    _write(places.supervisord_conf, _supervisord(places, count))
+    return tree
+
+
+def _program(instance: Instance, places: Places, command_dir: str | None) -> str:
+    command = Path(command_dir or Path(sys.executable).parent) / f"eventlogging-{instance.role}"
+    words = [str(command), f"@{instance.path}"]
+    variables = {
+        "ELWORKERS_INSTANCE_SHA256": instance.sha256,
+        "EVENTLOGGING_CONFIG_DIR": str(places.config_dir),
+        "EVENTLOGGING_RUN_DIR": str(places.run_dir),
+    }
+    stop_s = int(instance.arguments["stop_timeout"]) + _STOP_GRACE_S
+    settings = {
+        "command": _escaped(" ".join(map(shlex.quote, words))),
+        "environment": _escaped(",".join(f'{name}="{value}"' for name, value in variables.items())),
+        "directory": _escaped(str(places.run_dir)),
+        "priority": 100 * (1 + roles.ROLES.index(instance.role)),
+        "autostart": "true",
+        # An exit in its first seconds is tried again for ever, with waits that grow by a second each time. A
+        # configuration error (78) comes later than that on purpose, and is not tried again; see __main__.
+        "startsecs": _START_S,
+        "startretries": _RETRIES,
+        "autorestart": "unexpected",
+        "exitcodes": f"0,{EX_CONFIG}",
+        "stopsignal": "TERM",
+        "stopwaitsecs": stop_s,
+        "stopasgroup": "true",
+        "killasgroup": "true",
+        "stdout_logfile": _escaped(str(places.log(instance.program))),
+        "stdout_logfile_maxbytes": "20MB",
+        "stdout_logfile_backups": 5,
+        "redirect_stderr": "true",
+    }
+    lines = [f"; {instance.path}", f"[program:{instance.program}]", *(f"{k}={v}" for k, v in settings.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    # supervisord expands %(…)s in every value; a bare % makes it refuse the whole file.
+    return text.replace("%", "%%")
+
+
+def _supervisord(places: Places, programs: int) -> str:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    wanted = max(_FDS_AT_LEAST, 256 + _FDS_A_PROGRAM * programs)
+    minfds = wanted if hard == resource.RLIM_INFINITY or os.getuid() == 0 else min(wanted, hard)
+    text = _template().read_text(encoding="utf-8")
+    for name, value in {"run_dir": places.run_dir, "socket": places.socket, "minfds": minfds}.items():
+        text = text.replace(f"{{{name}}}", _escaped(str(value)))
+    return text
+
+
+def _template() -> Path:
+    in_checkout = Path(__file__).parent.parent.parent / "supervisor.d" / "supervisord.conf"
+    if in_checkout.exists():
+        return in_checkout
+    return Path(sys.prefix) / "share" / "elworkers" / "supervisor.d" / "supervisord.conf"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""A configuration folder comes in; its instances, and what is wrong with the others, go out.
+
+The only reader of `/etc/eventlogging.d/<role>s/<name>`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elworkers import roles
+from elworkers.arguments import Arguments, Environment, read_lines
+from elworkers.errors import ConfigurationError
+from elworkers.roles.checking import checked
+
+NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_PASSED_OVER = re.compile(r"^\.|~$|\.bak$|\.dpkg-[^.]*$")
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One instance file that can be run.
+
+    Attributes:
+        role: in the singular.
+        name: of the file.
+        path: absolute.
+        sha256: of the file's content, 64 hex digits.
+        arguments: as the role takes them.
+    """
+
+    role: str
+    name: str
+    path: Path
+    sha256: str
+    arguments: Arguments
+
+    @property
+    def program(self) -> str:
+        """Its name in supervisord: role and instance."""
+        return f"{self.role}-{self.name}"
+
+    @property
+    def title(self) -> str:
+        """Its name for operators: `role/name`."""
+        return f"{self.role}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One that cannot be run: its `role/name` as far as it has one, and why."""
+
+    title: str
+    error: ConfigurationError
+
+
+@dataclass(frozen=True)
+class Tree:
+    """All of a configuration folder, in the order in which instances are started."""
+
+    instances: tuple[Instance, ...]
+    broken: tuple[Broken, ...]
+
+
+def read_tree(config_dir: Path, env: Environment) -> Tree:
+    """Read every instance file; one that is broken keeps no other from being read.
+
+    Args:
+        config_dir: with one folder a role, in the plural.
+        env: for `${env:NAME}`; see `arguments.environment`.
+
+    Raises:
+        ConfigurationError: the folder itself cannot be read.
+    """
+    instances: list[Instance] = []
+    broken: list[Broken] = []
+    for path in _files(config_dir):
+        try:
+            instances.append(_read(path, env))
+        except ConfigurationError as error:
+            broken.append(Broken(f"{path.parent.name.removesuffix('s')}/{path.name}", error))
+        except OSError as error:
+            broken.append(Broken(path.name, ConfigurationError(f"cannot be read: {error.strerror}", str(path))))
+    order = {role: place for place, role in enumerate(roles.ROLES)}
+    instances.sort(key=lambda instance: (order[instance.role], instance.name))
+    return Tree(tuple(instances), tuple(broken))
+
+
+def _files(config_dir: Path) -> Iterator[Path]:
+    try:
+        folders = sorted(path for path in config_dir.iterdir() if not _PASSED_OVER.search(path.name))
+    except OSError as error:
+        raise ConfigurationError(
+            f"the configuration folder cannot be read: {error.strerror}", str(config_dir)
+        ) from None
+    for folder in folders:
+        if folder.is_dir() and folder.name.endswith("s"):
+            try:
+                names = sorted(path.name for path in folder.iterdir())
+            except OSError:
+                yield folder
+                continue
+            yield from (folder / name for name in names if not _PASSED_OVER.search(name))
+        else:
+            yield folder
+
+
+def _read(path: Path, env: Environment) -> Instance:
+    place = str(path)
+    if path.parent.name == path.parent.parent.name or not path.parent.name.endswith("s"):
+        raise ConfigurationError(f"is in no role's folder; expected one of {_folders()}", place)
+    try:
+        role = roles.singular(path.parent.name)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error.message} (folders: {_folders()})", place) from None
+    if not NAME.fullmatch(path.name):
+        raise ConfigurationError("the name may hold only letters, digits, '.', '_' and '-'", place)
+    if path.is_dir():
+        raise ConfigurationError("is a folder; expected a file with one argument a line", place)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot be read: {error.strerror}", place) from None
+    arguments = checked(role, read_lines(data, place, env))
+    return Instance(role, path.name, path, hashlib.sha256(data).hexdigest(), arguments)
+
+
+def _folders() -> str:
+    return ", ".join(f"{role}s" for role in roles.ROLES)

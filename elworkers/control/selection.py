@@ -1,0 +1,51 @@
+"""`ROLE[/NAME]` words come in; the instances they mean go out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from elworkers import roles
+from elworkers.control.instances import Tree
+from elworkers.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Programs by their names in supervisord, in the order in which they are started."""
+
+    programs: tuple[str, ...]
+
+    def by_role(self) -> list[list[str]]:
+        """The programs of each role that has some, in the order of roles."""
+        found = [[name for name in self.programs if name.startswith(f"{role}-")] for role in roles.ROLES]
+        return [programs for programs in found if programs]
+
+    def including(self, programs: Collection[str]) -> Selection:
+        """The same with these programs too."""
+        return Selection((*self.programs, *sorted(set(programs) - set(self.programs))))
+
+
+def select(tree: Tree, words: Sequence[str]) -> Selection:
+    """The instances that the words mean; all of them without words. Broken ones can be named too.
+
+    Raises:
+        ConfigurationError: there is no such role or instance; names the nearest.
+    """
+    known = [instance.title for instance in tree.instances] + [broken.title for broken in tree.broken]
+    if not words:
+        return Selection(tuple(title.replace("/", "-", 1) for title in known if "/" in title))
+    chosen: list[str] = []
+    for word in words:
+        role, slash, name = word.partition("/")
+        role = roles.singular(role)
+        titles = [f"{role}/{name}"] if slash and name else [title for title in known if title.startswith(f"{role}/")]
+        for title in titles:
+            if title not in known:
+                nearest = difflib.get_close_matches(title, known, n=1)
+                hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known) or 'none'}"
+                raise ConfigurationError(f"there is no instance {title}; {hint}")
+            chosen.append(title.replace("/", "-", 1))
+    order = [title.replace("/", "-", 1) for title in known]
+    return Selection(tuple(sorted(set(chosen), key=order.index)))
