@@ -24,8 +24,9 @@ def main(words: list[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0 when it was done and, for `start`, `restart`, `update` and `status`, everything selected runs; 1 when something
-        does not; 2 for wrong arguments; 78 when an instance file is broken or unknown. `check` has Nagios's own codes.
+        0 when it was done and, for `start`, `restart`, `update` and `status`, everything selected runs; 1 when
+        something does not; 2 for wrong arguments; 78 when an instance file is broken or unknown. `check` has Nagios's
+        own codes.
     """
     given = _parser().parse_args(words)
     places = Places.given(given.config_dir or given.config_dir_after, given.run_dir or given.run_dir_after)
@@ -138,8 +139,22 @@ def _update(places: Places, given: argparse.Namespace) -> int:
         supervisor.boot()
     else:
         _apply(places, supervisor, set(selection.programs) if given.instance else None)
+        _start_mended(supervisor, selection, tree)
     supervisor.settled(selection.programs)
     return _report(places, selection, tree)
+
+
+def _start_mended(supervisor: Supervisor, selection: Selection, tree: Tree) -> None:
+    # Ended by a configuration error; the file is as it was before the slip, so that nothing in it has changed.
+    sound = {instance.program for instance in tree.instances} & set(selection.programs)
+    ended = [
+        name
+        for name, info in supervisor.programs().items()
+        if name in sound and info["statename"] == "EXITED" and info["exitstatus"] == EX_CONFIG
+    ]
+    supervisor.start(ended)
+    for program in ended:
+        print(f"{program}: started")
 
 
 def _apply(places: Places, supervisor: Supervisor, only: set[str] | None) -> None:
@@ -184,7 +199,7 @@ def _tail(places: Places, given: argparse.Namespace) -> int:
     if not logs:
         raise SupervisorError(f"there is no log of these in {places.run_dir / 'log'}; have they ever been started?")
     sys.stdout.flush()
-    os.execvp("tail", ["tail", "-n", str(given.lines), *(["-F"] if given.follow else []), *logs])
+    os.execvp("tail", ["tail", "-n", str(given.lines), *(["-F"] if given.follow else []), *logs])  # noqa: S606 - a list, not a shell
 
 
 def _shutdown(places: Places, _given: argparse.Namespace) -> int:

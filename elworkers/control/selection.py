@@ -33,15 +33,16 @@ def select(tree: Tree, words: Sequence[str]) -> Selection:
     Raises:
         ConfigurationError: there is no such role or instance; names the nearest.
     """
-    known = [instance.title for instance in tree.instances] + [broken.title for broken in tree.broken]
+    titles = [instance.title for instance in tree.instances] + [broken.title for broken in tree.broken]
+    known = sorted((title for title in titles if title.partition("/")[0] in roles.ROLES), key=_place)
     if not words:
-        return Selection(tuple(title.replace("/", "-", 1) for title in known if "/" in title))
+        return Selection(tuple(title.replace("/", "-", 1) for title in known))
     chosen: list[str] = []
     for word in words:
         role, slash, name = word.partition("/")
         role = roles.singular(role)
-        titles = [f"{role}/{name}"] if slash and name else [title for title in known if title.startswith(f"{role}/")]
-        for title in titles:
+        meant = [f"{role}/{name}"] if slash and name else [title for title in known if title.startswith(f"{role}/")]
+        for title in meant:
             if title not in known:
                 nearest = difflib.get_close_matches(title, known, n=1)
                 hint = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known) or 'none'}"
@@ -49,3 +50,8 @@ def select(tree: Tree, words: Sequence[str]) -> Selection:
             chosen.append(title.replace("/", "-", 1))
     order = [title.replace("/", "-", 1) for title in known]
     return Selection(tuple(sorted(set(chosen), key=order.index)))
+
+
+def _place(title: str) -> tuple[int, str]:
+    role, _, name = title.partition("/")
+    return roles.ROLES.index(role), name

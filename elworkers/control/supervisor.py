@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
@@ -41,14 +42,19 @@ class Supervisor:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        transport = SupervisorTransport(None, None, f"unix://{places.socket}")
-        self._rpc: Any = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        self._rpc = self._proxy()
+
+    def _proxy(self) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self._places.socket}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
     def running(self) -> bool:
         """Whether it answers."""
         try:
             self._rpc.getState()
-        except (OSError, xmlrpc.client.Error):
+        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+            # Its connection remembers a request that was never answered.
+            self._rpc = self._proxy()
             return False
         return True
 

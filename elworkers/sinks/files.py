@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
+import select
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,16 +23,20 @@ log = structlog.get_logger(__name__)
 class FileSink:
     """Appends one line a record; implements `contracts.Sink`.
 
-    The file is opened again when it was moved away or replaced (as logrotate does), a line that a crash has torn is cut
-    off before anything is appended, and a write that fails half-way (a full disk) is taken back. Line ends inside a
-    value become blanks: a line in a log file is one record.
+    One line end behind a value is not doubled, and each one inside it becomes a blank: a line is one record. All other
+    bytes stay as they are.
+
+    The file is opened again when it was moved away or replaced (as logrotate does); one that was truncated is appended
+    to from its new end. A line that a crash has torn is cut off before anything is appended, and a write that fails
+    half-way (a full disk) is taken back. Several processes may write one file.
 
     Args:
-        path: the file, or None for standard output. Its folder has to be there.
-        fsync: let the disk confirm each flush.
+        path: the file, or None for standard output. Its folder has to be there; the file is made with mode 0644.
+        fsync: let the disk confirm each flush, so that it outlasts a power cut as well.
 
     Raises:
         RetryableError: the file cannot be opened.
+        ConfigurationError: it is a folder.
     """
 
     def __init__(self, path: Path | None, *, fsync: bool = False) -> None:
@@ -38,24 +44,25 @@ class FileSink:
         self._fsync = fsync
         self._pending: list[bytes] = []
         self._fd = -1
-        if path is None:
-            self._fd = 1
-        else:
-            self._open(path)
+        if path is not None:
+            with self._opened(path):
+                self._cut_torn_line(path)
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
         for record in records:
-            value = record.value.rstrip(b"\r\n")
-            if b"\n" in value or b"\r" in value:
-                value = value.replace(b"\r", b" ").replace(b"\n", b" ")
-            self._pending.append(value)
+            value = record.value.removesuffix(b"\n")
+            self._pending.append(value.replace(b"\n", b" ") if b"\n" in value else value)
 
     def flush(self) -> list[Refusal]:
-        """See `contracts.Sink.flush`."""
+        """See `contracts.Sink.flush`.
+
+        Raises:
+            RetryableError: the file cannot be opened, or not all of it written.
+            ConfigurationError: whoever read standard output has gone; no second try would find them.
+        """
         if self._pending:
-            self._pending.append(b"")
-            content = b"\n".join(self._pending)
+            content = b"\n".join((*self._pending, b""))
             self._pending = []
             if self._path is None:
                 self._print(content)
@@ -63,60 +70,53 @@ class FileSink:
                 self._append(self._path, content)
         return []
 
-    def _print(self, content: bytes) -> None:
+    @staticmethod
+    def _print(content: bytes) -> None:
         try:
-            self._write_all(content)
-        except BrokenPipeError:
-            raise ConfigurationError("standard output was closed by whoever read it") from None
+            _write_all(1, content)
+        except OSError as error:
+            if error.errno in (errno.EPIPE, errno.EBADF):
+                raise ConfigurationError("standard output was closed by whoever read it") from None
+            raise RetryableError(f"standard output: {error.strerror}") from error
 
     def _append(self, path: Path, content: bytes) -> None:
-        if self._moved(path):
-            self._open(path)
-        with self._locked(path):
+        with self._opened(path):
+            # Another process may have been killed in the middle of its own line.
+            self._cut_torn_line(path)
             before = os.fstat(self._fd).st_size
             try:
-                self._write_all(content)
+                _write_all(self._fd, content)
                 if self._fsync:
                     os.fdatasync(self._fd)
             except OSError as error:
                 # Taken back, so that the next try leaves neither half a line nor the first lines twice.
                 with contextlib.suppress(OSError):
-                    os.ftruncate(self._fd, before)
+                    if os.fstat(self._fd).st_size > before:
+                        os.ftruncate(self._fd, before)
                 raise RetryableError(f"file {path}: {error.strerror}") from error
 
-    def _write_all(self, content: bytes) -> None:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(self._fd, view) :]
-
-    def _moved(self, path: Path) -> bool:
-        mine = os.fstat(self._fd)
-        try:
-            there = path.stat()
-        except OSError:
-            return True
-        return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
-
-    def _open(self, path: Path) -> None:
-        self.close()
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise RetryableError(f"file {path}: cannot be opened: {error.strerror}") from error
-        with self._locked(path):
-            self._cut_torn_line(path)
-
     @contextlib.contextmanager
-    def _locked(self, path: Path) -> Iterator[None]:
-        # Several workers may write one file; each of them appends whole batches.
+    def _opened(self, path: Path) -> Iterator[None]:
+        """Hold the file that the path names now, and keep other writers of ours out of it."""
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
-        except OSError as error:
-            raise RetryableError(f"file {path}: cannot be locked: {error.strerror}") from error
-        try:
+            self._hold(path)
             yield
+        except OSError as error:
+            raise RetryableError(f"file {path}: {error.strerror}") from error
         finally:
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            if self._fd >= 0:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _hold(self, path: Path) -> None:
+        while True:
+            if self._fd < 0:
+                self._fd = _open(path)
+            # Waited for perhaps, so that the file may have been moved away in the meantime.
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            if _is_at(path, self._fd):
+                return
+            os.close(self._fd)
+            self._fd = -1
 
     def _cut_torn_line(self, path: Path) -> None:
         size = os.fstat(self._fd).st_size
@@ -133,7 +133,37 @@ class FileSink:
             os.ftruncate(self._fd, end)
 
     def close(self) -> None:
-        """Close the file; standard output stays open."""
-        if self._path is not None and self._fd >= 0:
+        """Forget what was not flushed and close the file; standard output stays open."""
+        self._pending = []
+        if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except IsADirectoryError:
+        raise ConfigurationError(f"file {path}: is a folder; expected a file") from None
+    except OSError as error:
+        raise RetryableError(f"file {path}: cannot be opened: {error.strerror}") from error
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    mine = os.fstat(fd)
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+
+
+def _write_all(fd: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            writable = select.poll()
+            writable.register(fd, select.POLLOUT)
+            writable.poll()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Sequence
 
@@ -14,19 +15,27 @@ _LARGEST_PAYLOAD = 65_507
 class UdpSink:
     """Sends to one address; implements `contracts.Sink`. UDP acknowledges nothing: sent is all there is to know.
 
+    Args:
+        host: IPv4 or IPv6 address (without brackets) or name.
+        port: UDP port.
+
     Raises:
         RetryableError: the host is not known.
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._place = f"udp://{host}:{port}"
+        self._place = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
         self._pending: list[Record] = []
         try:
             family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind)
-            self._socket.connect(address)
         except OSError as error:
             raise RetryableError(f"{self._place}: {error.strerror or error}") from error
+        try:
+            self._socket.connect(address)
+        except OSError as error:
+            self._socket.close()
+            raise RetryableError(f"{self._place}: {error.strerror}") from error
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
@@ -34,21 +43,25 @@ class UdpSink:
 
     def flush(self) -> list[Refusal]:
         """See `contracts.Sink.flush`; a value that no datagram can hold is refused."""
-        refused = []
         pending, self._pending = self._pending, []
+        refused = []
         for record in pending:
-            if len(record.value) > _LARGEST_PAYLOAD:
+            if len(record.value) > _LARGEST_PAYLOAD or not self._send(record.value):
                 message = f"{len(record.value)} bytes do not fit into a datagram of {_LARGEST_PAYLOAD}"
                 refused.append(Refusal(record, message))
-                continue
-            try:
-                self._socket.send(record.value)
-            except ConnectionRefusedError:
-                # What an earlier datagram met: nobody listens there. This one was not sent.
-                raise RetryableError(f"{self._place}: nobody listens") from None
-            except OSError as error:
-                raise RetryableError(f"{self._place}: {error.strerror}") from error
         return refused
+
+    def _send(self, value: bytes) -> bool:
+        try:
+            self._socket.send(value)
+        except ConnectionRefusedError:
+            # What an earlier datagram met: nobody listens there. This one was not sent.
+            raise RetryableError(f"{self._place}: nobody listens") from None
+        except OSError as error:
+            if error.errno == errno.EMSGSIZE:
+                return False
+            raise RetryableError(f"{self._place}: {error.strerror}") from error
+        return True
 
     def close(self) -> None:
         """Close the socket."""

@@ -69,5 +69,5 @@ class MergedSource:
         for child in self._children:
             try:
                 child.close()
-            except Exception as error:  # noqa: BLE001 - the others must be closed whatever it says
-                log.exception("a source did not close cleanly", reason=f"{type(error).__name__}: {error}")
+            except Exception:
+                log.exception("a source did not close cleanly")
