@@ -1,0 +1,66 @@
+"""Servers for tests, each started when the first test asks for it; and names that no other run uses."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from elworkers.devstack import Stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The servers that tests share; those of ELWORKERS_TEST_STACK (a folder) where it is set, left running.
+
+    A test that stops a server takes `own_stack`.
+    """
+    given = os.environ.get("ELWORKERS_TEST_STACK")
+    if given:
+        yield Stack(Path(given))
+        return
+    own = Stack(tmp_path_factory.mktemp("stack"))
+    try:
+        yield own
+    finally:
+        own.down()
+
+
+@pytest.fixture(scope="session")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Servers that a test may stop and kill; it leaves them running."""
+    own = Stack(tmp_path_factory.mktemp("own-stack"))
+    try:
+        yield own
+    finally:
+        own.down()
+
+
+@pytest.fixture(scope="session")
+def kafka(stack: Stack) -> str:
+    """`host:port` of a Kafka broker."""
+    stack.up("kafka")
+    return stack.env()["KAFKA"]
+
+
+@pytest.fixture(scope="session")
+def zookeeper(stack: Stack) -> str:
+    """`host:port` of a ZooKeeper server."""
+    stack.up("zookeeper")
+    return stack.env()["ZOOKEEPER"]
+
+
+@pytest.fixture(scope="session")
+def mariadb(stack: Stack) -> str:
+    """URL of a MariaDB database."""
+    stack.up("mariadb")
+    return stack.env()["MYSQL_URL"]
+
+
+@pytest.fixture
+def unique() -> Callable[[str], str]:
+    """Makes a name of letters, digits and `_` that no other test uses, beginning with the one given."""
+    return lambda name: f"{name}_{uuid.uuid4().hex[:12]}"
