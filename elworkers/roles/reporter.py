@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from elworkers.arguments import Arguments, Option, RoleSpec
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elworkers.arguments import Arguments, Option, RoleSpec, environment
+from elworkers.errors import RetryableError
 from elworkers.roles.common import COMMON, single_worker
+from elworkers.runtime import loop
+from elworkers.runtime.stop import Stop
 from elworkers.schemes import STATSD_PORT, seconds, whole
+
+if TYPE_CHECKING:
+    from elworkers.roles.report import ClusterReport
+
+_LINES_A_DATAGRAM = 15
+"""Of some 60 bytes each, so that a datagram fits into one Ethernet frame."""
 
 SPEC = RoleSpec(
     "reporter",
@@ -28,3 +43,55 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: several workers would report everything several times.
     """
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
+
+
+def run(arguments: Arguments, stop: Stop, board: loop.Board) -> None:
+    """Report until asked to stop; see `report` for what.
+
+    Raises:
+        ConfigurationError: the configuration folder cannot be read.
+    """
+    from elworkers.control.instances import read_tree
+    from elworkers.roles.report import ClusterReport, watched
+
+    config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    env = environment(Path(run_dir) if run_dir else None)
+    backoff = loop.Backoff()
+    while not stop.requested:
+        reports: list[ClusterReport] = []
+        known: list[str] = []
+        try:
+            tree = read_tree(config_dir, env)
+            known = [instance.sha256 for instance in tree.instances]
+            found = watched(instance.arguments for instance in tree.instances)
+            reports = [ClusterReport(hosts, what) for hosts, what in found.items()]
+            backoff.worked()
+            board.show(loop.State.RUNNING)
+            while not stop.wait(arguments["interval"]):
+                for report in reports:
+                    _send(arguments, *report.counts())
+                board.show(loop.State.RUNNING)
+                if known != [instance.sha256 for instance in read_tree(config_dir, env).instances]:
+                    break
+        except RetryableError as error:
+            board.show(loop.State.WAITING)
+            stop.wait(backoff.failed(str(error)))
+        finally:
+            for report in reports:
+                report.close()
+
+
+def _send(arguments: Arguments, counters: Mapping[str, int], gauges: Mapping[str, int]) -> None:
+    prefix = arguments["prefix"]
+    lines = [f"{prefix}.{name}:{value}|c" for name, value in sorted(counters.items()) if value]
+    lines += [f"{prefix}.{name}:{value}|g" for name, value in sorted(gauges.items())]
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(arguments["host"], arguments["port"], type=socket.SOCK_DGRAM)[
+            0
+        ]
+        with socket.socket(family, kind) as udp:
+            for begin in range(0, len(lines), _LINES_A_DATAGRAM):
+                udp.sendto("\n".join(lines[begin : begin + _LINES_A_DATAGRAM]).encode(), address)
+    except OSError as error:
+        raise RetryableError(f"statsd {arguments['host']}:{arguments['port']}: {error.strerror or error}") from error

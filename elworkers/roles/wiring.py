@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elworkers.arguments import environment
 from elworkers.contracts import Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.runtime.loop import Batch, Pipeline
@@ -117,8 +118,10 @@ class Wiring:
         """The schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
         from elworkers.stages.schemas import SchemaStore, schema_uris
 
-        cache = os.environ.get("EVENTLOGGING_SCHEMA_CACHE") or default_schema_cache()
-        return SchemaStore(schema_uris(schemas, os.environ), Path(cache))
+        run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+        env = environment(Path(run_dir) if run_dir else None)
+        cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
+        return SchemaStore(schema_uris(schemas, env), cache)
 
     def storing(self, schemas: Sequence[str]) -> Wiring:
         """The same with schemas to make tables from."""
@@ -187,12 +190,10 @@ class Wiring:
         return None
 
 
-def default_schema_cache() -> str:
-    """Where schemas are kept for ever: in the run folder, or in the user's cache without one."""
-    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+def _schema_cache(run_dir: str | None) -> Path:
     if run_dir:
-        return f"{run_dir}/schemas"
-    return os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "elworkers", "schemas")  # noqa: PTH118, PTH111
+        return Path(run_dir) / "schemas"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elworkers" / "schemas"
 
 
 def brokers(uri: Uri) -> list[str]:

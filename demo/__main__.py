@@ -1,0 +1,203 @@
+"""`make demo` comes in; a running topology, and what arrived where, go out: `python -m demo`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from demo.count import Arrivals, Ledger, Statsd
+from demo.lines import Sample, read_sample
+from elworkers.devstack import Stack
+from elworkers.devstack.errors import DevstackError
+from elworkers.errors import ElworkersError
+from elworkers.kafka import client, offsets
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+BLACKLISTED = "VirtualPageView"
+RAW_TOPIC, UDP_TOPIC = "eventlogging-client-side", "eventlogging-server-side"
+_STALLED_AFTER_S = 60.0
+_IN_FLIGHT = 150
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run the demo, or end it.
+
+    Returns:
+        0 when everything that was sent is accounted for; 1 otherwise, having said what is missing.
+    """
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--database", choices=("mariadb", "sqlite"), default="mariadb")
+    parser.add_argument("--run-dir", type=Path, default=ROOT / ".run", help="default: .run beside the code")
+    parser.add_argument("--down", action="store_true", help="end everything that the demo started")
+    given = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    demo = Demo(given.run_dir.absolute(), given.database)
+    try:
+        return demo.down() if given.down else demo.run()
+    except (ElworkersError, DevstackError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+class Demo:
+    """The topology of etc/eventlogging.d in a run folder."""
+
+    def __init__(self, run_dir: Path, database: str) -> None:
+        self._run_dir = run_dir
+        self._database = database
+        self._stack = Stack(run_dir / "devstack")
+        self._events = run_dir / "events"
+
+    def run(self) -> int:
+        """Bring everything up, send, wait, count."""
+        parts = ["kafka"] + (["mariadb"] if self._database == "mariadb" else [])
+        print(f"starting {' and '.join(parts)} …", flush=True)
+        self._stack.up(*parts)
+        statsd = Statsd()
+        environment = self._environment(statsd.port)
+        self._write_environment(environment)
+        print("starting the topology of etc/eventlogging.d under supervisord …", flush=True)
+        # Restarted, so that instances of an earlier demo see the addresses of this one.
+        self._ctl("restart")
+        sample = read_sample(HERE)
+        ledger = Ledger(sample.sent)
+        arrivals = Arrivals(environment["KAFKA"], environment["DATABASE_URL"], self._events / "all-events.log", statsd)
+        self._send(sample, environment)
+        self._wait(sample, arrivals)
+        arrivals.wait_for_report()
+        print(ledger.table(arrivals.totals(), BLACKLISTED))
+        missing = ledger.missing(arrivals.totals(), BLACKLISTED)
+        for line in missing:
+            print(f"demo: {line}", file=sys.stderr)
+        print(arrivals.reported())
+        self._say_how_to_go_on(environment)
+        return 1 if missing else 0
+
+    def _environment(self, statsd_port: int) -> dict[str, str]:
+        self._events.mkdir(parents=True, exist_ok=True)
+        stack = self._stack.env()
+        sqlite = f"sqlite:///{self._events / 'events.db'}"
+        return {
+            "KAFKA": stack["KAFKA"],
+            "DATABASE_URL": stack["MYSQL_URL"] if self._database == "mariadb" else sqlite,
+            "EVENTLOGGING_UDP": f"127.0.0.1:{_udp_port()}",
+            "EVENTLOGGING_LOG_DIR": str(self._events),
+            "EVENTLOGGING_SCHEMAS": str(HERE / "schemas"),
+            "EVENTLOGGING_BLACKLIST": BLACKLISTED,
+            "STATSD_PORT": str(statsd_port),
+            "REPORT_SECONDS": "1",
+        }
+
+    def _write_environment(self, environment: Mapping[str, str]) -> None:
+        lines = [f"{name}={value}\n" for name, value in environment.items()]
+        (self._run_dir / "env").write_text("".join(lines), encoding="utf-8")
+
+    def _ctl(self, *words: str) -> None:
+        command = [self._tool("eventloggingctl"), *self._folders(), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        print(done.stdout, end="", flush=True)
+        if done.returncode:
+            raise DevstackError(f"eventloggingctl {' '.join(words)} failed:\n{done.stderr}")
+
+    def _folders(self) -> list[str]:
+        return ["--config-dir", str(ROOT / "etc" / "eventlogging.d"), "--run-dir", str(self._run_dir)]
+
+    @staticmethod
+    def _tool(name: str) -> str:
+        return str(Path(sys.executable).parent / name)
+
+    def _send(self, sample: Sample, environment: Mapping[str, str]) -> None:
+        print(f"sending {len(sample.lines)} lines and {len(sample.datagrams)} datagrams …", flush=True)
+        output = f"kafka:///{environment['KAFKA']}?topic={RAW_TOPIC}&partitions=4"
+        command = [self._tool("eventlogging-forwarder"), "--name", "demo", "stdin:", output]
+        log = (self._run_dir / "log" / "demo-sender.log").open("ab")
+        with log, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log) as sender:
+            feeder = threading.Thread(target=sender.communicate, args=(b"\n".join(sample.lines) + b"\n",))
+            feeder.start()
+            self._send_datagrams(sample, environment)
+            feeder.join()
+            if sender.returncode:
+                raise DevstackError(f"the sender failed; see {log.name}")
+
+    def _send_datagrams(self, sample: Sample, environment: Mapping[str, str]) -> None:
+        # UDP has no way to say "slower"; so no more are under way than a small receive buffer holds.
+        host, _, port = environment["EVENTLOGGING_UDP"].rpartition(":")
+        cluster = client.connect([environment["KAFKA"]])
+        cluster.update()
+        before = sum(offsets.ends(cluster, UDP_TOPIC).values())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            for sent, datagram in enumerate(sample.datagrams):
+                deadline = time.monotonic() + _STALLED_AFTER_S
+                while sent % _IN_FLIGHT == 0 and sum(offsets.ends(cluster, UDP_TOPIC).values()) - before < sent:
+                    if time.monotonic() > deadline:
+                        raise DevstackError(f"datagrams do not arrive in {UDP_TOPIC}; see the forwarder's log")
+                    time.sleep(0.01)
+                    if not offsets.ends(cluster, UDP_TOPIC):
+                        cluster.update()
+                udp.sendto(datagram, (host, int(port)))
+
+    def _wait(self, sample: Sample, arrivals: Arrivals) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn())
+        stored = sum(count for schema, count in sample.valid.items() if schema != BLACKLISTED)
+        console = Console()
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            tasks = {
+                "valid": progress.add_task("valid", total=sum(sample.valid.values())),
+                "invalid": progress.add_task("invalid", total=sample.invalid),
+                "rows": progress.add_task("database rows", total=stored),
+                "lines": progress.add_task("log lines", total=stored),
+            }
+            last, since = "", time.monotonic()
+            while not progress.finished and time.monotonic() - since < _STALLED_AFTER_S:
+                sums = arrivals.look()
+                for name, task in tasks.items():
+                    progress.update(task, completed=sums[name])
+                if str(sums) != last:
+                    last, since = str(sums), time.monotonic()
+                time.sleep(0.2)
+
+    def _say_how_to_go_on(self, environment: Mapping[str, str]) -> None:
+        folders = " ".join(self._folders())
+        print(
+            f"\nIt goes on running. Datagrams are taken at udp://{environment['EVENTLOGGING_UDP']}, Kafka is at"
+            f" {environment['KAFKA']}, the log file is {self._events / 'all-events.log'}.\n"
+            f"  {self._tool('eventloggingctl')} {folders} status\n"
+            f"  make down"
+        )
+
+    def down(self) -> int:
+        """End the topology and its servers."""
+        subprocess.run([self._tool("eventloggingctl"), *self._folders(), "shutdown"], check=False)
+        print(f"{self._stack.down()} server processes ended")
+        return 0
+
+
+def _udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", 8421))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Topics, tables, a log file and statsd come in; what has arrived in each since the demo began goes out."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy
+
+from elworkers.kafka import client, offsets, topics
+from elworkers.sinks import database
+from elworkers.uris import parse
+
+_REPORT_WITHIN_S = 20.0
+_PREFIX, _ERRORS = "eventlogging_", "eventlogging_EventError"
+
+
+class Totals(NamedTuple):
+    """What arrived, by schema."""
+
+    valid: Counter[str]
+    invalid: Counter[str]
+    rows: Counter[str]
+    lines: Counter[str]
+
+
+class Statsd:
+    """A statsd that only adds up; the reporter of the demo sends to it."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.port: int = self._socket.getsockname()[1]
+        self.counts: Counter[str] = Counter()
+
+    def read(self) -> None:
+        """Add up what has come."""
+        while True:
+            try:
+                datagram = self._socket.recv(65_535)
+            except BlockingIOError:
+                return
+            for line in datagram.decode().splitlines():
+                name, _, value = line.partition(":")
+                number, _, kind = value.partition("|")
+                if kind == "c":
+                    self.counts[name] += int(number)
+
+
+class Arrivals:
+    """Counts from the moment it is made."""
+
+    def __init__(self, kafka: str, database_url: str, log_file: Path, statsd: Statsd) -> None:
+        self._cluster = client.connect([kafka])
+        self._engine = database.engine(parse(database_url))
+        self._log = log_file
+        self._log_at = log_file.stat().st_size if log_file.exists() else 0
+        self._log_rest = b""
+        self._statsd = statsd
+        self._ends = self._schema_ends()
+        self._rows = self._count_rows()
+        self._errors: offsets.Tail | None = None
+        if _ERRORS in topics.names(self._cluster):
+            self._errors = offsets.Tail(self._cluster, _ERRORS)
+        self._invalid: Counter[str] = Counter()
+        self._lines: Counter[str] = Counter()
+
+    def _schema_ends(self) -> Counter[str]:
+        names = [name for name in topics.names(self._cluster) if name.startswith(_PREFIX) and name != _ERRORS]
+        return Counter({name[len(_PREFIX) :]: sum(offsets.ends(self._cluster, name).values()) for name in names})
+
+    def _count_rows(self) -> Counter[str]:
+        with self._engine.connect() as connection:
+            found: Counter[str] = Counter()
+            for table in sqlalchemy.inspect(connection).get_table_names():
+                count = connection.execute(
+                    sqlalchemy.select(sqlalchemy.func.count()).select_from(sqlalchemy.table(table))
+                )
+                found[table.rpartition("_")[0]] += count.scalar_one()
+            connection.rollback()
+        return found
+
+    def _read_errors(self) -> None:
+        if self._errors is None:
+            if _ERRORS not in topics.names(self._cluster):
+                return
+            self._errors = offsets.Tail(self._cluster, _ERRORS, from_beginning=True)
+        self._errors.read(lambda value: self._invalid.update([json.loads(value)["event"]["schema"]]))
+
+    def _read_log(self) -> None:
+        if not self._log.exists():
+            return
+        with self._log.open("rb") as file:
+            file.seek(self._log_at)
+            content = file.read()
+        self._log_at += len(content)
+        *lines, self._log_rest = (self._log_rest + content).split(b"\n")
+        self._lines.update(json.loads(line)["schema"] for line in lines)
+
+    def totals(self) -> Totals:
+        """What arrived, by schema."""
+        self._read_errors()
+        self._read_log()
+        self._statsd.read()
+        valid, rows = self._schema_ends(), self._count_rows()
+        valid.subtract(self._ends)
+        rows.subtract(self._rows)
+        return Totals(+valid, +self._invalid, +rows, +self._lines)
+
+    def look(self) -> dict[str, int]:
+        """The same as sums."""
+        return {name: sum(counts.values()) for name, counts in self.totals()._asdict().items()}
+
+    def wait_for_report(self) -> None:
+        """Wait until the reporter has told statsd of everything that arrived, or until its time is up."""
+        totals = self.totals()
+        wanted = {"valid": sum(totals.valid.values()), "invalid": sum(totals.invalid.values())}
+        deadline = time.monotonic() + _REPORT_WITHIN_S
+        while any(self._told(name) < count for name, count in wanted.items()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+            self._statsd.read()
+
+    def _told(self, name: str) -> int:
+        return self._statsd.counts[f"eventlogging.overall.{name}"]
+
+    def reported(self) -> str:
+        """What the reporter has told statsd so far."""
+        shown = ", ".join(f"{name} {self._told(name)}" for name in ("raw", "valid", "invalid"))
+        return f"The reporter has told statsd: {shown}."
+
+
+class Ledger:
+    """What was sent against what arrived."""
+
+    def __init__(self, sent: Mapping[str, int]) -> None:
+        self._sent = sent
+
+    def table(self, totals: Totals, blacklisted: str) -> str:
+        """Sent, valid, invalid, rows and lines of each schema."""
+        heading = ("schema", "sent", "valid", "invalid", "rows in the database", "lines in the log file")
+        rows = [heading]
+        for schema in sorted(set(self._sent) | set().union(*totals)):
+            counts = [self._sent.get(schema, 0), *(column[schema] for column in totals)]
+            name = f"{schema} (blacklisted)" if schema == blacklisted else schema
+            rows.append((name, *map(str, counts)))  # type: ignore[arg-type]
+        sums = [sum(self._sent.values()), *(sum(column.values()) for column in totals)]
+        rows.append(("all", *map(str, sums)))  # type: ignore[arg-type]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
+        return "\n".join(
+            row[0].ljust(widths[0])
+            + "".join(f"  {text:>{width}}" for text, width in zip(row[1:], widths[1:], strict=True))
+            for row in rows
+        )
+
+    def missing(self, totals: Totals, blacklisted: str) -> list[str]:
+        """One sentence for each count that does not add up."""
+        wrong = []
+        for schema in sorted(set(self._sent) | set().union(*totals)):
+            sent, valid, invalid = self._sent.get(schema, 0), totals.valid[schema], totals.invalid[schema]
+            stored = 0 if schema == blacklisted else valid
+            if valid + invalid != sent:
+                wrong.append(f"{schema}: {sent} were sent, but {valid} valid and {invalid} invalid ones arrived")
+            for place, count in (("database", totals.rows[schema]), ("log file", totals.lines[schema])):
+                if count != stored:
+                    wrong.append(f"{schema}: {stored} belong into the {place}, but {count} are there")
+        if not totals.valid[blacklisted]:
+            wrong.append(f"{blacklisted}: blacklisted, but nothing is in its own topic either")
+        return wrong

@@ -1,0 +1,99 @@
+"""Topics and groups come in; how far they are, and what is new in them, goes out. Reads only; commits nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+from pykafka.protocol import PartitionOffsetFetchRequest
+from pykafka.simpleconsumer import SimpleConsumer
+
+from elworkers.errors import RetryableError
+from elworkers.kafka import topics
+from elworkers.kafka.client import translated
+
+
+def ends(cluster: Any, name: str) -> dict[int, int]:
+    """Partition → the offset that its next message gets; empty where there is no such topic.
+
+    Raises:
+        RetryableError: Kafka does not answer.
+    """
+    topic = topics.existing(cluster, name)
+    if topic is None:
+        return {}
+    with translated(f"ask for the ends of {name}"):
+        limits = topic.latest_available_offsets()
+        return {partition: int(limit.offset[0]) for partition, limit in limits.items()}
+
+
+def committed(cluster: Any, group: str, name: str) -> dict[int, int]:
+    """Partition → the offset that the group reads next; without those it has never committed.
+
+    Raises:
+        RetryableError: Kafka does not answer.
+    """
+    topic = topics.existing(cluster, name)
+    if topic is None:
+        return {}
+    with translated(f"ask for the offsets of group {group}"):
+        coordinator = cluster.get_group_coordinator(group.encode())
+        requests = [PartitionOffsetFetchRequest(topic.name, partition) for partition in topic.partitions]
+        answer = coordinator.fetch_consumer_group_offsets(group.encode(), requests).topics[topic.name]
+        if any(part.err for part in answer.values()):
+            raise RetryableError(f"Kafka: offsets of group {group}: error codes {[p.err for p in answer.values()]}")
+        return {partition: part.offset for partition, part in answer.items() if part.offset >= 0}
+
+
+def lag(cluster: Any, group: str, name: str) -> int:
+    """Messages of a topic that a group has not committed yet; 0 where it has committed nothing at all.
+
+    Raises:
+        RetryableError: Kafka does not answer.
+    """
+    done = committed(cluster, group, name)
+    last = ends(cluster, name)
+    return sum(max(0, last.get(partition, offset) - offset) for partition, offset in done.items())
+
+
+class Tail:
+    """The messages of a topic from now on (or from its beginning), read without a group.
+
+    Raises:
+        RetryableError: Kafka does not answer, or there is no such topic.
+    """
+
+    def __init__(self, cluster: Any, name: str, from_beginning: bool = False) -> None:
+        topic = topics.existing(cluster, name)
+        if topic is None:
+            raise RetryableError(f"Kafka: there is no topic {name}")
+        self._name = name
+        with translated(f"read {name}"):
+            self._consumer = SimpleConsumer(
+                topic,
+                cluster,
+                auto_offset_reset=-2 if from_beginning else -1,
+                reset_offset_on_start=True,
+                consumer_timeout_ms=1,
+            )
+
+    def read(self, take: Callable[[bytes], None]) -> int:
+        """Hand over every message that has come since the last call; how many there were."""
+        count = 0
+        with translated(f"read {self._name}"):
+            self._consumer._raise_worker_exceptions()
+            for owned in self._consumer._partitions_by_id.values():
+                while True:
+                    try:
+                        message = owned._messages.get_nowait()
+                    except Empty:
+                        break
+                    take(message.value or b"")
+                    count += 1
+            self._consumer._slot_available.set()
+        return count
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._consumer.stop()
