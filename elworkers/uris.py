@@ -87,6 +87,10 @@ def parse(text: str) -> Uri:
     login, at, hosts = authority.rpartition("@")
     user, colon, password = login.partition(":")
     path = unquote(slash + path)
+    if scheme == "mysql" and ("@" in path or not slashes):
+        raise ConfigurationError(
+            "mysql URI: expected mysql://USER:PASSWORD@HOST/DATABASE, with a '/' or '@' in the password as %2F or %40"
+        )
     if scheme == "kafka" and not hosts:
         hosts, path = path.strip("/"), ""
     return Uri(

@@ -12,7 +12,6 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "restarts": ((), "pipelines thrown away because something outside was away"),
         "events_valid": (("schema",), "events that passed validation"),
         "events_invalid": (("schema", "code"), "events or lines that became EventErrors"),
-        "events_blacklisted": (("schema",), "valid events that an output's blacklist left out"),
         "rows_inserted": (("table",), "rows stored in the database"),
         "rows_duplicate": (("table",), "rows passed over because their uuid was stored already"),
         "rows_refused": (("table",), "rows that the database would not take"),

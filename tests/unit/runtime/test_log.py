@@ -1,0 +1,46 @@
+"""Log lines: who speaks, and no password."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from elworkers.runtime import log
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> object:
+    handlers, level = logging.getLogger().handlers, logging.getLogger().level
+    yield
+    logging.getLogger().handlers, logging.getLogger().level = handlers, level
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_every_line_is_json_with_role_instance_worker_and_host(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", role="processor", instance="client-side-00", worker=1)
+    structlog.get_logger("x").info("started", workers=4)
+    line = json.loads(capsys.readouterr().err)
+    assert {"role": "processor", "instance": "client-side-00", "worker": 1, "event": "started"}.items() <= line.items()
+    assert line["host"]
+    assert line["timestamp"].endswith("Z")
+
+
+def test_passwords_in_uris_are_hidden_also_in_tracebacks_and_other_libraries(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.configure("info", role="consumer")
+    secret = "mysql://user:s3cret@host/log"
+    structlog.get_logger("x").warning("cannot connect", uri=secret)
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        structlog.get_logger("x").exception("crashed")
+    logging.getLogger("library").error("failed for %s", secret)
+    written = capsys.readouterr().err
+    assert len(written.splitlines()) == 3
+    assert "s3cret" not in written
+    assert "mysql://user:***@host/log" in written

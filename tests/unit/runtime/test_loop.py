@@ -1,0 +1,199 @@
+"""The loop: what is flushed and committed, in which order, and what a failure leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from elworkers.contracts import Origin, Output, Positions, Record, Refusal, Source
+from elworkers.errors import RetryableError
+from elworkers.runtime import loop
+from elworkers.runtime.loop import Backoff, Batch, Pipeline, State
+from elworkers.runtime.metrics import Counters
+from elworkers.runtime.stop import Stop
+
+PARTITION = Origin("topic", 0)
+
+
+@dataclass
+class Listed:
+    """A source of a list, one record a poll; `journal` shares what happened with the sinks."""
+
+    values: list[bytes]
+    journal: list[str]
+    replayable: bool = True
+    flush_wanted: bool = False
+    committed: list[Positions] = field(default_factory=list)
+    closed: bool = False
+    at: int = 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self.at >= len(self.values)
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        assert limit > 0
+        record = Record(self.values[self.at], origin=PARTITION if self.replayable else None, offset=self.at)
+        self.at += 1
+        return [record]
+
+    def commit(self, positions: Positions) -> None:
+        self.journal.append("commit")
+        self.committed.append(dict(positions))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Kept:
+    """A sink that keeps what was flushed, refuses `refuse`, and fails while `failures` lasts."""
+
+    journal: list[str]
+    stored: list[bytes] = field(default_factory=list)
+    refuse: bytes = b"refuse me"
+    failures: int = 0
+    pending: list[Record] = field(default_factory=list)
+
+    def write(self, records: Sequence[Record]) -> None:
+        self.journal.append("write")
+        self.pending += records
+
+    def flush(self) -> list[Refusal]:
+        self.journal.append("flush")
+        if self.failures:
+            self.failures -= 1
+            raise RetryableError("away")
+        pending, self.pending = self.pending, []
+        self.stored += [record.value for record in pending if record.value != self.refuse]
+        return [Refusal(record, "no") for record in pending if record.value == self.refuse]
+
+    def close(self) -> None:
+        self.pending = []
+
+
+class Shown:
+    """A board that remembers every state."""
+
+    def __init__(self) -> None:
+        self.states: list[State] = []
+        self.count = 0
+
+    def show(self, state: State) -> None:
+        self.states.append(state)
+
+    def read(self, records: int) -> None:
+        self.count += records
+
+
+def accept_all(_record: Record) -> bool:
+    return True
+
+
+def run(build: Callable[[Source | None], Pipeline]) -> tuple[Counters, Shown]:
+    metrics, board = Counters(), Shown()
+    loop.run(build, Stop(), metrics, board)
+    return metrics, board
+
+
+def test_offsets_are_committed_only_after_everything_is_flushed() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=2, seconds=60)))
+    assert journal == ["write", "write", "flush", "commit", "flush", "commit"]
+    assert source.committed[0] == {PARTITION: 2}
+    assert sink.stored == [b"a", b"b"]
+    assert source.closed
+
+
+def test_a_batch_without_an_age_is_flushed_after_every_poll() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)]))
+    assert [dict(positions) for positions in source.committed[:2]] == [{PARTITION: 1}, {PARTITION: 2}]
+
+
+def test_a_source_can_ask_for_a_flush() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal, flush_wanted=True), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=60)))
+    assert journal[:3] == ["write", "flush", "commit"]
+
+
+def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew() -> None:
+    journal: list[str] = []
+    sink = Kept(journal, failures=1)
+    sources: list[Listed] = []
+
+    def build(_: Source | None) -> Pipeline:
+        sources.append(Listed([b"a"], journal))
+        return Pipeline(sources[-1], [], [Output(sink, accept_all)])
+
+    metrics, board = run(build)
+    assert [source.committed for source in sources] == [[], [{PARTITION: 1}, {}]]
+    assert sink.stored == [b"a"]
+    assert metrics.totals["restarts", ()] == 1
+    assert State.WAITING in board.states
+
+
+def test_what_cannot_be_asked_again_is_kept_over_a_failure_and_staged_once() -> None:
+    journal: list[str] = []
+    source = Listed([b"a", b"b"], journal, replayable=False)
+    sink = Kept(journal, failures=2)
+    staged: list[bytes] = []
+
+    def stage(records: list[Record]) -> list[Record]:
+        staged.extend(record.value for record in records)
+        return [Record(record.value.upper()) for record in records]
+
+    run(lambda kept: Pipeline(kept or source, [stage], [Output(sink, accept_all)]))
+    assert sink.stored == [b"A", b"B"]
+    assert staged == [b"a", b"b"]
+
+
+def test_what_a_failing_stage_was_given_is_staged_again() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
+    failures = iter([True])
+
+    def stage(records: list[Record]) -> list[Record]:
+        if next(failures, False):
+            raise RetryableError("the schema wiki is away")
+        return records
+
+    run(lambda kept: Pipeline(kept or source, [stage], [Output(sink, accept_all)]))
+    assert sink.stored == [b"a"]
+
+
+def test_what_a_store_refuses_goes_to_the_refused_sink_before_the_commit() -> None:
+    journal: list[str] = []
+    source, sink, errors = Listed([b"a", b"refuse me"], journal), Kept(journal), Kept([])
+    run(
+        lambda _: Pipeline(
+            source,
+            [],
+            [Output(sink, accept_all)],
+            Batch(records=2, seconds=60),
+            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
+            refused_to=errors,
+        )
+    )
+    assert sink.stored == [b"a"]
+    assert errors.stored == [b"refused: refuse me"]
+
+
+def test_an_output_gets_only_what_it_accepts() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, lambda record: record.value == b"b")]))
+    assert sink.stored == [b"b"]
+
+
+def test_backoff_grows_up_to_its_bound_and_starts_over() -> None:
+    backoff = Backoff()
+    pauses = [backoff.failed("away") for _ in range(12)]
+    assert pauses[0] <= 0.5
+    assert max(pauses) <= 30
+    assert pauses[-1] >= 15
+    backoff.worked()
+    assert backoff.failed("away") <= 0.5

@@ -1,0 +1,30 @@
+"""Counters: a name that nobody declared is a mistake that shows at once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import elworkers
+from elworkers.runtime.metrics import DECLARED, Counters
+
+
+def test_counts_add_up_by_labels() -> None:
+    counters = Counters()
+    counters.count("events_valid", schema="A")
+    counters.count("events_valid", 2, schema="B")
+    assert counters.summary() == {"events_valid": 3}
+
+
+@pytest.mark.parametrize(("name", "labels"), [("no_such", {}), ("events_valid", {}), ("records_read", {"schema": "A"})])
+def test_an_undeclared_name_or_label_is_an_error(name: str, labels: dict[str, str]) -> None:
+    with pytest.raises(KeyError, match=name):
+        Counters().count(name, **labels)
+
+
+def test_every_declared_name_is_counted_somewhere() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in Path(elworkers.__file__).parent.rglob("*.py"))
+    counted = set(re.findall(r'\.count\(\s*"([a-z_]+)"', text))
+    assert counted == set(DECLARED)
