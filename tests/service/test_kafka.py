@@ -1,0 +1,298 @@
+"""Kafka source and sink on a real broker: groups by Kafka and by ZooKeeper, positions, topics, restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from waiting import wait_for
+
+from elworkers.contracts import Origin, Record
+from elworkers.devstack import Stack
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka import client, offsets, topics
+from elworkers.runtime.metrics import Counters
+from elworkers.schemes import check_sink, check_source
+from elworkers.sinks.kafka import KafkaSink
+from elworkers.sources.kafka import KafkaSource
+
+Unique = Callable[[str], str]
+DEADLINE_S = 30.0
+
+
+class Members:
+    """Makes consumers of one group, and closes all of them at the end."""
+
+    def __init__(self, kafka: str, zookeeper: str | None, group: str) -> None:
+        self._kafka = kafka
+        self._extra = f"&zookeeper_connect={zookeeper}" if zookeeper else ""
+        self._group = group
+        self._made: list[KafkaSource] = []
+        self.metrics = Counters()
+
+    def join(self, topic: str, options: str = "") -> KafkaSource:
+        text = f"kafka:///{self._kafka}?topic={topic}&session_timeout_ms=6000{self._extra}{options}"
+        source = KafkaSource([self._kafka], check_source(text).options, self._group, self.metrics)
+        self._made.append(source)
+        return source
+
+    def close(self) -> None:
+        for source in self._made:
+            source.close()
+
+
+@pytest.fixture(params=["kafka", "zookeeper"])
+def members(request: pytest.FixtureRequest, kafka: str, unique: Unique) -> Iterator[Members]:
+    zookeeper = request.getfixturevalue("zookeeper") if request.param == "zookeeper" else None
+    made = Members(kafka, zookeeper, unique("group"))
+    yield made
+    made.close()
+
+
+def sink_to(kafka: str, topic: str, options: str = "") -> KafkaSink:
+    return KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}{options}").options, lambda _: (topic, None))
+
+
+def produce(kafka: str, topic: str, values: list[bytes], options: str = "&partitions=4") -> None:
+    sink = sink_to(kafka, topic, options)
+    # A batch a value, because a batch goes to one partition.
+    for value in values:
+        sink.write([Record(value)])
+        assert sink.flush() == []
+    sink.close()
+
+
+def read(source: KafkaSource, count: int) -> list[Record]:
+    found: list[Record] = []
+    wait_for(lambda: found.extend(source.poll(1000, 0.2)) or len(found) >= count, DEADLINE_S, f"{count} records")
+    return found
+
+
+def positions(records: list[Record]) -> dict[Origin, int]:
+    return {record.origin: record.offset + 1 for record in records if record.origin is not None}
+
+
+def values(records: list[Record]) -> list[bytes]:
+    return sorted(record.value for record in records)
+
+
+def test_a_group_goes_on_where_it_has_committed(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("topic")
+    produce(kafka, topic, [b"%d" % number for number in range(20)])
+    first = members.join(topic)
+    taken = read(first, 20)
+    assert values(taken) == sorted(b"%d" % number for number in range(20))
+    first.commit(positions(taken))
+    first.close()
+    produce(kafka, topic, [b"new"])
+    assert values(read(members.join(topic), 1)) == [b"new"]
+
+
+def test_what_was_not_committed_is_read_again(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("topic")
+    produce(kafka, topic, [b"a", b"b"])
+    first = members.join(topic)
+    assert values(read(first, 2)) == [b"a", b"b"]
+    first.close()
+    assert values(read(members.join(topic), 2)) == [b"a", b"b"]
+
+
+def test_partitions_are_shared_out_and_taken_over(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("topic")
+    produce(kafka, topic, [b"x"])
+    first, second = members.join(topic), members.join(topic)
+
+    def shares() -> list[int]:
+        first.poll(10, 0.05)
+        second.poll(10, 0.05)
+        return sorted(first.partitions + second.partitions) if first.partitions and second.partitions else []
+
+    wait_for(lambda: shares() == [0, 1, 2, 3] and len(first.partitions) == 2, DEADLINE_S, "two partitions each")
+    first.close()
+    wait_for(lambda: second.poll(10, 0.05) is not None and second.partitions == [0, 1, 2, 3], DEADLINE_S, "all of them")
+
+
+def test_a_rebalance_waits_for_what_was_taken_and_nothing_is_read_twice(
+    kafka: str, members: Members, unique: Unique
+) -> None:
+    topic = unique("topic")
+    produce(kafka, topic, [b"%d" % number for number in range(40)])
+    first = members.join(topic)
+    taken = read(first, 40)
+    # Joining lasts until the first member has let go, as it does in another process.
+    with ThreadPoolExecutor(1) as elsewhere:
+        joining = elsewhere.submit(members.join, topic)
+        wait_for(lambda: first.poll(10, 0.05) == [] and first.flush_wanted, DEADLINE_S, "a flush is asked for")
+        assert not joining.done()
+        first.commit(positions(taken))
+        second = joining.result(DEADLINE_S)
+
+    def settled() -> bool:
+        assert first.poll(10, 0.05) == []
+        assert second.poll(10, 0.05) == []
+        return len(first.partitions) == len(second.partitions) == 2
+
+    wait_for(settled, DEADLINE_S, "two partitions each")
+    produce(kafka, topic, [b"after"])
+    later: list[Record] = []
+    wait_for(lambda: later.extend(first.poll(9, 0.1) + second.poll(9, 0.1)) or later, DEADLINE_S, "the new message")
+    assert values(later) == [b"after"]
+
+
+def test_positions_of_a_partition_that_has_left_are_passed_over(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("topic")
+    produce(kafka, topic, [b"a"])
+    source = members.join(topic)
+    (record,) = read(source, 1)
+    assert record.origin is not None
+    source.commit({record.origin._replace(claim=99): 1, Origin("other", 0): 1})
+    source.close()
+    assert values(read(members.join(topic), 1)) == [b"a"]
+
+
+def test_a_new_group_at_the_latest_loses_nothing_over_a_restart(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("topic")
+    produce(kafka, topic, [b"old"])
+    first = members.join(topic, "&auto_offset_reset=latest")
+    assert first.poll(10, 0.5) == []
+    first.close()
+    produce(kafka, topic, [b"while nobody was there"])
+    found = read(members.join(topic, "&auto_offset_reset=latest"), 1)
+    assert values(found) == [b"while nobody was there"]
+
+
+def test_members_of_one_group_may_read_different_topics(kafka: str, members: Members, unique: Unique) -> None:
+    one, other = unique("topic"), unique("topic")
+    produce(kafka, one, [b"one"])
+    produce(kafka, other, [b"other"])
+    sources = {one: members.join(one), other: members.join(other)}
+    found: dict[str, list[Record]] = {one: [], other: []}
+
+    def both() -> bool:
+        for topic, source in sources.items():
+            found[topic] += source.poll(10, 0.05)
+        return all(found.values()) and all(source.partitions == [0, 1, 2, 3] for source in sources.values())
+
+    wait_for(both, DEADLINE_S, "each topic by its own member")
+    assert {values(records)[0] for records in found.values()} == {b"one", b"other"}
+
+
+def test_records_carry_kafkas_facts(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("topic")
+    options = check_sink(f"kafka:///{kafka}?topic={topic}").options
+    sink = KafkaSink([kafka], options, lambda _: (topic, b"key"))
+    sink.write([Record(b"\x00\xff", timestamp_ms=1_469_796_874_000)])
+    assert sink.flush() == []
+    (record,) = read(members.join(topic), 1)
+    assert (record.value, record.key, record.timestamp_ms) == (b"\x00\xff", b"key", 1_469_796_874_000)
+
+
+def test_topics_get_the_partitions_that_the_uri_says(kafka: str, unique: Unique) -> None:
+    cluster = client.connect([kafka])
+    topic = unique("topic")
+    assert len(topics.ensure(cluster, topic, 3).partitions) == 3
+    assert len(topics.ensure(cluster, topic, 5).partitions) == 3, "an existing topic stays as it is"
+    assert len(topics.ensure(cluster, unique("topic")).partitions) == 1, "the broker's default"
+
+
+def test_a_topic_that_cannot_be_made_says_why(kafka: str) -> None:
+    cluster = client.connect([kafka])
+    with pytest.raises(ConfigurationError, match="a name of letters"):
+        topics.ensure(cluster, "no spaces allowed")
+    with pytest.raises(ConfigurationError, match="replicas is larger"):
+        topics.ensure(cluster, "too_many_replicas", 1, 3)
+
+
+def test_the_same_key_always_goes_to_the_same_partition(kafka: str, unique: Unique) -> None:
+    topic = unique("topic")
+    options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions=4").options
+    for _ in range(2):
+        sink = KafkaSink([kafka], options, lambda record: (topic, record.value))
+        sink.write([Record(b"%d" % number) for number in range(50)])
+        assert sink.flush() == []
+    ends = offsets.ends(client.connect([kafka]), topic)
+    assert sum(ends.values()) == 100
+    assert all(end % 2 == 0 for end in ends.values())
+    assert sum(end > 0 for end in ends.values()) > 1
+
+
+def test_a_message_that_the_broker_refuses_leaves_its_neighbours_stored(kafka: str, unique: Unique) -> None:
+    topic = unique("topic")
+    sink = sink_to(kafka, topic, "&max_request_size=100000000")
+    too_large = Record(b"x" * 5 * 1024 * 1024)
+    sink.write([Record(b"a"), too_large, Record(b"b")])
+    refused = sink.flush()
+    assert [refusal.record for refusal in refused] == [too_large]
+    assert topic in refused[0].message
+    assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 2
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_batches_larger_than_a_request_are_split(kafka: str, unique: Unique, compression: str) -> None:
+    topic = unique("topic")
+    sink = sink_to(kafka, topic, f"&max_request_size=1000&compression={compression}")
+    sink.write([Record(b"%d" % number * 100) for number in range(100)])
+    assert sink.flush() == []
+    assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 100
+
+
+def test_async_false_waits_for_each_message(kafka: str, unique: Unique) -> None:
+    topic = unique("topic")
+    sink = sink_to(kafka, topic, "&async=False")
+    sink.write([Record(b"a"), Record(b"b")])
+    assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 2
+
+
+def test_lag_is_what_a_group_has_not_committed(kafka: str, unique: Unique) -> None:
+    topic, group = unique("topic"), unique("group")
+    produce(kafka, topic, [b"a", b"b", b"c"], "&partitions=1")
+    members = Members(kafka, None, group)
+    source = members.join(topic)
+    taken = read(source, 3)
+    source.commit(positions(taken[:1]))
+    assert offsets.lag(client.connect([kafka]), group, topic) == 2
+    members.close()
+
+
+def test_use_rdkafka_without_the_extension_is_a_clear_error(kafka: str, zookeeper: str) -> None:
+    members = Members(kafka, zookeeper, "group")
+    with pytest.raises(ConfigurationError, match="librdkafka extension is not built"):
+        members.join("topic", "&use_rdkafka=True")
+    with pytest.raises(ConfigurationError, match="only for groups managed by ZooKeeper"):
+        Members(kafka, None, "group").join("topic", "&use_rdkafka=True")
+
+
+def test_no_broker_is_retryable_and_named() -> None:
+    with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1"):
+        client.connect(["127.0.0.1:1"])
+
+
+def test_a_broker_that_was_killed_is_retryable_and_a_new_client_goes_on(own_stack: Stack, unique: Unique) -> None:
+    own_stack.up("kafka")
+    kafka, topic = own_stack.env()["KAFKA"], unique("topic")
+    produce(kafka, topic, [b"before"], "&partitions=1")
+    members = Members(kafka, None, unique("group"))
+    source, sink = members.join(topic), sink_to(kafka, topic)
+    taken = read(source, 1)
+    source.commit(positions(taken))
+    sink.write([Record(b"first")])
+    sink.flush()
+    own_stack.kill("kafka")
+    sink.write([Record(b"lost with the sink")])
+    with pytest.raises(RetryableError):
+        sink.flush()
+
+    def fails(call: Callable[[], Any]) -> bool:
+        try:
+            call()
+        except RetryableError:
+            return True
+        return False
+
+    wait_for(lambda: fails(lambda: source.poll(10, 0.1)), 60, "the source notices that the broker is gone")
+    source.close()
+    own_stack.start("kafka")
+    assert values(read(members.join(topic), 1)) == [b"first"]
+    members.close()
