@@ -73,7 +73,6 @@ class KafkaSink:
             message = Message(
                 record.value,
                 partition_key=key,
-                compression_type=self._compression,
                 protocol_version=1,
                 timestamp=record.timestamp_ms or now_ms,
             )

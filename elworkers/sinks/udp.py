@@ -13,7 +13,9 @@ _LARGEST_PAYLOAD = 65_507
 
 
 class UdpSink:
-    """Sends to one address; implements `contracts.Sink`. UDP acknowledges nothing: sent is all there is to know.
+    """Sends to one address; implements `contracts.Sink`.
+
+    UDP acknowledges nothing: what was sent counts as stored, unless the other side's machine says that nobody listens.
 
     Args:
         host: IPv4 or IPv6 address (without brackets) or name.
@@ -49,13 +51,16 @@ class UdpSink:
             if len(record.value) > _LARGEST_PAYLOAD or not self._send(record.value):
                 message = f"{len(record.value)} bytes do not fit into a datagram of {_LARGEST_PAYLOAD}"
                 refused.append(Refusal(record, message))
+        # The last datagram's own answer; on this machine and on some networks it is there by now.
+        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
+            raise RetryableError(f"{self._place}: nobody listens")
         return refused
 
     def _send(self, value: bytes) -> bool:
         try:
             self._socket.send(value)
         except ConnectionRefusedError:
-            # What an earlier datagram met: nobody listens there. This one was not sent.
+            # What an earlier datagram met; this one was not sent.
             raise RetryableError(f"{self._place}: nobody listens") from None
         except OSError as error:
             if error.errno == errno.EMSGSIZE:
