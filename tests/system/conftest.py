@@ -1,0 +1,25 @@
+"""A topology for each test, ended with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from topology import Topology
+
+Make = Callable[[Mapping[str, str]], Topology]
+
+
+@pytest.fixture
+def topology(tmp_path: Path) -> Iterator[Make]:
+    """Makes a topology with these variables in its `env` file."""
+    made: list[Topology] = []
+
+    def make(environment: Mapping[str, str]) -> Topology:
+        made.append(Topology(tmp_path / f"site{len(made)}", environment))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.shutdown()
