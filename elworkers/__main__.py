@@ -42,11 +42,13 @@ def run(role: str, words: list[str]) -> int:
         print(f"eventlogging-{role} {__version__}")
         return 0
     run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
+    file = next((word[1:] for word in words if word.startswith("@")), None)
     try:
         arguments = checked(role, read_command_line(words, environment(run_dir)))
     except ConfigurationError as error:
-        return _refuse(f"eventlogging-{role}", error)
-    code = _pool(role, arguments, words, run_dir)
+        # What stands beside a file on the command line may be what is wrong.
+        return _refuse(f"eventlogging-{role}", error.at(file) if len(words) == 1 else error)
+    code = _pool(role, arguments, file, run_dir)
     if code == EX_CONFIG:
         _outlast_start_up()
     return code
@@ -58,11 +60,10 @@ def _outlast_start_up() -> None:
         time.sleep(_START_UP_S)
 
 
-def _pool(role: str, arguments: Arguments, words: list[str], run_dir: Path | None) -> int:
+def _pool(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> int:
     from elworkers.roles.job import job
 
-    files = [word for word in words if word.startswith("@")]
-    name = arguments["name"] or (Path(files[0][1:]).name if files else f"pid{os.getpid()}")
+    name = arguments["name"] or (Path(file).name if file else f"pid{os.getpid()}")
     state_file = run_dir / "state" / f"{role}-{name}.json" if run_dir else None
     from elworkers.runtime.pool import Pool
 

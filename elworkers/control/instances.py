@@ -124,7 +124,11 @@ def _read(path: Path, env: Environment) -> Instance:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigurationError(f"cannot be read: {error.strerror}", place) from None
-    arguments = checked(role, read_lines(data, place, env))
+    try:
+        arguments = checked(role, read_lines(data, place, env))
+    except ConfigurationError as error:
+        # An empty file has no line that could carry its name.
+        raise error.at(place) from None
     return Instance(role, path.name, path, hashlib.sha256(data).hexdigest(), arguments)
 
 

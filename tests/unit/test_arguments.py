@@ -1,0 +1,168 @@
+"""Instance files and command lines: what the reader takes, and what it says where something is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elworkers.arguments import Arguments, environment, help_text, parse, read_command_line, read_lines
+from elworkers.errors import ConfigurationError
+from elworkers.roles import ROLES, module
+from elworkers.roles.checking import checked
+
+CLIENT_SIDE = b"""--sid
+eventlogging-00
+%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i
+kafka:///k1:9092,k2:9092?topic=eventlogging-client-side&zookeeper_connect=zk1:2181&auto_commit_enable=True&auto_commit_interval_ms=10000&auto_offset_reset=-1
+kafka:///k1:9092,k2:9092?topic=eventlogging_{schema}
+kafka:///k1:9092,k2:9092?topic=eventlogging-valid-mixed&blacklist=^(Edit|MobileWikiAppSearch)$
+--output-invalid
+"""
+
+
+def read(role: str, text: str | bytes, env: dict[str, str] | None = None) -> Arguments:
+    data = text if isinstance(text, bytes) else text.encode()
+    return checked(role, read_lines(data, "FILE", env or {}))
+
+
+def refusal(role: str, text: str | bytes, env: dict[str, str] | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        read(role, text, env)
+    return str(caught.value)
+
+
+def test_an_instance_of_2016() -> None:
+    arguments = read("processor", CLIENT_SIDE)
+    assert arguments["sid"] == "eventlogging-00"
+    assert arguments["format"] == "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
+    assert len(arguments["output"]) == 2
+    assert arguments["output_invalid"] == ""
+
+
+def test_blank_lines_comments_and_crlf_are_passed_over() -> None:
+    plain = "udp://0.0.0.0:8421\nstdout:\n--count\n"
+    dressed = "# a forwarder\r\n\r\n  udp://0.0.0.0:8421 \r\n\t\r\nstdout:\r\n--count\r\n# the end"
+    assert read("forwarder", dressed).values == read("forwarder", plain).values
+
+
+@pytest.mark.parametrize("text", ["--workers 3", "--workers=3", "--workers\t3", "--workers = 3", "--workers\n3"])
+def test_a_value_stands_on_the_options_line_or_the_next(text: str) -> None:
+    consumer = f"kafka:///k:1?topic=t&identity=g\n{text}\nstdout:\n"
+    if text == "--workers = 3":
+        assert "expected a whole number" in refusal("consumer", consumer)
+    else:
+        assert read("consumer", consumer)["workers"] == 3
+
+
+def test_only_the_first_blank_or_equals_sign_splits() -> None:
+    assert read("reporter", "--prefix=a=b c")["prefix"] == "a=b c"
+
+
+def test_options_stand_anywhere_between_the_positionals() -> None:
+    first = read("consumer", "--workers=2\n--sid\ng\nkafka:///k:1?topic=t\nstdout:")
+    last = read("consumer", "kafka:///k:1?topic=t\n--sid=g\nstdout:\n--workers\n2")
+    assert first.values == last.values
+
+
+def test_an_optional_value_does_not_swallow_the_next_line() -> None:
+    text = "%j\nkafka:///k:1?topic=t&identity=g\n--output-invalid\nkafka:///k:1?topic=out"
+    arguments = read("processor", text)
+    assert arguments["output"] == ("kafka:///k:1?topic=out",)
+    assert arguments["output_invalid"] == ""
+    with_value = read("processor", f"{text}\n".replace("--output-invalid", "--output-invalid stdout:"))
+    assert with_value["output_invalid"] == "stdout:"
+
+
+def test_a_repeatable_option_keeps_its_order() -> None:
+    text = "kafka:///k:1?topic=t&identity=g\nstdout:\n--schemas /b\n--schemas=/a"
+    assert read("consumer", text)["schemas"] == ("/b", "/a")
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "said"),
+    [
+        ("forwarder", "udp://:1\nstdout:\n--cuont", "FILE:3: unknown option --cuont; did you mean --count?"),
+        ("forwarder", "udp://:1\nstdout:\n--co", "FILE:3: unknown option --co"),
+        ("forwarder", "udp://h:1\nstdout:\n--count=3", "FILE:3: --count takes no value; got '3'"),
+        ("consumer", "--sid\n--workers=2", "FILE:1: --sid has no value; expected one on its line or the next"),
+        ("consumer", "--sid", "FILE:1: --sid has no value"),
+        ("consumer", "--workers=0", "FILE:1: --workers '0'; expected a whole number of at least 1"),
+        ("consumer", "--stop-timeout=soon", "FILE:1: --stop-timeout 'soon'; expected a positive number of seconds"),
+        ("consumer", "--workers=1\n--workers=2", "FILE:2: --workers is given twice; expected it once"),
+        ("consumer", "stdin:", "FILE: OUTPUT is missing; expected eventlogging-consumer INPUT OUTPUT [--option…]"),
+        ("consumer", "stdin:\nstdout:\nstdout:", "FILE:3: 'stdout:' is one argument too many"),
+        ("consumer", "stdni:\nstdout:", "FILE:1: no input has the scheme 'stdni'; did you mean 'stdin'?"),
+        ("consumer", "stdin:\nkafka:///k:1", "FILE:2: kafka URI: option topic is missing"),
+        ("consumer", "kafka:///k:1?topic=t\nstdout:", "FILE:1: kafka URI: no consumer group"),
+        ("consumer", "--sid=a\nkafka:///k:1?topic=t&identity=b\nstdout:", "FILE:2: --sid a and identity=b name diff"),
+        ("processor", "%j %x\nstdin:\nstdout:", "FILE:1: format '%j %x': '%x' at position 4 is no specifier"),
+        ("processor", "%t\nstdin:\nstdout:", "FILE:1: format '%t' has no capsule; expected %j or %q in it"),
+        (
+            "processor",
+            "%j\nstdin:\nstdout:\n--output-invalid=nowhere:",
+            "FILE:4: no output has the scheme 'nowhere'; expected one of file, kafka",
+        ),
+        ("processor", "%j\nstdin:\nkafka:///k:1?topic={sch ema}", "FILE:3: template '{sch ema}'"),
+        ("forwarder", "udp://0.0.0.0:99999\nstdout:", "FILE:1: udp URI: port '99999'"),
+        ("forwarder", "udp://0.0.0.0:1\nstdout:\n--workers=2", "FILE: --workers 2: this input has room for 1"),
+        ("consumer", b"stdin:\nfile:///\xff\xfe", "FILE:2: byte 9 of the line is not UTF-8"),
+        ("consumer", b"stdin:\nfile:///a\0b", "FILE:2: the line holds a NUL byte"),
+        ("consumer", "${env:NOT_SET}\nstdout:", "FILE:1: the variable NOT_SET is not set"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_line(role: str, text: str | bytes, said: str) -> None:
+    told = refusal(role, text).replace("udp://0.0.0.0:99999: ", "udp URI: ")
+    assert told.startswith(said), told
+
+
+def test_a_password_is_in_no_error() -> None:
+    for uri in (
+        "mysql://user:hunter2@host/db?bad=1",
+        "mysql://user:hunter2@host:port/db",
+        "mysql://user:hunter2@host",
+        "mysql://user:hun/ter2@host/db",
+        "mysq://user:hunter2@host/db",
+        "mysql:user:hunter2@host/db",
+    ):
+        assert "ter2" not in refusal("consumer", f"stdin:\n{uri}"), uri
+
+
+def test_variables_come_from_the_environment_then_the_run_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "env").write_text("A_HOST=from-file\nA_PORT=1\n# A_PORT=2\nwithout equals\n", encoding="utf-8")
+    monkeypatch.setenv("A_HOST", "from-environment")
+    env = environment(tmp_path)
+    lines = read_lines(b"${env:A_HOST}:${env:A_PORT:-9}\n${env:A_THIRD:-default}\n${env:A_THIRD:-}x", "FILE", env)
+    assert [line.text for line in lines] == ["from-environment:1", "default", "x"]
+
+
+def test_a_file_on_the_command_line_stands_for_its_lines(tmp_path: Path) -> None:
+    instance = tmp_path / "instance"
+    instance.write_text("stdin:\nstdout:\n", encoding="utf-8")
+    words = read_command_line([f"@{instance}", "--workers=1"], {})
+    assert [(word.text, word.line) for word in words] == [("stdin:", 1), ("stdout:", 2), ("--workers=1", None)]
+    with pytest.raises(ConfigurationError, match="nowhere: cannot be read: No such file"):
+        read_command_line([f"@{tmp_path}/nowhere"], {})
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_help_names_every_argument(role: str) -> None:
+    spec = module(role).SPEC
+    text = help_text(spec)
+    for option in spec.options:
+        assert option.flag in text
+    for positional in spec.positionals:
+        assert positional.name.upper() in text
+
+
+@given(st.binary(min_size=1, max_size=200))
+def test_any_bytes_are_read_or_refused_with_their_place(data: bytes) -> None:
+    data = b"%j\n" + data
+    try:
+        parse(module("processor").SPEC, read_lines(data, "FILE", {}))
+    except ConfigurationError as error:
+        assert error.file == "FILE"  # noqa: PT017 - what is read without an error is fine too
