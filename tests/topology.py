@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -77,18 +77,24 @@ class Topology:
     def shutdown(self) -> None:
         """End everything; fails when a process is left."""
         self.ctl("shutdown", expect=None)
-        left = [process for process in processes(str(self.run_dir)) if process.status() != psutil.STATUS_ZOMBIE]
+        left = processes(str(self.run_dir))
         assert not left, f"left running: {left}"
 
 
-def processes(marker: str) -> list[psutil.Process]:
-    """The live processes whose environment or command line holds the marker."""
+def free_udp_port() -> int:
+    """A UDP port of 127.0.0.1 that nobody had bound a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def processes(run_dir: str) -> list[psutil.Process]:
+    """The live processes that work in a run folder: supervisord, pool parents, workers."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and (
-                marker in process.environ().get("EVENTLOGGING_RUN_DIR", "") or marker in " ".join(process.cmdline())
-            ):
+            if process.cwd() == run_dir and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except (psutil.Error, OSError):
             continue

@@ -90,17 +90,21 @@ def _start(places: Places, given: argparse.Namespace) -> int:
         if others and given.instance:
             supervisor.stop(others)
     for programs in selection.by_role():
-        supervisor.start(programs)
+        supervisor.start(_sound(tree, supervisor, programs))
     supervisor.settled(selection.programs)
     return _report(places, selection, tree)
 
 
+def _sound(tree: Tree, supervisor: Supervisor, programs: Sequence[str]) -> list[str]:
+    # One whose file is broken has no program, or one that could only end with 78 if it were started now.
+    sound = {instance.program for instance in tree.instances} & set(supervisor.programs())
+    return [program for program in programs if program in sound]
+
+
 def _take_up(supervisor: Supervisor, selection: Selection) -> None:
-    known = set(supervisor.programs())
-    missing = [program for program in selection.programs if program not in known]
-    if missing:
-        supervisor.reread()
-        for program in missing:
+    added = set(selection.programs) - set(supervisor.programs())
+    if added:
+        for program in sorted(added & set(supervisor.reread().added)):
             supervisor.add(program)
 
 
@@ -120,14 +124,14 @@ def _stop(places: Places, given: argparse.Namespace) -> int:
 
 
 def _restart(places: Places, given: argparse.Namespace) -> int:
-    # Read first: a broken file must not stop what cannot be started again.
-    selection = select(_read(places), given.instance)
+    tree = _read(places)
+    selection = select(tree, given.instance)
     supervisor = Supervisor(places)
     if supervisor.running():
         _apply(places, supervisor, set(selection.programs))
-        known = set(supervisor.programs())
+        # What could not be started again goes on.
         for programs in reversed(selection.by_role()):
-            supervisor.stop(set(programs) & known)
+            supervisor.stop(_sound(tree, supervisor, programs))
     return _start(places, given)
 
 

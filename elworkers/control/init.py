@@ -58,9 +58,14 @@ def provision(places: Places, command_dir: str | None = None) -> Tree:
     The program of an instance whose file has become broken stays: a slip of the pen must not stop what runs.
 
     Raises:
-        ConfigurationError: the configuration folder cannot be read.
+        ConfigurationError: the configuration folder cannot be read, or supervisord cannot take a folder's name.
         OSError: the run folder cannot be written.
     """
+    for folder in (places.config_dir, places.run_dir):
+        if '"' in str(folder):
+            raise ConfigurationError(
+                'supervisord cannot take a folder with a " in its name; choose another', str(folder)
+            )
     tree = read_tree(places.config_dir, environment(places.run_dir))
     for folder in (places.programs, places.run_dir / "log", places.run_dir / "state"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ OK, CRITICAL, UNKNOWN = 0, 2, 3
 """Exit codes of a Nagios check."""
 
 _HEADINGS = ("ROLE", "INSTANCE", "STATE", "PID", "UPTIME", "WORKERS", "")
-_LONGEST_NOTE = 100
+_LONGEST_NOTE = 200
+_TAIL = 4096
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Row:
     Attributes:
         state: supervisord's word for it, BROKEN where its file is and nothing runs.
         alive, wanted: workers; None where the pool parent has not said.
-        note: the last line of its log where it does not run; what is wrong with its file where it is broken.
+        note: the last word of its log where it does not run; what is wrong with its file where it is broken.
     """
 
     role: str
@@ -70,7 +72,7 @@ def _row(places: Places, program: str, info: Info | None, wrong: str | None) -> 
     alive, wanted = _workers(places, program, pid)
     note = wrong or ""
     if info["statename"] != "RUNNING" and not note:
-        note = info["spawnerr"] or _last_line(places, program)
+        note = info["spawnerr"] or _last_word(places, program)
     uptime_s = info["now"] - info["start"] if pid else 0
     return Row(role, name, info["statename"], pid, uptime_s, alive, wanted, note, wrong is not None)
 
@@ -86,21 +88,21 @@ def _workers(places: Places, program: str, pid: int | None) -> tuple[int | None,
     return alive, int(said["wanted"])
 
 
-def _last_line(places: Places, program: str) -> str:
+def _last_word(places: Places, program: str) -> str:
+    """What the log ends with: its last line that gives a reason, or else its last line."""
     try:
         with places.log(program).open("rb") as log:
             log.seek(0, 2)
-            log.seek(max(0, log.tell() - 4096))
+            log.seek(max(0, log.tell() - _TAIL))
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return ""
-    if not lines:
-        return ""
-    try:
-        entry = json.loads(lines[-1])
-        return f"{entry.get('event')} {entry.get('reason', '')}".strip()
-    except (ValueError, AttributeError):
-        return lines[-1]
+    for line in reversed(lines):
+        with contextlib.suppress(ValueError, AttributeError):
+            entry = json.loads(line)
+            if entry.get("reason"):
+                return f"{entry['reason']}"
+    return lines[-1] if lines else ""
 
 
 def table(found: Sequence[Row]) -> str:

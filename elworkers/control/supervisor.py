@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from elworkers.control.places import Places
@@ -90,8 +91,9 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """End it and everything below it; returns when it is gone."""
+        pid: int = self._rpc.getPID()
         self._rpc.shutdown()
-        while self.running():
+        while _alive(pid):
             time.sleep(_LOOK_EVERY_S)
 
     def programs(self) -> dict[str, Info]:
@@ -147,3 +149,10 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != code:
                 raise SupervisorError(f"supervisord: {arguments[0]}: {fault.faultString}") from None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

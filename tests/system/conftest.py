@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from topology import Topology
 
-Make = Callable[[Mapping[str, str]], Topology]
+Make = Callable[..., Topology]
 
 
 @pytest.fixture
 def topology(tmp_path: Path) -> Iterator[Make]:
-    """Makes a topology with these variables in its `env` file."""
+    """Makes a topology with these variables in its `env` file, in a folder of this name."""
     made: list[Topology] = []
 
-    def make(environment: Mapping[str, str]) -> Topology:
-        made.append(Topology(tmp_path / f"site{len(made)}", environment))
+    def make(environment: Mapping[str, str], folder: str | None = None) -> Topology:
+        made.append(Topology(tmp_path / (folder or f"site{len(made)}"), environment))
         return made[-1]
 
     yield make

@@ -12,17 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from topology import BIN
+from topology import BIN, free_udp_port
 from waiting import wait_for
 
 DEADLINE_S = 20.0
-
-
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Pool:

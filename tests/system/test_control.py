@@ -1,0 +1,362 @@
+"""`eventlogging-init`, `eventloggingctl` and supervisord, on instances that need no server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from topology import BIN, Topology, free_udp_port, processes
+from waiting import wait_for
+
+Make = Callable[..., Topology]
+DEADLINE_S = 30.0
+BROKEN = {
+    "producers/one": (b"stdin:\nstdout:\n", "producers/one: there is no role 'producers'"),
+    "forwarders/unknown-option": (b"udp://:1\n\nstdout:\n--cuont\n", "forwarders/unknown-option:4: unknown option"),
+    "forwarders/bad-uri": (b"udp://h:0\nstdout:\n", "forwarders/bad-uri:1: "),
+    "forwarders/no-output": (b"udp://h:1\n", "forwarders/no-output: OUTPUT is missing"),
+    "forwarders/empty": (b"", "forwarders/empty: INPUT is missing"),
+    "consumers/not-utf-8": (b"stdin:\nfile:///\xff\n", "consumers/not-utf-8:2: byte 9 of the line is not UTF-8"),
+    "consumers/bad name": (b"stdin:\nstdout:\n", "consumers/bad name: the name may hold only"),
+    "consumers/bad:name": (b"stdin:\nstdout:\n", "consumers/bad:name: the name may hold only"),
+    "processors/bad-format": (b"%j %z\nstdin:\nstdout:\n", "processors/bad-format:1: format"),
+    "stray": (b"stdin:\nstdout:\n", "stray: is in no role's folder"),
+}
+
+
+def free(site: Topology, title: str) -> None:
+    """An instance that runs anywhere: a forwarder from a free UDP port to a file."""
+    site.instance(title, f"udp://127.0.0.1:{free_udp_port()}", f"file://{site.run_dir}/{title.replace('/', '-')}.out")
+
+
+def programs(site: Topology) -> set[str]:
+    return {path.name for path in (site.run_dir / "supervisor.d").iterdir()}
+
+
+def init(site: Topology) -> subprocess.CompletedProcess[str]:
+    folders = ["--config-dir", str(site.config_dir), "--run-dir", str(site.run_dir)]
+    return subprocess.run(
+        [BIN / "eventlogging-init", *folders], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def supervisord(site: Topology) -> int:
+    return int((site.run_dir / "supervisord.pid").read_text(encoding="utf-8"))
+
+
+def test_init_writes_a_program_for_each_file_and_removes_what_has_gone(topology: Make) -> None:
+    site = topology({})
+    for name in ("one", "two", ".hidden", "old~", "old.bak", "old.dpkg-dist", "old.dpkg-old"):
+        free(site, f"forwarder/{name}")
+    assert init(site).returncode == 0
+    assert programs(site) == {"forwarder-one.conf", "forwarder-two.conf"}
+    first = (site.run_dir / "supervisor.d" / "forwarder-one.conf").read_text(encoding="utf-8")
+    (site.config_dir / "forwarders" / "two").unlink()
+    with (site.config_dir / "forwarders" / "one").open("a", encoding="utf-8") as file:
+        file.write("# one more line\n")
+    assert init(site).returncode == 0
+    assert programs(site) == {"forwarder-one.conf"}
+    second = (site.run_dir / "supervisor.d" / "forwarder-one.conf").read_text(encoding="utf-8")
+    sums = [re.findall(r'ELWORKERS_INSTANCE_SHA256="([0-9a-f]{64})"', text) for text in (first, second)]
+    assert len(sums[0]) == len(sums[1]) == 1
+    assert sums[0] != sums[1]
+
+
+def test_a_program_outlasts_its_pools_own_stop(topology: Make) -> None:
+    site = topology({})
+    site.instance("forwarder/slow", "udp://127.0.0.1:8421", "stdout:", "--stop-timeout=90")
+    init(site)
+    text = (site.run_dir / "supervisor.d" / "forwarder-slow.conf").read_text(encoding="utf-8")
+    settings = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    assert int(settings["stopwaitsecs"]) > 90
+    assert settings["stopasgroup"] == settings["killasgroup"] == "true"
+    assert int(settings["startretries"]) > 1_000_000
+
+
+def test_minfds_follows_the_number_of_instances(topology: Make) -> None:
+    def minfds() -> int:
+        assert init(site).returncode == 0
+        text = (site.run_dir / "supervisord.conf").read_text(encoding="utf-8")
+        return int(re.findall(r"minfds=(\d+)", text)[0])
+
+    site = topology({})
+    free(site, "forwarder/only")
+    few = minfds()
+    for number in range(300):
+        free(site, f"forwarder/many-{number}")
+    assert minfds() > few
+
+
+def test_each_kind_of_broken_file_is_named_and_keeps_no_other_from_starting(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/good")
+    for name, (content, _) in BROKEN.items():
+        (site.config_dir / name).parent.mkdir(exist_ok=True)
+        (site.config_dir / name).write_bytes(content)
+    (site.config_dir / "consumers" / "folder").mkdir()
+    (site.config_dir / "consumers" / "dangling").symlink_to("/nowhere/at/all")
+    done = site.ctl("start", expect=78)
+    for _, said in BROKEN.values():
+        assert f"eventloggingctl: {site.config_dir}/{said}" in done.stderr
+    assert "consumers/folder: is a folder" in done.stderr
+    assert "consumers/dangling: cannot be read: No such file" in done.stderr
+    assert len(done.stderr.splitlines()) == len(BROKEN) + 2
+    assert set(site.pids()) == {"forwarder/good"}
+    assert programs(site) == {"forwarder-good.conf"}
+
+
+def test_an_unreadable_file_is_named(topology: Make) -> None:
+    site = topology({})
+    # A loop of links is one that not even root can read.
+    (site.config_dir / "consumers").mkdir()
+    (site.config_dir / "consumers" / "loop").symlink_to("loop")
+    done = init(site)
+    assert done.returncode == 78
+    assert "consumers/loop: cannot be read: Too many levels of symbolic links" in done.stderr
+
+
+def test_a_file_that_breaks_while_its_instance_runs_stops_nothing(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    site.ctl("start")
+    before = site.pids()
+    sound = (site.config_dir / "forwarders" / "one").read_bytes()
+    site.instance("forwarder/one", "udp://127.0.0.1:8421", "stdot:")
+    for verb in ("update", "restart"):
+        done = site.ctl(verb, expect=None)
+        assert "forwarders/one:2: no output has the scheme 'stdot'" in done.stderr
+    assert site.ctl("status", expect=None).stdout.count("RUNNING") == 1
+    (site.config_dir / "forwarders" / "one").write_bytes(sound)
+    site.ctl("update")
+    assert set(site.pids()) == set(before)
+
+
+def test_start_status_stop_and_the_nagios_check(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    free(site, "forwarder/two")
+    assert site.ctl("check", expect=2).stdout == ("CRITICAL: Stopped EventLogging jobs: forwarder/one forwarder/two\n")
+    assert site.ctl("status", expect=1).stdout.count("STOPPED") == 2
+    site.ctl("start")
+    wait_for(lambda: site.ctl("status", expect=None).stdout.count(" 1/1") == 2, DEADLINE_S, "two workers")
+    lines = site.ctl("status").stdout.splitlines()
+    assert lines[0].split() == ["ROLE", "INSTANCE", "STATE", "PID", "UPTIME", "WORKERS"]
+    pids = site.pids()
+    role, name, state, pid, uptime, workers = lines[1].split()
+    assert (role, name, state, int(pid), workers) == ("forwarder", "one", "RUNNING", pids["forwarder/one"], "1/1")
+    assert re.fullmatch(r"\d+:\d\d:\d\d", uptime)
+    assert site.ctl("check").stdout == "OK: 2 EventLogging jobs are running.\n"
+
+    site.ctl("stop", "forwarders/two")
+    assert site.ctl("check", expect=2).stdout == "CRITICAL: Stopped EventLogging jobs: forwarder/two\n"
+    site.ctl("status", expect=1)
+    site.ctl("status", "forwarder/one")
+    assert site.pids() == {"forwarder/one": pids["forwarder/one"]}
+
+    site.ctl("start", "forwarder/two")
+    assert site.pids()["forwarder/one"] == pids["forwarder/one"]
+    site.ctl("restart", "forwarder/one")
+    assert site.pids()["forwarder/one"] != pids["forwarder/one"]
+
+    site.ctl("stop")
+    assert not site.pids()
+    assert site.ctl("status", expect=1).stdout.count("STOPPED") == 2
+
+
+def test_the_check_says_when_it_cannot_know(topology: Make) -> None:
+    site = topology({})
+    assert site.ctl("check", expect=3).stdout == "UNKNOWN: no EventLogging jobs are configured\n"
+    site.config_dir.rmdir()
+    done = site.ctl("check", expect=3)
+    assert done.stdout.startswith("UNKNOWN: ")
+    assert str(site.config_dir) in done.stdout
+
+
+def test_instances_start_in_the_order_of_roles_and_stop_in_the_reverse(topology: Make) -> None:
+    site = topology({})
+    (site.run_dir / "in").write_text("", encoding="utf-8")
+    site.instance("reporter/r", "--host=127.0.0.1", f"--config-dir={site.config_dir}")
+    site.instance("consumer/c", f"file://{site.run_dir}/in?raw=True&follow=True", f"file://{site.run_dir}/c")
+    site.instance("processor/p", "%j", f"file://{site.run_dir}/in?follow=True", f"file://{site.run_dir}/p")
+    free(site, "forwarder/f")
+    site.ctl("start")
+    site.ctl("stop")
+    said = (site.run_dir / "supervisord.log").read_text(encoding="utf-8")
+    order = ["forwarder-f", "processor-p", "consumer-c", "reporter-r"]
+    assert re.findall(r"spawned: '([^']+)'", said) == order
+    assert re.findall(r"stopped: (\S+)", said) == list(reversed(order))
+
+
+def test_update_touches_only_what_was_added_changed_or_removed(topology: Make) -> None:
+    site = topology({})
+    for name in ("kept", "changed", "removed"):
+        free(site, f"forwarder/{name}")
+    site.ctl("start")
+    before, boss = site.pids(), supervisord(site)
+    site.instance("forwarder/changed", f"udp://127.0.0.1:{free_udp_port()}", f"file://{site.run_dir}/elsewhere.out")
+    (site.config_dir / "forwarders" / "removed").unlink()
+    free(site, "forwarder/added")
+    done = site.ctl("update")
+    assert sorted(line for line in done.stdout.splitlines() if ": " in line) == [
+        "forwarder-added: started",
+        "forwarder-changed: restarted",
+        "forwarder-removed: stopped",
+    ]
+    after = site.pids()
+    assert set(after) == {"forwarder/kept", "forwarder/changed", "forwarder/added"}
+    assert after["forwarder/kept"] == before["forwarder/kept"]
+    assert after["forwarder/changed"] != before["forwarder/changed"]
+    assert supervisord(site) == boss
+    again = site.ctl("update")
+    assert not [line for line in again.stdout.splitlines() if ": " in line]
+    assert site.pids() == after
+
+
+def test_a_configuration_error_ends_with_78_and_is_not_tried_again(topology: Make) -> None:
+    site = topology({})
+    out = site.run_dir / "out"
+    out.mkdir()
+    site.instance("forwarder/one", f"udp://127.0.0.1:{free_udp_port()}", f"file://{out}")
+    free(site, "forwarder/good")
+    done = site.ctl("start", expect=1)
+    wait_for(lambda: "EXITED" in site.ctl("status", expect=1).stdout, DEADLINE_S, "the end of forwarder/one")
+    assert f"file {out}: is a folder; expected a file" in site.ctl("status", expect=1).stdout, done.stdout
+    said = (site.run_dir / "supervisord.log").read_text(encoding="utf-8")
+    assert said.count("spawned: 'forwarder-one'") == 1
+    assert "exit status 78" in said
+    out.rmdir()
+    good = site.pids()["forwarder/good"]
+    assert "forwarder-one: started" in site.ctl("update").stdout
+    assert site.pids()["forwarder/good"] == good
+
+
+def test_a_parent_that_keeps_dying_is_started_again_and_again(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    site.ctl("start")
+    dead = set()
+    # One more than supervisord's own three retries, each within the seconds it takes for a start.
+    for _ in range(5):
+        pid = wait_for(lambda: set(site.pids().values()) - dead, DEADLINE_S, "another parent").pop()
+        workers = psutil.Process(pid).children()
+        os.kill(pid, signal.SIGKILL)
+        psutil.wait_procs(workers, timeout=DEADLINE_S)
+        assert not any(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE for worker in workers)
+        dead.add(pid)
+    wait_for(lambda: site.ctl("status", expect=None).returncode == 0, DEADLINE_S, "a pool that runs")
+
+
+def test_no_doubles_after_supervisord_was_killed(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    free(site, "forwarder/two")
+    site.ctl("start")
+    before = [process for process in processes(str(site.run_dir)) if process.pid != supervisord(site)]
+    os.kill(supervisord(site), signal.SIGKILL)
+    _, left = psutil.wait_procs(before, timeout=DEADLINE_S)
+    assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
+    site.ctl("start")
+    wait_for(lambda: site.ctl("status", expect=None).stdout.count(" 1/1") == 2, DEADLINE_S, "two workers")
+    titles = sorted(" ".join(process.cmdline()).strip("\0 ") for process in processes(str(site.run_dir)))
+    wanted = [f"eventlogging-forwarder {name} [{who}]" for name in ("one", "two") for who in ("parent", "worker 0")]
+    assert [title for title in titles if title.startswith("eventlogging-")] == wanted
+
+
+def test_a_run_folder_too_long_for_a_socket_works(topology: Make, tmp_path: Path) -> None:
+    site = topology({}, "deep" * 30)
+    assert len(str(site.run_dir / "supervisor.sock")) > 107
+    free(site, "forwarder/one")
+    site.ctl("start")
+    site.ctl("status")
+
+
+def test_a_folder_with_blanks_and_a_quote_works(topology: Make) -> None:
+    site = topology({}, "it's a site, with blanks")
+    free(site, "forwarder/one")
+    site.ctl("start")
+    site.ctl("status")
+
+
+def test_a_folder_that_supervisord_cannot_take_is_refused(topology: Make) -> None:
+    site = topology({}, 'a "quoted" site')
+    free(site, "forwarder/one")
+    assert (
+        f'{site.config_dir}: supervisord cannot take a folder with a " in its name'
+        in site.ctl("start", expect=78).stderr
+    )
+
+
+def test_supervisorctl_works_too(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    site.ctl("start")
+    command = [BIN / "supervisorctl", "-c", str(site.run_dir / "supervisord.conf"), "status"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert re.match(r"forwarder-one +RUNNING", done.stdout)
+
+
+def test_tail_prints_the_ends_of_the_logs(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    free(site, "forwarder/two")
+    assert "have they ever been started" in site.ctl("tail", expect=1).stderr
+    site.ctl("start")
+    wait_for(lambda: "pool started" in site.log("forwarder/two"), DEADLINE_S, "a log")
+    assert site.ctl("tail", "-n", "1000", "forwarder/two").stdout == site.log("forwarder/two")
+    assert site.ctl("tail").stdout.count("==>") == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("procesor", "there is no role 'procesor'; did you mean processor?"),
+        ("forwarder/onee", "there is no instance forwarder/onee; did you mean forwarder/one?"),
+        ("consumer/one", "there is no instance consumer/one; "),
+    ],
+)
+def test_an_unknown_instance_gets_the_nearest_name(topology: Make, word: str, said: str) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    for verb in ("start", "stop", "restart", "status", "tail", "update"):
+        done = site.ctl(verb, word, expect=78)
+        assert said in done.stderr
+    assert not site.pids()
+
+
+def test_shutdown_ends_supervisord_too(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    site.ctl("start")
+    boss = psutil.Process(supervisord(site))
+    site.ctl("shutdown")
+    wait_for(lambda: not boss.is_running() or boss.status() == psutil.STATUS_ZOMBIE, DEADLINE_S, "its end")
+    assert "does not run" in site.ctl("shutdown").stdout
+
+
+def test_a_run_folder_that_cannot_be_written_is_named(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    site.run_dir = Path("/proc/no-such-folder")
+    done = site.ctl("start", expect=1)
+    assert "/proc/no-such-folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    site.run_dir = site.config_dir.parent / "run"
+
+
+@pytest.mark.parametrize("command", ["eventlogging-init", "eventloggingctl"])
+def test_help_and_version(command: str) -> None:
+    for option in ("--help", "--version"):
+        done = subprocess.run([BIN / command, option], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0
+        assert done.stdout
+    if command == "eventloggingctl":
+        for verb in ("start", "stop", "restart", "status", "tail", "update", "check", "shutdown"):
+            done = subprocess.run([BIN / command, verb, "--help"], capture_output=True, check=False, timeout=60)
+            assert done.returncode == 0
