@@ -44,7 +44,7 @@ def main(words: list[str] | None = None) -> int:
     demo = Demo(given.run_dir.absolute(), given.database)
     try:
         return demo.down() if given.down else demo.run()
-    except (ElworkersError, DevstackError) as error:
+    except (ElworkersError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
@@ -67,6 +67,9 @@ class Demo:
         parts = ["kafka"] + (["mariadb"] if self._database == "mariadb" else [])
         print(f"starting {' and '.join(parts)} …", flush=True)
         self._stack.up(*parts)
+        if (self._run_dir / "supervisord.pid").exists():
+            # An earlier demo's forwarder holds the port that this one wants.
+            self._ctl("stop")
         statsd = Statsd()
         environment = self._environment(statsd.port)
         self._write_environment(environment)

@@ -1,0 +1,101 @@
+"""`make demo`'s own command, with both databases, and the way back."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from topology import BIN, ROOT, processes
+
+DEADLINE_S = 280
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    folder.mkdir()
+    yield folder
+    demo(folder, "--down")
+
+
+def demo(run_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "demo", "--run-dir", str(run_dir), *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+
+
+def servers(run_dir: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("ELWORKERS_DEVSTACK", "").startswith(str(run_dir)):
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@pytest.mark.parametrize("database", ["mariadb", "sqlite"])
+def test_every_event_is_accounted_for(run_dir: Path, database: str) -> None:
+    done = demo(run_dir, "--database", database)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = {
+        match[1]: [int(number) for number in match[2].split()]
+        for match in re.finditer(r"^(\S+(?: \(blacklisted\))?)((?: +\d+){5})$", done.stdout, re.MULTILINE)
+    }
+    sent, valid, invalid, rows, lines = counts.pop("all")
+    assert sent == 22_000
+    assert valid + invalid == sent
+    assert invalid >= sent / 51
+    assert len([name for name in counts if name != "unknown"]) >= 6
+    assert rows == lines
+    blacklisted = counts.pop("VirtualPageView (blacklisted)")
+    assert blacklisted[1] > 0
+    assert blacklisted[3:] == [0, 0]
+    assert rows == valid - blacklisted[1]
+    for numbers in counts.values():
+        assert numbers[1] + numbers[2] == numbers[0]
+        assert numbers[3] == numbers[4] == numbers[1]
+    assert f"The reporter has told statsd: raw 22000, valid {valid}, invalid {invalid}." in done.stdout
+
+
+def test_it_goes_on_running_until_it_is_ended(run_dir: Path) -> None:
+    command = [BIN / "eventloggingctl", "--config-dir", str(ROOT / "etc" / "eventlogging.d"), "--run-dir", str(run_dir)]
+    status = subprocess.run([*command, "status"], capture_output=True, text=True, check=False, timeout=60)
+    assert status.returncode == 0, status.stdout
+    assert status.stdout.count("RUNNING") == len(list((ROOT / "etc" / "eventlogging.d").glob("*/[a-z]*")))
+    assert servers(run_dir)
+    assert demo(run_dir, "--down").returncode == 0
+    assert not processes(str(run_dir))
+    assert not [process for process in servers(run_dir) if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_what_is_missing_is_said() -> None:
+    program = """
+from collections import Counter
+from demo.count import Ledger, Totals
+totals = Totals(Counter(A=8, B=5), Counter(A=1), Counter(A=8), Counter(A=7))
+print(*Ledger({"A": 10, "B": 5, "C": 1}).missing(totals, "B"), sep="\\n")
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "A: 10 were sent, but 8 valid and 1 invalid ones arrived",
+        "A: 8 belong into the log file, but 7 are there",
+        "C: 1 were sent, but 0 valid and 0 invalid ones arrived",
+    ]
+
+
+def test_the_demo_says_so_when_a_part_cannot_be_had(tmp_path: Path) -> None:
+    # A file where the cache's folder should be: nothing can be fetched.
+    (tmp_path / "cache").write_text("", encoding="utf-8")
+    command = [sys.executable, "-m", "demo", "--run-dir", str(tmp_path / "run")]
+    env = {**os.environ, "EVENTLOGGING_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert str(tmp_path / "cache") in done.stderr
+    assert "Traceback" not in done.stderr
