@@ -1,0 +1,106 @@
+"""The reporter by its installed command: it finds what there is to report in the instance files."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+
+from topology import BIN, Topology
+from waiting import wait_for
+
+DEADLINE_S = 60.0
+
+
+class Statsd:
+    """A UDP socket that adds up counters and keeps the last value of gauges."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.port: int = self._socket.getsockname()[1]
+        self.counters: Counter[str] = Counter()
+        self.gauges: dict[str, int] = {}
+
+    def read(self) -> Statsd:
+        while True:
+            try:
+                datagram = self._socket.recv(65_535)
+            except BlockingIOError:
+                return self
+            assert len(datagram) < 1_500
+            for line in datagram.decode().splitlines():
+                name, _, rest = line.partition(":")
+                value, _, kind = rest.partition("|")
+                if kind == "c":
+                    self.counters[name] += int(value)
+                else:
+                    self.gauges[name] = int(value)
+
+
+def produce(kafka: str, topic: str, lines: list[str]) -> None:
+    command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka:///{kafka}?topic={topic}"]
+    subprocess.run(command, input="\n".join(lines), text=True, check=True, capture_output=True, timeout=DEADLINE_S)
+
+
+def event(number: int, schema: str = "EchoMail") -> str:
+    capsule = {
+        "event": {"emailDeliveryMode": "daily_digest", "recipientUserId": number, "version": "1"},
+        "schema": schema,
+        "revision": 5467650,
+        "wiki": "w",
+        "recvFrom": "h",
+        "timestamp": 1469795696,
+        "seqId": number,
+    }
+    return json.dumps(capsule)
+
+
+def test_counts_by_schema_and_lag_of_what_the_instances_name(
+    topology: Callable[..., Topology], kafka: str, unique: Callable[[str], str]
+) -> None:
+    own, statsd = unique("site"), Statsd()
+    site = topology({"EVENTLOGGING_PREFIX": own, "KAFKA": kafka})
+    source = "kafka:///${env:KAFKA}?topic=${env:EVENTLOGGING_PREFIX}-raw&auto_offset_reset=earliest"
+    site.instance(
+        "processor/one",
+        "%j",
+        source,
+        "--sid=${env:EVENTLOGGING_PREFIX}-group",
+        "kafka:///${env:KAFKA}?topic=${env:EVENTLOGGING_PREFIX}_{schema}",
+        "--output-invalid",
+    )
+    site.instance("reporter/r", "--host=127.0.0.1", f"--port={statsd.port}", "--interval=0.3", "--prefix=p")
+    site.ctl("start")
+    lag = f"p.lag.{own}-group.{own}-raw"
+    wait_for(lambda: statsd.read().gauges.get(lag) == 0, DEADLINE_S, f"the gauge {lag}")
+
+    produce(kafka, f"{own}-raw", [*map(event, range(1, 31)), event(31, "No.Such:Schema"), "{"])
+    wanted = {
+        "p.overall.raw": 32,
+        f"p.raw.{own}-raw": 32,
+        "p.overall.valid": 30,
+        "p.schema.EchoMail.valid": 30,
+        "p.overall.invalid": 2,
+        "p.schema.No_Such_Schema.invalid": 1,
+        "p.schema.unknown.invalid": 1,
+    }
+
+    def counted() -> dict[str, int]:
+        statsd.read()
+        return {name: statsd.counters[name] for name in wanted}
+
+    wait_for(lambda: counted() == wanted, DEADLINE_S, "the counts")
+
+    # One that stands still while its topic grows: its lag is what nobody has committed.
+    site.ctl("stop", "processor")
+    produce(kafka, f"{own}-raw", list(map(event, range(100, 107))))
+    wait_for(lambda: statsd.read().gauges.get(lag) == 7, DEADLINE_S, "a lag of 7")
+
+    # An instance that comes while the reporter runs is reported as well.
+    site.instance("consumer/late", source, "--sid=${env:EVENTLOGGING_PREFIX}-late", "stdout:")
+    late = f"p.lag.{own}-late.{own}-raw"
+    wait_for(lambda: late in statsd.read().gauges, DEADLINE_S, f"the gauge {late}")
