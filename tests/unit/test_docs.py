@@ -1,0 +1,41 @@
+"""The documentation against the code: every option is described where people look for it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from elworkers.roles import ROLES, module
+from elworkers.schemes import SINKS, SOURCES
+from elworkers.uris import Options
+
+ROOT = Path(__file__).parent.parent.parent
+INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("options", [*SOURCES.values(), *SINKS.values()])
+def test_every_uri_option_is_in_the_tables(options: Options) -> None:
+    for name, option in options.items():
+        if option.help != "no text":
+            default = "" if option.default is None else str(option.default)
+            assert f"| `{name}` | {default} | {option.help} |" in INSTANCES
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_is_described_with_its_arguments(role: str) -> None:
+    words = [spec.name.upper() + ("…" if spec.many else "") for spec in module(role).SPEC.positionals]
+    assert f"| {role} | {' '.join(words)}" in INSTANCES
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_fits_on_one_screen() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 120
