@@ -53,7 +53,7 @@ class CompiledSchema:
         named = schema.get("$schema")
         if named is None:
             return jsonschema.Draft3Validator
-        cls = validators.validator_for(schema, default=None)  # type: ignore[arg-type]
+        cls = validators.validator_for(schema, default=None) if isinstance(named, str) else None  # type: ignore[arg-type]
         if cls is None:
             raise self._invalid(f"$schema {_cut(repr(named))} is no draft that is known; expected draft 3 to 2020-12")
         return cls

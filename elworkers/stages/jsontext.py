@@ -58,5 +58,12 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 
 def to_bytes(value: dict[str, Any]) -> bytes:
-    """The object as compact JSON in UTF-8, keys in their order."""
-    return _ENCODER.encode(value).encode("utf-8")
+    """The object as compact JSON in UTF-8, keys in their order.
+
+    Raises:
+        InvalidEventError: it holds a number beyond what a double can hold, such as 1e999.
+    """
+    try:
+        return _ENCODER.encode(value).encode("utf-8")
+    except ValueError:
+        raise InvalidEventError("JSON holds a number that is too large for a double") from None

@@ -1,0 +1,57 @@
+"""A schema wiki: `api.php?action=jsonschema` over HTTP, from schemas that a test puts into it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+
+class SchemaWiki:
+    """Answers on a free port until it is closed.
+
+    Attributes:
+        schemas: revision → title and schema.
+        asked: title and revision of each question so far.
+        status: of every answer; other than 200, the body is a page.
+    """
+
+    def __init__(self) -> None:
+        self.schemas: dict[int, tuple[str, dict[str, Any]]] = {}
+        self.asked: list[tuple[str, int]] = []
+        self.status = 200
+        wiki = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                body = json.dumps(wiki.answer(query)) if wiki.status == 200 else "<html>an error page</html>"
+                self.send_response(wiki.status)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        self.api = f"http://127.0.0.1:{self._server.server_address[1]}/w/api.php"
+
+    def answer(self, query: dict[str, str]) -> dict[str, Any]:
+        """What the wiki's API says."""
+        assert (query["action"], query["formatversion"], query["format"]) == ("jsonschema", "2", "json")
+        revision = int(query["revid"])
+        self.asked.append((query["title"], revision))
+        if revision not in self.schemas:
+            return {"error": {"code": "nosuchrevid", "info": "There is no revision with this ID"}}
+        title, schema = self.schemas[revision]
+        return {"title": title, **schema}
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

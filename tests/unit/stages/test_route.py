@@ -1,0 +1,69 @@
+"""Where a Kafka output sends records."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elworkers.contracts import Record
+from elworkers.errors import ConfigurationError
+from elworkers.stages.route import Route, Template
+
+EVENT = {"schema": "Edit", "revision": 7, "wiki": "enwiki", "event": {"action": "open", "page": {"id": 3}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("eventlogging-valid-mixed", "eventlogging-valid-mixed"),
+        ("eventlogging_{schema}", "eventlogging_Edit"),
+        ("{schema}_{revision}.{wiki}", "Edit_7.enwiki"),
+        ("{event.action}-{event.page.id}", "open-3"),
+        ("{event}", "unknown"),
+        ("{nothing}", "unknown"),
+        ("{schema.deeper}", "unknown"),
+    ],
+)
+def test_templates(text: str, made: str) -> None:
+    assert Template(text)(EVENT) == made
+
+
+@pytest.mark.parametrize("text", ["{", "}", "{}", "{schema", "{sch ema}", "{0}", "{schema!r}", "{schema:>9}", "{{x}}"])
+def test_templates_that_are_none(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="template"):
+        Template(text)
+
+
+def test_a_template_shows_nothing_of_the_program() -> None:
+    with pytest.raises(ConfigurationError):
+        Template("{schema.__class__.__mro__}-{event[0]}")
+
+
+def test_the_blacklist_matches_from_the_beginning() -> None:
+    route = Route("t", None, "^(Edit|MobileWikiAppSearch)$")
+    assert route(Record(b"", event={"schema": "Edit"})) is None
+    assert route(Record(b"", event={"schema": "EditConflict"})) == ("t", None)
+    assert Route("t", None, "Edit")(Record(b"", event={"schema": "EditConflict"})) is None
+    assert Route("t", None, "Edit")(Record(b"", event={"schema": "MyEdit"})) == ("t", None)
+
+
+def test_keys() -> None:
+    assert Route("t", "{wiki}", None)(Record(b"", event=EVENT)) == ("t", b"enwiki")
+    assert Route("t", None, None)(Record(b"", event=EVENT, key=b"kept")) == ("t", b"kept")
+
+
+def test_raw_lines_have_no_fields_to_ask() -> None:
+    assert Route("t", None, None, raw=True)(Record(b"line")) == ("t", None)
+    for topic, key, blacklist in (("{schema}", None, None), ("t", "{wiki}", None), ("t", None, "Edit")):
+        with pytest.raises(ConfigurationError, match="only parsed events"):
+            Route(topic, key, blacklist, raw=True)
+
+
+@given(st.text(max_size=300))
+def test_every_schema_gives_a_topic_that_kafka_takes(schema: str) -> None:
+    routed = Route("eventlogging_{schema}", None, None)(Record(b"", event={"schema": schema}))
+    assert routed is not None
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,249}", routed[0])

@@ -1,0 +1,200 @@
+"""Schemas by name and revision: folders, the wiki, the cache, and what is remembered for how long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from schemawiki import SchemaWiki
+
+from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.stages.schemas import SCHEMA_WIKI, SchemaStore, schema_uris
+
+SCHEMA: dict[str, Any] = {"properties": {"action": {"type": "string"}}}
+
+
+@pytest.fixture
+def wiki() -> Iterator[SchemaWiki]:
+    made = SchemaWiki()
+    yield made
+    made.close()
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("ending", "text"),
+    [
+        ("json", '{"properties": {"action": {"type": "string"}}}'),
+        ("yaml", "properties:\n  action: {type: string}\n"),
+        ("yml", "properties:\n  action: {type: string}\n"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_folders(tmp_path: Path, prefix: str, ending: str, text: str) -> None:
+    write(tmp_path, f"Edit/7.{ending}", text)
+    assert SchemaStore([f"{prefix}{tmp_path}"]).schema("Edit", 7).source == SCHEMA
+
+
+def test_the_first_that_has_it_wins(tmp_path: Path, wiki: SchemaWiki) -> None:
+    write(tmp_path / "a", "Edit/1.json", '{"title": "of a"}')
+    write(tmp_path / "b", "Edit/1.json", '{"title": "of b"}')
+    write(tmp_path / "b", "Edit/2.json", '{"title": "of b"}')
+    wiki.schemas[3] = ("Edit", {"description": "of the wiki"})
+    store = SchemaStore([str(tmp_path / "a"), str(tmp_path / "b"), wiki.api])
+    assert store.schema("Edit", 1).source["title"] == "of a"
+    assert store.schema("Edit", 2).source["title"] == "of b"
+    assert store.schema("Edit", 3).source["description"] == "of the wiki"
+    assert wiki.asked == [("Edit", 3)]
+
+
+def test_our_own_schemas_need_no_repository() -> None:
+    store = SchemaStore([])
+    assert store.schema("EventError", 14035058).source["properties"]["rawEvent"]
+
+
+def test_what_was_found_is_never_asked_for_again(wiki: SchemaWiki) -> None:
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    store = SchemaStore([wiki.api], unknown_for_s=0)
+    for _ in range(3):
+        store.schema("Edit", 7)
+    wiki.status = 500
+    store.schema("Edit", 7)
+    assert wiki.asked == [("Edit", 7)]
+
+
+def test_the_cache_on_disk_outlives_the_process_and_the_wiki(tmp_path: Path, wiki: SchemaWiki) -> None:
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    SchemaStore([wiki.api], tmp_path / "cache").schema("Edit", 7)
+    wiki.status = 500
+    again = SchemaStore([wiki.api], tmp_path / "cache").schema("Edit", 7)
+    assert again.source["properties"] == SCHEMA["properties"]
+    assert wiki.asked == [("Edit", 7)]
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path: Path, wiki: SchemaWiki) -> None:
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    write(tmp_path, "Edit/7.json", '{"properties": ')
+    assert SchemaStore([wiki.api], tmp_path).schema("Edit", 7).source["properties"] == SCHEMA["properties"]
+    assert json.loads((tmp_path / "Edit" / "7.json").read_text(encoding="utf-8"))["properties"] == SCHEMA["properties"]
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path, wiki: SchemaWiki) -> None:
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
+    assert SchemaStore([wiki.api], tmp_path / "cache").schema("Edit", 7).source["properties"] == SCHEMA["properties"]
+
+
+def test_an_unknown_schema_is_remembered_only_for_a_while(tmp_path: Path, wiki: SchemaWiki) -> None:
+    now = [1_000.0]
+    store = SchemaStore([wiki.api], tmp_path, unknown_for_s=60, clock=lambda: now[0])
+    for _ in range(2):
+        with pytest.raises(InvalidEventError, match="there is no schema Edit of revision 7"):
+            store.schema("Edit", 7)
+    assert len(wiki.asked) == 1
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    now[0] += 59
+    with pytest.raises(InvalidEventError):
+        store.schema("Edit", 7)
+    now[0] += 2
+    assert store.schema("Edit", 7).source["properties"] == SCHEMA["properties"]
+
+
+def test_many_unknown_schemas_do_not_pile_up(tmp_path: Path) -> None:
+    store = SchemaStore([str(tmp_path)])
+    for revision in range(1, 10_100):
+        with pytest.raises(InvalidEventError):
+            store.schema("Edit", revision)
+    assert len(store._unknown) <= 10_001
+
+
+def test_a_wiki_that_is_away_makes_events_wait(wiki: SchemaWiki) -> None:
+    wiki.status = 503
+    store = SchemaStore([wiki.api])
+    with pytest.raises(RetryableError, match="HTTP 503"):
+        store.schema("Edit", 7)
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    wiki.status = 200
+    assert store.schema("Edit", 7)
+
+
+def test_a_wiki_that_nobody_answers_for_makes_events_wait() -> None:
+    gone = SchemaWiki()
+    gone.close()
+    with pytest.raises(RetryableError, match="ConnectionError"):
+        SchemaStore([gone.api]).schema("Edit", 7)
+
+
+def test_a_page_instead_of_an_answer_is_a_wiki_that_is_away(wiki: SchemaWiki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json, "dumps", lambda _: "<html>Our servers are under maintenance</html>")
+    with pytest.raises(RetryableError, match="its answer is no JSON"):
+        SchemaStore([wiki.api]).schema("Edit", 7)
+
+
+def test_a_wiki_that_is_away_hides_no_folder_behind_it(tmp_path: Path, wiki: SchemaWiki) -> None:
+    wiki.status = 500
+    write(tmp_path, "Edit/7.json", json.dumps(SCHEMA))
+    store = SchemaStore([wiki.api, str(tmp_path)])
+    assert store.schema("Edit", 7)
+    with pytest.raises(RetryableError):
+        store.schema("Edit", 8)
+
+
+def test_a_revision_of_another_title_is_not_this_schemas(wiki: SchemaWiki) -> None:
+    wiki.schemas[7] = ("PageView", SCHEMA)
+    with pytest.raises(InvalidEventError, match="there is no schema Edit of revision 7"):
+        SchemaStore([wiki.api]).schema("Edit", 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "revision", "said"),
+    [
+        (None, 1, "schema is None; expected a string"),
+        ("", 1, "is no name of 1 to 63"),
+        ("a" * 64, 1, "is no name of 1 to 63"),
+        ("../Edit", 1, "is no name of 1 to 63"),
+        ("a/../../b", 1, "is no name of 1 to 63"),
+        ("/etc/passwd", 1, "is no name of 1 to 63"),
+        ("Édit", 1, "is no name of 1 to 63"),
+        ("Edit", "1", "revision is '1'; expected an integer"),
+        ("Edit", True, "revision is True; expected an integer"),
+        ("Edit", 1.0, "revision is 1.0; expected an integer"),
+        ("Edit", 0, "expected at least 1"),
+        ("Edit", -1, "expected at least 1"),
+        ("Edit", 2**70, "expected at least 1"),
+    ],
+)
+def test_names_and_revisions_that_are_none(tmp_path: Path, name: object, revision: object, said: str) -> None:
+    write(tmp_path, "Edit/1.json", "{}")
+    store = SchemaStore([str(tmp_path)])
+    store.schema("Edit", 1)
+    with pytest.raises(InvalidEventError, match=said) as caught:
+        store.schema(name, revision)
+    assert caught.value.code == "validation"
+
+
+@pytest.mark.parametrize("text", ["[1]", "null", "{", "\ufeff{}", "[" * 5_000])
+def test_a_file_that_is_no_schema_makes_its_events_invalid(tmp_path: Path, text: str) -> None:
+    write(tmp_path, "Edit/1.json", text)
+    with pytest.raises(InvalidEventError, match="schema Edit of revision 1"):
+        SchemaStore([str(tmp_path)]).schema("Edit", 1)
+
+
+def test_where_schemas_are() -> None:
+    environ = {"EVENTLOGGING_SCHEMAS": " /a  https://wiki/api.php "}
+    assert schema_uris(["/given"], environ) == ["/given"]
+    assert schema_uris([], environ) == ["/a", "https://wiki/api.php"]
+    assert schema_uris([], {}) == [SCHEMA_WIKI]
+
+
+@pytest.mark.parametrize("uri", ["ftp://host/schemas", "file://"])
+def test_a_place_that_is_none_is_refused(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected a folder, or http"):
+        SchemaStore([uri])

@@ -1,0 +1,62 @@
+"""User agents, taken apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elworkers.errors import InvalidEventError
+from elworkers.stages import useragent
+
+FACTS = {
+    "device_family",
+    "browser_family",
+    "browser_major",
+    "browser_minor",
+    "os_family",
+    "os_major",
+    "os_minor",
+    "wmf_app_version",
+    "is_bot",
+    "is_mediawiki",
+}
+
+
+@pytest.mark.parametrize(
+    ("agent", "is_bot", "is_mediawiki"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:74.0) Gecko/20100101 Firefox/74.0", False, False),
+        ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", True, False),
+        ("MediaWiki/1.28.0-wmf.11", False, True),
+        ("my-tool (someone@example.org)", True, False),
+        ("-", False, False),
+    ],
+)
+def test_bots_and_mediawiki(agent: str, is_bot: bool, is_mediawiki: bool) -> None:
+    facts = useragent.parsed(agent)
+    assert (facts["is_bot"], facts["is_mediawiki"]) == (is_bot, is_mediawiki)
+
+
+@given(st.text(max_size=useragent.LONGEST))
+def test_any_text_gives_the_ten_facts(agent: str) -> None:
+    assert set(useragent.parsed(agent)) == FACTS
+
+
+def test_what_is_handed_out_is_nobody_elses() -> None:
+    useragent.parsed("agent")["is_bot"] = "changed"
+    assert useragent.parsed("agent")["is_bot"] is False
+
+
+def test_a_longer_one_is_no_browsers() -> None:
+    useragent.parsed("x" * useragent.LONGEST)
+    with pytest.raises(InvalidEventError, match="userAgent has 801 characters; expected at most 800"):
+        useragent.parsed("x" * 801)
+
+
+def test_the_cache_says_how_often_it_hits() -> None:
+    hits, misses = useragent.cache_info()
+    for _ in range(10):
+        useragent.parsed("an agent that no other test has")
+    now_hits, now_misses = useragent.cache_info()
+    assert (now_hits - hits, now_misses - misses) == (9, 1)
