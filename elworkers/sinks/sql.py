@@ -73,12 +73,14 @@ class SqlSink:
         # Every table is there before the transaction begins: MariaDB commits at a CREATE TABLE.
         batches: dict[str, list[Row]] = {}
         for record in records:
+            name = "unknown"
             try:
                 event = record.event if record.event is not None else {}
                 name, columns = self._table_of(event)
                 batches.setdefault(name, []).append((record, tables.row(event, columns)))
             except (InvalidEventError, ValueError) as error:
                 refused.append(Refusal(record, str(error)))
+                self._metrics.count("rows_refused", table=name)
         return batches
 
     def _table_of(self, event: Mapping[str, Any]) -> tuple[str, list[tables.Column]]:

@@ -170,7 +170,9 @@ def _stamp(event: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _moment(text: str) -> datetime:
+def _moment(text: Any) -> datetime:
+    if not isinstance(text, str):
+        raise TypeError
     moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
     return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
 
