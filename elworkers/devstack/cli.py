@@ -32,6 +32,9 @@ def main(words: list[str] | None = None) -> int:
     except DevstackError as error:
         print(f"eventlogging-devstack: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"eventlogging-devstack: {error.filename or stack.folder}: {error.strerror or error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("eventlogging-devstack: interrupted; what was being started is ended again", file=sys.stderr)
         return 130

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,9 +168,12 @@ class MariaDB(Part):
         user = ["--user=root"] if os.geteuid() == 0 else []
         if not (data / "mysql").is_dir():
             shutil.rmtree(data, ignore_errors=True)
-            command = [str(_tool(base, "mariadb-install-db")), "--no-defaults", f"--basedir={base}"]
-            command += [f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", *user]
-            _run(command, home / "install.log", "mariadb")
+            # Elsewhere first: the script quotes no folder's name, and half a database is never taken for a whole one.
+            with tempfile.TemporaryDirectory(prefix="eventlogging-") as scratch:
+                command = [str(_tool(base, "mariadb-install-db")), "--no-defaults", f"--basedir={base}"]
+                command += [f"--datadir={scratch}/data", "--auth-root-authentication-method=normal", "--skip-test-db"]
+                _run([*command, *user], home / "install.log", "mariadb")
+                shutil.move(Path(scratch) / "data", data)
         return [
             str(_tool(base, "mariadbd")),
             "--no-defaults",
