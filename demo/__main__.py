@@ -40,7 +40,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--run-dir", type=Path, default=ROOT / ".run", help="default: .run beside the code")
     parser.add_argument("--down", action="store_true", help="end everything that the demo started")
     given = parser.parse_args(words)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _as_interrupt)
     demo = Demo(given.run_dir.absolute(), given.database)
     try:
         return demo.down() if given.down else demo.run()

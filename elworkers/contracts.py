@@ -7,7 +7,8 @@ A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out t
     records = stage(records)          pure apart from caches; never raises for a bad event
     sink.write(records)               takes them into memory, may block on the far side
     refused = sink.flush()            returns only when all of it is stored or refused
-    source.commit(positions)          only then
+    sink.settle(positions)            only then; a database commits rows and positions together
+    source.commit(positions)          and then
 
 Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew.
 """
@@ -15,7 +16,7 @@ Any of them may raise `RetryableError`: the loop closes all of them, waits and b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 Event = dict[str, Any]
 """A capsule: the fields of reference EventCapsule, with the event proper under `event`."""
@@ -149,8 +150,30 @@ class Sink(Protocol):
             RetryableError: the far side is away; what was written since the last flush may be stored.
         """
 
+    def settle(self, positions: Positions) -> None:
+        """Make what was flushed final, together with the positions behind it; most sinks have nothing left to do.
+
+        Raises:
+            RetryableError: the far side is away, or has been told by another consumer that these records are its own.
+        """
+
     def close(self) -> None:
-        """Let go of everything without storing what was not flushed; never raises."""
+        """Let go of everything without storing what was not flushed and settled; never raises."""
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """A sink that keeps positions beside what it stores, so that neither is ever there without the other."""
+
+    def begin_at(self, starts: Positions) -> Positions:
+        """Where to begin reading partitions that this consumer was just given; what it held of them before is void.
+
+        Args:
+            starts: where Kafka would have it begin; it stays so where the ledger knows nothing of the partition.
+
+        Raises:
+            RetryableError: the far side is away.
+        """
 
 
 Selector = Callable[[Record], bool]

@@ -25,7 +25,9 @@ def main(words: list[str] | None = None) -> int:
         0 when it was done; for `status`, when everything that was started runs. 1 otherwise, 2 for wrong arguments.
     """
     given = _parser().parse_args(words)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    # SIGINT too: a shell that starts a command in the background has it ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _as_interrupt)
     stack = Stack(Path(given.dir or given.dir_after or _DEFAULT_DIR))
     try:
         return int(_VERBS[given.verb](stack, given))

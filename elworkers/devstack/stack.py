@@ -58,8 +58,14 @@ class Stack:
         if unknown:
             raise DevstackError(f"there is no part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
         with self._alone():
-            for name in names:
-                self._start(PARTS[name], ports or {})
+            running = {name for name in names if processes.of(self.folder, name)}
+            try:
+                for name in names:
+                    self._start(PARTS[name], ports or {})
+            except BaseException:
+                for name in set(names) - running:
+                    self.kill(name)
+                raise
 
     def _start(self, part: Part, given: Mapping[str, int]) -> None:
         if processes.of(self.folder, part.name):

@@ -15,7 +15,7 @@ What differs from pykafka's own:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -143,8 +143,10 @@ class Settling:
             has taken, or after a deadline; left when they have moved.
         resume_from: gives partition id → offset for partitions to go on from.
         on_gap: see `Fetcher`.
+        fresh: partitions that came to this consumer, also if they have left it again, since somebody cleared the set.
     """
 
+    fresh: set[int]
     moving: Callable[[], AbstractContextManager[None]]
     resume_from: Callable[[], Mapping[int, int]]
     on_gap: Callable[[int, int, int], None]
@@ -159,10 +161,12 @@ class Settling:
     def _get_internal_consumer(self: Any, partitions: Any = None, start: bool = True) -> Any:
         resume: Mapping[int, int] = {}
         reset_on_start = self._reset_offset_on_start and self._consumer is None
+        held: Collection[int] = ()
         if self._consumer is not None:
             self._consumer.stop()
             held = self._consumer.partitions
             resume = {partition: offset for partition, offset in self.resume_from().items() if partition in held}
+        self.fresh |= {partition.id for partition in partitions or ()} - set(held)
         fetcher_class: Any = Fetcher
         if self._use_rdkafka:
             from pykafka.rdkafka import RdKafkaSimpleConsumer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elworkers.arguments import Arguments, Positional, RoleSpec
-from elworkers.contracts import Stage
+from elworkers.contracts import Ledger, Stage
 from elworkers.roles.common import BATCH, COMMON, SCHEMAS, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
@@ -41,10 +41,11 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         from elworkers.stages.decode import DecodeStage
 
         stages.append(DecodeStage(wiring.metrics))
-        wiring = wiring.storing(arguments["schemas"])
+        wiring = wiring.storing(arguments["schemas"], text)
         outputs = [wiring.output(output, lambda record: record.valid)]
         errors = wiring.error_sink([text])
         if errors is not None:
             outputs.append(wiring.to(errors, lambda record: not record.valid))
-    source = wiring.source(text)
+    sink = outputs[0].sink
+    source = wiring.source(text, ledger=sink if isinstance(sink, Ledger) else None)
     return wiring.with_refusals(Pipeline(source, stages, outputs, wiring.batch([text], [output])), [text])

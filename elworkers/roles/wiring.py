@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elworkers.arguments import environment
-from elworkers.contracts import Metrics, Output, Record, Refusal, Sink, Source
+from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.runtime.loop import Batch, Pipeline
 from elworkers.schemes import EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
@@ -34,6 +34,7 @@ class Wiring:
         partitions: of `--partitions`, for topics that have to be created.
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds`, where given.
         schema_of: for tables, where there is a sink that makes some.
+        group: whose positions such a sink keeps, if anybody's.
         open_source: what `source` gives instead of opening one.
     """
 
@@ -43,14 +44,19 @@ class Wiring:
     batch_records: int | None = None
     batch_seconds: float | None = None
     schema_of: SchemaOf | None = None
+    group: str | None = None
     open_source: Source | None = None
 
     def around(self, source: Source | None) -> Wiring:
         """The same for a pipeline around a source that is still open, if there is one."""
         return replace(self, open_source=source)
 
-    def source(self, *texts: str) -> Source:
+    def source(self, *texts: str, ledger: Ledger | None = None) -> Source:
         """The source behind an input URI, or the merged one behind several.
+
+        Args:
+            texts: the URIs.
+            ledger: the sink that knows where to go on, if one does.
 
         Raises:
             ConfigurationError: the URI is wrong, or names no consumer group where one is needed.
@@ -59,12 +65,12 @@ class Wiring:
         if self.open_source is not None:
             return self.open_source
         if len(texts) == 1:
-            return self._source(texts[0])
+            return self._source(texts[0], ledger)
         from elworkers.sources.merged import MergedSource
 
         return MergedSource([self._source(text) for text in texts])
 
-    def _source(self, text: str) -> Source:
+    def _source(self, text: str, ledger: Ledger | None = None) -> Source:
         endpoint = check_source(text)
         uri, options = endpoint.uri, endpoint.options
         if uri.scheme == "kafka":
@@ -75,7 +81,7 @@ class Wiring:
                 raise ConfigurationError(
                     "kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME"
                 )
-            return KafkaSource(brokers(uri), options, group, self.metrics, self.partitions)
+            return KafkaSource(brokers(uri), options, group, self.metrics, self.partitions, ledger)
         if uri.scheme == "udp":
             from elworkers.sources.udp import UdpSource
 
@@ -123,10 +129,12 @@ class Wiring:
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
         return SchemaStore(schema_uris(schemas, env), cache)
 
-    def storing(self, schemas: Sequence[str]) -> Wiring:
-        """The same with schemas to make tables from."""
+    def storing(self, schemas: Sequence[str], source: str) -> Wiring:
+        """The same with schemas to make tables from, and with the consumer group of the input `source`."""
         store = self.schema_store(schemas)
-        return replace(self, schema_of=lambda name, revision: store.schema(name, revision).source)
+        endpoint = check_source(source)
+        group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None
+        return replace(self, schema_of=lambda name, revision: store.schema(name, revision).source, group=group)
 
     def with_refusals(self, pipeline: Pipeline, inputs: Sequence[str]) -> Pipeline:
         """The pipeline, with a place for what its stores refuse."""
@@ -167,6 +175,7 @@ class Wiring:
             schemas=self.schema_of,
             statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
             metrics=self.metrics,
+            group=self.group,
         )
 
     def batch(self, inputs: Sequence[str], outputs: Sequence[str]) -> Batch:

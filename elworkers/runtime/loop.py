@@ -7,7 +7,8 @@ The only place that flushes sinks and commits offsets, in this order:
 3. write: each output takes what it accepts.
 4. flush: once the batch is full, old, or the source asks; returns only when all of it is stored.
 5. refused: what a store will never take goes to EventError, which is flushed as well.
-6. commit: the offsets of exactly the records that steps 1 to 5 are done with.
+6. settle: a sink that keeps positions itself makes them and what it stored final in one transaction.
+7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
 """
 
 from __future__ import annotations
@@ -82,17 +83,18 @@ class Pipeline:
     refused: Callable[[Refusal], Record] | None = None
     refused_to: Sink | None = None
 
-    def sinks(self) -> list[Sink]:
-        """Every sink of the pipeline once."""
-        every = [output.sink for output in self.outputs]
-        return every if self.refused_to is None else [*every, self.refused_to]
+    def stores(self) -> list[Sink]:
+        """The sink of each output, once where several share it."""
+        return list({id(output.sink): output.sink for output in self.outputs}.values())
 
     def close(self, but: Source | None = None) -> None:
         """Let go of everything but the source `but`; stores and commits nothing."""
         if self.source is not but:
             self.source.close()
-        for sink in self.sinks():
+        for sink in self.stores():
             sink.close()
+        if self.refused_to is not None:
+            self.refused_to.close()
 
 
 Build = Callable[[Source | None], Pipeline]
@@ -269,9 +271,12 @@ class _Drive:
 
     def _flush(self) -> None:
         pipeline = self._pipeline
-        refused = [refusal for output in pipeline.outputs for refusal in output.sink.flush()]
+        stores = pipeline.stores()
+        refused = [refusal for sink in stores for refusal in sink.flush()]
         if refused:
             self._send_refused(refused)
+        for sink in stores:
+            sink.settle(self._positions)
         with self._source_at_work():
             pipeline.source.commit(self._positions)
         if self._held:

@@ -190,9 +190,12 @@ class Pool:
         member.restarts += 1
         slot = self._board.slot(member.index)
         slot.clear()
+        # What is sent to the new process before it has its own handlers must not go to the parent's, which only note.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         member.pid = os.fork()
         if member.pid == 0:
             self._become_worker(member.index)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
     def _become_worker(self, index: int) -> None:
         code = 1
@@ -200,6 +203,7 @@ class Pool:
             signal.set_wakeup_fd(-1)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_IGN if number in (signal.SIGTTIN, signal.SIGTTOU) else signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             for end in self._pipe:
                 os.close(end)
             code = worker.main(self._job, index, self._board.slot(index), self._parent)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from elworkers.contracts import Record, Refusal
+from elworkers.contracts import Positions, Record, Refusal
 from elworkers.errors import ConfigurationError, RetryableError
 
 _TAIL = 64 * 1024
@@ -131,6 +131,9 @@ class FileSink:
         if end < size:
             log.warning("a line torn by a crash is cut off", path=str(path), bytes=size - end)
             os.ftruncate(self._fd, end)
+
+    def settle(self, positions: Positions) -> None:
+        """Nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Forget what was not flushed and close the file; standard output stays open."""

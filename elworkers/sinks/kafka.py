@@ -16,7 +16,7 @@ from pykafka.common import CompressionType
 from pykafka.exceptions import ERROR_CODES, InvalidMessageSize, MessageSizeTooLarge
 from pykafka.protocol import Message, ProduceRequest
 
-from elworkers.contracts import Record, Refusal
+from elworkers.contracts import Positions, Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, topics
 
@@ -145,6 +145,9 @@ class KafkaSink:
         middle = len(entries) // 2
         for half in (entries[:middle], entries[middle:]):
             self._produce(leader, {place: half})
+
+    def settle(self, positions: Positions) -> None:
+        """Nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""

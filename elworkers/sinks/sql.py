@@ -1,36 +1,49 @@
-"""Records with events come in; rows, all of a batch in one transaction, go out."""
+"""Records with events come in; rows, all of a batch in one transaction with its positions, go out."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy
 import structlog
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
-from elworkers.contracts import Metrics, Record, Refusal
+from elworkers.contracts import Metrics, Positions, Record, Refusal
 from elworkers.errors import InvalidEventError
 from elworkers.sinks import database, tables
+from elworkers.sinks.offsets import Offsets
 from elworkers.uris import Uri
 
 Row = tuple[Record, dict[str, Any]]
+
+
+class Stored(NamedTuple):
+    """What became of one batch's rows of one table."""
+
+    table: str
+    rows: int
+    inserted: int
+    refused: int
+
 
 log = structlog.get_logger(__name__)
 
 
 class SqlSink:
-    """One table a schema and revision; implements `contracts.Sink`.
+    """One table a schema and revision; implements `contracts.Sink` and, for a consumer group, `contracts.Ledger`.
 
-    An event whose uuid is stored already is passed over, with or without `replace=True`: the uuid is what makes a
-    repeated read harmless.
+    `flush` stores rows in a transaction that `settle` commits together with the group's positions, so that every event
+    is stored exactly once. An event whose uuid is stored already is passed over all the same, with or without
+    `replace=True`: the same event may stand in the topic twice.
 
     Args:
         uri: of the database.
         schemas: the JSON schema of an event's name and revision; raises InvalidEventError where there is none.
         metrics: counts rows.
+        group: the consumer group whose positions are kept in the database; None: nobody's.
         statsd: host and port that are sent the number of inserted rows.
 
     Raises:
@@ -43,6 +56,7 @@ class SqlSink:
         *,
         schemas: Callable[[str, int], Mapping[str, Any]],
         metrics: Metrics,
+        group: str | None = None,
         statsd: tuple[str, int] | None = None,
     ) -> None:
         self._place = str(uri)
@@ -53,6 +67,19 @@ class SqlSink:
         self._tables: dict[str, tuple[sqlalchemy.Table, list[tables.Column]]] = {}
         self._engine = database.engine(uri)
         self._connection: Connection = database.retryable(self._place, self._engine.connect)
+        self._offsets: Offsets | None = None
+        if group is not None:
+            self._offsets = database.retryable(self._place, lambda: Offsets(self._connection, group))
+        self._transaction: RootTransaction | None = None
+        self._stored: list[Stored] = []
+
+    def begin_at(self, starts: Positions) -> Positions:
+        """See `contracts.Ledger.begin_at`."""
+        if self._offsets is None:
+            return starts
+        offsets = self._offsets
+        found: Positions = database.retryable(self._place, lambda: offsets.begin_at(starts))
+        return found
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
@@ -65,9 +92,29 @@ class SqlSink:
         pending, self._pending = self._pending, []
         refused: list[Refusal] = []
         batches = database.retryable(self._place, lambda: self._by_table(pending, refused))
-        inserted = database.retryable(self._place, lambda: self._store(batches, refused))
-        self._report(batches, inserted, refused)
+        database.retryable(self._place, lambda: self._store(batches, refused))
         return refused
+
+    def settle(self, positions: Positions) -> None:
+        """See `contracts.Sink.settle`: commits the rows, and with them the positions."""
+        if self._transaction is None and not (self._offsets is not None and positions):
+            return
+        database.retryable(self._place, lambda: self._commit(positions))
+        self._report()
+
+    def _commit(self, positions: Positions) -> None:
+        transaction = self._begun()
+        if self._offsets is not None:
+            self._offsets.move(positions)
+        transaction.commit()
+        self._transaction = None
+        if self._offsets is not None:
+            self._offsets.moved(positions)
+
+    def _begun(self) -> RootTransaction:
+        if self._transaction is None:
+            self._transaction = self._connection.begin()
+        return self._transaction
 
     def _by_table(self, records: Sequence[Record], refused: list[Refusal]) -> dict[str, list[Row]]:
         # Every table is there before the transaction begins: MariaDB commits at a CREATE TABLE.
@@ -99,13 +146,13 @@ class SqlSink:
             self._tables[name] = (table, there)
         return name, self._tables[name][1]
 
-    def _store(self, batches: Mapping[str, list[Row]], refused: list[Refusal]) -> dict[str, int]:
-        inserted: dict[str, int] = {}
-        with self._connection.begin():
-            for name, rows in batches.items():
-                statement = database.insert(self._tables[name][0], self._connection.dialect.name)
-                inserted[name] = self._insert(statement, rows, refused)
-        return inserted
+    def _store(self, batches: Mapping[str, list[Row]], refused: list[Refusal]) -> None:
+        self._begun()
+        for name, rows in batches.items():
+            statement = database.insert(self._tables[name][0], self._connection.dialect.name)
+            before = len(refused)
+            inserted = self._insert(statement, rows, refused)
+            self._stored.append(Stored(name, len(rows), inserted, len(refused) - before))
 
     def _insert(self, statement: Any, rows: list[Row], refused: list[Refusal]) -> int:
         try:
@@ -121,17 +168,14 @@ class SqlSink:
         middle = len(rows) // 2
         return self._insert(statement, rows[:middle], refused) + self._insert(statement, rows[middle:], refused)
 
-    def _report(
-        self, batches: Mapping[str, list[Row]], inserted: Mapping[str, int], refused: Sequence[Refusal]
-    ) -> None:
-        not_stored = {id(refusal.record) for refusal in refused}
-        for name, rows in batches.items():
-            stored = sum(id(record) not in not_stored for record, _ in rows)
-            self._metrics.count("rows_inserted", inserted[name], table=name)
-            self._metrics.count("rows_duplicate", stored - inserted[name], table=name)
-            self._metrics.count("rows_refused", len(rows) - stored, table=name)
-        if self._statsd is not None:
-            self._tell_statsd(self._statsd, sum(inserted.values()))
+    def _report(self) -> None:
+        stored, self._stored = self._stored, []
+        for table, rows, inserted, refused in stored:
+            self._metrics.count("rows_inserted", inserted, table=table)
+            self._metrics.count("rows_duplicate", rows - inserted - refused, table=table)
+            self._metrics.count("rows_refused", refused, table=table)
+        if stored and self._statsd is not None:
+            self._tell_statsd(self._statsd, sum(one.inserted for one in stored))
 
     def _tell_statsd(self, address: tuple[str, int], count: int) -> None:
         try:

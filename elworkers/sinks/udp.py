@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Sequence
 
-from elworkers.contracts import Record, Refusal
+from elworkers.contracts import Positions, Record, Refusal
 from elworkers.errors import RetryableError
 
 _LARGEST_PAYLOAD = 65_507
@@ -67,6 +67,9 @@ class UdpSink:
                 return False
             raise RetryableError(f"{self._place}: {error.strerror}") from error
         return True
+
+    def settle(self, positions: Positions) -> None:
+        """Nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Close the socket."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from elworkers.contracts import Metrics, Origin, Positions, Record
+from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
 from elworkers.errors import ConfigurationError
 from elworkers.kafka import client, group, topics
 
@@ -44,6 +44,7 @@ class KafkaSource:
         group_name: the consumer group.
         metrics: counts `kafka_gap_messages`.
         partitions: for a topic that has to be created and an URI that does not say.
+        ledger: knows better than Kafka where to begin partitions.
 
     Raises:
         ConfigurationError: `use_rdkafka` cannot be had, or the broker is too new.
@@ -60,8 +61,10 @@ class KafkaSource:
         group_name: str,
         metrics: Metrics,
         partitions: int | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         _check_rdkafka(options)
+        self._ledger = ledger
         self._metrics = metrics
         self._cluster_name = ",".join(sorted(hosts))
         self._topic_name: str = options["topic"]
@@ -113,6 +116,7 @@ class KafkaSource:
                 )
                 consumer.session_timeout_ms = options["session_timeout_ms"]
             consumer.moving, consumer.resume_from, consumer.on_gap = self._moving, self._resume_from, self._on_gap
+            consumer.fresh = set()
             try:
                 consumer.start()
             except Exception:
@@ -207,17 +211,33 @@ class KafkaSource:
 
     def _take_over(self, fetcher: Any) -> None:
         held = set(fetcher.partitions)
-        for partition in set(self._claims) - held:
+        # One that has left and come back since the last look is not held without interruption either.
+        for partition in set(self._claims) - (held - self._consumer.fresh):
             del self._claims[partition]
             self._taken.pop(partition, None)
-        for partition in sorted(held):
-            if partition not in self._claims:
-                self._claim_count += 1
-                self._claims[partition] = self._claim_count
-            claim = self._claims[partition]
-            self._origins[partition] = Origin(self._topic_name, partition, self._cluster_name, claim)
+        new = {
+            partition: Origin(self._topic_name, partition, self._cluster_name, self._claim_count + count)
+            for count, partition in enumerate(sorted(held - set(self._claims)), 1)
+        }
+        if new and self._ledger is not None:
+            self._begin(fetcher, new, self._ledger)
+        self._claim_count += len(new)
+        for partition, origin in new.items():
+            self._claims[partition] = origin.claim
+            self._origins[partition] = origin
+        self._consumer.fresh.clear()
         self._fetcher = fetcher
         log.info("partitions assigned", topic=self._topic_name, partitions=sorted(held))
+
+    @staticmethod
+    def _begin(fetcher: Any, new: Mapping[int, Origin], ledger: Ledger) -> None:
+        starts = {origin: fetcher._partitions_by_id[partition].next_offset for partition, origin in new.items()}
+        for origin, offset in ledger.begin_at(starts).items():
+            owned = fetcher._partitions_by_id[origin.partition]
+            if offset != starts[origin]:
+                with owned.fetch_lock:
+                    owned.flush()
+                    owned.set_offset(offset - 1)
 
     def _resume_from(self) -> Mapping[int, int]:
         return dict(self._taken)

@@ -3,88 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy
+from databases import Place, Schema
 
 from elworkers.contracts import Record
 from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.runtime.metrics import Counters
-from elworkers.sinks import database
 from elworkers.sinks.sql import SqlSink
 from elworkers.uris import parse
-
-Schema = dict[str, Any]
-
-
-class Place:
-    """A database, sinks on it, and a look at what is in there."""
-
-    def __init__(self, uri: str, name: str) -> None:
-        self.uri = uri
-        self.name = name
-        self.metrics = Counters()
-        self._engine = database.engine(parse(uri))
-        self._open: list[SqlSink] = []
-
-    def sink(self, schema: Schema) -> SqlSink:
-        """A sink all of whose events are of this schema."""
-        described = {"properties": schema}
-        made = SqlSink(parse(self.uri), schemas=lambda _name, _revision: described, metrics=self.metrics)
-        self._open.append(made)
-        return made
-
-    def record(self, number: int, event: dict[str, Any], **more: Any) -> Record:
-        """A record of this test's own table."""
-        capsule = {"uuid": f"{number:032x}", "timestamp": 1469795696, "wiki": "w", "schema": self.name, "revision": 1}
-        return Record(b"", event={**capsule, "event": event, **more})
-
-    def rows(self, wanted: str = "*") -> list[dict[str, Any]]:
-        """What is in the table."""
-        with self._engine.connect() as connection:
-            found = connection.execute(sqlalchemy.text(f"SELECT {wanted} FROM {self.name}_1 ORDER BY uuid"))  # noqa: S608
-            rows = [dict(row) for row in found.mappings()]
-            connection.rollback()
-        return rows
-
-    def do(self, statement: str) -> None:
-        """Meddle with the database."""
-        with self._engine.connect() as connection:
-            connection.execute(sqlalchemy.text(statement))
-            connection.commit()
-
-    def total(self, name: str) -> int:
-        """A counter's total."""
-        return self.metrics.summary().get(name, 0)
-
-    def close(self) -> None:
-        for sink in self._open:
-            sink.close()
-        self._engine.dispose()
-
-
-@pytest.fixture(params=["mariadb", "sqlite"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Place]:
-    uri = f"sqlite:///{tmp_path}/events.db" if request.param == "sqlite" else request.getfixturevalue("mariadb")
-    made = Place(uri, unique("Test"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def maria(mariadb: str, unique: Callable[[str], str]) -> Iterator[Place]:
-    made = Place(mariadb, unique("Test"))
-    yield made
-    made.close()
 
 
 def stored(sink: SqlSink, *records: Record) -> list[str]:
     """What the store refused of these records."""
     sink.write(records)
-    return [refusal.message for refusal in sink.flush()]
+    refused = [refusal.message for refusal in sink.flush()]
+    sink.settle({})
+    return refused
 
 
 @pytest.mark.parametrize("count", [100, 200, 400])

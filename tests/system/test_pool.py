@@ -108,7 +108,8 @@ def test_a_worker_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
 def test_the_number_of_workers_follows_ttin_and_ttou(tmp_path: Path, kafka: str) -> None:
     command = [BIN / "eventlogging-consumer", "--workers=2", "--name=scaled"]
     command += [f"kafka:///{kafka}?topic=scaled&raw=True&identity=scaled&session_timeout_ms=6000", "stdout:"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as parent:
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
         count = lambda: len(psutil.Process(parent.pid).children())  # noqa: E731
         wait_for(lambda: count() == 2, DEADLINE_S, "two workers")
         parent.send_signal(signal.SIGTTIN)
@@ -117,6 +118,9 @@ def test_the_number_of_workers_follows_ttin_and_ttou(tmp_path: Path, kafka: str)
         wait_for(lambda: count() == 2, DEADLINE_S, "two workers again")
         parent.terminate()
         assert parent.wait(DEADLINE_S + 30) == 0
+    finally:
+        parent.kill()
+        parent.wait(DEADLINE_S)
 
 
 def test_the_end_of_the_input_ends_the_pool(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""A database URI comes in; sinks on it, and a look at what is in there, go out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy
+
+from elworkers.contracts import Record
+from elworkers.runtime.metrics import Counters
+from elworkers.sinks import database
+from elworkers.sinks.sql import SqlSink
+from elworkers.uris import parse
+
+Schema = dict[str, Any]
+
+
+class Place:
+    """A database, sinks on it, and a look at what is in there."""
+
+    def __init__(self, uri: str, name: str) -> None:
+        self.uri = uri
+        self.name = name
+        self.metrics = Counters()
+        self._engine = database.engine(parse(uri))
+        self._open: list[SqlSink] = []
+
+    def sink(self, schema: Schema, group: str | None = None) -> SqlSink:
+        """A sink all of whose events are of this schema."""
+        described = {"properties": schema}
+        made = SqlSink(parse(self.uri), schemas=lambda _name, _revision: described, metrics=self.metrics, group=group)
+        self._open.append(made)
+        return made
+
+    def record(self, number: int, event: dict[str, Any], **more: Any) -> Record:
+        """A record of this test's own table."""
+        capsule = {"uuid": f"{number:032x}", "timestamp": 1469795696, "wiki": "w", "schema": self.name, "revision": 1}
+        return Record(b"", event={**capsule, "event": event, **more})
+
+    def rows(self, wanted: str = "*") -> list[dict[str, Any]]:
+        """What is in the table."""
+        with self._engine.connect() as connection:
+            found = connection.execute(sqlalchemy.text(f"SELECT {wanted} FROM {self.name}_1 ORDER BY uuid"))  # noqa: S608
+            rows = [dict(row) for row in found.mappings()]
+            connection.rollback()
+        return rows
+
+    def do(self, statement: str) -> None:
+        """Meddle with the database."""
+        with self._engine.connect() as connection:
+            connection.execute(sqlalchemy.text(statement))
+            connection.commit()
+
+    def total(self, name: str) -> int:
+        """A counter's total."""
+        return self.metrics.summary().get(name, 0)
+
+    def close(self) -> None:
+        for sink in self._open:
+            sink.close()
+        self._engine.dispose()

@@ -1,0 +1,167 @@
+"""Rows and positions in one transaction: what a consumer stores is there once, whoever dies or comes back late."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy
+from databases import Place
+from waiting import wait_for
+
+from elworkers.contracts import Ledger, Origin, Record
+from elworkers.errors import RetryableError
+from elworkers.kafka import client, offsets
+from elworkers.runtime.metrics import Counters
+from elworkers.schemes import check_sink, check_source
+from elworkers.sinks.kafka import KafkaSink
+from elworkers.sinks.sql import SqlSink
+from elworkers.sources.kafka import KafkaSource
+
+SCHEMA = {"a": {"type": "string"}}
+DEADLINE_S = 30.0
+
+
+@pytest.fixture
+def topic(unique: Callable[[str], str]) -> str:
+    return unique("topic")
+
+
+def batch(sink: SqlSink, records: list[Record]) -> None:
+    sink.write(records)
+    assert sink.flush() == []
+
+
+def kept(place: Place, topic: str) -> dict[str, int]:
+    """Group → the position that the database keeps of a topic's partition 0."""
+    with place._engine.connect() as connection:
+        found = connection.execute(
+            sqlalchemy.text("SELECT consumer_group, next_offset FROM eventlogging_offsets WHERE topic = :topic"),
+            {"topic": topic},
+        )
+        positions = {group: offset for group, offset in found}  # noqa: C416 - a row is no pair
+        connection.rollback()
+    return positions
+
+
+def test_a_sink_of_a_group_is_a_ledger(place: Place, topic: str) -> None:
+    sink = place.sink(SCHEMA, "g")
+    origin = Origin(topic, 0)
+    assert isinstance(sink, Ledger)
+    assert sink.begin_at({origin: 40}) == {origin: 40}
+    batch(sink, [place.record(1, {"a": "x"}), place.record(2, {"a": "y"})])
+    sink.settle({origin: 42})
+    assert kept(place, topic) == {"g": 42}
+    assert len(place.rows()) == 2
+    assert place.total("rows_inserted") == 2
+
+
+def test_what_was_not_settled_leaves_neither_rows_nor_a_position(place: Place, topic: str) -> None:
+    sink, origin = place.sink(SCHEMA, "g"), Origin(topic, 0)
+    sink.begin_at({origin: 0})
+    batch(sink, [place.record(1, {"a": "settled"})])
+    sink.settle({origin: 1})
+    batch(sink, [place.record(2, {"a": "lost with its worker"})])
+    sink.close()
+    assert [row["event_a"] for row in place.rows()] == ["settled"]
+    assert place.sink(SCHEMA, "g").begin_at({origin: 99}) == {origin: 1}
+
+
+def test_one_who_comes_back_late_cannot_write(place: Place, topic: str) -> None:
+    old, new, origin = place.sink(SCHEMA, "g"), place.sink(SCHEMA, "g"), Origin(topic, 0)
+    old.begin_at({origin: 0})
+    new.begin_at({origin: 0})
+    batch(new, [place.record(1, {"a": "new"})])
+    new.settle({origin: 1})
+    batch(old, [place.record(2, {"a": "old"})])
+    with pytest.raises(RetryableError, match="has gone to another consumer of group g"):
+        old.settle({origin: 1})
+    old.close()
+    assert [row["event_a"] for row in place.rows()] == ["new"]
+    assert kept(place, topic) == {"g": 1}
+
+
+def test_one_of_several_partitions_that_has_gone_takes_the_whole_batch_back(place: Place, topic: str) -> None:
+    old, new = place.sink(SCHEMA, "g"), place.sink(SCHEMA, "g")
+    stays, goes = Origin(topic, 0), Origin(topic, 1)
+    old.begin_at({stays: 0, goes: 0})
+    new.begin_at({goes: 0})
+    batch(new, [place.record(1, {"a": "new"})])
+    new.settle({goes: 1})
+    batch(old, [place.record(2, {"a": "old"})])
+    with pytest.raises(RetryableError):
+        old.settle({stays: 5, goes: 1})
+    old.close()
+    assert len(place.rows()) == 1
+    assert place.sink(SCHEMA, "g").begin_at({stays: 7, goes: 7}) == {stays: 0, goes: 1}
+
+
+def test_what_was_read_before_a_partition_left_and_came_back_is_void(place: Place, topic: str) -> None:
+    sink, before, after = place.sink(SCHEMA, "g"), Origin(topic, 0, "", 1), Origin(topic, 0, "", 2)
+    sink.begin_at({before: 0})
+    batch(sink, [place.record(1, {"a": "read before"})])
+    sink.settle({before: 1})
+    sink.write([place.record(2, {"a": "read before"})])
+    sink.begin_at({after: 0})
+    sink.flush()
+    with pytest.raises(RetryableError):
+        sink.settle({before: 2})
+    sink.close()
+    assert len(place.rows()) == 1
+
+
+def test_groups_and_topics_do_not_meet(place: Place, topic: str) -> None:
+    for group in ("g", "G"):
+        sink = place.sink(SCHEMA, group)
+        sink.begin_at({Origin(topic, 0): len(kept(place, topic)), Origin(topic.upper(), 0): 77})
+        sink.close()
+    assert kept(place, topic) == {"g": 0, "G": 1}
+
+
+def test_positions_move_also_where_nothing_is_stored(place: Place, topic: str) -> None:
+    sink, origin = place.sink(SCHEMA, "g"), Origin(topic, 0)
+    sink.begin_at({origin: 0})
+    assert sink.flush() == []
+    sink.settle({origin: 9})
+    sink.settle({})
+    assert kept(place, topic) == {"g": 9}
+
+
+@pytest.fixture
+def source(kafka: str, topic: str) -> Iterator[Callable[[SqlSink], KafkaSource]]:
+    made: list[KafkaSource] = []
+    options = check_source(f"kafka:///{kafka}?topic={topic}&auto_offset_reset=earliest").options
+
+    def make(sink: SqlSink) -> KafkaSource:
+        made.append(KafkaSource([kafka], options, f"group-{topic}", Counters(), 1, sink))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def read(source: KafkaSource, count: int) -> list[int]:
+    """The offsets of so many records."""
+    found: list[Record] = []
+    wait_for(lambda: found.extend(source.poll(10, 0.5)) or len(found) >= count, DEADLINE_S, f"{count} records")
+    return [record.offset for record in found]
+
+
+@pytest.mark.parametrize("position", [2, 7])
+def test_the_database_knows_better_than_kafka_where_to_go_on(
+    maria: Place, kafka: str, topic: str, source: Callable[[SqlSink], KafkaSource], position: int
+) -> None:
+    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+    sink.write([Record(json.dumps({"number": number}).encode()) for number in range(10)])
+    sink.flush()
+    first = source(maria.sink(SCHEMA, f"group-{topic}"))
+    assert read(first, 10) == list(range(10))
+    first.commit({Origin(topic, 0, kafka, 1): 5})
+    first.close()
+    cluster = client.connect([kafka])
+    assert offsets.committed(cluster, f"group-{topic}", topic) == {0: 5}
+    change = f"UPDATE eventlogging_offsets SET next_offset = {position} WHERE topic = '{topic}'"  # noqa: S608
+    maria.do(change)
+    assert read(source(maria.sink(SCHEMA, f"group-{topic}")), 10 - position) == list(range(position, 10))
