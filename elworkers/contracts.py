@@ -16,6 +16,7 @@ Any of them may raise `RetryableError`: the loop closes all of them, waits and b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 Event = dict[str, Any]
@@ -185,6 +186,21 @@ class Output(NamedTuple):
 
     sink: Sink
     accepts: Selector
+
+
+class Budget(Protocol):
+    """How long one event may take."""
+
+    seconds: float
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Watch the events of a batch while this is entered."""
+
+    def begin(self) -> None:
+        """The next event begins; from here to `end`, `errors.OutOfTime` may be raised anywhere."""
+
+    def end(self) -> None:
+        """The event is done with; what comes now may take its time."""
 
 
 class Metrics(Protocol):

@@ -61,3 +61,10 @@ class InvalidEventError(ElworkersError):
         super().__init__(message)
         self.message = message
         self.code = code
+
+
+class OutOfTime(BaseException):
+    """The event at hand has used up its time (`contracts.Budget`).
+
+    No Exception, so that no library on the way takes it for one of its own.
+    """

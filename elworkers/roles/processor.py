@@ -7,6 +7,7 @@ from elworkers.contracts import Output
 from elworkers.roles.common import BATCH, COMMON, SCHEMAS, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
+from elworkers.schemes import seconds
 from elworkers.uris import parse
 
 SPEC = RoleSpec(
@@ -21,6 +22,7 @@ SPEC = RoleSpec(
         SID,
         Option("--output-invalid", "EventErrors go there (without a value: to the first OUTPUT)", value="optional"),
         SCHEMAS,
+        Option("--event-timeout", "seconds of processor time that one event may take", seconds, default=1.0),
         *BATCH,
         *COMMON,
     ),
@@ -42,12 +44,14 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.runtime.budget import Budget
     from elworkers.stages.parse import compile_format
     from elworkers.stages.process import ProcessStage
     from elworkers.stages.validate import Validator
 
     validator = Validator(wiring.schema_store(arguments["schemas"]))
-    stage = ProcessStage(compile_format(arguments["format"]), validator, wiring.metrics)
+    budget = Budget(arguments["event_timeout"])
+    stage = ProcessStage(compile_format(arguments["format"]), validator, wiring.metrics, budget)
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
     if invalid == "":

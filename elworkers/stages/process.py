@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from elworkers.contracts import Event, Metrics, Record
-from elworkers.errors import InvalidEventError
+from elworkers.contracts import Budget, Event, Metrics, Record
+from elworkers.errors import InvalidEventError, OutOfTime
 from elworkers.stages.capsule import complete
 from elworkers.stages.event_error import event_error
 from elworkers.stages.jsontext import to_bytes
@@ -14,10 +14,11 @@ from elworkers.stages.validate import Validator
 class ProcessStage:
     """Parses, completes, validates and encodes each line; implements `contracts.Stage`."""
 
-    def __init__(self, parser: LineParser, validator: Validator, metrics: Metrics) -> None:
+    def __init__(self, parser: LineParser, validator: Validator, metrics: Metrics, budget: Budget) -> None:
         self._parse = parser
         self._validate = validator.validate
         self._metrics = metrics
+        self._budget = budget
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`; an empty line gives nothing.
@@ -25,19 +26,25 @@ class ProcessStage:
         Raises:
             RetryableError: a schema cannot be had now; none of the batch is done with.
         """
-        return [done for record in records if record.value.strip() for done in (self._one(record),)]
+        with self._budget.batch():
+            return [done for record in records if record.value.strip() for done in (self._one(record),)]
 
     def _one(self, record: Record) -> Record:
-        event: Event | None = None
+        event: Event = {}
         try:
-            event = self._parse(record.value)
-            complete(event, record.timestamp_ms)
-            self._validate(event)
-            value = to_bytes(event)
+            try:
+                self._budget.begin()
+                event = self._parse(record.value)
+                complete(event, record.timestamp_ms)
+                self._validate(event)
+                value = to_bytes(event)
+            finally:
+                self._budget.end()
         except InvalidEventError as error:
-            made = event_error(record, error, event)
-            self._metrics.count("events_invalid", schema=_label(made), code=error.code)
-            return made
+            return self._invalid(record, error, event)
+        except OutOfTime:
+            message = f"took more than {self._budget.seconds:g} s of processor time to parse and validate"
+            return self._invalid(record, InvalidEventError(message, "timeout"), event)
         self._metrics.count("events_valid", schema=event["schema"])
         return Record(
             value,
@@ -47,6 +54,11 @@ class ProcessStage:
             timestamp_ms=record.timestamp_ms,
             key=record.key,
         )
+
+    def _invalid(self, record: Record, error: InvalidEventError, event: Event) -> Record:
+        made = event_error(record, error, event)
+        self._metrics.count("events_invalid", schema=_label(made), code=error.code)
+        return made
 
 
 def _label(made: Record) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from elworkers.contracts import Origin, Record
+from elworkers.runtime.budget import Budget
 from elworkers.runtime.metrics import Counters
 from elworkers.stages.parse import compile_format
 from elworkers.stages.process import ProcessStage
@@ -31,7 +32,7 @@ def validator() -> Validator:
 def test_line(path: Path, validator: Validator) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     line = base64.b64decode(case["line_base64"]) if "line_base64" in case else case["line"].encode()
-    stage = ProcessStage(compile_format(case["format"]), validator, Counters())
+    stage = ProcessStage(compile_format(case["format"]), validator, Counters(), Budget(1.0))
     record = Record(line, origin=ORIGIN, offset=7, timestamp_ms=case.get("arrived_ms", 1_469_800_000_000))
     made = stage([record])
     if case.get("nothing"):
@@ -60,7 +61,7 @@ def _check_error(capsule: dict[str, Any], wanted: dict[str, Any], validator: Val
 def test_the_next_line_goes_on(path: Path, validator: Validator) -> None:
     case = json.loads(path.read_text(encoding="utf-8"))
     line = base64.b64decode(case["line_base64"]) if "line_base64" in case else case["line"].encode()
-    stage = ProcessStage(compile_format("%j"), validator, Counters())
+    stage = ProcessStage(compile_format("%j"), validator, Counters(), Budget(1.0))
     made = stage([Record(line), Record(GOOD)])
     assert [one.valid for one in made] == [False, True]
 

@@ -68,6 +68,9 @@ class Kept:
         self.stored += [record.value for record in pending if record.value != self.refuse]
         return [Refusal(record, "no") for record in pending if record.value == self.refuse]
 
+    def settle(self, positions: Positions) -> None:
+        self.journal.append("settle")
+
     def close(self) -> None:
         self.pending = []
 
@@ -100,7 +103,7 @@ def test_offsets_are_committed_only_after_everything_is_flushed() -> None:
     journal: list[str] = []
     source, sink = Listed([b"a", b"b"], journal), Kept(journal)
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=2, seconds=60)))
-    assert journal == ["write", "write", "flush", "commit", "flush", "commit"]
+    assert journal == ["write", "write", "flush", "settle", "commit", "flush", "settle", "commit"]
     assert source.committed[0] == {PARTITION: 2}
     assert sink.stored == [b"a", b"b"]
     assert source.closed
@@ -117,7 +120,7 @@ def test_a_source_can_ask_for_a_flush() -> None:
     journal: list[str] = []
     source, sink = Listed([b"a", b"b"], journal, flush_wanted=True), Kept(journal)
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=60)))
-    assert journal[:3] == ["write", "flush", "commit"]
+    assert journal[:4] == ["write", "flush", "settle", "commit"]
 
 
 def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew() -> None:

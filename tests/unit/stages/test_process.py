@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from elworkers.contracts import Origin, Record
 from elworkers.errors import RetryableError
+from elworkers.runtime.budget import Budget
 from elworkers.runtime.metrics import Counters
 from elworkers.stages.parse import compile_format
 from elworkers.stages.process import ProcessStage
@@ -25,7 +26,7 @@ CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
 SERVER_SIDE = "%{seqId}d EventLogging %j"
 VALIDATOR = Validator(SchemaStore([str(DEMO / "schemas")]))
 STAGES = {
-    text: ProcessStage(compile_format(text), VALIDATOR, Counters())
+    text: ProcessStage(compile_format(text), VALIDATOR, Counters(), Budget(1.0))
     for text in (CLIENT_SIDE, SERVER_SIDE, "%j", "%q %u %{x}d %D %h")
 }
 BROKERS_LIMIT = 1_048_576
@@ -130,7 +131,7 @@ def test_a_batch_is_not_changed_by_a_schema_that_cannot_be_had() -> None:
 
     store = SchemaStore([])
     store._repositories.append(Away())
-    stage = ProcessStage(compile_format("%j"), Validator(store), Counters())
+    stage = ProcessStage(compile_format("%j"), Validator(store), Counters(), Budget(1.0))
     records = [Record(b'{"schema":"X","revision":1,"event":{},"wiki":"w","recvFrom":"h","timestamp":1}'), Record(b"{")]
     before = [(record.value, record.event) for record in records]
     with pytest.raises(RetryableError):

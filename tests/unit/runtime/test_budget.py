@@ -1,0 +1,92 @@
+"""The time of one event: who is interrupted, and who is not."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from elworkers.contracts import Record
+from elworkers.errors import OutOfTime
+from elworkers.runtime.budget import Budget
+from elworkers.runtime.metrics import Counters
+from elworkers.stages.parse import compile_format
+from elworkers.stages.process import ProcessStage
+from elworkers.stages.schemas import SchemaStore
+from elworkers.stages.validate import Validator
+
+CATASTROPHE = "^(a+)+$"
+VICTIM = "a" * 60 + "!"
+
+
+def spin(budget: Budget) -> None:
+    """Use processor time until interrupted."""
+    budget.begin()
+    while True:
+        re.match(CATASTROPHE, "a" * 12 + "!")
+
+
+def test_an_event_that_takes_too_long_is_interrupted() -> None:
+    budget = Budget(0.05)
+    with budget.batch(), pytest.raises(OutOfTime):
+        spin(budget)
+
+
+def test_a_regular_expression_is_interrupted_in_the_middle() -> None:
+    budget = Budget(0.05)
+    with budget.batch():
+        budget.begin()
+        with pytest.raises(OutOfTime):
+            re.match(CATASTROPHE, VICTIM)
+
+
+def test_many_events_that_are_quick_take_as_long_as_they_like() -> None:
+    budget = Budget(0.02)
+    ticks: list[int] = []
+
+    def look(number: int, frame: FrameType | None) -> None:
+        ticks.append(number)
+        budget._look(number, frame)
+
+    signal.signal(signal.SIGPROF, look)
+    with budget.batch():
+        while len(ticks) < 30:
+            budget.begin()
+            re.match(CATASTROPHE, "a" * 8 + "!")
+            budget.end()
+
+
+def test_nothing_is_interrupted_between_events_and_after_the_batch() -> None:
+    budget = Budget(0.01)
+    with budget.batch():
+        budget.begin()
+        budget.end()
+        for _ in range(40):
+            re.match(CATASTROPHE, "a" * 16 + "!")
+    for _ in range(40):
+        re.match(CATASTROPHE, "a" * 16 + "!")
+
+
+def capsule(schema: str, text: str) -> bytes:
+    event = {"event": {"text": text}, "schema": schema, "revision": 1, "wiki": "w", "recvFrom": "h", "timestamp": 1}
+    return json.dumps(event).encode()
+
+
+def test_a_catastrophic_pattern_costs_its_own_event_only(tmp_path: Path) -> None:
+    for name, pattern in (("Slow", CATASTROPHE), ("Quick", "^[a-z!]+$")):
+        (tmp_path / name).mkdir()
+        schema = {"properties": {"text": {"type": "string", "pattern": pattern}}}
+        (tmp_path / name / "1.json").write_text(json.dumps(schema), encoding="utf-8")
+    metrics = Counters()
+    stage = ProcessStage(compile_format("%j"), Validator(SchemaStore([str(tmp_path)])), metrics, Budget(0.1))
+    lines = [capsule("Quick", "a"), capsule("Slow", VICTIM), capsule("Quick", "b"), capsule("Slow", "aaa")]
+    made = stage([Record(line) for line in lines])
+    assert [one.valid for one in made] == [True, False, True, True]
+    assert made[1].event is not None
+    assert made[1].event["event"]["code"] == "timeout"
+    assert made[1].event["event"]["schema"] == "Slow"
+    assert metrics.totals["events_invalid", (("code", "timeout"), ("schema", "Slow"))] == 1
