@@ -101,6 +101,10 @@ class Source(Protocol):
         """
 
     @property
+    def idle(self) -> bool:
+        """True while there is nothing that it could read (a group has more members than the topic has partitions)."""
+
+    @property
     def flush_wanted(self) -> bool:
         """True while the source waits for everything polled to be flushed and committed (before a rebalance)."""
 

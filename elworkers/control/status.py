@@ -28,6 +28,7 @@ class Row:
     Attributes:
         state: supervisord's word for it, BROKEN where its file is and nothing runs.
         alive, wanted: workers; None where the pool parent has not said.
+        idle: those without a partition.
         note: the last word of its log where it does not run; what is wrong with its file where it is broken.
     """
 
@@ -38,6 +39,7 @@ class Row:
     uptime_s: int = 0
     alive: int | None = None
     wanted: int | None = None
+    idle: int = 0
     note: str = ""
     broken: bool = False
 
@@ -69,23 +71,24 @@ def _row(places: Places, program: str, info: Info | None, wrong: str | None) -> 
         state = "BROKEN" if wrong else "STOPPED"
         return Row(role, name, state, note=wrong or "", broken=wrong is not None)
     pid = info["pid"] or None
-    alive, wanted = _workers(places, program, pid)
+    alive, wanted, idle = _workers(places, program, pid)
     note = wrong or ""
     if info["statename"] != "RUNNING" and not note:
         note = info["spawnerr"] or _last_word(places, program)
     uptime_s = info["now"] - info["start"] if pid else 0
-    return Row(role, name, info["statename"], pid, uptime_s, alive, wanted, note, wrong is not None)
+    return Row(role, name, info["statename"], pid, uptime_s, alive, wanted, idle, note, wrong is not None)
 
 
-def _workers(places: Places, program: str, pid: int | None) -> tuple[int | None, int | None]:
+def _workers(places: Places, program: str, pid: int | None) -> tuple[int | None, int | None, int]:
     try:
         said: dict[str, Any] = json.loads(places.state(program).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None, None
+        return None, None, 0
     if pid is None or said.get("pid") != pid:
-        return None, None
+        return None, None, 0
     alive = sum(worker["pid"] is not None for worker in said["workers"])
-    return alive, int(said["wanted"])
+    idle = sum(worker["state"] == "idle" for worker in said["workers"])
+    return min(alive, int(said["wanted"])), int(said["wanted"]), idle
 
 
 def _last_word(places: Places, program: str) -> str:
@@ -116,6 +119,8 @@ def table(found: Sequence[Row]) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     workers = "-" if row.wanted is None else f"{row.alive}/{row.wanted}"
+    if row.idle:
+        workers += f" ({row.idle} idle)"
     uptime = "-" if row.pid is None else _duration(row.uptime_s)
     note = row.note if row.broken or row.state != "RUNNING" else ""
     return (row.role, row.name, row.state, str(row.pid or "-"), uptime, workers, note[:_LONGEST_NOTE])

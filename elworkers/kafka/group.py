@@ -244,6 +244,7 @@ class ManagedGroup(Settling, ManagedBalancedConsumer):  # type: ignore[misc]
         shares: dict[bytes, list[tuple[bytes, list[int]]]] = {member: [] for member in members}
         for name, group in readers.items():
             topic = self._topic if name == self._topic.name else self._cluster.topics[name]
+            _warn_of_idle(self._consumer_group, topic, len(group))
             for member in group:
                 decided = self._membership_protocol.decide_partitions(group, topic.partitions, member)
                 shares[member].append((name, sorted(partition.id for partition in decided)))
@@ -262,6 +263,22 @@ class ZooKeeperGroup(Settling, BalancedConsumer):  # type: ignore[misc]
         self._running = True
         self._set_watches()
         self._rebalance()
+
+    def _get_participants(self) -> Any:
+        found = super()._get_participants()
+        _warn_of_idle(self._consumer_group, self._topic, len(found))
+        return found
+
+
+def _warn_of_idle(group: bytes, topic: Any, consumers: int) -> None:
+    if consumers > len(topic.partitions):
+        log.warning(
+            "more consumers than partitions; the others are idle",
+            group=group.decode(),
+            topic=topic.name.decode(),
+            consumers=consumers,
+            partitions=len(topic.partitions),
+        )
 
 
 def protocol(name: str) -> Any:

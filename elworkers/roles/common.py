@@ -21,6 +21,7 @@ COMMON = (
     Option("--name", "instance name in titles, logs and state (default: the instance file's)", instance_name),
     Option("--workers", "worker processes", whole(1), default=1),
     Option("--stop-timeout", "seconds in which workers flush and commit when asked to stop", seconds, default=30.0),
+    Option("--worker-timeout", "seconds without a sign of life before a worker is replaced", seconds, default=300.0),
     Option("--partitions", "partitions of topics that have to be created", whole(1)),
     Option("--log-level", f"one of {', '.join(LEVELS)}", words(*LEVELS), default="info"),
 )

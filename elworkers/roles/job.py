@@ -11,6 +11,7 @@ from elworkers.roles.wiring import Wiring
 from elworkers.runtime import loop
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
+from elworkers.uris import parse
 
 
 def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> Job:
@@ -21,9 +22,18 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
         run=_Work(arguments),
         workers=arguments["workers"],
         stop_timeout_s=arguments["stop_timeout"],
+        worker_timeout_s=arguments["worker_timeout"],
+        side_by_side=_joins_a_group(arguments),
         state_file=state_file,
         log_level=arguments["log_level"],
     )
+
+
+def _joins_a_group(arguments: Arguments) -> bool:
+    # Whoever binds a port or reads a file cannot have a double.
+    texts = arguments.values.get("input", ())
+    inputs = [texts] if isinstance(texts, str) else list(texts)
+    return bool(inputs) and all(parse(text).scheme == "kafka" for text in inputs)
 
 
 class _Work:

@@ -42,6 +42,7 @@ class State(IntEnum):
     RUNNING = 1
     WAITING = 2
     STOPPED = 3
+    IDLE = 4
 
 
 class Board(Protocol):
@@ -226,7 +227,7 @@ class _Drive:
         pipeline = self._pipeline
         with self._source_at_work():
             records = pipeline.source.poll(pipeline.batch.records - self._held, timeout_s)
-        self._board.show(State.RUNNING)
+        self._board.show(State.IDLE if pipeline.source.idle else State.RUNNING)
         if records:
             self._take(records)
         full = self._held >= pipeline.batch.records

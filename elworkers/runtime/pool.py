@@ -1,6 +1,15 @@
 """A job comes in; a parent that keeps its workers alive, and an exit code when it ends, go out.
 
 The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them.
+
+=========  ==================================================================
+signal     does
+=========  ==================================================================
+TERM, INT  workers flush, commit and end, within the stop timeout
+HUP        workers are replaced one after another
+TTIN TTOU  one worker more, one less
+USR1       the state of each worker is logged
+=========  ==================================================================
 """
 
 from __future__ import annotations
@@ -9,9 +18,7 @@ import contextlib
 import os
 import select
 import signal
-import sys
 import time
-from dataclasses import dataclass
 from types import FrameType
 
 import structlog
@@ -21,37 +28,23 @@ from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
 from elworkers.runtime.board import MOST_WORKERS, SharedBoard
 from elworkers.runtime.loop import State
+from elworkers.runtime.member import Member
 from elworkers.runtime.process import die_with_parent, title
 from elworkers.runtime.worker import Job
 
-_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
-_HEALTHY_AFTER_S = 60.0
 _LOOK_EVERY_S = 0.5
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGTTIN, signal.SIGTTOU)
+_DUMP_S = 1.0
+_SIGNALS = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGCHLD,
+    signal.SIGHUP,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    signal.SIGUSR1,
+)
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass
-class Member:
-    """One worker as its parent sees it.
-
-    Attributes:
-        index: counts from 0.
-        pid: None while no process runs.
-        restarts: how often it was started again.
-        since: start of the present process in seconds since the epoch.
-        not_before: monotonic time before which it is not started again.
-        leaving: asked to stop for good.
-    """
-
-    index: int
-    pid: int | None = None
-    restarts: int = -1
-    since: float = 0.0
-    not_before: float = 0.0
-    backoff_s: float = _FIRST_BACKOFF_S
-    leaving: bool = False
 
 
 class Pool:
@@ -60,12 +53,14 @@ class Pool:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._members: dict[int, Member] = {}
+        self._to_replace: list[int] = []
+        self._replace_since = 0.0
+        self._stand_ins = 0
         self._wanted = job.workers
         self._board = SharedBoard()
         self._noted: list[int] = []
         self._pipe = os.pipe()
         self._exit_code: int | None = None
-        self._kill_at = 0.0
         self._parent = os.getpid()
         self._state = state.StateFile(job.state_file, job.role, job.instance)
 
@@ -87,6 +82,8 @@ class Pool:
             self._act_on_signals()
             self._reap()
             self._keep_wanted()
+            self._replace_next()
+            self._watch()
             self._state.write(self._wanted, self._seen())
             self._wait()
         self._state.write(self._wanted, self._seen())
@@ -114,46 +111,43 @@ class Pool:
             number = self._noted.pop(0)
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._stop(0)
-            elif number == signal.SIGTTIN:
-                self._scale(+1)
-            elif number == signal.SIGTTOU:
-                self._scale(-1)
-        if self._kill_at and time.monotonic() > self._kill_at:
-            for member in self._alive():
-                log.error("worker killed: it did not stop in time", worker_index=member.index, pid=member.pid)
-                self._signal(member, signal.SIGKILL)
-            self._kill_at = 0.0
+            elif number == signal.SIGHUP:
+                self._to_replace, self._replace_since = list(range(self._wanted)), time.time()
+                log.info("replacing workers one after another", workers=len(self._to_replace))
+            elif number in (signal.SIGTTIN, signal.SIGTTOU):
+                self._scale(+1 if number == signal.SIGTTIN else -1)
+            elif number == signal.SIGUSR1:
+                self._tell()
 
     def _stop(self, exit_code: int) -> None:
         if self._exit_code is None:
             self._exit_code = exit_code
-            self._kill_at = time.monotonic() + self._job.stop_timeout_s
             log.info("stopping", workers=len(self._alive()), within_s=self._job.stop_timeout_s)
         for member in self._alive():
-            self._signal(member, signal.SIGTERM)
+            member.ask_to_end(self._job.stop_timeout_s)
 
     def _scale(self, by: int) -> None:
-        self._wanted = min(max(1, self._wanted + by), MOST_WORKERS)
+        self._wanted = min(max(1, self._wanted + by), MOST_WORKERS - 1)
         log.info("scaled", workers=self._wanted)
+
+    def _tell(self) -> None:
+        for seen in self._seen():
+            since = round(time.time() - seen.since, 1) if seen.pid else None
+            log.info("worker state", **seen._asdict() | {"since": since, "alive": round(time.time() - seen.alive, 1)})
+        for member in self._alive():
+            member.send(signal.SIGUSR1)
 
     def _alive(self) -> list[Member]:
         return [member for member in self._members.values() if member.pid is not None]
 
-    def _signal(self, member: Member, number: signal.Signals) -> None:
-        if member.pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(member.pid, number)
-
     def _reap(self) -> None:
         for member in self._alive():
-            assert member.pid is not None  # noqa: S101 - what _alive means
-            pid, status = os.waitpid(member.pid, os.WNOHANG)
-            if pid:
-                self._ended(member, os.waitstatus_to_exitcode(status))
+            pid = member.pid
+            code = member.reap()
+            if code is not None:
+                self._ended(member, pid, code)
 
-    def _ended(self, member: Member, code: int) -> None:
-        ran_s = time.time() - member.since
-        member.pid = None
+    def _ended(self, member: Member, pid: int | None, code: int) -> None:
         if self._exit_code is not None or member.leaving:
             return
         if code == EX_CONFIG:
@@ -163,62 +157,75 @@ class Pool:
             if all(other.leaving for other in self._members.values()):
                 self._stop(0)
         else:
-            if ran_s > _HEALTHY_AFTER_S:
-                member.backoff_s = _FIRST_BACKOFF_S
-            member.not_before = time.monotonic() + member.backoff_s
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            log.error("worker died", worker_index=member.index, how=how, again_in_s=member.backoff_s)
-            member.backoff_s = min(member.backoff_s * 2, _LONGEST_BACKOFF_S)
+            log.error("worker died", worker_index=member.index, pid=pid, how=how, again_in_s=member.died())
 
     def _keep_wanted(self) -> None:
         if self._exit_code is not None:
             return
-        for index in range(self._wanted):
-            member = self._members.setdefault(index, Member(index))
+        room = self._wanted + self._stand_ins
+        for index in range(room):
+            member = self._members.setdefault(index, Member(index, self._board.free_slot()))
             if member.pid is None and not member.leaving and time.monotonic() >= member.not_before:
-                self._fork(member)
-        for index in [index for index in self._members if index >= self._wanted]:
+                self._start(member)
+        for index in [index for index in self._members if index >= room]:
             member = self._members[index]
             if member.pid is None:
-                del self._members[index]
+                self._board.give_back(self._members.pop(index).slot)
             elif not member.leaving:
-                member.leaving = True
-                self._signal(member, signal.SIGTERM)
+                member.ask_to_end(self._job.stop_timeout_s)
 
-    def _fork(self, member: Member) -> None:
-        member.since = time.time()
-        member.restarts += 1
-        slot = self._board.slot(member.index)
-        slot.clear()
-        # What is sent to the new process before it has its own handlers must not go to the parent's, which only note.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        member.pid = os.fork()
-        if member.pid == 0:
-            self._become_worker(member.index)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    def _start(self, member: Member) -> None:
+        job, parent, slot, index = self._job, self._parent, member.slot, member.index
 
-    def _become_worker(self, index: int) -> None:
-        code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_IGN if number in (signal.SIGTTIN, signal.SIGTTOU) else signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        def work() -> int:
             for end in self._pipe:
                 os.close(end)
-            code = worker.main(self._job, index, self._board.slot(index), self._parent)
-        finally:
-            # Never back into the parent's stack: its exit handlers are not this process's.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+            return worker.main(job, index, slot, parent)
+
+        member.start(work, _SIGNALS)
+
+    def _replace_next(self) -> None:
+        """One step of a replacement; while it lasts, one more works where that is possible, so that none is missed."""
+        if self._exit_code is not None or not self._to_replace:
+            return
+        self._stand_ins = 1 if self._job.side_by_side else 0
+        stand_in = self._members.get(self._wanted)
+        if self._stand_ins and not (stand_in is not None and stand_in.at_work):
+            return
+        member = self._members.get(self._to_replace[0])
+        if member is not None and member.since < self._replace_since:
+            if member.pid is None:
+                self._start(member)
+            elif not member.leaving:
+                member.ask_to_end(self._job.stop_timeout_s)
+        elif member is None or member.at_work:
+            self._to_replace.pop(0)
+        if not self._to_replace:
+            self._stand_ins = 0
+            log.info("workers replaced")
+
+    def _watch(self) -> None:
+        for member in self._alive():
+            if member.kill_at:
+                if time.monotonic() > member.kill_at:
+                    log.error("worker killed: it did not stop in time", worker_index=member.index, pid=member.pid)
+                    member.send(signal.SIGKILL)
+            elif member.silent_s() > self._job.worker_timeout_s:
+                log.error(
+                    "worker makes no progress; its stack follows, then it is replaced",
+                    worker_index=member.index,
+                    pid=member.pid,
+                    seconds=round(member.silent_s()),
+                )
+                member.send(signal.SIGUSR2)
+                member.kill_at = time.monotonic() + _DUMP_S
 
     def _seen(self) -> list[state.Seen]:
         seen = []
         for member in self._members.values():
-            doing, alive, records = self._board.slot(member.index).look()
-            shown = State.STOPPED if member.pid is None else doing
-            seen.append(
-                state.Seen(member.index, member.pid, shown.name.lower(), member.restarts, member.since, alive, records)
-            )
+            said = member.slot.look()
+            shown = State.STOPPED if member.pid is None else said.state
+            name, pid = shown.name.lower(), member.pid
+            seen.append(state.Seen(member.index, pid, name, member.restarts, member.since, said.alive, said.records))
         return seen

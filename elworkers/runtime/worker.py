@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import structlog
 
@@ -45,6 +47,8 @@ class Job:
         run: the work, called in each worker after the fork.
         workers: how many.
         stop_timeout_s: how long workers may take to flush and commit when asked to stop.
+        worker_timeout_s: how long a worker may go without a sign of life before it is replaced.
+        side_by_side: whether a worker's successor can work before it has ended.
         state_file: where the parent writes what it knows of its workers; None: nowhere.
         log_level: one of `log.LEVELS`.
     """
@@ -54,8 +58,34 @@ class Job:
     run: Run
     workers: int = 1
     stop_timeout_s: float = 30.0
+    worker_timeout_s: float = 300.0
+    side_by_side: bool = False
     state_file: Path | None = None
     log_level: str = "info"
+
+
+class _Telling:
+    """A worker's slot; logs the worker's counters when it was asked to and comes by next. Implements `loop.Board`."""
+
+    def __init__(self, slot: Slot, metrics: Counters) -> None:
+        self._slot = slot
+        self._metrics = metrics
+        self._asked = False
+
+    def ask(self, _number: int, _frame: FrameType | None) -> None:
+        """Have the counters logged soon: a handler may not log, because it may have interrupted a log line."""
+        self._asked = True
+
+    def show(self, state: loop.State) -> None:
+        """See `loop.Board.show`."""
+        self._slot.show(state)
+        if self._asked:
+            self._asked = False
+            log.info("worker counters", pid=os.getpid(), **self._metrics.summary())
+
+    def read(self, records: int) -> None:
+        """See `loop.Board.read`."""
+        self._slot.read(records)
 
 
 def main(job: Job, index: int, slot: Slot, parent: int) -> int:
@@ -71,11 +101,14 @@ def main(job: Job, index: int, slot: Slot, parent: int) -> int:
     # lost by it, because only what is flushed was committed.
     if not die_with_parent(signal.SIGKILL, parent):
         return 1
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
     stop = Stop()
     stop.listen(signal.SIGTERM, signal.SIGINT)
     metrics = Counters()
+    board = _Telling(slot, metrics)
+    signal.signal(signal.SIGUSR1, board.ask)
     try:
-        job.run(Who(job.role, job.instance, index), stop, metrics, slot)
+        job.run(Who(job.role, job.instance, index), stop, metrics, board)
     except ConfigurationError as error:
         log.error("configuration cannot work", reason=str(error), exit_code=EX_CONFIG)  # noqa: TRY400 - no bug to trace
         return EX_CONFIG

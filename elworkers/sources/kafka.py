@@ -130,6 +130,11 @@ class KafkaSource:
         return self._on_the_move.is_set() and self._uncommitted
 
     @property
+    def idle(self) -> bool:
+        """True while the group gives no partition to this member."""
+        return not self.partitions
+
+    @property
     def partitions(self) -> list[int]:
         """The partitions that the group gives to this member now."""
         fetcher = self._consumer._consumer

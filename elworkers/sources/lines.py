@@ -41,6 +41,7 @@ class LinesSource:
 
     replayable = False
     flush_wanted = False
+    idle = False
 
     def __init__(self, path: Path | None, *, follow: bool, max_line_bytes: int, metrics: Metrics) -> None:
         self.exhausted = False

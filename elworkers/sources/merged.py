@@ -35,6 +35,11 @@ class MergedSource:
         return all(child.replayable for child in self._children)
 
     @property
+    def idle(self) -> bool:
+        """True while every child is."""
+        return all(child.idle for child in self._children)
+
+    @property
     def flush_wanted(self) -> bool:
         """True while any child wants it."""
         return any(child.flush_wanted for child in self._children)

@@ -35,6 +35,7 @@ class UdpSource:
     exhausted = False
     replayable = False
     flush_wanted = False
+    idle = False
 
     def __init__(self, host: str, port: int, *, receive_buffer: int) -> None:
         self._place = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"

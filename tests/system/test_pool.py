@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -118,6 +121,130 @@ def test_the_number_of_workers_follows_ttin_and_ttou(tmp_path: Path, kafka: str)
         wait_for(lambda: count() == 2, DEADLINE_S, "two workers again")
         parent.terminate()
         assert parent.wait(DEADLINE_S + 30) == 0
+    finally:
+        parent.kill()
+        parent.wait(DEADLINE_S)
+
+
+def test_hup_replaces_workers_one_after_another_and_the_group_goes_on(
+    tmp_path: Path, kafka: str, unique: Callable[[str], str]
+) -> None:
+    topic, log = unique("replaced"), tmp_path / "log"
+    source = f"kafka:///{kafka}?topic={topic}&raw=True&identity={topic}&session_timeout_ms=6000&partitions=4"
+    command = [BIN / "eventlogging-consumer", "--workers=2", f"--name={topic}", source, "stdout:"]
+    with log.open("wb") as stderr:
+        parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
+    try:
+        workers = lambda: {child.pid for child in psutil.Process(parent.pid).children()}  # noqa: E731
+        said = lambda: log.read_text(encoding="utf-8")  # noqa: E731
+        wait_for(lambda: said().count("partitions assigned") >= 2, DEADLINE_S, "two members")
+        before = wait_for(lambda: len(workers()) == 2 and workers(), DEADLINE_S, "two workers")
+        fewest, most = [2], [2]
+
+        def replaced() -> bool:
+            fewest.append(len(workers()))
+            most.append(len(workers()))
+            return "workers replaced" in said()
+
+        parent.send_signal(signal.SIGHUP)
+        wait_for(replaced, DEADLINE_S + 30, "the replacement")
+        wait_for(lambda: len(workers()) == 2, DEADLINE_S, "two workers again")
+        assert not workers() & before
+        assert min(fewest) >= 2
+        assert max(most) == 3
+        assert "worker died" not in said()
+    finally:
+        parent.kill()
+        parent.wait(DEADLINE_S)
+
+
+def test_hup_replaces_a_worker_that_cannot_have_a_double(pool: Pool) -> None:
+    wait_for(lambda: pool.arrived("before"), DEADLINE_S, "the first line")
+    first = pool.worker()
+    pool.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: pool.workers() and pool.worker().pid != first.pid, DEADLINE_S, "another worker")
+    wait_for(lambda: pool.arrived("after"), DEADLINE_S, "a line through the new worker")
+    wait_for(lambda: "workers replaced" in pool.log.read_text(encoding="utf-8"), DEADLINE_S, "the end of it")
+
+
+def test_usr1_logs_the_state_and_the_counters_of_each_worker(pool: Pool) -> None:
+    wait_for(lambda: pool.arrived("first"), DEADLINE_S, "the first line")
+    pool.process.send_signal(signal.SIGUSR1)
+
+    def told(event: str) -> list[dict[str, Any]]:
+        entries = map(json.loads, pool.log.read_text(encoding="utf-8").splitlines())
+        return [entry for entry in entries if entry["event"] == event]
+
+    (state,) = wait_for(lambda: told("worker state"), DEADLINE_S, "its state")
+    assert (state["worker"], state["state"], state["pid"]) == (0, "running", pool.worker().pid)
+    (counters,) = wait_for(lambda: told("worker counters"), DEADLINE_S, "its counters")
+    assert counters["records_read"] >= 1
+    assert counters["host"] == socket.gethostname()
+
+
+def test_a_worker_that_hangs_is_dumped_and_replaced(tmp_path: Path) -> None:
+    # A pipe that nobody reads: the worker hangs in the middle of a flush.
+    os.mkfifo(tmp_path / "out.log")
+    reader = os.open(tmp_path / "out.log", os.O_RDONLY | os.O_NONBLOCK)
+    pool = Pool(tmp_path, "--worker-timeout=1")
+    try:
+        first = pool.worker()
+
+        def hung() -> bool:
+            pool.send("x" * 60_000)
+            return "makes no progress" in pool.log.read_text(encoding="utf-8")
+
+        wait_for(hung, DEADLINE_S, "the parent's notice")
+        wait_for(lambda: pool.workers() and pool.worker().pid != first.pid, DEADLINE_S, "another worker")
+        said = pool.log.read_text(encoding="utf-8")
+        assert "Current thread" in said
+        assert "in _write_all" in said
+    finally:
+        os.close(reader)
+        pool.process.kill()
+        pool.process.wait(DEADLINE_S)
+
+
+def test_a_worker_that_waits_on_purpose_is_left_alone(tmp_path: Path) -> None:
+    command = [BIN / "eventlogging-forwarder", "--worker-timeout=0.2", "--name=waiting"]
+    command += [f"udp://127.0.0.1:{free_udp_port()}", "kafka:///127.0.0.1:1?topic=t"]
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        parent = subprocess.Popen(command, stderr=stderr)
+    try:
+        said = lambda: log.read_text(encoding="utf-8")  # noqa: E731
+        wait_for(lambda: "waiting to try again" in said(), DEADLINE_S, "the first backoff")
+        (worker,) = psutil.Process(parent.pid).children()
+        # Backoffs grow beyond the timeout; the log counts them only once a minute, the state file each.
+        begun = time.monotonic()
+        wait_for(lambda: time.monotonic() - begun > 3, DEADLINE_S, "several backoffs")
+        assert psutil.Process(parent.pid).children() == [worker]
+        assert "makes no progress" not in said()
+    finally:
+        parent.kill()
+        parent.wait(DEADLINE_S)
+
+
+def test_more_members_than_partitions_are_said_and_shown(
+    tmp_path: Path, kafka: str, unique: Callable[[str], str]
+) -> None:
+    topic, log = unique("idle"), tmp_path / "log"
+    source = f"kafka:///{kafka}?topic={topic}&raw=True&identity={topic}&session_timeout_ms=6000&partitions=1"
+    command = [BIN / "eventlogging-consumer", "--workers=2", "--name=idle", source, "stdout:"]
+    env = {**os.environ, "EVENTLOGGING_RUN_DIR": str(tmp_path)}
+    with log.open("wb") as stderr:
+        parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr, env=env)
+    try:
+        state = tmp_path / "state" / "consumer-idle.json"
+
+        def states() -> list[str]:
+            said = json.loads(state.read_text(encoding="utf-8")) if state.exists() else {"workers": []}
+            return sorted(worker["state"] for worker in said["workers"])
+
+        wait_for(lambda: states() == ["idle", "running"], DEADLINE_S + 20, "one at work and one idle")
+        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        (warning,) = [entry for entry in entries if "more consumers than partitions" in entry["event"]][:1]
+        assert (warning["consumers"], warning["partitions"], warning["topic"]) == (2, 1, topic)
     finally:
         parent.kill()
         parent.wait(DEADLINE_S)
