@@ -97,6 +97,7 @@ def not_in_text(_text: str) -> Any:
 _RAW = Option(boolean, False, "move lines as they are, unparsed")
 _PARTITIONS = Option(whole(1), None, "partitions of a topic that has to be created (default: the broker's)")
 _REPLICATION = Option(whole(1), None, "replicas of a topic that has to be created (default: the broker's)")
+_METADATA_AGE = Option(whole(1), 60_000, "how soon partitions that were added are noticed")
 _TOPIC = Option(str, None, "topic; for an output a format string over the event")
 
 KAFKA_SOURCE: Options = {
@@ -106,6 +107,7 @@ KAFKA_SOURCE: Options = {
     "consumer_group": Option(group, None, "consumer group (pykafka's name for identity)"),
     "partitions": _PARTITIONS,
     "replication": _REPLICATION,
+    "metadata_max_age_ms": _METADATA_AGE,
     "session_timeout_ms": Option(whole(1), 30_000, "the group gives this consumer's partitions away after this"),
     "zookeeper_connect": Option(str, None, "ZooKeeper servers that manage the group, instead of Kafka"),
     "zookeeper_hosts": Option(str, None, "the same by its newer name"),
@@ -147,6 +149,7 @@ KAFKA_SINK: Options = {
     "compression": Option(words("none", "gzip", "snappy"), "none", "compression of message sets"),
     "required_acks": Option(words("1", "-1", "all"), "-1", "acknowledgement by the leader (1) or all replicas (-1)"),
     "ack_timeout_ms": Option(whole(1), 10_000, "longest wait of the broker for its replicas"),
+    "metadata_max_age_ms": _METADATA_AGE,
     "max_request_size": Option(whole(1_000), 900_000, "bytes of one produce request"),
 }
 

@@ -68,6 +68,33 @@ def existing(cluster: Any, name: str) -> Any | None:
         return cluster.topics[key] if _known(cluster, key) else None
 
 
+class Freshness:
+    """Asks for metadata anew when it is old; pykafka alone does so only after errors, and never sees added partitions.
+
+    Args:
+        cluster: of `client.connect`.
+        max_age_ms: how old metadata may become.
+    """
+
+    def __init__(self, cluster: Any, max_age_ms: int) -> None:
+        self._cluster = cluster
+        self._max_age_s = max_age_ms / 1000
+        self._next = time.monotonic() + self._max_age_s
+
+    def renewed(self) -> bool:
+        """Whether metadata was old, and has been asked for.
+
+        Raises:
+            RetryableError: no broker answers.
+        """
+        if time.monotonic() < self._next:
+            return False
+        with translated("read metadata"):
+            self._cluster.update()
+        self._next = time.monotonic() + self._max_age_s
+        return True
+
+
 def names(cluster: Any) -> list[str]:
     """The names of all topics but internal ones, from fresh metadata."""
     with translated("list topics"):

@@ -54,6 +54,7 @@ class KafkaSink:
         self._partitions = options["partitions"] or partitions
         self._replication = options["replication"]
         self._cluster = client.connect(hosts)
+        self._freshness = topics.Freshness(self._cluster, options["metadata_max_age_ms"])
         self._topics: dict[str, Any] = {}
         self._turns: dict[str, int] = {}
         self._pending: dict[tuple[str, int], list[tuple[Message, Record]]] = {}
@@ -62,6 +63,7 @@ class KafkaSink:
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`; sends at once where `max_request_size` is reached or `async=False`."""
+        self._freshness.renewed()
         chosen: dict[str, int] = {}
         now_ms = int(time.time() * 1000)
         for record in records:

@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
-from elworkers.errors import ConfigurationError
+from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, group, topics
 
 _PASSED_ON = (
@@ -84,6 +84,9 @@ class KafkaSource:
         self._settle_s = min(session_ms, 30_000) / 1000 * _SETTLE_SHARE
         cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
         topic = topics.ensure(cluster, self._topic_name, options["partitions"] or partitions, options["replication"])
+        self._topic = topic
+        self._partition_count = len(topic.partitions)
+        self._freshness = topics.Freshness(cluster, options["metadata_max_age_ms"])
         self._consumer = self._join(cluster, topic, options, group_name)
 
     def _join(self, cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
@@ -142,6 +145,12 @@ class KafkaSource:
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """See `contracts.Source.poll`; also empty while a rebalance waits (`flush_wanted`)."""
+        if self._freshness.renewed() and len(self._topic.partitions) > self._partition_count:
+            # pykafka's consumers never look beyond the partitions that they began with.
+            raise RetryableError(
+                f"topic {self._topic_name} has {len(self._topic.partitions)} partitions now, not"
+                f" {self._partition_count}; joining the group anew"
+            )
         deadline = time.monotonic() + timeout_s
         with client.translated(f"read topic {self._topic_name}"):
             while True:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import brokeradmin
 import pytest
 from waiting import wait_for
 
@@ -296,3 +297,69 @@ def test_a_broker_that_was_killed_is_retryable_and_a_new_client_goes_on(own_stac
     own_stack.start("kafka")
     assert values(read(members.join(topic), 1)) == [b"first"]
     members.close()
+
+
+def read_all(source: KafkaSource, count: int) -> list[Record]:
+    """So many records."""
+    found: list[Record] = []
+    wait_for(lambda: found.extend(source.poll(100, 0.5)) or len(found) >= count, DEADLINE_S, f"{count} records")
+    return found
+
+
+def test_partitions_that_were_added_are_noticed_and_read_from_their_beginning(
+    kafka: str, members: Members, unique: Unique
+) -> None:
+    topic = unique("grows")
+    produce(kafka, topic, [b"first"], "&partitions=1")
+    source = members.join(topic, "&auto_offset_reset=earliest")
+    first = read_all(source, 1)
+    source.commit({record.origin: record.offset + 1 for record in first if record.origin})
+    source.close()
+
+    source = members.join(topic, "&auto_offset_reset=latest&metadata_max_age_ms=100")
+    brokeradmin.add_partitions(kafka, topic, 3)
+
+    def refused() -> str:
+        try:
+            source.poll(10, 0.1)
+        except RetryableError as error:
+            return str(error)
+        return ""
+
+    assert f"topic {topic} has 3 partitions now, not 1" in wait_for(refused, DEADLINE_S, "the notice")
+    source.close()
+    # Before the consumer is back: at the latest offset these would be lost.
+    produce(kafka, topic, [b"%d" % number for number in range(6)])
+    again = members.join(topic, "&auto_offset_reset=latest")
+    assert sorted(record.value for record in read_all(again, 6)) == [b"%d" % number for number in range(6)]
+    assert again.partitions == [0, 1, 2]
+
+
+def test_a_sink_uses_partitions_that_were_added(kafka: str, unique: Unique) -> None:
+    topic = unique("grows")
+    sink = sink_to(kafka, topic, "&partitions=1&metadata_max_age_ms=1")
+    sink.write([Record(b"first")])
+    assert sink.flush() == []
+    brokeradmin.add_partitions(kafka, topic, 2)
+
+    def both_used() -> bool:
+        sink.write([Record(b"later")])
+        assert sink.flush() == []
+        cluster = client.connect([kafka])
+        cluster.update()
+        return all(offsets.ends(cluster, topic).values())
+
+    wait_for(both_used, DEADLINE_S, "a message in the new partition")
+
+
+def test_what_kafka_has_deleted_is_counted_and_passed_over(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("gap")
+    produce(kafka, topic, [b"%d" % number for number in range(10)], "&partitions=1")
+    source = members.join(topic, "&auto_offset_reset=earliest")
+    read_all(source, 10)
+    source.commit({})
+    source.close()
+    brokeradmin.delete_records(kafka, topic, 0, 7)
+    again = members.join(topic, "&auto_offset_reset=latest")
+    assert [record.value for record in read_all(again, 3)] == [b"7", b"8", b"9"]
+    assert members.metrics.totals["kafka_gap_messages", (("topic", topic),)] == 7
