@@ -101,6 +101,10 @@ class Source(Protocol):
         """
 
     @property
+    def durable(self) -> bool:
+        """True where what was polled but not committed is read again by the next process."""
+
+    @property
     def idle(self) -> bool:
         """True while there is nothing that it could read (a group has more members than the topic has partitions)."""
 

@@ -7,6 +7,7 @@ from elworkers.contracts import Stage
 from elworkers.roles.common import BATCH, COMMON, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
+from elworkers.schemes import whole
 from elworkers.uris import parse
 
 SPEC = RoleSpec(
@@ -18,6 +19,8 @@ SPEC = RoleSpec(
     ),
     (
         Option("--count", "put a sequence number and a tab before each line", value="none", default=False),
+        Option("--spool-dir", "datagrams wait there while OUTPUT is away (default: in EVENTLOGGING_RUN_DIR)"),
+        Option("--spool-max-bytes", "bytes that may wait there", whole(1), default=1024**3),
         SID,
         *BATCH,
         *COMMON,

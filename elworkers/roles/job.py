@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from elworkers import roles
@@ -57,5 +58,17 @@ class _Work:
             partitions=arguments["partitions"],
             batch_records=arguments["batch_size"],
             batch_seconds=arguments["batch_seconds"],
+            spool=_spool(arguments, who),
         )
-        loop.run(lambda source: module.build(arguments, wiring.around(source)), stop, metrics, board)
+        loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board)
+
+
+def _spool(arguments: Arguments, who: Who) -> tuple[Path, int] | None:
+    if "spool_dir" not in arguments.values:
+        return None
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    if arguments["spool_dir"]:
+        return Path(arguments["spool_dir"]), arguments["spool_max_bytes"]
+    if run_dir:
+        return Path(run_dir) / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]
+    return None

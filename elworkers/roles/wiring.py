@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
-from elworkers.errors import ConfigurationError, InvalidEventError
-from elworkers.runtime.loop import Batch, Pipeline
+from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.runtime.loop import Batch, Kept, Pipeline
 from elworkers.schemes import EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
 from elworkers.uris import Endpoint, Uri, split_host
 
@@ -35,7 +35,8 @@ class Wiring:
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds`, where given.
         schema_of: for tables, where there is a sink that makes some.
         group: whose positions such a sink keeps, if anybody's.
-        open_source: what `source` gives instead of opening one.
+        spool: folder and bytes for datagrams that wait on disk; None: they do not.
+        kept: where `source` puts what it opens, and what it gives where there is something.
     """
 
     metrics: Metrics
@@ -45,11 +46,12 @@ class Wiring:
     batch_seconds: float | None = None
     schema_of: SchemaOf | None = None
     group: str | None = None
-    open_source: Source | None = None
+    spool: tuple[Path, int] | None = None
+    kept: Kept = field(default_factory=Kept)
 
-    def around(self, source: Source | None) -> Wiring:
-        """The same for a pipeline around a source that is still open, if there is one."""
-        return replace(self, open_source=source)
+    def keeping(self, kept: Kept) -> Wiring:
+        """The same with a source that may still be open."""
+        return replace(self, kept=kept)
 
     def source(self, *texts: str, ledger: Ledger | None = None) -> Source:
         """The source behind an input URI, or the merged one behind several.
@@ -62,8 +64,11 @@ class Wiring:
             ConfigurationError: the URI is wrong, or names no consumer group where one is needed.
             RetryableError: the far side is away.
         """
-        if self.open_source is not None:
-            return self.open_source
+        if self.kept.source is None:
+            self.kept.source = self._one(texts, ledger)
+        return self.kept.source
+
+    def _one(self, texts: Sequence[str], ledger: Ledger | None) -> Source:
         if len(texts) == 1:
             return self._source(texts[0], ledger)
         from elworkers.sources.merged import MergedSource
@@ -83,10 +88,7 @@ class Wiring:
                 )
             return KafkaSource(brokers(uri), options, group, self.metrics, self.partitions, ledger)
         if uri.scheme == "udp":
-            from elworkers.sources.udp import UdpSource
-
-            host, port = uri.endpoint(EVENTS_PORT)
-            return UdpSource(host, port, receive_buffer=options["receive_buffer"])
+            return self._udp_source(endpoint)
         from elworkers.sources.lines import LinesSource
 
         return LinesSource(
@@ -95,6 +97,23 @@ class Wiring:
             max_line_bytes=options["max_line_bytes"],
             metrics=self.metrics,
         )
+
+    def _udp_source(self, endpoint: Endpoint) -> Source:
+        from elworkers.sources.udp import UdpSource
+
+        host, port = endpoint.uri.endpoint(EVENTS_PORT)
+        if self.spool is None:
+            return UdpSource(host, port, receive_buffer=endpoint.options["receive_buffer"], metrics=self.metrics)
+        from elworkers.sources.spool import Spool
+        from elworkers.sources.spooled import SpooledSource
+
+        spool = Spool(*self.spool)
+        try:
+            udp = UdpSource(host, port, receive_buffer=endpoint.options["receive_buffer"], metrics=self.metrics)
+        except RetryableError:
+            spool.close()
+            raise
+        return SpooledSource(udp, spool, self.metrics)
 
     def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
         """The sink behind an output URI.

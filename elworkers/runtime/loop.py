@@ -29,6 +29,7 @@ from elworkers.runtime.stop import Stop
 
 _LONGEST_POLL_S = 0.5
 _LONGEST_DRAIN_S = 2.0
+_DRAIN_POLL_S = 0.05
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 _SAY_AGAIN_AFTER_S = 60.0
 
@@ -98,8 +99,36 @@ class Pipeline:
             self.refused_to.close()
 
 
-Build = Callable[[Source | None], Pipeline]
-"""Makes a pipeline; around a source that is still open where one is handed in."""
+@dataclass
+class Kept:
+    """What outlives a pipeline whose source cannot be asked again.
+
+    Attributes:
+        source: open; whoever builds a pipeline puts it here as soon as it is, and takes the one that is here already.
+        raw: read, but no stage has taken it.
+        staged: through the stages, but not flushed.
+    """
+
+    source: Source | None = None
+    raw: list[Record] = field(default_factory=list)
+    staged: list[Record] = field(default_factory=list)
+
+    def let_go(self) -> None:
+        """Close the source where it can be asked again."""
+        if self.source is not None and self.source.replayable:
+            self.source.close()
+            self.source = None
+
+    def close(self) -> None:
+        """Close the source; says how many records go with it, if any do."""
+        if (self.raw or self.staged) and not (self.source is not None and self.source.durable):
+            log.error("stopped before these could be written; they are lost", records=len(self.raw) + len(self.staged))
+        if self.source is not None:
+            self.source.close()
+
+
+Build = Callable[[Kept], Pipeline]
+"""Makes a pipeline, around the source that is kept where there is one."""
 
 
 def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
@@ -118,7 +147,7 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
         pipeline: Pipeline | None = None
         board.show(State.STARTING)
         try:
-            pipeline = build(kept.source)
+            pipeline = build(kept)
             _Drive(pipeline, stop, metrics, board, backoff, kept).until_done()
             done = True
         except RetryableError as error:
@@ -128,31 +157,11 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
         finally:
             if pipeline is not None:
                 pipeline.close(kept.source)
+            # Also one that was opened before something else could not be.
+            kept.let_go()
         if not done:
             stop.wait(pause)
     kept.close()
-
-
-@dataclass
-class Kept:
-    """What outlives a pipeline whose source cannot be asked again.
-
-    Attributes:
-        source: still open.
-        raw: read, but no stage has taken it.
-        staged: through the stages, but not flushed.
-    """
-
-    source: Source | None = None
-    raw: list[Record] = field(default_factory=list)
-    staged: list[Record] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Close the source; says how many records go with it, if any do."""
-        if self.raw or self.staged:
-            log.error("stopped before these could be written; they are lost", records=len(self.raw) + len(self.staged))
-        if self.source is not None:
-            self.source.close()
 
 
 class Backoff:
@@ -195,8 +204,8 @@ class _Drive:
 
     def until_done(self) -> None:
         source = self._pipeline.source
+        self._kept.source = None if source.replayable else source
         if not source.replayable:
-            self._kept.source = source
             self._write_kept()
         while not (self._stop.requested or source.exhausted):
             self._step(self._wait_s())
@@ -215,7 +224,7 @@ class _Drive:
     def _drain(self, source: Source) -> None:
         # What waits in a socket's buffer would go with the process; a flood must not keep it from stopping.
         deadline = time.monotonic() + _LONGEST_DRAIN_S
-        while not (source.replayable or source.exhausted) and time.monotonic() < deadline and self._step(0.0):
+        while not (source.replayable or source.exhausted) and time.monotonic() < deadline and self._step(_DRAIN_POLL_S):
             pass
 
     def _wait_s(self) -> float:

@@ -18,6 +18,8 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "records_refused": ((), "records that a store refused, sent to EventError"),
         "columns_missing": (("table",), "values left out because the table lacks their column"),
         "kafka_gap_messages": (("topic",), "messages that were gone before they could be read"),
+        "udp_kernel_drops": ((), "datagrams that the kernel dropped, because the receive buffer was full"),
+        "spool_dropped": ((), "lines that the spool had no room for"),
         "lines_cut": ((), "lines longer than the source takes"),
     }
 )

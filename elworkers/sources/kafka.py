@@ -53,6 +53,7 @@ class KafkaSource:
 
     exhausted = False
     replayable = True
+    durable = True
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class LinesSource:
     """
 
     replayable = False
+    durable = False
     flush_wanted = False
     idle = False
 

@@ -35,6 +35,11 @@ class MergedSource:
         return all(child.replayable for child in self._children)
 
     @property
+    def durable(self) -> bool:
+        """False where one child is not."""
+        return all(child.durable for child in self._children)
+
+    @property
     def idle(self) -> bool:
         """True while every child is."""
         return all(child.idle for child in self._children)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import select
 import socket
+import struct
 import time
 from collections import deque
 
 import structlog
 
-from elworkers.contracts import Positions, Record
+from elworkers.contracts import Metrics, Positions, Record
 from elworkers.errors import RetryableError
 
 _LARGEST_DATAGRAM = 65_535
+_LOOK_AT_DROPS_S = 1.0
+_SO_MEMINFO = 55
+_MEMINFO, _DROPS = struct.Struct("=9I"), 8
+"""What Linux says of a socket's memory, SK_MEMINFO_DROPS last (linux/sock_diag.h)."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +32,7 @@ class UdpSource:
         host: IPv4 or IPv6 address (without brackets) or name to bind to.
         port: UDP port; 0 for a free one (see `address`).
         receive_buffer: bytes asked for as SO_RCVBUF; a smaller granted size is logged.
+        metrics: counts `udp_kernel_drops`.
 
     Raises:
         RetryableError: the address cannot be bound, for example because another process still has it.
@@ -34,10 +40,13 @@ class UdpSource:
 
     exhausted = False
     replayable = False
+    durable = False
     flush_wanted = False
     idle = False
 
-    def __init__(self, host: str, port: int, *, receive_buffer: int) -> None:
+    def __init__(self, host: str, port: int, *, receive_buffer: int, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._drops, self._look_at = 0, 0.0
         self._place = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
         self._lines: deque[Record] = deque()
         try:
@@ -85,6 +94,8 @@ class UdpSource:
                 break
         if self._lines:
             self._receive(limit)
+        if time.monotonic() > self._look_at:
+            self._count_drops()
         return [self._lines.popleft() for _ in range(min(limit, len(self._lines)))]
 
     def _receive(self, limit: int) -> None:
@@ -99,6 +110,14 @@ class UdpSource:
             for line in datagram.split(b"\n"):
                 if line.strip():
                     self._lines.append(Record(line.removesuffix(b"\r"), timestamp_ms=now_ms))
+
+    def _count_drops(self) -> None:
+        self._look_at = time.monotonic() + _LOOK_AT_DROPS_S
+        drops = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS]
+        if drops > self._drops:
+            self._metrics.count("udp_kernel_drops", drops - self._drops)
+            log.warning("datagrams dropped by the kernel", drops=drops - self._drops, place=self._place)
+        self._drops = drops
 
     def commit(self, positions: Positions) -> None:
         """Nothing: what was received cannot be asked for again."""

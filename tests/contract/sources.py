@@ -18,6 +18,8 @@ from elworkers.sinks.kafka import KafkaSink
 from elworkers.sources.kafka import KafkaSource
 from elworkers.sources.lines import LinesSource
 from elworkers.sources.merged import MergedSource
+from elworkers.sources.spool import Spool
+from elworkers.sources.spooled import SpooledSource
 from elworkers.sources.udp import UdpSource
 from elworkers.stages.route import Route
 
@@ -29,9 +31,11 @@ class SourceHarness:
 
     Attributes:
         positions: its records have origin and offset.
+        dense: the offset of a record is one more than that of the record before.
     """
 
     positions = False
+    dense = True
 
     def __init__(self) -> None:
         self.metrics: Metrics = Counters()
@@ -59,7 +63,7 @@ class Udp(SourceHarness):
 
     def __init__(self) -> None:
         super().__init__()
-        self.source = UdpSource(self.host, 0, receive_buffer=4 * 1024 * 1024)
+        self.source = UdpSource(self.host, 0, receive_buffer=4 * 1024 * 1024, metrics=Counters())
         self.cleanup.callback(self.source.close)
 
     def make(self) -> Source:
@@ -78,6 +82,39 @@ class Udp6(Udp):
     """Datagrams over IPv6."""
 
     host = "::1"
+
+
+class Spooled(SourceHarness):
+    """Datagrams that wait on disk; what is not committed is read again by the next."""
+
+    positions = True
+    dense = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[bytes] = []
+        self.open: list[SpooledSource] = []
+        self.cleanup.callback(lambda: [source.close() for source in self.open])
+
+    def make(self) -> Source:
+        """One that has the folder to itself."""
+        for source in self.open:
+            source.close()
+        udp = UdpSource("127.0.0.1", 0, receive_buffer=4 * 1024 * 1024, metrics=Counters())
+        made = SpooledSource(udp, Spool(self.folder / "spool", 10**9, segment_bytes=4096), self.metrics)
+        self.open = [made]
+        self.feed(self.waiting)
+        self.waiting = []
+        return made
+
+    def feed(self, lines: Sequence[bytes]) -> None:
+        """One datagram a line, as soon as there is somebody to take them."""
+        if not self.open:
+            self.waiting += lines
+            return
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for line in lines:
+                sender.sendto(line, self.open[0].address)
 
 
 class File(SourceHarness):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from elworkers.contracts import Origin, Output, Positions, Record, Refusal, Source
 from elworkers.errors import RetryableError
 from elworkers.runtime import loop
@@ -22,6 +24,8 @@ class Listed:
     values: list[bytes]
     journal: list[str]
     replayable: bool = True
+    durable: bool = False
+    idle: bool = False
     flush_wanted: bool = False
     committed: list[Positions] = field(default_factory=list)
     closed: bool = False
@@ -128,7 +132,7 @@ def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew(
     sink = Kept(journal, failures=1)
     sources: list[Listed] = []
 
-    def build(_: Source | None) -> Pipeline:
+    def build(_: loop.Kept) -> Pipeline:
         sources.append(Listed([b"a"], journal))
         return Pipeline(sources[-1], [], [Output(sink, accept_all)])
 
@@ -149,7 +153,7 @@ def test_what_cannot_be_asked_again_is_kept_over_a_failure_and_staged_once() -> 
         staged.extend(record.value for record in records)
         return [Record(record.value.upper()) for record in records]
 
-    run(lambda kept: Pipeline(kept or source, [stage], [Output(sink, accept_all)]))
+    run(lambda kept: Pipeline(kept.source or source, [stage], [Output(sink, accept_all)]))
     assert sink.stored == [b"A", b"B"]
     assert staged == [b"a", b"b"]
 
@@ -164,7 +168,7 @@ def test_what_a_failing_stage_was_given_is_staged_again() -> None:
             raise RetryableError("the schema wiki is away")
         return records
 
-    run(lambda kept: Pipeline(kept or source, [stage], [Output(sink, accept_all)]))
+    run(lambda kept: Pipeline(kept.source or source, [stage], [Output(sink, accept_all)]))
     assert sink.stored == [b"a"]
 
 
@@ -200,3 +204,22 @@ def test_backoff_grows_up_to_its_bound_and_starts_over() -> None:
     assert pauses[-1] >= 15
     backoff.worked()
     assert backoff.failed("away") <= 0.5
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+def test_a_source_that_was_opened_before_something_failed_is_closed_or_kept(replayable: bool) -> None:
+    journal: list[str] = []
+    opened: list[Listed] = []
+
+    def build(kept: loop.Kept) -> Pipeline:
+        if kept.source is None:
+            opened.append(Listed([b"a"], journal, replayable=replayable))
+            kept.source = opened[-1]
+        if len(journal) < 2:
+            journal.append("the sink is away")
+            raise RetryableError("away")
+        return Pipeline(kept.source, [], [Output(Kept(journal), accept_all)])
+
+    run(build)
+    assert len(opened) == (3 if replayable else 1)
+    assert all(source.closed for source in opened)
