@@ -38,6 +38,10 @@ test: $(STAMP) ## every test, against the real parts
 test-unit: $(STAMP) ## the tests that need no service
 	$(BIN)/python -m pytest tests/unit tests/golden $(PYTEST_ARGS)
 
+.PHONY: chaos
+chaos: $(STAMP) ## kills and outages for ten minutes (CHAOS_SECONDS=480), and a table of what was lost or doubled
+	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
+
 .PHONY: lint
 lint: $(STAMP) ## style and common mistakes
 	$(BIN)/ruff check .

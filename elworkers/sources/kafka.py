@@ -246,7 +246,10 @@ class KafkaSource:
 
     @staticmethod
     def _begin(fetcher: Any, new: Mapping[int, Origin], ledger: Ledger) -> None:
-        starts = {origin: fetcher._partitions_by_id[partition].next_offset for partition, origin in new.items()}
+        # Not next_offset: that is where the fetcher's thread is by now, ahead of what anybody has taken.
+        starts = {
+            origin: fetcher._partitions_by_id[partition].last_offset_consumed + 1 for partition, origin in new.items()
+        }
         for origin, offset in ledger.begin_at(starts).items():
             owned = fetcher._partitions_by_id[origin.partition]
             if offset != starts[origin]:

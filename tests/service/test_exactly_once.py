@@ -165,3 +165,19 @@ def test_the_database_knows_better_than_kafka_where_to_go_on(
     change = f"UPDATE eventlogging_offsets SET next_offset = {position} WHERE topic = '{topic}'"  # noqa: S608
     maria.do(change)
     assert read(source(maria.sink(SCHEMA, f"group-{topic}")), 10 - position) == list(range(position, 10))
+
+
+def test_what_was_fetched_but_not_stored_is_not_passed_over(
+    maria: Place, kafka: str, topic: str, source: Callable[[SqlSink], KafkaSource]
+) -> None:
+    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+    sink.write([Record(b"%d" % number) for number in range(10)])
+    sink.flush()
+    for _ in range(2):
+        reader = source(maria.sink(SCHEMA, f"group-{topic}"))
+        fetcher = reader._consumer._consumer
+        # The thread that fetches is ahead of whoever asks where to begin.
+        wait_for(lambda fetcher=fetcher: fetcher._partitions_by_id[0].next_offset == 10, DEADLINE_S, "a fetch")
+        assert read(reader, 10) == list(range(10))
+        reader.close()
+    assert kept(maria, topic) == {f"group-{topic}": 0}

@@ -1,0 +1,1 @@
+"""Chaos: a steady flow of numbered events in, kills and outages on the way, a count of what was lost or doubled out."""

@@ -1,0 +1,86 @@
+"""Numbered events go in at one end of a processor and a consumer; what came out at each place goes out as counts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import sqlalchemy
+
+from elworkers.contracts import Record
+from elworkers.kafka import client, offsets
+from elworkers.schemes import check_sink
+from elworkers.sinks import database
+from elworkers.sinks.kafka import KafkaSink
+from elworkers.uris import parse
+
+SCHEMA = "EchoMail"
+REVISION = 5467650
+
+
+def event(number: int) -> bytes:
+    """A valid capsule that carries a number."""
+    capsule = {
+        "event": {"emailDeliveryMode": "daily_digest", "recipientUserId": number, "version": "1"},
+        "schema": SCHEMA,
+        "revision": REVISION,
+        "wiki": "w",
+        "recvFrom": "h",
+        "timestamp": 1469795696,
+        "seqId": number,
+    }
+    return json.dumps(capsule).encode()
+
+
+def produce(kafka: str, topic: str, numbers: Iterable[int], partitions: int = 4) -> None:
+    """Write numbered events to a topic, in batches that go to its partitions in turn."""
+    options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions={partitions}").options
+    sink = KafkaSink([kafka], options, lambda _: (topic, None))
+    wanted = list(numbers)
+    for begin in range(0, len(wanted), 10):
+        sink.write([Record(event(number)) for number in wanted[begin : begin + 10]])
+        sink.flush()
+    sink.close()
+
+
+class Count(NamedTuple):
+    """How many of the numbers that were sent are missing at a place, and how many are there again."""
+
+    lost: int
+    again: int
+
+
+def count(found: Iterable[int], sent: Iterable[int]) -> Count:
+    """Compare what is there with what was sent."""
+    seen = Counter(found)
+    return Count(len(set(sent) - set(seen)), sum(times - 1 for times in seen.values()))
+
+
+def in_topic(kafka: str, topic: str) -> list[int]:
+    """The numbers of the events in a topic."""
+    cluster = client.connect([kafka])
+    cluster.update()
+    wanted = sum(offsets.ends(cluster, topic).values())
+    found: list[int] = []
+    if wanted:
+        tail = offsets.Tail(cluster, topic, from_beginning=True)
+        while len(found) < wanted:
+            tail.read(lambda value: found.append(json.loads(value)["event"]["recipientUserId"]))
+        tail.close()
+    return found
+
+
+def in_database(url: str, table: str) -> list[int]:
+    """The numbers of the events in a table."""
+    engine = database.engine(parse(url))
+    try:
+        with engine.connect() as connection:
+            if not sqlalchemy.inspect(connection).has_table(table):
+                return []
+            column: Any = sqlalchemy.column("event_recipientUserId")
+            rows = connection.execute(sqlalchemy.select(column).select_from(sqlalchemy.table(table)))
+            return [number for (number,) in rows]
+    finally:
+        engine.dispose()

@@ -1,0 +1,104 @@
+"""A step of the loop and a role's arguments come in; the role runs, and its worker is killed once at that step.
+
+`python killer.py STEP MARKER ROLE ARGUMENT…`: the worker that first comes to STEP for the third time makes the file
+MARKER and gets SIGKILL. With `commit-before-flush` the loop has the original's habit, and is killed in between.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from elworkers import __main__ as program
+from elworkers.runtime import loop
+from elworkers.sinks.kafka import KafkaSink
+from elworkers.sinks.sql import SqlSink
+from elworkers.sources.kafka import KafkaSource
+
+PASSES = 3
+
+
+class Killer:
+    """Kills this process at the third pass, once for each marker."""
+
+    def __init__(self, marker: Path) -> None:
+        self._marker = marker
+        self._passes = 0
+
+    def passed(self) -> None:
+        """Count a pass."""
+        self._passes += 1
+        if self._passes == PASSES and not self._marker.exists():
+            self._marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def after(self, cls: type, name: str, counts: Callable[[Any], bool] = lambda _: True) -> None:
+        """Count each call of a method when it has returned something that counts."""
+        original = getattr(cls, name)
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if counts(result):
+                self.passed()
+            return result
+
+        setattr(cls, name, wrapped)
+
+    def before(self, cls: type, name: str) -> None:
+        """Count each call of a method that has something to do before it does it."""
+        original = getattr(cls, name)
+
+        def wrapped(instance: Any, positions: Any) -> Any:
+            if positions:
+                self.passed()
+            return original(instance, positions)
+
+        setattr(cls, name, wrapped)
+
+
+def arm(step: str, killer: Killer) -> None:
+    """Have the killer wait at a step."""
+    if step == "after-poll":
+        killer.after(KafkaSource, "poll", bool)
+    elif step == "after-write":
+        killer.after(KafkaSink, "write")
+        killer.after(SqlSink, "write")
+    elif step == "after-produce":
+        killer.after(KafkaSink, "_send")
+        killer.after(SqlSink, "_insert")
+    elif step == "after-flush":
+        killer.after(KafkaSink, "flush")
+        killer.after(SqlSink, "flush")
+    elif step == "between-rows-and-positions":
+        killer.before(SqlSink, "_commit")
+        killer.before(KafkaSink, "settle")
+    elif step == "before-commit":
+        killer.before(KafkaSource, "commit")
+    elif step == "after-commit":
+        killer.after(KafkaSource, "commit")
+    elif step == "commit-before-flush":
+        _have_the_habit(killer)
+    else:
+        raise SystemExit(f"there is no step {step}")
+
+
+def _have_the_habit(killer: Killer) -> None:
+    drive: Any = loop._Drive
+    flush = drive._flush
+
+    def commit_first(self: Any) -> None:
+        if self._positions:
+            self._pipeline.source.commit(self._positions)
+            killer.passed()
+        flush(self)
+
+    drive._flush = commit_first
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1], Killer(Path(sys.argv[2])))
+    sys.exit(program.main(sys.argv[3:]))
