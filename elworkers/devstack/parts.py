@@ -15,7 +15,7 @@ import pymysql
 
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
-from elworkers.errors import RetryableError
+from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client
 
 Ports = Mapping[str, int]
@@ -68,20 +68,29 @@ def _java(cache: Cache, jars: Sequence[Path], heap_mb: int, main: Sequence[str],
 
 @dataclass(frozen=True)
 class Kafka(Part):
-    """Kafka 3.9.1, one node that is broker and controller (KRaft)."""
+    """Kafka 3.9.1, one node that is broker and controller (KRaft).
+
+    Attributes:
+        jars: the artifacts that it runs from.
+        variable: what `env` calls it.
+    """
 
     name: str = "kafka"
     ports: tuple[str, ...] = ("kafka", "kafka-controller")
+    jars: str = "kafka"
+    variable: str = "KAFKA"
+    node: int = 1
 
     def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
         """See `Part.prepare`."""
         properties = home / "kraft.properties"
-        listener, controller = f"{HOST}:{ports['kafka']}", f"{HOST}:{ports['kafka-controller']}"
+        listener, controller = f"{HOST}:{ports[self.ports[0]]}", f"{HOST}:{ports[self.ports[1]]}"
+        first = self.node == 1
         settings = {
-            "process.roles": "broker,controller",
-            "node.id": 1,
+            "process.roles": "broker,controller" if first else "broker",
+            "node.id": self.node,
             "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{listener},CONTROLLER://{controller}",
+            "listeners": f"PLAINTEXT://{listener}" + (f",CONTROLLER://{controller}" if first else ""),
             "advertised.listeners": f"PLAINTEXT://{listener}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
@@ -101,7 +110,7 @@ class Kafka(Part):
             "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
         }
         properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
-        jars = cache.jars("kafka")
+        jars = cache.jars(self.jars)
         if not (home / "data" / "meta.properties").exists():
             main = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
             _run(_java(cache, jars, 256, main, home), home / "format.log", "kafka")
@@ -110,13 +119,17 @@ class Kafka(Part):
     def answers(self, ports: Ports) -> bool:
         """See `Part.answers`."""
         try:
-            return bool(client.connect([f"{HOST}:{ports['kafka']}"]).brokers)
+            known = client.connect([f"{HOST}:{ports[self.ports[0]]}"]).brokers
         except RetryableError:
             return False
+        except ConfigurationError:
+            # It answers that it is too new.
+            return True
+        return self.node in known
 
     def env(self, ports: Ports) -> dict[str, str]:
         """See `Part.env`."""
-        return {"KAFKA": f"{HOST}:{ports['kafka']}"}
+        return {self.variable: f"{HOST}:{ports[self.ports[0]]}"}
 
 
 @dataclass(frozen=True)
@@ -223,4 +236,15 @@ def _run(command: Sequence[str], log: Path, part: str) -> None:
         raise DevstackError(f"{part} cannot be prepared; the end of {log}:\n  " + "\n  ".join(last))
 
 
-PARTS: Mapping[str, Part] = {part.name: part for part in (Kafka(), ZooKeeper(), MariaDB())}
+PARTS: Mapping[str, Part] = {
+    part.name: part
+    for part in (
+        Kafka(),
+        ZooKeeper(),
+        MariaDB(),
+        # Another broker of the same cluster, for leaders that move.
+        Kafka("kafka-2", ("kafka-2", "kafka-controller"), variable="KAFKA_2", node=2),
+        # Too new for pykafka, which has to be said at start.
+        Kafka("kafka4", ("kafka4", "kafka4-controller"), "kafka4", "KAFKA4"),
+    )
+}

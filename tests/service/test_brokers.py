@@ -1,0 +1,90 @@
+"""Brokers that are too new, and brokers that hand their partitions over."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from chaos import flow
+from topology import BIN
+from waiting import wait_for
+
+from elworkers.devstack import Stack
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka import client, topics
+from elworkers.runtime.metrics import Counters
+from elworkers.schemes import check_source
+from elworkers.sources.kafka import KafkaSource
+
+DEADLINE_S = 90.0
+
+
+def test_a_broker_that_is_too_new_is_said_in_one_sentence_at_start(stack: Stack) -> None:
+    stack.up("kafka4")
+    kafka = stack.env()["KAFKA4"]
+    with pytest.raises(ConfigurationError, match="is too new for pykafka"):
+        client.connect([kafka])
+    command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka:///{kafka}?topic=t"]
+    done = subprocess.run(command, input="a", capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert done.returncode == 78
+    (said,) = [line for line in done.stderr.splitlines() if "too new" in line]
+    assert f"the broker {kafka} is too new for pykafka" in said
+    assert "use a broker of a version up to 3.9" in said
+
+
+@pytest.fixture
+def two_brokers(tmp_path: Path) -> Iterator[Stack]:
+    made = Stack(tmp_path / "stack")
+    try:
+        made.up("kafka")
+        # Offsets are kept on the first broker, which stays.
+        options = check_source(f"kafka:///{made.env()['KAFKA']}?topic=first&auto_offset_reset=earliest").options
+        KafkaSource([made.env()["KAFKA"]], options, "first", Counters(), 1).close()
+        made.up("kafka-2")
+        yield made
+    finally:
+        made.down()
+
+
+def test_leaders_that_move_stop_nobody(two_brokers: Stack, tmp_path: Path) -> None:
+    env = two_brokers.env()
+    both = f"{env['KAFKA']},{env['KAFKA_2']}"
+    topics.ensure(client.connect(both.split(",")), "moving", 4, 2)
+    out = tmp_path / "out.log"
+    source = f"kafka:///{both}?topic=moving&raw=True&identity=reader&auto_offset_reset=earliest&session_timeout_ms=6000"
+    with (tmp_path / "log").open("wb") as log:
+        consumer = subprocess.Popen([BIN / "eventlogging-consumer", source, f"file://{out}"], stderr=log)
+    sent = 0
+
+    def send_and_wait(leaders: set[int]) -> None:
+        nonlocal sent
+
+        def sent_them() -> bool:
+            try:
+                cluster = client.connect(both.split(","))
+                cluster.update()
+                partitions = cluster.topics[b"moving"].partitions.values()
+                if {partition.leader.id for partition in partitions} != leaders:
+                    return False
+                flow.produce(env["KAFKA"], "moving", range(sent, sent + 100))
+            except (RetryableError, AttributeError):
+                return False
+            return True
+
+        wait_for(sent_them, DEADLINE_S, f"leaders on {leaders}")
+        sent += 100
+        lines = lambda: out.read_text(encoding="utf-8").splitlines() if out.exists() else []  # noqa: E731
+        wait_for(lambda: len(set(lines())) == sent, DEADLINE_S, f"{sent} lines")
+
+    try:
+        send_and_wait({1, 2})
+        workers = [child.pid for child in psutil.Process(consumer.pid).children()]
+        two_brokers.kill("kafka-2")
+        send_and_wait({1})
+        assert [child.pid for child in psutil.Process(consumer.pid).children()] == workers
+    finally:
+        consumer.kill()
+        consumer.wait(DEADLINE_S)
