@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from elworkers.contracts import Origin, Output, Positions, Record, Refusal, Source
 from elworkers.errors import RetryableError
@@ -223,3 +224,16 @@ def test_a_source_that_was_opened_before_something_failed_is_closed_or_kept(repl
     run(build)
     assert len(opened) == (3 if replayable else 1)
     assert all(source.closed for source in opened)
+
+
+def test_a_reason_is_said_once_while_it_lasts() -> None:
+    backoff = loop.Backoff()
+    with capture_logs() as logs:
+        pauses = [backoff.failed("the disk is full") for _ in range(20)]
+        backoff.failed("the wiki is away")
+    assert [entry["reason"] for entry in logs] == ["the disk is full", "the wiki is away"]
+    assert pauses[0] <= 0.5
+    assert max(pauses) <= 30.0
+    assert pauses[10] > 10
+    backoff.worked()
+    assert backoff.failed("the disk is full") <= 0.5
