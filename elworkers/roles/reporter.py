@@ -12,6 +12,7 @@ from elworkers.arguments import Arguments, Option, RoleSpec, environment
 from elworkers.errors import RetryableError
 from elworkers.roles.common import COMMON, single_worker
 from elworkers.runtime import loop
+from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
 from elworkers.schemes import STATSD_PORT, seconds, whole
 
@@ -57,7 +58,7 @@ def run(arguments: Arguments, stop: Stop, board: loop.Board) -> None:
     config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     env = environment(Path(run_dir) if run_dir else None)
-    backoff = loop.Backoff()
+    backoff = Backoff()
     while not stop.requested:
         reports: list[ClusterReport] = []
         known: list[str] = []

@@ -12,23 +12,9 @@ from typing import Any
 import structlog
 
 from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client, group, topics
+from elworkers.errors import RetryableError
+from elworkers.kafka import client, member, topics
 
-_PASSED_ON = (
-    "fetch_message_max_bytes",
-    "num_consumer_fetchers",
-    "queued_max_messages",
-    "fetch_min_bytes",
-    "fetch_wait_max_ms",
-    "offsets_channel_backoff_ms",
-    "offsets_commit_max_retries",
-    "auto_offset_reset",
-    "rebalance_max_retries",
-    "rebalance_backoff_ms",
-    "reset_offset_on_start",
-    "compacted_topic",
-)
 _SETTLE_SHARE = 0.4
 _PAUSE_S = 0.1
 
@@ -64,7 +50,7 @@ class KafkaSource:
         partitions: int | None = None,
         ledger: Ledger | None = None,
     ) -> None:
-        _check_rdkafka(options)
+        member.check_rdkafka(options)
         self._ledger = ledger
         self._metrics = metrics
         self._cluster_name = ",".join(sorted(hosts))
@@ -91,36 +77,9 @@ class KafkaSource:
         self._consumer = self._join(cluster, topic, options, group_name)
 
     def _join(self, cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
-        keywords = {name: options[name] for name in _PASSED_ON}
-        keywords |= {
-            "auto_start": False,
-            "auto_commit_enable": False,
-            "consumer_timeout_ms": 100,
-            "membership_protocol": group.protocol(options["membership_protocol"]),
-        }
-        zookeeper = options["zookeeper_connect"] or options["zookeeper_hosts"]
         with client.translated(f"join group {group_name} for topic {self._topic_name}"):
-            if zookeeper:
-                consumer = group.ZooKeeperGroup(
-                    topic,
-                    cluster,
-                    group_name,
-                    zookeeper_connect=zookeeper,
-                    zookeeper_connection_timeout_ms=options["zookeeper_connection_timeout_ms"],
-                    use_rdkafka=options["use_rdkafka"],
-                    **keywords,
-                )
-            else:
-                consumer = group.ManagedGroup(
-                    topic,
-                    cluster,
-                    group_name,
-                    heartbeat_interval_ms=min(options["heartbeat_interval_ms"], options["session_timeout_ms"] // 3),
-                    **keywords,
-                )
-                consumer.session_timeout_ms = options["session_timeout_ms"]
+            consumer = member.made(cluster, topic, options, group_name)
             consumer.moving, consumer.resume_from, consumer.on_gap = self._moving, self._resume_from, self._on_gap
-            consumer.fresh = set()
             try:
                 consumer.start()
             except Exception:
@@ -315,20 +274,3 @@ def _stop(consumer: Any) -> None:
         consumer.stop()
     except Exception as error:  # noqa: BLE001 - the client is thrown away whatever it says
         log.debug("Kafka consumer did not stop cleanly", reason=f"{type(error).__name__}: {error}")
-
-
-def _check_rdkafka(options: Mapping[str, Any]) -> None:
-    if not options["use_rdkafka"]:
-        return
-    if not (options["zookeeper_connect"] or options["zookeeper_hosts"]):
-        raise ConfigurationError(
-            "kafka URI: option use_rdkafka=True; pykafka has it only for groups managed by ZooKeeper"
-            " (zookeeper_connect=HOST:PORT), not for those managed by Kafka"
-        )
-    try:
-        import pykafka.rdkafka  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise ConfigurationError(
-            "kafka URI: option use_rdkafka=True; pykafka's librdkafka extension is not built here; leave the option"
-            " out, or build it: RDKAFKA_INSTALL=system pip install --no-binary pykafka pykafka (needs librdkafka-dev)"
-        ) from None

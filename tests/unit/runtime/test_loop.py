@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from elworkers.contracts import Origin, Output, Positions, Record, Refusal, Source
 from elworkers.errors import RetryableError
 from elworkers.runtime import loop
-from elworkers.runtime.loop import Backoff, Batch, Pipeline, State
+from elworkers.runtime.backoff import Backoff
+from elworkers.runtime.loop import Batch, Pipeline, State
 from elworkers.runtime.metrics import Counters
 from elworkers.runtime.stop import Stop
 
@@ -227,7 +228,7 @@ def test_a_source_that_was_opened_before_something_failed_is_closed_or_kept(repl
 
 
 def test_a_reason_is_said_once_while_it_lasts() -> None:
-    backoff = loop.Backoff()
+    backoff = Backoff()
     with capture_logs() as logs:
         pauses = [backoff.failed("the disk is full") for _ in range(20)]
         backoff.failed("the wiki is away")

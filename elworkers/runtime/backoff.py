@@ -1,0 +1,35 @@
+"""Failures come in; how long to wait, and a word to the log now and then, go out."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import structlog
+
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
+_SAY_AGAIN_AFTER_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class Backoff:
+    """Growing, jittered waits between tries, with one log line a minute while the reason stays the same."""
+
+    def __init__(self) -> None:
+        self._next_s = _FIRST_BACKOFF_S
+        self._said: tuple[str, float] = ("", 0.0)
+
+    def failed(self, reason: str) -> float:
+        """The seconds to wait before the next try."""
+        pause = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
+        self._next_s = min(self._next_s * 2, _LONGEST_BACKOFF_S)
+        now = time.monotonic()
+        if reason != self._said[0] or now - self._said[1] > _SAY_AGAIN_AFTER_S:
+            log.warning("waiting to try again", reason=reason, seconds=round(pause, 1))
+            self._said = (reason, now)
+        return pause
+
+    def worked(self) -> None:
+        """Start over with short waits."""
+        self._next_s = _FIRST_BACKOFF_S
