@@ -14,6 +14,7 @@ import sqlalchemy
 
 from elworkers.kafka import client, offsets, topics
 from elworkers.sinks import database
+from elworkers.sinks import offsets as positions
 from elworkers.uris import parse
 
 _REPORT_WITHIN_S = 20.0
@@ -78,7 +79,7 @@ class Arrivals:
     def _count_rows(self) -> Counter[str]:
         with self._engine.connect() as connection:
             found: Counter[str] = Counter()
-            for table in sqlalchemy.inspect(connection).get_table_names():
+            for table in set(sqlalchemy.inspect(connection).get_table_names()) - {positions.TABLE}:
                 count = connection.execute(
                     sqlalchemy.select(sqlalchemy.func.count()).select_from(sqlalchemy.table(table))
                 )
