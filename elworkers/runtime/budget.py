@@ -40,7 +40,8 @@ class Budget:
             return
         self._ticks += 1
         if self._ticks > _TICKS:
-            self._at_work = False
+            # Again a tick later, should this one be swallowed where Python ignores exceptions (a finalizer).
+            self._ticks = _TICKS
             raise OutOfTime
 
     @contextlib.contextmanager

@@ -36,6 +36,21 @@ def test_an_event_that_takes_too_long_is_interrupted() -> None:
         spin(budget)
 
 
+def test_an_interruption_that_is_swallowed_comes_again() -> None:
+    budget = Budget(0.05)
+    swallowed = 0
+    with budget.batch():
+        budget.begin()
+        for _ in range(2):
+            try:
+                while True:
+                    re.match(CATASTROPHE, "a" * 12 + "!")
+            except OutOfTime:
+                swallowed += 1
+        budget.end()
+    assert swallowed == 2
+
+
 def test_a_regular_expression_is_interrupted_in_the_middle() -> None:
     budget = Budget(0.05)
     with budget.batch():
