@@ -73,7 +73,15 @@ class Wiring:
             return self._source(texts[0], ledger)
         from elworkers.sources.merged import MergedSource
 
-        return MergedSource([self._source(text) for text in texts])
+        opened: list[Source] = []
+        try:
+            for text in texts:
+                opened.append(self._source(text))
+        except Exception:
+            for source in opened:
+                source.close()
+            raise
+        return MergedSource(opened)
 
     def _source(self, text: str, ledger: Ledger | None = None) -> Source:
         endpoint = check_source(text)
