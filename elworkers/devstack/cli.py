@@ -13,7 +13,7 @@ from typing import NoReturn
 from elworkers import __version__
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.parts import PARTS
-from elworkers.devstack.stack import Stack
+from elworkers.devstack.stack import Stack, with_companions
 
 _DEFAULT_DIR = ".run/devstack"
 
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--port", action="append", default=[], type=_port, metavar="NAME=PORT", help="kafka=9092")
     down = verbs.add_parser("down", help="end every process of the stack, or of some parts")
     down.add_argument("part", nargs="*", metavar="PART", help="only these")
-    env = verbs.add_parser("env", help="print KAFKA=…, ZOOKEEPER=…, MYSQL_URL=… for a shell's eval")
+    env = verbs.add_parser("env", help="print KAFKA=…, ZOOKEEPER=…, MYSQL_URL=…, WEBHDFS=… for a shell's eval")
     status = verbs.add_parser("status", help="print part, state, pid and port")
     for verb in (up, down, env, status):
         verb.add_argument("--dir", dest="dir_after", help=f"the stack's folder (default {_DEFAULT_DIR})")
@@ -80,7 +80,7 @@ def _up(stack: Stack, given: argparse.Namespace) -> int:
 
 def _down(stack: Stack, given: argparse.Namespace) -> int:
     if given.part:
-        for part in given.part:
+        for part in reversed(with_companions(given.part)):
             stack.stop(part)
     else:
         print(f"{stack.down()} processes ended")
@@ -96,7 +96,7 @@ def _env(stack: Stack, _given: argparse.Namespace) -> int:
 def _status(stack: Stack, _given: argparse.Namespace) -> int:
     rows = stack.status()
     for row in rows:
-        print(f"{row.part:<12}{'running' if row.running else 'stopped':<10}{row.pid or '-':<9}127.0.0.1:{row.port}")
+        print(f"{row.part:<15}{'running' if row.running else 'stopped':<10}{row.pid or '-':<9}127.0.0.1:{row.port}")
     return 0 if rows and all(row.running for row in rows) else 1
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,55 +14,14 @@ import pymysql
 
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
+from elworkers.devstack.hdfs import DataNode, NameNode
+from elworkers.devstack.part import HOST, Part, Ports, java, run
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client
 
-Ports = Mapping[str, int]
-HOST = "127.0.0.1"
 USER = PASSWORD = "eventlogging"  # noqa: S105 - of a database that only this machine reaches
 DATABASE = "log"
 _CLUSTER_ID = "ZWx3b3JrZXJzLWRldnN0YQ"
-_QUIET_LOG = """log4j.rootLogger=WARN, out
-log4j.appender.out=org.apache.log4j.ConsoleAppender
-log4j.appender.out.layout=org.apache.log4j.PatternLayout
-log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
-"""
-
-
-class Part:
-    """A server of the stack.
-
-    Attributes:
-        name: as on the command line.
-        ports: the names of the ports it listens on; the first is the part's own.
-    """
-
-    name: str
-    ports: tuple[str, ...]
-
-    def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
-        """Write configuration and first data into `home`; the command that starts the part."""
-        raise NotImplementedError
-
-    def answers(self, ports: Ports) -> bool:
-        """Whether it does what it is there for."""
-        raise NotImplementedError
-
-    def env(self, ports: Ports) -> dict[str, str]:
-        """What others need to know to use it."""
-        raise NotImplementedError
-
-
-def _java(cache: Cache, jars: Sequence[Path], heap_mb: int, main: Sequence[str], home: Path) -> list[str]:
-    (home / "log4j.properties").write_text(_QUIET_LOG, encoding="utf-8")
-    options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", f"-Dlog4j.configuration=file:{home}/log4j.properties"]
-    # Not one argument of 5 KB with every jar in it: the wildcard keeps process lists readable.
-    folder = home / "jars"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for jar in jars:
-        (folder / jar.name).symlink_to(jar)
-    return [str(cache.java()), *options, "-cp", f"{folder}/*", *main]
 
 
 @dataclass(frozen=True)
@@ -113,8 +71,8 @@ class Kafka(Part):
         jars = cache.jars(self.jars)
         if not (home / "data" / "meta.properties").exists():
             main = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
-            _run(_java(cache, jars, 256, main, home), home / "format.log", "kafka")
-        return _java(cache, jars, 512, ["kafka.Kafka", str(properties)], home)
+            run(java(cache, jars, 256, main, home), home / "format.log", "kafka")
+        return java(cache, jars, 512, ["kafka.Kafka", str(properties)], home)
 
     def answers(self, ports: Ports) -> bool:
         """See `Part.answers`."""
@@ -148,7 +106,7 @@ class ZooKeeper(Part):
             encoding="utf-8",
         )
         main = ["org.apache.zookeeper.server.quorum.QuorumPeerMain", str(settings)]
-        return _java(cache, cache.jars("kafka"), 128, main, home)
+        return java(cache, cache.jars("kafka"), 128, main, home)
 
     def answers(self, ports: Ports) -> bool:
         """See `Part.answers`."""
@@ -185,7 +143,7 @@ class MariaDB(Part):
             with tempfile.TemporaryDirectory(prefix="eventlogging-") as scratch:
                 command = [str(_tool(base, "mariadb-install-db")), "--no-defaults", f"--basedir={base}"]
                 command += [f"--datadir={scratch}/data", "--auth-root-authentication-method=normal", "--skip-test-db"]
-                _run([*command, *user], home / "install.log", "mariadb")
+                run([*command, *user], home / "install.log", "mariadb")
                 shutil.move(Path(scratch) / "data", data)
         return [
             str(_tool(base, "mariadbd")),
@@ -228,20 +186,14 @@ def _tool(base: Path, name: str) -> Path:
     raise DevstackError(f"mariadb: there is no {name} below {base}; remove that folder and run the command again")
 
 
-def _run(command: Sequence[str], log: Path, part: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    log.write_text(done.stdout + done.stderr, encoding="utf-8")
-    if done.returncode:
-        last = (done.stdout + done.stderr).strip().splitlines()[-3:]
-        raise DevstackError(f"{part} cannot be prepared; the end of {log}:\n  " + "\n  ".join(last))
-
-
 PARTS: Mapping[str, Part] = {
     part.name: part
     for part in (
         Kafka(),
         ZooKeeper(),
         MariaDB(),
+        NameNode(),
+        DataNode(),
         # Another broker of the same cluster, for leaders that move.
         Kafka("kafka-2", ("kafka-2", "kafka-controller"), variable="KAFKA_2", node=2),
         # Too new for pykafka, which has to be said at start.

@@ -10,17 +10,30 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from elworkers.devstack import processes
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
-from elworkers.devstack.parts import PARTS, Part
+from elworkers.devstack.part import Part
+from elworkers.devstack.parts import PARTS
 
 _ANSWERS_WITHIN_S = 90.0
 _TRIES = 3
+
+
+def with_companions(names: Sequence[str]) -> tuple[str, ...]:
+    """The parts and those that come and go with them, in the order in which they start.
+
+    Raises:
+        DevstackError: there is no such part.
+    """
+    unknown = [name for name in names if name not in PARTS]
+    if unknown:
+        raise DevstackError(f"there is no part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
+    return tuple(name for named in names for name in (named, *PARTS[named].companions))
 
 
 class PartStatus(NamedTuple):
@@ -54,9 +67,7 @@ class Stack:
         Raises:
             DevstackError: one cannot be had or does not start; what this call had started is ended again.
         """
-        unknown = [name for name in names if name not in PARTS]
-        if unknown:
-            raise DevstackError(f"there is no part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
+        names = with_companions(names)
         with self._alone():
             running = {name for name in names if processes.of(self.folder, name)}
             try:
@@ -78,7 +89,7 @@ class Stack:
             home.mkdir(parents=True, exist_ok=True)
             self._remember(chosen)
             try:
-                command = part.prepare(home, chosen, self._cache)
+                command = part.prepare(home, self._ports(), self._cache)
                 self._wait(part, processes.start(self.folder, part.name, command, self.log(part.name)))
             except BaseException as error:
                 processes.end(processes.of(self.folder, part.name), signal.SIGKILL)
@@ -123,7 +134,7 @@ class Stack:
         return len(found)
 
     def env(self) -> dict[str, str]:
-        """`KAFKA`, `ZOOKEEPER` and `MYSQL_URL`, as far as the parts have been started."""
+        """`KAFKA`, `ZOOKEEPER`, `MYSQL_URL` and `WEBHDFS`, as far as the parts have been started."""
         ports = self._ports()
         known = [part for part in PARTS.values() if all(name in ports for name in part.ports)]
         return {name: value for part in known for name, value in part.env(ports).items()}

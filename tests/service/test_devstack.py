@@ -9,13 +9,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import psutil
 import pymysql
 import pytest
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.devstack import processes
+from elworkers.devstack import Stack, processes
 from elworkers.kafka import client, topics
 
 COMMAND = str(BIN / "eventlogging-devstack")
@@ -104,6 +105,24 @@ def test_down_of_one_part_leaves_the_others(folder: Path) -> None:
     run(folder, "down", "zookeeper")
     assert pids(folder) == others
     run(folder, "up", "zookeeper")
+
+
+def test_hdfs_keeps_files_over_the_end_of_both_of_its_servers(tmp_path: Path) -> None:
+    folder = tmp_path / "with blanks in its name"
+    run(folder, "up", "hdfs")
+    try:
+        given = Stack(folder).env()["WEBHDFS"]
+        files = fsspec.url_to_fs(f"{given}/kept")[0]
+        files.pipe_file("/kept/here", b"content")
+        assert {row.part for row in Stack(folder).status() if row.running} == {"hdfs", "hdfs-datanode"}
+        run(folder, "down", "hdfs")
+        assert not pids(folder)
+        run(folder, "up", "hdfs")
+        assert Stack(folder).env()["WEBHDFS"] == given
+        assert files.cat_file("/kept/here") == b"content"
+    finally:
+        run(folder, "down")
+    assert not pids(folder)
 
 
 def test_two_stacks_stand_side_by_side(folder: Path, tmp_path: Path) -> None:
