@@ -28,7 +28,7 @@ def _configure(home: Path, settings: Mapping[str, object]) -> Path:
     conf = home / "conf"
     conf.mkdir(parents=True, exist_ok=True)
     shared = {
-        "hadoop.tmp.dir": f"/proc/self/cwd/{home.name}/tmp",
+        "hadoop.tmp.dir": f"/proc/self/cwd/{home.name}/tmp",  # noqa: S108 - in the stack's own folder
         "dfs.replication": 1,
         "dfs.permissions.enabled": "false",
         "dfs.namenode.fs-limits.min-block-size": 4096,
