@@ -96,6 +96,11 @@ def consumer() -> int:
     return run("consumer", sys.argv[1:])
 
 
+def importer() -> int:
+    """`eventlogging-importer`."""
+    return run("importer", sys.argv[1:])
+
+
 def reporter() -> int:
     """`eventlogging-reporter`."""
     return run("reporter", sys.argv[1:])

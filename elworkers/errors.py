@@ -5,12 +5,16 @@ class                  what the program does
 =====================  ==============================================================
 `ConfigurationError`   exits with `EX_CONFIG` (78); nobody tries again before a change
 `RetryableError`       throws its clients away, waits, starts from the committed offset
+`UnfinishedError`      exits with `EX_TEMPFAIL` (75): a run that was to end has not done everything
 `InvalidEventError`    sends the record to EventError and goes on with the next
 anything else          crashes uncommitted; the pool parent starts another worker
 =====================  ==============================================================
 """
 
 from __future__ import annotations
+
+EX_TEMPFAIL = 75
+"""Exit code of work that is done in part, and goes on when it is started again (sysexits.h)."""
 
 EX_CONFIG = 78
 """Exit code of a configuration that cannot work (sysexits.h)."""
@@ -46,6 +50,10 @@ class ConfigurationError(ElworkersError):
 
 class RetryableError(ElworkersError):
     """Something outside is away for now (a broker, a database, a disk); nothing is lost by waiting."""
+
+
+class UnfinishedError(ElworkersError):
+    """A run with an end has reached it before its work was done; says what is left."""
 
 
 class InvalidEventError(ElworkersError):

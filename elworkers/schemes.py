@@ -138,6 +138,12 @@ KAFKA_SOURCE: Options = {
     "deserializer": Option(not_in_text, None, "no text"),
 }
 
+KAFKA_TOPICS: Options = {
+    "topics": Option(pattern, "eventlogging_.+", "the whole name of a topic that is imported"),
+    "blacklist": Option(pattern, None, "the whole name of one that is not"),
+    "fetch_message_max_bytes": Option(whole(1_000), 1024 * 1024, "bytes of one partition in one answer"),
+}
+
 KAFKA_SINK: Options = {
     "topic": _TOPIC,
     "raw": _RAW,
@@ -185,6 +191,47 @@ SINKS: dict[str, Options] = {
     "sqlite": _SQL,
 }
 
+_WEBHDFS: Options = {
+    "user": Option(str, None, "who WebHDFS is told that asks; may stand before an @ as well"),
+    "kerberos": Option(boolean, None, "log in by Kerberos (needs the package requests-kerberos)"),
+    "use_https": Option(boolean, None, "WebHDFS over HTTPS"),
+    "token": Option(str, None, "delegation token"),
+}
+STORES: dict[str, Options] = {"file": {}, "hdfs": _WEBHDFS, "webhdfs": _WEBHDFS}
+
+
+def check_topics(text: str) -> Endpoint:
+    """The brokers and topics of an importer, with typed options.
+
+    Raises:
+        ConfigurationError: names the option and what was expected.
+    """
+    uri = parse(text)
+    endpoint = typed(uri, one_of_schemes(uri, {"kafka": KAFKA_TOPICS}, "input of an importer"))
+    _check_brokers(endpoint)
+    return endpoint
+
+
+def check_store(text: str) -> Endpoint:
+    """The base folder of an importer, with typed options; those of other schemes than `STORES` go to fsspec as text.
+
+    Raises:
+        ConfigurationError: names the option and what was expected.
+    """
+    uri = parse(text)
+    if uri.scheme not in STORES:
+        from fsspec import available_protocols
+
+        one_of_schemes(uri, {name: {} for name in (*STORES, *available_protocols())}, "folder")
+        return Endpoint(uri, dict(uri.query))
+    endpoint = typed(uri, STORES[uri.scheme])
+    if len(uri.path) < 2 or not (uri.hosts or uri.scheme == "file"):
+        expected = "file:///PATH" if uri.scheme == "file" else f"{uri.scheme}://NAMENODE:9870/PATH"
+        raise ConfigurationError(f"{uri.scheme} URI: no {'host' if len(uri.path) > 1 else 'path'}; expected {expected}")
+    if uri.hosts:
+        uri.endpoint(9870)
+    return endpoint
+
 
 def check_source(text: str) -> Endpoint:
     """An input URI with its typed options.
@@ -221,10 +268,7 @@ def check_sink(text: str) -> Endpoint:
 def _check_place(endpoint: Endpoint) -> None:
     uri = endpoint.uri
     if uri.scheme == "kafka":
-        if not uri.hosts:
-            raise ConfigurationError("kafka URI: no broker; expected kafka:///HOST:PORT,…?topic=…")
-        for host in uri.hosts:
-            split_host(host, KAFKA_PORT, "kafka URI")
+        _check_brokers(endpoint)
         if not endpoint.options["topic"]:
             raise ConfigurationError("kafka URI: option topic is missing; expected topic=NAME")
     elif uri.scheme == "udp":
@@ -235,6 +279,13 @@ def _check_place(endpoint: Endpoint) -> None:
         uri.endpoint(3306)
         if len(uri.path) < 2 or "/" in uri.path[1:]:
             raise ConfigurationError("mysql URI: no database; expected mysql://USER:PASSWORD@HOST/DATABASE")
+
+
+def _check_brokers(endpoint: Endpoint) -> None:
+    if not endpoint.uri.hosts:
+        raise ConfigurationError("kafka URI: no broker; expected kafka:///HOST:PORT,…?…")
+    for host in endpoint.uri.hosts:
+        split_host(host, KAFKA_PORT, "kafka URI")
 
 
 def consumer_group(endpoint: Endpoint, sid: str | None) -> str | None:

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from elworkers.errors import ConfigurationError
 
-ROLES = ("forwarder", "processor", "multiplexer", "consumer", "reporter")
+ROLES = ("forwarder", "processor", "multiplexer", "consumer", "importer", "reporter")
 """In the order in which init starts them."""
 
 
@@ -27,5 +27,5 @@ def singular(text: str) -> str:
 
 
 def module(role: str) -> ModuleType:
-    """The module of a role, with its `SPEC`, `check` and `build` (the reporter has `run`)."""
+    """The module of a role, with its `SPEC`, `check` and `build` (reporter and importer have `run`)."""
     return importlib.import_module(f"elworkers.roles.{singular(role)}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from elworkers import roles
 from elworkers.arguments import Argument, Arguments, parse
 from elworkers.errors import ConfigurationError
-from elworkers.schemes import check_sink, check_source, consumer_group
+from elworkers.schemes import check_sink, check_source, check_store, check_topics, consumer_group
 
 
 def checked(role: str, words: Sequence[Argument]) -> Arguments:
@@ -38,6 +38,10 @@ def _check_one(kind: str, place: Argument, arguments: Arguments) -> None:
             _check_source(place.text, arguments)
         elif kind == "sink":
             _check_sink(place.text)
+        elif kind == "topics":
+            check_topics(place.text)
+        elif kind == "store":
+            check_store(place.text)
         elif kind == "format":
             from elworkers.stages.parse import compile_format
 

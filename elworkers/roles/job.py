@@ -24,6 +24,7 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
         workers=arguments["workers"],
         stop_timeout_s=arguments["stop_timeout"],
         worker_timeout_s=arguments["worker_timeout"],
+        scalable=_joins_a_group(arguments),
         side_by_side=_joins_a_group(arguments),
         state_file=state_file,
         log_level=arguments["log_level"],
@@ -50,7 +51,7 @@ class _Work:
         module = roles.module(who.role)
         arguments = self._arguments
         if hasattr(module, "run"):
-            module.run(arguments, stop, board)
+            module.run(arguments, who, stop, metrics, board)
             return
         wiring = Wiring(
             metrics,

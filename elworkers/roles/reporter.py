@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, RoleSpec, environment
+from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
 from elworkers.roles.common import COMMON, single_worker
 from elworkers.runtime import loop
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
+from elworkers.runtime.worker import Who
 from elworkers.schemes import STATSD_PORT, seconds, whole
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def check(arguments: Arguments) -> None:
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
 
 
-def run(arguments: Arguments, stop: Stop, board: loop.Board) -> None:
+def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: loop.Board) -> None:
     """Report until asked to stop; see `report` for what.
 
     Raises:

@@ -23,7 +23,7 @@ from types import FrameType
 
 import structlog
 
-from elworkers.errors import EX_CONFIG
+from elworkers.errors import EX_CONFIG, EX_TEMPFAIL
 from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
 from elworkers.runtime.board import MOST_WORKERS, SharedBoard
@@ -56,6 +56,7 @@ class Pool:
         self._to_replace: list[int] = []
         self._replace_since = 0.0
         self._stand_ins = 0
+        self._ends_with = 0
         self._wanted = job.workers
         self._board = SharedBoard()
         self._noted: list[int] = []
@@ -127,6 +128,9 @@ class Pool:
             member.ask_to_end(self._job.stop_timeout_s)
 
     def _scale(self, by: int) -> None:
+        if not self._job.scalable:
+            log.warning("not scaled: the work is shared out by --workers; change that in the instance file")
+            return
         self._wanted = min(max(1, self._wanted + by), MOST_WORKERS - 1)
         log.info("scaled", workers=self._wanted)
 
@@ -152,10 +156,11 @@ class Pool:
             return
         if code == EX_CONFIG:
             self._stop(EX_CONFIG)
-        elif code == 0:
+        elif code in (0, EX_TEMPFAIL):
             member.leaving = True
+            self._ends_with = max(self._ends_with, code)
             if all(other.leaving for other in self._members.values()):
-                self._stop(0)
+                self._stop(self._ends_with)
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             log.error("worker died", worker_index=member.index, pid=pid, how=how, again_in_s=member.died())

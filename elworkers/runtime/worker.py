@@ -14,7 +14,7 @@ from types import FrameType
 import structlog
 
 from elworkers.contracts import Metrics
-from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, ConfigurationError, UnfinishedError
 from elworkers.runtime import log as logs
 from elworkers.runtime import loop
 from elworkers.runtime.board import Slot
@@ -48,6 +48,7 @@ class Job:
         workers: how many.
         stop_timeout_s: how long workers may take to flush and commit when asked to stop.
         worker_timeout_s: how long a worker may go without a sign of life before it is replaced.
+        scalable: whether one worker more or less changes only how fast the work is done.
         side_by_side: whether a worker's successor can work before it has ended.
         state_file: where the parent writes what it knows of its workers; None: nowhere.
         log_level: one of `log.LEVELS`.
@@ -59,6 +60,7 @@ class Job:
     workers: int = 1
     stop_timeout_s: float = 30.0
     worker_timeout_s: float = 300.0
+    scalable: bool = True
     side_by_side: bool = False
     state_file: Path | None = None
     log_level: str = "info"
@@ -92,7 +94,8 @@ def main(job: Job, index: int, slot: Slot, parent: int) -> int:
     """Run one worker to its end.
 
     Returns:
-        0 when it was done or asked to stop, `EX_CONFIG` when the configuration cannot work, 1 after a crash.
+        0 when it was done or asked to stop, `EX_TEMPFAIL` when it has ended with work left, `EX_CONFIG` when the
+        configuration cannot work, 1 after a crash.
     """
     started = time.monotonic()
     title(job.role, job.instance, f"worker {index}")
@@ -112,6 +115,9 @@ def main(job: Job, index: int, slot: Slot, parent: int) -> int:
     except ConfigurationError as error:
         log.error("configuration cannot work", reason=str(error), exit_code=EX_CONFIG)  # noqa: TRY400 - no bug to trace
         return EX_CONFIG
+    except UnfinishedError as error:
+        log.warning("not everything is done", reason=str(error), exit_code=EX_TEMPFAIL)
+        return EX_TEMPFAIL
     except Exception:
         log.exception("worker crashed; what was not flushed was not committed", pid=os.getpid())
         return 1

@@ -1,0 +1,70 @@
+"""A draft's lines come in; a file's bytes in the format and compression that were asked for go out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+import zstandard
+
+from elworkers.importer.drafts import Draft
+
+COMPRESSIONS = ("none", "gzip", "zstd")
+FORMATS = ("json", "parquet")
+_GZIP_WINDOW = 31
+"""zlib's number for the largest window with gzip's header and trailer (zlib manual, deflateInit2)."""
+
+Encode = Callable[[Draft], Iterable[bytes]]
+
+
+class Format(NamedTuple):
+    """How files are written.
+
+    Attributes:
+        suffix: what their names end with.
+        encode: a draft's content as chunks of the file.
+    """
+
+    suffix: str
+    encode: Encode
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self) -> bytes: ...
+
+
+def lines(compression: str) -> Format:
+    """Newline-delimited JSON, the messages as they are.
+
+    Args:
+        compression: one of `COMPRESSIONS`.
+    """
+    if compression == "none":
+        return Format(".json", Draft.chunks)
+    # A compressor serves one file only.
+    make: Callable[[], _Compressor] = (
+        (lambda: zlib.compressobj(6, zlib.DEFLATED, _GZIP_WINDOW))
+        if compression == "gzip"
+        else (lambda: zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj())
+    )
+    suffix = ".json.gz" if compression == "gzip" else ".json.zst"
+    return Format(suffix, lambda draft: _compressed(draft.chunks(), make()))
+
+
+def _compressed(chunks: Iterable[bytes], compressor: _Compressor) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield compressor.compress(chunk)
+    yield compressor.flush()
+
+
+def chosen(_name: str, compression: str) -> Format:
+    """The format of these two options.
+
+    Args:
+        name: one of `FORMATS`.
+        compression: one of `COMPRESSIONS`.
+    """
+    return lines(compression)

@@ -1,0 +1,104 @@
+"""A message comes in; the folder of the hour that it belongs to goes out."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, NamedTuple
+
+from elworkers.contracts import Metrics
+
+HOUR_MS = 3_600_000
+TIME_FIELDS = ("timestamp", "dt")
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Place(NamedTuple):
+    """A folder below that of a schema.
+
+    Attributes:
+        hour: hours since the epoch, in UTC.
+        aside: `late` or `future` for a message that is not kept by its own hour, empty for all others.
+    """
+
+    hour: int
+    aside: str = ""
+
+    @property
+    def path(self) -> str:
+        """`[<aside>/]<year>/<month>/<day>/<hour>`."""
+        folder = f"{_EPOCH + timedelta(hours=self.hour):%Y/%m/%d/%H}"
+        return f"{self.aside}/{folder}" if self.aside else folder
+
+    @property
+    def end_ms(self) -> int:
+        """When the hour is over, in ms since the epoch."""
+        return (self.hour + 1) * HOUR_MS
+
+
+@dataclass(frozen=True)
+class Sorter:
+    """Finds a message's place.
+
+    What is older or newer than allowed is kept aside by the hour in which Kafka took it: a wrong clock would otherwise
+    make a folder for each of its hours.
+
+    Attributes:
+        metrics: counts `import_late`, `import_future`, `import_no_time` and `import_no_json`.
+        field: the event's field that is asked first, `timestamp` (Unix seconds) or `dt` (ISO 8601, UTC where it names
+            no zone); the other is asked where the first has no time, and Kafka's time stands in for both.
+        past_ms, future_ms: how far from now an event's own time may be.
+        keep_aside: whether messages outside of that are kept at all.
+    """
+
+    metrics: Metrics
+    field: str
+    past_ms: int
+    future_ms: int
+    keep_aside: bool = True
+
+    def place(self, schema: str, value: bytes, kafka_ms: int, now_ms: int) -> Place | None:
+        """The place of one message; None where it is only counted."""
+        # Producers may set Kafka's time as well, and just as wrong.
+        arrived_ms = kafka_ms if 0 < kafka_ms <= now_ms + self.future_ms else now_ms
+        own_ms = self._own_ms(schema, value)
+        if own_ms is None:
+            self.metrics.count("import_no_time", schema=schema)
+            own_ms = arrived_ms
+        if own_ms < now_ms - self.past_ms:
+            self.metrics.count("import_late", schema=schema)
+        elif own_ms > now_ms + self.future_ms:
+            self.metrics.count("import_future", schema=schema)
+        else:
+            return Place(own_ms // HOUR_MS)
+        if not self.keep_aside:
+            return None
+        return Place(arrived_ms // HOUR_MS, "late" if own_ms < now_ms else "future")
+
+    def _own_ms(self, schema: str, value: bytes) -> int | None:
+        try:
+            event = json.loads(value)
+        except (ValueError, RecursionError):
+            event = None
+        if not isinstance(event, dict):
+            self.metrics.count("import_no_json", schema=schema)
+            return None
+        first, second = TIME_FIELDS if self.field == TIME_FIELDS[0] else reversed(TIME_FIELDS)
+        found = _milliseconds(event.get(first))
+        return found if found is not None else _milliseconds(event.get(second))
+
+
+def _milliseconds(value: Any) -> int | None:
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00").replace("z", "+00:00"))
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+            return (moment - _EPOCH) // timedelta(milliseconds=1)
+        except (ValueError, OverflowError):
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    milliseconds = value * 1000
+    return int(milliseconds) if math.isfinite(milliseconds) else None

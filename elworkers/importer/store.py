@@ -1,0 +1,240 @@
+"""The URI of a base folder comes in; files are put there whole, under names that nobody else has, through fsspec."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+import requests
+from requests.adapters import HTTPAdapter
+
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.uris import Endpoint
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""Held in memory of the one file that is being written."""
+
+_CONNECT_S, _ANSWER_S = 10, 120
+_DRIVERS = {"hdfs": "webhdfs"}
+_WEBHDFS_PORT = 9870
+_NO_DRIVER = (ImportError, ValueError)
+
+
+class Entry(NamedTuple):
+    """A file or folder in a folder: its bare name, and when it was changed last in s since the epoch (0: unknown)."""
+
+    name: str
+    changed_s: float
+
+
+class Store:
+    """A base folder on any file system that fsspec has a driver for; every path is relative to it.
+
+    Args:
+        endpoint: of `schemes.check_store`.
+
+    Raises:
+        ConfigurationError: the driver cannot be had, or does not take an option.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        uri = endpoint.uri
+        self.name = str(uri).partition("?")[0].rstrip("/")
+        self._local = uri.scheme == "file"
+        self._hdfs = uri.scheme in ("hdfs", "webhdfs")
+        self._base = uri.path.rstrip("/")
+        self._folders: set[str] = set()
+        try:
+            self._files: Any = fsspec.filesystem(
+                _DRIVERS.get(uri.scheme, uri.scheme), **_keywords(endpoint), skip_instance_cache=True
+            )
+        except _NO_DRIVER as error:
+            raise ConfigurationError(f"{uri.scheme} URI: {error}") from None
+        if not (self._local or self._hdfs):
+            # Object stores: the first part of the path is what the authority holds.
+            self._base = "/".join([*uri.hosts, uri.path.strip("/")]).rstrip("/")
+        if isinstance(getattr(self._files, "session", None), requests.Session):
+            for prefix in ("http://", "https://"):
+                self._files.session.mount(prefix, _Impatient())
+
+    def _at(self, path: str) -> str:
+        return f"{self._base}/{path}" if path else self._base
+
+    @contextlib.contextmanager
+    def _translated(self, doing: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except RetryableError:
+            raise
+        except Exception as error:
+            # Each driver has errors of its own: requests', RuntimeError for what HDFS says, botocore's, …
+            detail = " ".join(str(error).split())[:300] or type(error).__name__
+            raise RetryableError(f"{self.name}: cannot {doing} {path}: {detail}") from error
+
+    def list(self, folder: str) -> list[Entry]:
+        """What is in a folder, by name; nothing where there is no such folder.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        with self._translated("list", folder):
+            try:
+                found = self._files.ls(self._at(folder), detail=True)
+            except FileNotFoundError:
+                return []
+        return sorted(Entry(str(item["name"]).rstrip("/").rpartition("/")[2], _changed_s(item)) for item in found)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file or folder.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        # Not fsspec's exists(): that takes a store that does not answer for one that has no such file.
+        with self._translated("look at", path):
+            try:
+                self._files.info(self._at(path))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def read(self, path: str) -> bytes:
+        """A file's content; nothing where there is no such file.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        with self._translated("read", path):
+            try:
+                content: bytes = self._files.cat_file(self._at(path))
+            except FileNotFoundError:
+                return b""
+        return content
+
+    def write(self, path: str, chunks: Iterable[bytes]) -> int:
+        """Put a file there under a name that nobody reads yet; returns its bytes when all of it is there.
+
+        Raises:
+            RetryableError: part of it may be there.
+        """
+        self.make_folder(path.rpartition("/")[0])
+        with self._translated("write", path):
+            file = self._files.open(self._at(path), "wb", block_size=BLOCK_BYTES)
+            size = 0
+            try:
+                for chunk in chunks:
+                    size += file.write(chunk)
+                if self._local:
+                    file.flush()
+                    os.fsync(file.fileno())
+                file.close()
+            except BaseException:
+                # Closing would send what is left to a server that has just refused, and raise once more.
+                if not self._local:
+                    file.closed = True
+                raise
+            return size
+
+    def rename(self, source: str, target: str) -> bool:
+        """Give a file another name, in one step; False where the name is taken or the file is gone.
+
+        Raises:
+            RetryableError: it may have its new name.
+        """
+        self.make_folder(target.rpartition("/")[0])
+        with self._translated("rename", source):
+            if self._local:
+                return _renamed_locally(self._at(source), self._at(target))
+            if not self._is_there(source) or (not self._hdfs and self._is_there(target)):
+                return False
+            self._files.mv(self._at(source), self._at(target))
+            # HDFS says only in its answer, which fsspec does not pass on, that the name was taken meanwhile.
+            return not self._is_there(source)
+
+    def _is_there(self, path: str) -> bool:
+        try:
+            self._files.info(self._at(path))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def make_folder(self, folder: str) -> None:
+        """Have a folder, and those it is in.
+
+        Raises:
+            RetryableError: the store does not answer or may not.
+        """
+        if folder in self._folders:
+            return
+        with self._translated("make folder", folder):
+            self._files.makedirs(self._at(folder), exist_ok=True)
+        if len(self._folders) > 10_000:
+            self._folders.clear()
+        self._folders.add(folder)
+
+    def touch(self, path: str) -> None:
+        """Have an empty file.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        self.write(path, ())
+
+    def remove(self, path: str) -> None:
+        """Have no such file.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        with self._translated("remove", path), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._at(path))
+
+    def forget_folders(self) -> None:
+        """Make folders anew that somebody may have removed."""
+        self._folders.clear()
+
+
+class _Impatient(HTTPAdapter):
+    """fsspec waits for an answer of WebHDFS for ever; a DataNode that hangs would hold up everything."""
+
+    def send(self, *words: Any, **keywords: Any) -> requests.Response:
+        """See `HTTPAdapter.send`."""
+        keywords["timeout"] = keywords.get("timeout") or (_CONNECT_S, _ANSWER_S)
+        return super().send(*words, **keywords)
+
+
+def _keywords(endpoint: Endpoint) -> dict[str, Any]:
+    uri = endpoint.uri
+    given = {name: value for name, value in endpoint.options.items() if value is not None}
+    if uri.scheme not in _DRIVERS and uri.scheme not in _DRIVERS.values():
+        return given
+    host, port = uri.endpoint(_WEBHDFS_PORT)
+    user = {"user": uri.user} if uri.user else {}
+    password = {"password": uri.password} if uri.password else {}
+    return {**user, **password, **given, "host": host, "port": port}
+
+
+def _changed_s(item: dict[str, Any]) -> float:
+    if "modificationTime" in item:
+        return float(item["modificationTime"]) / 1000
+    found = item.get("mtime") or 0.0
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
+def _renamed_locally(source: str, target: str) -> bool:
+    # link(2) refuses a name that is taken; rename(2) would replace what has it.
+    try:
+        os.link(source, target)
+    except (FileExistsError, FileNotFoundError):
+        return False
+    Path(source).unlink()
+    folder = os.open(Path(target).parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True

@@ -1,0 +1,294 @@
+"""Topics that match come in; every so often, what is new in them goes out to the folders of its hours.
+
+A run:
+
+1. look: which topics there are, and how far each partition reaches now.
+2. load: where to go on, from the manifests in the store (`journal`); of topics that are new or in doubt.
+3. read up to there into drafts on the local disk, one for each partition and place.
+4. close: of each partition with a draft that is due, all drafts are written and published together.
+5. mark: an hour that is over, and of which nothing more can come, gets its `_SUCCESS`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import structlog
+
+from elworkers.contracts import Metrics
+from elworkers.errors import RetryableError
+from elworkers.importer.drafts import Draft, Drafts
+from elworkers.importer.formats import Format
+from elworkers.importer.hours import HOUR_MS, Place, Sorter
+from elworkers.importer.journal import File, Journal, Manifest
+from elworkers.importer.marks import Marks
+from elworkers.importer.selection import Selection, schema_of
+from elworkers.importer.store import Store
+from elworkers.importer.stretch import Closing, Stretch
+from elworkers.kafka.reader import Fetched, Partition, Range, TopicsReader
+
+log = structlog.get_logger(__name__)
+
+
+class Result(NamedTuple):
+    """What a run has left: messages that were there when it began and are not in the store now."""
+
+    left: int
+
+
+class Plan(NamedTuple):
+    """What an importer is to do.
+
+    Attributes:
+        selection: of which topics.
+        sorter: into which places.
+        form: how files are written.
+        closing: when.
+    """
+
+    selection: Selection
+    sorter: Sorter
+    form: Format
+    closing: Closing
+
+
+class Importer:
+    """The work of one worker.
+
+    Args:
+        store: the base folder.
+        drafts: on the local disk.
+        plan: what it is to do.
+        metrics: counts `import_records`, `import_files`, `import_after_success`, `import_conflicts` and
+            `kafka_gap_messages`.
+        alive: called before each file that is written.
+    """
+
+    def __init__(
+        self, store: Store, drafts: Drafts, plan: Plan, metrics: Metrics, alive: Callable[[], None] = lambda: None
+    ) -> None:
+        self._store = store
+        self._drafts = drafts
+        self._selection, self._sorter, self._form, self._closing = plan
+        self._metrics = metrics
+        self._alive = alive
+        self._journal = Journal(store)
+        self._marks = Marks(store)
+        self._loaded: set[str] = set()
+        self._stretches: dict[Partition, Stretch] = {}
+        self._unfinished: dict[str, set[str]] = {}
+        self._said_beyond: set[Partition] = set()
+
+    def in_doubt(self) -> None:
+        """Something went wrong on the way: look into the store again before anything more is written there."""
+        self._loaded.clear()
+        self._store.forget_folders()
+        self._marks.forget()
+
+    def run(
+        self, reader: TopicsReader, goes_on: Callable[[int, int], bool], everything: bool = False, now_ms: int = 0
+    ) -> Result:
+        """Import what there is now.
+
+        Args:
+            reader: of the cluster.
+            goes_on: told how many messages are read of how many; the run ends early where it says no.
+            everything: close all files at the end, whatever their age.
+            now_ms: the time, in ms since the epoch; 0 for that of the clock.
+
+        Raises:
+            RetryableError: Kafka, the store or the local disk is away; `in_doubt` comes next.
+        """
+        now_ms = now_ms or int(time.time() * 1000)
+        there = [partition for partition in reader.partitions() if self._selection.has(partition.topic)]
+        self._load({partition.topic for partition in there})
+        ranges = reader.ranges(there)
+        to_read = self._to_read(ranges)
+        total = sum(reach.end - reach.begin for reach in to_read.values())
+        done = 0
+        interrupted = not goes_on(0, total)
+        if not interrupted:
+            with contextlib.closing(reader.read(to_read)) as answers:
+                for fetched in answers:
+                    self._take(fetched, now_ms)
+                    done += fetched.next - fetched.begin
+                    if not goes_on(done, total):
+                        interrupted = True
+                        break
+        if not interrupted or everything:
+            self._close_due(now_ms, everything)
+        if not interrupted:
+            self._mark(there, ranges, now_ms)
+        return Result(sum(max(0, reach.end - self._reached(partition)) for partition, reach in ranges.items()))
+
+    def _reached(self, partition: Partition) -> int:
+        stretch = self._stretches[partition]
+        return stretch.next if not stretch.drafts else stretch.begin
+
+    def _load(self, topics: Iterable[str]) -> None:
+        for topic in sorted(set(topics) - self._loaded):
+            manifests = self._journal.load(topic)
+            hours = self._unfinished.setdefault(topic, set())
+            for manifest in manifests.values():
+                hours.update(manifest.unfinished)
+            self._compare(topic, {number: manifest.next for number, manifest in manifests.items()})
+            self._loaded.add(topic)
+
+    def _compare(self, topic: str, nexts: Mapping[int, int]) -> None:
+        for partition in [partition for partition in self._stretches if partition.topic == topic]:
+            if nexts.get(partition.number, 0) != self._stretches[partition].begin:
+                # Published after all, or by another importer: what is in the drafts is there already.
+                self._abandon(partition)
+                del self._stretches[partition]
+        for number, offset in nexts.items():
+            self._stretches.setdefault(Partition(topic, number), Stretch(offset, offset))
+
+    def _abandon(self, partition: Partition) -> None:
+        stretch = self._stretches[partition]
+        for draft in stretch.drafts.values():
+            self._drafts.drop(draft)
+        stretch.drafts, stretch.next = {}, stretch.begin
+
+    def _to_read(self, ranges: Mapping[Partition, Range]) -> dict[Partition, Range]:
+        wanted = {}
+        for partition, reach in ranges.items():
+            stretch = self._stretches.setdefault(partition, Stretch(0, 0))
+            if stretch.next > reach.end:
+                self._say_beyond(partition, stretch.next, reach.end)
+                continue
+            if stretch.next < reach.begin:
+                self._say_gap(partition, stretch, reach.begin)
+            if stretch.next < reach.end:
+                wanted[partition] = Range(stretch.next, reach.end)
+        return wanted
+
+    def _say_gap(self, partition: Partition, stretch: Stretch, earliest: int) -> None:
+        # A topic that is imported for the first time has no gap, whatever was deleted before.
+        if stretch.next > 0:
+            self._metrics.count("kafka_gap_messages", earliest - stretch.next, topic=partition.topic)
+            log.error(
+                "messages were deleted before they could be imported; going on at the earliest",
+                topic=partition.topic,
+                partition=partition.number,
+                wanted=stretch.next,
+                earliest=earliest,
+            )
+        stretch.next = earliest
+
+    def _say_beyond(self, partition: Partition, position: int, end: int) -> None:
+        if partition not in self._said_beyond:
+            self._said_beyond.add(partition)
+            log.error(
+                "imported further than the topic reaches: it was made anew; move its folder in _importer away to begin"
+                " at its first message",
+                topic=partition.topic,
+                partition=partition.number,
+                imported_up_to=position,
+                end=end,
+            )
+
+    def _take(self, fetched: Fetched, now_ms: int) -> None:
+        partition = fetched.partition
+        stretch = self._stretches[partition]
+        if fetched.begin != stretch.next:
+            # Another importer has published meanwhile; the next run goes on from there.
+            return
+        schema = schema_of(partition.topic)
+        lines: dict[Place, list[bytes]] = {}
+        reach: dict[Place, tuple[int, int]] = {}
+        for message in fetched.messages:
+            line = _line(message.value)
+            place = self._sorter.place(schema, line, message.timestamp or 0, now_ms) if line else None
+            if place is not None:
+                lines.setdefault(place, []).append(line)
+                reach[place] = (reach.get(place, (message.offset, 0))[0], message.offset)
+        try:
+            for place, found in lines.items():
+                self._append(stretch, partition, place, found, reach[place])
+        except RetryableError:
+            # Some places have their lines and some do not; reading them again must not double those.
+            self._abandon(partition)
+            raise
+        stretch.next = fetched.next
+        if any(draft.size >= self._closing.size for draft in stretch.drafts.values()):
+            self._publish(partition, stretch)
+
+    def _append(
+        self, stretch: Stretch, partition: Partition, place: Place, lines: list[bytes], reach: tuple[int, int]
+    ) -> None:
+        if not stretch.drafts:
+            stretch.since = time.monotonic()
+        if place not in stretch.drafts:
+            stretch.drafts[place] = self._drafts.begin(partition, place, reach[0])
+        self._drafts.append(stretch.drafts[place], b"\n".join(lines) + b"\n", len(lines), reach[1])
+
+    def _close_due(self, now_ms: int, everything: bool) -> None:
+        for partition, stretch in list(self._stretches.items()):
+            if (everything and stretch.next > stretch.begin) or stretch.due(self._closing, now_ms):
+                self._publish(partition, stretch)
+
+    def _publish(self, partition: Partition, stretch: Stretch) -> None:
+        topic = partition.topic
+        self._alive()
+        files = [self._written(draft) for draft in stretch.drafts.values()]
+        hours = {place.path for place in stretch.drafts if not place.aside}
+        late = {hour for hour in hours if self._marks.has(schema_of(topic), hour)}
+        unfinished = self._unfinished[topic] | (hours - late)
+        manifest = Manifest(
+            topic, partition.number, stretch.begin, stretch.next, tuple(files), tuple(sorted(unfinished))
+        )
+        published = self._journal.publish(manifest)
+        after = sum(draft.records for place, draft in stretch.drafts.items() if place.path in late)
+        self._abandon(partition)
+        if not published:
+            log.error("another importer writes to the same folder", topic=topic, partition=partition.number)
+            self._metrics.count("import_conflicts")
+            self._loaded.discard(topic)
+            self._load([topic])
+            return
+        self._unfinished[topic] = unfinished
+        if after:
+            self._metrics.count("import_after_success", after, schema=schema_of(topic))
+        self._metrics.count("import_files", len(files), schema=schema_of(topic))
+        self._metrics.count("import_records", sum(file.records for file in files), schema=schema_of(topic))
+        self._stretches[partition] = Stretch(manifest.next, manifest.next, published=time.monotonic())
+
+    def _written(self, draft: Draft) -> File:
+        topic = draft.partition.topic
+        temporary = self._journal.temporary(topic)
+        size = self._store.write(temporary, self._form.encode(draft))
+        name = f"{topic}.{draft.partition.number}.{draft.first}-{draft.last}{self._form.suffix}"
+        path = f"{schema_of(topic)}/{draft.place.path}/{name}"
+        return File(temporary, path, draft.first, draft.last, draft.records, size)
+
+    def _mark(self, there: Iterable[Partition], ranges: Mapping[Partition, Range], now_ms: int) -> None:
+        behind = {
+            partition.topic
+            for partition in there
+            if partition not in ranges or self._stretches[partition].next < ranges[partition].end
+        }
+        drafted = {
+            (partition.topic, place.path) for partition, stretch in self._stretches.items() for place in stretch.drafts
+        }
+        over = Place((now_ms - self._closing.grace_ms) // HOUR_MS).path
+        for topic, hours in self._unfinished.items():
+            if topic in behind:
+                continue
+            for hour in sorted(hour for hour in hours if hour < over and (topic, hour) not in drafted):
+                self._marks.make(schema_of(topic), hour)
+                hours.discard(hour)
+
+    def close(self) -> None:
+        """Forget what was not published; it is read again."""
+        self._drafts.close()
+
+
+def _line(value: Any) -> bytes:
+    if not value:
+        return b""
+    line: bytes = value.strip()
+    # A file's line is one event: a line break between two of JSON's tokens says nothing, and inside of one it is \n.
+    return line.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in line or b"\r" in line else line

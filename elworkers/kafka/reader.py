@@ -1,0 +1,230 @@
+"""Names of topics come in; their partitions, ends and messages go out, many topics at a time and without a group.
+
+One connection to each broker and one thread serve any number of topics; pykafka's own consumers start threads and
+buffers for each. Reads only; whoever reads remembers how far.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pykafka.common import OffsetType
+from pykafka.protocol import PartitionFetchRequest, PartitionOffsetRequest
+
+from elworkers.errors import RetryableError
+from elworkers.kafka import client
+
+FETCH_BYTES = 16 * 1024 * 1024
+"""Bytes that one answer of a broker may have, and with it the memory that reading takes: three of these at most."""
+
+_LARGEST_MESSAGE = 64 * 1024 * 1024
+_WAIT_MS = 100
+_AHEAD = 1
+_LOOK_EVERY_S = 0.5
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
+class Range(NamedTuple):
+    """Offsets from `begin` up to, but without, `end`."""
+
+    begin: int
+    end: int
+
+
+class Fetched(NamedTuple):
+    """What one partition has from the offset `begin` up to, but without, `next`; messages in order, maybe none."""
+
+    partition: Partition
+    messages: Sequence[Any]
+    begin: int
+    next: int
+
+
+class TopicsReader:
+    """Reads from the leaders of any number of topics.
+
+    Args:
+        hosts: the brokers, each `host:port`.
+        partition_bytes: how much of one partition one answer holds; a larger message is asked for alone.
+
+    Raises:
+        ConfigurationError: the broker is too new.
+        RetryableError: no broker answers.
+    """
+
+    def __init__(self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024) -> None:
+        self._cluster = client.connect(hosts)
+        self._partition_bytes = partition_bytes
+        self._leaders: dict[Partition, int] = {}
+
+    def partitions(self) -> list[Partition]:
+        """The partitions of every topic there is now, in order; asks the brokers anew.
+
+        Raises:
+            RetryableError: Kafka does not answer, or a partition has no leader.
+        """
+        with client.translated("list topics"):
+            metadata = self._cluster._get_metadata()
+            self._cluster._update_brokers(metadata.brokers, metadata.controller_id)
+        self._leaders = {
+            Partition(name.decode(), number): partition.leader
+            for name, topic in metadata.topics.items()
+            for number, partition in topic.partitions.items()
+        }
+        return sorted(self._leaders)
+
+    def ranges(self, wanted: Sequence[Partition]) -> dict[Partition, Range]:
+        """What each of the partitions holds now: its earliest offset, and the one that its next message gets.
+
+        Without those that nobody leads at the moment: one of them must not hold up all others.
+
+        Raises:
+            RetryableError: Kafka does not answer.
+        """
+        led = [partition for partition in wanted if self._leaders[partition] in self._cluster.brokers]
+        earliest = self._limits(led, OffsetType.EARLIEST)
+        latest = self._limits(led, OffsetType.LATEST)
+        return {
+            partition: Range(earliest[partition], latest[partition])
+            for partition in led
+            if partition in earliest and partition in latest
+        }
+
+    def _limits(self, wanted: Sequence[Partition], which: int) -> dict[Partition, int]:
+        found: dict[Partition, int] = {}
+        with client.translated("ask for the ends of topics"):
+            for leader, partitions in self._by_leader(wanted).items():
+                requests = [
+                    PartitionOffsetRequest(partition.topic.encode(), partition.number, which, 1)
+                    for partition in partitions
+                ]
+                answer = self._broker(leader).request_offset_limits(requests)
+                for partition in partitions:
+                    limit = answer.topics[partition.topic.encode()][partition.number]
+                    if not limit.err:
+                        found[partition] = int(limit.offset[0])
+        return found
+
+    def _by_leader(self, wanted: Sequence[Partition]) -> dict[int, list[Partition]]:
+        by_leader: dict[int, list[Partition]] = {}
+        for partition in wanted:
+            by_leader.setdefault(self._leaders[partition], []).append(partition)
+        return by_leader
+
+    def _broker(self, leader: int) -> Any:
+        broker = self._cluster.brokers.get(leader)
+        if broker is None:
+            raise RetryableError("Kafka: a partition has no leader")
+        if not broker.connected:
+            broker.connect()
+        return broker
+
+    def read(self, wanted: Mapping[Partition, Range]) -> Generator[Fetched, None, None]:
+        """Every message in these ranges, some partitions after others; the next answer comes while one is worked on.
+
+        Raises:
+            RetryableError: Kafka does not answer, a leader has moved, or the beginning of a range has been deleted.
+        """
+        ready: queue.Queue[Fetched | BaseException | None] = queue.Queue(_AHEAD)
+        enough = threading.Event()
+
+        def fetch() -> None:
+            last: BaseException | None = None
+            try:
+                for fetched in self._fetched(wanted):
+                    if not _put(ready, fetched, enough):
+                        return
+            except Exception as error:  # noqa: BLE001 - raised again where the messages are awaited
+                last = error
+            _put(ready, last, enough)
+
+        thread = threading.Thread(target=fetch, name="fetch", daemon=True)
+        thread.start()
+        try:
+            while (item := ready.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            enough.set()
+            thread.join()
+
+    def _fetched(self, wanted: Mapping[Partition, Range]) -> Iterator[Fetched]:
+        left = {partition: reach for partition, reach in wanted.items() if reach.begin < reach.end}
+        size = max(1, FETCH_BYTES // self._partition_bytes)
+        for leader, partitions in self._by_leader(list(left)).items():
+            for start in range(0, len(partitions), size):
+                group = {partition: left[partition] for partition in partitions[start : start + size]}
+                yield from self._until_empty(leader, group)
+
+    def _until_empty(self, leader: int, group: dict[Partition, Range]) -> Iterator[Fetched]:
+        while group:
+            for partition, messages in self._ask(leader, group, self._partition_bytes):
+                yield self._advanced(leader, group, partition, messages)
+                if group[partition].begin >= group[partition].end:
+                    del group[partition]
+
+    def _advanced(
+        self, leader: int, group: dict[Partition, Range], partition: Partition, messages: list[Any]
+    ) -> Fetched:
+        begin, end = group[partition]
+        if not messages:
+            messages = self._alone(leader, partition, group[partition])
+        # A compressed set comes whole, also what is before the offset that was asked for.
+        taken = [message for message in messages if begin <= message.offset < end]
+        after = messages[-1].offset + 1 if messages else end
+        group[partition] = Range(min(after, end), end)
+        return Fetched(partition, taken, begin, min(after, end))
+
+    def _alone(self, leader: int, partition: Partition, reach: Range) -> list[Any]:
+        """What is too large for a share of an answer; nothing where the rest of the range is empty."""
+        size = self._partition_bytes
+        while size < _LARGEST_MESSAGE:
+            size *= 4
+            for _, messages in self._ask(leader, {partition: reach}, size):
+                if messages:
+                    return messages
+        return []
+
+    def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> Iterator[tuple[Partition, list[Any]]]:
+        with client.translated("fetch messages"):
+            requests = [
+                PartitionFetchRequest(partition.topic.encode(), partition.number, reach.begin, size)
+                for partition, reach in group.items()
+            ]
+            answer = self._broker(leader).fetch_messages(requests, timeout=_WAIT_MS, min_bytes=1)
+        for partition in list(group):
+            part = answer.topics[partition.topic.encode()][partition.number]
+            _check(part.err, partition)
+            yield partition, part.messages
+
+    def close(self) -> None:
+        """Let go of the connections; never raises."""
+        for broker in list(self._cluster.brokers.values()):
+            handler = broker.handler
+            if handler is not None:
+                handler.stop()
+
+
+def _put(ready: queue.Queue[Any], item: Any, enough: threading.Event) -> bool:
+    while not enough.is_set():
+        try:
+            ready.put(item, timeout=_LOOK_EVERY_S)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _check(code: int, partition: Partition) -> None:
+    if code:
+        raise RetryableError(f"Kafka: {partition.topic}, partition {partition.number}: error code {code}")
