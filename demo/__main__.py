@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from demo.count import Arrivals, Ledger, Statsd
+from demo.count import Arrivals, Hours, Ledger, Statsd
 from demo.lines import Sample, read_sample
 from elworkers.devstack import Stack
 from elworkers.devstack.errors import DevstackError
@@ -65,8 +65,8 @@ class Demo:
 
     def run(self) -> int:
         """Bring everything up, send, wait, count."""
-        parts = ["kafka"] + (["mariadb"] if self._database == "mariadb" else [])
-        print(f"starting {' and '.join(parts)} …", flush=True)
+        parts = ["kafka", "hdfs"] + (["mariadb"] if self._database == "mariadb" else [])
+        print(f"starting {', '.join(parts)} …", flush=True)
         self._stack.up(*parts)
         if (self._run_dir / "supervisord.pid").exists():
             # An earlier demo's forwarder holds the port that this one wants.
@@ -79,7 +79,9 @@ class Demo:
         self._ctl("restart")
         sample = read_sample(HERE)
         ledger = Ledger(sample.sent)
-        arrivals = Arrivals(environment["KAFKA"], environment["DATABASE_URL"], self._events / "all-events.log", statsd)
+        hours = Hours(environment["IMPORT_URL"])
+        log = self._events / "all-events.log"
+        arrivals = Arrivals(environment["KAFKA"], environment["DATABASE_URL"], hours, log, statsd)
         self._send(sample, environment)
         self._wait(sample, arrivals)
         arrivals.wait_for_report()
@@ -98,6 +100,9 @@ class Demo:
         return {
             "KAFKA": stack["KAFKA"],
             "DATABASE_URL": stack["MYSQL_URL"] if self._database == "mariadb" else sqlite,
+            "IMPORT_URL": f"{stack['WEBHDFS']}/eventlogging",
+            "IMPORT_SECONDS": "1",
+            "IMPORT_FILE_SECONDS": "2",
             "EVENTLOGGING_UDP": f"127.0.0.1:{_udp_port()}",
             "EVENTLOGGING_LOG_DIR": str(self._events),
             "EVENTLOGGING_SCHEMAS": str(HERE / "schemas"),
@@ -167,6 +172,7 @@ class Demo:
                 "invalid": progress.add_task("invalid", total=sample.invalid),
                 "rows": progress.add_task("database rows", total=stored),
                 "lines": progress.add_task("log lines", total=stored),
+                "records": progress.add_task("HDFS records", total=sum(sample.valid.values()) + sample.invalid),
             }
             last, since = "", time.monotonic()
             while not progress.finished and time.monotonic() - since < _STALLED_AFTER_S:
@@ -181,7 +187,8 @@ class Demo:
         folders = " ".join(self._folders())
         print(
             f"\nIt goes on running. Datagrams are taken at udp://{environment['EVENTLOGGING_UDP']}, Kafka is at"
-            f" {environment['KAFKA']}, the log file is {self._events / 'all-events.log'}.\n"
+            f" {environment['KAFKA']}, HDFS at {environment['IMPORT_URL']}, the log file is"
+            f" {self._events / 'all-events.log'}.\n"
             f"  {self._tool('eventloggingctl')} {folders} status\n"
             f"  make down"
         )

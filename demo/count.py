@@ -1,4 +1,4 @@
-"""Topics, tables, a log file and statsd come in; what has arrived in each since the demo began goes out."""
+"""Topics, tables, a log file, HDFS and statsd come in; what has arrived in each since the demo began goes out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import fsspec
 import sqlalchemy
 
 from elworkers.kafka import client, offsets, topics
@@ -18,7 +19,8 @@ from elworkers.sinks import offsets as positions
 from elworkers.uris import parse
 
 _REPORT_WITHIN_S = 20.0
-_PREFIX, _ERRORS = "eventlogging_", "eventlogging_EventError"
+_ERROR_SCHEMA = "EventError"
+_PREFIX, _ERRORS = "eventlogging_", f"eventlogging_{_ERROR_SCHEMA}"
 
 
 class Totals(NamedTuple):
@@ -28,6 +30,7 @@ class Totals(NamedTuple):
     invalid: Counter[str]
     rows: Counter[str]
     lines: Counter[str]
+    records: Counter[str]
 
 
 class Statsd:
@@ -54,16 +57,38 @@ class Statsd:
                     self.counts[name] += int(number)
 
 
+class Hours:
+    """The records in the folders of hours below a base folder."""
+
+    def __init__(self, url: str) -> None:
+        self._files, self._base = fsspec.url_to_fs(url)
+        self._seen: set[str] = set(self._paths())
+        self.counts: Counter[str] = Counter()
+
+    def _paths(self) -> list[str]:
+        hidden = f"{self._base}/_"
+        return [path for path in self._files.find(self._base) if not path.startswith(hidden)]
+
+    def read(self) -> None:
+        """Add up what has come; a file never changes once it has its name."""
+        for path in self._paths():
+            if path not in self._seen:
+                self._seen.add(path)
+                schema = path.removeprefix(f"{self._base}/").partition("/")[0]
+                self.counts[schema] += self._files.cat_file(path).count(b"\n")
+
+
 class Arrivals:
     """Counts from the moment it is made."""
 
-    def __init__(self, kafka: str, database_url: str, log_file: Path, statsd: Statsd) -> None:
+    def __init__(self, kafka: str, database_url: str, hours: Hours, log_file: Path, statsd: Statsd) -> None:
         self._cluster = client.connect([kafka])
         self._engine = database.engine(parse(database_url))
         self._log = log_file
         self._log_at = log_file.stat().st_size if log_file.exists() else 0
         self._log_rest = b""
         self._statsd = statsd
+        self._hours = hours
         self._ends = self._schema_ends()
         self._rows = self._count_rows()
         self._errors: offsets.Tail | None = None
@@ -109,10 +134,11 @@ class Arrivals:
         self._read_errors()
         self._read_log()
         self._statsd.read()
+        self._hours.read()
         valid, rows = self._schema_ends(), self._count_rows()
         valid.subtract(self._ends)
         rows.subtract(self._rows)
-        return Totals(+valid, +self._invalid, +rows, +self._lines)
+        return Totals(+valid, +self._invalid, +rows, +self._lines, +self._hours.counts)
 
     def look(self) -> dict[str, int]:
         """The same as sums."""
@@ -144,7 +170,15 @@ class Ledger:
 
     def table(self, totals: Totals, blacklisted: str) -> str:
         """Sent, valid, invalid, rows and lines of each schema."""
-        heading = ("schema", "sent", "valid", "invalid", "rows in the database", "lines in the log file")
+        heading = (
+            "schema",
+            "sent",
+            "valid",
+            "invalid",
+            "rows in the database",
+            "lines in the log file",
+            "records in HDFS",
+        )
         rows = [heading]
         for schema in sorted(set(self._sent) | set().union(*totals)):
             counts = [self._sent.get(schema, 0), *(column[schema] for column in totals)]
@@ -170,6 +204,9 @@ class Ledger:
             for place, count in (("database", totals.rows[schema]), ("log file", totals.lines[schema])):
                 if count != stored:
                     wrong.append(f"{schema}: {stored} belong into the {place}, but {count} are there")
+            belong = sum(totals.invalid.values()) if schema == _ERROR_SCHEMA else valid
+            if totals.records[schema] != belong:
+                wrong.append(f"{schema}: {belong} belong into HDFS, but {totals.records[schema]} are there")
         if not totals.valid[blacklisted]:
             wrong.append(f"{blacklisted}: blacklisted, but nothing is in its own topic either")
         return wrong

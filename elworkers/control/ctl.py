@@ -15,7 +15,7 @@ from elworkers.control.instances import Tree, read_tree
 from elworkers.control.places import Places
 from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor, SupervisorError
-from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
 
 _PROGRAM = "eventloggingctl"
 
@@ -32,7 +32,7 @@ def main(words: list[str] | None = None) -> int:
     places = Places.given(given.config_dir or given.config_dir_after, given.run_dir or given.run_dir_after)
     try:
         return _VERBS[given.verb](places, given)
-    except (ConfigurationError, SupervisorError) as error:
+    except (ConfigurationError, RetryableError, SupervisorError) as error:
         return _failed(given.verb, str(error), EX_CONFIG if isinstance(error, ConfigurationError) else 1)
     except OSError as error:
         return _failed(given.verb, f"{error.filename or places.run_dir}: {error.strerror or error}", 1)
@@ -69,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
             verb.add_argument("-f", "--follow", action="store_true", help="go on as the logs grow")
             verb.add_argument("-n", "--lines", type=int, default=10, help="lines of each log (default 10)")
         _folders(verb, "_after")
+    imports = verbs.add_parser("import", help="how far the importers are", description="How far the importers are.")
+    imports.add_argument("what", choices=("status",))
+    imports.add_argument("instance", nargs="*", metavar="NAME", help="only these importers (default: all)")
+    _folders(imports, "_after")
     _folders(parser, "")
     return parser
 
@@ -197,6 +201,20 @@ def _check(places: Places, given: argparse.Namespace) -> int:
     return code
 
 
+def _import(places: Places, given: argparse.Namespace) -> int:
+    from elworkers.control.imports import report
+
+    tree = _read(places)
+    say_broken(_PROGRAM, tree)
+    chosen = select(tree, [f"importer/{name.rpartition('/')[2]}" for name in given.instance] or ["importer"])
+    instances = [instance for instance in tree.instances if instance.program in chosen.programs]
+    if not instances:
+        print(f"{_PROGRAM}: there is no importer in {places.config_dir}", file=sys.stderr)
+        return EX_CONFIG
+    print(report(instances))
+    return 0
+
+
 def _tail(places: Places, given: argparse.Namespace) -> int:
     selection = _selected(places, given.instance)
     logs = [str(places.log(program)) for program in selection.programs if places.log(program).exists()]
@@ -234,6 +252,7 @@ _VERBS: dict[str, Callable[[Places, argparse.Namespace], int]] = {
     "tail": _tail,
     "update": _update,
     "check": _check,
+    "import": _import,
     "shutdown": _shutdown,
 }
 

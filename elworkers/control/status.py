@@ -12,6 +12,7 @@ from elworkers.control.instances import Tree
 from elworkers.control.places import Places
 from elworkers.control.selection import Selection
 from elworkers.control.supervisor import Info, Supervisor
+from elworkers.control.table import aligned
 
 OK, CRITICAL, UNKNOWN = 0, 2, 3
 """Exit codes of a Nagios check."""
@@ -110,11 +111,7 @@ def _last_word(places: Places, program: str) -> str:
 
 def table(found: Sequence[Row]) -> str:
     """The rows under headings, each column as wide as it has to be."""
-    cells = [_HEADINGS, *(_cells(row) for row in found)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADINGS))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return aligned([_HEADINGS, *(_cells(row) for row in found)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A draft's lines come in; a file's bytes in the format and compression that were asked for go out."""
+"""A draft's lines come in; the bytes of a file that is as compressed as was asked for go out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import zstandard
 from elworkers.importer.drafts import Draft
 
 COMPRESSIONS = ("none", "gzip", "zstd")
-FORMATS = ("json", "parquet")
 _GZIP_WINDOW = 31
 """zlib's number for the largest window with gzip's header and trailer (zlib manual, deflateInit2)."""
 
@@ -36,7 +35,7 @@ class _Compressor(Protocol):
     def flush(self) -> bytes: ...
 
 
-def lines(compression: str) -> Format:
+def json_lines(compression: str) -> Format:
     """Newline-delimited JSON, the messages as they are.
 
     Args:
@@ -58,13 +57,3 @@ def _compressed(chunks: Iterable[bytes], compressor: _Compressor) -> Iterator[by
     for chunk in chunks:
         yield compressor.compress(chunk)
     yield compressor.flush()
-
-
-def chosen(_name: str, compression: str) -> Format:
-    """The format of these two options.
-
-    Args:
-        name: one of `FORMATS`.
-        compression: one of `COMPRESSIONS`.
-    """
-    return lines(compression)

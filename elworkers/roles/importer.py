@@ -23,6 +23,8 @@ from elworkers.runtime.worker import Who
 from elworkers.schemes import check_store, check_topics, seconds, whole, words
 
 if TYPE_CHECKING:
+    from elworkers.importer.formats import Format
+    from elworkers.importer.selection import Selection
     from elworkers.importer.work import Importer
     from elworkers.kafka.reader import TopicsReader
 
@@ -109,6 +111,7 @@ class _Work:
         self._backoff = Backoff()
         self._importer: Importer | None = None
         self._reader: TopicsReader | None = None
+        self._left = ""
 
     def for_ever(self) -> None:
         """A run every so often."""
@@ -133,9 +136,9 @@ class _Work:
         deadline = time.monotonic() + self._longest_s
         with _progress(self._who, self._arguments["workers"]) as tell:
             while (pause_s := self._one_run(deadline, tell)) is not None:
-                if time.monotonic() + pause_s > deadline or self._stop.requested:
+                self._wait(min(pause_s, max(0.0, deadline - time.monotonic())))
+                if time.monotonic() >= deadline or self._stop.requested:
                     raise UnfinishedError(self._left)
-                self._wait(pause_s)
         if self._left:
             raise UnfinishedError(self._left)
 
@@ -189,23 +192,24 @@ class _Work:
             self._importer.close()
 
 
+def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> Selection:
+    """The topics that an instance, or one of its workers, imports."""
+    from elworkers.importer.selection import Selection
+
+    options = check_topics(arguments["kafka"]).options
+    unwanted = re.compile(options["blacklist"]) if options["blacklist"] else None
+    return Selection(re.compile(options["topics"]), unwanted, worker, workers)
+
+
 def _importer(arguments: Arguments, who: Who, metrics: Metrics, alive: Callable[[], None]) -> Importer:
     from elworkers.importer.drafts import Drafts
-    from elworkers.importer.formats import chosen
     from elworkers.importer.hours import Sorter
-    from elworkers.importer.selection import Selection
     from elworkers.importer.store import Store
     from elworkers.importer.stretch import Closing
     from elworkers.importer.work import Importer, Plan
 
-    options = check_topics(arguments["kafka"]).options
     plan = Plan(
-        Selection(
-            re.compile(options["topics"]),
-            re.compile(options["blacklist"]) if options["blacklist"] else None,
-            who.worker,
-            arguments["workers"],
-        ),
+        selection(arguments, who.worker, arguments["workers"]),
         Sorter(
             metrics,
             arguments["time_field"],
@@ -213,11 +217,24 @@ def _importer(arguments: Arguments, who: Who, metrics: Metrics, alive: Callable[
             arguments["max_future_minutes"] * _MINUTE_MS,
             keep_aside=arguments["out_of_range"] == "folder",
         ),
-        chosen(arguments["format"], arguments["compression"]),
+        _format(arguments, metrics),
         Closing(arguments["max_file_bytes"], arguments["max_file_age"], int(arguments["grace"] * _SECOND_MS)),
     )
     drafts = Drafts(_draft_dir(arguments, who) / str(who.worker))
     return Importer(Store(check_store(arguments["base"])), drafts, plan, metrics, alive)
+
+
+def _format(arguments: Arguments, metrics: Metrics) -> Format:
+    from elworkers.importer.formats import Format, json_lines
+
+    if arguments["format"] == "json":
+        return json_lines(arguments["compression"])
+    from elworkers.importer.parquet import Parquet
+    from elworkers.roles.wiring import Wiring
+
+    store = Wiring(metrics).schema_store(arguments["schemas"])
+    parquet = Parquet(lambda name, revision: store.schema(name, revision).source, arguments["compression"])
+    return Format(".parquet", parquet.encode)
 
 
 def _draft_dir(arguments: Arguments, who: Who) -> Path:

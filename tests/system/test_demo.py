@@ -46,21 +46,23 @@ def test_every_event_is_accounted_for(run_dir: Path, database: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     counts = {
         match[1]: [int(number) for number in match[2].split()]
-        for match in re.finditer(r"^(\S+(?: \(blacklisted\))?)((?: +\d+){5})$", done.stdout, re.MULTILINE)
+        for match in re.finditer(r"^(\S+(?: \(blacklisted\))?)((?: +\d+){6})$", done.stdout, re.MULTILINE)
     }
-    sent, valid, invalid, rows, lines = counts.pop("all")
+    sent, valid, invalid, rows, lines, records = counts.pop("all")
     assert sent == 22_000
     assert valid + invalid == sent
     assert invalid >= sent / 51
     assert len([name for name in counts if name != "unknown"]) >= 6
     assert rows == lines
+    assert records == sent
+    assert counts.pop("EventError") == [0, 0, 0, 0, 0, invalid]
     blacklisted = counts.pop("VirtualPageView (blacklisted)")
     assert blacklisted[1] > 0
-    assert blacklisted[3:] == [0, 0]
+    assert blacklisted[3:] == [0, 0, blacklisted[1]]
     assert rows == valid - blacklisted[1]
     for numbers in counts.values():
         assert numbers[1] + numbers[2] == numbers[0]
-        assert numbers[3] == numbers[4] == numbers[1]
+        assert numbers[3] == numbers[4] == numbers[5] == numbers[1]
     assert f"The reporter has told statsd: raw 22000, valid {valid}, invalid {invalid}." in done.stdout
 
 
@@ -79,13 +81,14 @@ def test_what_is_missing_is_said() -> None:
     program = """
 from collections import Counter
 from demo.count import Ledger, Totals
-totals = Totals(Counter(A=8, B=5), Counter(A=1), Counter(A=8), Counter(A=7))
+totals = Totals(Counter(A=8, B=5), Counter(A=1), Counter(A=8), Counter(A=7), Counter(A=8, B=4, EventError=1))
 print(*Ledger({"A": 10, "B": 5, "C": 1}).missing(totals, "B"), sep="\\n")
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "A: 10 were sent, but 8 valid and 1 invalid ones arrived",
         "A: 8 belong into the log file, but 7 are there",
+        "B: 5 belong into HDFS, but 4 are there",
         "C: 1 were sent, but 0 valid and 0 invalid ones arrived",
     ]
 

@@ -1,0 +1,147 @@
+"""A draft's lines and the JSON schemas of their events come in; a Parquet file's bytes go out.
+
+The columns are those of the schema's table in a database, of every revision that the draft has events of, and at the
+end `json`: the whole message of a row that the columns cannot hold, and nothing in all other rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.importer.drafts import Draft
+from elworkers.sinks.tables import Column, Kind, columns, row
+
+SchemaOf = Callable[[str, int], Mapping[str, Any]]
+"""Name and revision to the JSON schema of an event; raises InvalidEventError where there is none."""
+
+_ROWS = 5_000
+_CHUNK = 1 << 20
+_JSON = "json"
+_INT64 = range(-(2**63), 2**63)
+
+
+class Parquet:
+    """Writes drafts as Parquet.
+
+    Args:
+        schema_of: where schemas are.
+        compression: `none` or `zstd`, of the column chunks.
+
+    Raises:
+        ConfigurationError: pyarrow is not installed.
+    """
+
+    def __init__(self, schema_of: SchemaOf, compression: str) -> None:
+        try:
+            import pyarrow
+            import pyarrow.parquet
+        except ImportError as error:
+            raise ConfigurationError(f"--format parquet: {error}; expected pip install 'elworkers[parquet]'") from None
+        self._arrow: Any = pyarrow
+        self._schema_of = schema_of
+        self._compression = compression
+        self._types = {
+            Kind.BOOLEAN: pyarrow.bool_(),
+            Kind.BIGINT: pyarrow.int64(),
+            Kind.DOUBLE: pyarrow.float64(),
+            Kind.DATETIME: pyarrow.timestamp("us"),
+        }
+
+    def encode(self, draft: Draft) -> Iterator[bytes]:
+        """The file's content.
+
+        Raises:
+            RetryableError: a schema cannot be asked for now, or the disk is full.
+        """
+        # A footer says where everything is, so that the file is made on the local disk first.
+        path = draft.path.with_suffix(".parquet")
+        try:
+            self._write(draft, path)
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise RetryableError(f"{path}: {error.strerror or error}") from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _write(self, draft: Draft, path: Path) -> None:
+        wanted = self._columns(draft)
+        fields = [(column.name, self._types.get(column.kind, self._arrow.string())) for column in wanted]
+        schema = self._arrow.schema([*fields, (_JSON, self._arrow.string())])
+        with self._arrow.parquet.ParquetWriter(path, schema, compression=self._compression) as writer:
+            rows: list[dict[str, Any]] = []
+            for line in _lines(draft):
+                rows.append(_row(line, wanted))
+                if len(rows) >= _ROWS:
+                    writer.write_batch(self._arrow.RecordBatch.from_pylist(rows, schema=schema))
+                    rows = []
+            writer.write_batch(self._arrow.RecordBatch.from_pylist(rows, schema=schema))
+
+    def _columns(self, draft: Draft) -> list[Column]:
+        named = {_named(event) for event in map(_event, _lines(draft)) if event is not None}
+        merged: dict[str, Column] = {column.name.lower(): column for column in columns({})}
+        for name, revision in sorted(known for known in named if known is not None):
+            try:
+                found = columns(self._schema_of(name, revision))
+            except InvalidEventError:
+                continue
+            for column in found:
+                before = merged.setdefault(column.name.lower(), column)
+                if before.kind is not column.kind:
+                    merged[column.name.lower()] = replace(before, kind=Kind.TEXT)
+        merged.pop(_JSON, None)
+        return list(merged.values())
+
+
+def _lines(draft: Draft) -> Iterator[bytes]:
+    rest = b""
+    for chunk in draft.chunks():
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _named(event: Mapping[str, Any]) -> tuple[str, int] | None:
+    name, revision = event.get("schema"), event.get("revision")
+    return (name, revision) if isinstance(name, str) and type(revision) is int else None
+
+
+def _row(line: bytes, wanted: Sequence[Column]) -> dict[str, Any]:
+    event = _event(line)
+    if event is None:
+        return {_JSON: line.decode("utf-8", "replace")}
+    found: dict[str, Any] = {}
+    fits = _held(event, wanted)
+    for column in wanted:
+        try:
+            value = row(event, [column])[column.name]
+        except ValueError:
+            fits = False
+            continue
+        if isinstance(value, int) and value not in _INT64:
+            fits = False
+        else:
+            found[column.name] = value
+    if not fits:
+        found[_JSON] = line.decode("utf-8", "replace")
+    return found
+
+
+def _held(event: Mapping[str, Any], wanted: Sequence[Column]) -> bool:
+    """Whether there is a column for every field of the event proper, at its first level."""
+    fields = event.get("event")
+    known = {column.path[1] for column in wanted if column.path[0] == "event"}
+    return isinstance(fields, dict) and fields.keys() <= known

@@ -1,0 +1,89 @@
+"""An importer's brokers and base folder come in; how far each of its topics has come goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from elworkers.importer.journal import FOLDER, Found, Journal, Manifest, found, newest
+from elworkers.importer.marks import Marks
+from elworkers.importer.selection import Selection, schema_of
+from elworkers.importer.store import Store
+from elworkers.kafka.reader import Partition, Range, TopicsReader
+
+
+class Row(NamedTuple):
+    """One topic.
+
+    Attributes:
+        head: messages that its partitions have ever had.
+        imported: the sum of the offsets to go on from.
+        lag: messages that are there and not imported.
+        last_file: the path of the last file that was given its name; empty where there is none.
+        last_finished: the last hour with a `_SUCCESS` mark, as far as the newest manifests tell; empty where none.
+        unfinished: hours that have files but no mark.
+    """
+
+    topic: str
+    head: int
+    imported: int
+    lag: int
+    last_file: str
+    last_finished: str
+    unfinished: int
+
+
+def rows(reader: TopicsReader, store: Store, selection: Selection) -> list[Row]:
+    """One row for each topic; nothing is changed anywhere.
+
+    Raises:
+        RetryableError: Kafka or the store does not answer.
+    """
+    partitions = [partition for partition in reader.partitions() if selection.has(partition.topic)]
+    ranges = reader.ranges(partitions)
+    journal, marks = Journal(store), Marks(store)
+    by_topic: dict[str, list[Partition]] = {}
+    for partition in partitions:
+        by_topic.setdefault(partition.topic, []).append(partition)
+    made = []
+    for topic, held in sorted(by_topic.items()):
+        last = newest(found(store.list(f"{FOLDER}/{topic}")))
+        manifests = [journal.read(topic, one) for one in last.values()]
+        made.append(_row(topic, {one: ranges[one] for one in held if one in ranges}, last, manifests, marks))
+    return made
+
+
+def _row(
+    topic: str,
+    ranges: Mapping[Partition, Range],
+    last: Mapping[int, Found],
+    manifests: Iterable[Manifest],
+    marks: Marks,
+) -> Row:
+    nexts = {number: one.next or 0 for number, one in last.items()}
+    lag = sum(
+        max(0, reach.end - max(nexts.get(partition.number, 0), reach.begin)) for partition, reach in ranges.items()
+    )
+    files = [file.path for manifest in manifests for file in manifest.files]
+    hours = sorted({hour for manifest in manifests for hour in (*manifest.unfinished, *_hours(manifest))})
+    finished = [hour for hour in hours if marks.has(schema_of(topic), hour)]
+    return Row(
+        topic,
+        sum(reach.end for reach in ranges.values()),
+        sum(nexts.values()),
+        lag,
+        max(files, key=_newness, default=""),
+        finished[-1] if finished else "",
+        len(hours) - len(finished),
+    )
+
+
+def _newness(path: str) -> tuple[bool, str]:
+    _, _, below = path.partition("/")
+    return below[:1].isdigit(), below
+
+
+def _hours(manifest: Manifest) -> Iterable[str]:
+    schema = schema_of(manifest.topic)
+    folders = {file.path.rpartition("/")[0].removeprefix(f"{schema}/") for file in manifest.files}
+    return {folder for folder in folders if folder[:1].isdigit()}
