@@ -65,6 +65,13 @@ def mariadb(stack: Stack) -> str:
     return stack.env()["MYSQL_URL"]
 
 
+@pytest.fixture(scope="session")
+def webhdfs(stack: Stack) -> str:
+    """URL of an HDFS, without a path."""
+    stack.up("hdfs")
+    return stack.env()["WEBHDFS"]
+
+
 @pytest.fixture
 def unique() -> Callable[[str], str]:
     """Makes a name of letters, digits and `_` that no other test uses, beginning with the one given."""

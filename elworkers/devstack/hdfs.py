@@ -105,6 +105,8 @@ class DataNode(Part):
                 "dfs.datanode.ipc.address": f"{HOST}:{ports['datanode-ipc']}",
                 "dfs.datanode.hostname": HOST,
                 "dfs.blockreport.initialDelay": 0,
+                # A file is whole once the NameNode knows of its last block; WebHDFS waits 400 ms before it asks again.
+                "dfs.client.block.write.locateFollowingBlock.initial.delay.ms": 10,
             },
         )
         return java(cache, cache.jars("hdfs"), 256, [f"{_PACKAGE}.datanode.DataNode"], home, conf)

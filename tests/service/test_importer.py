@@ -1,0 +1,301 @@
+"""Topics of a real Kafka → files by the hour in a real HDFS and in a local folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import brokeradmin
+import pytest
+from importing import (
+    ALWAYS,
+    HOUR_MS,
+    Job,
+    by_folder,
+    events,
+    expected,
+    hidden,
+    hour,
+    lines,
+    paths,
+    produce,
+    run_and_kill,
+    side_by_side,
+    stored,
+)
+
+from elworkers.errors import RetryableError
+from elworkers.importer.stretch import Closing
+from elworkers.kafka.reader import TopicsReader
+from elworkers.runtime.metrics import Counters
+
+Unique = Callable[[str], str]
+
+
+@pytest.fixture(params=["hdfs", "file"])
+def base(request: pytest.FixtureRequest, tmp_path: Path, unique: Unique) -> str:
+    """URI of an empty folder, whose name has a blank in it."""
+    if request.param == "file":
+        return f"file://{tmp_path}/a base"
+    return f"{request.getfixturevalue('webhdfs')}/{unique('base')}"
+
+
+@pytest.fixture
+def job(kafka: str, base: str, unique: Unique, tmp_path: Path) -> Job:
+    return Job(kafka, base, f"eventlogging_{unique('Test')}", tmp_path / "drafts")
+
+
+def schema(job: Job) -> str:
+    return job.topics.removeprefix("eventlogging_")
+
+
+def test_every_event_is_in_the_folder_of_its_hour_once(job: Job) -> None:
+    some = events(300, hours=4)
+    produce(job.kafka, job.topics, lines(some[:200]))
+    assert job.run() == 0
+    assert by_folder(job.base) == expected(schema(job), some[:200])
+    assert job.run() == 0
+    assert by_folder(job.base) == expected(schema(job), some[:200])
+    produce(job.kafka, job.topics, lines(some[200:]))
+    assert job.run() == 0
+    assert by_folder(job.base) == expected(schema(job), some)
+    assert hidden(job.base) == []
+
+
+def test_a_files_name_says_where_its_events_were(job: Job) -> None:
+    some = events(30, hours=1)
+    produce(job.kafka, job.topics, lines(some))
+    job.run()
+    names = [path.rpartition("/")[2] for path in stored(job.base)]
+    assert sorted(names) == sorted(
+        f"{job.topics}.{partition}.0-{reach.end - 1}.json" for partition, reach in ranges(job).items() if reach.end
+    )
+
+
+def ranges(job: Job) -> dict[int, object]:
+    reader = TopicsReader([job.kafka])
+    found = reader.ranges([partition for partition in reader.partitions() if partition.topic == job.topics])
+    reader.close()
+    return {partition.number: reach for partition, reach in found.items()}
+
+
+def test_messages_are_kept_as_they_are(job: Job) -> None:
+    event = {"uuid": "1", "timestamp": int(time.time()), "text": "a\nb\u2028\t\\ ☃"}
+    pretty = json.dumps({**event, "uuid": "2"}, indent=1).encode()
+    produce(job.kafka, job.topics, [*lines([event]), pretty, b"", b"  ", b"no json\r\nat all"], partitions=1)
+    job.run()
+    (content,) = contents(job)
+    assert content.splitlines()[0] == json.dumps(event).encode()
+    assert json.loads(content.splitlines()[1]) == {**event, "uuid": "2"}
+    assert content.endswith(b"no json  at all\n")
+    assert content.count(b"\n") == 3
+
+
+def contents(job: Job) -> list[bytes]:
+    import fsspec
+
+    files, root = fsspec.url_to_fs(job.base)
+    return [files.cat_file(f"{root}/{path}") for path in paths(job.base) if path.endswith(".json") and path[0] != "_"]
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd"])
+def test_files_can_be_compressed(job: Job, form: str) -> None:
+    some = events(200)
+    produce(job.kafka, job.topics, lines(some))
+    job = job._replace(form=form)
+    job.run()
+    suffix = {"gzip": ".json.gz", "zstd": ".json.zst"}[form]
+    assert all(path.endswith(suffix) for path in stored(job.base))
+    assert by_folder(job.base) == expected(schema(job), some)
+
+
+def test_what_is_too_old_or_too_new_is_kept_aside(job: Job) -> None:
+    now = int(time.time())
+    late, future, timeless = events(3, hours=1)
+    late["timestamp"], future["timestamp"] = now - 8 * 86_400, now + 7200
+    del timeless["timestamp"]
+    produce(job.kafka, job.topics, lines([late, future, timeless]), partitions=1)
+    metrics = Counters()
+    job.run(metrics=metrics)
+    found = {path.split("/")[1]: [event["uuid"] for event in some] for path, some in stored(job.base).items()}
+    assert found == {
+        "late": [late["uuid"]],
+        "future": [future["uuid"]],
+        time.strftime("%Y", time.gmtime(now)): [timeless["uuid"]],
+    }
+    counted = metrics.summary()
+    assert (counted["import_late"], counted["import_future"], counted["import_no_time"]) == (1, 1, 1)
+
+
+def test_what_is_dropped_on_purpose_is_counted_and_not_read_again(job: Job) -> None:
+    some = events(2, hours=1)
+    some[0]["timestamp"] = 0
+    produce(job.kafka, job.topics, lines(some), partitions=1)
+    metrics = Counters()
+    job = job._replace(keep_aside=False)
+    assert job.run(everything=True, metrics=metrics) == 0
+    assert job.run(everything=True, metrics=metrics) == 0
+    assert by_folder(job.base) == expected(schema(job), some[1:])
+    assert metrics.summary()["import_late"] == 1
+
+
+def test_hours_that_are_over_are_marked_and_later_events_counted(job: Job) -> None:
+    some = events(60, hours=3)
+    now_ms = int(time.time() * 1000)
+    produce(job.kafka, job.topics, lines(some))
+    job.run(now_ms=now_ms)
+    this_hour = f"{schema(job)}/{time.strftime('%Y/%m/%d/%H', time.gmtime(now_ms / 1000))}"
+    # With a grace of ten minutes the last hour may be over or not.
+    over_ms = now_ms + 2 * HOUR_MS
+    job.run(now_ms=over_ms)
+    marked = {path.rpartition("/")[0] for path in paths(job.base) if path.endswith("/_SUCCESS")}
+    assert marked == {f"{schema(job)}/{hour(event)}" for event in some}
+    assert this_hour in marked
+    metrics = Counters()
+    more = events(1, hours=1)
+    produce(job.kafka, job.topics, lines(more))
+    job.run(now_ms=over_ms, metrics=metrics)
+    assert by_folder(job.base) == expected(schema(job), some + more)
+    assert metrics.summary()["import_after_success"] == 1
+
+
+def test_an_hour_with_events_that_are_not_stored_yet_is_not_marked(job: Job) -> None:
+    some = events(60, hours=1)
+    produce(job.kafka, job.topics, lines(some))
+    job = job._replace(closing=Closing(size=1 << 30, age_s=1e6, grace_ms=0))
+    importer, reader = job.made(), TopicsReader([job.kafka])
+    now_ms = int(time.time() * 1000)
+
+    def run(now_ms: int) -> None:
+        importer.run(reader, lambda _done, _total: True, now_ms=now_ms)
+
+    run(now_ms)
+    assert stored(job.base) == {}
+    run(now_ms + HOUR_MS)
+    assert by_folder(job.base) == expected(schema(job), some)
+    assert any(path.endswith("_SUCCESS") for path in paths(job.base))
+    reader.close()
+    importer.close()
+
+
+def test_a_file_is_closed_at_its_size(job: Job) -> None:
+    some = events(4000, hours=1, pad="x" * 1000)
+    produce(job.kafka, job.topics, lines(some), partitions=1)
+    job = job._replace(closing=Closing(size=1_500_000, age_s=1e6, grace_ms=600_000))
+    job.run()
+    assert len(stored(job.base)) == 2
+    job.run(everything=True)
+    assert by_folder(job.base) == expected(schema(job), some)
+
+
+def test_a_run_that_is_told_to_end_goes_on_the_next_time(job: Job) -> None:
+    some = events(6000, hours=1, pad="x" * 1000)
+    produce(job.kafka, job.topics, lines(some), partitions=3)
+    importer, reader = job.made(), TopicsReader([job.kafka])
+    left = importer.run(reader, lambda done, _total: done == 0, everything=True).left
+    assert 0 < left < len(some)
+    assert sum(map(len, stored(job.base).values())) == len(some) - left
+    importer.close()
+    assert job.run(everything=True) == 0
+    assert by_folder(job.base) == expected(schema(job), some)
+    reader.close()
+
+
+def test_new_topics_and_partitions_are_seen_in_the_next_run(job: Job) -> None:
+    importer, reader = job._replace(topics=f"{job.topics}.*").made(), TopicsReader([job.kafka])
+    some = events(60)
+    for number, name in enumerate(("", "Second")):
+        produce(job.kafka, job.topics + name, lines(some[number * 20 : number * 20 + 20]))
+        importer.run(reader, lambda _done, _total: True)
+    brokeradmin.add_partitions(job.kafka, job.topics, 5)
+    produce(job.kafka, job.topics, lines(some[40:]))
+    importer.run(reader, lambda _done, _total: True)
+    found = by_folder(job.base)
+    assert found == {
+        **expected(schema(job), some[:20] + some[40:]),
+        **expected(f"{schema(job)}Second", some[20:40]),
+    }
+    reader.close()
+    importer.close()
+
+
+def test_messages_that_kafka_has_deleted_are_counted(job: Job) -> None:
+    some = events(40, hours=1)
+    metrics = Counters()
+    produce(job.kafka, job.topics, lines(some[:10]), partitions=1)
+    job.run(metrics=metrics)
+    produce(job.kafka, job.topics, lines(some[10:]), partitions=1)
+    brokeradmin.delete_records(job.kafka, job.topics, 0, 25)
+    job.run(metrics=metrics)
+    assert by_folder(job.base) == expected(schema(job), some[:10] + some[25:])
+    assert metrics.summary()["kafka_gap_messages"] == 15
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(
+    kafka: str, webhdfs: str, unique: Unique, tmp_path: Path, before: bool
+) -> None:
+    topic = f"eventlogging_{unique('Test')}"
+    some = events(90)
+    produce(kafka, topic, lines(some))
+    wanted = expected(topic.removeprefix("eventlogging_"), some)
+    ended_by_itself = 0
+    # Every step on the local disk; on HDFS, where a run takes longer, every seventh, other ones before and after.
+    for number in range(1, 200):
+        on_hdfs = number % 7 == (3 if before else 0)
+        base = f"{webhdfs}/{unique('base')}" if on_hdfs else f"file://{tmp_path}/{number}"
+        job = Job(kafka, base, topic, tmp_path / "drafts")
+        code = run_and_kill(job, number, before)
+        visible = stored(base)
+        assert all(path.endswith(".json") for path in visible), "a torn file shows"
+        job.run(everything=True)
+        assert by_folder(base) == wanted, f"killed at step {number}"
+        assert hidden(base) == [], f"killed at step {number}"
+        ended_by_itself += code == 0
+        if code == 0:
+            break
+        assert code == -9
+    assert ended_by_itself == 1, "the last run has fewer steps than were killed"
+    assert number > 30
+
+
+def test_two_importers_by_mistake_store_everything_once(job: Job) -> None:
+    some = events(20_000, hours=2, pad="x" * 500)
+    produce(job.kafka, job.topics, lines(some))
+    small = job._replace(closing=Closing(size=300_000, age_s=0.0, grace_ms=600_000))
+    told = side_by_side([small, small._replace(folder=job.folder.with_name("others"))])
+    assert by_folder(job.base) == expected(schema(job), some)
+    assert hidden(job.base) == []
+    assert sum(one.counters.get("import_conflicts", 0) for one in told) > 0
+
+
+def test_a_topic_that_was_made_anew_is_said_and_left_alone(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    produce(job.kafka, job.topics, lines(events(20, hours=1)), partitions=1)
+    other = job._replace(topics=f"{job.topics}Other")
+    job.run()
+    # What a topic of the same name that was deleted and made again looks like: fewer messages than were imported.
+    importer, reader = other.made(), TopicsReader([job.kafka])
+    produce(job.kafka, other.topics, lines(events(5, hours=1)), partitions=1)
+    importer._store.write(
+        f"_importer/{other.topics}/0.0-20.json",
+        [json.dumps({"next": 20, "files": [], "unfinished": []}).encode()],
+    )
+    before = paths(job.base)
+    importer.run(reader, lambda _done, _total: True)
+    importer.run(reader, lambda _done, _total: True)
+    assert paths(job.base) == before
+    assert capsys.readouterr().out.count("it was made anew") == 1
+    reader.close()
+    importer.close()
+
+
+def test_a_store_that_does_not_answer_is_retryable_and_named(kafka: str, unique: Unique, tmp_path: Path) -> None:
+    topic = f"eventlogging_{unique('Test')}"
+    produce(kafka, topic, lines(events(1)))
+    job = Job(kafka, "webhdfs://someone:secret@127.0.0.1:1/base", topic, tmp_path)
+    with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1/base: cannot list") as refused:
+        job.run()
+    assert "secret" not in str(refused.value)
+    assert job.closing is ALWAYS

@@ -1,0 +1,49 @@
+"""What has been read of a partition → whether its files are closed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from elworkers.importer.drafts import Draft
+from elworkers.importer.hours import HOUR_MS, Place
+from elworkers.importer.stretch import Closing, Stretch
+from elworkers.kafka.reader import Partition
+
+MINUTE_MS = 60_000
+CLOSING = Closing(size=1 << 30, age_s=3600.0, grace_ms=10 * MINUTE_MS)
+NOON = 480_000 * HOUR_MS
+EARLIER, THIS = Place(479_999), Place(480_000)
+
+
+def stretch(*places: Place, minutes_ago: float, published_minutes_ago: float | None = None) -> Stretch:
+    now = time.monotonic()
+    drafts = {place: Draft(Partition("t", 0), place, Path("unused"), 0, 0) for place in places}
+    published = 0.0 if published_minutes_ago is None else now - published_minutes_ago * 60
+    return Stretch(0, 1, now - minutes_ago * 60, drafts, published)
+
+
+@pytest.mark.parametrize(
+    ("what", "one", "minutes_past_noon", "due"),
+    [
+        ("nothing was read", stretch(minutes_ago=500), 30, False),
+        ("the hour goes on", stretch(THIS, minutes_ago=20), 30, False),
+        ("old", stretch(THIS, minutes_ago=61), 30, True),
+        ("the hour is over, events may still come", stretch(EARLIER, minutes_ago=20), 9, False),
+        ("the hour is over, and so is its grace", stretch(EARLIER, THIS, minutes_ago=20), 10.5, True),
+        ("a backlog that nobody has imported yet", stretch(EARLIER, minutes_ago=0), 30, True),
+        (
+            "stragglers soon after its file was closed",
+            stretch(EARLIER, minutes_ago=1, published_minutes_ago=15),
+            30,
+            False,
+        ),
+        ("stragglers long after", stretch(EARLIER, minutes_ago=1, published_minutes_ago=61), 30, True),
+    ],
+)
+def test_files_are_closed_when_an_hour_is_over_or_they_are_old(
+    what: str, one: Stretch, minutes_past_noon: float, due: bool
+) -> None:
+    assert one.due(CLOSING, NOON + int(minutes_past_noon * MINUTE_MS)) is due, what
