@@ -43,6 +43,14 @@ def seconds(text: str) -> float:
     return float(text)
 
 
+def minutes(text: str) -> float:
+    """A positive number of minutes."""
+    try:
+        return seconds(text)
+    except ValueError:
+        raise ValueError("a positive number of minutes") from None
+
+
 def words(*known: str) -> Callable[[str], str]:
     """One of the words `known`, in lower case."""
 

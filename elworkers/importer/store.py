@@ -105,6 +105,8 @@ class Store:
     def read(self, path: str) -> bytes:
         """A file's content; nothing where there is no such file.
 
+        Of WebHDFS it may be the DataNode's word on why it cannot be read, which fsspec does not tell from content.
+
         Raises:
             RetryableError: the store does not answer.
         """

@@ -20,7 +20,7 @@ from elworkers.runtime import loop
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Who
-from elworkers.schemes import check_store, check_topics, seconds, whole, words
+from elworkers.schemes import check_store, check_topics, minutes, seconds, whole, words
 
 if TYPE_CHECKING:
     from elworkers.importer.formats import Format
@@ -60,7 +60,7 @@ SPEC = RoleSpec(
         Option("--compression", f"one of {', '.join(_COMPRESSIONS)}", words(*_COMPRESSIONS), default="none"),
         Option("--every", "seconds from the beginning of one run to that of the next", seconds, default=300.0),
         Option("--once", "one run, then end: 0 when everything is imported, 75 when not", value="none", default=False),
-        Option("--max-run-minutes", "a run ends after so long, wherever it is", whole(1), default=55),
+        Option("--max-run-minutes", "a run ends after so long, wherever it is", minutes, default=55.0),
         Option(
             "--grace", "seconds after the end of an hour in which its events may still come", seconds, default=600.0
         ),
