@@ -17,6 +17,8 @@ from urllib.parse import unquote
 
 from elworkers.errors import ConfigurationError
 
+_SECRET = re.compile("pass|secret|token", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Uri:
@@ -39,7 +41,7 @@ class Uri:
 
     def __str__(self) -> str:
         login = "" if self.user is None else f"{self.user}{':***' if self.password else ''}@"
-        query = "&".join(f"{name}={value}" for name, value in self.query)
+        query = "&".join(f"{name}={'***' if _SECRET.search(name) else value}" for name, value in self.query)
         place = f"//{login}{','.join(self.hosts)}" if self.hosts or self.path else ""
         return f"{self.scheme}:{place}{self.path}{'?' + query if query else ''}"
 

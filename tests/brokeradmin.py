@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Sequence
 
 
 def _text(text: str) -> bytes:
@@ -26,6 +27,13 @@ def add_partitions(broker: str, topic: str, count: int) -> None:
     answer = _ask(broker, 37, body)
     (code,) = struct.unpack_from("!h", answer, 4 + 4 + 4 + 2 + len(topic))
     assert code == 0, f"error code {code}"
+
+
+def create_topics(broker: str, topics: Sequence[str], partitions: int) -> None:
+    """Make topics, all in one request (CreateTopics)."""
+    rows = b"".join(_text(topic) + struct.pack("!ihii", partitions, 1, 0, 0) for topic in topics)
+    answer = _ask(broker, 19, struct.pack("!i", len(topics)) + rows + struct.pack("!ib", 60_000, 0))
+    assert answer.count(b"exists") == 0, answer
 
 
 def delete_records(broker: str, topic: str, partition: int, before: int) -> None:

@@ -91,14 +91,25 @@ def events(count: int, hours: int = 3, **fields: Any) -> list[dict[str, Any]]:
     ]
 
 
-def produce(kafka: str, topic: str, messages: Sequence[bytes], partitions: int = 3) -> None:
+def produce(kafka: str, topic: str, messages: Sequence[bytes], partitions: int = 3, options: str = "") -> None:
     """Write messages to a topic, some to each partition."""
-    options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions={partitions}").options
-    sink = KafkaSink([kafka], options, lambda _: (topic, None))
     # A flush goes to one partition.
     share = max(1, len(messages) // (2 * partitions))
-    for begin in range(0, len(messages), share):
-        sink.write([Record(message) for message in messages[begin : begin + share]])
+    rounds = [messages[begin : begin + share] for begin in range(0, len(messages), share)]
+    _send(kafka, [[(topic, message) for message in one] for one in rounds], partitions, options)
+
+
+def produce_to_many(kafka: str, topics: Sequence[str], messages: Sequence[bytes], partitions: int) -> None:
+    """Write messages to topics in turn, some to each partition."""
+    rounds = [messages[begin::partitions] for begin in range(partitions)]
+    _send(kafka, [[(topics[n % len(topics)], message) for n, message in enumerate(one)] for one in rounds], partitions)
+
+
+def _send(kafka: str, rounds: Iterable[Sequence[tuple[str, bytes]]], partitions: int, options: str = "") -> None:
+    given = check_sink(f"kafka:///{kafka}?topic=unused&partitions={partitions}{options}").options
+    sink = KafkaSink([kafka], given, lambda record: (record.key.decode() if record.key else "", None))
+    for messages in rounds:
+        sink.write([Record(message, key=topic.encode()) for topic, message in messages])
         assert sink.flush() == []
     sink.close()
 

@@ -17,7 +17,7 @@ from pykafka.protocol import PartitionFetchRequest, PartitionOffsetRequest
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
 
-FETCH_BYTES = 16 * 1024 * 1024
+FETCH_BYTES = 8 * 1024 * 1024
 """Bytes that one answer of a broker may have, and with it the memory that reading takes: three of these at most."""
 
 _LARGEST_MESSAGE = 64 * 1024 * 1024
@@ -168,34 +168,30 @@ class TopicsReader:
 
     def _until_empty(self, leader: int, group: dict[Partition, Range]) -> Iterator[Fetched]:
         while group:
-            for partition, messages in self._ask(leader, group, self._partition_bytes):
-                yield self._advanced(leader, group, partition, messages)
-                if group[partition].begin >= group[partition].end:
+            for partition, part in self._ask(leader, group, self._partition_bytes):
+                fetched = self._advanced(leader, partition, group[partition], part)
+                if fetched is not None:
+                    yield fetched
+                    group[partition] = Range(fetched.next, group[partition].end)
+                if fetched is None or fetched.next >= group[partition].end:
                     del group[partition]
 
-    def _advanced(
-        self, leader: int, group: dict[Partition, Range], partition: Partition, messages: list[Any]
-    ) -> Fetched:
-        begin, end = group[partition]
-        if not messages:
-            messages = self._alone(leader, partition, group[partition])
-        # A compressed set comes whole, also what is before the offset that was asked for.
-        taken = [message for message in messages if begin <= message.offset < end]
-        after = messages[-1].offset + 1 if messages else end
-        group[partition] = Range(min(after, end), end)
-        return Fetched(partition, taken, begin, min(after, end))
-
-    def _alone(self, leader: int, partition: Partition, reach: Range) -> list[Any]:
-        """What is too large for a share of an answer; nothing where the rest of the range is empty."""
+    def _advanced(self, leader: int, partition: Partition, reach: Range, part: Any) -> Fetched | None:
+        """What an answer has of a range; None where the leader has no more of it now."""
         size = self._partition_bytes
-        while size < _LARGEST_MESSAGE:
+        while not part.messages and size < _LARGEST_MESSAGE:
+            # Larger than its share of an answer, so that it is asked for alone.
             size *= 4
-            for _, messages in self._ask(leader, {partition: reach}, size):
-                if messages:
-                    return messages
-        return []
+            ((_, part),) = self._ask(leader, {partition: reach}, size)
+        if not part.messages and part.max_offset < reach.end:
+            # A leader that knows less than the one before it; what it does not have must not be passed over.
+            return None
+        # A compressed set comes whole, also what is before the offset that was asked for.
+        taken = [message for message in part.messages if reach.begin <= message.offset < reach.end]
+        after = part.messages[-1].offset + 1 if part.messages else reach.end
+        return Fetched(partition, taken, reach.begin, min(after, reach.end))
 
-    def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> Iterator[tuple[Partition, list[Any]]]:
+    def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> Iterator[tuple[Partition, Any]]:
         with client.translated("fetch messages"):
             requests = [
                 PartitionFetchRequest(partition.topic.encode(), partition.number, reach.begin, size)
@@ -205,7 +201,7 @@ class TopicsReader:
         for partition in list(group):
             part = answer.topics[partition.topic.encode()][partition.number]
             _check(part.err, partition)
-            yield partition, part.messages
+            yield partition, part
 
     def close(self) -> None:
         """Let go of the connections; never raises."""

@@ -21,6 +21,7 @@ from importing import (
     lines,
     paths,
     produce,
+    produce_to_many,
     run_and_kill,
     side_by_side,
     stored,
@@ -108,6 +109,22 @@ def test_files_can_be_compressed(job: Job, form: str) -> None:
     job.run()
     suffix = {"gzip": ".json.gz", "zstd": ".json.zst"}[form]
     assert all(path.endswith(suffix) for path in stored(job.base))
+    assert by_folder(job.base) == expected(schema(job), some)
+
+
+def test_compressed_sets_and_messages_of_any_size_are_read_once(job: Job) -> None:
+    some = events(400, hours=1, pad="x" * 1000)
+    some[7]["pad"] = "y" * 3_000_000
+    small = job._replace(closing=Closing(size=100_000, age_s=0.0, grace_ms=600_000))
+    for begin, compression in ((0, "gzip"), (200, "none")):
+        options = f"&compression={compression}&max_request_size=4000000"
+        produce(job.kafka, job.topics, lines(some[begin : begin + 200]), partitions=2, options=options)
+        # Begins in the middle of a set.
+        importer, reader = small.made(), TopicsReader([job.kafka])
+        importer.run(reader, lambda done, _total: done == 0, everything=True)
+        importer.close()
+        reader.close()
+        assert small.run(everything=True) == 0
     assert by_folder(job.base) == expected(schema(job), some)
 
 
@@ -269,6 +286,24 @@ def test_two_importers_by_mistake_store_everything_once(job: Job) -> None:
     assert by_folder(job.base) == expected(schema(job), some)
     assert hidden(job.base) == []
     assert sum(one.counters.get("import_conflicts", 0) for one in told) > 0
+
+
+def test_memory_does_not_grow_with_the_number_of_topics(kafka: str, unique: Unique, tmp_path: Path) -> None:
+    """10 and 300 topics of 4 partitions, as many messages in both."""
+    held = []
+    for count in (10, 300):
+        name = unique("Many")
+        topics = [f"eventlogging_{name}{number}" for number in range(count)]
+        brokeradmin.create_topics(kafka, topics, 4)
+        some = events(6000, hours=2, pad="x" * 1000)
+        produce_to_many(kafka, topics, lines(some), partitions=4)
+        job = Job(kafka, f"file://{tmp_path}/{count}", f"eventlogging_{name}.*", tmp_path / "drafts")
+        (told,) = side_by_side([job])
+        assert told.counters["import_records"] == len(some)
+        assert {path.split("/")[0] for path in stored(job.base)} == {topic[13:] for topic in topics}
+        held.append(told.memory)
+    assert held[1] - held[0] < 16 * 1024 * 1024
+    assert held[1] < 160 * 1024 * 1024
 
 
 def test_a_topic_that_was_made_anew_is_said_and_left_alone(job: Job, capsys: pytest.CaptureFixture[str]) -> None:

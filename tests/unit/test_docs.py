@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from elworkers.roles import ROLES, module
-from elworkers.schemes import SINKS, SOURCES
+from elworkers.roles.common import COMMON
+from elworkers.schemes import KAFKA_TOPICS, SINKS, SOURCES, STORES
 from elworkers.uris import Options
 
 ROOT = Path(__file__).parent.parent.parent
 INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("options", [*SOURCES.values(), *SINKS.values()])
+@pytest.mark.parametrize("options", [*SOURCES.values(), *SINKS.values(), KAFKA_TOPICS, *STORES.values()])
 def test_every_uri_option_is_in_the_tables(options: Options) -> None:
     for name, option in options.items():
         if option.help != "no text":
@@ -27,6 +28,15 @@ def test_every_uri_option_is_in_the_tables(options: Options) -> None:
 def test_every_role_is_described_with_its_arguments(role: str) -> None:
     words = [spec.name.upper() + ("…" if spec.many else "") for spec in module(role).SPEC.positionals]
     assert f"| {role} | {' '.join(words)}" in INSTANCES
+
+
+def test_every_option_of_the_importer_is_in_its_table() -> None:
+    page = (ROOT / "docs" / "importer.md").read_text(encoding="utf-8")
+    for option in module("importer").SPEC.options:
+        if option not in COMMON:
+            default = option.default
+            shown = "" if default in (None, False) else f"{default:g}" if isinstance(default, float) else default
+            assert f"| `{option.flag}` | {shown} |" in page or option.flag == "--draft-dir"
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -114,3 +114,8 @@ def test_every_option_explains_itself() -> None:
     for options in (*SOURCES.values(), *SINKS.values()):
         for name, option in options.items():
             assert option.help, name
+
+
+def test_secrets_in_the_query_are_not_shown() -> None:
+    uri = parse("s3://bucket/base?key=me&secret=hidden&token=hidden&client_password=hidden&region=here")
+    assert str(uri) == "s3://bucket/base?key=me&secret=***&token=***&client_password=***&region=here"
