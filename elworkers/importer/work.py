@@ -81,6 +81,7 @@ class Importer:
         self._stretches: dict[Partition, Stretch] = {}
         self._unfinished: dict[str, set[str]] = {}
         self._said_beyond: set[Partition] = set()
+        self._no_room = False
 
     def in_doubt(self) -> None:
         """Something went wrong on the way: look into the store again before anything more is written there."""
@@ -105,6 +106,10 @@ class Importer:
         now_ms = now_ms or int(time.time() * 1000)
         there = [partition for partition in reader.partitions() if self._selection.has(partition.topic)]
         self._load({partition.topic for partition in there})
+        if self._no_room:
+            # What has been drafted is what fills the local disk, if anything of ours does.
+            self._close_due(now_ms, everything=True)
+            self._no_room = False
         ranges = reader.ranges(there)
         to_read = self._to_read(ranges)
         total = sum(reach.end - reach.begin for reach in to_read.values())
@@ -142,7 +147,8 @@ class Importer:
             if nexts.get(partition.number, 0) != self._stretches[partition].begin:
                 # Published after all, or by another importer: what is in the drafts is there already.
                 self._abandon(partition)
-                del self._stretches[partition]
+                offset = nexts.get(partition.number, 0)
+                self._stretches[partition] = Stretch(offset, offset)
         for number, offset in nexts.items():
             self._stretches.setdefault(Partition(topic, number), Stretch(offset, offset))
 
@@ -211,6 +217,7 @@ class Importer:
         except RetryableError:
             # Some places have their lines and some do not; reading them again must not double those.
             self._abandon(partition)
+            self._no_room = True
             raise
         stretch.next = fetched.next
         if any(draft.size >= self._closing.size for draft in stretch.drafts.values()):

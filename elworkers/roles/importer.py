@@ -112,6 +112,7 @@ class _Work:
         self._importer: Importer | None = None
         self._reader: TopicsReader | None = None
         self._left = ""
+        self._scratch = tempfile.TemporaryDirectory(prefix="eventlogging-import-")
 
     def for_ever(self) -> None:
         """A run every so often."""
@@ -170,7 +171,8 @@ class _Work:
         from elworkers.roles.wiring import brokers
 
         if self._importer is None:
-            self._importer = _importer(self._arguments, self._who, self._metrics, self._alive)
+            drafts = _draft_dir(self._arguments, self._who) or Path(self._scratch.name)
+            self._importer = _importer(self._arguments, self._who, drafts, self._metrics, self._alive)
         if self._reader is None:
             source = check_topics(self._arguments["kafka"])
             self._reader = TopicsReader(brokers(source.uri), source.options["fetch_message_max_bytes"])
@@ -190,6 +192,7 @@ class _Work:
         self._begin_anew()
         if self._importer is not None:
             self._importer.close()
+        self._scratch.cleanup()
 
 
 def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> Selection:
@@ -201,7 +204,7 @@ def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> Select
     return Selection(re.compile(options["topics"]), unwanted, worker, workers)
 
 
-def _importer(arguments: Arguments, who: Who, metrics: Metrics, alive: Callable[[], None]) -> Importer:
+def _importer(arguments: Arguments, who: Who, drafts: Path, metrics: Metrics, alive: Callable[[], None]) -> Importer:
     from elworkers.importer.drafts import Drafts
     from elworkers.importer.hours import Sorter
     from elworkers.importer.store import Store
@@ -220,8 +223,7 @@ def _importer(arguments: Arguments, who: Who, metrics: Metrics, alive: Callable[
         _format(arguments, metrics),
         Closing(arguments["max_file_bytes"], arguments["max_file_age"], int(arguments["grace"] * _SECOND_MS)),
     )
-    drafts = Drafts(_draft_dir(arguments, who) / str(who.worker))
-    return Importer(Store(check_store(arguments["base"])), drafts, plan, metrics, alive)
+    return Importer(Store(check_store(arguments["base"])), Drafts(drafts), plan, metrics, alive)
 
 
 def _format(arguments: Arguments, metrics: Metrics) -> Format:
@@ -237,13 +239,11 @@ def _format(arguments: Arguments, metrics: Metrics) -> Format:
     return Format(".parquet", parquet.encode)
 
 
-def _draft_dir(arguments: Arguments, who: Who) -> Path:
+def _draft_dir(arguments: Arguments, who: Who) -> Path | None:
     if arguments["draft_dir"]:
-        return Path(arguments["draft_dir"])
+        return Path(arguments["draft_dir"]) / str(who.worker)
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-    if run_dir:
-        return Path(run_dir) / "import" / f"{who.role}-{who.instance}"
-    return Path(tempfile.gettempdir()) / f"eventlogging-import-{os.getuid()}-{who.instance}"
+    return Path(run_dir) / "import" / f"{who.role}-{who.instance}" / str(who.worker) if run_dir else None
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import brokeradmin
 import pytest
@@ -28,6 +29,7 @@ from importing import (
 )
 
 from elworkers.errors import RetryableError
+from elworkers.importer.drafts import Drafts
 from elworkers.importer.stretch import Closing
 from elworkers.kafka.reader import TopicsReader
 from elworkers.runtime.metrics import Counters
@@ -304,6 +306,33 @@ def test_memory_does_not_grow_with_the_number_of_topics(kafka: str, unique: Uniq
         held.append(told.memory)
     assert held[1] - held[0] < 16 * 1024 * 1024
     assert held[1] < 160 * 1024 * 1024
+
+
+def test_a_full_disk_is_made_room_on_by_closing_what_is_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = events(3000, hours=1, pad="x" * 1000)
+    produce(job.kafka, job.topics, lines(some), partitions=3)
+    job = job._replace(closing=Closing(size=1 << 30, age_s=1e6, grace_ms=600_000))
+    importer, reader = job.made(), TopicsReader([job.kafka])
+    append = Drafts.append
+
+    def until_full(drafts: Drafts, *given: Any) -> None:
+        held = sum(draft.size for stretch in importer._stretches.values() for draft in stretch.drafts.values())
+        if held > 1_500_000:
+            raise RetryableError("No space left on device")
+        append(drafts, *given)
+
+    monkeypatch.setattr(Drafts, "append", until_full)
+    full = 0
+    for _ in range(6):
+        try:
+            importer.run(reader, lambda _done, _total: True, everything=True)
+        except RetryableError:
+            full += 1
+            importer.in_doubt()
+    assert 1 <= full < 6
+    assert by_folder(job.base) == expected(schema(job), some)
+    reader.close()
+    importer.close()
 
 
 def test_a_topic_that_was_made_anew_is_said_and_left_alone(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
