@@ -6,101 +6,14 @@ Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 from elworkers.errors import ConfigurationError
+from elworkers.kinds import boolean, group, not_in_text, offset_reset, only, pattern, seconds, whole, words
 from elworkers.uris import Endpoint, Option, Options, one_of_schemes, parse, split_host, typed
 
 KAFKA_PORT = 9092
 STATSD_PORT = 8125
 EVENTS_PORT = 8421
-
-
-def boolean(text: str) -> bool:
-    """`True` or `False`, as Python and the instance files of 2016 write them."""
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if text.lower() not in known:
-        raise ValueError("True or False")
-    return known[text.lower()]
-
-
-def whole(at_least: int) -> Callable[[str], int]:
-    """Whole numbers from `at_least` on."""
-
-    def read(text: str) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < at_least:
-            raise ValueError(f"a whole number of at least {at_least}")
-        return int(text)
-
-    return read
-
-
-def seconds(text: str) -> float:
-    """A positive number of seconds."""
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or float(text) <= 0:
-        raise ValueError("a positive number of seconds")
-    return float(text)
-
-
-def minutes(text: str) -> float:
-    """A positive number of minutes."""
-    try:
-        return seconds(text)
-    except ValueError:
-        raise ValueError("a positive number of minutes") from None
-
-
-def words(*known: str) -> Callable[[str], str]:
-    """One of the words `known`, in lower case."""
-
-    def read(text: str) -> str:
-        if text.lower() not in known:
-            raise ValueError(f"one of {', '.join(known)}")
-        return text.lower()
-
-    return read
-
-
-def pattern(text: str) -> str:
-    """A regular expression of Python's `re`."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"a regular expression ({error})") from None
-    return text
-
-
-def offset_reset(text: str) -> int:
-    """Where a group without offsets starts: pykafka's -1 (latest) and -2 (earliest), or the words."""
-    known = {"-1": -1, "latest": -1, "-2": -2, "earliest": -2}
-    if text.lower() not in known:
-        raise ValueError("earliest, latest, -2 or -1")
-    return known[text.lower()]
-
-
-def group(text: str) -> str:
-    """A consumer group's name; pykafka sends it as ASCII."""
-    if not re.fullmatch(r"[!-~]{1,249}", text):
-        raise ValueError("a name of 1 to 249 ASCII characters without blanks")
-    return text
-
-
-def only(value: bool, why: str) -> Callable[[str], bool]:
-    """A boolean of which only one value makes sense here."""
-
-    def read(text: str) -> bool:
-        if boolean(text) is not value:
-            raise ValueError(f"{value}: {why}")
-        return value
-
-    return read
-
-
-def not_in_text(_text: str) -> Any:
-    """A keyword of BalancedConsumer whose value is a Python object."""
-    raise ValueError("nothing: its value is a Python object, which no URI can hold")
-
 
 _RAW = Option(boolean, False, "move lines as they are, unparsed")
 _PARTITIONS = Option(whole(1), None, "partitions of a topic that has to be created (default: the broker's)")

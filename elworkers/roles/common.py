@@ -6,8 +6,8 @@ import re
 
 from elworkers.arguments import Option
 from elworkers.errors import ConfigurationError
+from elworkers.kinds import group, seconds, whole, words
 from elworkers.runtime.log import LEVELS
-from elworkers.schemes import group, seconds, whole, words
 
 
 def instance_name(text: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Stage
+from elworkers.kinds import whole
 from elworkers.roles.common import BATCH, COMMON, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
-from elworkers.schemes import whole
 from elworkers.uris import parse
 
 SPEC = RoleSpec(

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Metrics
 from elworkers.errors import ConfigurationError, RetryableError, UnfinishedError
+from elworkers.kinds import minutes, seconds, whole, words
 from elworkers.roles.common import COMMON, SCHEMAS
 from elworkers.runtime import loop
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Who
-from elworkers.schemes import check_store, check_topics, minutes, seconds, whole, words
+from elworkers.schemes import check_store, check_topics
 
 if TYPE_CHECKING:
     from elworkers.importer.formats import Format

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Output
+from elworkers.kinds import seconds
 from elworkers.roles.common import BATCH, COMMON, SCHEMAS, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
-from elworkers.schemes import seconds
 from elworkers.uris import parse
 
 SPEC = RoleSpec(

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from elworkers.arguments import Arguments, Option, RoleSpec, environment
 from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
+from elworkers.kinds import seconds, whole
 from elworkers.roles.common import COMMON, single_worker
 from elworkers.runtime import loop
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Who
-from elworkers.schemes import STATSD_PORT, seconds, whole
+from elworkers.schemes import STATSD_PORT
 
 if TYPE_CHECKING:
     from elworkers.roles.report import ClusterReport
