@@ -355,6 +355,18 @@ def test_a_topic_that_was_made_anew_is_said_and_left_alone(job: Job, capsys: pyt
     importer.close()
 
 
+def test_other_file_systems_of_fsspec_work_by_their_schemes(kafka: str, unique: Unique, tmp_path: Path) -> None:
+    name = unique("Test")
+    some = events(60)
+    produce(kafka, f"eventlogging_{name}", lines(some[:30]))
+    job = Job(kafka, f"memory://bucket/{name}", f"eventlogging_{name}", tmp_path)
+    job.run()
+    produce(kafka, f"eventlogging_{name}", lines(some[30:]))
+    job.run()
+    assert by_folder(job.base) == expected(name, some)
+    assert hidden(job.base) == []
+
+
 def test_a_store_that_does_not_answer_is_retryable_and_named(kafka: str, unique: Unique, tmp_path: Path) -> None:
     topic = f"eventlogging_{unique('Test')}"
     produce(kafka, topic, lines(events(1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -13,9 +14,11 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
+import pyarrow.parquet
 import pytest
 from importing import by_folder, events, expected, hidden, lines, paths, produce
-from topology import BIN, Topology
+from topology import BIN, SCHEMAS, Topology
 from waiting import wait_for
 
 from elworkers.devstack import Stack
@@ -40,7 +43,10 @@ def test_a_single_run_says_by_its_exit_code_whether_everything_is_there(
     some = events(100)
     produce(kafka, topic, lines(some))
     given = ["--once", f"--draft-dir={tmp_path}", f"kafka:///{kafka}?topics={topic}"]
-    importer(*given, base)
+    done = importer(*given, base, "--max-run-minutes=0.0001", expect=75)
+    assert "100 messages are not imported yet; the next run goes on there" in done.stderr
+    # The two schemes mean the same.
+    importer(*given, base.replace("webhdfs://", "hdfs://"))
     assert by_folder(base) == expected(topic.removeprefix("eventlogging_"), some)
     done = importer(*given, "webhdfs://u:secret@127.0.0.1:1/base", "--max-run-minutes=0.03", expect=75)
     assert "127.0.0.1:1/base: cannot list" in done.stderr
@@ -81,6 +87,23 @@ def test_what_is_wrong_is_said(words: list[str], said: str) -> None:
 def test_a_driver_that_is_not_installed_is_said(kafka: str, tmp_path: Path) -> None:
     done = importer("--once", f"--draft-dir={tmp_path}", f"kafka:///{kafka}?topics=none", "s3://bucket/base", expect=78)
     assert "s3 URI: Install s3fs" in done.stderr
+
+
+def test_parquet_files_have_the_columns_of_the_schema(kafka: str, webhdfs: str, unique: Unique, tmp_path: Path) -> None:
+    topic, base = f"eventlogging_{unique('Test')}", f"{webhdfs}/{unique('base')}"
+    some = events(40, schema="PaintTiming", revision=19000009, event={"name": "first-paint", "startTime": 7})
+    produce(kafka, topic, lines(some))
+    given = [f"--draft-dir={tmp_path}", f"--schemas={SCHEMAS}", f"kafka:///{kafka}?topics={topic}", base]
+    importer("--once", "--format=parquet", "--compression=zstd", *given)
+    files, root = fsspec.url_to_fs(base)
+    found: dict[str, list[str]] = {}
+    for path in paths(base):
+        if path.endswith(".parquet"):
+            table = pyarrow.parquet.read_table(io.BytesIO(files.cat_file(f"{root}/{path}")))
+            assert set(table["event_name"].to_pylist()) == {"first-paint"}
+            assert set(table["json"].to_pylist()) == {None}
+            found.setdefault(path.rpartition("/")[0], []).extend(table["uuid"].to_pylist())
+    assert {folder: sorted(uuids) for folder, uuids in found.items()} == expected(topic[13:], some)
 
 
 def test_a_terminal_shows_how_far_a_single_run_is(kafka: str, unique: Unique, tmp_path: Path) -> None:
