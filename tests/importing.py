@@ -70,7 +70,7 @@ class Job(NamedTuple):
         """One run of an importer of its own; how many messages are left."""
         importer, reader = self.made(metrics), TopicsReader([self.kafka])
         try:
-            return importer.run(reader, lambda _done, _total: True, everything, now_ms).left
+            return importer.run(reader, lambda _done, _total: True, everything, now_ms)
         finally:
             reader.close()
             importer.close()
@@ -240,7 +240,7 @@ def _run_and_tell(job: Job, ready: Any, end: Any) -> None:
     left = 1
     while left:
         try:
-            left = importer.run(reader, lambda _done, _total: True, everything=True).left
+            left = importer.run(reader, lambda _done, _total: True, everything=True)
         except RetryableError:
             importer.in_doubt()
     end.send(Told(metrics.summary(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))

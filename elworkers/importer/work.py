@@ -33,12 +33,6 @@ from elworkers.kafka.reader import Fetched, Partition, Range, TopicsReader
 log = structlog.get_logger(__name__)
 
 
-class Result(NamedTuple):
-    """What a run has left: messages that were there when it began and are not in the store now."""
-
-    left: int
-
-
 class Plan(NamedTuple):
     """What an importer is to do.
 
@@ -91,8 +85,8 @@ class Importer:
 
     def run(
         self, reader: TopicsReader, goes_on: Callable[[int, int], bool], everything: bool = False, now_ms: int = 0
-    ) -> Result:
-        """Import what there is now.
+    ) -> int:
+        """Import what there is now; returns how many of these messages are not in the store afterwards.
 
         Args:
             reader: of the cluster.
@@ -127,7 +121,7 @@ class Importer:
             self._close_due(now_ms, everything)
         if not interrupted:
             self._mark(there, ranges, now_ms)
-        return Result(sum(max(0, reach.end - self._reached(partition)) for partition, reach in ranges.items()))
+        return sum(max(0, reach.end - self._reached(partition)) for partition, reach in ranges.items())
 
     def _reached(self, partition: Partition) -> int:
         stretch = self._stretches[partition]

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Metrics
-from elworkers.errors import ConfigurationError, RetryableError, UnfinishedError
+from elworkers.errors import ConfigurationError
 from elworkers.kinds import minutes, seconds, whole, words
 from elworkers.roles.common import COMMON, SCHEMAS
 from elworkers.runtime import loop
-from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Who
 from elworkers.schemes import check_store, check_topics
@@ -30,7 +26,6 @@ if TYPE_CHECKING:
     from elworkers.kafka.reader import TopicsReader
 
 _DAY_MS, _MINUTE_MS, _SECOND_MS = 86_400_000, 60_000, 1000
-_LONGEST_WAIT_S = 1.0
 _FORMATS, _COMPRESSIONS, _TIME_FIELDS = ("json", "parquet"), ("none", "gzip", "zstd"), ("timestamp", "dt")
 
 SPEC = RoleSpec(
@@ -93,107 +88,29 @@ def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: loo
         ConfigurationError: a driver or format cannot be had.
         UnfinishedError: a single run has not imported everything.
     """
-    work = _Work(arguments, who, stop, metrics, board)
-    try:
-        work.once() if arguments["once"] else work.for_ever()
-    finally:
-        work.close()
+    from elworkers.importer.runs import Runs, Timing
+    from elworkers.kafka.reader import TopicsReader
+    from elworkers.roles.wiring import brokers
 
+    def alive() -> None:
+        board.show(loop.State.RUNNING)
 
-class _Work:
-    """The runs of one worker, one after another."""
+    def reader() -> TopicsReader:
+        source = check_topics(arguments["kafka"])
+        return TopicsReader(brokers(source.uri), source.options["fetch_message_max_bytes"])
 
-    def __init__(self, arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: loop.Board) -> None:
-        self._arguments = arguments
-        self._who = who
-        self._stop = stop
-        self._metrics = metrics
-        self._board = board
-        self._backoff = Backoff()
-        self._importer: Importer | None = None
-        self._reader: TopicsReader | None = None
-        self._left = ""
-        self._scratch = tempfile.TemporaryDirectory(prefix="eventlogging-import-")
-
-    def for_ever(self) -> None:
-        """A run every so often."""
-        while not self._stop.requested:
-            began = time.monotonic()
-            pause_s = self._one_run(began + self._longest_s, lambda _done, _total: None)
-            if pause_s is None:
-                pause_s = max(0.0, began + self._arguments["every"] - time.monotonic())
-            self._wait(pause_s)
-
-    @property
-    def _longest_s(self) -> float:
-        return float(self._arguments["max_run_minutes"] * 60)
-
-    def _wait(self, pause_s: float) -> None:
-        until = time.monotonic() + pause_s
-        while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, _LONGEST_WAIT_S)):
-            self._board.show(loop.State.RUNNING)
-
-    def once(self) -> None:
-        """A single run, tried again while there is time."""
-        deadline = time.monotonic() + self._longest_s
-        with _progress(self._who, self._arguments["workers"]) as tell:
-            while (pause_s := self._one_run(deadline, tell)) is not None:
-                self._wait(min(pause_s, max(0.0, deadline - time.monotonic())))
-                if time.monotonic() >= deadline or self._stop.requested:
-                    raise UnfinishedError(self._left)
-        if self._left:
-            raise UnfinishedError(self._left)
-
-    def _one_run(self, deadline: float, tell: Callable[[int, int], None]) -> float | None:
-        """How long to wait before it is tried again; None when it went through."""
-
-        def goes_on(done: int, total: int) -> bool:
-            tell(done, total)
-            self._board.show(loop.State.RUNNING)
-            return time.monotonic() < deadline and not self._stop.requested
-
-        self._left = ""
+    timing = Timing(arguments["every"], arguments["max_run_minutes"] * 60)
+    with tempfile.TemporaryDirectory(prefix="eventlogging-import-") as scratch:
+        drafts = _draft_dir(arguments, who) or Path(scratch)
+        runs = Runs(lambda: _importer(arguments, who, drafts, metrics, alive), reader, timing, stop, metrics, board)
         try:
-            importer, reader = self._ready()
-            result = importer.run(reader, goes_on, everything=self._arguments["once"])
-        except RetryableError as error:
-            self._metrics.count("restarts")
-            self._left = str(error)
-            self._begin_anew()
-            self._board.show(loop.State.WAITING)
-            return self._backoff.failed(str(error))
-        self._backoff.worked()
-        if result.left and self._arguments["once"]:
-            self._left = f"{result.left} messages are not imported yet; the next run goes on there"
-        return None
-
-    def _ready(self) -> tuple[Importer, TopicsReader]:
-        from elworkers.kafka.reader import TopicsReader
-        from elworkers.roles.wiring import brokers
-
-        if self._importer is None:
-            drafts = _draft_dir(self._arguments, self._who) or Path(self._scratch.name)
-            self._importer = _importer(self._arguments, self._who, drafts, self._metrics, self._alive)
-        if self._reader is None:
-            source = check_topics(self._arguments["kafka"])
-            self._reader = TopicsReader(brokers(source.uri), source.options["fetch_message_max_bytes"])
-        return self._importer, self._reader
-
-    def _alive(self) -> None:
-        self._board.show(loop.State.RUNNING)
-
-    def _begin_anew(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
-        if self._importer is not None:
-            self._importer.in_doubt()
-
-    def close(self) -> None:
-        self._begin_anew()
-        if self._importer is not None:
-            self._importer.close()
-        self._scratch.cleanup()
+            if arguments["once"]:
+                # Several workers' bars would overwrite each other.
+                runs.once(f"importing ({who.instance})" if arguments["workers"] == 1 else None)
+            else:
+                runs.for_ever()
+        finally:
+            runs.close()
 
 
 def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> Selection:
@@ -245,23 +162,3 @@ def _draft_dir(arguments: Arguments, who: Who) -> Path | None:
         return Path(arguments["draft_dir"]) / str(who.worker)
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     return Path(run_dir) / "import" / f"{who.role}-{who.instance}" / str(who.worker) if run_dir else None
-
-
-@contextmanager
-def _progress(who: Who, workers: int) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far a run is, where somebody sits at a terminal; several workers' bars would overwrite each other."""
-    if workers > 1 or not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"importing ({who.instance})", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
