@@ -13,6 +13,7 @@ from typing import NamedTuple
 import fsspec
 import sqlalchemy
 
+from elworkers import statsd
 from elworkers.kafka import client, offsets, topics
 from elworkers.sinks import database
 from elworkers.sinks import offsets as positions
@@ -154,7 +155,7 @@ class Arrivals:
             self._statsd.read()
 
     def _told(self, name: str) -> int:
-        return self._statsd.counts[f"eventlogging.overall.{name}"]
+        return self._statsd.counts[f"{statsd.prefixed(statsd.PREFIX)}.overall.{name}"]
 
     def reported(self) -> str:
         """What the reporter has told statsd so far."""

@@ -25,10 +25,10 @@ class Place:
         self._engine = database.engine(parse(uri))
         self._open: list[SqlSink] = []
 
-    def sink(self, schema: Schema, group: str | None = None) -> SqlSink:
+    def sink(self, schema: Schema, group: str | None = None, statsd: tuple[str, int] | None = None) -> SqlSink:
         """A sink all of whose events are of this schema."""
         described = {"properties": schema}
-        made = SqlSink(parse(self.uri), schemas=lambda _name, _revision: described, metrics=self.metrics, group=group)
+        made = SqlSink(parse(self.uri), schemas=lambda *_: described, statsd=statsd, metrics=self.metrics, group=group)
         self._open.append(made)
         return made
 

@@ -11,6 +11,7 @@ from elworkers.arguments import Arguments
 from elworkers.kafka import client, offsets, topics
 from elworkers.roles.wiring import ERROR_TOPIC, brokers
 from elworkers.schemes import check_sink, check_source, consumer_group
+from elworkers.statsd import plain
 from elworkers.uris import Endpoint
 
 Counts = dict[str, int]
@@ -99,7 +100,7 @@ class ClusterReport:
             RetryableError: Kafka does not answer.
         """
         counters = self._look()
-        gauges = {f"lag.{_plain(group)}.{_plain(topic)}": self._lag(group, topic) for group, topic in self._what.groups}
+        gauges = {f"lag.{plain(group)}.{plain(topic)}": self._lag(group, topic) for group, topic in self._what.groups}
         return counters, gauges
 
     def _lag(self, group: str, topic: str) -> int:
@@ -111,11 +112,11 @@ class ClusterReport:
         for topic in sorted(self._what.raw & set(there)):
             count = self._new(topic)
             counters["overall.raw"] += count
-            counters[f"raw.{_plain(topic)}"] = count
+            counters[f"raw.{plain(topic)}"] = count
         for topic, schema in self._schema_topics(there):
             count = self._new(topic)
             counters["overall.valid"] += count
-            counters[f"schema.{_plain(schema)}.valid"] = count
+            counters[f"schema.{plain(schema)}.valid"] = count
         for topic in sorted(self._what.invalid & set(there)):
             self._invalid(topic, counters)
         return counters
@@ -140,7 +141,7 @@ class ClusterReport:
             self._tails[topic] = offsets.Tail(self._cluster, topic, from_beginning=self._begun)
 
         def take(value: bytes) -> None:
-            name = f"schema.{_plain(_schema_of(value))}.invalid"
+            name = f"schema.{plain(_schema_of(value))}.invalid"
             counters[name] = counters.get(name, 0) + 1
 
         counters["overall.invalid"] += self._tails[topic].read(take)
@@ -157,8 +158,3 @@ def _schema_of(value: bytes) -> str:
         return str(event["schema"])
     except (ValueError, KeyError, TypeError):
         return "unknown"
-
-
-def _plain(name: str) -> str:
-    # A dot begins a new level in statsd's names, and a colon ends them.
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elworkers import statsd
 from elworkers.arguments import Arguments, Option, RoleSpec, environment
 from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
@@ -22,9 +22,6 @@ from elworkers.schemes import STATSD_PORT
 if TYPE_CHECKING:
     from elworkers.roles.report import ClusterReport
 
-_LINES_A_DATAGRAM = 15
-"""Of some 60 bytes each, so that a datagram fits into one Ethernet frame."""
-
 SPEC = RoleSpec(
     "reporter",
     "Reads from the instance files which topics and groups there are, and sends their counts and lag to statsd.",
@@ -33,7 +30,7 @@ SPEC = RoleSpec(
         Option("--host", "statsd's host", default="127.0.0.1"),
         Option("--port", "statsd's UDP port", whole(1), default=STATSD_PORT),
         Option("--interval", "seconds between two reports", seconds, default=10.0),
-        Option("--prefix", "what every name begins with", default="eventlogging"),
+        Option("--prefix", "what every name begins with; {host} is this host's name", default=statsd.PREFIX),
         Option("--config-dir", "where the instance files are (default: EVENTLOGGING_CONFIG_DIR)"),
         *COMMON,
     ),
@@ -87,15 +84,10 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: l
 
 
 def _send(arguments: Arguments, counters: Mapping[str, int], gauges: Mapping[str, int]) -> None:
-    prefix = arguments["prefix"]
+    prefix = statsd.prefixed(arguments["prefix"])
     lines = [f"{prefix}.{name}:{value}|c" for name, value in sorted(counters.items()) if value]
     lines += [f"{prefix}.{name}:{value}|g" for name, value in sorted(gauges.items())]
     try:
-        family, kind, _, _, address = socket.getaddrinfo(arguments["host"], arguments["port"], type=socket.SOCK_DGRAM)[
-            0
-        ]
-        with socket.socket(family, kind) as udp:
-            for begin in range(0, len(lines), _LINES_A_DATAGRAM):
-                udp.sendto("\n".join(lines[begin : begin + _LINES_A_DATAGRAM]).encode(), address)
+        statsd.send(arguments["host"], arguments["port"], lines)
     except OSError as error:
         raise RetryableError(f"statsd {arguments['host']}:{arguments['port']}: {error.strerror or error}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import structlog
 from sqlalchemy.engine import Connection, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
+from elworkers import statsd
 from elworkers.contracts import Metrics, Positions, Record, Refusal
 from elworkers.errors import InvalidEventError
 from elworkers.sinks import database, tables
@@ -179,8 +179,7 @@ class SqlSink:
 
     def _tell_statsd(self, address: tuple[str, int], count: int) -> None:
         try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-                udp.sendto(b"eventlogging.overall.inserted:%d|c" % count, address)
+            statsd.send(*address, [f"{statsd.prefixed(statsd.PREFIX)}.overall.inserted:{count}|c"])
         except OSError as error:
             log.warning("statsd cannot be reached", host=address[0], port=address[1], reason=str(error))
             self._statsd = None

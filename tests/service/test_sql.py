@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
@@ -58,6 +59,16 @@ def test_names_that_differ_in_case_do_not_meet(place: Place) -> None:
     assert stored(place.sink(schema), place.record(1, {"Page": "A", "page": "b"})) == []
     (row,) = place.rows()
     assert sorted(value for name, value in row.items() if name.lower().startswith("event_page")) == ["A", "b"]
+
+
+def test_the_number_of_inserted_rows_goes_to_statsd_with_the_hosts_name(place: Place) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        udp.settimeout(10)
+        sink = place.sink({"a": {"type": "string"}}, statsd=("localhost", udp.getsockname()[1]))
+        assert stored(sink, *(place.record(number, {"a": "x"}) for number in (1, 2, 2))) == []
+        host = socket.gethostname().replace(".", "_")
+        assert udp.recv(1000).decode() == f"eventlogging.{host}.overall.inserted:2|c"
 
 
 @pytest.mark.parametrize("option", ["", "replace=True", "replace=False"])

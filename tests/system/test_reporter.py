@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from collections import Counter
@@ -41,6 +42,9 @@ class Statsd:
                     self.gauges[name] = int(value)
 
 
+HOST = re.sub("[^A-Za-z0-9_-]", "_", socket.gethostname())
+
+
 def produce(kafka: str, topic: str, lines: list[str]) -> None:
     command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka:///{kafka}?topic={topic}"]
     subprocess.run(command, input="\n".join(lines), text=True, check=True, capture_output=True, timeout=DEADLINE_S)
@@ -73,20 +77,21 @@ def test_counts_by_schema_and_lag_of_what_the_instances_name(
         "kafka:///${env:KAFKA}?topic=${env:EVENTLOGGING_PREFIX}_{schema}",
         "--output-invalid",
     )
-    site.instance("reporter/r", "--host=127.0.0.1", f"--port={statsd.port}", "--interval=0.3", "--prefix=p")
+    site.instance("reporter/r", "--host=127.0.0.1", f"--port={statsd.port}", "--interval=0.3")
     site.ctl("start")
-    lag = f"p.lag.{own}-group.{own}-raw"
+    p = f"eventlogging.{HOST}"
+    lag = f"{p}.lag.{own}-group.{own}-raw"
     wait_for(lambda: statsd.read().gauges.get(lag) == 0, DEADLINE_S, f"the gauge {lag}")
 
     produce(kafka, f"{own}-raw", [*map(event, range(1, 31)), event(31, "No.Such:Schema"), "{"])
     wanted = {
-        "p.overall.raw": 32,
-        f"p.raw.{own}-raw": 32,
-        "p.overall.valid": 30,
-        "p.schema.EchoMail.valid": 30,
-        "p.overall.invalid": 2,
-        "p.schema.No_Such_Schema.invalid": 1,
-        "p.schema.unknown.invalid": 1,
+        f"{p}.overall.raw": 32,
+        f"{p}.raw.{own}-raw": 32,
+        f"{p}.overall.valid": 30,
+        f"{p}.schema.EchoMail.valid": 30,
+        f"{p}.overall.invalid": 2,
+        f"{p}.schema.No_Such_Schema.invalid": 1,
+        f"{p}.schema.unknown.invalid": 1,
     }
 
     def counted() -> dict[str, int]:
@@ -102,5 +107,5 @@ def test_counts_by_schema_and_lag_of_what_the_instances_name(
 
     # An instance that comes while the reporter runs is reported as well.
     site.instance("consumer/late", source, "--sid=${env:EVENTLOGGING_PREFIX}-late", "stdout:")
-    late = f"p.lag.{own}-late.{own}-raw"
+    late = f"{p}.lag.{own}-late.{own}-raw"
     wait_for(lambda: late in statsd.read().gauges, DEADLINE_S, f"the gauge {late}")
