@@ -8,12 +8,18 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import importing
 import psutil
 import pytest
+import sqlalchemy
 from chaos import flow
 from schemawiki import SchemaWiki
 from topology import SCHEMAS, Topology, processes
 from waiting import wait_for
+
+from elworkers.devstack import Stack
+from elworkers.sinks import database
+from elworkers.uris import parse
 
 DEADLINE_S = 60.0
 Make = Callable[..., Topology]
@@ -64,6 +70,50 @@ def test_a_log_file_that_cannot_be_written_is_waited_for(
     # Said once in a minute, and the worker was no other.
     assert site.log("consumer/file").count(reason) <= 2
     assert [worker.pid for pid in site.pids().values() for worker in psutil.Process(pid).children()] == workers
+
+
+def test_memory_stays_bounded_while_the_database_is_away_and_much_comes_in(
+    own_stack: Stack, topology: Make, unique: Unique
+) -> None:
+    own_stack.up("kafka", "mariadb")
+    env, site, topic = own_stack.env(), topology({}), unique("away")
+    source = f"kafka:///{env['KAFKA']}?topic={topic}&identity={topic}&{OPTIONS}"
+    site.instance("consumer/db", source, env["MYSQL_URL"], "--batch-seconds=0.5")
+    # 50 MB in all.
+    mail = {"emailDeliveryMode": "daily_digest", "recipientUserId": 1, "version": "1"}
+    some = importing.events(40_000, schema=flow.SCHEMA, revision=flow.REVISION, event=mail, userAgent="x" * 1000)
+    sent = [event["uuid"] for event in some]
+
+    def stored() -> set[str]:
+        engine = database.engine(parse(env["MYSQL_URL"]))
+        with engine.connect() as connection:
+            if not sqlalchemy.inspect(connection).has_table(f"{flow.SCHEMA}_{flow.REVISION}"):
+                return set()
+            found = connection.execute(sqlalchemy.text(f"SELECT uuid FROM {flow.SCHEMA}_{flow.REVISION}"))  # noqa: S608
+            uuids = set(found.scalars())
+        engine.dispose()
+        return uuids & set(sent)
+
+    importing.produce(env["KAFKA"], topic, importing.lines(some[:5000]), partitions=4)
+    site.ctl("start")
+    wait_for(lambda: len(stored()) == 5000, DEADLINE_S, "the first rows")
+    (worker,) = (worker["pid"] for said in site.states() for worker in said["workers"])
+    before = _peak(worker)
+    own_stack.kill("mariadb")
+    importing.produce(env["KAFKA"], topic, importing.lines(some[5000:]), partitions=4)
+    wait_for(lambda: waits(site, "consumer/db", "database"), DEADLINE_S, "the word that it waits")
+    wait_for(lambda: [said["workers"][0]["state"] for said in site.states()] == ["waiting"], DEADLINE_S, "the state")
+    own_stack.start("mariadb")
+    wait_for(lambda: len(stored()) == len(sent), DEADLINE_S, "every row")
+    (after,) = (worker["pid"] for said in site.states() for worker in said["workers"])
+    assert after == worker
+    assert _peak(worker) - before < 64 * 1024 * 1024
+
+
+def _peak(pid: int) -> int:
+    """The most memory that a process has ever held, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
 
 
 @pytest.fixture
