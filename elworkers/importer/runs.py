@@ -105,7 +105,7 @@ class Runs:
 
         self._importer = self._importer or self._make_importer()
         self._reader = self._reader or self._make_reader()
-        left = self._importer.run(self._reader, goes_on, everything)
+        left = self._importer.run(self._reader, goes_on, everything, stopped=lambda: self._stop.requested)
         self._backoff.worked()
         return left
 

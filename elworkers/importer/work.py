@@ -84,7 +84,12 @@ class Importer:
         self._marks.forget()
 
     def run(
-        self, reader: TopicsReader, goes_on: Callable[[int, int], bool], everything: bool = False, now_ms: int = 0
+        self,
+        reader: TopicsReader,
+        goes_on: Callable[[int, int], bool],
+        everything: bool = False,
+        now_ms: int = 0,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> int:
         """Import what there is now; returns how many of these messages are not in the store afterwards.
 
@@ -93,6 +98,7 @@ class Importer:
             goes_on: told how many messages are read of how many; the run ends early where it says no.
             everything: close all files at the end, whatever their age.
             now_ms: the time, in ms since the epoch; 0 for that of the clock.
+            stopped: asked at the end; where it is true, files that are due stay unwritten, and are read again.
 
         Raises:
             RetryableError: Kafka, the store or the local disk is away; `in_doubt` comes next.
@@ -117,7 +123,7 @@ class Importer:
                     if not goes_on(done, total):
                         interrupted = True
                         break
-        if not interrupted or everything:
+        if everything or not stopped():
             self._close_due(now_ms, everything)
         if not interrupted:
             self._mark(there, ranges, now_ms)

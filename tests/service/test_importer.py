@@ -222,6 +222,18 @@ def test_a_run_that_is_told_to_end_goes_on_the_next_time(job: Job) -> None:
     reader.close()
 
 
+def test_a_run_that_takes_too_long_closes_what_is_due_and_one_that_is_stopped_does_not(job: Job) -> None:
+    some = events(6000, hours=1, pad="x" * 1000)
+    produce(job.kafka, job.topics, lines(some), partitions=3)
+    importer, reader = job.made(), TopicsReader([job.kafka])
+    importer.run(reader, lambda done, _total: done == 0, stopped=lambda: True)
+    assert stored(job.base) == {}
+    left = importer.run(reader, lambda done, _total: done == 0)
+    assert 0 < sum(map(len, stored(job.base).values())) == len(some) - left
+    reader.close()
+    importer.close()
+
+
 def test_new_topics_and_partitions_are_seen_in_the_next_run(job: Job) -> None:
     importer, reader = job._replace(topics=f"{job.topics}.*").made(), TopicsReader([job.kafka])
     some = events(60)
