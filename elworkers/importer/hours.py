@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
+import orjson
+
 from elworkers.contracts import Metrics
 
 HOUR_MS = 3_600_000
@@ -78,16 +80,24 @@ class Sorter:
         return Place(arrived_ms // HOUR_MS, "late" if own_ms < now_ms else "future")
 
     def _own_ms(self, schema: str, value: bytes) -> int | None:
-        try:
-            event = json.loads(value)
-        except (ValueError, RecursionError):
-            event = None
+        event = _parsed(value)
         if not isinstance(event, dict):
             self.metrics.count("import_no_json", schema=schema)
             return None
         first, second = TIME_FIELDS if self.field == TIME_FIELDS[0] else reversed(TIME_FIELDS)
         found = _milliseconds(event.get(first))
         return found if found is not None else _milliseconds(event.get(second))
+
+
+def _parsed(value: bytes) -> Any:
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        # orjson is the stricter one: NaN, lone surrogates and numbers beyond 64 bits are no reason to have no time.
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return None
 
 
 def _milliseconds(value: Any) -> int | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 
@@ -207,7 +207,7 @@ class Importer:
         reach: dict[Place, tuple[int, int]] = {}
         for message in fetched.messages:
             line = _line(message.value)
-            place = self._sorter.place(schema, line, message.timestamp or 0, now_ms) if line else None
+            place = self._sorter.place(schema, line, message.timestamp_ms, now_ms) if line else None
             if place is not None:
                 lines.setdefault(place, []).append(line)
                 reach[place] = (reach.get(place, (message.offset, 0))[0], message.offset)
@@ -293,9 +293,9 @@ class Importer:
         self._drafts.close()
 
 
-def _line(value: Any) -> bytes:
+def _line(value: bytes | None) -> bytes:
     if not value:
         return b""
-    line: bytes = value.strip()
+    line = value.strip()
     # A file's line is one event: a line break between two of JSON's tokens says nothing, and inside of one it is \n.
     return line.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in line or b"\r" in line else line

@@ -12,10 +12,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pykafka.common import OffsetType
-from pykafka.protocol import PartitionFetchRequest, PartitionOffsetRequest
+from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffsetRequest
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
+from elworkers.kafka.messages import FETCH_VERSION, Message, Part, messages, parts
 
 FETCH_BYTES = 8 * 1024 * 1024
 """Bytes that one answer of a broker may have, and with it the memory that reading takes: three of these at most."""
@@ -44,7 +45,7 @@ class Fetched(NamedTuple):
     """What one partition has from the offset `begin` up to, but without, `next`; messages in order, maybe none."""
 
     partition: Partition
-    messages: Sequence[Any]
+    messages: Sequence[Message]
     begin: int
     next: int
 
@@ -176,32 +177,35 @@ class TopicsReader:
                 if fetched is None or fetched.next >= group[partition].end:
                     del group[partition]
 
-    def _advanced(self, leader: int, partition: Partition, reach: Range, part: Any) -> Fetched | None:
+    def _advanced(self, leader: int, partition: Partition, reach: Range, part: Part) -> Fetched | None:
         """What an answer has of a range; None where the leader has no more of it now."""
-        size = self._partition_bytes
-        while not part.messages and size < _LARGEST_MESSAGE:
+        size, found = self._partition_bytes, messages(part.data)
+        while not found and size < _LARGEST_MESSAGE:
             # Larger than its share of an answer, so that it is asked for alone.
             size *= 4
             ((_, part),) = self._ask(leader, {partition: reach}, size)
-        if not part.messages and part.max_offset < reach.end:
+            found = messages(part.data)
+        if not found and part.high_watermark < reach.end:
             # A leader that knows less than the one before it; what it does not have must not be passed over.
             return None
         # A compressed set comes whole, also what is before the offset that was asked for.
-        taken = [message for message in part.messages if reach.begin <= message.offset < reach.end]
-        after = part.messages[-1].offset + 1 if part.messages else reach.end
+        taken = [message for message in found if reach.begin <= message.offset < reach.end]
+        after = found[-1].offset + 1 if found else reach.end
         return Fetched(partition, taken, reach.begin, min(after, reach.end))
 
-    def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> Iterator[tuple[Partition, Any]]:
+    def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> list[tuple[Partition, Part]]:
+        requests = [
+            PartitionFetchRequest(partition.topic.encode(), partition.number, reach.begin, size)
+            for partition, reach in group.items()
+        ]
+        request = FetchRequest(requests, timeout=_WAIT_MS, min_bytes=1, api_version=FETCH_VERSION)
         with client.translated("fetch messages"):
-            requests = [
-                PartitionFetchRequest(partition.topic.encode(), partition.number, reach.begin, size)
-                for partition, reach in group.items()
-            ]
-            answer = self._broker(leader).fetch_messages(requests, timeout=_WAIT_MS, min_bytes=1)
-        for partition in list(group):
-            part = answer.topics[partition.topic.encode()][partition.number]
-            _check(part.err, partition)
-            yield partition, part
+            answer = self._broker(leader).handler.request(request).get()
+            found = [(Partition(part.topic, part.partition), part) for part in parts(answer)]
+        for partition, part in found:
+            if part.error:
+                raise RetryableError(f"Kafka: {partition.topic}, partition {partition.number}: error {part.error}")
+        return found
 
     def close(self) -> None:
         """Let go of the connections; never raises."""
@@ -219,8 +223,3 @@ def _put(ready: queue.Queue[Any], item: Any, enough: threading.Event) -> bool:
             continue
         return True
     return False
-
-
-def _check(code: int, partition: Partition) -> None:
-    if code:
-        raise RetryableError(f"Kafka: {partition.topic}, partition {partition.number}: error code {code}")

@@ -230,7 +230,7 @@ def test_a_message_that_the_broker_refuses_leaves_its_neighbours_stored(kafka: s
     assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 2
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "snappy"])
 def test_batches_larger_than_a_request_are_split(kafka: str, unique: Unique, compression: str) -> None:
     topic = unique("topic")
     sink = sink_to(kafka, topic, f"&max_request_size=1000&compression={compression}")

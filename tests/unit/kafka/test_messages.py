@@ -1,0 +1,112 @@
+"""Bytes as brokers send them → messages; sets are built here from the protocol's description."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pykafka.utils import compression
+
+from elworkers.errors import RetryableError
+from elworkers.kafka.messages import Message, messages, parts
+
+GZIP, SNAPPY, LZ4, APPEND_TIME = 1, 2, 3, 8
+
+
+def text(value: bytes | None) -> bytes:
+    return struct.pack(">i", -1) if value is None else struct.pack(">i", len(value)) + value
+
+
+def entry(
+    offset: int, value: bytes | None, key: bytes | None = None, magic: int = 1, attributes: int = 0, time_ms: int = 7
+) -> bytes:
+    time = struct.pack(">q", time_ms) if magic else b""
+    body = struct.pack(">bb", magic, attributes) + time + text(key) + text(value)
+    message = struct.pack(">I", zlib.crc32(body)) + body
+    return struct.pack(">qi", offset, len(message)) + message
+
+
+def read(data: bytes) -> list[Message]:
+    return messages(memoryview(data))
+
+
+MAYBE = st.none() | st.binary(max_size=50)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2**62), MAYBE, MAYBE, st.sampled_from([0, 1]), st.integers(-1, 2**60)), max_size=5
+    )
+)
+def test_every_message_comes_back(some: list[tuple[int, bytes | None, bytes | None, int, int]]) -> None:
+    data = b"".join(entry(offset, value, key, magic, 0, time) for offset, value, key, magic, time in some)
+    assert read(data) == [
+        Message(offset, time if magic else -1, key, value) for offset, value, key, magic, time in some
+    ]
+
+
+@pytest.mark.parametrize("cut", range(1, 45))
+def test_a_message_that_is_cut_off_is_left_out(cut: int) -> None:
+    whole, last = entry(5, b"whole"), entry(6, b"cut off", b"key")
+    assert read(whole + last[:-cut]) == [Message(5, 7, None, b"whole")]
+
+
+@pytest.mark.parametrize(
+    ("codec", "pack"), [(GZIP, gzip.compress), (SNAPPY, compression.encode_snappy), (LZ4, compression.encode_lz4)]
+)
+def test_compressed_sets(codec: int, pack: object) -> None:
+    relative = entry(0, b"a") + entry(1, b"b", b"k") + entry(3, None)
+    data = entry(4, b"before") + entry(9, pack(relative), attributes=codec)  # type: ignore[operator]
+    assert read(data) == [
+        Message(4, 7, None, b"before"),
+        Message(6, 7, None, b"a"),
+        Message(7, 7, b"k", b"b"),
+        Message(9, 7, None, None),
+    ]
+
+
+def test_in_sets_of_the_first_format_offsets_are_absolute() -> None:
+    absolute = entry(8, b"a", magic=0) + entry(9, b"b", magic=0)
+    data = entry(9, gzip.compress(absolute), magic=0, attributes=GZIP)
+    assert read(data) == [Message(8, -1, None, b"a"), Message(9, -1, None, b"b")]
+
+
+def test_the_brokers_time_counts_for_all_of_a_set() -> None:
+    inner = entry(0, b"a", time_ms=1) + entry(1, b"b", time_ms=2)
+    data = entry(1, gzip.compress(inner), attributes=GZIP | APPEND_TIME, time_ms=99)
+    assert [message.timestamp_ms for message in read(data)] == [99, 99]
+
+
+def test_damage_is_said() -> None:
+    data = bytearray(entry(5, b"value"))
+    data[-1] ^= 1
+    with pytest.raises(RetryableError, match="the message at offset 5 is damaged"):
+        read(bytes(data))
+    with pytest.raises(RetryableError, match="compressed by codec 4"):
+        read(entry(6, b"value", attributes=4))
+
+
+def test_an_answer_names_topics_partitions_and_errors() -> None:
+    def part(number: int, error: int, high: int, data: bytes) -> bytes:
+        return struct.pack(">ihqi", number, error, high, len(data)) + data
+
+    def topic(name: bytes, *some: bytes) -> bytes:
+        return struct.pack(">h", len(name)) + name + struct.pack(">i", len(some)) + b"".join(some)
+
+    one = entry(0, b"x")
+    answer = (
+        struct.pack(">ii", 0, 2)
+        + topic(b"a", part(0, 0, 1, one), part(3, 6, -1, b""))
+        + topic(b"bc", part(1, 0, 9, b""))
+    )
+    assert [
+        (found.topic, found.partition, found.error, found.high_watermark, bytes(found.data)) for found in parts(answer)
+    ] == [
+        ("a", 0, 0, 1, one),
+        ("a", 3, 6, -1, b""),
+        ("bc", 1, 0, 9, b""),
+    ]
