@@ -184,7 +184,7 @@ def test_leftovers_are_removed_once_their_owner_has_ended(base: Base) -> None:
     folder.mkdir(parents=True)
     mine = base.journal()
     ended, alive, far, far_and_old = (
-        f".{host}~1~77~1",
+        f".{host}~4194304~77~1",
         f".{mine._owner.rpartition('~')[0]}~{mine._owner.rpartition('~')[2]}~9",
         ".elsewhere~1~77~1",
         ".elsewhere~1~77~2",
