@@ -98,8 +98,13 @@ class Runs:
             raise UnfinishedError(f"{left} messages are not imported yet; the next run goes on there")
 
     def _run(self, deadline: float, tell: Tell, everything: bool = False) -> int:
+        before = 0
+
         def goes_on(done: int, total: int) -> bool:
+            nonlocal before
             tell(done, total)
+            self._board.read(done - before)
+            before = done
             self._board.show(loop.State.RUNNING)
             return time.monotonic() < deadline and not self._stop.requested
 

@@ -20,7 +20,7 @@ import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
-from elworkers.importer.drafts import Draft, Drafts
+from elworkers.importer.drafts import Draft, Drafts, as_line
 from elworkers.importer.formats import Format
 from elworkers.importer.hours import HOUR_MS, Place, Sorter
 from elworkers.importer.journal import File, Journal, Manifest
@@ -206,7 +206,7 @@ class Importer:
         lines: dict[Place, list[bytes]] = {}
         reach: dict[Place, tuple[int, int]] = {}
         for message in fetched.messages:
-            line = _line(message.value)
+            line = as_line(message.value)
             place = self._sorter.place(schema, line, message.timestamp_ms, now_ms) if line else None
             if place is not None:
                 lines.setdefault(place, []).append(line)
@@ -244,9 +244,8 @@ class Importer:
         hours = {place.path for place in stretch.drafts if not place.aside}
         late = {hour for hour in hours if self._marks.has(schema_of(topic), hour)}
         unfinished = self._unfinished[topic] | (hours - late)
-        manifest = Manifest(
-            topic, partition.number, stretch.begin, stretch.next, tuple(files), tuple(sorted(unfinished))
-        )
+        reach = (stretch.begin, stretch.next)
+        manifest = Manifest(topic, partition.number, *reach, tuple(files), tuple(sorted(unfinished)))
         published = self._journal.publish(manifest)
         after = sum(draft.records for place, draft in stretch.drafts.items() if place.path in late)
         self._abandon(partition)
@@ -259,6 +258,14 @@ class Importer:
         self._unfinished[topic] = unfinished
         if after:
             self._metrics.count("import_after_success", after, schema=schema_of(topic))
+        log.info(
+            "imported",
+            topic=topic,
+            partition=partition.number,
+            up_to=manifest.next,
+            files=len(files),
+            records=sum(file.records for file in files),
+        )
         self._metrics.count("import_files", len(files), schema=schema_of(topic))
         self._metrics.count("import_records", sum(file.records for file in files), schema=schema_of(topic))
         self._stretches[partition] = Stretch(manifest.next, manifest.next, published=time.monotonic())
@@ -291,11 +298,3 @@ class Importer:
     def close(self) -> None:
         """Forget what was not published; it is read again."""
         self._drafts.close()
-
-
-def _line(value: bytes | None) -> bytes:
-    if not value:
-        return b""
-    line = value.strip()
-    # A file's line is one event: a line break between two of JSON's tokens says nothing, and inside of one it is \n.
-    return line.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in line or b"\r" in line else line

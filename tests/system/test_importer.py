@@ -13,6 +13,7 @@ import subprocess
 import termios
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow.parquet
@@ -163,6 +164,9 @@ def test_a_pool_goes_on_whatever_goes_away(own_stack: Stack, topology: Make, uni
     for number in range(5):
         send(f"{name}{number}")
     wait_for(arrived, DEADLINE_S, "all topics are imported")
+    wait_for(lambda: [_read_by(said) for said in site.states()] == [300], DEADLINE_S, "what the workers say they read")
+    imported = [json.loads(line) for line in site.log("importer/hdfs").splitlines() if '"imported"' in line]
+    assert sum(entry["records"] for entry in imported) == 300
     (said,) = site.states()
     assert sum(worker["pid"] is not None for worker in said["workers"]) == 3
     # More workers than the file says would have no topics.
@@ -187,18 +191,26 @@ def test_a_pool_goes_on_whatever_goes_away(own_stack: Stack, topology: Make, uni
     own_stack.start("kafka")
     send(f"{name}3")
     wait_for(arrived, DEADLINE_S, "the broker is back")
-    shown = site.ctl("import", "status").stdout.splitlines()
-    assert shown[0] == "importer/hdfs"
-    rows = [line.split() for line in shown[2:]]
-    assert [row[0] for row in rows] == [f"eventlogging_{name}{number}" for number in range(5)]
-    assert [row[1:4] for row in rows] == [["120", "120", "0"]] * 4 + [["60", "60", "0"]]
-    assert all(row[4].startswith(f"{name}{number}/") for number, row in enumerate(rows))
+    _check_status(site, name)
     site.ctl("stop")
     assert hidden(base) == []
     assert arrived()
     assert {
         json.loads(line).get("event") for line in site.log("importer/hdfs").splitlines() if "crash" in line
     } == set()
+
+
+def _check_status(site: Topology, name: str) -> None:
+    shown = site.ctl("import", "status").stdout.splitlines()
+    assert shown[0] == "importer/hdfs"
+    rows = [line.split() for line in shown[2:]]
+    assert [row[0] for row in rows] == [f"eventlogging_{name}{number}" for number in range(5)]
+    assert [row[1:4] for row in rows] == [["120", "120", "0"]] * 4 + [["60", "60", "0"]]
+    assert all(row[4].startswith(f"{name}{number}/") for number, row in enumerate(rows))
+
+
+def _read_by(said: dict[str, Any]) -> int:
+    return sum(worker["records"] for worker in said["workers"])
 
 
 def test_status_says_what_is_not_imported_yet(kafka: str, topology: Make, unique: Unique, tmp_path: Path) -> None:
