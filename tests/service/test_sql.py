@@ -117,12 +117,14 @@ def test_a_table_that_lost_a_column_is_read_back(place: Place) -> None:
 
 def test_two_that_make_the_same_table_at_the_same_time(place: Place) -> None:
     schema = {f"at{number}": {"type": "string", "format": "date-time"} for number in range(5)}
-    both = threading.Barrier(2)
+    both, opening = threading.Barrier(2), threading.Lock()
     failed: list[object] = []
 
     def work(number: int) -> None:
-        sink = place.sink(schema)
-        both.wait()
+        # SQLite lets only one at a time make a new file its database; the other is told to try again.
+        with opening:
+            sink = place.sink(schema)
+        both.wait(30)
         try:
             failed.extend(stored(sink, place.record(number, {})))
         except RetryableError as error:
