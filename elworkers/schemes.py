@@ -14,6 +14,7 @@ from elworkers.uris import Endpoint, Option, Options, one_of_schemes, parse, spl
 KAFKA_PORT = 9092
 STATSD_PORT = 8125
 EVENTS_PORT = 8421
+WEBHDFS_PORT = 9870
 
 _RAW = Option(boolean, False, "move lines as they are, unparsed")
 _PARTITIONS = Option(whole(1), None, "partitions of a topic that has to be created (default: the broker's)")
@@ -150,7 +151,7 @@ def check_store(text: str) -> Endpoint:
         expected = "file:///PATH" if uri.scheme == "file" else f"{uri.scheme}://NAMENODE:9870/PATH"
         raise ConfigurationError(f"{uri.scheme} URI: no {'host' if len(uri.path) > 1 else 'path'}; expected {expected}")
     if uri.hosts:
-        uri.endpoint(9870)
+        uri.endpoint(WEBHDFS_PORT)
     return endpoint
 
 

@@ -24,10 +24,13 @@ def _data(home: Path) -> str:
     return f"file:///proc/self/cwd/{home.name}"
 
 
-def _configure(home: Path, settings: Mapping[str, object]) -> Path:
+def _configure(home: Path, ports: Ports, settings: Mapping[str, object]) -> Path:
     conf = home / "conf"
     conf.mkdir(parents=True, exist_ok=True)
+    rpc = f"{HOST}:{ports['hdfs-rpc']}"
     shared = {
+        "fs.defaultFS": f"hdfs://{rpc}",
+        "dfs.namenode.rpc-address": rpc,
         "hadoop.tmp.dir": f"/proc/self/cwd/{home.name}/tmp",  # noqa: S108 - in the stack's own folder
         "dfs.replication": 1,
         "dfs.permissions.enabled": "false",
@@ -58,10 +61,9 @@ class NameNode(Part):
         """See `Part.prepare`."""
         conf = _configure(
             home,
+            ports,
             {
-                "fs.defaultFS": f"hdfs://{HOST}:{ports['hdfs-rpc']}",
                 "dfs.namenode.name.dir": f"{_data(home)}/data",
-                "dfs.namenode.rpc-address": f"{HOST}:{ports['hdfs-rpc']}",
                 "dfs.namenode.http-address": f"{HOST}:{ports['webhdfs']}",
                 "dfs.namenode.safemode.extension": 0,
                 "dfs.namenode.datanode.registration.ip-hostname-check": "false",
@@ -96,9 +98,8 @@ class DataNode(Part):
         """See `Part.prepare`."""
         conf = _configure(
             home,
+            ports,
             {
-                "fs.defaultFS": f"hdfs://{HOST}:{ports['hdfs-rpc']}",
-                "dfs.namenode.rpc-address": f"{HOST}:{ports['hdfs-rpc']}",
                 "dfs.datanode.data.dir": f"{_data(home)}/data",
                 "dfs.datanode.address": f"{HOST}:{ports['datanode']}",
                 "dfs.datanode.http.address": f"{HOST}:{ports['datanode-http']}",

@@ -46,12 +46,7 @@ class Draft:
         Raises:
             RetryableError: the disk cannot be read.
         """
-        try:
-            with self.path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    yield chunk
-        except OSError as error:
-            raise _cannot(self.path, error) from error
+        return chunks_of(self.path)
 
 
 class Drafts:
@@ -149,6 +144,20 @@ def as_line(value: bytes | None) -> bytes:
     line = value.strip()
     # A file's line is one event: a line break between two of JSON's tokens says nothing, and inside of one it is \n.
     return line.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in line or b"\r" in line else line
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """A local file's content.
+
+    Raises:
+        RetryableError: the disk cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise _cannot(path, error) from error
 
 
 def _cannot(path: Path, error: OSError) -> RetryableError:

@@ -10,7 +10,6 @@ import zstandard
 
 from elworkers.importer.drafts import Draft
 
-COMPRESSIONS = ("none", "gzip", "zstd")
 _GZIP_WINDOW = 31
 """zlib's number for the largest window with gzip's header and trailer (zlib manual, deflateInit2)."""
 
@@ -39,7 +38,7 @@ def json_lines(compression: str) -> Format:
     """Newline-delimited JSON, the messages as they are.
 
     Args:
-        compression: one of `COMPRESSIONS`.
+        compression: `none`, `gzip` or `zstd`.
     """
     if compression == "none":
         return Format(".json", Draft.chunks)

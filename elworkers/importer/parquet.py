@@ -7,20 +7,19 @@ end `json`: the whole message of a row that the columns cannot hold, and nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
-from elworkers.importer.drafts import Draft
+from elworkers.importer.drafts import Draft, chunks_of
 from elworkers.sinks.tables import Column, Kind, columns, row
 
 SchemaOf = Callable[[str, int], Mapping[str, Any]]
 """Name and revision to the JSON schema of an event; raises InvalidEventError where there is none."""
 
 _ROWS = 5_000
-_CHUNK = 1 << 20
 _JSON = "json"
 _INT64 = range(-(2**63), 2**63)
 
@@ -62,9 +61,7 @@ class Parquet:
         path = draft.path.with_suffix(".parquet")
         try:
             self._write(draft, path)
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    yield chunk
+            yield from chunks_of(path)
         except OSError as error:
             raise RetryableError(f"{path}: {error.strerror or error}") from error
         finally:
@@ -72,12 +69,13 @@ class Parquet:
 
     def _write(self, draft: Draft, path: Path) -> None:
         wanted = self._columns(draft)
+        known = {column.path[1] for column in wanted if column.path[0] == "event"}
         fields = [(column.name, self._types.get(column.kind, self._arrow.string())) for column in wanted]
         schema = self._arrow.schema([*fields, (_JSON, self._arrow.string())])
         with self._arrow.parquet.ParquetWriter(path, schema, compression=self._compression) as writer:
             rows: list[dict[str, Any]] = []
             for line in _lines(draft):
-                rows.append(_row(line, wanted))
+                rows.append(_row(line, wanted, known))
                 if len(rows) >= _ROWS:
                     writer.write_batch(self._arrow.RecordBatch.from_pylist(rows, schema=schema))
                     rows = []
@@ -119,12 +117,12 @@ def _named(event: Mapping[str, Any]) -> tuple[str, int] | None:
     return (name, revision) if isinstance(name, str) and type(revision) is int else None
 
 
-def _row(line: bytes, wanted: Sequence[Column]) -> dict[str, Any]:
+def _row(line: bytes, wanted: Sequence[Column], known: Set[str]) -> dict[str, Any]:
     event = _event(line)
     if event is None:
         return {_JSON: line.decode("utf-8", "replace")}
     found: dict[str, Any] = {}
-    fits = _held(event, wanted)
+    fits = _held(event, known)
     for column in wanted:
         try:
             value = row(event, [column])[column.name]
@@ -140,8 +138,7 @@ def _row(line: bytes, wanted: Sequence[Column]) -> dict[str, Any]:
     return found
 
 
-def _held(event: Mapping[str, Any], wanted: Sequence[Column]) -> bool:
+def _held(event: Mapping[str, Any], known: Set[str]) -> bool:
     """Whether there is a column for every field of the event proper, at its first level."""
     fields = event.get("event")
-    known = {column.path[1] for column in wanted if column.path[0] == "event"}
     return isinstance(fields, dict) and fields.keys() <= known

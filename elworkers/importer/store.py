@@ -13,14 +13,14 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.schemes import WEBHDFS_PORT
 from elworkers.uris import Endpoint
 
 BLOCK_BYTES = 8 * 1024 * 1024
 """Held in memory of the one file that is being written."""
 
 _CONNECT_S, _ANSWER_S = 10, 120
-_DRIVERS = {"hdfs": "webhdfs"}
-_WEBHDFS_PORT = 9870
+_HDFS = ("hdfs", "webhdfs")
 _NO_DRIVER = (ImportError, ValueError)
 
 
@@ -45,13 +45,12 @@ class Store:
         uri = endpoint.uri
         self.name = str(uri).partition("?")[0].rstrip("/")
         self._local = uri.scheme == "file"
-        self._hdfs = uri.scheme in ("hdfs", "webhdfs")
+        self._hdfs = uri.scheme in _HDFS
         self._base = uri.path.rstrip("/")
         self._folders: set[str] = set()
         try:
-            self._files: Any = fsspec.filesystem(
-                _DRIVERS.get(uri.scheme, uri.scheme), **_keywords(endpoint), skip_instance_cache=True
-            )
+            driver = "webhdfs" if self._hdfs else uri.scheme
+            self._files: Any = fsspec.filesystem(driver, **_keywords(endpoint), skip_instance_cache=True)
         except _NO_DRIVER as error:
             raise ConfigurationError(f"{uri.scheme} URI: {error}") from None
         if not (self._local or self._hdfs):
@@ -96,11 +95,7 @@ class Store:
         """
         # Not fsspec's exists(): that takes a store that does not answer for one that has no such file.
         with self._translated("look at", path):
-            try:
-                self._files.info(self._at(path))
-            except FileNotFoundError:
-                return False
-            return True
+            return self._is_there(path)
 
     def read(self, path: str) -> bytes:
         """A file's content; nothing where there is no such file.
@@ -212,9 +207,9 @@ class _Impatient(HTTPAdapter):
 def _keywords(endpoint: Endpoint) -> dict[str, Any]:
     uri = endpoint.uri
     given = {name: value for name, value in endpoint.options.items() if value is not None}
-    if uri.scheme not in _DRIVERS and uri.scheme not in _DRIVERS.values():
+    if uri.scheme not in _HDFS:
         return given
-    host, port = uri.endpoint(_WEBHDFS_PORT)
+    host, port = uri.endpoint(WEBHDFS_PORT)
     user = {"user": uri.user} if uri.user else {}
     password = {"password": uri.password} if uri.password else {}
     return {**user, **password, **given, "host": host, "port": port}

@@ -71,7 +71,7 @@ class TopicsReader:
         """The partitions of every topic there is now, in order; asks the brokers anew.
 
         Raises:
-            RetryableError: Kafka does not answer, or a partition has no leader.
+            RetryableError: Kafka does not answer.
         """
         with client.translated("list topics"):
             metadata = self._cluster._get_metadata()
