@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any
@@ -90,3 +91,20 @@ def only(value: bool, why: str) -> Callable[[str], bool]:
 def not_in_text(_text: str) -> Any:
     """A keyword of BalancedConsumer whose value is a Python object."""
     raise ValueError("nothing: its value is a Python object, which no URI can hold")
+
+
+def folder(text: str) -> str:
+    """A folder's path, or nothing."""
+    if text and not text.startswith("/"):
+        raise ValueError("the path of a folder, from / on")
+    return text
+
+
+def networks(text: str) -> str:
+    """Addresses or networks, with commas between them."""
+    for part in filter(None, text.split(",")):
+        try:
+            ipaddress.ip_network(part.strip())
+        except ValueError as error:
+            raise ValueError(f"addresses or networks, as 127.0.0.1,10.0.0.0/8 ({error})") from None
+    return text

@@ -8,13 +8,28 @@ from __future__ import annotations
 import re
 
 from elworkers.errors import ConfigurationError
-from elworkers.kinds import boolean, group, not_in_text, offset_reset, only, pattern, seconds, whole, words
+from elworkers.kinds import (
+    boolean,
+    folder,
+    group,
+    networks,
+    not_in_text,
+    offset_reset,
+    only,
+    pattern,
+    seconds,
+    whole,
+    words,
+)
 from elworkers.uris import Endpoint, Option, Options, one_of_schemes, parse, split_host, typed
 
 KAFKA_PORT = 9092
 STATSD_PORT = 8125
 EVENTS_PORT = 8421
 WEBHDFS_PORT = 9870
+HTTP_PORT = 8080
+VARNISH_QUERY = r'ReqURL ~ "^/(beacon/)?event(\.gif)?\?" and ReqMethod ~ "^(GET|POST)$" and RespStatus < 400'
+"""varnishkafka's query for events, without preflights and what Varnish has refused."""
 
 _RAW = Option(boolean, False, "move lines as they are, unparsed")
 _PARTITIONS = Option(whole(1), None, "partitions of a topic that has to be created (default: the broker's)")
@@ -95,7 +110,32 @@ _SQL: Options = {
     "statsd_port": Option(whole(1), STATSD_PORT, "its UDP port"),
 }
 
+_HOST = Option(str, None, "what becomes recvFrom (default: the name of this host)")
+_CLIENT_ADDRESS = Option(boolean, False, "write the client's address into the line; else it has a -")
+DOORS: dict[str, Options] = {
+    "http": {
+        "host": _HOST,
+        "client_address": _CLIENT_ADDRESS,
+        "trusted_proxies": Option(networks, "", "proxies whose X-Forwarded-For is believed, as 127.0.0.1,10.0.0.0/8"),
+        "files": Option(folder, "", "a folder whose files are served beside eventlogging.js"),
+        "max_url_bytes": Option(whole(100), 16_000, "bytes of a request line"),
+        "max_body_bytes": Option(whole(100), 256 * 1024, "bytes of a POST; in its line an event may be thrice as long"),
+        "max_events": Option(whole(1), 1_000, "events in a POST"),
+        "max_connections": Option(whole(1), 1_000, "connections at a time; then the longest waiting one is closed"),
+        "timeout_seconds": Option(seconds, 30.0, "for a body, and between two requests of a connection"),
+    },
+    "varnish": {
+        "host": _HOST,
+        "client_address": _CLIENT_ADDRESS,
+        "query": Option(str, VARNISH_QUERY, "which requests are events (vsl-query(7))"),
+        "program": Option(str, "varnishncsa", "path or name of varnishncsa"),
+        "max_line_bytes": Option(whole(1_000), 64 * 1024, "what is longer is passed over"),
+    },
+}
+"""Inputs that only a forwarder has."""
+
 SOURCES: dict[str, Options] = {
+    **DOORS,
     "kafka": KAFKA_SOURCE,
     "udp": {
         "raw": _RAW,
@@ -195,6 +235,12 @@ def _check_place(endpoint: Endpoint) -> None:
             raise ConfigurationError("kafka URI: option topic is missing; expected topic=NAME")
     elif uri.scheme == "udp":
         uri.endpoint(EVENTS_PORT)
+    elif uri.scheme == "http":
+        uri.endpoint(HTTP_PORT)
+        if len(uri.path) < 2:
+            raise ConfigurationError("http URI: no path; expected http://HOST:PORT/beacon/event")
+    elif uri.scheme == "varnish" and uri.hosts:
+        raise ConfigurationError("varnish URI: a host; expected varnish:///NAME or varnish:////FOLDER (varnishd's -n)")
     elif uri.scheme in ("file", "sqlite") and len(uri.path) < 2:
         raise ConfigurationError(f"{uri.scheme} URI: no path; expected {uri.scheme}:///PATH")
     elif uri.scheme == "mysql":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from elworkers import roles
 from elworkers.arguments import Argument, Arguments, parse
 from elworkers.errors import ConfigurationError
-from elworkers.schemes import check_sink, check_source, check_store, check_topics, consumer_group
+from elworkers.schemes import DOORS, check_sink, check_source, check_store, check_topics, consumer_group
 
 
 def checked(role: str, words: Sequence[Argument]) -> Arguments:
@@ -52,6 +52,8 @@ def _check_one(kind: str, place: Argument, arguments: Arguments) -> None:
 
 def _check_source(text: str, arguments: Arguments) -> None:
     endpoint = check_source(text)
+    if endpoint.uri.scheme in DOORS and "spool_dir" not in arguments.values:
+        raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
     if endpoint.uri.scheme == "kafka" and consumer_group(endpoint, arguments["sid"]) is None:
         raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
 

@@ -12,6 +12,7 @@ from elworkers.roles.wiring import Wiring
 from elworkers.runtime import loop
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
+from elworkers.schemes import DOORS
 from elworkers.uris import parse
 
 
@@ -60,6 +61,7 @@ class _Work:
             batch_records=arguments["batch_size"],
             batch_seconds=arguments["batch_seconds"],
             spool=_spool(arguments, who),
+            sequence=(_state_dir() or _own_state_dir()) / "sequence",
         )
         loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board)
 
@@ -67,9 +69,19 @@ class _Work:
 def _spool(arguments: Arguments, who: Who) -> tuple[Path, int] | None:
     if "spool_dir" not in arguments.values:
         return None
-    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     if arguments["spool_dir"]:
         return Path(arguments["spool_dir"]), arguments["spool_max_bytes"]
-    if run_dir:
-        return Path(run_dir) / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]
-    return None
+    state = _state_dir()
+    if state is None and parse(arguments["input"]).scheme in DOORS:
+        # What a client was told is taken must not be in memory alone, also where somebody starts a forwarder by hand.
+        state = _own_state_dir()
+    return (state / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]) if state else None
+
+
+def _state_dir() -> Path | None:
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    return Path(run_dir) if run_dir else None
+
+
+def _own_state_dir() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "elworkers"

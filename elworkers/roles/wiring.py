@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
-from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.runtime.loop import Batch, Kept, Pipeline
-from elworkers.schemes import EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
+from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
 from elworkers.uris import Endpoint, Uri, split_host
 
 if TYPE_CHECKING:
+    from elworkers.doors.door import Door
+    from elworkers.sources.spool import Spool
     from elworkers.stages.schemas import SchemaStore
 
 ERROR_TOPIC = "eventlogging_EventError"
@@ -35,7 +37,8 @@ class Wiring:
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds`, where given.
         schema_of: for tables, where there is a sink that makes some.
         group: whose positions such a sink keeps, if anybody's.
-        spool: folder and bytes for datagrams that wait on disk; None: they do not.
+        spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
+        sequence: the file of this host's sequence numbers.
         kept: where `source` puts what it opens, and what it gives where there is something.
     """
 
@@ -47,6 +50,7 @@ class Wiring:
     schema_of: SchemaOf | None = None
     group: str | None = None
     spool: tuple[Path, int] | None = None
+    sequence: Path | None = None
     kept: Kept = field(default_factory=Kept)
 
     def keeping(self, kept: Kept) -> Wiring:
@@ -97,6 +101,8 @@ class Wiring:
             return KafkaSource(brokers(uri), options, group, self.metrics, self.partitions, ledger)
         if uri.scheme == "udp":
             return self._udp_source(endpoint)
+        if uri.scheme in DOORS:
+            return self._door_source(endpoint)
         from elworkers.sources.lines import LinesSource
 
         return LinesSource(
@@ -112,16 +118,32 @@ class Wiring:
         host, port = endpoint.uri.endpoint(EVENTS_PORT)
         if self.spool is None:
             return UdpSource(host, port, receive_buffer=endpoint.options["receive_buffer"], metrics=self.metrics)
+        from elworkers.sources.datagrams import DatagramDoor
+
+        receive_buffer = endpoint.options["receive_buffer"]
+        return self._spooled(
+            lambda _: DatagramDoor(UdpSource(host, port, receive_buffer=receive_buffer, metrics=self.metrics))
+        )
+
+    def _door_source(self, endpoint: Endpoint) -> Source:
+        from elworkers.roles.doors import door
+
+        if self.spool is None or self.sequence is None:
+            raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
+        sequence, (_, most) = self.sequence, self.spool
+        return self._spooled(lambda spool: door(endpoint, sequence, lambda: (spool.waiting_bytes, most)))
+
+    def _spooled(self, make: Callable[[Spool], Door]) -> Source:
         from elworkers.sources.spool import Spool
         from elworkers.sources.spooled import SpooledSource
 
+        assert self.spool is not None  # noqa: S101 - whoever calls has looked
         spool = Spool(*self.spool)
         try:
-            udp = UdpSource(host, port, receive_buffer=endpoint.options["receive_buffer"], metrics=self.metrics)
-        except RetryableError:
+            return SpooledSource(make(spool), spool, self.metrics)
+        except Exception:
             spool.close()
             raise
-        return SpooledSource(udp, spool, self.metrics)
 
     def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
         """The sink behind an output URI.

@@ -9,6 +9,8 @@ import signal
 import setproctitle
 
 _PR_SET_PDEATHSIG = 1
+# Loaded here, because right after a fork no lock may be taken.
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(number: signal.Signals, parent: int) -> bool:
@@ -21,8 +23,7 @@ def die_with_parent(number: signal.Signals, parent: int) -> bool:
     Returns:
         False where the parent has ended already.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
+    if _LIBC.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     return os.getppid() == parent
 

@@ -89,8 +89,13 @@ class Spool:
         """Bytes of lines that are not done with."""
         return self._end - self._done
 
-    def append(self, lines: Sequence[bytes], now_ms: int) -> int:
+    def append(self, lines: Sequence[bytes], now_ms: int, *, together: bool = False) -> int:
         """Take lines, in order; how many were taken. The others have no room.
+
+        Args:
+            lines: without the LF that ends them.
+            now_ms: when they came, ms since the epoch.
+            together: take all of them or none.
 
         Raises:
             RetryableError: the disk takes nothing; none of the lines was taken.
@@ -99,6 +104,8 @@ class Spool:
         for line in lines:
             part = b"%d\t%b\n" % (now_ms, line)
             if self.waiting_bytes + size + len(part) > self._max_bytes:
+                if together:
+                    return 0
                 break
             parts.append(part)
             size += len(part)

@@ -15,6 +15,7 @@ from elworkers.contracts import Metrics, Record, Source
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_sink, check_source
 from elworkers.sinks.kafka import KafkaSink
+from elworkers.sources.datagrams import DatagramDoor
 from elworkers.sources.kafka import KafkaSource
 from elworkers.sources.lines import LinesSource
 from elworkers.sources.merged import MergedSource
@@ -94,6 +95,7 @@ class Spooled(SourceHarness):
         super().__init__()
         self.waiting: list[bytes] = []
         self.open: list[SpooledSource] = []
+        self.address = ("", 0)
         self.cleanup.callback(lambda: [source.close() for source in self.open])
 
     def make(self) -> Source:
@@ -101,7 +103,8 @@ class Spooled(SourceHarness):
         for source in self.open:
             source.close()
         udp = UdpSource("127.0.0.1", 0, receive_buffer=4 * 1024 * 1024, metrics=Counters())
-        made = SpooledSource(udp, Spool(self.folder / "spool", 10**9, segment_bytes=4096), self.metrics)
+        self.address = udp.address
+        made = SpooledSource(DatagramDoor(udp), Spool(self.folder / "spool", 10**9, segment_bytes=4096), self.metrics)
         self.open = [made]
         self.feed(self.waiting)
         self.waiting = []
@@ -114,7 +117,7 @@ class Spooled(SourceHarness):
             return
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for line in lines:
-                sender.sendto(line, self.open[0].address)
+                sender.sendto(line, self.address)
 
 
 class File(SourceHarness):

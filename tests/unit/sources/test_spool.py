@@ -13,6 +13,7 @@ from waiting import wait_for
 
 from elworkers.errors import RetryableError
 from elworkers.runtime.metrics import Counters
+from elworkers.sources.datagrams import DatagramDoor
 from elworkers.sources.spool import Spool
 from elworkers.sources.spooled import SpooledSource
 from elworkers.sources.udp import UdpSource
@@ -135,20 +136,20 @@ def test_one_thread_writes_while_another_reads(tmp_path: Path) -> None:
     spool.close()
 
 
-def source(folder: Path, max_bytes: int, metrics: Counters) -> SpooledSource:
+def source(folder: Path, max_bytes: int, metrics: Counters) -> tuple[SpooledSource, UdpSource]:
     udp = UdpSource("127.0.0.1", 0, receive_buffer=1024 * 1024, metrics=metrics)
-    return SpooledSource(udp, Spool(folder, max_bytes), metrics)
+    return SpooledSource(DatagramDoor(udp), Spool(folder, max_bytes), metrics), udp
 
 
 def test_datagrams_are_taken_while_nobody_polls_and_those_without_room_are_counted(tmp_path: Path) -> None:
     metrics = Counters()
-    spooled = source(tmp_path, 1000, metrics)
+    spooled, udp = source(tmp_path, 1000, metrics)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for line in numbered(0, 100):
-            sender.sendto(line, spooled.address)
+            sender.sendto(line, udp.address)
     wait_for(lambda: spooled._dropped, 30, "a full spool")
     spooled.close()
-    again = source(tmp_path, 1000, metrics)
+    again, _ = source(tmp_path, 1000, metrics)
     kept = [record.value for record in again.poll(1000, 1)]
     assert kept == numbered(0, len(kept))
     again.close()
@@ -156,12 +157,23 @@ def test_datagrams_are_taken_while_nobody_polls_and_those_without_room_are_count
 
 
 def test_what_the_socket_holds_when_it_is_closed_is_kept(tmp_path: Path) -> None:
-    spooled = source(tmp_path, PLENTY, Counters())
-    spooled._closed.set()
-    spooled._receiver.join()
+    udp = UdpSource("127.0.0.1", 0, receive_buffer=1024 * 1024, metrics=Counters())
+    door, spool = DatagramDoor(udp), Spool(tmp_path, PLENTY)
+    door.open(lambda lines, now_ms, _: spool.append(lines, now_ms), lambda _: None)
+    door._closed.set()
+    assert door._receiver is not None
+    door._receiver.join()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"at the last moment", spooled.address)
-    spooled.close()
-    again = source(tmp_path, PLENTY, Counters())
-    assert [record.value for record in again.poll(10, 1)] == [b"at the last moment"]
-    again.close()
+        sender.sendto(b"at the last moment", udp.address)
+    door.close()
+    assert [one.line for one in spool.read(10)] == [b"at the last moment"]
+    spool.close()
+
+
+def test_lines_that_belong_together_are_taken_all_or_none(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 100)
+    assert spool.append(numbered(0, 3), 1, together=True) == 3
+    assert spool.append(numbered(3, 90), 1, together=True) == 0
+    assert spool.append(numbered(3, 90), 1) > 0
+    assert rest(spool)[:4] == numbered(0, 4)
+    spool.close()

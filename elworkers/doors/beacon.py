@@ -1,0 +1,94 @@
+"""An address comes in; a door that is an HTTP server goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+from elworkers.doors.connections import BoundedServer
+from elworkers.doors.desk import Answers, Desk
+from elworkers.doors.door import Failed, Keep
+from elworkers.errors import RetryableError
+
+_BACKLOG = 1_024
+_ENDS_WITHIN_S = 2.0
+
+
+class BeaconDoor:
+    """An HTTP server on a thread of its own; implements `door.Door`.
+
+    Args:
+        place: host and port to bind; port 0 for a free one (see `address`).
+        answers: what it says.
+
+    Raises:
+        RetryableError: the address cannot be bound.
+    """
+
+    def __init__(self, place: tuple[str, int], answers: Answers) -> None:
+        self._answers = answers
+        self._socket = _bound(*place)
+        name = self._socket.getsockname()
+        self.address: tuple[str, int] = (name[0], name[1])
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def open(self, keep: Keep, failed: Failed) -> None:
+        """See `door.Door.open`."""
+        desk = Desk(self._answers, keep, failed)
+        self._thread = threading.Thread(target=self._run, args=(desk, failed), name="beacon", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def _run(self, desk: Desk, failed: Failed) -> None:
+        try:
+            asyncio.run(self._serve(desk))
+        except OSError as error:
+            failed(RetryableError(f"http://{self.address[0]}:{self.address[1]}: {error.strerror}"))
+        finally:
+            self._ready.set()
+
+    async def _serve(self, desk: Desk) -> None:
+        self._loop = asyncio.get_running_loop()
+        limits = self._answers.limits
+        server = BoundedServer(
+            desk.answer, most=limits.connections, quiet_s=limits.quiet_s, longest_line=limits.url_bytes
+        )
+        listening = await self._loop.create_server(server, sock=self._socket, backlog=_BACKLOG)
+        self._ready.set()
+        await self._ended.wait()
+        listening.close()
+        server.pre_shutdown()
+        await server.shutdown(_ENDS_WITHIN_S)
+
+    def close(self) -> None:
+        """Answer what is under way, and let go of the address."""
+        if self._thread is not None:
+            if self._loop is not None and self._thread.is_alive():
+                self._loop.call_soon_threadsafe(self._ended.set)
+            self._thread.join()
+        self._socket.close()
+        self._answers.lines.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    place = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind)
+    except OSError as error:
+        raise RetryableError(f"{place}: {error.strerror or error}") from error
+    try:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # For TCP it only lets us have an address whose last connections are still dying.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.setblocking(False)
+    except OSError as error:
+        made.close()
+        raise RetryableError(f"{place}: cannot be bound: {error.strerror}") from error
+    return made

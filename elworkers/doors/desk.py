@@ -1,0 +1,231 @@
+"""HTTP requests come in; their events, and an answer to each, go out."""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.client_exceptions import ClientError
+
+from elworkers.doors.bodies import BodyError, queries
+from elworkers.doors.door import Failed, Keep
+from elworkers.doors.proxies import Network, client_address
+from elworkers.doors.rawline import RawLines, utc
+from elworkers.errors import RetryableError
+
+_BODIES_AT_A_TIME = 32 * 1024 * 1024
+_RETRY_AFTER_S = 30
+_METHODS = "GET, HEAD, POST, OPTIONS"
+_CLIENT = Path(__file__).parent.parent / "browser" / "eventlogging.js"
+
+Waiting = Callable[[], tuple[int, int]]
+"""How many bytes wait to be taken on, and how many may."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may ask of the server.
+
+    Attributes:
+        url_bytes: of a request line.
+        body_bytes: of a POST.
+        events: in a POST.
+        connections: at a time.
+        quiet_s: without a whole request, or for a body.
+    """
+
+    url_bytes: int = 16_000
+    body_bytes: int = 256 * 1024
+    events: int = 1_000
+    connections: int = 1_000
+    quiet_s: float = 30.0
+
+
+class RefusedError(Exception):
+    """The answer to a request that is not taken."""
+
+    def __init__(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(words)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Answers the requests of one server.
+
+    Attributes:
+        path: the one path that takes events.
+        lines: makes the lines.
+        limits: what a client may ask.
+        client_address: whether lines have the client's address; else `-`.
+        trusted: proxies whose X-Forwarded-For is believed.
+        files: a folder whose files are served as they are, or None.
+        waiting: for `/healthz`.
+    """
+
+    path: str
+    lines: RawLines
+    limits: Limits
+    client_address: bool
+    trusted: Sequence[Network]
+    files: Path | None
+    waiting: Waiting
+
+
+class Desk:
+    """Gives the answers while a door is open.
+
+    Args:
+        answers: which.
+        keep: takes the lines.
+        failed: told when there can be no more of them.
+    """
+
+    def __init__(self, answers: Answers, keep: Keep, failed: Failed) -> None:
+        self._answers = answers
+        self._limits = answers.limits
+        self._keep = keep
+        self._failed = failed
+        self._bodies = 0
+        self._second: tuple[int, bytes] = (0, b"")
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to one request; what it carries is on disk by then."""
+        try:
+            response = await self._dispatch(request)
+        except RefusedError as refused:
+            response = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
+            if refused.status in (408, 413):
+                # What is still to come of the body is not worth reading.
+                response.force_close()
+        response.headers["Server"] = "elworkers"
+        origin = request.headers.get("Origin")
+        response.headers["Access-Control-Allow-Origin"] = origin or "*"
+        if origin:
+            # Nothing is ever in a reply that a page may not see; a beacon that carries cookies fails without these.
+            response.headers["Access-Control-Allow-Credentials"] = "true"
+            response.headers["Vary"] = "Origin"
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    async def _dispatch(self, request: web.BaseRequest) -> web.Response:
+        path, _, query = request.raw_path.partition("?")
+        if path == self._answers.path:
+            return await self._beacon(request, query)
+        if request.method not in ("GET", "HEAD"):
+            raise RefusedError(404, f"nothing is taken here; expected {self._answers.path}")
+        if path == "/healthz":
+            return self._health()
+        if path == "/eventlogging.js":
+            return _file(_CLIENT)
+        # Only names that are there: no text of a client becomes part of a path.
+        named = (
+            {f"/{file.name}": file for file in self._answers.files.iterdir() if file.is_file()}
+            if self._answers.files
+            else {}
+        )
+        if path in named:
+            return _file(named[path])
+        raise RefusedError(404, f"no such page; events go to {self._answers.path}")
+
+    async def _beacon(self, request: web.BaseRequest, query: str) -> web.Response:
+        if request.method == "OPTIONS":
+            return web.Response(
+                status=204,
+                headers={
+                    "Access-Control-Allow-Methods": _METHODS,
+                    "Access-Control-Allow-Headers": "Content-Type",
+                    "Access-Control-Max-Age": "86400",
+                },
+            )
+        if request.method == "GET" or (request.method == "POST" and not request.body_exists):
+            self._take(request, [_from_url(query, self._answers.path)])
+        elif request.method == "POST":
+            if query:
+                raise RefusedError(400, "an event in the URL and a body; expected one of the two")
+            self._take(request, await self._from_body(request))
+        elif request.method != "HEAD":
+            raise RefusedError(405, f"method {request.method}; expected one of {_METHODS}", {"Allow": _METHODS})
+        return web.Response(status=204)
+
+    def _take(self, request: web.BaseRequest, found: Sequence[bytes]) -> None:
+        now_s = time.time()
+        if int(now_s) != self._second[0]:
+            self._second = int(now_s), utc(now_s)
+        address = self._client(request).encode() if self._answers.client_address else b""
+        agent = request.headers.get("User-Agent", "").encode("utf-8", "surrogateescape")
+        try:
+            made = [self._answers.lines.line(query, self._second[1], address, agent) for query in found]
+            taken = self._keep(made, int(now_s * 1000), True)
+        except RetryableError as error:
+            self._failed(error)
+            taken = 0
+        if not taken:
+            raise RefusedError(503, "no room for events at the moment; try again", {"Retry-After": str(_RETRY_AFTER_S)})
+
+    def _client(self, request: web.BaseRequest) -> str:
+        if request.remote is None:
+            return "-"
+        return client_address(request.remote, request.headers.getall("X-Forwarded-For", ()), self._answers.trusted)
+
+    async def _from_body(self, request: web.BaseRequest) -> list[bytes]:
+        try:
+            body = await asyncio.wait_for(self._body(request), self._limits.quiet_s)
+            found = queries(body)
+        except BodyError as error:
+            raise RefusedError(400, str(error)) from None
+        except asyncio.TimeoutError:
+            raise RefusedError(408, f"the body was not whole within {self._limits.quiet_s:g} s") from None
+        except (ClientError, web.RequestPayloadError) as error:
+            raise RefusedError(400, f"the body cannot be read: {error}") from None
+        if len(found) > self._limits.events:
+            raise RefusedError(413, f"{len(found)} events in one body; expected at most {self._limits.events}")
+        return found
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        most = self._limits.body_bytes
+        if (request.content_length or 0) > most:
+            raise RefusedError(413, f"a body of {request.content_length} bytes; expected at most {most}")
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        body = bytearray()
+        try:
+            async for chunk in request.content.iter_any():
+                body += chunk
+                self._bodies += len(chunk)
+                if len(body) > most:
+                    raise RefusedError(413, f"a body of more than {most} bytes; expected at most so many")
+                if self._bodies > _BODIES_AT_A_TIME:
+                    raise RefusedError(
+                        503, "too many bodies at a time; try again", {"Retry-After": str(_RETRY_AFTER_S)}
+                    )
+        finally:
+            self._bodies -= len(body)
+        return bytes(body)
+
+    def _health(self) -> web.Response:
+        waiting, most = self._answers.waiting()
+        # A batch of events may be refused before the last byte is taken.
+        full = waiting + self._limits.body_bytes > most
+        return web.json_response(
+            {"status": "full" if full else "ok", "waiting_bytes": waiting, "max_bytes": most},
+            status=503 if full else 200,
+        )
+
+
+def _from_url(query: str, path: str) -> bytes:
+    if not query:
+        raise RefusedError(400, f"no event; expected {path}?PERCENT-ENCODED-JSON, or a body")
+    return b"?" + query.encode("utf-8", "surrogateescape")
+
+
+def _file(path: Path) -> web.Response:
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return web.Response(body=path.read_bytes(), headers={"Content-Type": kind, "Cache-Control": "public, max-age=300"})

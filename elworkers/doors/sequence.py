@@ -1,0 +1,86 @@
+"""A file comes in; numbers go out that no other process of this host has drawn from it, also after a restart."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from elworkers.errors import RetryableError
+
+_BLOCK = 1_000
+_DIGITS = 20
+
+
+class Sequence:
+    """The sequence numbers of lines, from 0 on.
+
+    With the host's name and the second they make an event's uuid (see `stages.capsule`), so that every door of a host
+    draws from one file. They are drawn in blocks: what a killed process had left of its block is never used, and shows
+    as a gap; a process that ends in order gives it back, unless another has drawn meanwhile.
+
+    Args:
+        path: made where it is not there, with its folder.
+
+    Raises:
+        RetryableError: the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._next = self._end = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise RetryableError(f"sequence numbers {path}: {error.strerror}") from error
+        try:
+            self._draw()
+        except RetryableError:
+            os.close(self._file)
+            raise
+
+    def next(self) -> int:
+        """The next number.
+
+        Raises:
+            RetryableError: the file cannot be used any more.
+        """
+        if self._next == self._end:
+            self._draw()
+        self._next += 1
+        return self._next - 1
+
+    def _draw(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                begin = self._stored()
+                self._store(begin + _BLOCK)
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        except OSError as error:
+            raise RetryableError(f"sequence numbers {self._path}: {error.strerror}") from error
+        self._next, self._end = begin, begin + _BLOCK
+
+    def _stored(self) -> int:
+        text = os.pread(self._file, 100, 0)
+        if text and not text.strip().isdigit():
+            raise RetryableError(
+                f"sequence numbers {self._path}: holds {text[:40]!r}; expected a number, or no such file to begin at 0"
+            )
+        return int(text or b"0")
+
+    def _store(self, number: int) -> None:
+        # Always as long: one write in place, and no moment at which the file is empty.
+        os.pwrite(self._file, b"%0*d\n" % (_DIGITS, number), 0)
+
+    def close(self) -> None:
+        """Give back what was drawn but not used; never raises."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            if self._stored() == self._end:
+                self._store(self._next)
+        except (OSError, RetryableError):
+            pass  # only numbers are lost, and there are enough of them
+        os.close(self._file)

@@ -1,0 +1,71 @@
+"""A checked `http` or `varnish` URI comes in; the door behind it goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from elworkers.doors.door import Door
+from elworkers.doors.rawline import RawLines
+from elworkers.doors.sequence import Sequence
+from elworkers.schemes import HTTP_PORT
+from elworkers.uris import Endpoint
+
+
+def door(endpoint: Endpoint, sequence: Path, waiting: Callable[[], tuple[int, int]]) -> Door:
+    """The door.
+
+    Args:
+        endpoint: of `schemes.check_source`.
+        sequence: the file of this host's sequence numbers.
+        waiting: how many bytes are spooled, and how many may be.
+
+    Raises:
+        ConfigurationError: this machine lacks what it needs.
+        RetryableError: its address cannot be bound, or that file not be used.
+    """
+    lines = RawLines(endpoint.options["host"], Sequence(sequence))
+    try:
+        return _varnish(endpoint, lines) if endpoint.uri.scheme == "varnish" else _beacon(endpoint, lines, waiting)
+    except Exception:
+        lines.close()
+        raise
+
+
+def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
+    from elworkers.doors.varnish import VarnishDoor
+
+    options = endpoint.options
+    return VarnishDoor(
+        options["program"],
+        endpoint.uri.path[1:],
+        options["query"],
+        client_address=options["client_address"],
+        max_line_bytes=options["max_line_bytes"],
+        lines=lines,
+    )
+
+
+def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int, int]]) -> Door:
+    from elworkers.doors.beacon import BeaconDoor
+    from elworkers.doors.desk import Answers, Limits
+    from elworkers.doors.proxies import networks
+
+    options = endpoint.options
+    limits = Limits(
+        url_bytes=options["max_url_bytes"],
+        body_bytes=options["max_body_bytes"],
+        events=options["max_events"],
+        connections=options["max_connections"],
+        quiet_s=options["timeout_seconds"],
+    )
+    answers = Answers(
+        path=endpoint.uri.path,
+        lines=lines,
+        limits=limits,
+        client_address=options["client_address"],
+        trusted=networks(options["trusted_proxies"]),
+        files=Path(options["files"]) if options["files"] else None,
+        waiting=waiting,
+    )
+    return BeaconDoor(endpoint.uri.endpoint(HTTP_PORT), answers)

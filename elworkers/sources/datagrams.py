@@ -1,0 +1,63 @@
+"""A UDP socket comes in; a door that empties it on a thread of its own goes out."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from elworkers.doors.door import Failed, Keep
+from elworkers.errors import RetryableError
+from elworkers.sources.udp import UdpSource
+
+_RECEIVE, _RECEIVE_WITHIN_S = 1_000, 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class DatagramDoor:
+    """Takes the lines of datagrams before the kernel's buffer, a second or so of them, is full.
+
+    Implements `door.Door`.
+
+    Args:
+        udp: the socket, which is this door's own from now on.
+    """
+
+    def __init__(self, udp: UdpSource) -> None:
+        self._udp = udp
+        self._closed = threading.Event()
+        self._receiver: threading.Thread | None = None
+        self._keep: Keep | None = None
+
+    def open(self, keep: Keep, failed: Failed) -> None:
+        """See `door.Door.open`."""
+        self._keep = keep
+        self._receiver = threading.Thread(target=self._receive, args=(keep, failed), name="receiver", daemon=True)
+        self._receiver.start()
+
+    def _receive(self, keep: Keep, failed: Failed) -> None:
+        try:
+            while not self._closed.is_set():
+                self._take(keep, _RECEIVE_WITHIN_S)
+        except RetryableError as error:
+            self._keep = None
+            failed(error)
+
+    def _take(self, keep: Keep, within_s: float) -> bool:
+        records = self._udp.poll(_RECEIVE, within_s)
+        if records:
+            keep([record.value for record in records], records[0].timestamp_ms, False)
+        return bool(records)
+
+    def close(self) -> None:
+        """Take what the socket still holds, and let go of it."""
+        self._closed.set()
+        if self._receiver is not None:
+            self._receiver.join()
+        try:
+            while self._keep is not None and self._take(self._keep, 0.0):
+                pass
+        except RetryableError as error:
+            log.warning("the socket could not be emptied", reason=str(error))
+        self._udp.close()
