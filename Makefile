@@ -30,8 +30,12 @@ demo: $(STAMP) ## run the whole topology on real Kafka and MariaDB (DB=sqlite: w
 down: $(STAMP) ## end everything that `make demo` started
 	$(BIN)/python -m demo --down
 
+.PHONY: packages
+packages: ## Varnish, Chromium and PHP for the tests, from Debian's packages (only as root)
+	@tests/packages.sh
+
 .PHONY: test
-test: $(STAMP) ## every test, against the real parts
+test: $(STAMP) packages ## every test, against the real parts
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: test-unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,16 +11,19 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from demo import doors
 from demo.count import Arrivals, Hours, Ledger, Statsd
 from demo.lines import Sample, read_sample
-from elworkers.devstack import Stack
+from elworkers.devstack import Stack, varnish
 from elworkers.devstack.errors import DevstackError
 from elworkers.errors import ElworkersError
 from elworkers.kafka import client, offsets
+from elworkers.schemes import EVENTS_PORT, HTTP_PORT
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -62,17 +66,24 @@ class Demo:
         self._database = database
         self._stack = Stack(run_dir / "devstack")
         self._events = run_dir / "events"
+        self._config_dir = run_dir / "eventlogging.d"
 
     def run(self) -> int:
         """Bring everything up, send, wait, count."""
         parts = ["kafka", "hdfs"] + (["mariadb"] if self._database == "mariadb" else [])
-        print(f"starting {', '.join(parts)} …", flush=True)
-        self._stack.up(*parts)
+        if varnish.program():
+            parts.append("varnish")
+        self._write_instances()
         if (self._run_dir / "supervisord.pid").exists():
-            # An earlier demo's forwarder holds the port that this one wants.
+            # An earlier demo's forwarders hold the ports that this one wants.
             self._ctl("stop")
+        http = _free(socket.SOCK_STREAM, HTTP_PORT)
+        # An earlier demo's Varnish may know another port for bodies.
+        self._stack.stop("varnish")
+        print(f"starting {', '.join(parts)} …", flush=True)
+        self._stack.up(*parts, ports={"beacon": http})
         statsd = Statsd()
-        environment = self._environment(statsd.port)
+        environment = self._environment(statsd.port, http)
         self._write_environment(environment)
         print("starting the topology of etc/eventlogging.d under supervisord …", flush=True)
         # Restarted, so that instances of an earlier demo see the addresses of this one.
@@ -82,7 +93,7 @@ class Demo:
         hours = Hours(environment["IMPORT_URL"])
         log = self._events / "all-events.log"
         arrivals = Arrivals(environment["KAFKA"], environment["DATABASE_URL"], hours, log, statsd)
-        self._send(sample, environment)
+        sample = self._send(sample, environment)
         self._wait(sample, arrivals)
         arrivals.wait_for_report()
         print(ledger.table(arrivals.totals(), BLACKLISTED))
@@ -90,10 +101,11 @@ class Demo:
         for line in missing:
             print(f"demo: {line}", file=sys.stderr)
         print(arrivals.reported())
+        print(self._left_out())
         self._say_how_to_go_on(environment)
         return 1 if missing else 0
 
-    def _environment(self, statsd_port: int) -> dict[str, str]:
+    def _environment(self, statsd_port: int, http_port: int) -> dict[str, str]:
         self._events.mkdir(parents=True, exist_ok=True)
         stack = self._stack.env()
         sqlite = f"sqlite:///{self._events / 'events.db'}"
@@ -103,13 +115,22 @@ class Demo:
             "IMPORT_URL": f"{stack['WEBHDFS']}/eventlogging",
             "IMPORT_SECONDS": "1",
             "IMPORT_FILE_SECONDS": "2",
-            "EVENTLOGGING_UDP": f"127.0.0.1:{_udp_port()}",
+            "EVENTLOGGING_UDP": f"127.0.0.1:{_free(socket.SOCK_DGRAM, EVENTS_PORT)}",
+            "EVENTLOGGING_HTTP": f"127.0.0.1:{http_port}",
+            "EVENTLOGGING_HTTP_FILES": str(HERE / "page"),
+            "EVENTLOGGING_VARNISH": str(self._run_dir / "devstack" / "varnish"),
             "EVENTLOGGING_LOG_DIR": str(self._events),
             "EVENTLOGGING_SCHEMAS": str(HERE / "schemas"),
             "EVENTLOGGING_BLACKLIST": BLACKLISTED,
             "STATSD_PORT": str(statsd_port),
             "REPORT_SECONDS": "1",
         }
+
+    def _write_instances(self) -> None:
+        shutil.rmtree(self._config_dir, ignore_errors=True)
+        shutil.copytree(ROOT / "etc" / "eventlogging.d", self._config_dir)
+        if varnish.program():
+            shutil.copy(ROOT / "etc" / "varnish" / "client-side-varnish", self._config_dir / "forwarders")
 
     def _write_environment(self, environment: Mapping[str, str]) -> None:
         lines = [f"{name}={value}\n" for name, value in environment.items()]
@@ -123,24 +144,56 @@ class Demo:
             raise DevstackError(f"eventloggingctl {' '.join(words)} failed:\n{done.stderr}")
 
     def _folders(self) -> list[str]:
-        return ["--config-dir", str(ROOT / "etc" / "eventlogging.d"), "--run-dir", str(self._run_dir)]
+        return ["--config-dir", str(self._config_dir), "--run-dir", str(self._run_dir)]
 
     @staticmethod
     def _tool(name: str) -> str:
         return str(Path(sys.executable).parent / name)
 
-    def _send(self, sample: Sample, environment: Mapping[str, str]) -> None:
-        print(f"sending {len(sample.lines)} lines and {len(sample.datagrams)} datagrams …", flush=True)
+    def _send(self, sample: Sample, environment: Mapping[str, str]) -> Sample:
+        shares = doors.share(sample.lines, varnish=varnish.program() is not None)
+        print(
+            f"sending: {len(shares.recorded)} recorded lines · through Varnish {len(shares.varnish)} requests · by HTTP"
+            f" {len(shares.get)} GETs and {len(shares.post)} POSTs · by UDP {len(sample.datagrams)} datagrams …",
+            flush=True,
+        )
         output = f"kafka:///{environment['KAFKA']}?topic={RAW_TOPIC}&partitions=4"
         command = [self._tool("eventlogging-forwarder"), "--name", "demo", "stdin:", output]
         log = (self._run_dir / "log" / "demo-sender.log").open("ab")
         with log, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log) as sender:
-            feeder = threading.Thread(target=sender.communicate, args=(b"\n".join(sample.lines) + b"\n",))
+            feeder = threading.Thread(target=sender.communicate, args=(b"\n".join(shares.recorded) + b"\n",))
             feeder.start()
+            refused = self._send_requests(shares, environment)
             self._send_datagrams(sample, environment)
             feeder.join()
-            if sender.returncode:
-                raise DevstackError(f"the sender failed; see {log.name}")
+            if sender.returncode or refused:
+                raise DevstackError(f"the sender failed; see {log.name}" if sender.returncode else refused[0])
+        return self._click(sample, environment)
+
+    def _send_requests(self, shares: doors.Shares, environment: Mapping[str, str]) -> list[str]:
+        refused = doors.send(environment["EVENTLOGGING_HTTP"], [*shares.get, *shares.post])
+        if shares.varnish:
+            refused += doors.send(self._stack.env()["VARNISH"], shares.varnish)
+        return refused
+
+    def _click(self, sample: Sample, environment: Mapping[str, str]) -> Sample:
+        program = doors.chromium()
+        if program is None:
+            return sample
+        logged = doors.click(program, f"http://{environment['EVENTLOGGING_HTTP']}/demo.html")
+        print(f"a browser has logged {logged} events by clicks, one of them invalid", flush=True)
+        sample.sent[doors.PAGE_SCHEMA] += doors.CLICKS
+        sample.valid[doors.PAGE_SCHEMA] += doors.CLICKS - 1
+        return replace(sample, invalid=sample.invalid + 1)
+
+    @staticmethod
+    def _left_out() -> str:
+        wanted = (
+            ("Varnish", varnish.program(), "varnishd is not here; as root: apt-get install varnish"),
+            ("the browser", doors.chromium(), "chromium is not here; as root: apt-get install chromium"),
+        )
+        missing = [f"{what} ({why})" for what, found, why in wanted if not found]
+        return f"Left out: {'; '.join(missing)}." if missing else "No door was left out."
 
     def _send_datagrams(self, sample: Sample, environment: Mapping[str, str]) -> None:
         # UDP has no way to say "slower"; so no more are under way than a small receive buffer holds.
@@ -186,9 +239,9 @@ class Demo:
     def _say_how_to_go_on(self, environment: Mapping[str, str]) -> None:
         folders = " ".join(self._folders())
         print(
-            f"\nIt goes on running. Datagrams are taken at udp://{environment['EVENTLOGGING_UDP']}, Kafka is at"
-            f" {environment['KAFKA']}, HDFS at {environment['IMPORT_URL']}, the log file is"
-            f" {self._events / 'all-events.log'}.\n"
+            f"\nIt goes on running. A page to click on: http://{environment['EVENTLOGGING_HTTP']}/demo.html\n"
+            f"Datagrams are taken at udp://{environment['EVENTLOGGING_UDP']}, Kafka is at {environment['KAFKA']}, HDFS"
+            f" at {environment['IMPORT_URL']}, the log file is {self._events / 'all-events.log'}.\n"
             f"  {self._tool('eventloggingctl')} {folders} status\n"
             f"  make down"
         )
@@ -200,14 +253,14 @@ class Demo:
         return 0
 
 
-def _udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+def _free(kind: socket.SocketKind, wanted: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
         try:
-            probe.bind(("127.0.0.1", 8421))
+            probe.bind(("127.0.0.1", wanted))
         except OSError:
             probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-        return port
+    return port
 
 
 if __name__ == "__main__":

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from elworkers.devstack import Stack
+from elworkers.devstack import varnish as varnish_part
+
+
+class Varnished(NamedTuple):
+    """Where a Varnish listens, and what its programs know it by."""
+
+    address: str
+    name: str
+
 
 # A busy machine is no reason to fail, and two runs of the same code shall agree.
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -70,6 +81,35 @@ def webhdfs(stack: Stack) -> str:
     """URL of an HDFS, without a path."""
     stack.up("hdfs")
     return stack.env()["WEBHDFS"]
+
+
+@pytest.fixture(scope="session")
+def varnish(stack: Stack) -> Varnished:
+    """A Varnish with etc/varnish/eventlogging.vcl; needs a package that only root can install."""
+    if varnish_part.program() is None:
+        pytest.skip("no Varnish; as root: apt-get install varnish")
+    stack.up("varnish")
+    return Varnished(stack.env()["VARNISH"], str(stack.folder / "varnish"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium; needs a package that only root can install."""
+    return packaged("chromium", "chromium")
+
+
+@pytest.fixture(scope="session")
+def php() -> str:
+    """The path of PHP; needs a package that only root can install."""
+    return packaged("php", "php-cli")
+
+
+def packaged(program: str, package: str) -> str:
+    """The path of a program of one of Debian's packages."""
+    found = shutil.which(program)
+    if found is None:
+        pytest.skip(f"no {program}; as root: apt-get install {package}")
+    return found
 
 
 @pytest.fixture

@@ -83,7 +83,12 @@ class Topology:
 
 def free_udp_port() -> int:
     """A UDP port of 127.0.0.1 that nobody had bound a moment ago."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    return free_port(socket.SOCK_DGRAM)
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A TCP port of 127.0.0.1 that nobody had bound a moment ago."""
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port

@@ -16,6 +16,7 @@ from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
 from elworkers.devstack.hdfs import DataNode, NameNode
 from elworkers.devstack.part import HOST, Part, Ports, java, run
+from elworkers.devstack.varnish import Varnish
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client
 
@@ -194,6 +195,7 @@ PARTS: Mapping[str, Part] = {
         MariaDB(),
         NameNode(),
         DataNode(),
+        Varnish(),
         # Another broker of the same cluster, for leaders that move.
         Kafka("kafka-2", ("kafka-2", "kafka-controller"), variable="KAFKA_2", node=2),
         # Too new for pykafka, which has to be said at start.

@@ -1,8 +1,7 @@
 # Varnish as the door for events of browsers: it answers, and a forwarder with the input varnish:///NAME reads its log.
 #
-# Varnish keeps 255 bytes of a URL in its log unless told otherwise and refuses one of more than 8 KB; start varnishd with
-#   -p vsl_reclen=8k
-# so that no event is cut off.
+# Varnish keeps 255 bytes of a URL in its log unless told otherwise; start varnishd with -p vsl_reclen=16372b, so that no
+# event is cut off.
 
 vcl 4.1;
 
@@ -22,6 +21,9 @@ sub vcl_recv {
     }
     if (req.method != "GET" && req.method != "HEAD" && req.method != "POST") {
         return (synth(405, "expected GET, HEAD, POST or OPTIONS"));
+    }
+    if (req.url ~ "^.{16000}") {
+        return (synth(414, "a URL of 16000 bytes or more"));
     }
     if (req.method == "POST" && (req.http.Content-Length !~ "^0*$" || req.http.Transfer-Encoding)) {
         if (req.url ~ "\?") {

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pymysql
 import pytest
-from topology import BIN, ROOT, Topology, free_udp_port
+from topology import BIN, ROOT, Topology, free_port, free_udp_port
 from waiting import wait_for
 
 from elworkers.devstack import Stack
@@ -118,6 +118,7 @@ def test_one_more_processor_takes_its_share_and_disturbs_nobody(topology: Make, 
             "KAFKA": servers["KAFKA"],
             "DATABASE_URL": servers["MYSQL_URL"],
             "EVENTLOGGING_UDP": f"127.0.0.1:{free_udp_port()}",
+            "EVENTLOGGING_HTTP": f"127.0.0.1:{free_port()}",
         }
     )
     (site.run_dir / "env").open("a", encoding="utf-8").write(f"EVENTLOGGING_LOG_DIR={site.run_dir}\n")

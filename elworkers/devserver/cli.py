@@ -1,0 +1,155 @@
+"""`eventlogging-devserver`: both doors without Kafka; what comes in is validated and shown."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import queue
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+
+from elworkers import __version__
+from elworkers.contracts import Record
+from elworkers.devserver.show import Show
+from elworkers.doors.beacon import BeaconDoor
+from elworkers.doors.desk import Answers, Limits
+from elworkers.doors.door import Door
+from elworkers.doors.rawline import RawLines
+from elworkers.doors.sequence import Sequence
+from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
+from elworkers.runtime.budget import Budget
+from elworkers.runtime.metrics import Counters
+from elworkers.schemes import EVENTS_PORT, HTTP_PORT
+from elworkers.sources.datagrams import DatagramDoor
+from elworkers.sources.udp import UdpSource
+from elworkers.stages.parse import compile_format
+from elworkers.stages.process import ProcessStage
+from elworkers.stages.schemas import SchemaStore, schema_uris
+from elworkers.stages.validate import Validator
+from elworkers.uris import split_host
+
+_CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %D %o %{userAgent}i"
+_SERVER_SIDE = "EventLogging %j"
+_WAITING = 10_000
+_EVENT_TIMEOUT_S = 10.0
+_BUFFER = 1024 * 1024
+
+Waiting = queue.Queue[tuple[ProcessStage, Record]]
+
+
+def main(words: list[str] | None = None) -> int:
+    """Show events until Ctrl-C.
+
+    Returns:
+        0 when it was ended; 1 when an address cannot be bound; `EX_CONFIG` for wrong arguments.
+    """
+    given = _parser().parse_args(words)
+    try:
+        return _run(given)
+    except ConfigurationError as error:
+        print(f"eventlogging-devserver: {error}", file=sys.stderr)
+        return EX_CONFIG
+    except RetryableError as error:
+        print(f"eventlogging-devserver: {error}; choose another by --bind or --udp", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="eventlogging-devserver", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--bind", default=f"127.0.0.1:{HTTP_PORT}", metavar="HOST:PORT", help="for browsers (HTTP)")
+    parser.add_argument("--udp", default=f"127.0.0.1:{EVENTS_PORT}", metavar="HOST:PORT", help="for MediaWiki")
+    parser.add_argument(
+        "--schemas",
+        action="append",
+        default=[],
+        metavar="URI",
+        help="as for a processor (default: EVENTLOGGING_SCHEMAS, else the schema wiki); may be given again",
+    )
+    parser.add_argument("--files", type=Path, metavar="FOLDER", help="served beside /eventlogging.js")
+    parser.add_argument("--brief", action="store_true", help="one line an event")
+    return parser
+
+
+def _run(given: argparse.Namespace) -> int:
+    waiting: Waiting = queue.Queue(_WAITING)
+    console = Console(highlight=False)
+    show = Show(console, brief=given.brief)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _as_interrupt)
+    client_side, server_side = _stages(given.schemas)
+    http = split_host(given.bind, HTTP_PORT, "--bind")
+    udp = split_host(given.udp, EVENTS_PORT, "--udp")
+    with tempfile.TemporaryDirectory(prefix="eventlogging-devserver-") as scratch, contextlib.ExitStack() as opened:
+        try:
+            _open(opened, _beacon(http, Path(scratch), given.files), client_side, waiting)
+            _open(
+                opened, DatagramDoor(UdpSource(*udp, receive_buffer=_BUFFER, metrics=Counters())), server_side, waiting
+            )
+            base = f"http://{given.bind}"
+            console.print(f"events: {base}/beacon/event and udp://{given.udp}; browser client: {base}/eventlogging.js")
+            while True:
+                _judge(waiting.get(), show)
+        except KeyboardInterrupt:
+            pass
+    console.print(f"{show.valid} valid, {show.invalid} invalid")
+    return 0
+
+
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _stages(schemas: list[str]) -> tuple[ProcessStage, ProcessStage]:
+    validator = Validator(SchemaStore(schema_uris(schemas, os.environ), None))
+    metrics, budget = Counters(), Budget(_EVENT_TIMEOUT_S)
+    client_side, server_side = (
+        ProcessStage(compile_format(text), validator, metrics, budget) for text in (_CLIENT_SIDE, _SERVER_SIDE)
+    )
+    return client_side, server_side
+
+
+def _beacon(place: tuple[str, int], scratch: Path, files: Path | None) -> Door:
+    answers = Answers(
+        path="/beacon/event",
+        lines=RawLines(None, Sequence(scratch / "sequence")),
+        limits=Limits(),
+        client_address=False,
+        trusted=(),
+        files=files,
+        waiting=lambda: (0, _WAITING),
+    )
+    return BeaconDoor(place, answers)
+
+
+def _open(opened: contextlib.ExitStack, door: Door, stage: ProcessStage, waiting: Waiting) -> None:
+    def keep(lines: Iterable[bytes], now_ms: int, _together: bool) -> int:
+        taken = 0
+        with contextlib.suppress(queue.Full):
+            for line in lines:
+                waiting.put_nowait((stage, Record(line, timestamp_ms=now_ms)))
+                taken += 1
+        return taken
+
+    def failed(error: RetryableError) -> None:
+        print(f"eventlogging-devserver: {error}", file=sys.stderr)
+
+    opened.callback(door.close)
+    door.open(keep, failed)
+
+
+def _judge(item: tuple[ProcessStage, Record], show: Show) -> None:
+    stage, record = item
+    try:
+        for done in stage([record]):
+            show.event(done)
+    except RetryableError as error:
+        show.failed(str(error))

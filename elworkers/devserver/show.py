@@ -1,0 +1,64 @@
+"""An event or EventError comes in; lines for a person to read go out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+from rich.console import Console
+from rich.json import JSON
+from rich.text import Text
+
+from elworkers.contracts import Record
+
+_LONGEST_RAW = 2_000
+
+
+class Show:
+    """Writes events as they come.
+
+    Args:
+        console: where to; it knows whether there are colours.
+        brief: one line an event, without its fields.
+    """
+
+    def __init__(self, console: Console, *, brief: bool) -> None:
+        self._console = console
+        self._brief = brief
+        self.valid = 0
+        self.invalid = 0
+
+    def event(self, record: Record) -> None:
+        """Show what a line has become."""
+        event: dict[str, Any] = record.event or {}
+        if record.valid:
+            self.valid += 1
+            self._head("valid  ", "bold green", event["schema"], event["revision"], str(event["wiki"]))
+            self._fields(event["event"])
+        else:
+            self.invalid += 1
+            error = event["event"]
+            self._head("INVALID", "bold red", error["schema"], error["revision"], error["message"])
+            self._raw(error["rawEvent"])
+
+    def failed(self, reason: str) -> None:
+        """Show that an event could not be judged."""
+        self._console.print(Text.assemble(("cannot be judged", "bold yellow"), f": {reason}"), soft_wrap=True)
+
+    def _head(self, word: str, style: str, schema: Any, revision: Any, words: str) -> None:
+        said = Text.assemble((word, style), "  ", (f"{schema}", "bold"), f" {revision}  ", words)
+        self._console.print(said, soft_wrap=True)
+
+    def _fields(self, fields: Any) -> None:
+        if not self._brief:
+            self._console.print(JSON.from_data(fields, indent=2, sort_keys=True), soft_wrap=True)
+
+    def _raw(self, line: str) -> None:
+        if self._brief:
+            return
+        query = unquote(line.partition("\t")[0]).strip("?; \n")
+        try:
+            self._fields(json.loads(query[query.find("{") :]))
+        except (ValueError, RecursionError):
+            self._console.print(Text(f"  {query[:_LONGEST_RAW]}"), soft_wrap=True)
