@@ -54,18 +54,17 @@ class Connection(web.RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         """Hand on what came, unless a head has no end: aiohttp bounds each of its fields, not all of them together."""
-        if self.waits:
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count != before:
+            # Not when the request is taken up: more of its body may have come by then.
+            self.waits = False
+            self._head = 0
+        elif self.waits:
             self._head += len(data)
             if self._head > _LONGEST_HEAD and self.transport is not None:
                 self.transport.write(_TOO_LONG)
-                self.transport.close()
-                return
-        super().data_received(data)
-
-    def begins(self) -> None:
-        """A request's head is whole."""
-        self.waits = False
-        self._head = 0
+                self.force_close()
 
     def ends(self) -> None:
         """The request is answered."""
@@ -105,11 +104,15 @@ class BoundedServer(web.Server):
     async def _watched(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)  # noqa: S101 - `__call__` makes no others
-        connection.begins()
         try:
-            return await self._answer(request)
+            response = await self._answer(request)
+            if request.content.is_eof():
+                connection.ends()
+            else:
+                # A body that nobody wants is read for a moment, so that the client sees the reply, and then no more.
+                response.force_close()
+            return response
         finally:
-            connection.ends()
             # To the end of the line: the others have waited longer now.
             if connection in self._open:
                 self._open.move_to_end(connection)
@@ -121,6 +124,7 @@ class BoundedServer(web.Server):
         self._open[handler] = None
         if len(self._open) > self._most:
             oldest = next((one for one in self._open if one.waits), handler)
+            del self._open[oldest]
             if not self._said:
                 self._said = True
                 log.warning("more connections than max_connections; the longest waiting one is closed", most=self._most)

@@ -101,9 +101,6 @@ class Desk:
             response = await self._dispatch(request)
         except RefusedError as refused:
             response = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
-            if refused.status in (408, 413):
-                # What is still to come of the body is not worth reading.
-                response.force_close()
         response.headers["Server"] = "elworkers"
         origin = request.headers.get("Origin")
         response.headers["Access-Control-Allow-Origin"] = origin or "*"

@@ -24,7 +24,7 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Ne
         forwarded_for: the values of X-Forwarded-For, in order.
         trusted: the proxies that are believed.
     """
-    found = peer
+    found = str(_address(peer))
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")]
     while hops and _is_in(found, trusted):
         try:

@@ -77,6 +77,8 @@ class Sequence:
 
     def close(self) -> None:
         """Give back what was drawn but not used; never raises."""
+        if self._file < 0:
+            return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             if self._stored() == self._end:
@@ -84,3 +86,4 @@ class Sequence:
         except (OSError, RetryableError):
             pass  # only numbers are lost, and there are enough of them
         os.close(self._file)
+        self._file = -1

@@ -1,0 +1,61 @@
+"""Answers and limits come in; an HTTP door on a free port, and what it hands over, go out."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from elworkers.doors.beacon import BeaconDoor
+from elworkers.doors.desk import Answers, Limits
+from elworkers.doors.rawline import RawLines
+from elworkers.doors.sequence import Sequence as Numbers
+from elworkers.errors import RetryableError
+
+DEADLINE_S = 30.0
+
+
+class Door:
+    """A door on a free port, and what it has handed over."""
+
+    def __init__(self, folder: Path, limits: Limits | None = None, **answers: object) -> None:
+        self.lines: list[bytes] = []
+        self.full = False
+        self.failures: list[RetryableError] = []
+        given = {
+            "path": "/beacon/event",
+            "lines": RawLines("host", Numbers(folder / "sequence")),
+            "limits": limits or Limits(),
+            "client_address": False,
+            "trusted": (),
+            "files": None,
+            "waiting": lambda: (0, 10**9),
+        }
+        self.door = BeaconDoor(("127.0.0.1", 0), Answers(**(given | answers)))  # type: ignore[arg-type]
+        self.port = self.door.address[1]
+        self.door.open(self.keep, self.failures.append)
+
+    def keep(self, lines: Sequence[bytes], now_ms: int, together: bool) -> int:
+        assert together
+        if self.full:
+            return 0
+        self.lines += lines
+        return len(lines)
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> tuple[int, str, http.client.HTTPResponse]:
+        """Status, text and reply."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        reply = connection.getresponse()
+        text = reply.read().decode()
+        connection.close()
+        return reply.status, text, reply
+
+    def raw(self, content: bytes) -> socket.socket:
+        """A connection on which something was sent."""
+        made = socket.create_connection(("127.0.0.1", self.port), timeout=DEADLINE_S)
+        made.sendall(content)
+        return made

@@ -1,0 +1,128 @@
+"""Lines of a door: their fields, their numbers, the client's address."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elworkers.doors.proxies import client_address, networks
+from elworkers.doors.rawline import RawLines, unescaped, utc
+from elworkers.doors.sequence import Sequence
+from elworkers.errors import RetryableError
+from elworkers.stages.parse import compile_format
+
+TRUSTED = networks("127.0.0.1, 10.0.0.0/8, ::1")
+
+
+def test_a_line_is_varnishkafkas(tmp_path: Path) -> None:
+    lines = RawLines("cp1.example", Sequence(tmp_path / "sequence"))
+    assert lines.line(b"?%7B%7D;", utc(1_469_795_696.9), b"", b"Mozilla/5.0 (X)") == (
+        b'?%7B%7D;\tcp1.example\t0\t2016-07-29T12:34:56\t-\t"Mozilla/5.0 (X)"'
+    )
+    assert lines.line(b"?a", utc(0), b"::1", b"") == b'?a\tcp1.example\t1\t1970-01-01T00:00:00\t::1\t"-"'
+    lines.close()
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_no_client_can_break_a_line(query: bytes, agent: bytes) -> None:
+    class Numbers:
+        def next(self) -> int:
+            return 7
+
+    line = RawLines("h", Numbers()).line(b"?" + query, b"2016-07-29T12:34:56", b"", agent)  # type: ignore[arg-type]
+    assert line.count(b"\t") == 5
+    assert b"\n" not in line
+    assert b"\r" not in line
+
+
+def test_a_line_is_what_a_processor_reads(tmp_path: Path) -> None:
+    lines = RawLines("h", Sequence(tmp_path / "sequence"))
+    event = compile_format("%q %{recvFrom}s %{seqId}d %D %{ip}s %{userAgent}i")(
+        lines.line(b"?%7B%22a%22%3A1%7D;", b"2016-07-29T12:34:56", b"192.0.2.1", b"agent")
+    )
+    assert (event["a"], event["recvFrom"], event["seqId"], event["dt"]) == (1, "h", 0, "2016-07-29T12:34:56")
+    assert (event["ip"], event["userAgent"]) == ("192.0.2.1", '"agent"')
+    lines.close()
+
+
+@pytest.mark.parametrize(
+    ("escaped", "plain"),
+    [
+        (rb"plain", b"plain"),
+        (rb"\"quoted\" \\ back", b'"quoted" \\ back'),
+        (rb"tab\tend\n", b"tab\tend\n"),
+        (rb"\xc3\xa9", "é".encode()),
+        (rb"\303\251", "é".encode()),
+        (rb"\\xc3", rb"\xc3"),
+    ],
+)
+def test_escapes_of_varnishncsa(escaped: bytes, plain: bytes) -> None:
+    assert unescaped(escaped) == plain
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "client"),
+    [
+        ("192.0.2.1", ["198.51.100.7"], "192.0.2.1"),
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("::ffff:192.0.2.1", ["198.51.100.7"], "192.0.2.1"),
+        ("127.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("10.1.2.3", ["203.0.113.9, 198.51.100.7, 10.9.9.9"], "198.51.100.7"),
+        ("10.1.2.3", ["203.0.113.9", "198.51.100.7"], "198.51.100.7"),
+        ("::ffff:10.1.2.3", ["[2001:db8::1]"], "2001:db8::1"),
+        ("127.0.0.1", ["nonsense"], "127.0.0.1"),
+        ("127.0.0.1", ["1.1.1.1, \tnonsense"], "127.0.0.1"),
+        ("127.0.0.1", ["10.0.0.1, 10.0.0.2"], "10.0.0.1"),
+    ],
+)
+def test_only_trusted_proxies_are_believed(peer: str, forwarded: list[str], client: str) -> None:
+    assert client_address(peer, forwarded, TRUSTED) == client
+
+
+def test_numbers_continue_over_a_restart_without_a_gap(tmp_path: Path) -> None:
+    first = Sequence(tmp_path / "deep" / "sequence")
+    assert [first.next() for _ in range(1500)] == list(range(1500))
+    first.close()
+    second = Sequence(tmp_path / "deep" / "sequence")
+    assert second.next() == 1500
+    second.close()
+
+
+def test_numbers_of_a_killed_process_are_not_drawn_again(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        numbers = Sequence(tmp_path / "sequence")
+        os.write(writer, b"%d" % max(numbers.next() for _ in range(1234)))
+        signal.pause()
+    last = int(os.read(reader, 100))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    again = Sequence(tmp_path / "sequence")
+    assert last < again.next() <= last + 1000
+    again.close()
+
+
+def test_two_doors_of_a_host_never_draw_the_same_number(tmp_path: Path) -> None:
+    doors = [Sequence(tmp_path / "sequence") for _ in range(3)]
+    drawn = [door.next() for _ in range(2500) for door in doors]
+    for door in doors:
+        door.close()
+    last = Sequence(tmp_path / "sequence")
+    drawn.append(last.next())
+    last.close()
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_a_file_that_holds_something_else_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sequence"
+    path.write_text("not a number")
+    with pytest.raises(RetryableError, match=r"sequence: holds .*expected a number"):
+        Sequence(path)
+    with pytest.raises(RetryableError, match="Is a directory"):
+        Sequence(tmp_path)
