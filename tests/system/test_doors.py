@@ -20,7 +20,7 @@ from demo.doors import CLICKS, PAGE_SCHEMA, click
 from elworkers.devstack import Stack
 from elworkers.kafka import client, offsets
 
-DEADLINE_S = 90.0
+DEADLINE_S = 60.0
 CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %D %o %{userAgent}i"
 
 
@@ -32,7 +32,12 @@ def values(kafka: str, topic: str) -> list[bytes]:
     wanted = sum(offsets.ends(cluster, topic).values())
     if wanted:
         tail = offsets.Tail(cluster, topic, from_beginning=True)
-        wait_for(lambda: tail.read(found.append) or len(found) >= wanted, DEADLINE_S, f"{wanted} messages")
+
+        def all_read() -> bool:
+            tail.read(found.append)
+            return len(found) >= wanted
+
+        wait_for(all_read, DEADLINE_S, f"{wanted} messages")
         tail.close()
     return found
 
@@ -116,9 +121,11 @@ def test_what_was_taken_arrives_whatever_happens(
         finally:
             stopped.set()
             sender.join()
-        wait_for(
-            lambda: taken <= {value.split(b"\t")[0] for value in values(kafka, topic)}, DEADLINE_S, "all that was taken"
-        )
+
+        def all_arrived() -> bool:
+            return taken <= {value.split(b"\t")[0] for value in values(kafka, topic)}
+
+        wait_for(all_arrived, DEADLINE_S, "all that was taken")
     lines = values(kafka, topic)
     numbers = {line.split(b"\t")[2]: line for line in lines}
     # Two lines of one number are the same line, sent again.
@@ -149,7 +156,8 @@ def test_clicks_in_a_browser_become_rows(
         "consumer/mysql",
         f"--sid={unique('group')}",
         f"kafka:///{kafka}?topic={valid}&auto_offset_reset=earliest",
-        f"{mariadb}?batch_seconds=0.1",
+        mariadb,
+        "--batch-seconds=0.1",
     )
     before = rows(mariadb)
     site.ctl("start")

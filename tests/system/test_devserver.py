@@ -1,0 +1,92 @@
+"""`eventlogging-devserver`: what people who instrument a page see."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from topology import BIN, SCHEMAS, free_port, free_udp_port
+from waiting import wait_for
+
+DEADLINE_S = 60.0
+CAPSULE = '{"schema": "SaveTiming", "revision": 15396492, "wiki": "w", "webHost": "h", "event": {"saveTiming": %s}}'
+
+
+class Devserver:
+    """One on free ports."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.http, self.udp = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_udp_port()}"
+        self._output = folder / "output"
+        command = [BIN / "eventlogging-devserver", f"--bind={self.http}", f"--udp={self.udp}", f"--schemas={SCHEMAS}"]
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, *words],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "FORCE_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+            )
+        wait_for(lambda: "browser client" in self.said(), DEADLINE_S, "its first line")
+
+    def said(self, plain: bool = True) -> str:
+        text = self._output.read_text(encoding="utf-8")
+        return re.sub(r"\x1b\[[0-9;]*m", "", text) if plain else text
+
+    def post(self, body: str) -> int:
+        connection = http.client.HTTPConnection(self.http, timeout=DEADLINE_S)
+        connection.request("POST", "/beacon/event", body.encode())
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def end(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(DEADLINE_S)
+
+
+@pytest.fixture
+def devserver(tmp_path: Path) -> Iterator[Devserver]:
+    made = Devserver(tmp_path)
+    yield made
+    made.process.kill()
+    made.process.wait(DEADLINE_S)
+
+
+def test_each_event_is_shown_with_what_is_wrong_with_it(devserver: Devserver) -> None:
+    assert devserver.post(CAPSULE % 1234) == 204
+    assert devserver.post(CAPSULE % '"slow"') == 204
+    assert devserver.post((CAPSULE % 1).replace("SaveTiming", "SaveTimign")) == 204
+    assert devserver.post("[3]") == 204
+    wait_for(lambda: devserver.said().count("INVALID") == 3, DEADLINE_S, "all events")
+    said = devserver.said()
+    assert re.search(r"^valid    SaveTiming 15396492  w\n\{\n  \"saveTiming\": 1234\n\}$", said, re.MULTILINE)
+    assert "INVALID  SaveTiming 15396492  event.saveTiming: 'slow' is not of type 'integer'" in said
+    assert "there is no schema SaveTimign" in said
+    assert "\x1b[1;31mINVALID" in devserver.said(plain=False)
+    assert devserver.end() == 0
+    assert "1 valid, 3 invalid" in devserver.said()
+
+
+def test_datagrams_of_mediawiki_are_shown_too(devserver: Devserver) -> None:
+    host, _, port = devserver.udp.partition(":")
+    server_side = (CAPSULE % 99).replace("{", '{"recvFrom": "mw1", "timestamp": 1469795696, ', 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(f"EventLogging {server_side}\nnonsense\n".encode(), (host, int(port)))
+    wait_for(lambda: "INVALID" in devserver.said(), DEADLINE_S, "both lines")
+    assert '"saveTiming": 99' in devserver.said()
+    assert "does not match the format" in devserver.said()
+
+
+def test_an_address_that_is_taken_is_named(devserver: Devserver) -> None:
+    command = [BIN / "eventlogging-devserver", f"--bind={devserver.http}", f"--udp={devserver.udp}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    assert done.returncode == 1
+    assert f"http://{devserver.http}: cannot be bound" in done.stderr
+    assert "choose another by --bind" in done.stderr
