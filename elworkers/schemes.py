@@ -28,7 +28,9 @@ STATSD_PORT = 8125
 EVENTS_PORT = 8421
 WEBHDFS_PORT = 9870
 HTTP_PORT = 8080
-VARNISH_QUERY = r'ReqURL ~ "^/(beacon/)?event(\.gif)?\?" and ReqMethod ~ "^(GET|POST)$" and RespStatus < 400'
+VARNISH_QUERY = (
+    r'ReqURL ~ "^/(beacon/)?event(\.gif)?\?" and (ReqMethod eq "GET" or ReqMethod eq "POST") and RespStatus < 400'
+)
 """varnishkafka's query for events, without preflights and what Varnish has refused."""
 
 _RAW = Option(boolean, False, "move lines as they are, unparsed")

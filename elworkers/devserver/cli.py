@@ -95,7 +95,8 @@ def _run(given: argparse.Namespace) -> int:
                 opened, DatagramDoor(UdpSource(*udp, receive_buffer=_BUFFER, metrics=Counters())), server_side, waiting
             )
             base = f"http://{given.bind}"
-            console.print(f"events: {base}/beacon/event and udp://{given.udp}; browser client: {base}/eventlogging.js")
+            ways_in = f"events: {base}/beacon/event and udp://{given.udp}; browser client: {base}/eventlogging.js"
+            console.print(ways_in, soft_wrap=True)
             while True:
                 _judge(waiting.get(), show)
         except KeyboardInterrupt:
