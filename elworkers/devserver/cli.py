@@ -80,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(given: argparse.Namespace) -> int:
+    if given.files is not None and not given.files.is_dir():
+        raise ConfigurationError(f"--files {given.files}: there is no such folder")
     waiting: Waiting = queue.Queue(_WAITING)
     console = Console(highlight=False)
     show = Show(console, brief=given.brief)

@@ -102,9 +102,10 @@ class Desk:
         except RefusedError as refused:
             response = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
         response.headers["Server"] = "elworkers"
-        origin = request.headers.get("Origin")
-        response.headers["Access-Control-Allow-Origin"] = origin or "*"
-        if origin:
+        origin = request.headers.get("Origin", "")
+        echoed = bool(origin) and origin.isascii() and origin.isprintable()
+        response.headers["Access-Control-Allow-Origin"] = origin if echoed else "*"
+        if echoed:
             # Nothing is ever in a reply that a page may not see; a beacon that carries cookies fails without these.
             response.headers["Access-Control-Allow-Credentials"] = "true"
             response.headers["Vary"] = "Origin"
@@ -121,14 +122,12 @@ class Desk:
             return self._health()
         if path == "/eventlogging.js":
             return _file(_CLIENT)
-        # Only names that are there: no text of a client becomes part of a path.
-        named = (
-            {f"/{file.name}": file for file in self._answers.files.iterdir() if file.is_file()}
-            if self._answers.files
-            else {}
-        )
-        if path in named:
-            return _file(named[path])
+        folder = self._answers.files
+        if folder is not None:
+            # Only names that are there: no text of a client becomes part of a path.
+            for file in folder.iterdir():
+                if path == f"/{file.name}" and file.is_file():
+                    return _file(file)
         raise RefusedError(404, f"no such page; events go to {self._answers.path}")
 
     async def _beacon(self, request: web.BaseRequest, query: str) -> web.Response:
@@ -179,7 +178,7 @@ class Desk:
             raise RefusedError(400, str(error)) from None
         except asyncio.TimeoutError:
             raise RefusedError(408, f"the body was not whole within {self._limits.quiet_s:g} s") from None
-        except (ClientError, web.RequestPayloadError) as error:
+        except (ClientError, web.RequestPayloadError, ConnectionError) as error:
             raise RefusedError(400, f"the body cannot be read: {error}") from None
         if len(found) > self._limits.events:
             raise RefusedError(413, f"{len(found)} events in one body; expected at most {self._limits.events}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from elworkers.doors.door import Door
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
+from elworkers.errors import ConfigurationError
 from elworkers.schemes import HTTP_PORT
 from elworkers.uris import Endpoint
 
@@ -52,6 +53,9 @@ def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int
     from elworkers.doors.proxies import networks
 
     options = endpoint.options
+    files = Path(options["files"]) if options["files"] else None
+    if files is not None and not files.is_dir():
+        raise ConfigurationError(f"http URI: option files={str(files)!r}; expected a folder, and there is none")
     limits = Limits(
         url_bytes=options["max_url_bytes"],
         body_bytes=options["max_body_bytes"],
@@ -65,7 +69,7 @@ def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int
         limits=limits,
         client_address=options["client_address"],
         trusted=networks(options["trusted_proxies"]),
-        files=Path(options["files"]) if options["files"] else None,
+        files=files,
         waiting=waiting,
     )
     return BeaconDoor(endpoint.uri.endpoint(HTTP_PORT), answers)

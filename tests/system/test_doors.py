@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import signal
 import subprocess
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pymysql
+import pytest
 from conftest import Varnished
 from topology import BIN, ROOT, SCHEMAS, Topology, free_port
 from waiting import wait_for
@@ -215,8 +217,25 @@ def test_requests_to_varnish_are_in_kafka_and_its_reader_dies_with_the_worker(
     assert len(set(numbers)) == len(numbers)
 
 
-def test_a_door_is_only_for_forwarders(tmp_path: Path) -> None:
-    command = [BIN / "eventlogging-processor", CLIENT_SIDE, "http://127.0.0.1:1/beacon/event", "stdout:"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("processor", CLIENT_SIDE, "http://127.0.0.1:1/x", "stdout:"),
+            "http URI: only a forwarder takes events from it",
+        ),
+        (("forwarder", "http://127.0.0.1:1/x?files=/no/such", "stdout:"), "option files='/no/such'; expected a folder"),
+        (("forwarder", "http://127.0.0.1:1", "stdout:"), "http URI: no path; expected http://HOST:PORT/beacon/event"),
+        (("forwarder", "http://127.0.0.1:1/x?trusted_proxies=me", "stdout:"), "option trusted_proxies='me'; expected"),
+        (("forwarder", "http://127.0.0.1:1/x?max_boddy_bytes=9", "stdout:"), "did you mean 'max_body_bytes'?"),
+        (("forwarder", "varnish://host/name", "stdout:"), "varnish URI: a host; expected varnish:///NAME"),
+        (("forwarder", "varnish:///x?program=varnishnsca", "stdout:"), "varnishnsca is not on PATH; install Varnish"),
+        (("forwarder", "--workers=2", "varnish:///x", "stdout:"), "each worker would read it alone"),
+    ],
+)
+def test_what_is_wrong_with_a_door_is_said(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    command = [BIN / f"eventlogging-{words[0]}", *words[1:]]
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
     assert done.returncode == 78
-    assert "http URI: only a forwarder takes events from it" in done.stderr
+    assert said in done.stderr

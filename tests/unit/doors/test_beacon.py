@@ -197,6 +197,27 @@ def test_what_is_no_request_is_refused_and_hurts_nobody(door: Door, request_line
     assert door.failures == []
 
 
+def test_a_client_that_goes_away_in_the_middle_is_worth_no_word(door: Door, capfd: pytest.CaptureFixture[str]) -> None:
+    head = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    for _ in range(20):
+        connection = door.raw(head + b"{")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+    assert door.ask("GET", "/beacon/event?next")[0] == 204
+    assert len(door.lines) == 1
+    door.door.close()
+    said = capfd.readouterr()
+    assert "could not be answered" not in said.out + said.err
+
+
+def test_an_origin_that_is_none_is_not_repeated(door: Door) -> None:
+    connection = door.raw(b"GET /beacon/event?x HTTP/1.1\r\nHost: x\r\nOrigin: http://\xff\xfe\r\n\r\n")
+    answer = connection.recv(10_000)
+    connection.close()
+    assert answer.startswith((b"HTTP/1.1 204", b"HTTP/1.0 400"))
+    assert b"\xff" not in answer
+
+
 def test_a_head_without_an_end_is_cut_short(door: Door) -> None:
     connection = door.raw(b"GET /beacon/event?x HTTP/1.1\r\n")
     field = b"A: " + b"x" * 7_000 + b"\r\n"
