@@ -18,8 +18,9 @@ from pathlib import Path
 
 import psutil
 
-from demo.__main__ import HERE as DEMO
+from elworkers.devstack.stack import free_port
 
+DEMO = Path(__file__).parents[1] / "demo"
 _STARTS_WITHIN_S = 30.0
 _BARE = """
 import asyncio, sys
@@ -56,7 +57,7 @@ def main(words: Sequence[str] | None = None) -> int:
     query = line.split(b"\t")[0].decode()
     rates: dict[str, list[tuple[float, float]]] = {"bare": [], "door": []}
     with tempfile.TemporaryDirectory(prefix="elworkers-bench-") as folder:
-        ports = {name: _free_port() for name in rates}
+        ports = {name: free_port() for name in rates}
         servers = {"bare": _bare(ports["bare"]), "door": _door(ports["door"], Path(folder))}
         try:
             for port in ports.values():
@@ -108,13 +109,6 @@ def _cpu_s(server: subprocess.Popen[bytes]) -> float:
     process = psutil.Process(server.pid)
     times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
     return sum(one.user + one.system for one in times)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _until_it_listens(port: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 
@@ -93,18 +94,19 @@ def not_in_text(_text: str) -> Any:
     raise ValueError("nothing: its value is a Python object, which no URI can hold")
 
 
-def folder(text: str) -> str:
-    """A folder's path, or nothing."""
+def folder(text: str) -> Path | None:
+    """A folder's path, or None of no text."""
     if text and not text.startswith("/"):
         raise ValueError("the path of a folder, from / on")
-    return text
+    return Path(text) if text else None
 
 
-def networks(text: str) -> str:
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def networks(text: str) -> tuple[Network, ...]:
     """Addresses or networks, with commas between them."""
-    for part in filter(None, text.split(",")):
-        try:
-            ipaddress.ip_network(part.strip())
-        except ValueError as error:
-            raise ValueError(f"addresses or networks, as 127.0.0.1,10.0.0.0/8 ({error})") from None
-    return text
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"addresses or networks, as 127.0.0.1,10.0.0.0/8 ({error})") from None

@@ -84,7 +84,7 @@ class Stack:
             return
         fixed = self._ports() | dict(given)
         for attempt in range(_TRIES):
-            chosen = {name: fixed[name] if name in fixed else _free_port() for name in part.ports}
+            chosen = {name: fixed[name] if name in fixed else free_port() for name in part.ports}
             home = self.folder / part.name
             home.mkdir(parents=True, exist_ok=True)
             self._remember(chosen)
@@ -174,7 +174,8 @@ class Stack:
             yield
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody had bound a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -10,6 +10,7 @@ from elworkers.doors.connections import BoundedServer
 from elworkers.doors.desk import Answers, Desk
 from elworkers.doors.door import Failed, Keep
 from elworkers.errors import RetryableError
+from elworkers.sockets import bound
 
 _BACKLOG = 1_024
 _ENDS_WITHIN_S = 2.0
@@ -28,7 +29,8 @@ class BeaconDoor:
 
     def __init__(self, place: tuple[str, int], answers: Answers) -> None:
         self._answers = answers
-        self._socket = _bound(*place)
+        # For TCP it only lets us have an address whose last connections are still dying.
+        self._socket = bound("http", *place, socket.SOCK_STREAM, SO_REUSEADDR=1)
         name = self._socket.getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,23 +74,3 @@ class BeaconDoor:
             self._thread.join()
         self._socket.close()
         self._answers.lines.close()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    place = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family, kind)
-    except OSError as error:
-        raise RetryableError(f"{place}: {error.strerror or error}") from error
-    try:
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        # For TCP it only lets us have an address whose last connections are still dying.
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.setblocking(False)
-    except OSError as error:
-        made.close()
-        raise RetryableError(f"{place}: cannot be bound: {error.strerror}") from error
-    return made

@@ -14,9 +14,10 @@ from aiohttp.client_exceptions import ClientError
 
 from elworkers.doors.bodies import BodyError, queries
 from elworkers.doors.door import Failed, Keep
-from elworkers.doors.proxies import Network, client_address
+from elworkers.doors.proxies import client_address
 from elworkers.doors.rawline import RawLines, utc
 from elworkers.errors import RetryableError
+from elworkers.kinds import Network
 
 _BODIES_AT_A_TIME = 32 * 1024 * 1024
 _RETRY_AFTER_S = 30

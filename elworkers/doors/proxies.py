@@ -5,12 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """Those of a text that `kinds.networks` has let pass."""
-    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+from elworkers.kinds import Network
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network]) -> str:

@@ -50,10 +50,9 @@ def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
 def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int, int]]) -> Door:
     from elworkers.doors.beacon import BeaconDoor
     from elworkers.doors.desk import Answers, Limits
-    from elworkers.doors.proxies import networks
 
     options = endpoint.options
-    files = Path(options["files"]) if options["files"] else None
+    files = options["files"]
     if files is not None and not files.is_dir():
         raise ConfigurationError(f"http URI: option files={str(files)!r}; expected a folder, and there is none")
     limits = Limits(
@@ -68,7 +67,7 @@ def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int
         lines=lines,
         limits=limits,
         client_address=options["client_address"],
-        trusted=networks(options["trusted_proxies"]),
+        trusted=options["trusted_proxies"] or (),
         files=files,
         waiting=waiting,
     )

@@ -12,6 +12,7 @@ import structlog
 
 from elworkers.contracts import Metrics, Positions, Record
 from elworkers.errors import RetryableError
+from elworkers.sockets import bound, place
 
 _LARGEST_DATAGRAM = 65_535
 _LOOK_AT_DROPS_S = 1.0
@@ -47,23 +48,10 @@ class UdpSource:
     def __init__(self, host: str, port: int, *, receive_buffer: int, metrics: Metrics) -> None:
         self._metrics = metrics
         self._drops, self._look_at = 0, 0.0
-        self._place = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
+        self._place = place("udp", host, port)
         self._lines: deque[Record] = deque()
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-            self._socket = socket.socket(family, kind)
-        except OSError as error:
-            raise RetryableError(f"{self._place}: {error.strerror or error}") from error
-        try:
-            self._socket.setblocking(False)
-            if family == socket.AF_INET6:
-                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            # Without SO_REUSEADDR on purpose: for UDP it lets a second process take the datagrams away unnoticed.
-            self._socket.bind(address)
-        except OSError as error:
-            self._socket.close()
-            raise RetryableError(f"{self._place}: cannot be bound: {error.strerror}") from error
+        # Without SO_REUSEADDR on purpose: for UDP it lets a second process take the datagrams away unnoticed.
+        self._socket = bound("udp", host, port, socket.SOCK_DGRAM, SO_RCVBUF=receive_buffer)
         self._readable = select.poll()
         self._readable.register(self._socket, select.POLLIN)
         # Linux grants twice of what it lets one have, for its own bookkeeping (socket(7)).

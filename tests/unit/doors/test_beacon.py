@@ -15,8 +15,8 @@ from waiting import wait_for
 
 from elworkers.doors.beacon import BeaconDoor
 from elworkers.doors.desk import Limits
-from elworkers.doors.proxies import networks
 from elworkers.errors import RetryableError
+from elworkers.kinds import networks
 
 DEADLINE_S = 30.0
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.doors.proxies import client_address, networks
+from elworkers.doors.proxies import client_address
 from elworkers.doors.rawline import RawLines, unescaped, utc
 from elworkers.doors.sequence import Sequence
 from elworkers.errors import RetryableError
+from elworkers.kinds import networks
 from elworkers.stages.parse import compile_format
 
 TRUSTED = networks("127.0.0.1, 10.0.0.0/8, ::1")
