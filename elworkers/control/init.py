@@ -14,6 +14,7 @@ from elworkers.arguments import environment
 from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.places import Places
 from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.shipped import shipped
 
 _STOP_GRACE_S = 10
 _START_S = 2
@@ -127,17 +128,10 @@ def _supervisord(places: Places, programs: int) -> str:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = max(_FDS_AT_LEAST, 256 + _FDS_A_PROGRAM * programs)
     minfds = wanted if hard == resource.RLIM_INFINITY or os.getuid() == 0 else min(wanted, hard)
-    text = _template().read_text(encoding="utf-8")
+    text = shipped("supervisor.d/supervisord.conf").read_text(encoding="utf-8")
     for name, value in {"run_dir": places.run_dir, "socket": places.socket, "minfds": minfds}.items():
         text = text.replace(f"{{{name}}}", _escaped(str(value)))
     return text
-
-
-def _template() -> Path:
-    in_checkout = Path(__file__).parent.parent.parent / "supervisor.d" / "supervisord.conf"
-    if in_checkout.exists():
-        return in_checkout
-    return Path(sys.prefix) / "share" / "elworkers" / "supervisor.d" / "supervisord.conf"
 
 
 def _write(path: Path, text: str) -> None:

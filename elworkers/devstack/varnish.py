@@ -5,12 +5,12 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
 from elworkers.devstack.part import HOST, Part, Ports
+from elworkers.shipped import shipped
 
 _BODIES_GO_TO = '.port = "8080"'
 
@@ -34,7 +34,7 @@ class Varnish(Part):
         found = program()
         if found is None:
             raise DevstackError("varnish: there is no varnishd; install Varnish (as root: apt-get install varnish)")
-        text = _vcl().read_text(encoding="utf-8")
+        text = shipped("etc/varnish/eventlogging.vcl").read_text(encoding="utf-8")
         vcl = home / "eventlogging.vcl"
         vcl.write_text(text.replace(_BODIES_GO_TO, f'.port = "{ports["beacon"]}"'), encoding="utf-8")
         # Without a jail: it wants users of its own, and this one serves nobody but the developer.
@@ -55,9 +55,3 @@ class Varnish(Part):
     def env(self, ports: Ports) -> dict[str, str]:
         """`VARNISH`: host and port."""
         return {"VARNISH": f"{HOST}:{ports['varnish']}"}
-
-
-def _vcl() -> Path:
-    in_checkout = Path(__file__).parents[2] / "etc" / "varnish" / "eventlogging.vcl"
-    installed = Path(sys.prefix) / "share" / "elworkers" / "varnish" / "eventlogging.vcl"
-    return in_checkout if in_checkout.exists() else installed
