@@ -5,13 +5,13 @@
 		schemas = {},
 		queue = [],
 		page = Math.random(),
-		session = page,
+		session = Math.random(),
 		timer = null,
 		noop = function () {};
 
 	try {
 		session = +( sessionStorage.eventLogging = sessionStorage.eventLogging || session );
-	} catch ( e ) { /* no storage: the page is the session */ }
+	} catch ( e ) { /* no storage: each page is a session */ }
 
 	function refused() {
 		return config.respectDnt && ( navigator.doNotTrack === '1' || navigator.globalPrivacyControl === true );
