@@ -54,7 +54,9 @@ KAFKA_SOURCE: Options = {
     "auto_commit_enable": Option(boolean, False, "commit at least every auto_commit_interval_ms, never unflushed"),
     "auto_commit_interval_ms": Option(whole(1), 60_000, "bounds a batch's age where auto_commit_enable is True"),
     "auto_offset_reset": Option(offset_reset, -2, "where a group without offsets starts"),
-    "fetch_message_max_bytes": Option(whole(1), 1024 * 1024, "bytes of one partition in one fetch"),
+    "fetch_message_max_bytes": Option(
+        whole(1), 1024 * 1024, "bytes of one partition in a fetch, unless one message is larger"
+    ),
     "num_consumer_fetchers": Option(whole(1), 1, "fetch threads"),
     "queued_max_messages": Option(whole(1), 2_000, "messages held per partition ahead of use"),
     "fetch_min_bytes": Option(whole(1), 1, "bytes the broker waits for"),
@@ -95,7 +97,7 @@ KAFKA_SINK: Options = {
     "required_acks": Option(words("1", "-1", "all"), "-1", "acknowledgement by the leader (1) or all replicas (-1)"),
     "ack_timeout_ms": Option(whole(1), 10_000, "longest wait of the broker for its replicas"),
     "metadata_max_age_ms": _METADATA_AGE,
-    "max_request_size": Option(whole(1_000), 900_000, "bytes of one produce request"),
+    "max_request_size": Option(whole(1_000), 900_000, "bytes of one partition in one produce request"),
 }
 
 _FILE_SOURCE: Options = {

@@ -4,10 +4,6 @@ What differs from pykafka's own:
 
 * Nothing is committed but what the loop hands over; pykafka also commits at a rebalance and after a reset.
 * A rebalance first lets the loop flush and commit what it has taken (`moving`), then moves partitions.
-* A commit that fails says so; pykafka gives up in silence.
-* A partition that stays with this consumer goes on where the loop is, not at the last commit.
-* A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
-* An offset out of range goes to the earliest, and the gap is counted.
 * The session timeout of a group managed by Kafka can be chosen.
 * Members that read different topics may share a group name, as they could under ZooKeeper; pykafka's leader would
   give the partitions of its own topic to all of them.
@@ -21,118 +17,15 @@ from typing import Any
 
 import structlog
 from pykafka.balancedconsumer import BalancedConsumer
-from pykafka.exceptions import (
-    ERROR_CODES,
-    IllegalGeneration,
-    KafkaException,
-    OffsetOutOfRangeError,
-    RebalanceInProgress,
-    UnknownMemberId,
-)
+from pykafka.exceptions import ERROR_CODES
 from pykafka.managedbalancedconsumer import ManagedBalancedConsumer
 from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
-from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment, PartitionOffsetFetchRequest
+from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment
 from pykafka.protocol.group_membership import JoinGroupRequest, JoinGroupResponse
-from pykafka.simpleconsumer import SimpleConsumer
 
-_EARLIEST = -2
-_NO_OFFSET = -1
-_MOVED_ON = {error.ERROR_CODE for error in (IllegalGeneration, UnknownMemberId, RebalanceInProgress)}
+from elworkers.kafka.fetcher import Fetcher
 
 log = structlog.get_logger(__name__)
-
-
-class Fetcher(SimpleConsumer):  # type: ignore[misc]
-    """Fetches from partitions that the group has given to this process.
-
-    Attributes:
-        resume: partition id → offset to go on from, for partitions held without interruption.
-        on_gap: called with partition id, the offset asked for and the earliest one there is.
-    """
-
-    resume: Mapping[int, int] = {}
-    on_gap: Callable[[int, int, int], None] = staticmethod(lambda *_: None)
-
-    def commit_offsets(self, partition_offsets: Any = None) -> None:
-        """Do nothing: pykafka calls this where nothing was flushed."""
-
-    def commit(self, positions: Mapping[int, int]) -> None:
-        """Commit, for each partition id, the offset to read next.
-
-        Where the group has moved on without this member, nothing is committed: the new owners read again.
-
-        Raises:
-            KafkaException: nothing may have been committed.
-        """
-        pending = dict(positions)
-        for attempt in range(max(1, self._offsets_commit_max_retries)):
-            if not pending:
-                return
-            self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
-            answer = self._group_coordinator.commit_consumer_group_offsets(
-                self._consumer_group,
-                self._generation_id,
-                self._consumer_id,
-                [self._partitions_by_id[p].build_offset_commit_request(offset=o) for p, o in pending.items()],
-            )
-            codes = {partition: part.err for partition, part in answer.topics[self._topic.name].items()}
-            if set(codes.values()) & _MOVED_ON:
-                log.warning("offsets not committed: the group has moved on", topic=self._topic.name.decode())
-                return
-            pending = {partition: offset for partition, offset in pending.items() if codes.get(partition)}
-            if pending:
-                self._discover_group_coordinator()
-        if pending:
-            code = next(iter(codes.values()))
-            raise ERROR_CODES.get(code, KafkaException)(f"commit of {pending} failed with error code {code}")
-
-    def fetch_offsets(self) -> list[Any]:
-        """Place every held partition: where the loop is, where the group was, or where the group begins."""
-        committed = self._committed()
-        group_is_new = all(offset == _NO_OFFSET for offset in committed.values())
-        begin: dict[int, int] = {}
-        for partition, owned in self._partitions_by_id.items():
-            # Where another member was further while this one was away unnoticed, its commit counts.
-            offset = max(self.resume.get(partition, _NO_OFFSET), committed.get(partition, _NO_OFFSET))
-            if offset == _NO_OFFSET:
-                offset = self._edge(partition, self._auto_offset_reset if group_is_new else _EARLIEST)
-                begin[partition] = offset
-            owned.set_offset(offset - 1)
-        if begin:
-            # Without this a group that starts at the latest offset and sees no event would, after a restart, skip
-            # what came in between.
-            self.commit(begin)
-        return []
-
-    def _committed(self) -> dict[int, int]:
-        requests = [PartitionOffsetFetchRequest(self._topic.name, partition) for partition in self._topic.partitions]
-        for attempt in range(max(1, self._offsets_fetch_max_retries)):
-            self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
-            answer = self._group_coordinator.fetch_consumer_group_offsets(self._consumer_group, requests)
-            found = answer.topics[self._topic.name]
-            errors = {part.err for part in found.values()} - {0}
-            if not errors:
-                return {partition: part.offset for partition, part in found.items()}
-            self._update()
-        raise ERROR_CODES[errors.pop()]("committed offsets cannot be read")
-
-    def _edge(self, partition: int, which: int) -> int:
-        edges = self._topic.fetch_offset_limits(which)
-        return int(edges[partition].offset[0])
-
-    def _build_default_error_handlers(self) -> dict[int, Any]:
-        handlers: dict[int, Any] = super()._build_default_error_handlers()
-        handlers[OffsetOutOfRangeError.ERROR_CODE] = self._go_to_earliest
-        return handlers
-
-    def _go_to_earliest(self, parts: list[Any]) -> None:
-        for owned, _ in parts:
-            partition = owned.partition.id
-            wanted, earliest = owned.next_offset, self._edge(partition, _EARLIEST)
-            with owned.fetch_lock:
-                owned.flush()
-                owned.set_offset(earliest - 1)
-            self.on_gap(partition, wanted, earliest)
 
 
 class Settling:

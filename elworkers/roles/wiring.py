@@ -17,6 +17,7 @@ from elworkers.uris import Endpoint, Uri, split_host
 
 if TYPE_CHECKING:
     from elworkers.doors.door import Door
+    from elworkers.kafka.producer import Producer
     from elworkers.sources.spool import Spool
     from elworkers.stages.schemas import SchemaStore
 
@@ -40,6 +41,7 @@ class Wiring:
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
         sequence: the file of this host's sequence numbers.
         kept: where `source` puts what it opens, and what it gives where there is something.
+        producers: by brokers and settings; those of one pipeline.
     """
 
     metrics: Metrics
@@ -52,10 +54,11 @@ class Wiring:
     spool: tuple[Path, int] | None = None
     sequence: Path | None = None
     kept: Kept = field(default_factory=Kept)
+    producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
 
     def keeping(self, kept: Kept) -> Wiring:
-        """The same with a source that may still be open."""
-        return replace(self, kept=kept)
+        """The same for a pipeline that is built anew, with a source that may still be open."""
+        return replace(self, kept=kept, producers={})
 
     def source(self, *texts: str, ledger: Ledger | None = None) -> Source:
         """The source behind an input URI, or the merged one behind several.
@@ -206,12 +209,16 @@ class Wiring:
         return FileSink(None if uri.scheme == "stdout" else Path(uri.path), fsync=options.get("fsync", False))
 
     def _kafka_sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
-        from elworkers.sinks.kafka import KafkaSink
+        from elworkers.kafka.producer import Producer
+        from elworkers.sinks.kafka import KafkaSink, settings
         from elworkers.stages.route import Route
 
-        options = endpoint.options
+        options, hosts = endpoint.options, brokers(endpoint.uri)
         route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
-        return KafkaSink(brokers(endpoint.uri), options, route, self.partitions)
+        key = (*hosts, settings(options, self.partitions))
+        if key not in self.producers:
+            self.producers[key] = Producer(hosts, settings(options, self.partitions))
+        return KafkaSink(hosts, options, route, self.partitions, self.producers[key])
 
     def _sql_sink(self, endpoint: Endpoint) -> Sink:
         from elworkers.sinks.sql import SqlSink

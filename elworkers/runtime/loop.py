@@ -236,9 +236,7 @@ class _Drive:
         self._held += len(records)
         self._board.read(len(records))
         self._metrics.count("records_read", len(records))
-        for record in records:
-            if record.origin is not None:
-                self._positions[record.origin] = record.offset + 1
+        self._positions.update(_behind(records))
         self._write([], records)
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
@@ -252,8 +250,9 @@ class _Drive:
         if keep:
             self._kept.staged += records
             self._kept.raw = []
+        done = staged + records if staged else records
         for sink, accepts in self._pipeline.outputs:
-            sink.write([record for record in (*staged, *records) if accepts(record)])
+            sink.write([record for record in done if accepts(record)])
 
     def _flush(self) -> None:
         pipeline = self._pipeline
@@ -281,3 +280,14 @@ class _Drive:
         lost = sink.flush()
         if lost:
             log.error("EventErrors refused by Kafka", count=len(lost), first=lost[0].message)
+
+
+def _behind(records: Sequence[Record]) -> Iterator[tuple[Origin, int]]:
+    """The position behind each run of records of one partition: a dictionary's entry for each record costs too much."""
+    last: Record | None = None
+    for record in records:
+        if last is not None and last.origin is not record.origin and last.origin is not None:
+            yield last.origin, last.offset + 1
+        last = record
+    if last is not None and last.origin is not None:
+        yield last.origin, last.offset + 1

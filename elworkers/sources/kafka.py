@@ -6,7 +6,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from queue import Empty
 from typing import Any
 
 import structlog
@@ -14,6 +13,7 @@ import structlog
 from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, member, topics
+from elworkers.kafka.messages import Message
 
 _SETTLE_SHARE = 0.4
 _PAUSE_S = 0.1
@@ -65,7 +65,6 @@ class KafkaSource:
         self._settled = threading.Event()
         self._closed = threading.Event()
         self._rdkafka: bool = options["use_rdkafka"]
-        self._turn = 0
         self._consumer: Any = None
         session_ms = options["session_timeout_ms"]
         self._settle_s = min(session_ms, 30_000) / 1000 * _SETTLE_SHARE
@@ -125,8 +124,11 @@ class KafkaSource:
         fetcher = self._fetcher
         if fetcher is None or not fetcher.partitions or self._on_the_move.is_set():
             self._closed.wait(pause_s)
-        elif fetcher._messages_arrived.acquire(blocking=True, timeout=pause_s):
-            fetcher._messages_arrived.release()
+        elif self._rdkafka:
+            if fetcher._messages_arrived.acquire(blocking=True, timeout=pause_s):
+                fetcher._messages_arrived.release()
+        else:
+            fetcher.inbox.wait_for_messages(pause_s)
 
     def _take(self, limit: int) -> list[Record]:
         records: list[Record] = []
@@ -138,50 +140,22 @@ class KafkaSource:
             fetcher._raise_worker_exceptions()
             if fetcher is not self._fetcher:
                 self._take_over(fetcher)
-            if self._rdkafka:
-                self._consume(fetcher, limit, records)
-            else:
-                self._drain_all(fetcher, limit, records)
+            taken = self._consumed(fetcher, limit) if self._rdkafka else fetcher.inbox.take(limit)
+            for partition, found in taken:
+                origin = self._origins[partition]
+                records += [_record(message, origin) for message in found]
+                self._taken[partition] = found[-1].offset + 1
             self._uncommitted = self._uncommitted or bool(records)
         return records
 
-    def _drain_all(self, fetcher: Any, limit: int, records: list[Record]) -> None:
-        # Another partition comes first each time; otherwise a full one could keep the others waiting for ever.
-        queues = list(fetcher._partitions_by_id.items())
-        self._turn = (self._turn + 1) % max(1, len(queues))
-        for partition, owned in queues[self._turn :] + queues[: self._turn]:
-            self._drain(fetcher, partition, owned, limit, records)
-
-    def _consume(self, fetcher: Any, limit: int, records: list[Record]) -> None:
-        while len(records) < limit:
-            message = fetcher.consume(block=not records)
+    @staticmethod
+    def _consumed(fetcher: Any, limit: int) -> Iterator[tuple[int, list[Message]]]:
+        for taken in range(limit):
+            message = fetcher.consume(block=not taken)
             if message is None:
                 return
-            records.append(self._record(message, self._origins[message.partition_id]))
-            self._taken[message.partition_id] = message.offset + 1
-
-    def _drain(self, fetcher: Any, partition: int, owned: Any, limit: int, records: list[Record]) -> None:
-        origin, before = self._origins[partition], len(records)
-        while len(records) < limit:
-            try:
-                message = owned._messages.get_nowait()
-            except Empty:
-                break
-            fetcher._messages_arrived.acquire(blocking=False)
-            records.append(self._record(message, origin))
-        if len(records) > before:
-            self._taken[partition] = records[-1].offset + 1
-            fetcher._slot_available.set()
-
-    @staticmethod
-    def _record(message: Any, origin: Origin) -> Record:
-        return Record(
-            message.value if message.value is not None else b"",
-            origin=origin,
-            offset=message.offset,
-            timestamp_ms=message.timestamp or 0,
-            key=message.partition_key,
-        )
+            found = Message(message.offset, message.timestamp or 0, message.partition_key, message.value)
+            yield message.partition_id, [found]
 
     def _take_over(self, fetcher: Any) -> None:
         held = set(fetcher.partitions)
@@ -205,16 +179,11 @@ class KafkaSource:
 
     @staticmethod
     def _begin(fetcher: Any, new: Mapping[int, Origin], ledger: Ledger) -> None:
-        # Not next_offset: that is where the fetcher's thread is by now, ahead of what anybody has taken.
-        starts = {
-            origin: fetcher._partitions_by_id[partition].last_offset_consumed + 1 for partition, origin in new.items()
-        }
+        placed = fetcher.starts()
+        starts = {origin: placed[partition] for partition, origin in new.items()}
         for origin, offset in ledger.begin_at(starts).items():
-            owned = fetcher._partitions_by_id[origin.partition]
             if offset != starts[origin]:
-                with owned.fetch_lock:
-                    owned.flush()
-                    owned.set_offset(offset - 1)
+                fetcher.go_to(origin.partition, offset)
 
     def _resume_from(self) -> Mapping[int, int]:
         return dict(self._taken)
@@ -267,6 +236,11 @@ class KafkaSource:
         self._settled.set()
         self._closed.set()
         _stop(self._consumer)
+
+
+def _record(message: Message, origin: Origin) -> Record:
+    offset, timestamp_ms, key, value = message
+    return Record(value or b"", origin=origin, offset=offset, timestamp_ms=max(0, timestamp_ms), key=key)
 
 
 def _stop(consumer: Any) -> None:

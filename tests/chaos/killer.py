@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from elworkers import __main__ as program
+from elworkers.kafka.producer import Producer
 from elworkers.runtime import loop
 from elworkers.sinks.kafka import KafkaSink
 from elworkers.sinks.sql import SqlSink
@@ -68,7 +69,7 @@ def arm(step: str, killer: Killer) -> None:
         killer.after(KafkaSink, "write")
         killer.after(SqlSink, "write")
     elif step == "after-produce":
-        killer.after(KafkaSink, "_send")
+        killer.after(Producer, "_settle")
         killer.after(SqlSink, "_insert")
     elif step == "after-flush":
         killer.after(KafkaSink, "flush")

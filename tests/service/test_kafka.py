@@ -14,9 +14,10 @@ from elworkers.contracts import Origin, Record
 from elworkers.devstack import Stack
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, offsets, topics
+from elworkers.kafka.producer import Producer
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.kafka import KafkaSink
+from elworkers.sinks.kafka import KafkaSink, settings
 from elworkers.sources.kafka import KafkaSource
 
 Unique = Callable[[str], str]
@@ -237,6 +238,34 @@ def test_batches_larger_than_a_request_are_split(kafka: str, unique: Unique, com
     sink.write([Record(b"%d" % number * 100) for number in range(100)])
     assert sink.flush() == []
     assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 100
+
+
+def test_a_full_message_set_goes_on_in_the_next_partition(kafka: str, unique: Unique) -> None:
+    topic = unique("topic")
+    sink = sink_to(kafka, topic, "&max_request_size=1000&partitions=4")
+    sink.write([Record(b"x" * 400) for _ in range(8)])
+    assert sink.flush() == []
+    assert set(offsets.ends(client.connect([kafka]), topic).values()) == {2}
+
+
+def test_sinks_that_share_a_producer_send_together(kafka: str, unique: Unique) -> None:
+    names = [unique("topic"), unique("topic")]
+    options = check_sink(f"kafka:///{kafka}?topic=x").options
+    producer = Producer([kafka], settings(options))
+    sinks = [KafkaSink([kafka], options, lambda _, name=name: (name, None), producer=producer) for name in names]
+    for sink in sinks:
+        sink.write([Record(b"v")])
+    assert sinks[0].flush() == []
+    cluster = client.connect([kafka])
+    assert [sum(offsets.ends(cluster, name).values()) for name in names] == [1, 1]
+
+
+def test_a_message_larger_than_a_fetch_is_read(kafka: str, members: Members, unique: Unique) -> None:
+    topic = unique("topic")
+    large = b"x" * 300_000
+    produce(kafka, topic, [b"before", large, b"behind"], "&partitions=1")
+    records = read(members.join(topic, "&fetch_message_max_bytes=1000"), 3)
+    assert [record.value for record in records] == [b"before", large, b"behind"]
 
 
 def test_async_false_waits_for_each_message(kafka: str, unique: Unique) -> None:

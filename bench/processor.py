@@ -1,0 +1,200 @@
+"""One worker of a processor beside a bare copy of its messages to two topics, on a real Kafka.
+
+The bare copy is pykafka's own BalancedConsumer and two of its Producers, as they come and without the sleep of zero
+seconds that pykafka makes for each message. Everything reads the same topic from its beginning, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bench.rounds import Table, Taken, command, cpu_per_event, in_turns, ratio, row
+from elworkers.contracts import Record
+from elworkers.devstack import Stack
+from elworkers.kafka import client, offsets, topics
+from elworkers.schemes import check_sink
+from elworkers.sinks.kafka import KafkaSink
+
+DEMO = Path(__file__).parents[1] / "demo"
+FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %u"
+"""That of 2016, with the user agent taken apart."""
+
+_BATCH = 2_000
+_LONGEST_S = 300.0
+
+
+def lines(count: int) -> Iterator[bytes]:
+    """Recorded lines of client side events, each with a sequence number of its own."""
+    recorded = [
+        line.split(b"\t") for line in gzip.decompress((DEMO / "client-side-lines.txt.gz").read_bytes()).splitlines()
+    ]
+    for number, fields in zip(range(count), itertools.cycle(recorded), strict=False):
+        yield b"\t".join([fields[0], fields[1], b"%d" % number, *fields[3:]])
+
+
+def fill(kafka: str, topic: str, values: Iterator[bytes], partitions: int = 4) -> tuple[int, int]:
+    """Produce to a topic that is made for it; returns messages and bytes."""
+    options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions={partitions}").options
+    sink = KafkaSink([kafka], options, lambda _: (topic, None))
+    count = size = 0
+    while batch := [Record(value) for value in itertools.islice(values, _BATCH)]:
+        count += len(batch)
+        size += sum(len(record.value) for record in batch)
+        sink.write(batch)
+        sink.flush()
+    sink.close()
+    return count, size
+
+
+def measured(process: psutil.Process, begun: Callable[[], bool], done: Callable[[], int], wanted: int) -> Taken:
+    """Clock and processor time of a process from the moment that it has begun until it has done all."""
+    deadline = time.monotonic() + _LONGEST_S
+    while not begun():
+        _look(process, deadline)
+    before, cpu, since = done(), _cpu_s(process), time.monotonic()
+    while (now := done()) < wanted:
+        _look(process, deadline)
+    return Taken(now - before, time.monotonic() - since, _cpu_s(process) - cpu)
+
+
+def _look(process: psutil.Process, deadline: float) -> None:
+    if time.monotonic() > deadline or not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+        raise SystemExit(f"{process} did not do its work")
+    time.sleep(0.02)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def processor(kafka: str, topic: str, wanted: int, extra: Sequence[str] = ()) -> Taken:
+    """One worker of the installed command, from its first commit to its last."""
+    tag = uuid.uuid4().hex[:8]
+    group = f"bench-{tag}"
+    words = [
+        sys.executable, "-m", "elworkers", "processor", f"--name=bench-{tag}", f"--sid={group}", "--output-invalid",
+        f"--schemas={DEMO / 'schemas'}", *extra, FORMAT,
+        f"kafka:///{kafka}?topic={topic}&auto_offset_reset=earliest",
+        f"kafka:///{kafka}?topic=eventlogging_{tag}_{{schema}}",
+        f"kafka:///{kafka}?topic=valid-mixed-{tag}&blacklist=^None$",
+    ]  # fmt: skip
+    cluster = client.connect([kafka])
+
+    def committed() -> int:
+        cluster.update()
+        return sum(offsets.committed(cluster, group, topic).values())
+
+    parent = subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "EVENTLOGGING_RUN_DIR": ""})
+    try:
+        worker = _worker_of(parent)
+        return measured(worker, lambda: committed() > 0, committed, wanted)
+    finally:
+        parent.terminate()
+        parent.wait()
+
+
+def _worker_of(parent: subprocess.Popen[bytes]) -> psutil.Process:
+    deadline = time.monotonic() + 60
+    while not (children := psutil.Process(parent.pid).children()):
+        _look(psutil.Process(parent.pid), deadline)
+    return children[0]
+
+
+_COPY = """
+import sys, time
+import warnings
+warnings.simplefilter("ignore")
+from pykafka import KafkaClient
+from pykafka.common import OffsetType
+from pykafka.handlers import ThreadingHandler
+kafka, topic, sleep, tag, wanted, linger_ms = sys.argv[1:]
+if sleep == "without":
+    ThreadingHandler.sleep = lambda self, seconds=0: time.sleep(seconds) if seconds else None
+client = KafkaClient(kafka, broker_version="1.0.0")
+producers = [
+    client.topics[name.encode()].get_producer(linger_ms=int(linger_ms), min_queued_messages=2000)
+    for name in (f"copy-a-{tag}", f"copy-b-{tag}")
+]
+consumer = client.topics[topic.encode()].get_balanced_consumer(
+    f"copy-{tag}".encode(), managed=True, auto_commit_enable=True, auto_commit_interval_ms=1000,
+    auto_offset_reset=OffsetType.EARLIEST,
+)
+left = int(wanted)
+for message in consumer:
+    for producer in producers:
+        producer.produce(message.value)
+    left -= 1
+    if not left:
+        break
+for producer in producers:
+    producer.stop()
+print("done", flush=True)
+consumer.stop()
+"""
+
+
+def bare_copy(kafka: str, topic: str, wanted: int, sleep: str, linger_ms: int = 50) -> Taken:
+    """pykafka's consumer and two of its producers, until everything is acknowledged."""
+    tag = uuid.uuid4().hex[:8]
+    cluster = client.connect([kafka])
+    copies = [f"copy-a-{tag}", f"copy-b-{tag}"]
+    for name in copies:
+        topics.ensure(cluster, name, 4)
+
+    def copied() -> int:
+        return sum(sum(offsets.ends(cluster, name).values()) for name in copies) // 2
+
+    words = [sys.executable, "-c", _COPY, kafka, topic, sleep, tag, str(wanted), str(linger_ms)]
+    copier = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        return measured(psutil.Process(copier.pid), lambda: copied() > 0, copied, wanted)
+    finally:
+        copier.terminate()
+        copier.wait()
+
+
+def measure(given: argparse.Namespace) -> list[Table]:
+    """Fill a topic, and have it read by each."""
+    stack = Stack(given.stack)
+    stack.up("kafka")
+    kafka = stack.env()["KAFKA"]
+    topic = f"raw-{uuid.uuid4().hex[:8]}"
+    count, size = fill(kafka, topic, lines(given.events))
+    cases: dict[str, Callable[[], Taken]] = {
+        "bare copy, pykafka as it comes": lambda: bare_copy(kafka, topic, count, "with"),
+        "bare copy, without the zero-second sleep": lambda: bare_copy(kafka, topic, count, "without"),
+        "processor": lambda: processor(kafka, topic, count),
+    }
+    taken = in_turns(cases, given.rounds)
+    bare, ours = taken["bare copy, without the zero-second sleep"], taken["processor"]
+    table = Table(
+        f"{count:,} raw lines of {size // count} bytes, four partitions, two messages out for each,"
+        f" medians of {given.rounds} rounds"
+    )
+    table.rows = [row(name, runs) for name, runs in taken.items()]
+    table.ratios = [
+        ratio("rate, processor / bare copy without the sleep", ours, bare, at_least=0.8),
+        ratio("CPU an event, processor / bare copy without the sleep", ours, bare, cpu_per_event, at_most=3.5 / 2.9),
+    ]
+    return [table]
+
+
+def _options(parser: Any) -> None:
+    parser.add_argument("--events", type=int, default=200_000)
+
+
+if __name__ == "__main__":
+    sys.exit(command("processor", measure, options=_options, rounds=3))

@@ -1,0 +1,96 @@
+"""Records come in; the bytes of message sets, and of the request that carries them, go out.
+
+pykafka makes an object of each message and packs it in three steps. The layout is that of messages of magic 1 and of
+produce requests of version 0 (Kafka's protocol guide, "Messages", "Old Message Format").
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from pykafka.protocol.base import Request
+from pykafka.utils import compression
+
+from elworkers.contracts import Record
+
+MESSAGE_OVERHEAD = 34
+"""Bytes that a message without a key takes besides its value."""
+
+_MAGIC, _NULL = 1, -1
+_ENTRY = struct.Struct(">qiI")
+_BODY = struct.Struct(">bbqii")
+_KEYED = struct.Struct(">bbqi")
+_COUNT = struct.Struct(">i")
+_ACKS = struct.Struct(">hii")
+_PARTITION = struct.Struct(">ii")
+_AFTER_SIZE = MESSAGE_OVERHEAD - 12
+"""Bytes of a message without key and value that its size counts."""
+
+_CODECS: Mapping[str, tuple[int, Callable[[bytes], bytes]]] = {
+    "gzip": (1, compression.encode_gzip),
+    "snappy": (2, compression.encode_snappy),
+}
+
+
+class Place(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+def message_set(some: Iterable[tuple[Record, bytes | None]], now_ms: int, codec: str = "none") -> bytes:
+    """A message set of records with their keys; the time of a record that has none is now."""
+    pieces: list[bytes] = []
+    crc32, body_of, entry_of = zlib.crc32, _BODY.pack, _ENTRY.pack
+    last = -1
+    for last, (record, key) in enumerate(some):
+        value = record.value
+        size = len(value)
+        if key is None:
+            head = body_of(_MAGIC, 0, record.timestamp_ms or now_ms, _NULL, size)
+        else:
+            head = b"".join((_KEYED.pack(_MAGIC, 0, record.timestamp_ms or now_ms, len(key)), key, _COUNT.pack(size)))
+            size += len(key)
+        pieces += (entry_of(last, _AFTER_SIZE + size, crc32(value, crc32(head))), head, value)
+    whole = b"".join(pieces)
+    if codec == "none" or not whole:
+        return whole
+    number, encode = _CODECS[codec]
+    value = encode(whole)
+    head = body_of(_MAGIC, number, now_ms, _NULL, len(value))
+    return b"".join((entry_of(last, _AFTER_SIZE + len(value), crc32(value, crc32(head))), head, value))
+
+
+class ProduceSets(Request):  # type: ignore[misc]
+    """A produce request.
+
+    Args:
+        sets: the message set of each place.
+        acks: -1 for all replicas, 1 for the leader.
+        timeout_ms: longest wait of the broker for its replicas.
+    """
+
+    API_KEY = 0
+
+    def __init__(self, sets: Mapping[Place, bytes], acks: int, timeout_ms: int) -> None:
+        self._sets = sets
+        self._acks, self._timeout_ms = acks, timeout_ms
+
+    def get_bytes(self) -> bytearray:
+        """The request as it is sent."""
+        by_topic: dict[str, list[tuple[int, bytes]]] = {}
+        for (topic, partition), data in self._sets.items():
+            by_topic.setdefault(topic, []).append((partition, data))
+        pieces: list[bytes] = [bytes(self.HEADER_LEN), _ACKS.pack(self._acks, self._timeout_ms, len(by_topic))]
+        for topic, sets in by_topic.items():
+            name = topic.encode()
+            pieces += (struct.pack(">h", len(name)), name, _COUNT.pack(len(sets)))
+            for partition, data in sets:
+                pieces += (_PARTITION.pack(partition, len(data)), data)
+        output = bytearray().join(pieces)
+        self._write_header(output)
+        return output

@@ -1,0 +1,57 @@
+"""The inbox between fetching and the loop: order, limits, bounds."""
+
+from __future__ import annotations
+
+from elworkers.kafka.inbox import INBOX_BYTES, Inbox
+from elworkers.kafka.messages import Message
+
+
+def made(*offsets: int) -> list[Message]:
+    return [Message(offset, 0, None, b"v") for offset in offsets]
+
+
+def offsets(taken: list[tuple[int, list[Message]]]) -> list[tuple[int, list[int]]]:
+    return [(partition, [message.offset for message in found]) for partition, found in taken]
+
+
+def test_sets_come_out_in_the_order_in_which_they_came() -> None:
+    inbox = Inbox()
+    inbox.put(1, made(5, 6), 10)
+    inbox.put(0, made(1), 10)
+    inbox.put(1, made(7), 10)
+    assert offsets(inbox.take(10)) == [(1, [5, 6]), (0, [1]), (1, [7])]
+    assert inbox.take(10) == []
+
+
+def test_a_set_that_is_larger_than_the_limit_is_taken_in_parts() -> None:
+    inbox = Inbox()
+    inbox.put(0, made(1, 2, 3), 30)
+    assert offsets(inbox.take(2)) == [(0, [1, 2])]
+    inbox.put(0, made(4), 10)
+    assert offsets(inbox.take(2)) == [(0, [3]), (0, [4])]
+
+
+def test_messages_of_a_partition_are_bounded() -> None:
+    inbox = Inbox()
+    inbox.put(0, made(1, 2), 10)
+    assert not inbox.has_room(0, 2)
+    assert inbox.has_room(1, 2)
+    inbox.take(1)
+    assert inbox.has_room(0, 2)
+
+
+def test_bytes_of_all_partitions_are_bounded() -> None:
+    inbox = Inbox()
+    inbox.put(0, made(1, 2), INBOX_BYTES)
+    assert not inbox.has_room(1, 1000)
+    inbox.take(1)
+    assert inbox.has_room(1, 1000), "half of them are gone"
+
+
+def test_dropping_a_partition_leaves_the_others_and_makes_room() -> None:
+    inbox = Inbox()
+    inbox.put(0, made(1), INBOX_BYTES)
+    inbox.put(1, made(2), 1)
+    inbox.drop(0)
+    assert inbox.has_room(0, 1)
+    assert offsets(inbox.take(10)) == [(1, [2])]

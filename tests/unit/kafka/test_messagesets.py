@@ -1,0 +1,64 @@
+"""Records → the bytes of message sets; what is read back is what was meant, also by pykafka."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pykafka.protocol.message import MessageSet
+
+from elworkers.contracts import Record
+from elworkers.kafka.messages import Message, messages
+from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, message_set
+
+SOME = st.lists(
+    st.tuples(st.binary(max_size=40), st.none() | st.binary(max_size=9), st.integers(1, 2**60)), min_size=1, max_size=6
+)
+
+
+@given(SOME, st.sampled_from(["none", "gzip", "snappy"]))
+def test_what_is_written_is_read_again(some: list[tuple[bytes, bytes | None, int]], codec: str) -> None:
+    data = message_set([(Record(value, timestamp_ms=time), key) for value, key, time in some], 5, codec)
+    assert messages(memoryview(data)) == [
+        Message(number, time, key, value) for number, (value, key, time) in enumerate(some)
+    ]
+
+
+@given(SOME)
+def test_pykafka_reads_the_same(some: list[tuple[bytes, bytes | None, int]]) -> None:
+    data = message_set([(Record(value, timestamp_ms=time), key) for value, key, time in some], 5)
+    found = [(one.value, one.partition_key, one.timestamp) for one in MessageSet.decode(memoryview(data)).messages]
+    # pykafka takes an empty value or key for none.
+    assert [(value or b"", key or b"", time) for value, key, time in found] == [
+        (value, key or b"", time) for value, key, time in some
+    ]
+
+
+def test_a_record_without_a_time_gets_that_of_now() -> None:
+    assert messages(memoryview(message_set([(Record(b"v"), None)], 77))) == [Message(0, 77, None, b"v")]
+
+
+def test_the_overhead_is_what_a_message_takes_besides_its_value() -> None:
+    assert len(message_set([(Record(b"value"), None)], 1)) == MESSAGE_OVERHEAD + 5
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy"])
+def test_a_set_of_nothing_is_empty(codec: str) -> None:
+    assert message_set([], 1, codec) == b""
+
+
+def test_a_request_names_its_topics_once() -> None:
+    sets = {Place("a", 1): b"one", Place("b", 0): b"two", Place("a", 0): b"three"}
+    data = bytes(ProduceSets(sets, acks=-1, timeout_ms=9).get_bytes())
+    body = (
+        struct.pack(">hii", -1, 9, 2)
+        + b"\0\x01a"
+        + struct.pack(">iii3s", 2, 1, 3, b"one")
+        + struct.pack(">ii5s", 0, 5, b"three")
+        + b"\0\x01b"
+        + struct.pack(">iii3s", 1, 0, 3, b"two")
+    )
+    assert data[ProduceSets.HEADER_LEN :] == body
+    assert struct.unpack_from(">ihh", data) == (len(data) - 4, 0, 0)
