@@ -35,12 +35,12 @@ _BATCH = 2_000
 _LONGEST_S = 300.0
 
 
-def lines(count: int) -> Iterator[bytes]:
+def lines(count: int, first: int = 0) -> Iterator[bytes]:
     """Recorded lines of client side events, each with a sequence number of its own."""
     recorded = [
         line.split(b"\t") for line in gzip.decompress((DEMO / "client-side-lines.txt.gz").read_bytes()).splitlines()
     ]
-    for number, fields in zip(range(count), itertools.cycle(recorded), strict=False):
+    for number, fields in zip(range(first, first + count), itertools.cycle(recorded), strict=False):
         yield b"\t".join([fields[0], fields[1], b"%d" % number, *fields[3:]])
 
 
@@ -63,10 +63,10 @@ def measured(process: psutil.Process, begun: Callable[[], bool], done: Callable[
     deadline = time.monotonic() + _LONGEST_S
     while not begun():
         _look(process, deadline)
-    before, cpu, since = done(), _cpu_s(process), time.monotonic()
+    before, cpu, since = done(), cpu_s(process), time.monotonic()
     while (now := done()) < wanted:
         _look(process, deadline)
-    return Taken(now - before, time.monotonic() - since, _cpu_s(process) - cpu)
+    return Taken(now - before, time.monotonic() - since, cpu_s(process) - cpu)
 
 
 def _look(process: psutil.Process, deadline: float) -> None:
@@ -75,7 +75,8 @@ def _look(process: psutil.Process, deadline: float) -> None:
     time.sleep(0.02)
 
 
-def _cpu_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
+    """Processor seconds that a process has used so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
@@ -99,34 +100,35 @@ def processor(kafka: str, topic: str, wanted: int, extra: Sequence[str] = ()) ->
 
     parent = subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "EVENTLOGGING_RUN_DIR": ""})
     try:
-        worker = _worker_of(parent)
+        worker = worker_of(parent)
         return measured(worker, lambda: committed() > 0, committed, wanted)
     finally:
         parent.terminate()
         parent.wait()
 
 
-def _worker_of(parent: subprocess.Popen[bytes]) -> psutil.Process:
+def worker_of(parent: subprocess.Popen[bytes]) -> psutil.Process:
+    """The first worker of a pool."""
     deadline = time.monotonic() + 60
     while not (children := psutil.Process(parent.pid).children()):
         _look(psutil.Process(parent.pid), deadline)
     return children[0]
 
 
-_COPY = """
+COPY = """
 import sys, time
 import warnings
 warnings.simplefilter("ignore")
 from pykafka import KafkaClient
 from pykafka.common import OffsetType
 from pykafka.handlers import ThreadingHandler
-kafka, topic, sleep, tag, wanted, linger_ms = sys.argv[1:]
+kafka, topic, sleep, tag, wanted, linger_ms, names = sys.argv[1:]
 if sleep == "without":
     ThreadingHandler.sleep = lambda self, seconds=0: time.sleep(seconds) if seconds else None
 client = KafkaClient(kafka, broker_version="1.0.0")
 producers = [
     client.topics[name.encode()].get_producer(linger_ms=int(linger_ms), min_queued_messages=2000)
-    for name in (f"copy-a-{tag}", f"copy-b-{tag}")
+    for name in names.split(",")
 ]
 consumer = client.topics[topic.encode()].get_balanced_consumer(
     f"copy-{tag}".encode(), managed=True, auto_commit_enable=True, auto_commit_interval_ms=1000,
@@ -157,7 +159,7 @@ def bare_copy(kafka: str, topic: str, wanted: int, sleep: str, linger_ms: int = 
     def copied() -> int:
         return sum(sum(offsets.ends(cluster, name).values()) for name in copies) // 2
 
-    words = [sys.executable, "-c", _COPY, kafka, topic, sleep, tag, str(wanted), str(linger_ms)]
+    words = [sys.executable, "-c", COPY, kafka, topic, sleep, tag, str(wanted), str(linger_ms), ",".join(copies)]
     copier = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         return measured(psutil.Process(copier.pid), lambda: copied() > 0, copied, wanted)

@@ -35,6 +35,14 @@ def seconds(text: str) -> float:
     return float(text)
 
 
+def wait(text: str) -> float:
+    """A number of seconds, perhaps 0."""
+    try:
+        return 0.0 if re.fullmatch(r"0+(\.0+)?", text) else seconds(text)
+    except ValueError:
+        raise ValueError("a number of seconds, 0 or more") from None
+
+
 def minutes(text: str) -> float:
     """A positive number of minutes."""
     try:

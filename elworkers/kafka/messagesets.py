@@ -1,4 +1,4 @@
-"""Records come in; the bytes of message sets, and of the request that carries them, go out.
+"""Records come in; the bytes of message sets, and of the request that carries them, go out, and the answer comes in.
 
 pykafka makes an object of each message and packs it in three steps. The layout is that of messages of magic 1 and of
 produce requests of version 0 (Kafka's protocol guide, "Messages", "Old Message Format").
@@ -26,6 +26,8 @@ _KEYED = struct.Struct(">bbqi")
 _COUNT = struct.Struct(">i")
 _ACKS = struct.Struct(">hii")
 _PARTITION = struct.Struct(">ii")
+_LENGTH = struct.Struct(">h")
+_ANSWERED = struct.Struct(">ihq")
 _AFTER_SIZE = MESSAGE_OVERHEAD - 12
 """Bytes of a message without key and value that its size counts."""
 
@@ -88,9 +90,26 @@ class ProduceSets(Request):  # type: ignore[misc]
         pieces: list[bytes] = [bytes(self.HEADER_LEN), _ACKS.pack(self._acks, self._timeout_ms, len(by_topic))]
         for topic, sets in by_topic.items():
             name = topic.encode()
-            pieces += (struct.pack(">h", len(name)), name, _COUNT.pack(len(sets)))
+            pieces += (_LENGTH.pack(len(name)), name, _COUNT.pack(len(sets)))
             for partition, data in sets:
                 pieces += (_PARTITION.pack(partition, len(data)), data)
         output = bytearray().join(pieces)
         self._write_header(output)
         return output
+
+
+def codes(answer: bytes | memoryview) -> dict[Place, int]:
+    """Kafka's error code of each place in the answer to a produce request, without its correlation id; 0 for none."""
+    found: dict[Place, int] = {}
+    (topics,) = _COUNT.unpack_from(answer, 0)
+    at = _COUNT.size
+    for _ in range(topics):
+        (length,) = _LENGTH.unpack_from(answer, at)
+        at += _LENGTH.size + length
+        topic = bytes(answer[at - length : at]).decode()
+        (count,) = _COUNT.unpack_from(answer, at)
+        at += _COUNT.size
+        for partition, code, _offset in _ANSWERED.iter_unpack(answer[at : at + count * _ANSWERED.size]):
+            found[Place(topic, partition)] = code
+        at += count * _ANSWERED.size
+    return found

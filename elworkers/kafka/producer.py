@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pykafka.exceptions import ERROR_CODES, InvalidMessageSize, MessageSizeTooLarge, SocketDisconnectedError
-from pykafka.protocol import ProduceResponse
 
 from elworkers.contracts import Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, topics
-from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, message_set
+from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, codes, message_set
 
 _REQUEST_SETS = 8
 _TOO_LARGE = {MessageSizeTooLarge.ERROR_CODE, InvalidMessageSize.ERROR_CODE}
@@ -157,7 +156,7 @@ class Producer:
                 by_leader.setdefault(leader, {})[place] = some
             answers = [(leader, sets, self._ask(leader, sets)) for leader, sets in by_leader.items()]
             for leader, sets, answer in answers:
-                self._settle(leader, sets, answer.get(ProduceResponse))
+                self._settle(leader, sets, codes(answer.get()))
 
     def _ask(self, leader: Any, sets: Mapping[Place, Sequence[Keyed]]) -> Any:
         settings, now_ms = self._settings, int(time.time() * 1000)
@@ -166,9 +165,9 @@ class Producer:
             raise SocketDisconnectedError
         return leader.handler.request(ProduceSets(encoded, settings.acks, settings.ack_timeout_ms))
 
-    def _settle(self, leader: Any, sets: Mapping[Place, list[Keyed]], answer: Any) -> None:
+    def _settle(self, leader: Any, sets: Mapping[Place, list[Keyed]], found: Mapping[Place, int]) -> None:
         for place, some in sets.items():
-            code = answer.topics[place.topic.encode()][place.partition].err
+            code = found[place]
             if code in _TOO_LARGE:
                 self._split(leader, place, some)
             elif code:
@@ -187,7 +186,7 @@ class Producer:
             return
         middle = len(some) // 2
         for half in ({place: some[:middle]}, {place: some[middle:]}):
-            self._settle(leader, half, self._ask(leader, half).get(ProduceResponse))
+            self._settle(leader, half, codes(self._ask(leader, half).get()))
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""

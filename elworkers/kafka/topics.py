@@ -38,6 +38,9 @@ def ensure(cluster: Any, name: str, partitions: int | None = None, replication: 
     """
     key = name.encode()
     with translated(f"look up topic {name}"):
+        if _known(cluster, key) and _led(topic := cluster.topics[key]):
+            # Asking for metadata costs as much as the cluster has topics; a sink may want a thousand of them.
+            return topic
         if not _known(cluster, key):
             cluster.update()
         if not _known(cluster, key):
@@ -48,11 +51,15 @@ def ensure(cluster: Any, name: str, partitions: int | None = None, replication: 
             cluster.update()
             if _known(cluster, key):
                 topic = cluster.topics[key]
-                if topic is not None and topic.partitions and _served(topic):
+                if _led(topic) and _served(topic):
                     return topic
         if time.monotonic() > deadline:
             raise RetryableError(f"Kafka: topic {name} has no leaders {_APPEARS_WITHIN_S:.0f} s after it was created")
         time.sleep(0.05)
+
+
+def _led(topic: Any) -> bool:
+    return topic is not None and bool(topic.partitions) and all(one.leader for one in topic.partitions.values())
 
 
 def _served(topic: Any) -> bool:

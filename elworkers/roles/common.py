@@ -6,7 +6,7 @@ import re
 
 from elworkers.arguments import Option
 from elworkers.errors import ConfigurationError
-from elworkers.kinds import group, seconds, whole, words
+from elworkers.kinds import group, seconds, wait, whole, words
 from elworkers.runtime.log import LEVELS
 
 
@@ -25,9 +25,11 @@ COMMON = (
     Option("--partitions", "partitions of topics that have to be created", whole(1)),
     Option("--log-level", f"one of {', '.join(LEVELS)}", words(*LEVELS), default="info"),
 )
-BATCH = (
-    Option("--batch-size", "records in a batch", whole(1)),
-    Option("--batch-seconds", "age of a batch in seconds", seconds),
+_BATCH_SIZE = Option("--batch-size", "records in a batch", whole(1))
+STORED_BATCH = (_BATCH_SIZE, Option("--batch-seconds", "age of a batch in seconds", seconds))
+SENT_BATCH = (
+    _BATCH_SIZE,
+    Option("--linger", "seconds that a batch waits for more records before it is sent", wait, default=0.0),
 )
 SID = Option("--sid", "consumer group of the input", group)
 SCHEMAS = Option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.contracts import Ledger, Stage
-from elworkers.roles.common import BATCH, COMMON, SCHEMAS, SID, single_worker
+from elworkers.roles.common import COMMON, SCHEMAS, SID, STORED_BATCH, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
 from elworkers.schemes import check_source
@@ -17,7 +17,7 @@ SPEC = RoleSpec(
         Positional("input", "source", "where events come from"),
         Positional("output", "sink", "where they are stored: mysql://, sqlite://, file://, stdout: and others"),
     ),
-    (SID, SCHEMAS, *BATCH, *COMMON),
+    (SID, SCHEMAS, *STORED_BATCH, *COMMON),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Stage
 from elworkers.kinds import whole
-from elworkers.roles.common import BATCH, COMMON, SID, single_worker
+from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
 from elworkers.uris import parse
@@ -22,7 +22,7 @@ SPEC = RoleSpec(
         Option("--spool-dir", "datagrams wait there while OUTPUT is away (default: in EVENTLOGGING_RUN_DIR)"),
         Option("--spool-max-bytes", "bytes that may wait there", whole(1), default=1024**3),
         SID,
-        *BATCH,
+        *SENT_BATCH,
         *COMMON,
     ),
 )

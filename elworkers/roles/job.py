@@ -59,7 +59,7 @@ class _Work:
             sid=arguments["sid"],
             partitions=arguments["partitions"],
             batch_records=arguments["batch_size"],
-            batch_seconds=arguments["batch_seconds"],
+            batch_seconds=arguments.values.get("linger", arguments.values.get("batch_seconds")),
             spool=_spool(arguments, who),
             sequence=(_state_dir() or _own_state_dir()) / "sequence",
         )

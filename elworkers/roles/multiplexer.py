@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elworkers.arguments import Arguments, Positional, RoleSpec
-from elworkers.roles.common import BATCH, COMMON, SID, single_worker
+from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
 from elworkers.uris import parse
@@ -15,7 +15,7 @@ SPEC = RoleSpec(
         Positional("output", "sink", "where everything goes to"),
         Positional("input", "source", "where it comes from", many=True),
     ),
-    (SID, *BATCH, *COMMON),
+    (SID, *SENT_BATCH, *COMMON),
 )
 
 

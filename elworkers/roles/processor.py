@@ -5,7 +5,7 @@ from __future__ import annotations
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Output
 from elworkers.kinds import seconds
-from elworkers.roles.common import BATCH, COMMON, SCHEMAS, SID, single_worker
+from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime.loop import Pipeline
 from elworkers.uris import parse
@@ -23,7 +23,7 @@ SPEC = RoleSpec(
         Option("--output-invalid", "EventErrors go there (without a value: to the first OUTPUT)", value="optional"),
         SCHEMAS,
         Option("--event-timeout", "seconds of processor time that one event may take", seconds, default=1.0),
-        *BATCH,
+        *SENT_BATCH,
         *COMMON,
     ),
 )

@@ -35,7 +35,7 @@ class Wiring:
         metrics: the worker's counters.
         sid: the consumer group of `--sid`.
         partitions: of `--partitions`, for topics that have to be created.
-        batch_records, batch_seconds: of `--batch-size` and `--batch-seconds`, where given.
+        batch_records, batch_seconds: of `--batch-size` and `--batch-seconds` or `--linger`, where given.
         schema_of: for tables, where there is a sink that makes some.
         group: whose positions such a sink keeps, if anybody's.
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.

@@ -166,3 +166,17 @@ def test_any_bytes_are_read_or_refused_with_their_place(data: bytes) -> None:
         parse(module("processor").SPEC, read_lines(data, "FILE", {}))
     except ConfigurationError as error:
         assert error.file == "FILE"  # noqa: PT017 - what is read without an error is fine too
+
+
+@pytest.mark.parametrize(("text", "expected"), [("0", 0.0), ("0.0", 0.0), ("0.05", 0.05), ("2", 2.0)])
+def test_a_batch_may_wait_for_more(text: str, expected: float) -> None:
+    assert read("processor", CLIENT_SIDE + f"--linger {text}\n".encode())["linger"] == expected
+    assert read("processor", CLIENT_SIDE)["linger"] == 0.0
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "1e3", ""])
+def test_what_is_no_wait_is_refused_with_what_was_expected(text: str) -> None:
+    said = refusal("processor", CLIENT_SIDE + f"--linger={text}\n".encode())
+    assert "FILE:8" in said
+    assert "--linger" in said
+    assert "expected a number of seconds, 0 or more" in said or "without a value" in said
