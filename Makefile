@@ -46,6 +46,11 @@ test-unit: $(STAMP) ## the tests that need no service
 chaos: $(STAMP) ## kills and outages for ten minutes (CHAOS_SECONDS=480), and a table of what was lost or doubled
 	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
 
+.PHONY: bench
+bench: $(STAMP) ## every measurement, with tables and a plot in bench/results/ (an hour; needs wrk)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(BIN)/python -m bench
+
 .PHONY: lint
 lint: $(STAMP) ## style and common mistakes
 	$(BIN)/ruff check .

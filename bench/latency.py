@@ -68,7 +68,7 @@ class Flow:
         """pykafka's consumer and two of its producers."""
         topics.ensure(self.cluster, f"latency-other-{self.tag}", 4)
         names = f"{self.out},latency-other-{self.tag}"
-        words = [sys.executable, "-c", COPY, self.kafka, self.raw, "without", self.tag, "-1", str(linger_ms), names]
+        words = [sys.executable, "-c", COPY, self.kafka, self.raw, "without", str(linger_ms), self.tag, "-1", names]
         return subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def send(self, rate: int, seconds: float, first: int = 0) -> int:

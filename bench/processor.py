@@ -15,12 +15,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from bench.rounds import Table, Taken, command, cpu_per_event, in_turns, ratio, row
+from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, in_turns, ratio, row
 from elworkers.contracts import Record
 from elworkers.devstack import Stack
 from elworkers.kafka import client, offsets, topics
@@ -31,6 +32,9 @@ DEMO = Path(__file__).parents[1] / "demo"
 FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %u"
 """That of 2016, with the user agent taken apart."""
 
+_STOCK = "bare copy, pykafka as it comes"
+_BARE = "bare copy, pykafka without its zero-second sleep"
+_OURS = "processor, one worker, everything on"
 _BATCH = 2_000
 _LONGEST_S = 300.0
 
@@ -122,7 +126,7 @@ warnings.simplefilter("ignore")
 from pykafka import KafkaClient
 from pykafka.common import OffsetType
 from pykafka.handlers import ThreadingHandler
-kafka, topic, sleep, tag, wanted, linger_ms, names = sys.argv[1:]
+kafka, topic, sleep, linger_ms, tag, wanted, names = sys.argv[1:]
 if sleep == "without":
     ThreadingHandler.sleep = lambda self, seconds=0: time.sleep(seconds) if seconds else None
 client = KafkaClient(kafka, broker_version="1.0.0")
@@ -148,8 +152,35 @@ consumer.stop()
 """
 
 
-def bare_copy(kafka: str, topic: str, wanted: int, sleep: str, linger_ms: int = 50) -> Taken:
-    """pykafka's consumer and two of its producers, until everything is acknowledged."""
+CONFLUENT = """
+import sys
+from confluent_kafka import Consumer, Producer
+kafka, topic, backoff, tag, wanted, names = sys.argv[1:]
+servers = {"bootstrap.servers": kafka}
+backoff = {"fetch.queue.backoff.ms": int(backoff)} if backoff != "default" else {}
+consumer = Consumer({**servers, **backoff, "group.id": f"copy-{tag}", "auto.offset.reset": "earliest"})
+producer = Producer({**servers, "linger.ms": 50, "queue.buffering.max.messages": 1000000})
+consumer.subscribe([topic])
+left = int(wanted)
+while left > 0:
+    for message in consumer.consume(2000, 0.1):
+        for name in names.split(","):
+            producer.produce(name, message.value())
+        left -= 1
+    producer.poll(0)
+producer.flush()
+print("done", flush=True)
+consumer.close()
+"""
+
+
+def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str) -> Taken:
+    """A consumer and producers of one client, until everything is acknowledged.
+
+    Args:
+        program: `COPY` or `CONFLUENT`.
+        settings: the program's own.
+    """
     tag = uuid.uuid4().hex[:8]
     cluster = client.connect([kafka])
     copies = [f"copy-a-{tag}", f"copy-b-{tag}"]
@@ -159,7 +190,7 @@ def bare_copy(kafka: str, topic: str, wanted: int, sleep: str, linger_ms: int = 
     def copied() -> int:
         return sum(sum(offsets.ends(cluster, name).values()) for name in copies) // 2
 
-    words = [sys.executable, "-c", COPY, kafka, topic, sleep, tag, str(wanted), str(linger_ms), ",".join(copies)]
+    words = [sys.executable, "-c", program, kafka, topic, *settings, tag, str(wanted), ",".join(copies)]
     copier = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         return measured(psutil.Process(copier.pid), lambda: copied() > 0, copied, wanted)
@@ -176,12 +207,17 @@ def measure(given: argparse.Namespace) -> list[Table]:
     topic = f"raw-{uuid.uuid4().hex[:8]}"
     count, size = fill(kafka, topic, lines(given.events))
     cases: dict[str, Callable[[], Taken]] = {
-        "bare copy, pykafka as it comes": lambda: bare_copy(kafka, topic, count, "with"),
-        "bare copy, without the zero-second sleep": lambda: bare_copy(kafka, topic, count, "without"),
-        "processor": lambda: processor(kafka, topic, count),
+        _STOCK: lambda: bare_copy(kafka, topic, count, COPY, "with", "50"),
+        _BARE: lambda: bare_copy(kafka, topic, count, COPY, "without", "50"),
+        _OURS: lambda: processor(kafka, topic, count),
     }
+    if find_spec("confluent_kafka"):
+        cases["bare copy, confluent-kafka"] = lambda: bare_copy(kafka, topic, count, CONFLUENT, "default")
+        cases["bare copy, confluent-kafka, fetch.queue.backoff.ms=5"] = lambda: bare_copy(
+            kafka, topic, count, CONFLUENT, "5"
+        )
     taken = in_turns(cases, given.rounds)
-    bare, ours = taken["bare copy, without the zero-second sleep"], taken["processor"]
+    bare, ours = taken[_BARE], taken[_OURS]
     table = Table(
         f"{count:,} raw lines of {size // count} bytes, four partitions, two messages out for each,"
         f" medians of {given.rounds} rounds"
@@ -190,6 +226,12 @@ def measure(given: argparse.Namespace) -> list[Table]:
     table.ratios = [
         ratio("rate, processor / bare copy without the sleep", ours, bare, at_least=0.8),
         ratio("CPU an event, processor / bare copy without the sleep", ours, bare, cpu_per_event, at_most=3.5 / 2.9),
+        Ratio(
+            "CPU s of the processor for 100,000 events",
+            table.rows[2].cpu_s_per_100k,
+            "≤ 3.5",
+            table.rows[2].cpu_s_per_100k <= 3.5,
+        ),
     ]
     return [table]
 
