@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from elworkers.doors.beacon import BeaconDoor
-from elworkers.doors.desk import Answers, Limits
+from elworkers.doors.desk import Answers
+from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence as Numbers
 from elworkers.errors import RetryableError
@@ -22,6 +24,8 @@ class Door:
     def __init__(self, folder: Path, limits: Limits | None = None, **answers: object) -> None:
         self.lines: list[bytes] = []
         self.full = False
+        self.held = threading.Event()
+        self.held.set()
         self.failures: list[RetryableError] = []
         given = {
             "path": "/beacon/event",
@@ -38,6 +42,7 @@ class Door:
 
     def keep(self, lines: Sequence[bytes], now_ms: int, together: bool) -> int:
         assert together
+        assert self.held.wait(DEADLINE_S)
         if self.full:
             return 0
         self.lines += lines

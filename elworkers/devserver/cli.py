@@ -20,8 +20,9 @@ from elworkers import __version__
 from elworkers.contracts import Record
 from elworkers.devserver.show import Show
 from elworkers.doors.beacon import BeaconDoor
-from elworkers.doors.desk import Answers, Limits
+from elworkers.doors.desk import Answers
 from elworkers.doors.door import Door
+from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
 from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError

@@ -13,6 +13,8 @@ from elworkers.errors import RetryableError
 from elworkers.sockets import bound
 
 _BACKLOG = 1_024
+_GOES = 8
+"""A connection is answered within so many turns of the event loop."""
 _ENDS_WITHIN_S = 2.0
 
 
@@ -59,7 +61,10 @@ class BeaconDoor:
         server = BoundedServer(
             desk.answer, most=limits.connections, quiet_s=limits.quiet_s, longest_line=limits.url_bytes
         )
-        listening = await self._loop.create_server(server, sock=self._socket, backlog=_BACKLOG)
+        # asyncio accepts a whole backlog in one go; so many newcomers would push each other out before they are read.
+        at_once = max(1, limits.connections // _GOES)
+        listening = await self._loop.create_server(server, sock=self._socket, backlog=at_once)
+        self._socket.listen(_BACKLOG)
         self._ready.set()
         await self._ended.wait()
         listening.close()

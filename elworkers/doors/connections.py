@@ -39,17 +39,13 @@ class _Bugs:
 
 
 class Connection(web.RequestHandler):
-    """One client.
+    """One client."""
 
-    Attributes:
-        waits: whether the server waits for a request, or for the rest of one's head.
-    """
-
-    __slots__ = ("_head", "waits")
+    __slots__ = ("_head", "_in_head")
 
     def __init__(self, manager: BoundedServer, **options: Any) -> None:
         super().__init__(manager, **options)
-        self.waits = True
+        self._in_head = True
         self._head = 0
 
     def data_received(self, data: bytes) -> None:
@@ -58,9 +54,9 @@ class Connection(web.RequestHandler):
         super().data_received(data)
         if self._request_count != before:
             # Not when the request is taken up: more of its body may have come by then.
-            self.waits = False
+            self._in_head = False
             self._head = 0
-        elif self.waits:
+        elif self._in_head:
             self._head += len(data)
             if self._head > _LONGEST_HEAD and self.transport is not None:
                 self.transport.write(_TOO_LONG)
@@ -68,13 +64,13 @@ class Connection(web.RequestHandler):
 
     def ends(self) -> None:
         """The request is answered."""
-        self.waits = True
+        self._in_head = True
 
 
 class BoundedServer(web.Server):
     """An HTTP server that slow or silent clients cannot fill.
 
-    Where all connections are taken, the one that has waited longest without a whole request makes room.
+    Where all connections are taken, the one whose last answer, or beginning, is longest ago makes room.
 
     Args:
         handler: answers a request.
@@ -113,7 +109,7 @@ class BoundedServer(web.Server):
                 response.force_close()
             return response
         finally:
-            # To the end of the line: the others have waited longer now.
+            # To the end of the line: for the others it is longer ago now.
             if connection in self._open:
                 self._open.move_to_end(connection)
 
@@ -123,8 +119,7 @@ class BoundedServer(web.Server):
         assert isinstance(handler, Connection)  # noqa: S101 - `__call__` makes no others
         self._open[handler] = None
         if len(self._open) > self._most:
-            oldest = next((one for one in self._open if one.waits), handler)
-            del self._open[oldest]
+            oldest, _ = self._open.popitem(last=False)
             if not self._said:
                 self._said = True
                 log.warning("more connections than max_connections; the longest waiting one is closed", most=self._most)

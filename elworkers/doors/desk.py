@@ -2,58 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import mimetypes
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.client_exceptions import ClientError
 
 from elworkers.doors.bodies import BodyError, queries
 from elworkers.doors.door import Failed, Keep
+from elworkers.doors.limits import Limits, RefusedError
 from elworkers.doors.proxies import client_address
 from elworkers.doors.rawline import RawLines, utc
+from elworkers.doors.uploads import Uploads
 from elworkers.errors import RetryableError
 from elworkers.kinds import Network
 
-_BODIES_AT_A_TIME = 32 * 1024 * 1024
 _RETRY_AFTER_S = 30
 _METHODS = "GET, HEAD, POST, OPTIONS"
 _CLIENT = Path(__file__).parent.parent / "browser" / "eventlogging.js"
 
 Waiting = Callable[[], tuple[int, int]]
 """How many bytes wait to be taken on, and how many may."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a client may ask of the server.
-
-    Attributes:
-        url_bytes: of a request line.
-        body_bytes: of a POST.
-        events: in a POST.
-        connections: at a time.
-        quiet_s: without a whole request, or for a body.
-    """
-
-    url_bytes: int = 16_000
-    body_bytes: int = 256 * 1024
-    events: int = 1_000
-    connections: int = 1_000
-    quiet_s: float = 30.0
-
-
-class RefusedError(Exception):
-    """The answer to a request that is not taken."""
-
-    def __init__(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(words)
-        self.status = status
-        self.headers = dict(headers or {})
 
 
 @dataclass(frozen=True)
@@ -93,7 +64,8 @@ class Desk:
         self._limits = answers.limits
         self._keep = keep
         self._failed = failed
-        self._bodies = 0
+        self._uploads = Uploads(answers.limits)
+        self._taken = 0
         self._second: tuple[int, bytes] = (0, b"")
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -165,6 +137,7 @@ class Desk:
             taken = 0
         if not taken:
             raise RefusedError(503, "no room for events at the moment; try again", {"Retry-After": str(_RETRY_AFTER_S)})
+        self._taken += taken
 
     def _client(self, request: web.BaseRequest) -> str:
         if request.remote is None:
@@ -173,46 +146,19 @@ class Desk:
 
     async def _from_body(self, request: web.BaseRequest) -> list[bytes]:
         try:
-            body = await asyncio.wait_for(self._body(request), self._limits.quiet_s)
-            found = queries(body)
+            found = queries(await self._uploads.whole(request))
         except BodyError as error:
             raise RefusedError(400, str(error)) from None
-        except asyncio.TimeoutError:
-            raise RefusedError(408, f"the body was not whole within {self._limits.quiet_s:g} s") from None
-        except (ClientError, web.RequestPayloadError, ConnectionError) as error:
-            raise RefusedError(400, f"the body cannot be read: {error}") from None
         if len(found) > self._limits.events:
             raise RefusedError(413, f"{len(found)} events in one body; expected at most {self._limits.events}")
         return found
-
-    async def _body(self, request: web.BaseRequest) -> bytes:
-        most = self._limits.body_bytes
-        if (request.content_length or 0) > most:
-            raise RefusedError(413, f"a body of {request.content_length} bytes; expected at most {most}")
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
-        body = bytearray()
-        try:
-            async for chunk in request.content.iter_any():
-                body += chunk
-                self._bodies += len(chunk)
-                if len(body) > most:
-                    raise RefusedError(413, f"a body of more than {most} bytes; expected at most so many")
-                if self._bodies > _BODIES_AT_A_TIME:
-                    raise RefusedError(
-                        503, "too many bodies at a time; try again", {"Retry-After": str(_RETRY_AFTER_S)}
-                    )
-        finally:
-            self._bodies -= len(body)
-        return bytes(body)
 
     def _health(self) -> web.Response:
         waiting, most = self._answers.waiting()
         # A batch of events may be refused before the last byte is taken.
         full = waiting + self._limits.body_bytes > most
         return web.json_response(
-            {"status": "full" if full else "ok", "waiting_bytes": waiting, "max_bytes": most},
+            {"status": "full" if full else "ok", "taken": self._taken, "waiting_bytes": waiting, "max_bytes": most},
             status=503 if full else 200,
         )
 

@@ -49,7 +49,8 @@ def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
 
 def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int, int]]) -> Door:
     from elworkers.doors.beacon import BeaconDoor
-    from elworkers.doors.desk import Answers, Limits
+    from elworkers.doors.desk import Answers
+    from elworkers.doors.limits import Limits
 
     options = endpoint.options
     files = options["files"]

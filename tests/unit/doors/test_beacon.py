@@ -14,7 +14,7 @@ from beacons import Door
 from waiting import wait_for
 
 from elworkers.doors.beacon import BeaconDoor
-from elworkers.doors.desk import Limits
+from elworkers.doors.limits import Limits
 from elworkers.errors import RetryableError
 from elworkers.kinds import networks
 
@@ -147,7 +147,9 @@ def test_health_says_how_full_it_is(tmp_path: Path) -> None:
     waiting = [0]
     door = Door(tmp_path, waiting=lambda: (waiting[0], 1_000_000))
     status, text, _ = door.ask("GET", "/healthz")
-    assert (status, json.loads(text)) == (200, {"status": "ok", "waiting_bytes": 0, "max_bytes": 1_000_000})
+    assert (status, json.loads(text)) == (200, {"status": "ok", "taken": 0, "waiting_bytes": 0, "max_bytes": 1_000_000})
+    assert door.ask("POST", "/beacon/event", b"[{}, {}]")[0] == 204
+    assert json.loads(door.ask("GET", "/healthz")[1])["taken"] == 2
     waiting[0] = 990_000
     status, text, _ = door.ask("GET", "/healthz")
     assert (status, json.loads(text)["status"]) == (503, "full")
@@ -257,6 +259,65 @@ def test_slow_clients_neither_fill_the_memory_nor_keep_others_out(tmp_path: Path
     assert len(door.lines) == 1
     for connection in slow:
         connection.close()
+    door.door.close()
+
+
+def test_half_bodies_keep_nobody_out(tmp_path: Path) -> None:
+    door = Door(tmp_path, Limits(connections=20))
+    half = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{"
+    slow = [door.raw(half) for _ in range(60)]
+    assert door.ask("GET", "/beacon/event?in-between")[0] == 204
+    for connection in slow:
+        connection.close()
+    door.door.close()
+
+
+def test_half_bodies_are_bounded_together(tmp_path: Path) -> None:
+    size = 2 * 1024 * 1024
+    door = Door(tmp_path, Limits(body_bytes=size))
+    half = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b" " * (size - 2)
+    slow = [door.raw(half) for _ in range(20)]
+    # More than 32 MiB: those that began first make room.
+    assert until_closed(slow[0]) == b""
+    assert door.ask("POST", "/beacon/event", b" " * (size - 2) + b"{}")[0] == 204
+    slow[-1].sendall(b"{}")
+    assert slow[-1].recv(100).startswith(b"HTTP/1.1 204")
+    for connection in slow:
+        connection.close()
+    door.door.close()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"GET /beacon/event?%7B%7D HTTP/1.1\r\nHost: x\r\n\r\n",),
+        (b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",),
+        (b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n", b"{}"),
+    ],
+    ids=["get", "post", "post-in-two"],
+)
+@pytest.mark.parametrize("reset", [False, True])
+def test_what_a_client_had_sent_when_it_went_is_taken(door: Door, parts: tuple[bytes, ...], reset: bool) -> None:
+    door.held.clear()
+    first = door.raw(b"GET /beacon/event?first HTTP/1.1\r\nHost: x\r\n\r\n")
+    for _ in range(20):
+        connection = door.raw(b"")
+        for part in parts:
+            connection.sendall(part)
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.close()
+    # The door sees each request and its end at the same time.
+    door.held.set()
+    wait_for(lambda: len(door.lines) == 21, DEADLINE_S, "a line of each")
+    first.close()
+
+
+def test_a_burst_of_more_clients_than_connections_loses_none(tmp_path: Path) -> None:
+    door = Door(tmp_path, Limits(connections=40))
+    for _ in range(400):
+        door.raw(b"GET /beacon/event?x HTTP/1.1\r\nHost: x\r\n\r\n").close()
+    wait_for(lambda: len(door.lines) == 400, DEADLINE_S, "a line of each")
     door.door.close()
 
 
