@@ -180,7 +180,7 @@ class Demo:
         program = doors.chromium()
         if program is None:
             return sample
-        logged = doors.click(program, f"http://{environment['EVENTLOGGING_HTTP']}/demo.html")
+        logged = doors.click(program, environment["EVENTLOGGING_HTTP"])
         print(f"a browser has logged {logged} events by clicks, one of them invalid", flush=True)
         sample.sent[doors.PAGE_SCHEMA] += doors.CLICKS
         sample.valid[doors.PAGE_SCHEMA] += doors.CLICKS - 1

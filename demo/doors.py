@@ -6,12 +6,14 @@ import asyncio
 import json
 import re
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import aiohttp
+import requests
 from yarl import URL
 
 _LINE = re.compile(rb'(\?[!-~]{1,4000})\t\S+\t\d+\t\d{4}-\d\d-\d\dT[0-9:]{8}\t\S+\t"([ -~]*)"')
@@ -78,13 +80,13 @@ def _body(query: str) -> bytes | None:
         return None
 
 
-def send(address: str, requests: Sequence[Request]) -> list[str]:
+def send(address: str, wanted: Sequence[Request]) -> list[str]:
     """Send them all to `http://ADDRESS/beacon/event`; one sentence for each that was not taken."""
-    return asyncio.run(_send(f"http://{address}/beacon/event", requests))
+    return asyncio.run(_send(f"http://{address}/beacon/event", wanted))
 
 
-async def _send(url: str, requests: Sequence[Request]) -> list[str]:
-    waiting = list(reversed(requests))
+async def _send(url: str, wanted: Sequence[Request]) -> list[str]:
+    waiting = list(reversed(wanted))
     wrong: list[str] = []
 
     async def client(session: aiohttp.ClientSession) -> None:
@@ -107,20 +109,44 @@ def chromium() -> str | None:
     return shutil.which("chromium")
 
 
-def click(program: str, url: str) -> int:
-    """Click each button of the page once in a real browser, and leave; how many events the page says it has logged."""
+def click(program: str, address: str) -> int:
+    """Click each button of the page once in a real browser, and leave; how many events the page says it has logged.
+
+    Args:
+        program: path of Chromium.
+        address: host and port of the door, which takes no other events meanwhile.
+
+    Raises:
+        TimeoutError: the door has not taken them all.
+    """
     from playwright.sync_api import sync_playwright
 
+    before = _taken(address)
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=list(CHROMIUM))
         try:
             page = browser.new_page()
-            page.goto(url)
+            page.goto(f"http://{address}/demo.html")
             for button in _CLICKS:
                 page.click(f"#{button}")
             logged = int(page.inner_text("#logged"))
             # Leaving sends what still waits.
             page.goto("about:blank")
+            # A browser that ends sends nothing more, not even beacons.
+            _wait_until_taken(address, before + logged)
         finally:
             browser.close()
     return logged
+
+
+def _wait_until_taken(address: str, wanted: int) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while (taken := _taken(address)) < wanted:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"http://{address}: {wanted - taken} events of the browser have not come")
+        time.sleep(0.05)
+
+
+def _taken(address: str) -> int:
+    taken: int = requests.get(f"http://{address}/healthz", timeout=_TIMEOUT_S).json()["taken"]
+    return taken

@@ -164,7 +164,7 @@ def test_clicks_in_a_browser_become_rows(
     before = rows(mariadb)
     site.ctl("start")
     wait_for(lambda: ask(address, "/healthz"), DEADLINE_S, "the forwarder")
-    assert click(chromium, f"http://{address}/demo.html") == CLICKS
+    assert click(chromium, address) == CLICKS
     wait_for(lambda: rows(mariadb) == before + CLICKS - 1, DEADLINE_S, "the rows of the valid clicks")
     (error,) = wait_for(lambda: values(kafka, errors), DEADLINE_S, "the EventError of the invalid one")
     assert b"event.action" in error
