@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
 import os
 import re
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from bench.rounds import Table, Taken, command, cpu_per_event, in_turns, ratio, row
 from elworkers.devstack.stack import free_port
 
 DEMO = Path(__file__).parents[1] / "demo"
@@ -45,64 +47,74 @@ def main(words: Sequence[str] | None = None) -> int:
     Returns:
         0; 1 where there is no wrk.
     """
-    parser = argparse.ArgumentParser(prog="python -m bench.http_door", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
-    parser.add_argument("--connections", type=int, default=32)
-    given = parser.parse_args(words)
     if shutil.which("wrk") is None:
         print("bench.http_door: wrk is not on PATH (Debian: apt-get install wrk)", file=sys.stderr)
         return 1
+    return command("http_door", measure, words, _options)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=int, default=5, help="of each run")
+    parser.add_argument("--connections", type=int, default=32)
+
+
+def measure(given: argparse.Namespace) -> list[Table]:
+    """The one table."""
     line = gzip.decompress((DEMO / "client-side-lines.txt.gz").read_bytes()).splitlines()[0]
     query = line.split(b"\t")[0].decode()
-    rates: dict[str, list[tuple[float, float]]] = {"bare": [], "door": []}
-    with tempfile.TemporaryDirectory(prefix="elworkers-bench-") as folder:
-        ports = {name: free_port() for name in rates}
-        servers = {"bare": _bare(ports["bare"]), "door": _door(ports["door"], Path(folder))}
-        try:
-            for port in ports.values():
-                _until_it_listens(port)
-            for _ in range(given.rounds):
-                for name, port in ports.items():
-                    url = f"http://127.0.0.1:{port}/beacon/event{query}"
-                    rates[name].append(_measure(servers[name], url, given.seconds, given.connections))
-        finally:
-            for server in servers.values():
-                server.terminate()
-            for server in servers.values():
-                server.wait()
-    print(f"{len(query)}-byte queries, {given.connections} connections, medians of {given.rounds} rounds")
-    print(f"{'server':<28}{'requests/s':>12}{'CPU s per 100,000':>20}")
-    for name, shown in (("bare", "bare aiohttp, 204"), ("door", "the door, line on disk")):
-        print(f"{shown:<28}{_median(rates[name], 0):>12,.0f}{_median(rates[name], 1):>20.2f}")
-    ratio = statistics.median(door[0] / bare[0] for door, bare in zip(rates["door"], rates["bare"], strict=True))
-    print(f"door / bare: {ratio:.2f}")
-    return 0
+    with contextlib.ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="elworkers-bench-")))
+
+        def case(start: Callable[[int], subprocess.Popen[bytes]]) -> Callable[[], Taken]:
+            port = free_port()
+            server = opened.enter_context(_ended(start(port)))
+            _until_it_listens(port)
+            url = f"http://127.0.0.1:{port}/beacon/event{query}"
+            return partial(_run, server, url, given.seconds, given.connections)
+
+        taken = in_turns({"bare": case(_bare), "door": case(partial(_door, folder))}, given.rounds)
+    return [
+        Table(
+            f"HTTP door: {len(query)}-byte queries, {given.connections} connections of wrk, kept alive,"
+            f" medians of {given.rounds} rounds",
+            "requests",
+            [row("bare aiohttp, 204", taken["bare"]), row("the door, line on disk", taken["door"])],
+            [
+                ratio("door / bare aiohttp, requests a second", taken["door"], taken["bare"]),
+                ratio("door / bare aiohttp, processor time", taken["door"], taken["bare"], cpu_per_event),
+            ],
+        )
+    ]
 
 
-def _median(found: Sequence[tuple[float, float]], column: int) -> float:
-    return statistics.median(one[column] for one in found)
+@contextlib.contextmanager
+def _ended(server: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield server
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def _bare(port: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", _BARE, str(port)])
 
 
-def _door(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "elworkers", "forwarder", "--name=bench", f"http://127.0.0.1:{port}/beacon/event"]
+def _door(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "elworkers", "forwarder", "--name=bench", f"http://127.0.0.1:{port}/beacon/event"]
     environment = {**os.environ, "EVENTLOGGING_RUN_DIR": str(folder)}
-    return subprocess.Popen([*command, "file:///dev/null"], env=environment, stderr=subprocess.DEVNULL)
+    return subprocess.Popen([*words, "file:///dev/null"], env=environment, stderr=subprocess.DEVNULL)
 
 
-def _measure(server: subprocess.Popen[bytes], url: str, seconds: int, connections: int) -> tuple[float, float]:
+def _run(server: subprocess.Popen[bytes], url: str, seconds: int, connections: int) -> Taken:
     before = _cpu_s(server)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", url]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", url]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in said:
         raise SystemExit(f"bench.http_door: refused requests:\n{said}")
     requests = int(re.findall(r"(\d+) requests in", said)[0])
     rate = float(re.findall(r"Requests/sec: *([0-9.]+)", said)[0])
-    return rate, (_cpu_s(server) - before) / requests * 100_000
+    return Taken(requests, requests / rate, _cpu_s(server) - before)
 
 
 def _cpu_s(server: subprocess.Popen[bytes]) -> float:
