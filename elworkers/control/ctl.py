@@ -29,7 +29,11 @@ def main(words: list[str] | None = None) -> int:
         own codes.
     """
     given = _parser().parse_args(words)
-    places = Places.given(given.config_dir or given.config_dir_after, given.run_dir or given.run_dir_after)
+    places = Places.given(
+        given.config_dir or given.config_dir_after,
+        given.run_dir or given.run_dir_after,
+        given.command_dir or given.command_dir_after,
+    )
     try:
         return _VERBS[given.verb](places, given)
     except (ConfigurationError, RetryableError, SupervisorError) as error:
@@ -80,10 +84,14 @@ def _parser() -> argparse.ArgumentParser:
 def _folders(parser: argparse.ArgumentParser, suffix: str) -> None:
     parser.add_argument("--config-dir", dest=f"config_dir{suffix}", help="default /etc/eventlogging.d")
     parser.add_argument("--run-dir", dest=f"run_dir{suffix}", help="default /run/eventlogging")
+    parser.add_argument("--command-dir", dest=f"command_dir{suffix}", help="default: where this command is")
 
 
 def _start(places: Places, given: argparse.Namespace) -> int:
-    tree = provision(places)
+    return _start_all(places, given, provision(places))
+
+
+def _start_all(places: Places, given: argparse.Namespace, tree: Tree) -> int:
     selection = select(tree, given.instance)
     supervisor = Supervisor(places)
     if supervisor.running():
@@ -108,8 +116,7 @@ def _sound(tree: Tree, supervisor: Supervisor, programs: Sequence[str]) -> list[
 def _take_up(supervisor: Supervisor, selection: Selection) -> None:
     added = set(selection.programs) - set(supervisor.programs())
     if added:
-        for program in sorted(added & set(supervisor.reread().added)):
-            supervisor.add(program)
+        supervisor.add(sorted(added & set(supervisor.reread().added)))
 
 
 def _stop(places: Places, given: argparse.Namespace) -> int:
@@ -128,15 +135,15 @@ def _stop(places: Places, given: argparse.Namespace) -> int:
 
 
 def _restart(places: Places, given: argparse.Namespace) -> int:
-    tree = _read(places)
+    tree = provision(places)
     selection = select(tree, given.instance)
     supervisor = Supervisor(places)
     if supervisor.running():
-        _apply(places, supervisor, set(selection.programs))
+        _apply(supervisor, set(selection.programs))
         # What could not be started again goes on.
         for programs in reversed(selection.by_role()):
             supervisor.stop(_sound(tree, supervisor, programs))
-    return _start(places, given)
+    return _start_all(places, given, tree)
 
 
 def _update(places: Places, given: argparse.Namespace) -> int:
@@ -146,7 +153,7 @@ def _update(places: Places, given: argparse.Namespace) -> int:
     if not supervisor.running():
         supervisor.boot()
     else:
-        _apply(places, supervisor, set(selection.programs) if given.instance else None)
+        _apply(supervisor, set(selection.programs) if given.instance else None)
         _start_mended(supervisor, selection, tree)
     supervisor.settled(selection.programs)
     return _report(places, selection, tree)
@@ -165,19 +172,18 @@ def _start_mended(supervisor: Supervisor, selection: Selection, tree: Tree) -> N
         print(f"{program}: started")
 
 
-def _apply(places: Places, supervisor: Supervisor, only: set[str] | None) -> None:
-    provision(places)
+def _apply(supervisor: Supervisor, only: set[str] | None) -> None:
     changes = supervisor.reread()
-    for programs, what in ((changes.removed, "stopped"), (changes.changed, "restarted"), (changes.added, "started")):
-        for program in sorted(programs):
-            if only is not None and program not in only:
-                continue
-            if what != "started":
-                supervisor.stop([program])
-                supervisor.remove(program)
-            if what != "stopped":
-                supervisor.add(program)
-            print(f"{program}: {what}")
+    added, changed, removed = ({*found} if only is None else {*found} & only for found in changes)
+    for ended in supervisor.stopping(changed | removed):
+        # Each comes back as soon as it has ended: one that takes long to end keeps no other waiting.
+        supervisor.remove(ended)
+        supervisor.add([program for program in ended if program in changed])
+        for program in ended:
+            print(f"{program}: {'restarted' if program in changed else 'stopped'}", flush=True)
+    supervisor.add(sorted(added))
+    for program in sorted(added):
+        print(f"{program}: started")
 
 
 def _status(places: Places, given: argparse.Namespace) -> int:

@@ -34,11 +34,11 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--config-dir", help="default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR")
     parser.add_argument("--run-dir", help="default /run/eventlogging, or EVENTLOGGING_RUN_DIR")
-    parser.add_argument("--command-dir", help="where the role commands are (default: beside this one)")
+    parser.add_argument("--command-dir", help="where the role commands are, or EVENTLOGGING_COMMAND_DIR")
     given = parser.parse_args(words)
-    places = Places.given(given.config_dir, given.run_dir)
+    places = Places.given(given.config_dir, given.run_dir, given.command_dir)
     try:
-        tree = provision(places, given.command_dir)
+        tree = provision(places)
     except (ConfigurationError, OSError) as error:
         print(f"eventlogging-init: {error}", file=sys.stderr)
         return EX_CONFIG
@@ -53,7 +53,7 @@ def say_broken(program: str, tree: Tree) -> None:
         print(f"{program}: {broken.error}", file=sys.stderr)
 
 
-def provision(places: Places, command_dir: str | None = None) -> Tree:
+def provision(places: Places) -> Tree:
     """Write the programs of all instances and supervisord's configuration, and remove programs without an instance.
 
     The program of an instance whose file has become broken stays: a slip of the pen must not stop what runs.
@@ -74,7 +74,7 @@ def provision(places: Places, command_dir: str | None = None) -> Tree:
     if places.socket.parent.stat().st_uid != os.getuid():
         raise ConfigurationError("belongs to somebody else; choose a shorter --run-dir", str(places.socket.parent))
     for instance in tree.instances:
-        _write(places.programs / f"{instance.program}.conf", _program(instance, places, command_dir))
+        _write(places.programs / f"{instance.program}.conf", _program(instance, places))
     kept = {instance.program for instance in tree.instances}
     kept |= {broken.title.replace("/", "-") for broken in tree.broken}
     for path in places.programs.glob("*.conf"):
@@ -85,9 +85,8 @@ def provision(places: Places, command_dir: str | None = None) -> Tree:
     return tree
 
 
-def _program(instance: Instance, places: Places, command_dir: str | None) -> str:
-    command = Path(command_dir or Path(sys.executable).parent) / f"eventlogging-{instance.role}"
-    words = [str(command), f"@{instance.path}"]
+def _program(instance: Instance, places: Places) -> str:
+    words = [str(places.command_dir / f"eventlogging-{instance.role}"), f"@{instance.path}"]
     variables = {
         "ELWORKERS_INSTANCE_SHA256": instance.sha256,
         "EVENTLOGGING_CONFIG_DIR": str(places.config_dir),

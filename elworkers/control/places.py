@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,22 @@ _LONGEST_SOCKET = 96
 
 @dataclass(frozen=True)
 class Places:
-    """Where instances are configured and where their programs live."""
+    """Where instances are configured, where their programs live, and where the commands of the roles are."""
 
     config_dir: Path
     run_dir: Path
+    command_dir: Path
 
     @classmethod
-    def given(cls, config_dir: str | None, run_dir: str | None) -> Places:
-        """From the command line, else `EVENTLOGGING_CONFIG_DIR` and `EVENTLOGGING_RUN_DIR`, else the system's."""
+    def given(cls, config_dir: str | None, run_dir: str | None, command_dir: str | None) -> Places:
+        """From the command line, else `EVENTLOGGING_CONFIG_DIR` and so on, else the system's.
+
+        The commands of the roles are, where nobody says otherwise, beside the one that runs.
+        """
         config = config_dir or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d"
         run = run_dir or os.environ.get("EVENTLOGGING_RUN_DIR") or "/run/eventlogging"
-        return cls(Path(config).absolute(), Path(run).absolute())
+        commands = command_dir or os.environ.get("EVENTLOGGING_COMMAND_DIR") or Path(sys.executable).parent
+        return cls(Path(config).absolute(), Path(run).absolute(), Path(commands).absolute())
 
     @property
     def programs(self) -> Path:

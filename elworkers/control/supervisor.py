@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from elworkers.errors import ElworkersError
 
 _BOOT_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.1
+_LOOK_SHARE = 0.1
 
 Info = dict[str, Any]
 
@@ -47,12 +48,12 @@ class Supervisor:
 
     def _proxy(self) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self._places.socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
 
     def running(self) -> bool:
         """Whether it answers."""
         try:
-            self._rpc.getState()
+            self._rpc.supervisor.getState()
         except (OSError, xmlrpc.client.Error, http.client.HTTPException):
             # Its connection remembers a request that was never answered.
             self._rpc = self._proxy()
@@ -91,14 +92,14 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """End it and everything below it; returns when it is gone."""
-        pid: int = self._rpc.getPID()
-        self._rpc.shutdown()
+        pid: int = self._rpc.supervisor.getPID()
+        self._rpc.supervisor.shutdown()
         while _alive(pid):
             time.sleep(_LOOK_EVERY_S)
 
     def programs(self) -> dict[str, Info]:
         """What it knows of each program (supervisord's getProcessInfo)."""
-        return {info["name"]: info for info in self._rpc.getAllProcessInfo()}
+        return {info["name"]: info for info in self._rpc.supervisor.getAllProcessInfo()}
 
     def reread(self) -> Changes:
         """Have it read its programs anew, which changes nothing that runs.
@@ -107,48 +108,62 @@ class Supervisor:
             SupervisorError: it cannot read one; says which.
         """
         try:
-            ((added, changed, removed),) = self._rpc.reloadConfig()
+            ((added, changed, removed),) = self._rpc.supervisor.reloadConfig()
         except xmlrpc.client.Fault as fault:
             raise SupervisorError(f"supervisord cannot read its programs: {fault.faultString}") from None
         return Changes(list(added), list(changed), list(removed))
 
-    def add(self, program: str) -> None:
-        """Take a program up; it is started."""
-        self._ignoring(Faults.ALREADY_ADDED, self._rpc.addProcessGroup, program)
+    def add(self, programs: Iterable[str]) -> None:
+        """Take programs up; they are started."""
+        self._each("addProcessGroup", programs, ignoring=Faults.ALREADY_ADDED)
 
-    def remove(self, program: str) -> None:
-        """Forget a program that has been stopped."""
-        self._ignoring(Faults.BAD_NAME, self._rpc.removeProcessGroup, program)
+    def remove(self, programs: Iterable[str]) -> None:
+        """Forget programs that have been stopped."""
+        self._each("removeProcessGroup", programs, ignoring=Faults.BAD_NAME)
 
     def start(self, programs: Iterable[str]) -> None:
         """Start programs, and do not wait for them."""
-        for program in programs:
-            self._ignoring(Faults.ALREADY_STARTED, self._rpc.startProcess, program, False)
+        self._each("startProcess", programs, False, ignoring=Faults.ALREADY_STARTED)
 
     def stop(self, programs: Iterable[str]) -> None:
         """Stop programs; returns when none of them runs."""
-        names = set(programs)
-        for program in sorted(names):
-            self._ignoring(Faults.NOT_RUNNING, self._rpc.stopProcess, program, False)
-        while any(info["pid"] for name, info in self.programs().items() if name in names):
-            time.sleep(_LOOK_EVERY_S)
+        for _ in self.stopping(programs):
+            pass
 
-    def settled(self, programs: Iterable[str]) -> dict[str, Info]:
-        """Wait until none of the programs is just starting, and say what became of them."""
-        names = set(programs)
-        while True:
-            found = {name: info for name, info in self.programs().items() if name in names}
-            if all(info["statename"] != "STARTING" for info in found.values()):
-                return found
-            time.sleep(_LOOK_EVERY_S)
+    def stopping(self, programs: Iterable[str]) -> Iterator[list[str]]:
+        """Stop programs; gives them, some at a time, as they have ended."""
+        names = sorted(set(programs))
+        self._each("stopProcess", names, False, ignoring=Faults.NOT_RUNNING)
+        return self._until(names, lambda info: not info["pid"])
 
-    @staticmethod
-    def _ignoring(code: int, call: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            call(*arguments)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode != code:
-                raise SupervisorError(f"supervisord: {arguments[0]}: {fault.faultString}") from None
+    def settled(self, programs: Iterable[str]) -> None:
+        """Wait until none of the programs is just starting."""
+        for _ in self._until(sorted(set(programs)), lambda info: info["statename"] != "STARTING"):
+            pass
+
+    def _until(self, names: list[str], done: Callable[[Info], bool]) -> Iterator[list[str]]:
+        while names:
+            began = time.monotonic()
+            found = self._each("getProcessInfo", names, ignoring=Faults.BAD_NAME)
+            ready = [name for name in names if name not in found or done(found[name])]
+            if ready:
+                yield ready
+                names = sorted(set(names) - set(ready))
+            if names:
+                # Looking at hundreds of programs takes supervisord a while in which it does nothing else.
+                time.sleep(max(_LOOK_EVERY_S, (time.monotonic() - began) / _LOOK_SHARE))
+
+    def _each(self, method: str, programs: Iterable[str], *arguments: Any, ignoring: int) -> dict[str, Any]:
+        """One call for all programs, however many; gives what supervisord says of each that has no such fault."""
+        names = list(programs)
+        calls = [{"methodName": f"supervisor.{method}", "params": [name, *arguments]} for name in names]
+        answers: dict[str, Any] = {}
+        for name, answer in zip(names, self._rpc.system.multicall(calls) if calls else (), strict=True):
+            if not (isinstance(answer, dict) and "faultCode" in answer):
+                answers[name] = answer
+            elif answer["faultCode"] != ignoring:
+                raise SupervisorError(f"supervisord: {name}: {answer['faultString']}")
+        return answers
 
 
 def _alive(pid: int) -> bool:

@@ -7,7 +7,8 @@ import re
 from elworkers.arguments import Option
 from elworkers.errors import ConfigurationError
 from elworkers.kinds import group, seconds, wait, whole, words
-from elworkers.runtime.log import LEVELS
+
+LEVELS = ("debug", "info", "warning", "error")
 
 
 def instance_name(text: str) -> str:

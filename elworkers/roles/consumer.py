@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.contracts import Ledger, Stage
 from elworkers.roles.common import COMMON, SCHEMAS, SID, STORED_BATCH, single_worker
-from elworkers.roles.wiring import Wiring
-from elworkers.runtime.loop import Pipeline
 from elworkers.schemes import check_source
 from elworkers.uris import parse
+
+if TYPE_CHECKING:
+    from elworkers.roles.wiring import Wiring
+    from elworkers.runtime.loop import Pipeline
 
 SPEC = RoleSpec(
     "consumer",
@@ -33,6 +37,8 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.runtime.loop import Pipeline
+
     text, output = arguments["input"], arguments["output"]
     stages: list[Stage] = []
     if check_source(text).options["raw"]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Stage
 from elworkers.kinds import whole
 from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
-from elworkers.roles.wiring import Wiring
-from elworkers.runtime.loop import Pipeline
 from elworkers.uris import parse
+
+if TYPE_CHECKING:
+    from elworkers.roles.wiring import Wiring
+    from elworkers.runtime.loop import Pipeline
 
 SPEC = RoleSpec(
     "forwarder",
@@ -42,6 +46,8 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.runtime.loop import Pipeline
+
     stages: list[Stage] = []
     if arguments["count"]:
         from elworkers.stages.count import CountStage

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.contracts import Metrics
 from elworkers.errors import ConfigurationError
 from elworkers.kinds import minutes, seconds, whole, words
 from elworkers.roles.common import COMMON, SCHEMAS
-from elworkers.runtime import loop
-from elworkers.runtime.stop import Stop
-from elworkers.runtime.worker import Who
 from elworkers.schemes import check_store, check_topics
 
 if TYPE_CHECKING:
+    from elworkers.contracts import Metrics
     from elworkers.importer.formats import Format
     from elworkers.importer.selection import Selection
     from elworkers.importer.work import Importer
     from elworkers.kafka.reader import TopicsReader
+    from elworkers.runtime.loop import Board
+    from elworkers.runtime.stop import Stop
+    from elworkers.runtime.worker import Who
 
 _DAY_MS, _MINUTE_MS, _SECOND_MS = 86_400_000, 60_000, 1000
 _FORMATS, _COMPRESSIONS, _TIME_FIELDS = ("json", "parquet"), ("none", "gzip", "zstd"), ("timestamp", "dt")
@@ -81,7 +81,7 @@ def check(arguments: Arguments) -> None:
         raise ConfigurationError("--compression gzip; expected none or zstd with --format parquet")
 
 
-def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: loop.Board) -> None:
+def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: Board) -> None:
     """Import until asked to stop, or with `--once` a single time.
 
     Raises:
@@ -91,9 +91,10 @@ def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: loo
     from elworkers.importer.runs import Runs, Timing
     from elworkers.kafka.reader import TopicsReader
     from elworkers.roles.wiring import brokers
+    from elworkers.runtime.loop import State
 
     def alive() -> None:
-        board.show(loop.State.RUNNING)
+        board.show(State.RUNNING)
 
     def reader() -> TopicsReader:
         source = check_topics(arguments["kafka"])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
-from elworkers.roles.wiring import Wiring
-from elworkers.runtime.loop import Pipeline
 from elworkers.uris import parse
+
+if TYPE_CHECKING:
+    from elworkers.roles.wiring import Wiring
+    from elworkers.runtime.loop import Pipeline
 
 SPEC = RoleSpec(
     "multiplexer",
@@ -31,6 +35,7 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.runtime.loop import Pipeline
     from elworkers.stages.decode import DecodeStage
 
     output = arguments["output"]

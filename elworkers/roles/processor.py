@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Output
 from elworkers.kinds import seconds
 from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
-from elworkers.roles.wiring import Wiring
-from elworkers.runtime.loop import Pipeline
 from elworkers.uris import parse
+
+if TYPE_CHECKING:
+    from elworkers.roles.wiring import Wiring
+    from elworkers.runtime.loop import Pipeline
 
 SPEC = RoleSpec(
     "processor",
@@ -45,6 +49,7 @@ def check(arguments: Arguments) -> None:
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
     from elworkers.runtime.budget import Budget
+    from elworkers.runtime.loop import Pipeline
     from elworkers.stages.parse import compile_format
     from elworkers.stages.process import ProcessStage
     from elworkers.stages.validate import Validator

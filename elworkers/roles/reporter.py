@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 
 from elworkers import statsd
 from elworkers.arguments import Arguments, Option, RoleSpec, environment
-from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
 from elworkers.kinds import seconds, whole
 from elworkers.roles.common import COMMON, single_worker
-from elworkers.runtime import loop
-from elworkers.runtime.backoff import Backoff
-from elworkers.runtime.stop import Stop
-from elworkers.runtime.worker import Who
 from elworkers.schemes import STATSD_PORT
 
 if TYPE_CHECKING:
+    from elworkers.contracts import Metrics
     from elworkers.roles.report import ClusterReport
+    from elworkers.runtime.loop import Board
+    from elworkers.runtime.stop import Stop
+    from elworkers.runtime.worker import Who
 
 SPEC = RoleSpec(
     "reporter",
@@ -46,7 +45,7 @@ def check(arguments: Arguments) -> None:
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
 
 
-def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: loop.Board) -> None:
+def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: Board) -> None:
     """Report until asked to stop; see `report` for what.
 
     Raises:
@@ -54,6 +53,8 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: l
     """
     from elworkers.control.instances import read_tree
     from elworkers.roles.report import ClusterReport, watched
+    from elworkers.runtime.backoff import Backoff
+    from elworkers.runtime.loop import State
 
     config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
@@ -68,15 +69,15 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: l
             found = watched(instance.arguments for instance in tree.instances)
             reports = [ClusterReport(hosts, what) for hosts, what in found.items()]
             backoff.worked()
-            board.show(loop.State.RUNNING)
+            board.show(State.RUNNING)
             while not stop.wait(arguments["interval"]):
                 for report in reports:
                     _send(arguments, *report.counts())
-                board.show(loop.State.RUNNING)
+                board.show(State.RUNNING)
                 if known != [instance.sha256 for instance in read_tree(config_dir, env).instances]:
                     break
         except RetryableError as error:
-            board.show(loop.State.WAITING)
+            board.show(State.WAITING)
             stop.wait(backoff.failed(str(error)))
         finally:
             for report in reports:

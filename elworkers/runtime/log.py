@@ -11,8 +11,6 @@ from typing import Any
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
-
 _PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/\s:@'\"]*:)[^\s'\"]*(?=@)", re.IGNORECASE)
 
 
@@ -41,7 +39,7 @@ def configure(level: str = "info", **who: Any) -> None:
     """Set up logging for this process, on stderr.
 
     Args:
-        level: one of `LEVELS`.
+        level: `debug`, `info`, `warning` or `error`.
         who: fields that every line carries, such as role, instance and worker; the host is added.
     """
     number = logging.getLevelName(level.upper())

@@ -51,7 +51,7 @@ class Job:
         scalable: whether one worker more or less changes only how fast the work is done.
         side_by_side: whether a worker's successor can work before it has ended.
         state_file: where the parent writes what it knows of its workers; None: nowhere.
-        log_level: one of `log.LEVELS`.
+        log_level: see `log.configure`.
     """
 
     role: str

@@ -6,13 +6,17 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from supervisor.xmlrpc import SupervisorTransport
 from topology import BIN, Topology, free_udp_port, processes
 from waiting import wait_for
+
+from elworkers.control import ctl
 
 Make = Callable[..., Topology]
 DEADLINE_S = 30.0
@@ -33,6 +37,16 @@ BROKEN = {
 def free(site: Topology, title: str) -> None:
     """An instance that runs anywhere: a forwarder from a free UDP port to a file."""
     site.instance(title, f"udp://127.0.0.1:{free_udp_port()}", f"file://{site.run_dir}/{title.replace('/', '-')}.out")
+
+
+def stand_ins(site: Topology) -> list[str]:
+    """The option for commands that do nothing, for tests with many programs."""
+    folder = site.run_dir.parent / "commands"
+    folder.mkdir(exist_ok=True)
+    command = folder / "eventlogging-forwarder"
+    command.write_text("#!/bin/sh\nexec sleep 86400\n", encoding="utf-8")
+    command.chmod(0o755)
+    return ["--command-dir", str(folder)]
 
 
 def programs(site: Topology) -> set[str]:
@@ -360,3 +374,93 @@ def test_help_and_version(command: str) -> None:
         for verb in ("start", "stop", "restart", "status", "tail", "update", "check", "shutdown"):
             done = subprocess.run([BIN / command, verb, "--help"], capture_output=True, check=False, timeout=60)
             assert done.returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["status", "check", "update", "start"])
+def test_supervisord_is_asked_as_often_for_many_instances_as_for_few(
+    topology: Make, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    asked: list[str] = []
+    real = SupervisorTransport.request
+
+    def counted(self: SupervisorTransport, host: str, handler: str, body: str, verbose: int = 0) -> object:
+        asked.append(body)
+        return real(self, host, handler, body, verbose)
+
+    monkeypatch.setattr(SupervisorTransport, "request", counted)
+    counts = []
+    for many in (2, 40):
+        site = topology({})
+        for number in range(many):
+            free(site, f"forwarder/f{number}")
+        folders = ["--config-dir", str(site.config_dir), "--run-dir", str(site.run_dir), *stand_ins(site)]
+        site.ctl("start", *folders[4:])
+        asked.clear()
+        assert ctl.main([*folders, verb]) == 0
+        counts.append(len(asked))
+    assert counts[0] == counts[1] > 0
+
+
+def test_one_that_takes_long_to_end_keeps_no_other_from_coming_back(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/swift")
+    free(site, "forwarder/slow")
+    ends = site.run_dir / "slow-may-end"
+    words = stand_ins(site)
+    Path(words[1], "eventlogging-forwarder").write_text(
+        f"""#!/bin/sh
+case $1 in *slow) trap 'until [ -e "{ends}" ]; do sleep 0.05; done; exit 0' TERM;; *) exec sleep 86400;; esac
+while :; do sleep 0.05; done
+""",
+        encoding="utf-8",
+    )
+    site.ctl("start", *words)
+    for path in (site.config_dir / "forwarders").iterdir():
+        path.write_bytes(path.read_bytes() + b"# one more line\n")
+    folders = ["--config-dir", str(site.config_dir), "--run-dir", str(site.run_dir)]
+    update = subprocess.Popen([BIN / "eventloggingctl", *folders, *words, "update"], stdout=subprocess.PIPE, text=True)
+    log = site.run_dir / "supervisord.log"
+    spawned = lambda name: log.read_text(encoding="utf-8").count(f"spawned: 'forwarder-{name}'")  # noqa: E731
+    wait_for(lambda: spawned("swift") == 2, DEADLINE_S, "the swift one again")
+    assert spawned("slow") == 1
+    assert update.poll() is None
+    ends.touch()
+    said, _ = update.communicate(timeout=DEADLINE_S)
+    assert said.splitlines()[:2] == ["forwarder-swift: restarted", "forwarder-slow: restarted"]
+    assert spawned("slow") == 2
+
+
+def test_commands_from_another_folder_stay_where_both_commands_are_told_so(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    words = stand_ins(site)
+    folders = ["--config-dir", str(site.config_dir), "--run-dir", str(site.run_dir)]
+    subprocess.run([BIN / "eventlogging-init", *folders, *words], check=True, timeout=60)
+    program = site.run_dir / "supervisor.d" / "forwarder-one.conf"
+    before = program.read_text(encoding="utf-8")
+    assert f"command={words[1]}/eventlogging-forwarder @" in before
+    environment = {**os.environ, "EVENTLOGGING_COMMAND_DIR": words[1]}
+    subprocess.run([BIN / "eventloggingctl", *folders, "update"], check=True, timeout=60, env=environment)
+    assert program.read_text(encoding="utf-8") == before
+
+
+def test_control_imports_no_client(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/f")
+    site.instance("processor/p", "%q %t", "kafka:///k:1?topic=r&identity=g", "kafka:///k:1?topic={schema}&key={wiki}")
+    site.instance("multiplexer/x", "stdout:", "kafka:///k:1?topic=r&identity=g")
+    site.instance("consumer/c", "kafka:///k:1?topic=r&identity=g", "mysql://u:p@h/log")
+    site.instance("importer/i", "kafka:///k:1", "hdfs://h:9870/events")
+    site.instance("reporter/r")
+    words = ["--config-dir", str(site.config_dir), "--run-dir", str(site.run_dir), "check"]
+    code = f"""
+import sys
+from elworkers.control import ctl, init
+print(ctl.main({words!r}), init.main({words[:-1]!r}))
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    *said, imported = done.stdout.splitlines()
+    assert said[-1] == "2 0", done.stderr
+    heavy = {"aiohttp", "asyncio", "fsspec", "jsonschema", "kazoo", "pykafka", "requests", "rich", "sqlalchemy"}
+    assert not (heavy | {"structlog", "yaml"}) & set(imported.split())
