@@ -1,0 +1,186 @@
+"""Whether the cost of an event stays flat as the work grows: `python -m bench.flat`.
+
+Real processors on a real Kafka. Each case is the same as the first but for one number: workers, partitions, schemas,
+bytes of a line. What is measured is processor time of the workers, from when all lines are there to when all of them
+are committed; starting and joining the group are over by then. Then instance files, by what control costs, and memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench import manyfiles
+from bench.pools import Pool, rss_mib, wait_for
+from bench.rawlines import FORMAT, RawLines, unique
+from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, in_turns, ratio, row
+from elworkers.devstack import Stack
+from elworkers.kafka import client, offsets, topics
+
+_MOST = 1.15
+_WARM_UP = 4_000
+_SESSION_MS = 600_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a processor has to do.
+
+    Attributes:
+        events: how many are measured.
+        line_bytes: about how long each line is.
+    """
+
+    workers: int = 1
+    partitions: int = 4
+    schemas: int = 5
+    line_bytes: int = 800
+    events: int = 40_000
+
+
+class Bench:
+    """Runs cases on one broker.
+
+    Args:
+        kafka: `host:port`.
+        folder: an existing one, for schemas and run folders.
+    """
+
+    def __init__(self, kafka: str, folder: Path) -> None:
+        self._kafka = kafka
+        self._folder = folder
+        self._cluster: Any = client.connect([kafka])
+
+    def run(self, case: Case) -> Taken:
+        """One run of a case."""
+        topic = unique("flat")
+        topics.ensure(self._cluster, topic, case.partitions)
+        lines = RawLines(case.schemas, case.line_bytes)
+        lines.produce(self._kafka, topic, _WARM_UP)
+        with self.processor(topic, lines, case.workers) as pool:
+            self.wait_committed(topic)
+            pool.wait_at_work(case.workers)
+            with pool.suspended():
+                lines.produce(self._kafka, topic, case.events)
+            began, cpu = time.perf_counter(), pool.cpu_s()
+            self.wait_committed(topic)
+            taken = Taken(case.events, time.perf_counter() - began, pool.cpu_s() - cpu)
+        self.delete(topic)
+        return taken
+
+    def processor(self, topic: str, lines: RawLines, workers: int) -> Pool:
+        """A processor of the topic with two output messages an event: its schema's topic and valid-mixed."""
+        schemas, run_dir = self._folder / topic / "schemas", self._folder / topic / "run"
+        run_dir.mkdir(parents=True)
+        lines.write_schemas(schemas)
+        words = [
+            f"--workers={workers}",
+            FORMAT,
+            f"kafka:///{self._kafka}?topic={topic}&identity={topic}&session_timeout_ms={_SESSION_MS}",
+            f"kafka:///{self._kafka}?topic=eventlogging_{{schema}}",
+            f"kafka:///{self._kafka}?topic=eventlogging-valid-mixed",
+            "--output-invalid",
+        ]
+        return Pool("processor", words, run_dir, {"EVENTLOGGING_SCHEMAS": str(schemas)})
+
+    def wait_committed(self, topic: str) -> None:
+        """Wait until the group of the same name has committed the end of every partition."""
+        self._cluster.update()
+        ends = {partition: end for partition, end in offsets.ends(self._cluster, topic).items() if end}
+        done = lambda: offsets.committed(self._cluster, topic, topic)  # noqa: E731
+        wait_for(lambda: ends.items() <= done().items(), f"the end of {topic}")
+
+    def delete(self, topic: str) -> None:
+        """Make room on the disk."""
+        (broker, *_) = self._cluster.brokers.values()
+        broker.delete_topics([topic.encode()], 30_000)
+
+    def memory(self, million: float) -> tuple[list[float], int]:
+        """What a worker holds in MiB, ten times on the way through so many million events, and their number."""
+        topic, lines = unique("flat-memory"), RawLines(5, 300)
+        topics.ensure(self._cluster, topic, 4)
+        part = int(million * 100_000)
+        lines.produce(self._kafka, topic, _WARM_UP)
+        held = []
+        with self.processor(topic, lines, 1) as pool:
+            pool.wait_at_work(1)
+            for _ in range(10):
+                for begin in range(0, part, 20_000):
+                    lines.produce(self._kafka, topic, min(20_000, part - begin))
+                    self.wait_committed(topic)
+                held.append(rss_mib(pool.workers()[0]))
+        self.delete(topic)
+        return held, 10 * part
+
+
+def _dimensions(base: Case) -> list[tuple[str, dict[str, Case], str]]:
+    return [
+        ("workers", {"1 worker": base, "4 workers": replace(base, workers=4)}, ""),
+        ("partitions", {"4 partitions": base, "64 partitions": replace(base, partitions=64)}, ""),
+        ("schemas", {"5 schemas": base, "1,000 schemas": replace(base, schemas=1_000)}, ""),
+        (
+            "bytes of a line",
+            {"800-byte lines": base, "8-KB lines": replace(base, line_bytes=8_000, events=base.events // 10)},
+            "per byte",
+        ),
+    ]
+
+
+def _measure(given: argparse.Namespace) -> Sequence[Table]:
+    stack = Stack(given.stack)
+    stack.up("kafka")
+    tables = []
+    wanted = set(given.only or ("workers", "partitions", "schemas", "bytes", "files", "memory"))
+    with tempfile.TemporaryDirectory(prefix="elworkers-bench-") as folder:
+        bench = Bench(stack.env()["KAFKA"], Path(folder))
+        for what, cases, per in _dimensions(Case(events=given.events)):
+            if what.split()[0] in wanted:
+                tables.append(_compared(what, cases, per, bench, given.rounds))
+        if "files" in wanted:
+            tables.append(manyfiles.measured(Path(folder), given.rounds))
+        if "memory" in wanted:
+            tables.append(_memory(bench, given.million))
+    return tables
+
+
+def _compared(what: str, cases: dict[str, Case], per: str, bench: Bench, rounds: int) -> Table:
+    taken = in_turns({name: partial(bench.run, case) for name, case in cases.items()}, rounds)
+    (few, few_case), (many, many_case) = cases.items()
+    larger = many_case.line_bytes / few_case.line_bytes
+    said = f"processor time of an event{', ' + per if per else ''}: {many} by {few}"
+    one = ratio(said, taken[many], taken[few], cpu_per_event, at_most=_MOST * larger)
+    flat = Ratio(one.what, one.value / larger, f"≤ {_MOST:g}", one.reached)
+    return Table(
+        f"{what}: {few} and {many}, {few_case.events:,} events", rows=[row(*i) for i in taken.items()], ratios=[flat]
+    )
+
+
+def _memory(bench: Bench, million: float) -> Table:
+    held, events = bench.memory(million)
+    growth = held[-1] / held[0]
+    shown = ", ".join(f"{one:.0f}" for one in held)
+    return Table(
+        f"memory of a worker in the course of {events:,} events",
+        ratios=[
+            Ratio("what it holds after all events by after a tenth of them", growth, "≤ 1.05", growth <= 1.05),
+            Ratio("MiB", held[-1], "≤ 120", held[-1] <= 120),
+        ],
+        notes=[f"after each tenth, in MiB: {shown}"],
+    )
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--events", type=int, default=40_000, help="of each run, behind the warm-up")
+    parser.add_argument("--million", type=float, default=0.2, help="million events for memory (10 takes an hour)")
+    parser.add_argument("--only", nargs="*", help="some of workers, partitions, schemas, bytes, files, memory")
+
+
+if __name__ == "__main__":
+    sys.exit(command("flat", _measure, options=_options, rounds=3))
