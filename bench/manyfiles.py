@@ -65,7 +65,14 @@ class Site:
         """
         before = self._supervisord()
         begun = resource.getrusage(resource.RUSAGE_CHILDREN)
-        words = ["--config-dir", self._config_dir, "--run-dir", self._run_dir, "--command-dir", self._commands]
+        words = [
+            "--config-dir",
+            str(self._config_dir),
+            "--run-dir",
+            str(self._run_dir),
+            "--command-dir",
+            str(self._commands),
+        ]
         subprocess.run([BIN / "eventloggingctl", *words, verb], check=True, stdout=subprocess.DEVNULL)
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         own = ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime
@@ -77,7 +84,7 @@ class Site:
 
     def end(self) -> None:
         """End everything."""
-        words = ["--config-dir", self._config_dir, "--run-dir", self._run_dir]
+        words = ["--config-dir", str(self._config_dir), "--run-dir", str(self._run_dir)]
         subprocess.run([BIN / "eventloggingctl", *words, "shutdown"], check=True)
 
 

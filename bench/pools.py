@@ -109,6 +109,12 @@ def rss_mib(process: psutil.Process) -> float:
     return held / MIB
 
 
+def peak_mib(process: psutil.Process) -> float:
+    """The most that it has held so far (VmHWM, proc(5))."""
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def pss_mib(process: psutil.Process) -> float:
     """The same with its share of what it shares."""
     held: int = process.memory_full_info().pss

@@ -19,6 +19,17 @@ from topology import BIN, free_udp_port
 from waiting import wait_for
 
 DEADLINE_S = 20.0
+PARENT_MIB, WORKER_MIB = 30, 120
+KAFKA = "kafka:///127.0.0.1:1?topic=t"
+ROLES = {
+    "forwarder": [f"udp://127.0.0.1:{free_udp_port()}", KAFKA],
+    "processor": ["%q", f"{KAFKA}&identity=g", KAFKA],
+    "multiplexer": [KAFKA, f"{KAFKA}&identity=g"],
+    "consumer": [f"{KAFKA}&identity=g", "mysql://u:p@127.0.0.1:1/log"],
+    "importer": ["kafka:///127.0.0.1:1", "hdfs://127.0.0.1:1/events"],
+    "reporter": [],
+}
+"""Of each role, what waits for a server that is away."""
 
 
 class Pool:
@@ -289,3 +300,24 @@ def test_every_role_explains_itself(role: str) -> None:
         assert done.returncode == 0
         assert "--workers" in done.stdout
         assert not done.stderr
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_parent_stays_small_and_opens_no_connection(tmp_path: Path, role: str) -> None:
+    instance = tmp_path / "eventlogging.d" / "consumers" / "one"
+    instance.parent.mkdir(parents=True)
+    instance.write_text(f"{KAFKA}&identity=g\nstdout:\n", encoding="utf-8")
+    folders = {"EVENTLOGGING_RUN_DIR": str(tmp_path), "EVENTLOGGING_CONFIG_DIR": str(tmp_path / "eventlogging.d")}
+    with (tmp_path / "log").open("wb") as log:
+        parent = psutil.Popen(
+            [BIN / f"eventlogging-{role}", "--name=small", *ROLES[role]], stderr=log, env={**os.environ, **folders}
+        )
+    try:
+        state = tmp_path / "state" / f"{role}-small.json"
+        wait_for(lambda: state.exists() and '"waiting"' in state.read_text("utf-8"), DEADLINE_S, "a worker that waits")
+        assert parent.memory_info().rss <= PARENT_MIB * 1024**2
+        assert parent.children()[0].memory_info().rss <= WORKER_MIB * 1024**2
+        assert parent.net_connections() == []
+    finally:
+        parent.terminate()
+        assert parent.wait(DEADLINE_S) == 0
