@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pykafka.protocol.base import Request
@@ -44,20 +44,21 @@ class Place(NamedTuple):
     partition: int
 
 
-def message_set(some: Iterable[tuple[Record, bytes | None]], now_ms: int, codec: str = "none") -> bytes:
-    """A message set of records with their keys; the time of a record that has none is now."""
+def message_set(records: Sequence[Record], keys: Sequence[bytes], now_ms: int, codec: str = "none") -> bytes:
+    """A message set of records with their keys, or without any; the time of a record that has none is now."""
     pieces: list[bytes] = []
     crc32, body_of, entry_of = zlib.crc32, _BODY.pack, _ENTRY.pack
-    last = -1
-    for last, (record, key) in enumerate(some):
+    last = len(records) - 1
+    for number, record in enumerate(records):
         value = record.value
         size = len(value)
-        if key is None:
+        if not keys:
             head = body_of(_MAGIC, 0, record.timestamp_ms or now_ms, _NULL, size)
         else:
+            key = keys[number]
             head = b"".join((_KEYED.pack(_MAGIC, 0, record.timestamp_ms or now_ms, len(key)), key, _COUNT.pack(size)))
             size += len(key)
-        pieces += (entry_of(last, _AFTER_SIZE + size, crc32(value, crc32(head))), head, value)
+        pieces += (entry_of(number, _AFTER_SIZE + size, crc32(value, crc32(head))), head, value)
     whole = b"".join(pieces)
     if codec == "none" or not whole:
         return whole
@@ -71,21 +72,21 @@ class ProduceSets(Request):  # type: ignore[misc]
     """A produce request.
 
     Args:
-        sets: the message set of each place.
+        sets: places with their message sets, each place once.
         acks: -1 for all replicas, 1 for the leader.
         timeout_ms: longest wait of the broker for its replicas.
     """
 
     API_KEY = 0
 
-    def __init__(self, sets: Mapping[Place, bytes], acks: int, timeout_ms: int) -> None:
+    def __init__(self, sets: Sequence[tuple[Place, bytes]], acks: int, timeout_ms: int) -> None:
         self._sets = sets
         self._acks, self._timeout_ms = acks, timeout_ms
 
     def get_bytes(self) -> bytearray:
         """The request as it is sent."""
         by_topic: dict[str, list[tuple[int, bytes]]] = {}
-        for (topic, partition), data in self._sets.items():
+        for (topic, partition), data in self._sets:
             by_topic.setdefault(topic, []).append((partition, data))
         pieces: list[bytes] = [bytes(self.HEADER_LEN), _ACKS.pack(self._acks, self._timeout_ms, len(by_topic))]
         for topic, sets in by_topic.items():

@@ -22,9 +22,6 @@ from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, co
 _REQUEST_SETS = 8
 _TOO_LARGE = {MessageSizeTooLarge.ERROR_CODE, InvalidMessageSize.ERROR_CODE}
 
-Keyed = tuple[Record, bytes | None]
-"""A record and the key of its message."""
-
 
 class Settings(NamedTuple):
     """How messages are produced.
@@ -47,6 +44,37 @@ class Settings(NamedTuple):
     metadata_max_age_ms: int
 
 
+class _Set:
+    """Records for one partition; `keys` stays empty where none has one."""
+
+    __slots__ = ("keys", "leader", "place", "records", "size")
+
+    def __init__(self, place: Place, leader: Any) -> None:
+        self.place = place
+        self.leader = leader
+        self.records: list[Record] = []
+        self.keys: list[bytes] = []
+        self.size = 0
+
+    def part(self, begin: int, end: int | None) -> _Set:
+        part = _Set(self.place, self.leader)
+        part.records, part.keys = self.records[begin:end], self.keys[begin:end]
+        return part
+
+
+class _Topic:
+    """A topic's partitions with their leaders, whose turn it is, and what was taken for them since the last request."""
+
+    __slots__ = ("current", "leaders", "places", "sets", "turn")
+
+    def __init__(self, name: str, leaders: Sequence[Any], turn: int) -> None:
+        self.places = [Place(name, number) for number in range(len(leaders))]
+        self.leaders = leaders
+        self.turn = turn
+        self.sets: dict[int, _Set] = {}
+        self.current: _Set | None = None
+
+
 class Producer:
     """Produces to any number of topics. Sinks of the same brokers share one: a batch is then one request a leader.
 
@@ -59,11 +87,8 @@ class Producer:
         self._settings = settings
         self._cluster = client.connect(hosts)
         self._freshness = topics.Freshness(self._cluster, settings.metadata_max_age_ms)
-        self._topics: dict[str, Any] = {}
-        self._turns: dict[str, int] = {}
-        self._chosen: dict[str, Place] = {}
-        self._pending: dict[Place, list[Keyed]] = {}
-        self._sizes: dict[Place, int] = {}
+        self._topics: dict[str, _Topic] = {}
+        self._taken: list[tuple[_Topic, _Set]] = []
         self._bytes = 0
         self._refused: list[Refusal] = []
 
@@ -71,9 +96,11 @@ class Producer:
         """Ask for metadata anew where it is old.
 
         Raises:
-            RetryableError: no broker answers.
+            RetryableError: no broker answers; or as `send` does.
         """
-        self._freshness.renewed()
+        if self._freshness.renewed():
+            self.send()
+            self._topics = {name: self._look_up(name, topic.turn) for name, topic in self._topics.items()}
 
     def add(self, name: str, records: Sequence[Record]) -> None:
         """Take records without keys for a topic.
@@ -84,19 +111,22 @@ class Producer:
         Raises:
             RetryableError: the topic cannot be looked up or made; or as `send` does.
         """
-        begin = 0
-        while begin < len(records):
-            place = self._chosen.get(name) or self._choose(name)
-            room = self._settings.max_set_bytes - self._sizes.get(place, 0)
-            end, size = _fitting(records, begin, room)
-            if end == begin and place in self._pending:
-                if self._choose(name) in self._pending:
-                    self.send()
-                continue
-            if end == begin:
-                end, size = begin + 1, len(records[begin].value) + MESSAGE_OVERHEAD
-            self._put(place, [(record, None) for record in records[begin:end]], size)
-            begin = end
+        topic = self._topics.get(name) or self._found(name)
+        size = MESSAGE_OVERHEAD * len(records)
+        for record in records:
+            size += len(record.value)
+        current = topic.current or self._next(topic)
+        if current.size + size <= self._settings.max_set_bytes:
+            current.records += records
+            self._count(current, size)
+            return
+        for record in records:
+            size = len(record.value) + MESSAGE_OVERHEAD
+            current = topic.current or self._next(topic)
+            if current.records and current.size + size > self._settings.max_set_bytes:
+                current = self._next(topic)
+            current.records.append(record)
+            self._count(current, size)
 
     def add_keyed(self, name: str, key: bytes, record: Record) -> None:
         """Take a record with a key, which says the partition.
@@ -104,32 +134,46 @@ class Producer:
         Raises:
             RetryableError: as `add` does.
         """
-        place = Place(name, zlib.crc32(key) % self._count(name))
+        topic = self._topics.get(name) or self._found(name)
+        partition = zlib.crc32(key) % len(topic.places)
         size = len(record.value) + len(key) + MESSAGE_OVERHEAD
-        if self._sizes.get(place, 0) + size > self._settings.max_set_bytes:
+        keyed = topic.sets.get(partition) or self._begun(topic, partition)
+        if keyed.records and (keyed.size + size > self._settings.max_set_bytes or not keyed.keys):
             self.send()
-        self._put(place, [(record, key)], size)
+            keyed = self._begun(topic, partition)
+        keyed.records.append(record)
+        keyed.keys.append(key)
+        self._count(keyed, size)
 
-    def _put(self, place: Place, some: list[Keyed], size: int) -> None:
-        if self._bytes + size > _REQUEST_SETS * self._settings.max_set_bytes:
-            self.send()
-        self._pending.setdefault(place, []).extend(some)
-        self._sizes[place] = self._sizes.get(place, 0) + size
+    def _count(self, grown: _Set, size: int) -> None:
+        grown.size += size
         self._bytes += size
+        if self._bytes > _REQUEST_SETS * self._settings.max_set_bytes:
+            self.send()
 
-    def _choose(self, name: str) -> Place:
+    def _next(self, topic: _Topic) -> _Set:
+        topic.turn = (topic.turn + 1) % len(topic.places)
+        if topic.turn in topic.sets:
+            self.send()
+        topic.current = self._begun(topic, topic.turn)
+        return topic.current
+
+    def _begun(self, topic: _Topic, partition: int) -> _Set:
+        begun = topic.sets[partition] = _Set(topic.places[partition], topic.leaders[partition])
+        self._taken.append((topic, begun))
+        return begun
+
+    def _found(self, name: str) -> _Topic:
         # Beginning anywhere, so that several workers do not all begin at the same partition.
-        self._turns[name] = self._turns.get(name, zlib.crc32(name.encode()) ^ id(self)) + 1
-        self._chosen[name] = Place(name, self._turns[name] % self._count(name))
-        return self._chosen[name]
+        topic = self._topics[name] = self._look_up(name, zlib.crc32(name.encode()) ^ id(self))
+        return topic
 
-    def _count(self, name: str) -> int:
-        topic = self._topics.get(name)
-        if topic is None:
-            settings = self._settings
-            topic = topics.ensure(self._cluster, name, settings.partitions, settings.replication)
-            self._topics[name] = topic
-        return len(topic.partitions)
+    def _look_up(self, name: str, turn: int) -> _Topic:
+        settings = self._settings
+        found = topics.ensure(self._cluster, name, settings.partitions, settings.replication)
+        with client.translated(f"look up the leaders of {name}"):
+            leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
+        return _Topic(name, leaders, turn % len(leaders))
 
     def flush(self) -> list[Refusal]:
         """Block until everything taken is acknowledged; returns what the brokers will never take.
@@ -147,62 +191,46 @@ class Producer:
         Raises:
             RetryableError: as `flush` does.
         """
-        pending = self._pending
-        self._pending, self._sizes, self._chosen, self._bytes = {}, {}, {}, 0
-        by_leader: dict[Any, dict[Place, list[Keyed]]] = {}
+        taken, self._taken, self._bytes = self._taken, [], 0
+        by_leader: dict[Any, list[_Set]] = {}
+        for topic, one in taken:
+            topic.sets, topic.current = {}, None
+            if one.records:
+                by_leader.setdefault(one.leader, []).append(one)
         with client.translated("produce"):
-            for place, some in pending.items():
-                leader = self._topics[place.topic].partitions[place.partition].leader
-                by_leader.setdefault(leader, {})[place] = some
-            answers = [(leader, sets, self._ask(leader, sets)) for leader, sets in by_leader.items()]
-            for leader, sets, answer in answers:
-                self._settle(leader, sets, codes(answer.get()))
+            answers = [(sets, self._ask(leader, sets)) for leader, sets in by_leader.items()]
+            for sets, answer in answers:
+                self._settle(sets, codes(answer.get()))
 
-    def _ask(self, leader: Any, sets: Mapping[Place, Sequence[Keyed]]) -> Any:
+    def _ask(self, leader: Any, sets: Sequence[_Set]) -> Any:
         settings, now_ms = self._settings, int(time.time() * 1000)
-        encoded = {place: message_set(some, now_ms, settings.compression) for place, some in sets.items()}
+        encoded = [(one.place, message_set(one.records, one.keys, now_ms, settings.compression)) for one in sets]
         if leader.handler is None:
             raise SocketDisconnectedError
         return leader.handler.request(ProduceSets(encoded, settings.acks, settings.ack_timeout_ms))
 
-    def _settle(self, leader: Any, sets: Mapping[Place, list[Keyed]], found: Mapping[Place, int]) -> None:
-        for place, some in sets.items():
-            code = found[place]
+    def _settle(self, sets: Sequence[_Set], found: Mapping[Place, int]) -> None:
+        for one in sets:
+            code = found[one.place]
             if code in _TOO_LARGE:
-                self._split(leader, place, some)
+                self._split(one)
             elif code:
                 error = ERROR_CODES.get(code)
                 reason = error.__name__ if error else f"error code {code}"
-                raise RetryableError(f"Kafka: produce to {place.topic}[{place.partition}]: {reason}")
+                raise RetryableError(f"Kafka: produce to {one.place.topic}[{one.place.partition}]: {reason}")
 
-    def _split(self, leader: Any, place: Place, some: list[Keyed]) -> None:
+    def _split(self, one: _Set) -> None:
         # The broker refuses a message set as a whole; halves of it find the message that is too large.
-        if len(some) == 1:
-            record = some[0][0]
-            size = len(record.value)
-            self._refused.append(
-                Refusal(record, f"the broker of topic {place.topic} refuses a message of {size} bytes")
-            )
+        if len(one.records) == 1:
+            (record,) = one.records
+            words = f"the broker of topic {one.place.topic} refuses a message of {len(record.value)} bytes"
+            self._refused.append(Refusal(record, words))
             return
-        middle = len(some) // 2
-        for half in ({place: some[:middle]}, {place: some[middle:]}):
-            self._settle(leader, half, codes(self._ask(leader, half).get()))
+        middle = len(one.records) // 2
+        for half in (one.part(0, middle), one.part(middle, None)):
+            self._settle([half], codes(self._ask(half.leader, [half]).get()))
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""
-        self._pending, self._topics = {}, {}
+        self._taken, self._topics = [], {}
         self._cluster = None
-
-
-def _fitting(records: Sequence[Record], begin: int, room: int) -> tuple[int, int]:
-    """The end of the records from `begin` on that fit, and their bytes."""
-    size = sum([len(record.value) for record in records]) + MESSAGE_OVERHEAD * len(records) if not begin else room + 1
-    if size <= room:
-        return len(records), size
-    size = 0
-    for number in range(begin, len(records)):
-        more = len(records[number].value) + MESSAGE_OVERHEAD
-        if size + more > room:
-            return number, size
-        size += more
-    return len(records), size

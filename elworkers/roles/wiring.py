@@ -236,7 +236,7 @@ class Wiring:
 
     def batch(self, inputs: Sequence[str], outputs: Sequence[str]) -> Batch:
         """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval."""
-        records, seconds = 2_000, 0.0
+        records, seconds = 4_000, 0.0
         for endpoint in map(check_sink, outputs):
             if "batch_seconds" in endpoint.options:
                 records, seconds = endpoint.options["batch_size"], endpoint.options["batch_seconds"]

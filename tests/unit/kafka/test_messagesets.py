@@ -13,44 +13,45 @@ from elworkers.contracts import Record
 from elworkers.kafka.messages import Message, messages
 from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, codes, message_set
 
-SOME = st.lists(
-    st.tuples(st.binary(max_size=40), st.none() | st.binary(max_size=9), st.integers(1, 2**60)), min_size=1, max_size=6
-)
+SOME = st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=9), st.integers(1, 2**60)), min_size=1, max_size=6)
 
 
-@given(SOME, st.sampled_from(["none", "gzip", "snappy"]))
-def test_what_is_written_is_read_again(some: list[tuple[bytes, bytes | None, int]], codec: str) -> None:
-    data = message_set([(Record(value, timestamp_ms=time), key) for value, key, time in some], 5, codec)
-    assert messages(memoryview(data)) == [
-        Message(number, time, key, value) for number, (value, key, time) in enumerate(some)
+def packed(some: list[tuple[bytes, bytes, int]], keyed: bool, codec: str = "none") -> memoryview:
+    records = [Record(value, timestamp_ms=time) for value, _, time in some]
+    return memoryview(message_set(records, [key for _, key, _ in some] if keyed else [], 5, codec))
+
+
+@given(SOME, st.booleans(), st.sampled_from(["none", "gzip", "snappy"]))
+def test_what_is_written_is_read_again(some: list[tuple[bytes, bytes, int]], keyed: bool, codec: str) -> None:
+    assert messages(packed(some, keyed, codec)) == [
+        Message(number, time, key if keyed else None, value) for number, (value, key, time) in enumerate(some)
     ]
 
 
-@given(SOME)
-def test_pykafka_reads_the_same(some: list[tuple[bytes, bytes | None, int]]) -> None:
-    data = message_set([(Record(value, timestamp_ms=time), key) for value, key, time in some], 5)
-    found = [(one.value, one.partition_key, one.timestamp) for one in MessageSet.decode(memoryview(data)).messages]
+@given(SOME, st.booleans())
+def test_pykafka_reads_the_same(some: list[tuple[bytes, bytes, int]], keyed: bool) -> None:
+    found = [(one.value, one.partition_key, one.timestamp) for one in MessageSet.decode(packed(some, keyed)).messages]
     # pykafka takes an empty value or key for none.
     assert [(value or b"", key or b"", time) for value, key, time in found] == [
-        (value, key or b"", time) for value, key, time in some
+        (value, key if keyed else b"", time) for value, key, time in some
     ]
 
 
 def test_a_record_without_a_time_gets_that_of_now() -> None:
-    assert messages(memoryview(message_set([(Record(b"v"), None)], 77))) == [Message(0, 77, None, b"v")]
+    assert messages(memoryview(message_set([Record(b"v")], [], 77))) == [Message(0, 77, None, b"v")]
 
 
 def test_the_overhead_is_what_a_message_takes_besides_its_value() -> None:
-    assert len(message_set([(Record(b"value"), None)], 1)) == MESSAGE_OVERHEAD + 5
+    assert len(message_set([Record(b"value")], [], 1)) == MESSAGE_OVERHEAD + 5
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy"])
 def test_a_set_of_nothing_is_empty(codec: str) -> None:
-    assert message_set([], 1, codec) == b""
+    assert message_set([], [], 1, codec) == b""
 
 
 def test_a_request_names_its_topics_once() -> None:
-    sets = {Place("a", 1): b"one", Place("b", 0): b"two", Place("a", 0): b"three"}
+    sets = [(Place("a", 1), b"one"), (Place("b", 0), b"two"), (Place("a", 0), b"three")]
     data = bytes(ProduceSets(sets, acks=-1, timeout_ms=9).get_bytes())
     body = (
         struct.pack(">hii", -1, 9, 2)

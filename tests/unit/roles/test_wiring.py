@@ -34,7 +34,7 @@ KAFKA = "kafka:///k:1?topic=t&identity=g"
 @pytest.mark.parametrize(
     ("source", "sink", "options", "batch"),
     [
-        (KAFKA, "file:///out", {}, Batch(2_000, 0.0)),
+        (KAFKA, "file:///out", {}, Batch(4_000, 0.0)),
         (KAFKA, "mysql://u@h/log", {}, Batch(3_000, 300.0)),
         (f"{KAFKA}&auto_commit_enable=True&auto_commit_interval_ms=1000", "mysql://u@h/log", {}, Batch(3_000, 1.0)),
         (f"{KAFKA}&auto_commit_interval_ms=1000", "mysql://u@h/log", {}, Batch(3_000, 300.0)),
