@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from pykafka.utils import compression
@@ -23,6 +23,10 @@ _PARTITION = struct.Struct(">ihqi")
 _ENTRY = struct.Struct(">qi")
 _HEAD = struct.Struct(">Ibb")
 _TIME = struct.Struct(">q")
+_PLAIN = struct.Struct(">qiIbbqii")
+"""The 34 bytes before the value of a message of magic 1 without a key: offset, size, CRC, magic, attributes, time, and
+the lengths of key and value. The size counts from the CRC, the CRC from the magic number on."""
+
 _CODEC, _APPEND_TIME = 0x07, 0x08
 _DECODERS: dict[int, Callable[[bytes], bytes]] = {
     1: lambda data: zlib.decompress(data, 31),
@@ -30,6 +34,9 @@ _DECODERS: dict[int, Callable[[bytes], bytes]] = {
     3: lambda data: bytes(compression.decode_lz4(data)),
 }
 """By the codec's number: gzip, snappy, LZ4."""
+
+_Fields = tuple[int, int, bytes | None, bytes | None]
+"""Those of a `Message`."""
 
 
 class Message(NamedTuple):
@@ -80,44 +87,69 @@ def messages(data: memoryview) -> list[Message]:
     Raises:
         RetryableError: one is not what was written (its CRC is wrong), or of a format that nobody asked for.
     """
-    found: list[Message] = []
-    at, end = 0, len(data)
-    while at + _ENTRY.size <= end:
-        offset, size = _ENTRY.unpack_from(data, at)
-        begin = at + _ENTRY.size
-        at = begin + size
-        if at > end:
+    found: list[_Fields] = []
+    add, plain, count, crc32 = found.append, _PLAIN.unpack_from, _COUNT.unpack_from, zlib.crc32
+    # A slice of bytes costs half of one of a view that is made bytes afterwards.
+    raw = bytes(data)
+    view = memoryview(raw)
+    at, end = 0, len(raw)
+    while at + _PLAIN.size <= end:
+        offset, size, crc, magic, attributes, time_ms, key_length, length = plain(raw, at)
+        after = at + 12 + size
+        if after > end:
             break
-        crc, magic, attributes = _HEAD.unpack_from(data, begin)
-        if zlib.crc32(data[begin + 4 : at]) != crc or magic not in (0, 1):
-            raise RetryableError(f"Kafka: the message at offset {offset} is damaged, or of format {magic}")
-        key_at, time_ms = begin + _HEAD.size, -1
-        if magic:
-            (time_ms,) = _TIME.unpack_from(data, key_at)
-            key_at += _TIME.size
-        (length,) = _COUNT.unpack_from(data, key_at)
-        value_at = key_at + 4 + max(length, 0)
-        key = bytes(data[key_at + 4 : value_at]) if length >= 0 else None
-        (length,) = _COUNT.unpack_from(data, value_at)
-        value = bytes(data[value_at + 4 : value_at + 4 + length]) if length >= 0 else None
-        if attributes & _CODEC and value is not None:
-            found += _unpacked(value, attributes, offset, time_ms, magic)
+        if magic != 1 or attributes & _CODEC or (key_length < 0 and length < 0):
+            found += _entry(view, at)
+        elif crc32(view[at + 16 : after]) != crc:
+            raise _damaged(offset, magic)
+        elif key_length < 0:
+            add((offset, time_ms, None, raw[at + 34 : after]))
         else:
-            found.append(Message(offset, time_ms, key, value))
-    return found
+            value_at = at + 34 + key_length
+            (length,) = count(raw, value_at - 4)
+            add((offset, time_ms, raw[at + 30 : value_at - 4], raw[value_at:after] if length >= 0 else None))
+        at = after
+    # The last one may be shorter than that: magic 0 has no time.
+    if at + _ENTRY.size <= end and at + _ENTRY.size + _ENTRY.unpack_from(raw, at)[1] <= end:
+        found += _entry(view, at)
+    return list(map(Message._make, found))
 
 
-def _unpacked(value: bytes, attributes: int, offset: int, time_ms: int, magic: int) -> list[Message]:
+def _entry(view: memoryview, at: int) -> Sequence[_Fields]:
+    """The message in an entry of any kind, or those of the compressed set that is in it."""
+    offset, size = _ENTRY.unpack_from(view, at)
+    begin = at + _ENTRY.size
+    crc, magic, attributes = _HEAD.unpack_from(view, begin)
+    if zlib.crc32(view[begin + 4 : begin + size]) != crc or magic not in (0, 1):
+        raise _damaged(offset, magic)
+    key_at, time_ms = begin + _HEAD.size, -1
+    if magic:
+        (time_ms,) = _TIME.unpack_from(view, key_at)
+        key_at += _TIME.size
+    key, value_at = _bytes(view, key_at)
+    value, _ = _bytes(view, value_at)
+    if attributes & _CODEC and value is not None:
+        return _unpacked(value, attributes, offset, time_ms, magic)
+    return ((offset, time_ms, key, value),)
+
+
+def _bytes(view: memoryview, at: int) -> tuple[bytes | None, int]:
+    (length,) = _COUNT.unpack_from(view, at)
+    after = at + 4 + max(length, 0)
+    return (bytes(view[at + 4 : after]) if length >= 0 else None), after
+
+
+def _damaged(offset: int, magic: int) -> RetryableError:
+    return RetryableError(f"Kafka: the message at offset {offset} is damaged, or of format {magic}")
+
+
+def _unpacked(value: bytes, attributes: int, offset: int, time_ms: int, magic: int) -> Sequence[_Fields]:
     decode = _DECODERS.get(attributes & _CODEC)
     if decode is None:
         raise RetryableError(f"Kafka: the set at offset {offset} is compressed by codec {attributes & _CODEC}")
     inner = messages(memoryview(decode(value)))
     # Inside a set of magic 1 offsets count from 0, and the set has that of its last message.
     shift = offset - inner[-1].offset if inner and magic else 0
-    if shift or attributes & _APPEND_TIME:
-        shown = time_ms if attributes & _APPEND_TIME else None
-        inner = [
-            one._replace(offset=one.offset + shift, timestamp_ms=one.timestamp_ms if shown is None else shown)
-            for one in inner
-        ]
-    return inner
+    if attributes & _APPEND_TIME:
+        return [(one + shift, time_ms, key, value) for one, _, key, value in inner]
+    return [(one + shift, own_ms, key, value) for one, own_ms, key, value in inner] if shift else inner

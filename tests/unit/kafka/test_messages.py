@@ -55,6 +55,16 @@ def test_a_message_that_is_cut_off_is_left_out(cut: int) -> None:
     assert read(whole + last[:-cut]) == [Message(5, 7, None, b"whole")]
 
 
+@given(st.lists(st.tuples(MAYBE, MAYBE, st.sampled_from([0, 1])), max_size=5), st.data())
+def test_of_a_set_that_is_cut_off_anywhere_the_whole_messages_come_back(
+    some: list[tuple[bytes | None, bytes | None, int]], data: st.DataObject
+) -> None:
+    entries = [entry(offset, value, key, magic) for offset, (value, key, magic) in enumerate(some)]
+    kept = data.draw(st.integers(0, sum(map(len, entries))))
+    whole = sum(sum(map(len, entries[: number + 1])) <= kept for number in range(len(entries)))
+    assert [one.offset for one in read(b"".join(entries)[:kept])] == list(range(whole))
+
+
 @pytest.mark.parametrize(
     ("codec", "pack"), [(GZIP, gzip.compress), (SNAPPY, compression.encode_snappy), (LZ4, compression.encode_lz4)]
 )
@@ -81,8 +91,9 @@ def test_the_brokers_time_counts_for_all_of_a_set() -> None:
     assert [message.timestamp_ms for message in read(data)] == [99, 99]
 
 
-def test_damage_is_said() -> None:
-    data = bytearray(entry(5, b"value"))
+@pytest.mark.parametrize("key", [None, b"key"])
+def test_damage_is_said(key: bytes | None) -> None:
+    data = bytearray(entry(5, b"value", key))
     data[-1] ^= 1
     with pytest.raises(RetryableError, match="the message at offset 5 is damaged"):
         read(bytes(data))
