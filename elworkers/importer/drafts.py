@@ -18,7 +18,7 @@ from elworkers.errors import RetryableError
 from elworkers.importer.hours import Place
 from elworkers.kafka.reader import Partition
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from elworkers.schemes import WEBHDFS_PORT
 from elworkers.uris import Endpoint
 
 BLOCK_BYTES = 8 * 1024 * 1024
-"""Held in memory of the one file that is being written."""
+"""Held in memory of a file that is being written; not with WebHDFS, nor of a local one."""
 
 _CONNECT_S, _ANSWER_S = 10, 120
 _HDFS = ("hdfs", "webhdfs")
@@ -34,6 +35,8 @@ class Entry(NamedTuple):
 class Store:
     """A base folder on any file system that fsspec has a driver for; every path is relative to it.
 
+    Threads may share one; each has a driver of its own, as fsspec keeps them too.
+
     Args:
         endpoint: of `schemes.check_store`.
 
@@ -48,17 +51,27 @@ class Store:
         self._hdfs = uri.scheme in _HDFS
         self._base = uri.path.rstrip("/")
         self._folders: set[str] = set()
+        self._driver = "webhdfs" if self._hdfs else uri.scheme
+        self._keywords = _keywords(endpoint)
+        self._of_thread = threading.local()
         try:
-            driver = "webhdfs" if self._hdfs else uri.scheme
-            self._files: Any = fsspec.filesystem(driver, **_keywords(endpoint), skip_instance_cache=True)
+            self._files  # noqa: B018 - made here, so that it is refused here
         except _NO_DRIVER as error:
             raise ConfigurationError(f"{uri.scheme} URI: {error}") from None
         if not (self._local or self._hdfs):
             # Object stores: the first part of the path is what the authority holds.
             self._base = "/".join([*uri.hosts, uri.path.strip("/")]).rstrip("/")
-        if isinstance(getattr(self._files, "session", None), requests.Session):
-            for prefix in ("http://", "https://"):
-                self._files.session.mount(prefix, _Impatient())
+
+    @property
+    def _files(self) -> Any:
+        files = getattr(self._of_thread, "files", None)
+        if files is None:
+            files = fsspec.filesystem(self._driver, **self._keywords, skip_instance_cache=True)
+            if isinstance(getattr(files, "session", None), requests.Session):
+                for prefix in ("http://", "https://"):
+                    files.session.mount(prefix, _Impatient())
+            self._of_thread.files = files
+        return files
 
     def _at(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
@@ -119,22 +132,41 @@ class Store:
             RetryableError: part of it may be there.
         """
         self.make_folder(path.rpartition("/")[0])
+        size = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for chunk in chunks:
+                size += len(chunk)
+                yield chunk
+
         with self._translated("write", path):
-            file = self._files.open(self._at(path), "wb", block_size=BLOCK_BYTES)
-            size = 0
-            try:
-                for chunk in chunks:
-                    size += file.write(chunk)
-                if self._local:
-                    file.flush()
-                    os.fsync(file.fileno())
-                file.close()
-            except BaseException:
-                # Closing would send what is left to a server that has just refused, and raise once more.
-                if not self._local:
-                    file.closed = True
-                raise
-            return size
+            (self._stream if self._hdfs else self._fill)(path, counted())
+        return size
+
+    def _stream(self, path: str, chunks: Iterator[bytes]) -> None:
+        """Send a file in one request: fsspec's own one makes an empty file and appends to it, block by block."""
+        files = self._files
+        told = files._call("CREATE", "PUT", self._at(path), redirect=False, overwrite="true")
+        location = files._apply_proxy(told.headers["Location"])
+        answer = files.session.put(location, data=chunks, headers={"Content-Type": "application/octet-stream"})
+        if not answer.ok:
+            raise OSError(f"HTTP status {answer.status_code}: {answer.text}")
+
+    def _fill(self, path: str, chunks: Iterator[bytes]) -> None:
+        file = self._files.open(self._at(path), "wb", block_size=BLOCK_BYTES)
+        try:
+            for chunk in chunks:
+                file.write(chunk)
+            if self._local:
+                file.flush()
+                os.fsync(file.fileno())
+            file.close()
+        except BaseException:
+            # Closing would send what is left to a server that has just refused, and raise once more.
+            if not self._local:
+                file.closed = True
+            raise
 
     def rename(self, source: str, target: str) -> bool:
         """Give a file another name, in one step; False where the name is taken or the file is gone.
