@@ -137,15 +137,6 @@ class Drafts:
                 path.unlink(missing_ok=True)
 
 
-def as_line(value: bytes | None) -> bytes:
-    """A message as a line of a file, without its newline; nothing for a message that says nothing."""
-    if not value:
-        return b""
-    line = value.strip()
-    # A file's line is one event: a line break between two of JSON's tokens says nothing, and inside of one it is \n.
-    return line.replace(b"\r", b" ").replace(b"\n", b" ") if b"\n" in line or b"\r" in line else line
-
-
 def chunks_of(path: Path) -> Iterator[bytes]:
     """A local file's content.
 

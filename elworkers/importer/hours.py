@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
 from elworkers.contracts import Metrics
 
-HOUR_MS = 3_600_000
+HOUR_S, HOUR_MS = 3600, 3_600_000
 TIME_FIELDS = ("timestamp", "dt")
+_EXACT = 2**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Times(msgspec.Struct, gc=False):
+    """What an event says of its time, of any type; None where it says nothing."""
+
+    timestamp: Any = None
+    dt: Any = None
+
+
+times = msgspec.json.Decoder(Times).decode
+"""The times of a JSON object in ASCII. What comes back is what a JSON parser finds; it passes over all other fields
+without making them, and also without looking whether they are UTF-8."""
+
+NO_TIMES = (ValueError, RecursionError)
+"""What `times` raises on all else, and on some JSON that Python's parser takes."""
 
 
 class Place(NamedTuple):
@@ -79,14 +97,32 @@ class Sorter:
             return None
         return Place(arrived_ms // HOUR_MS, "late" if own_ms < now_ms else "future")
 
+    def whole_seconds(self, now_ms: int) -> tuple[int, int]:
+        """The earliest and the latest `timestamp` of whole seconds with which an event is kept by its own hour.
+
+        The latest is before the earliest where another field is asked first.
+        """
+        if self.field != TIME_FIELDS[0]:
+            return 0, -1
+        return -((self.past_ms - now_ms) // 1000), (now_ms + self.future_ms) // 1000
+
     def _own_ms(self, schema: str, value: bytes) -> int | None:
-        event = _parsed(value)
-        if not isinstance(event, dict):
+        found = _times(value)
+        if found is None:
             self.metrics.count("import_no_json", schema=schema)
             return None
-        first, second = TIME_FIELDS if self.field == TIME_FIELDS[0] else reversed(TIME_FIELDS)
-        found = _milliseconds(event.get(first))
-        return found if found is not None else _milliseconds(event.get(second))
+        both = (found.timestamp, found.dt)
+        first, second = both if self.field == TIME_FIELDS[0] else reversed(both)
+        own_ms = _milliseconds(first)
+        return own_ms if own_ms is not None else _milliseconds(second)
+
+
+def _times(value: bytes) -> Times | None:
+    if value.isascii():
+        with contextlib.suppress(*NO_TIMES):
+            return times(value)
+    event = _parsed(value)
+    return Times(event.get("timestamp"), event.get("dt")) if isinstance(event, dict) else None
 
 
 def _parsed(value: bytes) -> Any:
@@ -110,5 +146,10 @@ def _milliseconds(value: Any) -> int | None:
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    milliseconds = value * 1000
+    if abs(value) <= _EXACT:
+        return int(value * 1000)
+    try:
+        milliseconds = float(value) * 1000
+    except OverflowError:
+        return None
     return int(milliseconds) if math.isfinite(milliseconds) else None

@@ -20,10 +20,11 @@ import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
-from elworkers.importer.drafts import Draft, Drafts, as_line
+from elworkers.importer.drafts import Draft, Drafts
 from elworkers.importer.formats import Format
 from elworkers.importer.hours import HOUR_MS, Place, Sorter
 from elworkers.importer.journal import File, Journal, Manifest
+from elworkers.importer.lines import Lines, by_place
 from elworkers.importer.marks import Marks
 from elworkers.importer.selection import Selection, schema_of
 from elworkers.importer.store import Store
@@ -202,18 +203,9 @@ class Importer:
         if fetched.begin != stretch.next:
             # Another importer has published meanwhile; the next run goes on from there.
             return
-        schema = schema_of(partition.topic)
-        lines: dict[Place, list[bytes]] = {}
-        reach: dict[Place, tuple[int, int]] = {}
-        for message in fetched.messages:
-            line = as_line(message.value)
-            place = self._sorter.place(schema, line, message.timestamp_ms, now_ms) if line else None
-            if place is not None:
-                lines.setdefault(place, []).append(line)
-                reach[place] = (reach.get(place, (message.offset, 0))[0], message.offset)
         try:
-            for place, found in lines.items():
-                self._append(stretch, partition, place, found, reach[place])
+            for place, lines in by_place(self._sorter, schema_of(partition.topic), fetched.messages, now_ms).items():
+                self._append(stretch, partition, place, lines)
         except RetryableError:
             # Some places have their lines and some do not; reading them again must not double those.
             self._abandon(partition)
@@ -223,14 +215,13 @@ class Importer:
         if any(draft.size >= self._closing.size for draft in stretch.drafts.values()):
             self._publish(partition, stretch)
 
-    def _append(
-        self, stretch: Stretch, partition: Partition, place: Place, lines: list[bytes], reach: tuple[int, int]
-    ) -> None:
+    def _append(self, stretch: Stretch, partition: Partition, place: Place, lines: Lines) -> None:
         if not stretch.drafts:
             stretch.since = time.monotonic()
         if place not in stretch.drafts:
-            stretch.drafts[place] = self._drafts.begin(partition, place, reach[0])
-        self._drafts.append(stretch.drafts[place], b"\n".join(lines) + b"\n", len(lines), reach[1])
+            stretch.drafts[place] = self._drafts.begin(partition, place, lines.first)
+        texts = lines.texts
+        self._drafts.append(stretch.drafts[place], b"\n".join([*texts, b""]), len(texts), lines.last)
 
     def _close_due(self, now_ms: int, everything: bool) -> None:
         for partition, stretch in list(self._stretches.items()):

@@ -8,10 +8,10 @@ guide, "Messages", "Old Message Format").
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from isal import isal_zlib
 from pykafka.utils import compression
 
 from elworkers.errors import RetryableError
@@ -29,14 +29,14 @@ the lengths of key and value. The size counts from the CRC, the CRC from the mag
 
 _CODEC, _APPEND_TIME = 0x07, 0x08
 _DECODERS: dict[int, Callable[[bytes], bytes]] = {
-    1: lambda data: zlib.decompress(data, 31),
+    1: lambda data: isal_zlib.decompress(data, 31),
     2: lambda data: bytes(compression.decode_snappy(data)),
     3: lambda data: bytes(compression.decode_lz4(data)),
 }
 """By the codec's number: gzip, snappy, LZ4."""
 
-_Fields = tuple[int, int, bytes | None, bytes | None]
-"""Those of a `Message`."""
+Fields = tuple[int, int, bytes | None, bytes | None]
+"""Those of a `Message`: offset, time, key, value."""
 
 
 class Message(NamedTuple):
@@ -87,8 +87,17 @@ def messages(data: memoryview) -> list[Message]:
     Raises:
         RetryableError: one is not what was written (its CRC is wrong), or of a format that nobody asked for.
     """
-    found: list[_Fields] = []
-    add, plain, count, crc32 = found.append, _PLAIN.unpack_from, _COUNT.unpack_from, zlib.crc32
+    return list(map(Message._make, fields(data)))
+
+
+def fields(data: memoryview) -> list[Fields]:
+    """The same without their names, which take a fifth of the time.
+
+    Raises:
+        RetryableError: see `messages`.
+    """
+    found: list[Fields] = []
+    add, plain, count, crc32 = found.append, _PLAIN.unpack_from, _COUNT.unpack_from, isal_zlib.crc32
     # A slice of bytes costs half of one of a view that is made bytes afterwards.
     raw = bytes(data)
     view = memoryview(raw)
@@ -112,15 +121,15 @@ def messages(data: memoryview) -> list[Message]:
     # The last one may be shorter than that: magic 0 has no time.
     if at + _ENTRY.size <= end and at + _ENTRY.size + _ENTRY.unpack_from(raw, at)[1] <= end:
         found += _entry(view, at)
-    return list(map(Message._make, found))
+    return found
 
 
-def _entry(view: memoryview, at: int) -> Sequence[_Fields]:
+def _entry(view: memoryview, at: int) -> Sequence[Fields]:
     """The message in an entry of any kind, or those of the compressed set that is in it."""
     offset, size = _ENTRY.unpack_from(view, at)
     begin = at + _ENTRY.size
     crc, magic, attributes = _HEAD.unpack_from(view, begin)
-    if zlib.crc32(view[begin + 4 : begin + size]) != crc or magic not in (0, 1):
+    if isal_zlib.crc32(view[begin + 4 : begin + size]) != crc or magic not in (0, 1):
         raise _damaged(offset, magic)
     key_at, time_ms = begin + _HEAD.size, -1
     if magic:
@@ -143,13 +152,13 @@ def _damaged(offset: int, magic: int) -> RetryableError:
     return RetryableError(f"Kafka: the message at offset {offset} is damaged, or of format {magic}")
 
 
-def _unpacked(value: bytes, attributes: int, offset: int, time_ms: int, magic: int) -> Sequence[_Fields]:
+def _unpacked(value: bytes, attributes: int, offset: int, time_ms: int, magic: int) -> Sequence[Fields]:
     decode = _DECODERS.get(attributes & _CODEC)
     if decode is None:
         raise RetryableError(f"Kafka: the set at offset {offset} is compressed by codec {attributes & _CODEC}")
-    inner = messages(memoryview(decode(value)))
+    inner = fields(memoryview(decode(value)))
     # Inside a set of magic 1 offsets count from 0, and the set has that of its last message.
-    shift = offset - inner[-1].offset if inner and magic else 0
+    shift = offset - inner[-1][0] if inner and magic else 0
     if attributes & _APPEND_TIME:
         return [(one + shift, time_ms, key, value) for one, _, key, value in inner]
     return [(one + shift, own_ms, key, value) for one, own_ms, key, value in inner] if shift else inner

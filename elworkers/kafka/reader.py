@@ -16,7 +16,7 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
-from elworkers.kafka.messages import FETCH_VERSION, Message, Part, messages, parts
+from elworkers.kafka.messages import FETCH_VERSION, Fields, Part, fields, parts
 
 FETCH_BYTES = 8 * 1024 * 1024
 """Bytes that one answer of a broker may have, and with it the memory that reading takes: three of these at most."""
@@ -45,7 +45,7 @@ class Fetched(NamedTuple):
     """What one partition has from the offset `begin` up to, but without, `next`; messages in order, maybe none."""
 
     partition: Partition
-    messages: Sequence[Message]
+    messages: Sequence[Fields]
     begin: int
     next: int
 
@@ -179,19 +179,20 @@ class TopicsReader:
 
     def _advanced(self, leader: int, partition: Partition, reach: Range, part: Part) -> Fetched | None:
         """What an answer has of a range; None where the leader has no more of it now."""
-        size, found = self._partition_bytes, messages(part.data)
+        size, found = self._partition_bytes, fields(part.data)
         while not found and size < _LARGEST_MESSAGE:
             # Larger than its share of an answer, so that it is asked for alone.
             size *= 4
             ((_, part),) = self._ask(leader, {partition: reach}, size)
-            found = messages(part.data)
+            found = fields(part.data)
         if not found and part.high_watermark < reach.end:
             # A leader that knows less than the one before it; what it does not have must not be passed over.
             return None
-        # A compressed set comes whole, also what is before the offset that was asked for.
-        taken = [message for message in found if reach.begin <= message.offset < reach.end]
-        after = found[-1].offset + 1 if found else reach.end
-        return Fetched(partition, taken, reach.begin, min(after, reach.end))
+        after = found[-1][0] + 1 if found else reach.end
+        if found and (found[0][0] < reach.begin or after > reach.end):
+            # A compressed set comes whole, also what is before the offset that was asked for.
+            found = [one for one in found if reach.begin <= one[0] < reach.end]
+        return Fetched(partition, found, reach.begin, min(after, reach.end))
 
     def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> list[tuple[Partition, Part]]:
         requests = [
