@@ -14,6 +14,7 @@ After a crash before step 2 the files are leftovers; after it, `load` does steps
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -111,20 +112,21 @@ def newest(manifests: Iterable[Found]) -> dict[int, Found]:
 
 
 class Journal:
-    """The manifests of a base folder, written by one process."""
+    """The manifests of a base folder, written by one process; threads may share it, for a partition each."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._owner = f"{socket.gethostname()}~{os.getpid()}~{_started(os.getpid())}"
-        self._named = 0
+        self._numbers = itertools.count(1)
 
     def temporary(self, topic: str) -> str:
         """A path that nobody else uses and no reader looks at."""
-        self._named += 1
-        return f"{FOLDER}/{topic}/.{self._owner}~{self._named}"
+        return f"{FOLDER}/{topic}/.{self._owner}~{next(self._numbers)}"
 
     def load(self, topic: str) -> dict[int, Manifest]:
         """The last manifest of each partition, after what an ended process began has been brought to its end.
+
+        Not while anything of the topic is written: what this process has under hidden names is taken for leftovers.
 
         Raises:
             RetryableError: the store does not answer.

@@ -13,23 +13,32 @@ _MOST_REMEMBERED = 10_000
 
 
 class Marks:
-    """The marks in the folders of hours."""
+    """The marks in the folders of hours; threads may share them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._made: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._missing: set[tuple[str, str]] = set()
+
+    def look_again(self) -> None:
+        """Ask the store again about hours that were not marked when it was asked last."""
+        self._missing.clear()
 
     def has(self, schema: str, hour: str) -> bool:
-        """Whether an hour is marked.
+        """Whether an hour is marked; of one that is not, the store is asked once until `look_again`.
 
         Raises:
             RetryableError: the store does not answer.
         """
         if (schema, hour) in self._made:
             return True
+        if (schema, hour) in self._missing:
+            return False
         there = self._store.exists(f"{schema}/{hour}/{NAME}")
         if there:
             self._remember(schema, hour)
+        else:
+            self._missing.add((schema, hour))
         return there
 
     def make(self, schema: str, hour: str) -> None:
@@ -44,9 +53,11 @@ class Marks:
 
     def _remember(self, schema: str, hour: str) -> None:
         self._made[schema, hour] = None
+        self._missing.discard((schema, hour))
         if len(self._made) > _MOST_REMEMBERED:
             self._made.popitem(last=False)
 
     def forget(self) -> None:
         """Ask the store again: somebody may have removed a mark."""
         self._made.clear()
+        self._missing.clear()

@@ -7,6 +7,7 @@ end `json`: the whole message of a row that the columns cannot hold, and nothing
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class Parquet:
-    """Writes drafts as Parquet.
+    """Writes drafts as Parquet; threads may share one.
 
     Args:
         schema_of: where schemas are.
@@ -43,6 +44,7 @@ class Parquet:
             raise ConfigurationError(f"--format parquet: {error}; expected pip install 'elworkers[parquet]'") from None
         self._arrow: Any = pyarrow
         self._schema_of = schema_of
+        self._asking = threading.Lock()
         self._compression = compression
         self._types = {
             Kind.BOOLEAN: pyarrow.bool_(),
@@ -86,7 +88,8 @@ class Parquet:
         merged: dict[str, Column] = {column.name.lower(): column for column in columns({})}
         for name, revision in sorted(known for known in named if known is not None):
             try:
-                found = columns(self._schema_of(name, revision))
+                with self._asking:
+                    found = columns(self._schema_of(name, revision))
             except InvalidEventError:
                 continue
             for column in found:

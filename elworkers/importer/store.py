@@ -178,11 +178,14 @@ class Store:
         with self._translated("rename", source):
             if self._local:
                 return _renamed_locally(self._at(source), self._at(target))
-            if not self._is_there(source) or (not self._hdfs and self._is_there(target)):
+            if self._hdfs:
+                # fsspec's mv() does not pass on what HDFS says only in its answer: that it has not renamed.
+                answer = self._files._call("RENAME", "PUT", self._at(source), destination=self._at(target))
+                return bool(answer.json()["boolean"])
+            if not self._is_there(source) or self._is_there(target):
                 return False
             self._files.mv(self._at(source), self._at(target))
-            # HDFS says only in its answer, which fsspec does not pass on, that the name was taken meanwhile.
-            return not self._is_there(source)
+            return True
 
     def _is_there(self, path: str) -> bool:
         try:

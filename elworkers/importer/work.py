@@ -5,7 +5,8 @@ A run:
 1. look: which topics there are, and how far each partition reaches now.
 2. load: where to go on, from the manifests in the store (`journal`); of topics that are new or in doubt.
 3. read up to there into drafts on the local disk, one for each partition and place.
-4. close: of each partition with a draft that is due, all drafts are written and published together.
+4. close: of each partition with a draft that is due, all drafts are written and published together, as soon as the
+   partition is read, while others are (`publisher`).
 5. mark: an hour that is over, and of which nothing more can come, gets its `_SUCCESS`.
 """
 
@@ -20,12 +21,13 @@ import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
-from elworkers.importer.drafts import Draft, Drafts
+from elworkers.importer.drafts import Drafts
 from elworkers.importer.formats import Format
 from elworkers.importer.hours import HOUR_MS, Place, Sorter
-from elworkers.importer.journal import File, Journal, Manifest
+from elworkers.importer.journal import Journal
 from elworkers.importer.lines import Lines, by_place
 from elworkers.importer.marks import Marks
+from elworkers.importer.publisher import Publisher
 from elworkers.importer.selection import Selection, schema_of
 from elworkers.importer.store import Store
 from elworkers.importer.stretch import Closing, Stretch
@@ -59,7 +61,7 @@ class Importer:
         plan: what it is to do.
         metrics: counts `import_records`, `import_files`, `import_after_success`, `import_conflicts` and
             `kafka_gap_messages`.
-        alive: called before each file that is written.
+        alive: called while files are written, after each that is.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class Importer:
     ) -> None:
         self._store = store
         self._drafts = drafts
-        self._selection, self._sorter, self._form, self._closing = plan
+        self._selection, self._sorter, form, self._closing = plan
         self._metrics = metrics
         self._alive = alive
         self._journal = Journal(store)
         self._marks = Marks(store)
+        self._publisher = Publisher(store, self._journal, self._marks, drafts, form, metrics)
         self._loaded: set[str] = set()
         self._stretches: dict[Partition, Stretch] = {}
         self._unfinished: dict[str, set[str]] = {}
@@ -105,11 +108,27 @@ class Importer:
             RetryableError: Kafka, the store or the local disk is away; `in_doubt` comes next.
         """
         now_ms = now_ms or int(time.time() * 1000)
+        self._marks.look_again()
+        try:
+            return self._run(reader, goes_on, everything, now_ms, stopped)
+        finally:
+            # Of a run that failed.
+            self._publisher.wait(self._alive)
+
+    def _run(
+        self,
+        reader: TopicsReader,
+        goes_on: Callable[[int, int], bool],
+        everything: bool,
+        now_ms: int,
+        stopped: Callable[[], bool],
+    ) -> int:
         there = [partition for partition in reader.partitions() if self._selection.has(partition.topic)]
         self._load({partition.topic for partition in there})
         if self._no_room:
             # What has been drafted is what fills the local disk, if anything of ours does.
-            self._close_due(now_ms, everything=True)
+            self._close_due(self._stretches, now_ms, everything=True)
+            self._finish()
             self._no_room = False
         ranges = reader.ranges(there)
         to_read = self._to_read(ranges)
@@ -124,8 +143,11 @@ class Importer:
                     if not goes_on(done, total):
                         interrupted = True
                         break
+                    if fetched.next >= to_read[fetched.partition].end and not stopped():
+                        self._close_due([fetched.partition], now_ms, everything)
         if everything or not stopped():
-            self._close_due(now_ms, everything)
+            self._close_due(self._stretches, now_ms, everything)
+        self._finish()
         if not interrupted:
             self._mark(there, ranges, now_ms)
         return sum(max(0, reach.end - self._reached(partition)) for partition, reach in ranges.items())
@@ -213,7 +235,7 @@ class Importer:
             raise
         stretch.next = fetched.next
         if any(draft.size >= self._closing.size for draft in stretch.drafts.values()):
-            self._publish(partition, stretch)
+            self._publish(partition)
 
     def _append(self, stretch: Stretch, partition: Partition, place: Place, lines: Lines) -> None:
         if not stretch.drafts:
@@ -223,51 +245,34 @@ class Importer:
         texts = lines.texts
         self._drafts.append(stretch.drafts[place], b"\n".join([*texts, b""]), len(texts), lines.last)
 
-    def _close_due(self, now_ms: int, everything: bool) -> None:
-        for partition, stretch in list(self._stretches.items()):
+    def _close_due(self, partitions: Iterable[Partition], now_ms: int, everything: bool) -> None:
+        for partition in list(partitions):
+            stretch = self._stretches[partition]
             if (everything and stretch.next > stretch.begin) or stretch.due(self._closing, now_ms):
-                self._publish(partition, stretch)
+                self._publish(partition)
 
-    def _publish(self, partition: Partition, stretch: Stretch) -> None:
-        topic = partition.topic
-        self._alive()
-        files = [self._written(draft) for draft in stretch.drafts.values()]
-        hours = {place.path for place in stretch.drafts if not place.aside}
-        late = {hour for hour in hours if self._marks.has(schema_of(topic), hour)}
-        unfinished = self._unfinished[topic] | (hours - late)
-        reach = (stretch.begin, stretch.next)
-        manifest = Manifest(topic, partition.number, *reach, tuple(files), tuple(sorted(unfinished)))
-        published = self._journal.publish(manifest)
-        after = sum(draft.records for place, draft in stretch.drafts.items() if place.path in late)
-        self._abandon(partition)
-        if not published:
-            log.error("another importer writes to the same folder", topic=topic, partition=partition.number)
-            self._metrics.count("import_conflicts")
+    def _publish(self, partition: Partition) -> None:
+        stretch = self._stretches[partition]
+        self._settle(lambda: self._publisher.has_room(partition))
+        if self._stretches[partition] is not stretch:
+            # What came before it was another importer's.
+            return
+        self._publisher.begin(partition, stretch, self._unfinished[partition.topic])
+        self._stretches[partition] = Stretch(stretch.next, stretch.next, published=time.monotonic())
+
+    def _settle(self, enough: Callable[[], bool]) -> None:
+        while not enough():
+            manifest, there = self._publisher.next(self._alive)
+            topic = manifest.topic
+            if there:
+                self._unfinished[topic].update(manifest.unfinished)
+                continue
+            self._finish()
             self._loaded.discard(topic)
             self._load([topic])
-            return
-        self._unfinished[topic] = unfinished
-        if after:
-            self._metrics.count("import_after_success", after, schema=schema_of(topic))
-        log.info(
-            "imported",
-            topic=topic,
-            partition=partition.number,
-            up_to=manifest.next,
-            files=len(files),
-            records=sum(file.records for file in files),
-        )
-        self._metrics.count("import_files", len(files), schema=schema_of(topic))
-        self._metrics.count("import_records", sum(file.records for file in files), schema=schema_of(topic))
-        self._stretches[partition] = Stretch(manifest.next, manifest.next, published=time.monotonic())
 
-    def _written(self, draft: Draft) -> File:
-        topic = draft.partition.topic
-        temporary = self._journal.temporary(topic)
-        size = self._store.write(temporary, self._form.encode(draft))
-        name = f"{topic}.{draft.partition.number}.{draft.first}-{draft.last}{self._form.suffix}"
-        path = f"{schema_of(topic)}/{draft.place.path}/{name}"
-        return File(temporary, path, draft.first, draft.last, draft.records, size)
+    def _finish(self) -> None:
+        self._settle(lambda: not self._publisher.busy)
 
     def _mark(self, there: Iterable[Partition], ranges: Mapping[Partition, Range], now_ms: int) -> None:
         behind = {
@@ -288,4 +293,5 @@ class Importer:
 
     def close(self) -> None:
         """Forget what was not published; it is read again."""
+        self._publisher.close()
         self._drafts.close()

@@ -1,0 +1,159 @@
+"""What has been read of partitions comes in; it goes into the store while more is read.
+
+A few partitions at a time, in a thread each, which writes its files and then publishes its manifest. No more than one
+manifest of a partition is under way, so that they keep their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+import structlog
+
+from elworkers.contracts import Metrics
+from elworkers.importer.drafts import Draft, Drafts
+from elworkers.importer.formats import Format
+from elworkers.importer.journal import File, Journal, Manifest
+from elworkers.importer.marks import Marks
+from elworkers.importer.selection import schema_of
+from elworkers.importer.store import Store
+from elworkers.importer.stretch import Stretch
+from elworkers.kafka.reader import Partition
+
+AT_ONCE = 2
+"""Partitions under way; a file of each holds a chunk in memory."""
+
+_LOOK_EVERY_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class _Published(NamedTuple):
+    """Attributes:
+    manifest: of all its files.
+    there: whether they are in the store; not where another importer was there first.
+    after: records for hours that had been marked as finished.
+    """
+
+    manifest: Manifest
+    there: bool
+    after: int
+
+
+class Publisher:
+    """The threads of one importer.
+
+    Args:
+        store, journal, marks: of the base folder.
+        drafts: that the stretches are in; dropped when they are done.
+        form: how files are written.
+        metrics: counts `import_records`, `import_files`, `import_after_success` and `import_conflicts`.
+    """
+
+    def __init__(
+        self, store: Store, journal: Journal, marks: Marks, drafts: Drafts, form: Format, metrics: Metrics
+    ) -> None:
+        self._store, self._journal, self._marks = store, journal, marks
+        self._drafts, self._form, self._metrics = drafts, form, metrics
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="publish")
+        self._going: dict[Partition, tuple[Stretch, Future[_Published]]] = {}
+        self._written = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._going)
+
+    def has_room(self, partition: Partition) -> bool:
+        """Whether a stretch of a partition can be begun."""
+        return partition not in self._going and len(self._going) < AT_ONCE
+
+    def begin(self, partition: Partition, stretch: Stretch, unfinished: Iterable[str]) -> None:
+        """Begin to write a stretch's files and to publish them.
+
+        Args:
+            partition: one that there is room for.
+            stretch: not to be changed any more.
+            unfinished: hours of its topic, those of `Manifest`.
+        """
+        future = self._threads.submit(self._publish, partition, stretch, frozenset(unfinished))
+        self._going[partition] = stretch, future
+
+    def next(self, alive: Callable[[], None]) -> tuple[Manifest, bool]:
+        """Wait for one to be done; says whether it is in the store, or another importer was there first.
+
+        Args:
+            alive: called whenever a file has been written meanwhile.
+
+        Raises:
+            RetryableError: it may be in the store or not.
+        """
+        published = self._done(alive).result()
+        self._count(published)
+        return published.manifest, published.there
+
+    def wait(self, alive: Callable[[], None]) -> None:
+        """Wait for all to be done, and never mind how far they come; see `next`."""
+        while self._going:
+            future = self._done(alive)
+            if future.exception() is None:
+                self._count(future.result())
+
+    def _done(self, alive: Callable[[], None]) -> Future[_Published]:
+        written = self._written
+        while True:
+            for partition, (stretch, future) in self._going.items():
+                if future.done():
+                    del self._going[partition]
+                    for draft in stretch.drafts.values():
+                        self._drafts.drop(draft)
+                    return future
+            wait([future for _, future in self._going.values()], _LOOK_EVERY_S, FIRST_COMPLETED)
+            if self._written != written:
+                written = self._written
+                alive()
+
+    def _count(self, published: _Published) -> None:
+        manifest = published.manifest
+        topic, schema = manifest.topic, schema_of(manifest.topic)
+        if not published.there:
+            log.error("another importer writes to the same folder", topic=topic, partition=manifest.partition)
+            self._metrics.count("import_conflicts")
+            return
+        if published.after:
+            self._metrics.count("import_after_success", published.after, schema=schema)
+        records = sum(file.records for file in manifest.files)
+        log.info(
+            "imported",
+            topic=topic,
+            partition=manifest.partition,
+            up_to=manifest.next,
+            files=len(manifest.files),
+            records=records,
+        )
+        self._metrics.count("import_files", len(manifest.files), schema=schema)
+        self._metrics.count("import_records", records, schema=schema)
+
+    def _publish(self, partition: Partition, stretch: Stretch, unfinished: Set[str]) -> _Published:
+        hours = {place.path for place in stretch.drafts if not place.aside}
+        late = {hour for hour in hours if self._marks.has(schema_of(partition.topic), hour)}
+        after = sum(draft.records for place, draft in stretch.drafts.items() if place.path in late)
+        files = tuple(self._file(draft) for draft in stretch.drafts.values())
+        reach = (stretch.begin, stretch.next)
+        manifest = Manifest(*partition, *reach, files, tuple(sorted(unfinished | (hours - late))))
+        return _Published(manifest, self._journal.publish(manifest), after)
+
+    def _file(self, draft: Draft) -> File:
+        topic = draft.partition.topic
+        temporary = self._journal.temporary(topic)
+        size = self._store.write(temporary, self._form.encode(draft))
+        self._written += 1
+        name = f"{topic}.{draft.partition.number}.{draft.first}-{draft.last}{self._form.suffix}"
+        path = f"{schema_of(topic)}/{draft.place.path}/{name}"
+        return File(temporary, path, draft.first, draft.last, draft.records, size)
+
+    def close(self) -> None:
+        """End the threads, when they have done what they are at."""
+        self._threads.shutdown()
