@@ -44,7 +44,8 @@ class Parquet:
             raise ConfigurationError(f"--format parquet: {error}; expected pip install 'elworkers[parquet]'") from None
         self._arrow: Any = pyarrow
         self._schema_of = schema_of
-        self._asking = threading.Lock()
+        # A batch of rows is larger than all else that an importer holds.
+        self._one = threading.Lock()
         self._compression = compression
         self._types = {
             Kind.BOOLEAN: pyarrow.bool_(),
@@ -62,7 +63,8 @@ class Parquet:
         # A footer says where everything is, so that the file is made on the local disk first.
         path = draft.path.with_suffix(".parquet")
         try:
-            self._write(draft, path)
+            with self._one:
+                self._write(draft, path)
             yield from chunks_of(path)
         except OSError as error:
             raise RetryableError(f"{path}: {error.strerror or error}") from error
@@ -88,8 +90,7 @@ class Parquet:
         merged: dict[str, Column] = {column.name.lower(): column for column in columns({})}
         for name, revision in sorted(known for known in named if known is not None):
             try:
-                with self._asking:
-                    found = columns(self._schema_of(name, revision))
+                found = columns(self._schema_of(name, revision))
             except InvalidEventError:
                 continue
             for column in found:

@@ -22,8 +22,8 @@ from elworkers.importer.store import Store
 from elworkers.importer.stretch import Stretch
 from elworkers.kafka.reader import Partition
 
-AT_ONCE = 2
-"""Partitions under way; a file of each holds a chunk in memory."""
+AT_ONCE = 4
+"""Partitions under way. Mostly they wait for answers of the store; a chunk of a file of each is in memory."""
 
 _LOOK_EVERY_S = 1.0
 
@@ -135,6 +135,17 @@ class Publisher:
         )
         self._metrics.count("import_files", len(manifest.files), schema=schema)
         self._metrics.count("import_records", records, schema=schema)
+
+    def mark(self, hours: Iterable[tuple[str, str]]) -> None:
+        """Mark hours as finished, each given as schema and hour.
+
+        Raises:
+            RetryableError: some of them may not be marked.
+        """
+        futures = [self._threads.submit(self._marks.make, *hour) for hour in sorted(hours)]
+        wait(futures)
+        for future in futures:
+            future.result()
 
     def _publish(self, partition: Partition, stretch: Stretch, unfinished: Set[str]) -> _Published:
         hours = {place.path for place in stretch.drafts if not place.aside}

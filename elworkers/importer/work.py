@@ -284,12 +284,15 @@ class Importer:
             (partition.topic, place.path) for partition, stretch in self._stretches.items() for place in stretch.drafts
         }
         over = Place((now_ms - self._closing.grace_ms) // HOUR_MS).path
-        for topic, hours in self._unfinished.items():
-            if topic in behind:
-                continue
-            for hour in sorted(hour for hour in hours if hour < over and (topic, hour) not in drafted):
-                self._marks.make(schema_of(topic), hour)
-                hours.discard(hour)
+        finished = [
+            (topic, hour)
+            for topic, hours in self._unfinished.items()
+            for hour in hours
+            if topic not in behind and hour < over and (topic, hour) not in drafted
+        ]
+        self._publisher.mark({(schema_of(topic), hour) for topic, hour in finished})
+        for topic, hour in finished:
+            self._unfinished[topic].discard(hour)
 
     def close(self) -> None:
         """Forget what was not published; it is read again."""

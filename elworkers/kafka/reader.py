@@ -21,6 +21,7 @@ from elworkers.kafka.messages import FETCH_VERSION, Fields, Part, fields, parts
 FETCH_BYTES = 8 * 1024 * 1024
 """Bytes that one answer of a broker may have, and with it the memory that reading takes: three of these at most."""
 
+_ALONE_BYTES = 2 * 1024 * 1024
 _LARGEST_MESSAGE = 64 * 1024 * 1024
 _WAIT_MS = 100
 _AHEAD = 1
@@ -65,6 +66,7 @@ class TopicsReader:
     def __init__(self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024) -> None:
         self._cluster = client.connect(hosts)
         self._partition_bytes = partition_bytes
+        self._alone_bytes = max(partition_bytes, _ALONE_BYTES)
         self._leaders: dict[Partition, int] = {}
 
     def partitions(self) -> list[Partition]:
@@ -168,20 +170,33 @@ class TopicsReader:
                 yield from self._until_empty(leader, group)
 
     def _until_empty(self, leader: int, group: dict[Partition, Range]) -> Iterator[Fetched]:
-        while group:
-            for partition, part in self._ask(leader, group, self._partition_bytes):
-                fetched = self._advanced(leader, partition, group[partition], part)
-                if fetched is not None:
-                    yield fetched
-                    group[partition] = Range(fetched.next, group[partition].end)
-                if fetched is None or fetched.next >= group[partition].end:
-                    del group[partition]
+        for partition, part in self._ask(leader, group, self._partition_bytes):
+            fetched = self._advanced(leader, partition, group[partition], part)
+            group[partition] = Range(fetched.next if fetched else group[partition].end, group[partition].end)
+            if fetched:
+                yield fetched
+        for partition, reach in group.items():
+            if reach.begin < reach.end:
+                yield from self._alone(leader, partition, reach)
+
+    def _alone(self, leader: int, partition: Partition, reach: Range) -> Iterator[Fetched]:
+        """A range that is longer than a share of an answer, to its end: so it is whole while others are read."""
+        asked: Any = self._send(leader, {partition: reach}, self._alone_bytes)
+        while asked is not None:
+            ((_, part),) = self._told(asked)
+            fetched = self._advanced(leader, partition, reach, part)
+            if fetched is None:
+                return
+            reach = Range(fetched.next, reach.end)
+            # The next answer is on its way while this one is worked on.
+            asked = self._send(leader, {partition: reach}, self._alone_bytes) if reach.begin < reach.end else None
+            yield fetched
 
     def _advanced(self, leader: int, partition: Partition, reach: Range, part: Part) -> Fetched | None:
         """What an answer has of a range; None where the leader has no more of it now."""
-        size, found = self._partition_bytes, fields(part.data)
+        size, found = self._alone_bytes, fields(part.data)
         while not found and size < _LARGEST_MESSAGE:
-            # Larger than its share of an answer, so that it is asked for alone.
+            # Larger than its share of an answer.
             size *= 4
             ((_, part),) = self._ask(leader, {partition: reach}, size)
             found = fields(part.data)
@@ -195,14 +210,20 @@ class TopicsReader:
         return Fetched(partition, found, reach.begin, min(after, reach.end))
 
     def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> list[tuple[Partition, Part]]:
+        return self._told(self._send(leader, group, size))
+
+    def _send(self, leader: int, group: Mapping[Partition, Range], size: int) -> Any:
         requests = [
             PartitionFetchRequest(partition.topic.encode(), partition.number, reach.begin, size)
             for partition, reach in group.items()
         ]
         request = FetchRequest(requests, timeout=_WAIT_MS, min_bytes=1, api_version=FETCH_VERSION)
         with client.translated("fetch messages"):
-            answer = self._broker(leader).handler.request(request).get()
-            found = [(Partition(part.topic, part.partition), part) for part in parts(answer)]
+            return self._broker(leader).handler.request(request)
+
+    def _told(self, asked: Any) -> list[tuple[Partition, Part]]:
+        with client.translated("fetch messages"):
+            found = [(Partition(part.topic, part.partition), part) for part in parts(asked.get())]
         for partition, part in found:
             if part.error:
                 raise RetryableError(f"Kafka: {partition.topic}, partition {partition.number}: error {part.error}")
