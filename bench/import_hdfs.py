@@ -1,29 +1,37 @@
 """Importing messages from Kafka into HDFS beside copying a file of the same bytes: `python -m bench.import_hdfs`.
 
-Both go through the same WebHDFS and the same fsspec. Rounds are interleaved; the medians and their ratio are printed.
+All go through the same WebHDFS. A file is copied by fsspec's `put_file`, which appends block by block, and in a request
+that streams it, as the importer writes its own; messages as they come from Kafka are copied into one file. Broker,
+NameNode and DataNode have the same cores as what is measured, so that the processor time of each is told too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
+import multiprocessing
 import re
-import resource
 import statistics
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import fsspec
+import structlog
+
+from bench.rounds import Table, Taken, command, in_turns, ratio, row
 from elworkers.contracts import Record
-from elworkers.devstack import Stack
-from elworkers.importer.drafts import Drafts
+from elworkers.devstack import Stack, processes
+from elworkers.importer.drafts import Drafts, chunks_of
 from elworkers.importer.formats import json_lines
-from elworkers.importer.hours import HOUR_MS, Sorter
+from elworkers.importer.hours import HOUR_MS, HOUR_S, Sorter
 from elworkers.importer.selection import Selection
-from elworkers.importer.store import Store
+from elworkers.importer.store import BLOCK_BYTES, Store
 from elworkers.importer.stretch import Closing
 from elworkers.importer.work import Importer, Plan
 from elworkers.kafka.reader import TopicsReader
@@ -31,47 +39,124 @@ from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_sink, check_store
 from elworkers.sinks.kafka import KafkaSink
 
-_BATCH = 2_000
+_BATCH, _HOURS, _TOPICS, _PARTITIONS = 2_000, 3, 2, 2
+_SERVERS = {"kafka": "broker", "hdfs": "NameNode", "hdfs-datanode": "DataNode"}
+_IMPORT, _BY_TWO = "import, 1 worker", "import, 2 workers"
+_BLOCKS, _STREAM = "copy of a file, fsspec", "copy of a file, streamed"
+_READ, _ONE_FILE = "bare read", "bare read into one file"
+_PROCESSES = multiprocessing.get_context("spawn")
 
 
-def main() -> int:
-    """Run all rounds and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stack", type=Path, required=True, help="folder of a development stack with kafka and hdfs")
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    stack = Stack(given.stack)
+class Given(NamedTuple):
+    """What all cases have.
+
+    Attributes:
+        stack: that serves, and the broker and the WebHDFS of it.
+        topics: with `events` messages.
+        whole: a file of as many bytes.
+        scratch: a folder for drafts.
+    """
+
+    stack: Stack
+    kafka: str
+    webhdfs: str
+    topics: Sequence[str]
+    events: int
+    whole: Path
+    scratch: Path
+
+
+def _measure(words: argparse.Namespace) -> list[Table]:
+    _quiet()
+    stack = Stack(words.stack)
     stack.up("kafka", "hdfs")
     env = stack.env()
-    topic = f"eventlogging_Bench{uuid.uuid4().hex[:8]}"
-    size = _fill(env["KAFKA"], topic, given.events)
-    with tempfile.TemporaryDirectory() as scratch:
+    name = f"eventlogging_Bench{uuid.uuid4().hex[:8]}"
+    topics = [f"{name}{number}" for number in range(_TOPICS)]
+    size = sum(_fill(env["KAFKA"], topic, words.events // _TOPICS) for topic in topics)
+    with tempfile.TemporaryDirectory() as scratch, _PROCESSES.Pool(_TOPICS, _quiet) as pool:
         whole = Path(scratch) / "whole"
         whole.write_bytes(b"x" * size)
-        imported = []
-        copied = []
-        for number in range(given.rounds):
-            base = f"{env['WEBHDFS']}/bench/{topic}/{number}"
-            imported.append(_timed(lambda: _import(env["KAFKA"], topic, base, Path(scratch) / "drafts")))  # noqa: B023
-            copied.append(_timed(lambda: _copy(whole, base)))  # noqa: B023
-    medians = [[statistics.median(column) for column in zip(*rows, strict=True)] for rows in (imported, copied)]
-    print(f"{given.events} events, {size / 1e6:.0f} MB, {given.rounds} rounds")
-    for name, (wall, cpu) in zip(("import", "copy"), medians, strict=True):
-        print(
-            f"{name:<8}{wall:6.2f} s  {size / wall / 1e6:6.1f} MB/s  {cpu / given.events * 1e5:5.2f} CPU s per 100,000"
+        given = Given(stack, env["KAFKA"], env["WEBHDFS"], topics, words.events, whole, Path(scratch))
+        served: dict[str, list[dict[str, float]]] = {}
+        cases: dict[str, Callable[[str], float]] = {
+            _IMPORT: lambda base: _import(given.kafka, topics, base, given.scratch / "all"),
+            _BLOCKS: lambda base: _processor_s(lambda: _blocks(whole, base)),
+            _STREAM: lambda base: _processor_s(lambda: Store(check_store(base)).write("file", chunks_of(whole))),
+            _READ: lambda _base: _processor_s(lambda: sum(map(len, _read(given.kafka, topics)))),
+            _ONE_FILE: lambda base: _processor_s(
+                lambda: Store(check_store(base)).write("file", _read(given.kafka, topics))
+            ),
+            _BY_TWO: lambda base: sum(
+                pool.starmap(_import, [(given.kafka, [topic], base, given.scratch / topic) for topic in topics], 1)
+            ),
+        }
+        taken = in_turns(
+            {what: _case(given, served.setdefault(what, []), work) for what, work in cases.items()}, words.rounds
         )
-    print(f"ratio of throughputs, import to copy: {medians[1][0] / medians[0][0]:.2f}")
-    print(f"most memory held: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
-    return 0
+    table = Table(f"{words.events:,} events, {size / 1e6:.0f} MB, {words.rounds} rounds, medians")
+    table.rows = [row(what, taken[what]) for what in cases]
+    table.ratios = [
+        ratio("rate of the import by that of fsspec's copy", taken[_IMPORT], taken[_BLOCKS], at_least=0.8),
+        ratio("rate of the import by that of the streamed copy", taken[_IMPORT], taken[_STREAM]),
+        ratio("rate of the import by that of the bare read into one file", taken[_IMPORT], taken[_ONE_FILE]),
+        ratio("rate of two workers by that of fsspec's copy", taken[_BY_TWO], taken[_BLOCKS]),
+        ratio("rate of two workers by that of the streamed copy", taken[_BY_TWO], taken[_STREAM]),
+    ]
+    table.notes = [_shares(what, served[what]) for what in cases]
+    table.notes.append(f"MB/s: events/s times {size / words.events / 1e6:.6f}")
+    return [table]
+
+
+def _case(given: Given, served: list[dict[str, float]], work: Callable[[str], float]) -> Callable[[], Taken]:
+    def run() -> Taken:
+        base = f"{given.webhdfs}/bench/{uuid.uuid4().hex}"
+        before, began = _servers(given.stack), time.perf_counter()
+        cpu_s = work(base)
+        wall_s = time.perf_counter() - began
+        after = _servers(given.stack)
+        used = {name: after[name] - before[name] for name in after} | {"client": cpu_s}
+        served.append({name: seconds / given.events * 1e5 for name, seconds in used.items()})
+        files, root = fsspec.url_to_fs(base)
+        if files.exists(root):
+            files.rm(root, recursive=True)
+        return Taken(given.events, wall_s, cpu_s)
+
+    return run
+
+
+def _servers(stack: Stack) -> dict[str, float]:
+    """Processor seconds that each of them has had."""
+    return {
+        name: sum(sum(process.cpu_times()[:2]) for process in processes.of(stack.folder, part))
+        for part, name in _SERVERS.items()
+    }
+
+
+def _shares(what: str, served: Sequence[dict[str, float]]) -> str:
+    medians = {name: statistics.median(one[name] for one in served) for name in served[0]}
+    shares = ", ".join(f"{name} {seconds:.2f}" for name, seconds in medians.items())
+    return f"{what}: {sum(medians.values()):.2f} CPU s per 100,000 in all: {shares}"
+
+
+def _processor_s(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def _quiet() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
 
 def _fill(kafka: str, topic: str, count: int) -> int:
-    options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions=4").options
+    """Messages of the last hours, in the order of their times; returns their bytes as lines."""
+    options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions={_PARTITIONS}").options
     sink = KafkaSink([kafka], options, lambda _: (topic, None))
-    now, size = int(time.time()), 0
+    begin_s, size = int(time.time()) - (_HOURS - 1) * HOUR_S, 0
     for begin in range(0, count, _BATCH):
-        records = [_record(now - 3600 * (number % 3), number) for number in range(begin, min(begin + _BATCH, count))]
+        numbers = range(begin, min(begin + _BATCH, count))
+        records = [_record(begin_s + number * (_HOURS - 1) * HOUR_S // count, number) for number in numbers]
         size += sum(len(record.value) + 1 for record in records)
         sink.write(records)
         sink.flush()
@@ -94,35 +179,40 @@ def _record(timestamp: int, number: int) -> Record:
     return Record(json.dumps(capsule).encode())
 
 
-def _import(kafka: str, topic: str, base: str, drafts: Path) -> None:
+def _import(kafka: str, topics: Sequence[str], base: str, drafts: Path) -> float:
+    """All there is, by a worker that is new; its processor seconds."""
+    began = time.process_time()
     metrics = Counters()
     plan = Plan(
-        Selection(re.compile(topic), None),
+        Selection(re.compile("|".join(topics)), None),
         Sorter(metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS),
         json_lines("none"),
         Closing(128 << 20, 3600.0, 600_000),
     )
-    importer = Importer(Store(check_store(base)), Drafts(drafts), plan, metrics)
-    reader = TopicsReader([kafka])
+    importer, reader = Importer(Store(check_store(base)), Drafts(drafts), plan, metrics), TopicsReader([kafka])
     importer.run(reader, lambda _done, _total: True, everything=True)
     reader.close()
     importer.close()
+    return time.process_time() - began
 
 
-def _copy(whole: Path, base: str) -> None:
-    def chunks() -> object:
-        with whole.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                yield chunk
+def _read(kafka: str, topics: Sequence[str]) -> Iterator[bytes]:
+    """The lines of all there is, unsorted, as they come."""
+    reader = TopicsReader([kafka])
+    ranges = reader.ranges([partition for partition in reader.partitions() if partition.topic in topics])
+    for fetched in reader.read(ranges):
+        yield b"\n".join([value or b"" for _, _, _, value in fetched.messages] + [b""])
+    reader.close()
 
-    Store(check_store(base)).write("copy", chunks())  # type: ignore[arg-type]
+
+def _blocks(whole: Path, base: str) -> None:
+    files, root = fsspec.url_to_fs(base)
+    files.put_file(whole, f"{root}/file", block_size=BLOCK_BYTES)
 
 
-def _timed(work: Callable[[], None]) -> tuple[float, float]:
-    began, cpu = time.monotonic(), time.process_time()
-    work()
-    return time.monotonic() - began, time.process_time() - cpu
+def _options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--events", type=int, default=200_000)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("import_hdfs", _measure, options=_options))
