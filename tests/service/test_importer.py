@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,15 @@ from importing import (
     side_by_side,
     stored,
 )
+from waiting import wait_for
 
 from elworkers.errors import RetryableError
 from elworkers.importer.drafts import Drafts
+from elworkers.importer.store import Store
 from elworkers.importer.stretch import Closing
 from elworkers.kafka.reader import TopicsReader
 from elworkers.runtime.metrics import Counters
+from elworkers.schemes import check_store
 
 Unique = Callable[[str], str]
 
@@ -292,6 +296,71 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(
     assert number > 30
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_an_error_at_any_step_is_made_good_by_the_next_run(
+    kafka: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    topic = f"eventlogging_{unique('Test')}"
+    some = events(90)
+    produce(kafka, topic, lines(some))
+    left = itertools.count()
+
+    def failing(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            fails = next(left) == 0
+            if fails and before:
+                raise RetryableError("asked to fail")
+            result = original(*given)
+            if fails:
+                raise RetryableError("asked to fail")
+            return result
+
+        return call
+
+    for name in ("write", "rename", "remove", "list", "read", "exists", "make_folder"):
+        monkeypatch.setattr(Store, name, failing(getattr(Store, name)))
+    reader = TopicsReader([kafka])
+    for step in range(1, 200):
+        left = itertools.count(-step)
+        job = Job(kafka, f"file://{tmp_path}/{step}", topic, tmp_path / "drafts")
+        importer = job.made()
+        failed = False
+        try:
+            importer.run(reader, lambda _done, _total: True, everything=True)
+        except RetryableError:
+            failed = True
+            importer.in_doubt()
+        assert importer.run(reader, lambda _done, _total: True, everything=True) == 0
+        importer.close()
+        assert by_folder(job.base) == expected(topic.removeprefix("eventlogging_"), some), f"failed at step {step}"
+        assert hidden(job.base) == [], f"failed at step {step}"
+        assert [path.name for path in (tmp_path / "drafts").iterdir()] == ["lock"]
+        if not failed:
+            break
+    assert step > 30
+    reader.close()
+
+
+def test_a_partition_is_stored_while_others_are_read(job: Job) -> None:
+    some = events(6000, hours=1, pad="x" * 2000)
+    produce(job.kafka, job.topics, lines(some), partitions=3)
+    importer, reader = job.made(), TopicsReader([job.kafka])
+    before_the_last = 0
+
+    def goes_on(done: int, total: int) -> bool:
+        nonlocal before_the_last
+        if total * 0.9 < done < total and not before_the_last:
+            wait_for(lambda: stored(job.base), 60, "a file before everything is read")
+            before_the_last = total - done
+        return True
+
+    assert importer.run(reader, goes_on) == 0
+    assert before_the_last
+    assert by_folder(job.base) == expected(schema(job), some)
+    reader.close()
+    importer.close()
+
+
 def test_two_importers_by_mistake_store_everything_once(job: Job) -> None:
     some = events(20_000, hours=2, pad="x" * 500)
     produce(job.kafka, job.topics, lines(some))
@@ -377,6 +446,37 @@ def test_other_file_systems_of_fsspec_work_by_their_schemes(kafka: str, unique: 
     job.run()
     assert by_folder(job.base) == expected(name, some)
     assert hidden(job.base) == []
+
+
+def test_a_file_is_in_the_store_whole_or_an_error_says_so(base: str) -> None:
+    store = Store(check_store(base))
+
+    def breaks() -> Iterator[bytes]:
+        yield b"x" * 1_000_000
+        raise RetryableError("the disk cannot be read")
+
+    assert store.write("a/file", [b"one ", b"", b"two"]) == 7
+    assert store.write("a/file", iter([b"three"])) == 5
+    assert store.read("a/file") == b"three"
+    store.touch("empty")
+    assert (store.exists("empty"), store.read("empty")) == (True, b"")
+    with pytest.raises(RetryableError, match="the disk cannot be read"):
+        store.write("broken", breaks())
+    store.remove("broken")
+    with pytest.raises(RetryableError, match=r"cannot (write|make folder)"):
+        store.write("a/file/below", [b"four"])
+    assert [entry.name for entry in store.list("")] == ["a", "empty"]
+
+
+def test_a_name_that_is_taken_stays_with_its_file(base: str) -> None:
+    store = Store(check_store(base))
+    store.write("one", [b"1"])
+    store.write("two", [b"2"])
+    assert not store.rename("one", "two")
+    assert not store.rename("none", "three")
+    assert store.rename("one", "a folder/one")
+    assert not store.rename("one", "a folder/one")
+    assert (store.read("two"), store.read("a folder/one"), store.exists("one")) == (b"2", b"1", False)
 
 
 def test_a_store_that_does_not_answer_is_retryable_and_named(kafka: str, unique: Unique, tmp_path: Path) -> None:
