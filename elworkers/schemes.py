@@ -153,7 +153,10 @@ SINKS: dict[str, Options] = {
     "udp": {"raw": _RAW},
     "stdout": {"raw": _RAW},
     "file": {"raw": _RAW, "fsync": Option(boolean, False, "let the disk confirm each batch")},
-    "mysql": _SQL,
+    "mysql": {
+        **_SQL,
+        "local_infile": Option(boolean, True, "store rows with LOAD DATA LOCAL where the server allows it"),
+    },
     "sqlite": _SQL,
 }
 

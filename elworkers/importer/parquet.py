@@ -15,7 +15,8 @@ from typing import Any
 
 from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
 from elworkers.importer.drafts import Draft, chunks_of
-from elworkers.sinks.tables import Column, Kind, columns, row
+from elworkers.sinks.rows import value
+from elworkers.sinks.tables import Column, Kind, columns
 
 SchemaOf = Callable[[str, int], Mapping[str, Any]]
 """Name and revision to the JSON schema of an event; raises InvalidEventError where there is none."""
@@ -129,14 +130,14 @@ def _row(line: bytes, wanted: Sequence[Column], known: Set[str]) -> dict[str, An
     fits = _held(event, known)
     for column in wanted:
         try:
-            value = row(event, [column])[column.name]
+            stored = value(event, column)
         except ValueError:
             fits = False
             continue
-        if isinstance(value, int) and value not in _INT64:
+        if isinstance(stored, int) and stored not in _INT64:
             fits = False
         else:
-            found[column.name] = value
+            found[column.name] = stored
     if not fits:
         found[_JSON] = line.decode("utf-8", "replace")
     return found

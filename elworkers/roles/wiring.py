@@ -232,6 +232,7 @@ class Wiring:
             statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
             metrics=self.metrics,
             group=self.group,
+            local_infile=options.get("local_infile", False),
         )
 
     def batch(self, inputs: Sequence[str], outputs: Sequence[str]) -> Batch:

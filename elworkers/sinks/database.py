@@ -8,11 +8,11 @@ from typing import Any
 
 import pymysql
 import sqlalchemy
-from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, StatementError
 
 from elworkers.errors import RetryableError
+from elworkers.sinks.localdata import LocalDataConnection
 from elworkers.sinks.tables import VARCHAR, Column, Kind
 from elworkers.uris import Uri
 
@@ -46,17 +46,22 @@ _TYPES: dict[Kind, Any] = {
 }
 
 
-def engine(uri: Uri) -> Engine:
+def engine(uri: Uri, local_infile: bool = True) -> Engine:
     """An engine for `mysql://USER:PASSWORD@HOST[:PORT]/DATABASE` or `sqlite:///PATH`.
 
     Always utf8mb4 and strict; the password stays in the closure and never becomes part of an engine's URL.
+
+    Args:
+        uri: of the database.
+        local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
     """
     if uri.scheme == "sqlite":
         return _sqlite_engine(uri)
     host, port = uri.endpoint(3306)
 
     def connect() -> Any:
-        connection = pymysql.connect(
+        connection = LocalDataConnection(
+            local_infile=local_infile,
             host=host,
             port=port,
             user=uri.user,
@@ -68,8 +73,8 @@ def engine(uri: Uri) -> Engine:
             write_timeout=_ANSWER_TIMEOUT_S,
         )
         with connection.cursor() as cursor:
-            cursor.execute("SET SESSION sql_mode = %s", (_SQL_MODE,))
-            cursor.execute("SET SESSION time_zone = '+00:00'")
+            # Of the warnings of a LOAD DATA each is looked at.
+            cursor.execute(f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00', max_error_count = 65535")
         return connection
 
     return sqlalchemy.create_engine("mysql+pymysql://", creator=connect, poolclass=sqlalchemy.pool.StaticPool)
@@ -148,36 +153,33 @@ def _described(name: str, wanted: Sequence[Column]) -> sqlalchemy.Table:
     return table
 
 
-def insert(table: sqlalchemy.Table, dialect: str) -> Any:
-    """The statement that stores rows and passes over those whose uuid is there, without IGNORE's loosened checks."""
-    if dialect == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing(index_elements=["uuid"])
-    return mysql.insert(table).on_duplicate_key_update(id=table.c.id)
-
-
-def code_of(error: DBAPIError) -> int | None:
+def code_of(error: BaseException) -> int | None:
     """The number of a MariaDB or MySQL error."""
-    arguments = getattr(error.orig, "args", ())
+    arguments = getattr(_original(error), "args", ())
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
 def words_of(error: BaseException) -> str:
     """What the database said, without the statement and its values."""
-    if isinstance(error, StatementError) and error.orig is not None:
-        arguments = getattr(error.orig, "args", ())
-        return str(arguments[-1] if arguments else error.orig)
-    return str(error)
+    original = _original(error)
+    if isinstance(original, pymysql.Error):
+        return str(original.args[-1] if original.args else original)
+    return str(original)
 
 
 def is_the_rows_own(error: BaseException) -> bool:
     """Whether another row could have been stored, so that only this one is refused."""
-    if isinstance(error, OverflowError):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    if isinstance(error.orig, sqlite3.Error):
-        return isinstance(error.orig, sqlite3.DataError | sqlite3.IntegrityError | sqlite3.InterfaceError)
-    return code_of(error) in _ROW_ERRORS
+    original = _original(error)
+    if isinstance(original, sqlite3.Error):
+        return isinstance(original, sqlite3.DataError | sqlite3.IntegrityError | sqlite3.InterfaceError)
+    if isinstance(original, pymysql.Error):
+        return code_of(original) in _ROW_ERRORS
+    return isinstance(original, OverflowError)
+
+
+def _original(error: BaseException) -> BaseException:
+    # SQLAlchemy's errors wrap the driver's; those of statements that go around it are the driver's own.
+    return error.orig if isinstance(error, StatementError) and error.orig is not None else error
 
 
 def retryable(place: str, work: Callable[[], Any]) -> Any:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import sqlalchemy
 import structlog
 from sqlalchemy.engine import Connection, RootTransaction
-from sqlalchemy.exc import DBAPIError
 
 from elworkers import statsd
 from elworkers.contracts import Metrics, Positions, Record, Refusal
 from elworkers.errors import InvalidEventError
 from elworkers.sinks import database, tables
+from elworkers.sinks.inserts import inserts
 from elworkers.sinks.offsets import Offsets
+from elworkers.sinks.storing import Stored, Storing, Table
 from elworkers.uris import Uri
-
-Row = tuple[Record, dict[str, Any]]
-
-
-class Stored(NamedTuple):
-    """What became of one batch's rows of one table."""
-
-    table: str
-    rows: int
-    inserted: int
-    refused: int
-
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +33,7 @@ class SqlSink:
         metrics: counts rows.
         group: the consumer group whose positions are kept in the database; None: nobody's.
         statsd: host and port that are sent the number of inserted rows.
+        local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
 
     Raises:
         RetryableError: the database does not answer.
@@ -58,19 +47,21 @@ class SqlSink:
         metrics: Metrics,
         group: str | None = None,
         statsd: tuple[str, int] | None = None,
+        local_infile: bool = True,
     ) -> None:
         self._place = str(uri)
         self._schemas = schemas
         self._metrics = metrics
         self._statsd = statsd
         self._pending: list[Record] = []
-        self._tables: dict[str, tuple[sqlalchemy.Table, list[tables.Column]]] = {}
-        self._engine = database.engine(uri)
+        self._tables: dict[str, Table] = {}
+        self._engine = database.engine(uri, local_infile)
         self._connection: Connection = database.retryable(self._place, self._engine.connect)
         self._offsets: Offsets | None = None
         if group is not None:
             self._offsets = database.retryable(self._place, lambda: Offsets(self._connection, group))
         self._transaction: RootTransaction | None = None
+        self._storing = Storing(self._connection)
         self._stored: list[Stored] = []
 
     def begin_at(self, starts: Positions) -> Positions:
@@ -116,64 +107,48 @@ class SqlSink:
             self._transaction = self._connection.begin()
         return self._transaction
 
-    def _by_table(self, records: Sequence[Record], refused: list[Refusal]) -> dict[str, list[Row]]:
+    def _by_table(self, records: Sequence[Record], refused: list[Refusal]) -> dict[str, list[Record]]:
         # Every table is there before the transaction begins: MariaDB commits at a CREATE TABLE.
-        batches: dict[str, list[Row]] = {}
+        named: dict[tuple[str, int] | None, list[Record]] = {}
         for record in records:
-            name = "unknown"
+            named.setdefault(_named(record), []).append(record)
+        batches: dict[str, list[Record]] = {}
+        for schema, those in named.items():
             try:
-                event = record.event if record.event is not None else {}
-                name, columns = self._table_of(event)
-                batches.setdefault(name, []).append((record, tables.row(event, columns)))
-            except (InvalidEventError, ValueError) as error:
-                refused.append(Refusal(record, str(error)))
-                self._metrics.count("rows_refused", table=name)
+                batches.setdefault(self._table_of(schema), []).extend(those)
+            except InvalidEventError as error:
+                refused += [Refusal(record, str(error)) for record in those]
+                self._metrics.count("rows_refused", len(those), table="unknown")
         return batches
 
-    def _table_of(self, event: Mapping[str, Any]) -> tuple[str, list[tables.Column]]:
-        schema, revision = event.get("schema"), event.get("revision")
-        if not isinstance(schema, str) or not isinstance(revision, int):
+    def _table_of(self, named: tuple[str, int] | None) -> str:
+        if named is None:
             raise InvalidEventError("the event names no schema and revision", "storage")
+        schema, revision = named
         name = tables.table_name(schema, revision)
         if name not in self._tables:
             wanted = tables.columns(self._schemas(schema, revision))
-            table = database.make_table(self._connection, name, wanted)
-            there = [column for column in wanted if column.name in table.c]
+            made = database.make_table(self._connection, name, wanted)
+            there = [column for column in wanted if column.name in made.c]
             if len(there) < len(wanted):
                 missing = sorted({column.name for column in wanted} - {column.name for column in there})
                 log.warning("table lacks columns; their values are left out", table=name, missing=missing[:10])
                 self._metrics.count("columns_missing", len(missing), table=name)
-            self._tables[name] = (table, there)
-        return name, self._tables[name][1]
+            self._tables[name] = Table(name, there, inserts(self._connection, made))
+        return name
 
-    def _store(self, batches: Mapping[str, list[Row]], refused: list[Refusal]) -> None:
+    def _store(self, batches: Mapping[str, list[Record]], refused: list[Refusal]) -> None:
         self._begun()
-        for name, rows in batches.items():
-            statement = database.insert(self._tables[name][0], self._connection.dialect.name)
-            before = len(refused)
-            inserted = self._insert(statement, rows, refused)
-            self._stored.append(Stored(name, len(rows), inserted, len(refused) - before))
-
-    def _insert(self, statement: Any, rows: list[Row], refused: list[Refusal]) -> int:
-        try:
-            with self._connection.begin_nested():
-                return int(self._connection.execute(statement, [values for _, values in rows]).rowcount)
-        except (DBAPIError, OverflowError) as error:
-            if not database.is_the_rows_own(error):
-                raise
-            if len(rows) == 1:
-                refused.append(Refusal(rows[0][0], database.words_of(error)))
-                return 0
-        # Halves find the row in a few statements; the savepoint has taken back the failed one.
-        middle = len(rows) // 2
-        return self._insert(statement, rows[:middle], refused) + self._insert(statement, rows[middle:], refused)
+        stored = self._storing.store((self._tables[name], records) for name, records in batches.items())
+        refused += [refusal for piece in stored for refusal in piece.refused]
+        self._stored += stored
 
     def _report(self) -> None:
         stored, self._stored = self._stored, []
-        for table, rows, inserted, refused in stored:
+        for table, records, inserted, refused in stored:
             self._metrics.count("rows_inserted", inserted, table=table)
-            self._metrics.count("rows_duplicate", rows - inserted - refused, table=table)
-            self._metrics.count("rows_refused", refused, table=table)
+            self._metrics.count("rows_duplicate", records - inserted - len(refused), table=table)
+            self._metrics.count("rows_refused", len(refused), table=table)
         if stored and self._statsd is not None:
             self._tell_statsd(self._statsd, sum(one.inserted for one in stored))
 
@@ -193,3 +168,9 @@ class SqlSink:
         except Exception as error:  # noqa: BLE001 - the connection is thrown away whatever it says
             log.debug("database connection did not close cleanly", reason=type(error).__name__)
         self._engine.dispose()
+
+
+def _named(record: Record) -> tuple[str, int] | None:
+    event = record.event or {}
+    schema, revision = event.get("schema"), event.get("revision")
+    return (schema, revision) if isinstance(schema, str) and type(revision) is int else None

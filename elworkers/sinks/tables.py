@@ -1,13 +1,11 @@
-"""A JSON schema comes in; the columns of its table, and the rows of its events, go out. Pure: no database here."""
+"""A JSON schema comes in; the columns of its table go out. Pure: no database here."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
@@ -132,80 +130,3 @@ def _fitted(found: Sequence[Column]) -> list[Column]:
         indexes += column.indexed
         fitted.append(replace(column, kind=kind, indexed=column.indexed and indexes <= _MOST_INDEXES))
     return fitted
-
-
-def row(event: Mapping[str, Any], wanted: Sequence[Column]) -> dict[str, Any]:
-    """The values of one capsule by column name; None where it has none.
-
-    Raises:
-        ValueError: names the column whose value cannot be one of its kind.
-    """
-    return {column.name: _value(event, column) for column in wanted}
-
-
-def _value(event: Mapping[str, Any], column: Column) -> Any:
-    if column.kind is Kind.CHAR14:
-        return _stamp(event)
-    value: Any = event
-    for step in column.path:
-        value = value.get(step) if isinstance(value, Mapping) else None
-    if value is None:
-        return None
-    try:
-        return _CONVERSIONS[column.kind](value)
-    except (ValueError, OverflowError, TypeError):
-        shown = repr(value)[:80]
-        raise ValueError(f"column {column.name}: {shown} is no {column.kind.name.lower()}") from None
-
-
-def _stamp(event: Mapping[str, Any]) -> str | None:
-    seconds = event.get("timestamp")
-    try:
-        if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-            return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y%m%d%H%M%S").zfill(14)
-        if isinstance(event.get("dt"), str):
-            return _moment(event["dt"]).strftime("%Y%m%d%H%M%S").zfill(14)
-    except (ValueError, OverflowError, OSError):
-        raise ValueError(f"column timestamp: {str(seconds)[:80]} is no time") from None
-    return None
-
-
-def _moment(text: Any) -> datetime:
-    if not isinstance(text, str):
-        raise TypeError
-    moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
-    return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise ValueError
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError
-    return value
-
-
-def _integer(value: Any) -> int:
-    number = _number(value)
-    if number != int(number):
-        raise ValueError
-    return int(number)
-
-
-_CONVERSIONS: Mapping[Kind, Callable[[Any], Any]] = {
-    Kind.BOOLEAN: _truth,
-    Kind.BIGINT: _integer,
-    Kind.DOUBLE: lambda value: float(_number(value)),
-    Kind.DATETIME: _moment,
-    Kind.CHAR32: _text,
-    Kind.VARCHAR: _text,
-    Kind.TEXT: _text,
-}

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.sinks.tables import LONGEST_NAME, Kind, columns, row, table_name
+from elworkers.sinks.rows import row
+from elworkers.sinks.tables import LONGEST_NAME, Kind, columns, table_name
 
 DEMO = Path(__file__).parent.parent.parent.parent / "demo" / "schemas"
 CAPSULE = ["uuid", "timestamp", "webHost", "wiki", "userAgent"]

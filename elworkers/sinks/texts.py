@@ -1,0 +1,62 @@
+"""A column's values come in; each as the text that MySQL and MariaDB read goes out. Pure: no database here.
+
+`literals` are for SQL, `fields` for LOAD DATA with its usual tabs, newlines and backslashes. Both want a session whose
+sql_mode has neither NO_BACKSLASH_ESCAPES nor ANSI_QUOTES.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from elworkers.sinks.rows import Values
+from elworkers.sinks.tables import Kind
+
+_QUOTED = (Kind.CHAR14, Kind.CHAR32, Kind.VARCHAR, Kind.TEXT, Kind.DATETIME)
+_LITERAL_ESCAPES = {"\\": r"\\", "'": r"\'"}
+_FIELD_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n"}
+
+
+def literals(column: Values) -> list[str]:
+    """Each value as a literal of SQL."""
+    texts = _texts(column, _LITERAL_ESCAPES)
+    if column.kind not in _QUOTED:
+        return ["NULL" if text is None else text for text in texts] if column.nulls else texts
+    if column.nulls:
+        return ["NULL" if text is None else f"'{text}'" for text in texts]
+    return [f"'{text}'" for text in texts]
+
+
+def fields(column: Values) -> list[str]:
+    """Each value as a field of a line."""
+    texts = _texts(column, _FIELD_ESCAPES)
+    return [r"\N" if text is None else text for text in texts] if column.nulls else texts
+
+
+def _texts(column: Values, escapes: Mapping[str, str]) -> list[Any]:
+    write = _WRITTEN.get(column.kind)
+    if write is not None:
+        if column.nulls:
+            return [None if value is None else write(value) for value in column.values]
+        return list(map(write, column.values))
+    # Few columns hold anything to escape, and one search through all of it is cheaper than one for each value.
+    whole = "".join(filter(None, column.values))
+    for character in escapes:
+        if character in whole:
+            table = str.maketrans(dict(escapes))
+            return [text and text.translate(table) for text in column.values]
+    return column.values
+
+
+def _double(value: float) -> str:
+    # Without an exponent it would be a literal of the type DECIMAL, which knows no -0.0.
+    text = repr(value)
+    return text if "e" in text else f"{text}e0"
+
+
+_WRITTEN: Mapping[Kind, Callable[[Any], str]] = {
+    Kind.BOOLEAN: {True: "1", False: "0"}.__getitem__,
+    Kind.BIGINT: str,
+    Kind.DOUBLE: _double,
+    Kind.DATETIME: str,
+}
