@@ -16,11 +16,18 @@ Schema = dict[str, Any]
 
 
 class Place:
-    """A database, sinks on it, and a look at what is in there."""
+    """A database, sinks on it, and a look at what is in there.
 
-    def __init__(self, uri: str, name: str) -> None:
+    Args:
+        uri: of the database.
+        name: of this test's schema.
+        local_infile: whether its sinks may use LOAD DATA LOCAL.
+    """
+
+    def __init__(self, uri: str, name: str, local_infile: bool = True) -> None:
         self.uri = uri
         self.name = name
+        self.local_infile = local_infile
         self.metrics = Counters()
         self._engine = database.engine(parse(uri))
         self._open: list[SqlSink] = []
@@ -28,7 +35,14 @@ class Place:
     def sink(self, schema: Schema, group: str | None = None, statsd: tuple[str, int] | None = None) -> SqlSink:
         """A sink all of whose events are of this schema."""
         described = {"properties": schema}
-        made = SqlSink(parse(self.uri), schemas=lambda *_: described, statsd=statsd, metrics=self.metrics, group=group)
+        made = SqlSink(
+            parse(self.uri),
+            schemas=lambda *_: described,
+            statsd=statsd,
+            metrics=self.metrics,
+            group=group,
+            local_infile=self.local_infile,
+        )
         self._open.append(made)
         return made
 
@@ -50,6 +64,13 @@ class Place:
         with self._engine.connect() as connection:
             connection.execute(sqlalchemy.text(statement))
             connection.commit()
+
+    def asked(self, name: str) -> int:
+        """What the whole server has counted under a name of SHOW GLOBAL STATUS."""
+        with self._engine.connect() as connection:
+            (_, value) = connection.execute(sqlalchemy.text(f"SHOW GLOBAL STATUS LIKE '{name}'")).one()
+            connection.rollback()
+        return int(value)
 
     def total(self, name: str) -> int:
         """A counter's total."""

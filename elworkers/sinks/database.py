@@ -45,6 +45,17 @@ _TYPES: dict[Kind, Any] = {
     Kind.TEXT: sqlalchemy.Text(),
 }
 
+_RELATIVES: dict[Kind, type[Any]] = {
+    Kind.BOOLEAN: sqlalchemy.Integer,
+    Kind.BIGINT: sqlalchemy.Integer,
+    Kind.DOUBLE: sqlalchemy.Float,
+    Kind.DATETIME: sqlalchemy.DateTime,
+}
+"""What a reflected type is an instance of where text and literals of SQL mean the same to it; else String."""
+
+TEXT_MEANS_THE_SAME = "text means the same"
+"""The key in a table's `info` that says whether all its columns are of such types."""
+
 
 def engine(uri: Uri, local_infile: bool = True) -> Engine:
     """An engine for `mysql://USER:PASSWORD@HOST[:PORT]/DATABASE` or `sqlite:///PATH`.
@@ -100,7 +111,7 @@ def _sqlite_engine(uri: Uri) -> Engine:
 
 
 def make_table(connection: Connection, name: str, wanted: Sequence[Column]) -> sqlalchemy.Table:
-    """The table, created where it is not there; only with the columns that it really has.
+    """The table, created where it is not there; only with the columns that it really has. See `TEXT_MEANS_THE_SAME`.
 
     Must not be called inside a transaction: MariaDB commits at every DDL statement.
     """
@@ -113,11 +124,15 @@ def make_table(connection: Connection, name: str, wanted: Sequence[Column]) -> s
         for index in table.indexes:
             _make_index(connection, index)
     connection.commit()
-    there = {column["name"].lower() for column in sqlalchemy.inspect(connection).get_columns(name)}
+    types = {column["name"].lower(): column["type"] for column in sqlalchemy.inspect(connection).get_columns(name)}
     connection.commit()
-    if all(column.name.lower() in there for column in wanted):
-        return table
-    return _described(name, [column for column in wanted if column.name.lower() in there])
+    there = [column for column in wanted if column.name.lower() in types]
+    if len(there) < len(wanted):
+        table = _described(name, there)
+    table.info[TEXT_MEANS_THE_SAME] = all(
+        isinstance(types[column.name.lower()], _RELATIVES.get(column.kind, sqlalchemy.String)) for column in there
+    )
+    return table
 
 
 def _make_index(connection: Connection, index: sqlalchemy.Index) -> None:

@@ -110,13 +110,15 @@ class MysqlInserts:
     """LOAD DATA LOCAL where the server allows it, else INSERT; implements `Inserts`.
 
     LOAD DATA LOCAL cuts, clamps and leaves out with a mere warning what a strict INSERT refuses. So any warning but
-    that of a duplicate key takes all of it back, and the rows go the strict way.
+    that of a duplicate key takes all of it back, and the rows go the strict way. A table somebody has altered so that
+    text may mean something else to a column is not loaded at all.
     """
 
     def __init__(self, connection: Connection, table: sqlalchemy.Table) -> None:
         self._connection = connection
         named, columns = _quoted(table.name), ",".join(map(_quoted, _names(table)))
         self._load_into = f"IGNORE INTO TABLE {named} CHARACTER SET utf8mb4 ({columns})"
+        self._loadable = bool(table.info[database.TEXT_MEANS_THE_SAME])
         self._insert_into = f"INSERT INTO {named} ({columns}) VALUES ".encode()  # noqa: S608
         self._savepoint: NestedTransaction | None = None
         self._by_load = False
@@ -128,7 +130,7 @@ class MysqlInserts:
 
     def prepare(self, columns: Sequence[Values]) -> tuple[bool, bytes]:
         """See `Inserts.prepare`: whether it is for LOAD DATA; its lines, or else the statement."""
-        if not self._driver.loads:
+        if not (self._loadable and self._driver.loads):
             return False, self._statement(self.rows(columns))
         lines = map("\t".join, zip(*map(texts.fields, columns), strict=True))
         return True, ("\n".join(lines) + "\n").encode()

@@ -1,0 +1,65 @@
+"""A consumer without events asks the database nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from databases import Place
+
+from elworkers.contracts import Output, Record
+from elworkers.runtime import loop
+from elworkers.runtime.loop import Batch, Kept, Pipeline, State
+from elworkers.runtime.metrics import Counters
+from elworkers.runtime.stop import Stop
+from elworkers.schemes import check_sink, check_source
+from elworkers.sinks.kafka import KafkaSink
+from elworkers.sources.kafka import KafkaSource
+from elworkers.stages.decode import DecodeStage
+from elworkers.stages.jsontext import to_bytes
+
+_POLLS = 10
+
+
+class Watch:
+    """A board that is shown something after each poll; the server's count of statements by then.
+
+    Args:
+        place: the database.
+        stop: requested after so many polls that follow the one whose event is stored.
+    """
+
+    def __init__(self, place: Place, stop: Stop) -> None:
+        self._place, self._stop = place, stop
+        self.statements: list[int] = []
+
+    def show(self, _state: State) -> None:
+        # Each look is a few statements itself, always as many.
+        if self._place.total("rows_inserted"):
+            self.statements.append(self._place.asked("Questions"))
+        if len(self.statements) > _POLLS:
+            self._stop.request()
+
+    def read(self, records: int) -> None:
+        pass
+
+
+def test_nothing_is_asked_while_no_event_comes(maria: Place, kafka: str, unique: Callable[[str], str]) -> None:
+    topic, stop = unique("topic"), Stop()
+    event = maria.record(1, {"a": "x"}).event
+    assert event is not None
+    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+    sink.write([Record(to_bytes(event))])
+    sink.flush()
+    sink.close()
+    options = check_source(f"kafka:///{kafka}?topic={topic}&auto_offset_reset=earliest").options
+
+    def build(_kept: Kept) -> Pipeline:
+        store = maria.sink({"a": {"type": "string"}}, f"group-{topic}")
+        source = KafkaSource([kafka], options, f"group-{topic}", Counters(), 1, store)
+        return Pipeline(source, [DecodeStage(Counters())], [Output(store, lambda _: True)], Batch(3_000, 0.1))
+
+    watch = Watch(maria, stop)
+    loop.run(build, stop, Counters(), watch)
+    between = [after - before for before, after in zip(watch.statements, watch.statements[1:], strict=False)]
+    looks = [maria.asked("Questions") for _ in range(2)]
+    assert between == [looks[1] - looks[0]] * _POLLS
