@@ -6,21 +6,23 @@ import hashlib
 import re
 import time
 import uuid
+from functools import lru_cache
 from typing import Any
 
 from elworkers.contracts import Event
 
-_URL_NAMESPACE = uuid.NAMESPACE_URL.bytes
+_URL_NAMESPACE = hashlib.sha1(uuid.NAMESPACE_URL.bytes, usedforsecurity=False)
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _UUID = re.compile(r"[0-9a-f]{32}")
 _DROPPED = ("clientValidated", "isTruncated")
 
 
 def uuid5_hex(name: str) -> str:
     """UUID version 5 (RFC 9562) of a name in the URL namespace, as 32 hex digits."""
-    digest = bytearray(hashlib.sha1(_URL_NAMESPACE + name.encode("utf-8", "replace"), usedforsecurity=False).digest())
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    return digest[:16].hex()
+    sha1 = _URL_NAMESPACE.copy()
+    sha1.update(name.encode("utf-8", "replace"))
+    digits = sha1.hexdigest()
+    return f"{digits[:12]}5{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:32]}"
 
 
 def complete(event: Event, arrived_ms: int) -> None:
@@ -34,12 +36,14 @@ def complete(event: Event, arrived_ms: int) -> None:
         arrived_ms: Kafka's time of the line in ms since the epoch.
     """
     for name in _DROPPED:
-        event.pop(name, None)
-    if "timestamp" not in event and "dt" not in event:
-        event["timestamp"] = arrived_ms // 1000 or int(time.time())
+        if name in event:
+            del event[name]
+    dt, timestamp = event.get("dt"), event.get("timestamp")
+    if timestamp is None and dt is None and "timestamp" not in event and "dt" not in event:
+        timestamp = event["timestamp"] = arrived_ms // 1000 or int(time.time())
     given = event.get("uuid")
-    if not (isinstance(given, str) and _UUID.fullmatch(given)):
-        moment = iso_seconds(event)
+    if given is None or not (isinstance(given, str) and _UUID.fullmatch(given)):
+        moment = _iso(timestamp) if dt is None and type(timestamp) is int else iso_seconds(event)
         event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={moment}")
 
 
@@ -53,8 +57,13 @@ def iso_seconds(event: Event) -> str:
 
 def iso_from_unix(seconds: Any) -> str:
     """Unix seconds as `YYYY-MM-DDTHH:MM:SS` (UTC); empty where they are none."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        return ""
+    if type(seconds) is int:
+        return _iso(seconds)
+    return _iso.__wrapped__(seconds) if type(seconds) is float else ""
+
+
+@lru_cache(maxsize=4_096)
+def _iso(seconds: float) -> str:
     try:
         return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     except (OverflowError, ValueError, OSError):

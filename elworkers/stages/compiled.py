@@ -22,6 +22,15 @@ def _retrieve(uri: str) -> NoReturn:
 _REGISTRY: Registry[Any] = Registry(retrieve=_retrieve)  # type: ignore[call-arg]
 """Knows no other document: a `$ref` never goes over the network."""
 
+_DRAFTS = {
+    jsonschema.Draft3Validator: 3,
+    jsonschema.Draft4Validator: 4,
+    jsonschema.Draft6Validator: 6,
+    jsonschema.Draft7Validator: 7,
+    jsonschema.Draft201909Validator: 2019,
+    jsonschema.Draft202012Validator: 2020,
+}
+
 
 class CompiledSchema:
     """One revision of a schema.
@@ -29,6 +38,8 @@ class CompiledSchema:
     Attributes:
         name, revision: which one.
         source: the schema as it was read.
+        strict: the same, closed to other properties where it says nothing of them; what events are judged by.
+        draft: 3 to 7, or the year of a later one.
 
     Raises:
         InvalidEventError: the schema is itself invalid.
@@ -38,9 +49,10 @@ class CompiledSchema:
         self.name = name
         self.revision = revision
         self.source = source
-        strict = dict(source)
+        self.strict = strict = dict(source)
         strict.setdefault("additionalProperties", False)
         cls = self._class(strict)
+        self.draft = _DRAFTS[cls]
         try:
             cls.check_schema(strict)
         except exceptions.SchemaError as error:

@@ -85,6 +85,8 @@ def _seconds(value: Any, arrived_ms: int) -> int | float:
 
 def _named(event: Event, raw: str) -> tuple[str, int]:
     schema, revision = event.get("schema"), event.get("revision")
+    if isinstance(schema, str) and type(revision) is int:
+        return schema, revision
     text = unquote(raw[:LONGEST_RAW], errors="replace") if "%22" in raw else raw
     if not isinstance(schema, str):
         found = _last(_RAW_SCHEMA, text)

@@ -33,7 +33,7 @@ from elworkers.stages.jsontext import parse_object
 Conversion = Callable[[Any], Any]
 
 _TOKEN = re.compile(r"%(?:\{(?P<name>[^}]*)\})?(?P<letter>.)?|(?P<blank>\s+)|(?P<text>[^%\s]+)", re.DOTALL)
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LONGEST_SHOWN = 80
 
@@ -79,8 +79,8 @@ def _from_query(text: str) -> Event:
 
 
 _LETTERS: dict[str, tuple[str | None, str, Conversion | None]] = {
-    "t": ("timestamp", _TIME, unix_seconds),
-    "D": ("dt", _TIME, _iso_time),
+    "t": ("timestamp", TIME, unix_seconds),
+    "D": ("dt", TIME, _iso_time),
     "h": ("clientIp", r"\S+", None),
     "u": ("userAgent", r"[^\t]+", _agent),
     "o": (None, r"\S+", None),
@@ -90,6 +90,9 @@ _NAMED: dict[str, tuple[str, Conversion | None]] = {
     "s": (r"\S+", None),
     "d": (r"\d+", _whole),
 }
+FIELD_NAMES = {letter: name for letter, (name, _, _) in _LETTERS.items() if name is not None}
+"""The fields that specifiers of a single letter set."""
+
 _CAPSULES: dict[str, tuple[str, Callable[[str], Event]]] = {
     "j": (r"\{\S*", parse_object),
     "q": (r"\?\S*", _from_query),
@@ -97,19 +100,23 @@ _CAPSULES: dict[str, tuple[str, Callable[[str], Event]]] = {
 
 
 class LineParser:
-    """Parses the lines of one format; made by `compile_format`."""
+    """Parses the lines of one format; made by `compile_format`.
+
+    Attributes:
+        format: the format string.
+    """
 
     def __init__(
         self,
         expression: str,
         fields: dict[str, Conversion | None],
         capsule: Callable[[str], Event],
-        shown: str,
+        text: str,
     ) -> None:
         self._match = re.compile(expression, re.ASCII | re.DOTALL).fullmatch
         self._fields = tuple(fields.items())
         self._capsule = capsule
-        self._shown = shown
+        self.format = text
 
     def __call__(self, line: bytes) -> Event:
         """The capsule of a raw line.
@@ -123,7 +130,7 @@ class LineParser:
             raise InvalidEventError(f"the line is not UTF-8 (byte {error.start + 1})") from None
         match = self._match(text.rstrip("\r\n"))
         if match is None:
-            raise InvalidEventError(f"the line does not match the format {self._shown!r}")
+            raise InvalidEventError(f"the line does not match the format {self.format!r}")
         event = self._capsule(match["capsule"])
         for name, conversion in self._fields:
             value = event[name] if name in event else match[name]

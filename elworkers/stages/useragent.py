@@ -24,14 +24,26 @@ def parsed(text: str) -> dict[str, Any]:
     """
     if len(text) > LONGEST:
         raise InvalidEventError(f"userAgent has {len(text)} characters; expected at most {LONGEST}")
-    return dict(_facts(text))
+    return _facts(text.encode()).copy()
+
+
+def of_header(header: bytes) -> dict[str, Any]:
+    """The same of a header as varnishkafka writes it, with or without its quotes.
+
+    Raises:
+        ValueError: it may be too long, or is not UTF-8.
+    """
+    if len(header) > LONGEST:
+        raise ValueError
+    return _facts(header.strip(b'"')).copy()
 
 
 @lru_cache(maxsize=20_000)
-def _facts(text: str) -> dict[str, Any]:
+def _facts(encoded: bytes) -> dict[str, Any]:
     # Imported here: its tables take a quarter of a second, and most formats do not ask for them.
     from ua_parser import parse
 
+    text = encoded.decode()
     found = parse(text)
     browser, system, device = found.user_agent, found.os, found.device
     version = _APP_VERSION.match(text)

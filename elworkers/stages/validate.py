@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from elworkers.contracts import Event
+from elworkers.stages.quickjudge import Judge, quick_judge
 from elworkers.stages.schemas import SchemaStore
 
 CAPSULE = ("EventCapsule", 1)
 
 
+FIRST, SCHEMA, REFUSED = "first", "schema", "refused"
+"""Why the quick judge does not say that an event is valid: it has not seen its schema, cannot judge it, or says no."""
+
+
 class Validator:
-    """Validates capsules and the events in them."""
+    """Validates capsules and the events in them.
+
+    `jsonschema` is the judge. Where a schema has only what `jsonschema-rs` judges the same, that one is asked first, in
+    a hundredth of the time: what it accepts is valid.
+    """
 
     def __init__(self, store: SchemaStore) -> None:
         self._store = store
         self._capsule = store.schema(*CAPSULE)
+        self._accepts_capsule = quick_judge(self._capsule)
+        self._judges: dict[object, Judge | None] = {}
 
     def validate(self, event: Event) -> None:
         """Judge one capsule.
@@ -24,3 +35,33 @@ class Validator:
         """
         self._capsule.validate(event, "capsule")
         self._store.schema(event["schema"], event["revision"]).validate(event["event"], "event")
+
+    def doubt(self, event: Event) -> str | None:
+        """None where a capsule is valid; otherwise why `explain` has to be asked.
+
+        Args:
+            event: as `orjson` reads it.
+        """
+        # 1.0 and True find the schema of revision 1 too, and are refused by its judge.
+        key = (event.get("schema"), event.get("revision"))
+        try:
+            judge = self._judges.get(key)
+            if judge is not None:
+                return None if judge(event) else REFUSED
+        except (TypeError, ValueError):
+            return REFUSED
+        return SCHEMA if key in self._judges else FIRST
+
+    def explain(self, event: Event) -> None:
+        """Judge one capsule that `doubt` has doubts about; as `validate`.
+
+        Args:
+            event: as `orjson` reads it, where it reads what the standard library does.
+        """
+        if self._accepts_capsule is None or not self._accepts_capsule(event):
+            self._capsule.validate(event, "capsule")
+        schema = self._store.schema(event["schema"], event["revision"])
+        key = (schema.name, schema.revision)
+        if key not in self._judges:
+            self._judges[key] = quick_judge(self._capsule, schema)
+        schema.validate(event["event"], "event")
