@@ -32,7 +32,7 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 from pykafka.simpleconsumer import SimpleConsumer
 
 from elworkers.kafka.inbox import Inbox
-from elworkers.kafka.messages import FETCH_VERSION, Part, messages, parts
+from elworkers.kafka.messages import FETCH_VERSION, Part, fields, parts
 
 ANSWER_BYTES = 8 * 1024 * 1024
 """Bytes that an answer of a broker may have, however many partitions it is of."""
@@ -117,12 +117,12 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
             self._default_error_handlers[code](parts_of_it)
 
     def _put(self, owned: Any, part: Part) -> None:
-        found = messages(part.data)
-        if found and found[0].offset < owned.next_offset:
+        found = fields(part.data)
+        if found and found[0][0] < owned.next_offset:
             # A compressed set comes whole, also what is before the offset that was asked for.
-            found = [message for message in found if message.offset >= owned.next_offset]
+            found = [message for message in found if message[0] >= owned.next_offset]
         if found:
-            owned.next_offset = found[-1].offset + 1
+            owned.next_offset = found[-1][0] + 1
             self.inbox.put(part.partition, found, len(part.data))
             self._larger.discard(part.partition)
         elif part.high_watermark > owned.next_offset:

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from elworkers.kafka.messages import Message
+from elworkers.kafka.messages import Fields
 
 INBOX_BYTES = 16 * 1024 * 1024
 """Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""
@@ -15,7 +15,7 @@ INBOX_BYTES = 16 * 1024 * 1024
 
 class _Set(NamedTuple):
     partition: int
-    messages: list[Message]
+    messages: list[Fields]
     size: int
 
 
@@ -28,7 +28,7 @@ class Inbox:
         self._bytes = 0
         self._counts: Counter[int] = Counter()
 
-    def put(self, partition: int, found: list[Message], size: int) -> None:
+    def put(self, partition: int, found: list[Fields], size: int) -> None:
         """Add a set that took so many bytes."""
         with self._changed:
             self._sets.append(_Set(partition, found, size))
@@ -36,9 +36,9 @@ class Inbox:
             self._counts[partition] += len(found)
             self._changed.notify_all()
 
-    def take(self, limit: int) -> list[tuple[int, list[Message]]]:
+    def take(self, limit: int) -> list[tuple[int, list[Fields]]]:
         """Sets with at most so many messages together, each with its partition id."""
-        taken: list[tuple[int, list[Message]]] = []
+        taken: list[tuple[int, list[Fields]]] = []
         with self._changed:
             while self._sets and limit > 0:
                 partition, found, size = self._sets.popleft()

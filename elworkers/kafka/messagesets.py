@@ -7,10 +7,10 @@ produce requests of version 0 (Kafka's protocol guide, "Messages", "Old Message 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from isal import isal_zlib
 from pykafka.protocol.base import Request
 from pykafka.utils import compression
 
@@ -47,7 +47,7 @@ class Place(NamedTuple):
 def message_set(records: Sequence[Record], keys: Sequence[bytes], now_ms: int, codec: str = "none") -> bytes:
     """A message set of records with their keys, or without any; the time of a record that has none is now."""
     pieces: list[bytes] = []
-    crc32, body_of, entry_of = zlib.crc32, _BODY.pack, _ENTRY.pack
+    crc32, body_of, entry_of = isal_zlib.crc32, _BODY.pack, _ENTRY.pack
     last = len(records) - 1
     for number, record in enumerate(records):
         value = record.value

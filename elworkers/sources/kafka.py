@@ -13,7 +13,7 @@ import structlog
 from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, member, topics
-from elworkers.kafka.messages import Message
+from elworkers.kafka.messages import Fields
 
 _SETTLE_SHARE = 0.4
 _PAUSE_S = 0.1
@@ -144,17 +144,17 @@ class KafkaSource:
             for partition, found in taken:
                 origin = self._origins[partition]
                 records += [_record(message, origin) for message in found]
-                self._taken[partition] = found[-1].offset + 1
+                self._taken[partition] = found[-1][0] + 1
             self._uncommitted = self._uncommitted or bool(records)
         return records
 
     @staticmethod
-    def _consumed(fetcher: Any, limit: int) -> Iterator[tuple[int, list[Message]]]:
+    def _consumed(fetcher: Any, limit: int) -> Iterator[tuple[int, list[Fields]]]:
         for taken in range(limit):
             message = fetcher.consume(block=not taken)
             if message is None:
                 return
-            found = Message(message.offset, message.timestamp or 0, message.partition_key, message.value)
+            found = (message.offset, message.timestamp or 0, message.partition_key, message.value)
             yield message.partition_id, [found]
 
     def _take_over(self, fetcher: Any) -> None:
@@ -238,7 +238,7 @@ class KafkaSource:
         _stop(self._consumer)
 
 
-def _record(message: Message, origin: Origin) -> Record:
+def _record(message: Fields, origin: Origin) -> Record:
     offset, timestamp_ms, key, value = message
     return Record(value or b"", origin=origin, offset=offset, timestamp_ms=max(0, timestamp_ms), key=key)
 

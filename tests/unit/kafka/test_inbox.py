@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from elworkers.kafka.inbox import INBOX_BYTES, Inbox
-from elworkers.kafka.messages import Message
+from elworkers.kafka.messages import Fields
 
 
-def made(*offsets: int) -> list[Message]:
-    return [Message(offset, 0, None, b"v") for offset in offsets]
+def made(*offsets: int) -> list[Fields]:
+    return [(offset, 0, None, b"v") for offset in offsets]
 
 
-def offsets(taken: list[tuple[int, list[Message]]]) -> list[tuple[int, list[int]]]:
-    return [(partition, [message.offset for message in found]) for partition, found in taken]
+def offsets(taken: list[tuple[int, list[Fields]]]) -> list[tuple[int, list[int]]]:
+    return [(partition, [message[0] for message in found]) for partition, found in taken]
 
 
 def test_sets_come_out_in_the_order_in_which_they_came() -> None:
