@@ -246,8 +246,11 @@ def _check_place(endpoint: Endpoint) -> None:
         uri.endpoint(HTTP_PORT)
         if len(uri.path) < 2:
             raise ConfigurationError("http URI: no path; expected http://HOST:PORT/beacon/event")
-    elif uri.scheme == "varnish" and uri.hosts:
-        raise ConfigurationError("varnish URI: a host; expected varnish:///NAME or varnish:////FOLDER (varnishd's -n)")
+        if uri.path in ("/healthz", "/eventlogging.js"):
+            raise ConfigurationError(f"http URI: path {uri.path} has another use; expected one as /beacon/event")
+    elif uri.scheme == "varnish" and (uri.hosts or not uri.path.startswith("/")):
+        expected = "expected varnish:///NAME or varnish:////FOLDER (varnishd's -n)"
+        raise ConfigurationError(f"varnish URI: {'a host' if uri.hosts else 'no name behind ///'}; {expected}")
     elif uri.scheme in ("file", "sqlite") and len(uri.path) < 2:
         raise ConfigurationError(f"{uri.scheme} URI: no path; expected {uri.scheme}:///PATH")
     elif uri.scheme == "mysql":

@@ -25,7 +25,7 @@ from elworkers.doors.door import Door
 from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
-from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
+from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
 from elworkers.runtime.budget import Budget
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import EVENTS_PORT, HTTP_PORT
@@ -143,7 +143,7 @@ def _open(opened: contextlib.ExitStack, door: Door, stage: ProcessStage, waiting
                 taken += 1
         return taken
 
-    def failed(error: RetryableError) -> None:
+    def failed(error: ElworkersError) -> None:
         print(f"eventlogging-devserver: {error}", file=sys.stderr)
 
     opened.callback(door.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from elworkers.kinds import Network
 
 _RETRY_AFTER_S = 30
 _METHODS = "GET, HEAD, POST, OPTIONS"
+# A request may name the whole URL (RFC 9112, section 3.2.2).
+_ABSOLUTE = re.compile("https?://[^/?]*", re.IGNORECASE)
 _CLIENT = Path(__file__).parent.parent / "browser" / "eventlogging.js"
 
 Waiting = Callable[[], tuple[int, int]]
@@ -86,7 +89,7 @@ class Desk:
         return response
 
     async def _dispatch(self, request: web.BaseRequest) -> web.Response:
-        path, _, query = request.raw_path.partition("?")
+        path, _, query = _ABSOLUTE.sub("", request.raw_path).partition("?")
         if path == self._answers.path:
             return await self._beacon(request, query)
         if request.method not in ("GET", "HEAD"):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from elworkers.errors import RetryableError
+from elworkers.errors import ElworkersError
 
 Keep = Callable[[Sequence[bytes], int, bool], int]
 """Takes lines that came at a time (ms since the epoch), on disk when it returns; gives how many had room.
 
 The third says that all of them belong together: then it is all or none. Never raises; one thread at a time calls it.
 """
-Failed = Callable[[RetryableError], None]
+Failed = Callable[[ElworkersError], None]
 """Told by a door that it can take nothing any more."""
 
 

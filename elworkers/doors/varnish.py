@@ -16,7 +16,7 @@ import structlog
 
 from elworkers.doors.door import Failed, Keep
 from elworkers.doors.rawline import RawLines, unescaped
-from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.errors import ConfigurationError, ElworkersError
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.process import die_with_parent
 
@@ -24,6 +24,8 @@ _FORMAT = '%q\t%{%FT%T}t\t%h\t"%{User-agent}i"'
 _CHUNK = 64 * 1024
 _LOOK_AGAIN_S = 0.2
 _ENDS_WITHIN_S = 3.0
+_WRONG_QUERY = "Query expression error"
+_COMPLAINT = 300
 
 log = structlog.get_logger(__name__)
 
@@ -72,9 +74,11 @@ class VarnishDoor:
         try:
             while not self._closed.is_set():
                 reason = self._until_it_ends(keep)
+                if _WRONG_QUERY in reason:
+                    raise ConfigurationError(f"varnish URI: option query: {reason}; expected one as in vsl-query(7)")
                 if not self._closed.is_set():
                     self._closed.wait(self._backoff.failed(reason))
-        except RetryableError as error:
+        except ElworkersError as error:
             failed(error)
 
     def _until_it_ends(self, keep: Keep) -> str:
@@ -90,7 +94,7 @@ class VarnishDoor:
                     self._take(keep, lines)
             finally:
                 child.kill()
-        return f"varnishncsa ended with exit code {child.returncode}{words.complaint}"
+        return f"varnishncsa ended with exit code {child.returncode}: {words.complaint or 'no words'}"
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -178,5 +182,5 @@ class Words:
     def _complain(self, lines: list[bytes]) -> None:
         for line in filter(None, lines):
             said = line.decode(errors="replace")
-            self.complaint = f": {said}"
+            self.complaint = f"{self.complaint} {said}".strip()[-_COMPLAINT:]
             log.warning("varnishncsa says", words=said)

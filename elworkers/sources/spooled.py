@@ -10,7 +10,7 @@ import structlog
 
 from elworkers.contracts import Metrics, Origin, Positions, Record
 from elworkers.doors.door import Door
-from elworkers.errors import RetryableError
+from elworkers.errors import ElworkersError, RetryableError
 from elworkers.sources.spool import Spool
 
 _ORIGIN = Origin("spool", 0)
@@ -41,7 +41,7 @@ class SpooledSource:
         self._spool = spool
         self._metrics = metrics
         self._arrived = threading.Event()
-        self._failure: RetryableError | None = None
+        self._failure: ElworkersError | None = None
         self._dropped = 0
         self._counted = 0
         self._said_at = float("-inf")
@@ -49,7 +49,7 @@ class SpooledSource:
             log.info("lines are waiting in the spool", bytes=spool.waiting_bytes)
         door.open(self._keep, self._fail)
 
-    def _fail(self, error: RetryableError) -> None:
+    def _fail(self, error: ElworkersError) -> None:
         self._failure = error
         self._arrived.set()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import signal
+import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ from elworkers.devstack import Stack
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence as Numbers
 from elworkers.doors.varnish import VarnishDoor
-from elworkers.errors import ConfigurationError
+from elworkers.errors import ConfigurationError, ElworkersError
 from elworkers.schemes import VARNISH_QUERY
 
 DEADLINE_S = 60.0
@@ -29,11 +31,19 @@ AGENT = 'My "agent" \\ back\ttab é'.encode()
 class Reading:
     """A door on a Varnish, and what it has handed over."""
 
-    def __init__(self, folder: Path, name: str, program: str = "varnishncsa", longest: int = 65_536) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        program: str = "varnishncsa",
+        longest: int = 65_536,
+        query: str = VARNISH_QUERY,
+    ) -> None:
         self.lines: list[bytes] = []
+        self.failures: list[ElworkersError] = []
         made = RawLines("host", Numbers(folder / "sequence"))
-        self.door = VarnishDoor(program, name, VARNISH_QUERY, client_address=True, max_line_bytes=longest, lines=made)
-        self.door.open(self.keep, lambda error: self.lines.append(str(error).encode()))
+        self.door = VarnishDoor(program, name, query, client_address=True, max_line_bytes=longest, lines=made)
+        self.door.open(self.keep, self.failures.append)
 
     def keep(self, lines: Sequence[bytes], _now_ms: int, _together: bool) -> int:
         self.lines += lines
@@ -116,20 +126,45 @@ def test_a_preflight_is_answered(varnish: Varnished) -> None:
     assert ask(varnish.address, "GET", "/event?x").headers["Access-Control-Allow-Origin"] == "*"
 
 
-def test_both_doors_make_the_same_line(reading: Reading, varnish: Varnished, tmp_path: Path) -> None:
-    query = "?%7B%22a%22%3A%22%C3%A9%20%2B%22%7D;&\"'%zz"
-    ask(varnish.address, "GET", f"/beacon/event{query}", User_Agent=AGENT)
-    wait_for(lambda: reading.lines, DEADLINE_S, "the line of Varnish")
+@pytest.mark.parametrize(
+    ("target", "agent"),
+    [
+        (b"/beacon/event?%7B%22a%22%3A%22%C3%A9%20%2B%22%7D;&\"'%zz", AGENT),
+        (b'/beacon/event?a\\x41\\nb\\"|{}<>^`', b"A\\nB \\x41 \\"),
+        (b"/beacon/event?a?b#c+%00%0a%09", b"  A  B  "),
+        (b"/beacon/event?" + b"x" * 15_900, b"a" * 5_000),
+        (b"/beacon/event?-", b"-"),
+        (b"/beacon/event?latin1", b"\xe9"),
+        (b"/beacon/event?empty", b""),
+        (b"/beacon/event?none", None),
+        (b"http://wiki.example/beacon/event?absolute", b"A"),
+    ],
+    ids=["percent", "backslash", "marks", "long", "dash", "latin1", "empty", "no-agent", "absolute"],
+)
+def test_both_doors_make_the_same_line(
+    reading: Reading, varnish: Varnished, tmp_path: Path, target: bytes, agent: bytes | None
+) -> None:
+    header = b"" if agent is None else b"User-Agent: " + agent + b"\r\n"
+    request = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n"
     beacon = Door(tmp_path / "beacon", client_address=True)
     try:
-        assert ask(f"127.0.0.1:{beacon.port}", "GET", f"/beacon/event{query}", User_Agent=AGENT).status == 204
+        for address in (varnish.address, f"127.0.0.1:{beacon.port}"):
+            host, _, port = address.partition(":")
+            with socket.create_connection((host, int(port)), timeout=DEADLINE_S) as connection:
+                connection.sendall(request)
+                assert connection.recv(100).startswith(b"HTTP/1.1 204 ")
     finally:
         beacon.door.close()
+    wait_for(lambda: reading.lines, DEADLINE_S, "the line of Varnish")
     by_varnish, by_http = (line.split(b"\t") for line in (reading.lines[0], beacon.lines[0]))
     for line in (by_varnish, by_http):
-        # Number and time are each one's own.
+        # Each has a number and a time of its own.
+        number, when = line[2:4]
+        assert number.isdigit()
+        assert re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", when)
         del line[2:4]
-    assert by_varnish == by_http == [query.encode(), b"host", b"127.0.0.1", b'"' + AGENT.replace(b"\t", b" ") + b'"']
+    seen = b"-" if not agent else agent.strip().replace(b"\t", b" ")
+    assert by_varnish == by_http == [b"?" + target.partition(b"?")[2], b"host", b"127.0.0.1", b'"%b"' % seen]
 
 
 def test_only_what_was_taken_becomes_a_line(reading: Reading, varnish: Varnished) -> None:
@@ -205,6 +240,14 @@ printf '?b\t2016-07-29T12:34:56\t::1\t"x"\n?torn'; sleep 60"""
 def test_a_missing_program_is_named_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="varnishnsca is not on PATH; install Varnish"):
         Reading(tmp_path, "", "varnishnsca")
+
+
+def test_a_query_that_is_none_is_no_reason_to_try_again(varnish: Varnished, tmp_path: Path) -> None:
+    made = Reading(tmp_path, varnish.name, query='ReqUrll ~ "x"')
+    wait_for(lambda: made.failures, DEADLINE_S, "an end")
+    made.door.close()
+    assert isinstance(made.failures[0], ConfigurationError)
+    assert re.search("option query: .*zero tags.*expected one as in vsl-query", str(made.failures[0]))
 
 
 def program(folder: Path, script: str) -> str:

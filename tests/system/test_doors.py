@@ -229,6 +229,8 @@ def test_requests_to_varnish_are_in_kafka_and_its_reader_dies_with_the_worker(
         (("forwarder", "http://127.0.0.1:1/x?trusted_proxies=me", "stdout:"), "option trusted_proxies='me'; expected"),
         (("forwarder", "http://127.0.0.1:1/x?max_boddy_bytes=9", "stdout:"), "did you mean 'max_body_bytes'?"),
         (("forwarder", "varnish://host/name", "stdout:"), "varnish URI: a host; expected varnish:///NAME"),
+        (("forwarder", "varnish:x", "stdout:"), "no name behind ///; expected varnish:///NAME"),
+        (("forwarder", "http://127.0.0.1:1/healthz", "stdout:"), "path /healthz has another use; expected one as"),
         (("forwarder", "varnish:///x?program=varnishnsca", "stdout:"), "varnishnsca is not on PATH; install Varnish"),
         (("forwarder", "--workers=2", "varnish:///x", "stdout:"), "each worker would read it alone"),
     ],
