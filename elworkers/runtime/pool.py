@@ -170,7 +170,9 @@ class Pool:
             return
         room = self._wanted + self._stand_ins
         for index in range(room):
-            member = self._members.setdefault(index, Member(index, self._board.free_slot()))
+            if index not in self._members:
+                self._members[index] = Member(index, self._board.free_slot())
+            member = self._members[index]
             if member.pid is None and not member.leaving and time.monotonic() >= member.not_before:
                 self._start(member)
         for index in [index for index in self._members if index >= room]:

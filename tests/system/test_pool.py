@@ -261,6 +261,31 @@ def test_more_members_than_partitions_are_said_and_shown(
         parent.wait(DEADLINE_S)
 
 
+def test_a_parent_that_looks_often_does_not_run_out_of_slots(tmp_path: Path) -> None:
+    program = """
+import os, signal
+from elworkers.runtime import board, pool, worker
+
+class Hurried(pool.Pool):
+    looks = 0
+
+    def _wait(self):
+        self.looks += 1
+        if self.looks == 2 * board.MOST_WORKERS:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if self.looks > 2 * board.MOST_WORKERS:
+            super()._wait()
+
+def work(who, stop, metrics, board):
+    while not stop.wait(1):
+        pass
+
+raise SystemExit(Hurried(worker.Job("forwarder", "x", work)).run())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_end_of_the_input_ends_the_pool(tmp_path: Path) -> None:
     done = subprocess.run(
         [BIN / "eventlogging-forwarder", "stdin:", "stdout:"],
