@@ -57,8 +57,10 @@ class Show:
     def _raw(self, line: str) -> None:
         if self._brief:
             return
-        query = unquote(line.partition("\t")[0]).strip("?; \n")
+        text = line.partition("\t")[0]
+        if text.startswith("?"):
+            text = unquote(text.replace("+", " ")).strip("?;")
         try:
-            self._fields(json.loads(query[query.find("{") :]))
+            self._fields(json.loads(text[text.find("{") :]))
         except (ValueError, RecursionError):
-            self._console.print(Text(f"  {query[:_LONGEST_RAW]}"), soft_wrap=True)
+            self._console.print(Text(f"  {text[:_LONGEST_RAW]}"), soft_wrap=True)

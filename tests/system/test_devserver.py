@@ -10,6 +10,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 from topology import BIN, SCHEMAS, free_port, free_udp_port
@@ -22,7 +23,7 @@ CAPSULE = '{"schema": "SaveTiming", "revision": 15396492, "wiki": "w", "webHost"
 class Devserver:
     """One on free ports."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, colours: bool = True) -> None:
         self.http, self.udp = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_udp_port()}"
         self._output = folder / "output"
         command = [BIN / "eventlogging-devserver", f"--bind={self.http}", f"--udp={self.udp}", f"--schemas={SCHEMAS}"]
@@ -31,7 +32,7 @@ class Devserver:
                 [*command, *words],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "FORCE_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **({"FORCE_COLOR": "1"} if colours else {})},
             )
         wait_for(lambda: "browser client" in self.said(), DEADLINE_S, "its first line")
 
@@ -40,8 +41,14 @@ class Devserver:
         return re.sub(r"\x1b\[[0-9;]*m", "", text) if plain else text
 
     def post(self, body: str) -> int:
+        return self._ask("POST", "", body.encode())
+
+    def get(self, query: str) -> int:
+        return self._ask("GET", f"?{query}", None)
+
+    def _ask(self, method: str, query: str, body: bytes | None) -> int:
         connection = http.client.HTTPConnection(self.http, timeout=DEADLINE_S)
-        connection.request("POST", "/beacon/event", body.encode())
+        connection.request(method, f"/beacon/event{query}", body)
         status = connection.getresponse().status
         connection.close()
         return status
@@ -82,6 +89,27 @@ def test_datagrams_of_mediawiki_are_shown_too(devserver: Devserver) -> None:
     wait_for(lambda: "INVALID" in devserver.said(), DEADLINE_S, "both lines")
     assert '"saveTiming": 99' in devserver.said()
     assert "does not match the format" in devserver.said()
+
+
+def test_what_is_wrong_is_shown_as_a_person_would_write_it(devserver: Devserver) -> None:
+    assert devserver.get(quote_plus(CAPSULE % '"very slow"')) == 204
+    wait_for(lambda: '"saveTiming": "very slow"' in devserver.said(), DEADLINE_S, "the event")
+
+
+def test_where_there_is_no_terminal_there_are_no_colours(tmp_path: Path) -> None:
+    devserver = Devserver(tmp_path, "--brief", colours=False)
+    try:
+        assert devserver.post(f"[{CAPSULE % 1}, {CAPSULE % 'null'}]") == 204
+        wait_for(lambda: "INVALID" in devserver.said(), DEADLINE_S, "both events")
+        assert devserver.end() == 0
+        assert devserver.said(plain=False).splitlines()[1:] == [
+            "valid    SaveTiming 15396492  w",
+            "INVALID  SaveTiming 15396492  event.saveTiming: None is not of type 'integer'",
+            "1 valid, 1 invalid",
+        ]
+    finally:
+        devserver.process.kill()
+        devserver.process.wait(DEADLINE_S)
 
 
 def test_an_address_that_is_taken_is_named(devserver: Devserver) -> None:
