@@ -103,6 +103,12 @@ def test_what_is_refused_is_told_why(
     assert door.ask("GET", "/beacon/event?next")[0] == 204
 
 
+def test_the_limits_themselves_are_within_them(door: Door) -> None:
+    assert door.ask("POST", "/beacon/event", b" " * 262_142 + b"{}")[0] == 204
+    assert door.ask("POST", "/beacon/event", b"[" + b"1," * 999 + b"1]")[0] == 204
+    assert len(door.lines) == 1_001
+
+
 def test_a_body_without_a_length_is_bounded_too(door: Door) -> None:
     head = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     connection = door.raw(head + b"2\r\n{}\r\n0\r\n\r\n")

@@ -7,9 +7,10 @@ import socket
 import pytest
 from structlog.testing import capture_logs
 
-from elworkers.errors import RetryableError
+from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.runtime.metrics import Counters
 from elworkers.sources.udp import UdpSource
+from elworkers.stages.parse import compile_format
 
 BUFFER = 64 * 1024
 
@@ -66,6 +67,22 @@ def test_the_largest_datagram_is_taken_whole() -> None:
     source = UdpSource("127.0.0.1", 0, receive_buffer=4 * 1024 * 1024, metrics=Counters())
     send(source, b"x" * 65_507)
     assert values(source) == [b"x" * 65_507]
+    source.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_what_mediawiki_sends_is_taken_to_the_byte(host: str) -> None:
+    # Its prefix and a blank before each line, no more than 65,506 bytes of that, and an LF where none is at the end.
+    lines = [b'EventLogging {"event": "%b \\u00e9"}' % (b"%d" % number * 30_000) for number in range(3)]
+    datagram = b"\n".join(lines)[:65_506] + b"\n"
+    source = UdpSource(host, 0, receive_buffer=4 * 1024 * 1024, metrics=Counters())
+    send(source, datagram, datagram, host=host)
+    taken = values(source)
+    assert taken == [*lines[:2], lines[2][: 65_506 - len(lines[0]) * 2 - 2]] * 2
+    assert b"\n".join(taken[:3]) + b"\n" == datagram
+    assert [len(compile_format("EventLogging %j")(line)["event"]) for line in taken[:2]] == [30_002] * 2
+    with pytest.raises(InvalidEventError):
+        compile_format("EventLogging %j")(taken[2])
     source.close()
 
 
