@@ -22,6 +22,7 @@ from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence as Numbers
 from elworkers.doors.varnish import VarnishDoor
 from elworkers.errors import ConfigurationError, ElworkersError
+from elworkers.kinds import networks
 from elworkers.schemes import VARNISH_QUERY
 
 DEADLINE_S = 60.0
@@ -202,6 +203,29 @@ def test_it_survives_a_restart_of_varnish(own_stack: Stack, varnish: Varnished, 
         wait_for(lambda: ask(address, "GET", "/event?after") and b"?after" in made.queries(), DEADLINE_S, "more")
     finally:
         made.door.close()
+        own_stack.stop("varnish")
+
+
+def test_bodies_go_to_an_http_door(own_stack: Stack, varnish: Varnished, tmp_path: Path) -> None:
+    beacon = Door(tmp_path, client_address=True, trusted=networks("127.0.0.1"))
+    own_stack.up("varnish", ports={"beacon": beacon.port})
+    address = own_stack.env()["VARNISH"]
+    try:
+        sent = {"User_Agent": AGENT, "X_Forwarded_For": b"198.51.100.7"}
+        assert ask(address, "POST", "/beacon/event", b'[{"a": 1}, {"a": 2}]', **sent).status == 204
+        refused = ask(address, "POST", "/event.gif", b"{", Origin=b"https://wiki.example")
+        assert (refused.status, refused.headers["Access-Control-Allow-Origin"]) == (400, "https://wiki.example")
+        fields = [line.split(b"\t") for line in beacon.lines]
+        assert [line[0] for line in fields] == [b"?%7B%22a%22%3A%201%7D;", b"?%7B%22a%22%3A%202%7D;"]
+        # Varnish adds its own client to X-Forwarded-For, and is trusted itself.
+        assert {line[4] for line in fields} == {b"198.51.100.7"}
+        beacon.door.close()
+        away = ask(address, "POST", "/beacon/event", b"{}")
+        assert away.status == 503
+        assert away.headers["Retry-After"]
+        assert ask(address, "GET", "/beacon/event?x").status == 204
+    finally:
+        beacon.door.close()
         own_stack.stop("varnish")
 
 
