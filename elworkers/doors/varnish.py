@@ -180,7 +180,9 @@ class Words:
         return b"" if self._passing_over else rest
 
     def _complain(self, lines: list[bytes]) -> None:
-        for line in filter(None, lines):
-            said = line.decode(errors="replace")
-            self.complaint = f"{self.complaint} {said}".strip()[-_COMPLAINT:]
-            log.warning("varnishncsa says", words=said)
+        for line in lines:
+            # It draws a dot for each second that it waits for varnishd.
+            said = line.decode(errors="replace").lstrip(".")
+            if said:
+                self.complaint = f"{self.complaint} {said}".strip()[-_COMPLAINT:]
+                log.warning("varnishncsa says", words=said)

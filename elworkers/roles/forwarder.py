@@ -23,7 +23,9 @@ SPEC = RoleSpec(
     ),
     (
         Option("--count", "put a sequence number and a tab before each line", value="none", default=False),
-        Option("--spool-dir", "datagrams wait there while OUTPUT is away (default: in EVENTLOGGING_RUN_DIR)"),
+        Option(
+            "--spool-dir", "where lines of udp, http and varnish wait for OUTPUT (default: in EVENTLOGGING_RUN_DIR)"
+        ),
         Option("--spool-max-bytes", "bytes that may wait there", whole(1), default=1024**3),
         SID,
         *SENT_BATCH,

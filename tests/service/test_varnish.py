@@ -241,7 +241,7 @@ def test_what_the_child_has_read_is_kept_when_the_door_is_closed(reading: Readin
 
 
 def test_a_child_that_cannot_run_says_why(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    failing = program(tmp_path, "echo 'no such instance' >&2; exit 3")
+    failing = program(tmp_path, r"printf '....\n..no such\ninstance\n' >&2; exit 3")
     made = Reading(tmp_path, "x", failing)
     said = captured(capfd)
     wait_for(lambda: "ended with exit code 3: no such instance" in said(), DEADLINE_S, "the reason")
