@@ -13,7 +13,7 @@ from elworkers.errors import RetryableError
 from elworkers.sockets import bound
 
 _BACKLOG = 1_024
-_GOES = 8
+_TURNS = 8
 """A connection is answered within so many turns of the event loop."""
 _ENDS_WITHIN_S = 2.0
 
@@ -62,7 +62,7 @@ class BeaconDoor:
             desk.answer, most=limits.connections, quiet_s=limits.quiet_s, longest_line=limits.url_bytes
         )
         # asyncio accepts a whole backlog in one go; so many newcomers would push each other out before they are read.
-        at_once = max(1, limits.connections // _GOES)
+        at_once = max(1, limits.connections // _TURNS)
         listening = await self._loop.create_server(server, sock=self._socket, backlog=at_once)
         self._socket.listen(_BACKLOG)
         self._ready.set()

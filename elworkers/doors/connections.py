@@ -17,6 +17,7 @@ _TOO_LONG = (
     b"the head of the request is longer than 64 KiB\n"
 )
 _LINGER_S = 1.0
+_OF_CLIENTS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class _Bugs:
 
     def exception(self, _words: str, *_args: Any, exc_info: BaseException | None = None) -> None:
         """Log it unless the client is to blame."""
-        if not isinstance(exc_info, HttpProcessingError):
+        if not isinstance(exc_info, _OF_CLIENTS):
             log.error("a request could not be answered", exc_info=exc_info)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import socket
@@ -205,10 +206,23 @@ def test_what_is_no_request_is_refused_and_hurts_nobody(door: Door, request_line
     assert door.failures == []
 
 
-def test_a_client_that_goes_away_in_the_middle_is_worth_no_word(door: Door, capfd: pytest.CaptureFixture[str]) -> None:
-    head = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"Content-Length: 1000\r\n\r\n{",
+        b"Content-Length: 10000000\r\n\r\n{",
+        b"Content-Length: 4\r\nContent-Encoding: gzip\r\n\r\njunk",
+    ],
+    ids=["half", "too-large", "no-gzip"],
+)
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_client_that_goes_away_in_the_middle_is_worth_no_word(
+    door: Door, capfd: pytest.CaptureFixture[str], request_bytes: bytes, answered: bool
+) -> None:
     for _ in range(20):
-        connection = door.raw(head + b"{")
+        connection = door.raw(b"POST /beacon/event HTTP/1.1\r\nHost: x\r\n" + request_bytes)
+        if answered and b"1000\r" not in request_bytes:
+            assert connection.recv(100).startswith(b"HTTP/1.1 4")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
     assert door.ask("GET", "/beacon/event?next")[0] == 204
@@ -216,6 +230,13 @@ def test_a_client_that_goes_away_in_the_middle_is_worth_no_word(door: Door, capf
     door.door.close()
     said = capfd.readouterr()
     assert "could not be answered" not in said.out + said.err
+
+
+def test_a_body_may_be_compressed_and_is_bounded_all_the_same(door: Door) -> None:
+    for size, status in ((262_142, 204), (262_143, 413), (50_000_000, 413)):
+        body = gzip.compress(b" " * size + b"{}")
+        assert door.ask("POST", "/beacon/event", body, Content_Encoding="gzip")[0] == status
+    assert len(door.lines) == 1
 
 
 def test_an_origin_that_is_none_is_not_repeated(door: Door) -> None:
