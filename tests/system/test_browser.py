@@ -99,6 +99,26 @@ def test_leaving_the_page_sends_what_waits(page: Page, door: Door) -> None:
     assert {len(event["event"]["action"]) for event in capsules(door)} == {5, 3000}
 
 
+def test_what_a_browser_had_sent_when_it_was_closed_is_taken(browser: Browser, chromium: str, door: Door) -> None:
+    closed = browser.browser_type.launch(executable_path=chromium, args=list(CHROMIUM))
+    page = closed.new_page()
+    page.goto(f"http://127.0.0.1:{door.port}/page.html")
+    door.held.clear()
+    page.evaluate("eventLogging.configure({delay: 0, maxUrl: 500})")
+    page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
+    page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(3000)})")
+    wait_for(lambda: unread(door.port) > 3000, DEADLINE_S, "the POST, before the door")
+    closed.close()
+    door.held.set()
+    wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both events")
+
+
+def unread(port: int) -> int:
+    """Bytes that clients have sent to a port and its server has not read (proc_net_tcp of Linux's documentation)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01")
+
+
 def test_a_hidden_page_sends_at_once(page: Page, door: Door) -> None:
     page.evaluate("eventLogging.configure({delay: 1e9})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'before'})")
