@@ -164,6 +164,11 @@ class Demo:
 
     def _send(self, sample: Sample, environment: Mapping[str, str]) -> Sample:
         shares = doors.share(sample.lines, varnish=varnish.program() is not None)
+        doors.wait_until_open(
+            environment["EVENTLOGGING_HTTP"],
+            environment["EVENTLOGGING_UDP"],
+            Path(environment["EVENTLOGGING_VARNISH"]) if varnish.program() else None,
+        )
         print(
             f"sending: {len(shares.recorded)} recorded lines · through Varnish {len(shares.varnish)} requests · by HTTP"
             f" {len(shares.get)} GETs and {len(shares.post)} POSTs · by UDP {len(sample.datagrams)} datagrams …",

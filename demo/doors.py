@@ -7,12 +7,15 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import aiohttp
+import psutil
 import requests
 from yarl import URL
 
@@ -80,6 +83,54 @@ def _body(query: str) -> bytes | None:
         return None
 
 
+def wait_until_open(http: str, udp: str, varnish: Path | None) -> None:
+    """Wait until something takes what is sent; by UDP and to Varnish it would be lost without a word.
+
+    Args:
+        http: host and port.
+        udp: likewise.
+        varnish: its folder (`-n`), where there is one.
+
+    Raises:
+        TimeoutError: names what does not open.
+    """
+    port = int(udp.rpartition(":")[2])
+    _wait_for(lambda: _answers(http), f"nobody answers at http://{http}")
+    _wait_for(
+        lambda: any(one.laddr.port == port for one in psutil.net_connections("udp") if one.laddr),
+        f"nobody has bound udp://{udp}",
+    )
+    if varnish is not None:
+        _wait_for(
+            lambda: any(map(partial(_reads, varnish), psutil.process_iter())), f"nobody reads the log in {varnish}"
+        )
+
+
+def _answers(address: str) -> bool:
+    try:
+        requests.get(f"http://{address}/healthz", timeout=_TIMEOUT_S)
+    except requests.ConnectionError:
+        return False
+    return True
+
+
+def _reads(varnish: Path, process: psutil.Process) -> bool:
+    try:
+        return process.name() == "varnishncsa" and any(
+            mapped.path.startswith(f"{varnish}/") for mapped in process.memory_maps()
+        )
+    except psutil.Error:
+        return False
+
+
+def _wait_for(reached: Callable[[], bool], complaint: str) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while not reached():
+        if time.monotonic() > deadline:
+            raise TimeoutError(complaint)
+        time.sleep(0.05)
+
+
 def send(address: str, wanted: Sequence[Request]) -> list[str]:
     """Send them all to `http://ADDRESS/beacon/event`; one sentence for each that was not taken."""
     return asyncio.run(_send(f"http://{address}/beacon/event", wanted))
@@ -133,18 +184,12 @@ def click(program: str, address: str) -> int:
             # Leaving sends what still waits.
             page.goto("about:blank")
             # A browser that ends sends nothing more, not even beacons.
-            _wait_until_taken(address, before + logged)
+            _wait_for(
+                lambda: _taken(address) >= before + logged, f"http://{address} has not taken all that was clicked"
+            )
         finally:
             browser.close()
     return logged
-
-
-def _wait_until_taken(address: str, wanted: int) -> None:
-    deadline = time.monotonic() + _TIMEOUT_S
-    while (taken := _taken(address)) < wanted:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"http://{address}: {wanted - taken} events of the browser have not come")
-        time.sleep(0.05)
 
 
 def _taken(address: str) -> int:
