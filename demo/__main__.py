@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import signal
 import socket
@@ -16,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
-
-import psutil
 
 from demo import doors
 from demo.count import Arrivals, Hours, Ledger, Statsd
@@ -91,7 +88,6 @@ class Demo:
         print("starting the topology of etc/eventlogging.d under supervisord …", flush=True)
         # Restarted, so that instances of an earlier demo see the addresses of this one.
         self._ctl("restart")
-        self._wait_for_doors()
         sample = read_sample(HERE)
         ledger = Ledger(sample.sent)
         hours = Hours(environment["IMPORT_URL"])
@@ -108,14 +104,6 @@ class Demo:
         print(self._left_out())
         self._say_how_to_go_on(environment)
         return 1 if missing else 0
-
-    def _wait_for_doors(self) -> None:
-        doors_here = [f"forwarder-{file.name}.json" for file in (self._config_dir / "forwarders").glob("[a-z]*")]
-        deadline = time.monotonic() + _STALLED_AFTER_S
-        while not all(_at_work(self._run_dir / "state" / name) for name in doors_here):
-            if time.monotonic() > deadline:
-                raise DevstackError(f"a forwarder does not come up; see {self._run_dir / 'log'}")
-            time.sleep(0.1)
 
     def _environment(self, statsd_port: int, http_port: int) -> dict[str, str]:
         self._events.mkdir(parents=True, exist_ok=True)
@@ -268,15 +256,6 @@ class Demo:
         subprocess.run([self._tool("eventloggingctl"), *self._folders(), "shutdown"], check=False)
         print(f"{self._stack.down()} server processes ended")
         return 0
-
-
-def _at_work(state: Path) -> bool:
-    """Whether the workers of this state file are there, an earlier run's excepted, and have opened what they read."""
-    try:
-        workers = json.loads(state.read_text(encoding="utf-8"))["workers"]
-    except FileNotFoundError:
-        return False
-    return all(one["state"] == "running" and psutil.pid_exists(one["pid"] or 0) for one in workers)
 
 
 def _free(kind: socket.SocketKind, wanted: int) -> int:
