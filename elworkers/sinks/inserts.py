@@ -12,7 +12,7 @@ import pymysql
 import sqlalchemy
 import structlog
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import Connection, NestedTransaction
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from elworkers.sinks import database, texts
@@ -35,7 +35,9 @@ log = structlog.get_logger(__name__)
 
 
 class Inserts(Protocol):
-    """Stores rows in one table. A row whose uuid is there is passed over, and nothing is ever cut or clamped.
+    """Stores rows in one table, in the transaction that has begun.
+
+    A row whose uuid is there is passed over, and nothing is ever cut or clamped.
 
     First all rows are tried at once: `prepare`, `start`, `finish`. Where that stores none of them, `rows` and `insert`
     find those that the database refuses.
@@ -120,7 +122,6 @@ class MysqlInserts:
         self._load_into = f"IGNORE INTO TABLE {named} CHARACTER SET utf8mb4 ({columns})"
         self._loadable = bool(table.info[database.TEXT_MEANS_THE_SAME])
         self._insert_into = f"INSERT INTO {named} ({columns}) VALUES ".encode()  # noqa: S608
-        self._savepoint: NestedTransaction | None = None
         self._by_load = False
         self._failed: pymysql.Error | None = None
 
@@ -138,7 +139,9 @@ class MysqlInserts:
     def start(self, prepared: tuple[bool, bytes]) -> None:
         """See `Inserts.start`."""
         self._by_load, text = prepared
-        self._savepoint = self._connection.begin_nested()
+        self._failed = None
+        # One of the same name replaces the last, so that none has to be released.
+        self._do(b"SAVEPOINT piece")
         try:
             if self._by_load:
                 self._driver.send_lines(self._load_into, text)
@@ -149,13 +152,9 @@ class MysqlInserts:
 
     def finish(self) -> int | None:
         """See `Inserts.finish`."""
-        savepoint, failed = self._savepoint, self._failed
-        self._savepoint = self._failed = None
-        if savepoint is None:
-            return None
         try:
-            if failed is not None:
-                raise failed
+            if self._failed is not None:
+                raise self._failed
             answer = self._driver.answer()
         except pymysql.Error as error:
             if database.code_of(error) in _LOCAL_DATA_REFUSED:
@@ -163,13 +162,15 @@ class MysqlInserts:
                 log.warning("LOAD DATA LOCAL is refused; INSERT is used", reason=database.words_of(error))
             elif not database.is_the_rows_own(error):
                 raise
-            savepoint.rollback()
-            return None
-        if self._by_load and answer.warnings and not self._only_duplicates(answer.warnings):
-            savepoint.rollback()
-            return None
-        savepoint.commit()
-        return answer.rows
+        else:
+            if not (self._by_load and answer.warnings) or self._only_duplicates(answer.warnings):
+                return answer.rows
+        self._do(b"ROLLBACK TO SAVEPOINT piece")
+        return None
+
+    def _do(self, statement: bytes) -> None:
+        self._driver.send(statement)
+        self._driver.answer()
 
     def _only_duplicates(self, count: int) -> bool:
         with self._driver.cursor() as cursor:

@@ -22,6 +22,7 @@ Event = Mapping[str, Any]
 _NULL = type(None)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PLAIN = frozenset({str, bool, _NULL})
+_SECONDS = [f"{second:02}" for second in range(60)]
 
 
 class Values(NamedTuple):
@@ -109,12 +110,12 @@ def _converted(found: Any, column: Column) -> Any:
 
 
 def _stamps(events: Sequence[Event]) -> list[str | None]:
-    seconds = [event.get("timestamp") for event in events]
-    if set(map(type, seconds)) == {int}:
-        # Events of one batch are of few seconds.
-        known = {second: _stamp({"timestamp": second}) for second in set(seconds)}
-        return [known[second] for second in seconds]
-    return [_stamp(event) for event in events]
+    seconds: list[Any] = [event.get("timestamp") for event in events]
+    if set(map(type, seconds)) != {int}:
+        return [_stamp(event) for event in events]
+    # Events of one batch are of few minutes.
+    minutes = {minute: str(_stamp({"timestamp": minute * 60}))[:12] for minute in {second // 60 for second in seconds}}
+    return [minutes[second // 60] + _SECONDS[second % 60] for second in seconds]
 
 
 def _stamp(event: Event) -> str | None:

@@ -12,16 +12,15 @@ from typing import Any
 from elworkers.sinks.rows import Values
 from elworkers.sinks.tables import Kind
 
-_QUOTED = (Kind.CHAR14, Kind.CHAR32, Kind.VARCHAR, Kind.TEXT, Kind.DATETIME)
 _LITERAL_ESCAPES = {"\\": r"\\", "'": r"\'"}
 _FIELD_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n"}
 
 
 def literals(column: Values) -> list[str]:
     """Each value as a literal of SQL."""
-    texts = _texts(column, _LITERAL_ESCAPES)
-    if column.kind not in _QUOTED:
-        return ["NULL" if text is None else text for text in texts] if column.nulls else texts
+    if column.kind in _LITERALS:
+        return _written(column, _LITERALS[column.kind], "NULL")
+    texts = _escaped(column, _LITERAL_ESCAPES)
     if column.nulls:
         return ["NULL" if text is None else f"'{text}'" for text in texts]
     return [f"'{text}'" for text in texts]
@@ -29,23 +28,25 @@ def literals(column: Values) -> list[str]:
 
 def fields(column: Values) -> list[str]:
     """Each value as a field of a line."""
-    texts = _texts(column, _FIELD_ESCAPES)
+    if column.kind in _FIELDS:
+        return _written(column, _FIELDS[column.kind], r"\N")
+    texts = _escaped(column, _FIELD_ESCAPES)
     return [r"\N" if text is None else text for text in texts] if column.nulls else texts
 
 
-def _texts(column: Values, escapes: Mapping[str, str]) -> list[Any]:
-    write = _WRITTEN.get(column.kind)
-    if write is not None:
-        if column.nulls:
-            return [None if value is None else write(value) for value in column.values]
-        return list(map(write, column.values))
+def _written(column: Values, write: Callable[[Any], str], null: str) -> list[str]:
+    if column.nulls:
+        return [null if value is None else write(value) for value in column.values]
+    return list(map(write, column.values))
+
+
+def _escaped(column: Values, escapes: Mapping[str, str]) -> list[Any]:
     # Few columns hold anything to escape, and one search through all of it is cheaper than one for each value.
     whole = "".join(filter(None, column.values))
-    for character in escapes:
-        if character in whole:
-            table = str.maketrans(dict(escapes))
-            return [text and text.translate(table) for text in column.values]
-    return column.values
+    if not any(character in whole for character in escapes):
+        return column.values
+    table = str.maketrans(dict(escapes))
+    return [text and text.translate(table) for text in column.values]
 
 
 def _double(value: float) -> str:
@@ -54,9 +55,11 @@ def _double(value: float) -> str:
     return text if "e" in text else f"{text}e0"
 
 
-_WRITTEN: Mapping[Kind, Callable[[Any], str]] = {
+_FIELDS: Mapping[Kind, Callable[[Any], str]] = {
     Kind.BOOLEAN: {True: "1", False: "0"}.__getitem__,
     Kind.BIGINT: str,
     Kind.DOUBLE: _double,
     Kind.DATETIME: str,
 }
+_LITERALS: Mapping[Kind, Callable[[Any], str]] = {**_FIELDS, Kind.DATETIME: "'{}'".format}
+"""How what is no string is written."""
