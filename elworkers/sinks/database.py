@@ -8,6 +8,7 @@ from typing import Any
 
 import pymysql
 import sqlalchemy
+import structlog
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, StatementError
 
@@ -15,6 +16,8 @@ from elworkers.errors import RetryableError
 from elworkers.sinks.localdata import LocalDataConnection
 from elworkers.sinks.tables import VARCHAR, Column, Kind
 from elworkers.uris import Uri
+
+log = structlog.get_logger(__name__)
 
 _SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 _CONNECT_TIMEOUT_S, _ANSWER_TIMEOUT_S = 10, 120
@@ -83,6 +86,8 @@ def engine(uri: Uri, local_infile: bool = True) -> Engine:
             read_timeout=_ANSWER_TIMEOUT_S,
             write_timeout=_ANSWER_TIMEOUT_S,
         )
+        if local_infile and not connection.loads:
+            log.info("LOAD DATA LOCAL is not allowed by the server; INSERT is used", database=str(uri))
         with connection.cursor() as cursor:
             # Of the warnings of a LOAD DATA each is looked at.
             cursor.execute(f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00', max_error_count = 65535")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 from databases import Place
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from elworkers.contracts import Record
 from elworkers.sinks.rows import row
 from elworkers.sinks.sql import SqlSink
 from elworkers.sinks.tables import Kind, columns
+from elworkers.uris import parse
 
 # So many strings that the last of them are text.
 STRINGS = [f"text{number}" for number in range(20)]
@@ -244,3 +246,33 @@ def test_a_row_larger_than_a_packet_is_refused_and_its_neighbours_are_stored(mar
     assert uuid == f"{2:032x}"
     assert "max_allowed_packet" in why
     assert [line["uuid"][-1] for line in maria.rows()] == ["1", "3"]
+
+
+@pytest.fixture
+def forbid(mariadb: str) -> Iterator[Callable[[], None]]:
+    """Has the server allow no local data from now to the end of the test."""
+    host, port = parse(mariadb).endpoint(3306)
+    with pymysql.connect(host=host, port=port, user="root") as connection:
+        cursor = connection.cursor()
+        yield lambda: cursor.execute("SET GLOBAL local_infile = OFF")
+        cursor.execute("SET GLOBAL local_infile = ON")
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_where_the_server_allows_no_local_data_rows_are_inserted(
+    mariadb: str, unique: Callable[[str], str], forbid: Callable[[], None], when: str
+) -> None:
+    place = Place(mariadb, unique("Test"))
+    if when == "before":
+        forbid()
+    sink = place.sink(SCHEMA)
+    assert stored(sink, [place.record(1, {})]) == []
+    forbid()
+    loads = place.asked("Com_load")
+    refused = stored(sink, [place.record(2, {}), place.record(3, {"text0": "x" * 1025}), place.record(1, {})])
+    assert [uuid for uuid, _ in refused] == [f"{3:032x}"]
+    assert stored(sink, [place.record(4, {})]) == []
+    assert [line["uuid"][-1] for line in place.rows()] == ["1", "2", "4"]
+    assert place.total("rows_duplicate") == 1
+    assert place.asked("Com_load") - loads <= 1
+    place.close()
