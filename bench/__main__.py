@@ -25,6 +25,7 @@ MEASUREMENTS: Mapping[str, tuple[str, ...]] = {
     "import_hdfs": (),
     "http_door": (),
     "flat": ("--million=10",),
+    "memory": (),
 }
 """Name of the module, and what it is told."""
 
