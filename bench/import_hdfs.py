@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import multiprocessing
+import os
 import re
 import statistics
 import sys
@@ -68,6 +69,7 @@ class Given(NamedTuple):
 
 def _measure(words: argparse.Namespace) -> list[Table]:
     _quiet()
+    load, _, _ = os.getloadavg()
     stack = Stack(words.stack)
     stack.up("kafka", "hdfs")
     env = stack.env()
@@ -104,7 +106,7 @@ def _measure(words: argparse.Namespace) -> list[Table]:
         ratio("rate of two workers by that of the streamed copy", taken[_BY_TWO], taken[_STREAM]),
     ]
     table.notes = [_shares(what, served[what]) for what in cases]
-    table.notes.append(f"MB/s: events/s times {size / words.events / 1e6:.6f}")
+    table.notes.append(f"a line has {size / words.events:.0f} bytes; load average before: {load:.1f}")
     return [table]
 
 
@@ -211,7 +213,7 @@ def _blocks(whole: Path, base: str) -> None:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--events", type=int, default=400_000)
 
 
 if __name__ == "__main__":

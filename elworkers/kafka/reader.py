@@ -43,7 +43,11 @@ class Range(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """What one partition has from the offset `begin` up to, but without, `next`; messages in order, maybe none."""
+    """What one partition has from the offset `begin` up to, but without, `next`.
+
+    Attributes:
+        messages: in order, maybe none; without their names, see `messages.Fields`.
+    """
 
     partition: Partition
     messages: Sequence[Fields]

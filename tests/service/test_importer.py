@@ -462,10 +462,10 @@ def test_a_file_is_in_the_store_whole_or_an_error_says_so(base: str) -> None:
     assert (store.exists("empty"), store.read("empty")) == (True, b"")
     with pytest.raises(RetryableError, match="the disk cannot be read"):
         store.write("broken", breaks())
-    store.remove("broken")
     with pytest.raises(RetryableError, match=r"cannot (write|make folder)"):
         store.write("a/file/below", [b"four"])
-    assert [entry.name for entry in store.list("")] == ["a", "empty"]
+    # A DataNode may have part of what was broken off, and later than one would think.
+    assert {entry.name for entry in store.list("")} - {"broken"} == {"a", "empty"}
 
 
 def test_a_name_that_is_taken_stays_with_its_file(base: str) -> None:
