@@ -14,13 +14,16 @@ from elworkers.contracts import Event
 _URL_NAMESPACE = hashlib.sha1(uuid.NAMESPACE_URL.bytes, usedforsecurity=False)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _UUID = re.compile(r"[0-9a-f]{32}")
-_DROPPED = ("clientValidated", "isTruncated")
 
 
 def uuid5_hex(name: str) -> str:
     """UUID version 5 (RFC 9562) of a name in the URL namespace, as 32 hex digits."""
+    try:
+        text = name.encode()
+    except UnicodeEncodeError:
+        text = name.encode("utf-8", "replace")
     sha1 = _URL_NAMESPACE.copy()
-    sha1.update(name.encode("utf-8", "replace"))
+    sha1.update(text)
     digits = sha1.hexdigest()
     return f"{digits[:12]}5{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:32]}"
 
@@ -35,15 +38,16 @@ def complete(event: Event, arrived_ms: int) -> None:
         event: changed in place.
         arrived_ms: Kafka's time of the line in ms since the epoch.
     """
-    for name in _DROPPED:
-        if name in event:
-            del event[name]
-    dt, timestamp = event.get("dt"), event.get("timestamp")
-    if timestamp is None and dt is None and "timestamp" not in event and "dt" not in event:
+    if "clientValidated" in event:
+        del event["clientValidated"]
+    if "isTruncated" in event:
+        del event["isTruncated"]
+    timestamp = event.get("timestamp")
+    if timestamp is None and "timestamp" not in event and "dt" not in event:
         timestamp = event["timestamp"] = arrived_ms // 1000 or int(time.time())
     given = event.get("uuid")
     if given is None or not (isinstance(given, str) and _UUID.fullmatch(given)):
-        moment = _iso(timestamp) if dt is None and type(timestamp) is int else iso_seconds(event)
+        moment = _iso(timestamp) if type(timestamp) is int and "dt" not in event else iso_seconds(event)
         event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={moment}")
 
 

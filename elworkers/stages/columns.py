@@ -123,7 +123,7 @@ class Columns:
             self._fields.append((match["name"] or FIELD_NAMES[kind], at, _CONVERSIONS[kind]))
         return kind
 
-    def __call__(self, line: bytes) -> Event | None:
+    def read(self, line: bytes) -> Event | None:
         """The capsule of a raw line, or None where `parse` has to look."""
         line = line.rstrip(b"\r\n")
         columns = line.split(None, self._most_splits)
@@ -136,14 +136,16 @@ class Columns:
         try:
             if self._is_query:
                 text = unquoted(text)
-            event = orjson.loads(text)
+            event: Event = orjson.loads(text)
             if type(event) is not dict:
                 return None
+            fields = len(event) + len(self._fields)
             for name, at, convert in self._fields:
-                if name in event:
-                    return None
                 event[name] = convert(columns[at])
         except ValueError:
+            return None
+        if len(event) != fields:
+            # The capsule had one of them itself.
             return None
         self.json = text
         return event

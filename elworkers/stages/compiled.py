@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import jsonschema
@@ -30,6 +31,36 @@ _DRAFTS = {
     jsonschema.Draft201909Validator: 2019,
     jsonschema.Draft202012Validator: 2020,
 }
+
+_PLAIN: dict[str, set[type]] = {"string": {str}, "boolean": {bool}, "integer": {int}, "number": {int, float}}
+_JUDGING_NOTHING = frozenset(("type", "required", "title", "description"))
+
+
+def _is_plainly_valid(schema: Any, value: Any) -> bool:
+    # The type is right, and nothing else is asked.
+    return (
+        isinstance(schema, dict)
+        and schema.keys() <= _JUDGING_NOTHING
+        and isinstance(schema.get("type"), str)
+        and type(value) in _PLAIN.get(schema["type"], set())
+    )
+
+
+@lru_cache
+def _skipping(cls: Any) -> Any:
+    """The same class, but that it passes over properties that are plainly valid: most are, in a bad event too."""
+    original = cls.VALIDATORS["properties"]
+
+    def properties(validator: Any, given: Mapping[str, Any], instance: Any, schema: Any) -> Iterable[Any]:
+        if isinstance(instance, dict):
+            given = {
+                name: inner
+                for name, inner in given.items()
+                if name not in instance or not _is_plainly_valid(inner, instance[name])
+            }
+        return original(validator, given, instance, schema) or ()
+
+    return validators.extend(cls, {"properties": properties})  # type: ignore[no-untyped-call]
 
 
 class CompiledSchema:
@@ -59,7 +90,7 @@ class CompiledSchema:
             raise self._invalid(f"{_path(error.absolute_path)}: {_cut(error.message)}") from None
         except (RecursionError, TypeError, ValueError, AttributeError) as error:
             raise self._invalid(f"{type(error).__name__}: {_cut(str(error))}") from None
-        self._validator = cls(strict, registry=_REGISTRY)
+        self._validator = _skipping(cls)(strict, registry=_REGISTRY)
 
     def _class(self, schema: Mapping[str, Any]) -> Any:
         named = schema.get("$schema")

@@ -54,18 +54,6 @@ def _refuse_depth(value: Any) -> None:
     raise InvalidEventError(f"JSON is nested deeper than {_DEEPEST} levels")
 
 
-_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-_LONG = b"0" * 19
-
-
-def reads_alike(text: bytes) -> bool:
-    """Whether `orjson.loads` and `parse_object` are sure to make the same object of a text that `orjson` takes.
-
-    They differ only on integers beyond 64 bits, which `orjson` makes doubles of, and on what is nested too deeply.
-    """
-    return text.count(b"{") + text.count(b"[") <= _DEEPEST and _LONG not in text.translate(_DIGITS)
-
-
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -79,3 +67,15 @@ def to_bytes(value: dict[str, Any]) -> bytes:
         return _ENCODER.encode(value).encode("utf-8")
     except ValueError:
         raise InvalidEventError("JSON holds a number that is too large for a double") from None
+
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_LONG = b"0" * 19
+
+
+def reads_alike(text: bytes) -> bool:
+    """Whether `orjson.loads` and `parse_object` are sure to make the same object of a text that `orjson` takes.
+
+    They differ only on integers beyond 64 bits, which `orjson` makes doubles of, and on what is nested too deeply.
+    """
+    return text.count(b"{") + text.count(b"[") <= _DEEPEST and _LONG not in text.translate(_DIGITS)

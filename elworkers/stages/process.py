@@ -25,6 +25,7 @@ class ProcessStage:
     def __init__(self, parser: LineParser, validator: Validator, metrics: Metrics, budget: Budget) -> None:
         self._parse = parser
         self._columns = Columns(parser.format)
+        self._read = self._columns.read
         self._validate = validator.validate
         self._doubt = validator.doubt
         self._explain = validator.explain
@@ -49,7 +50,7 @@ class ProcessStage:
         try:
             try:
                 self._budget.begin()
-                event = self._columns(record.value)
+                event = self._read(record.value)
                 if event is not None:
                     complete(event, record.timestamp_ms)
                     doubt = self._doubt(event)
@@ -73,10 +74,9 @@ class ProcessStage:
         except OutOfTime:
             message = f"took more than {self._budget.seconds:g} s of processor time to parse and validate"
             return self._invalid(record, InvalidEventError(message, "timeout"), event, doubt, tally)
-        schema = event["schema"]
-        tally.valid[schema] = tally.valid.get(schema, 0) + 1
+        tally.valid[event["schema"]] += 1
         if doubt is not None:
-            tally.add_slow("disputed" if doubt == REFUSED else doubt)
+            tally.slow["disputed" if doubt == REFUSED else doubt] += 1
         return record.staged(value, event)
 
     @staticmethod
@@ -84,10 +84,9 @@ class ProcessStage:
         record: Record, error: InvalidEventError, event: Event | None, doubt: str | None, tally: Tally
     ) -> Record:
         made = event_error(record, error, event)
-        key = (_label(made), error.code)
-        tally.invalid[key] = tally.invalid.get(key, 0) + 1
+        tally.invalid[_label(made), error.code] += 1
         if doubt is not None:
-            tally.add_slow(doubt)
+            tally.slow[doubt] += 1
         return made
 
 

@@ -12,10 +12,15 @@ _FIELD = re.compile(r"\{([^{}]*)\}")
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _NOT_IN_TOPIC = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_TOPIC = 249
+_MOST_NAMES = 10_000
 
 
 class Template:
     """A format string over an event: `eventlogging_{schema}`; `{event.action}` reaches into the event proper.
+
+    Attributes:
+        is_plain: it has no field.
+        only_field: the only one it has, where that is the event's own.
 
     Raises:
         ConfigurationError: what stands in braces is no field name.
@@ -32,6 +37,7 @@ class Template:
         if any("{" in part or "}" in part for part in self._parts[::2]):
             raise ConfigurationError(f"template {text!r} has a brace without its partner")
         self.is_plain = len(self._parts) == 1
+        self.only_field = self._parts[1] if len(self._parts) == 3 and "." not in self._parts[1] else None
 
     def __call__(self, event: Event | None) -> str:
         """The text with each field in its place; `unknown` where the event does not have it."""
@@ -69,14 +75,28 @@ class Route:
         if raw and (blacklist or not self._topic.is_plain or not (self._key is None or self._key.is_plain)):
             raise ConfigurationError("kafka URI: topic, key and blacklist can ask only parsed events for their fields")
         self._names: dict[str, str] = {}
+        self._by_field: dict[object, str] = {}
 
     def __call__(self, record: Record) -> tuple[str, bytes | None] | None:
         """Topic and key, or None where the record is left out."""
         event = record.event
         if self._left_out is not None and event is not None and self._left_out(str(event.get("schema"))):
             return None
-        name = self._topic(event)
-        topic = self._names.get(name)
+        field = self._topic.only_field
+        value = event.get(field) if field is not None and event is not None else None
+        # A number may equal another that is written otherwise; text is what it is.
+        topic = self._by_field.get(value) if type(value) is str else None
         if topic is None:
-            topic = self._names[name] = _NOT_IN_TOPIC.sub("_", name)[:_LONGEST_TOPIC]
+            topic = self._named(self._topic(event))
+            if type(value) is str:
+                self._by_field[value] = topic
         return topic, self._key(event).encode() if self._key is not None else record.key
+
+    def _named(self, text: str) -> str:
+        topic = self._names.get(text)
+        if topic is None:
+            if len(self._names) > _MOST_NAMES:
+                self._names.clear()
+                self._by_field.clear()
+            topic = self._names[text] = _NOT_IN_TOPIC.sub("_", text)[:_LONGEST_TOPIC]
+        return topic

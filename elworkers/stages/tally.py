@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from elworkers.contracts import Metrics
 from elworkers.stages import useragent
 
@@ -16,14 +18,10 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.valid: dict[str, int] = {}
-        self.invalid: dict[tuple[str, str], int] = {}
-        self.slow: dict[str, int] = {}
+        self.valid: defaultdict[str, int] = defaultdict(int)
+        self.invalid: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.slow: defaultdict[str, int] = defaultdict(int)
         self._hits, self._misses = useragent.cache_info()
-
-    def add_slow(self, reason: str) -> None:
-        """One more event that took the slow way."""
-        self.slow[reason] = self.slow.get(reason, 0) + 1
 
     def report(self, metrics: Metrics) -> None:
         """Count all of it; once a batch, because a counter costs as much as encoding an event."""

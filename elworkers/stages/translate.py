@@ -159,9 +159,17 @@ def _pattern(given: Any) -> str:
 
 
 def _free(levels: int) -> dict[str, Any]:
-    # Whatever an event may hold where the schema says nothing.
-    made: dict[str, Any] = {"minimum": -_LARGEST, "maximum": _LARGEST}
+    # Whatever an event may hold where the schema says nothing; most of it is text.
+    simple = {"type": ["boolean", "null", "string"]}
+    number: dict[str, Any] = {"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST}
     if levels == 0:
-        return {**made, "type": sorted(_TYPES - {"array", "object"})}
+        return {"anyOf": [simple, number]}
     inner = _free(levels - 1)
-    return {**made, "items": inner, "additionalProperties": inner}
+    return {
+        "anyOf": [
+            simple,
+            {"type": "object", "additionalProperties": inner},
+            {"type": "array", "items": inner},
+            number,
+        ]
+    }

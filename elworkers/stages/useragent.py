@@ -28,14 +28,14 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def of_header(header: bytes) -> dict[str, Any]:
-    """The same of a header as varnishkafka writes it, with or without its quotes.
+    """The same of a header as varnishkafka writes it, with or without its quotes; nobody may change it.
 
     Raises:
         ValueError: it may be too long, or is not UTF-8.
     """
     if len(header) > LONGEST:
         raise ValueError
-    return _facts(header.strip(b'"')).copy()
+    return _facts(header.strip(b'"'))
 
 
 @lru_cache(maxsize=20_000)

@@ -40,7 +40,7 @@ class Validator:
         """None where a capsule is valid; otherwise why `explain` has to be asked.
 
         Args:
-            event: as `orjson` reads it.
+            event: as `orjson` reads it and `capsule.complete` leaves it.
         """
         # 1.0 and True find the schema of revision 1 too, and are refused by its judge.
         key = (event.get("schema"), event.get("revision"))
@@ -56,7 +56,7 @@ class Validator:
         """Judge one capsule that `doubt` has doubts about; as `validate`.
 
         Args:
-            event: as `orjson` reads it, where it reads what the standard library does.
+            event: the same, where `jsontext.reads_alike`.
         """
         if self._accepts_capsule is None or not self._accepts_capsule(event):
             self._capsule.validate(event, "capsule")

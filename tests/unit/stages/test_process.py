@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.contracts import Origin, Record
-from elworkers.errors import RetryableError
+from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.runtime.budget import Budget
 from elworkers.runtime.metrics import Counters
+from elworkers.stages.capsule import complete
+from elworkers.stages.event_error import event_error
+from elworkers.stages.jsontext import to_bytes
 from elworkers.stages.parse import compile_format
 from elworkers.stages.process import ProcessStage
 from elworkers.stages.schemas import SchemaStore
@@ -23,11 +26,12 @@ from elworkers.stages.validate import Validator
 
 DEMO = Path(__file__).parent.parent.parent.parent / "demo"
 CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
+PARSED_AGENT = "%q %{recvFrom}s %{seqId}d %t %o %u"
 SERVER_SIDE = "%{seqId}d EventLogging %j"
 VALIDATOR = Validator(SchemaStore([str(DEMO / "schemas")]))
 STAGES = {
     text: ProcessStage(compile_format(text), VALIDATOR, Counters(), Budget(1.0))
-    for text in (CLIENT_SIDE, SERVER_SIDE, "%j", "%q %u %{x}d %D %h")
+    for text in (CLIENT_SIDE, PARSED_AGENT, SERVER_SIDE, "%j", "%q %u %{x}d %D %h")
 }
 BROKERS_LIMIT = 1_048_576
 
@@ -44,6 +48,50 @@ def test_every_recorded_line_gets_the_verdict_that_was_recorded(file: str, text:
     assert len(made) == expected["lines"]
     assert Counter(one.event["schema"] for one in made if one.valid and one.event) == expected["valid"]
     assert sum(not one.valid for one in made) == sum(expected["invalid"].values())
+
+
+def slowly(text: str, record: Record) -> Record | None:
+    """What the record becomes without any quick way."""
+    if not record.value.strip():
+        return None
+    event = None
+    try:
+        event = compile_format(text)(record.value)
+        complete(event, record.timestamp_ms)
+        VALIDATOR.validate(event)
+        return record.staged(to_bytes(event), event)
+    except InvalidEventError as error:
+        return event_error(record, error, event)
+
+
+def same_as_slowly(text: str, lines: list[bytes]) -> None:
+    """The stage's verdicts, events and messages are those of the slow way, with the fields in the same order."""
+    records = [
+        Record(line, origin=Origin("t", 0), offset=at, timestamp_ms=1_469_795_696_000) for at, line in enumerate(lines)
+    ]
+    wanted = [one for record in records if (one := slowly(text, record)) is not None]
+    for made, other in zip(STAGES[text](records), wanted, strict=True):
+        assert made.valid == other.valid
+        assert json.dumps(made.event) == json.dumps(other.event)
+        assert json.dumps(json.loads(made.value)) == json.dumps(json.loads(other.value))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "before"),
+    [
+        ("client-side-lines.txt.gz", CLIENT_SIDE, b""),
+        ("client-side-lines.txt.gz", PARSED_AGENT, b""),
+        ("server-side-lines.txt.gz", SERVER_SIDE, b"7\t"),
+    ],
+)
+def test_recorded_lines_become_what_they_become_without_the_quick_way(file: str, text: str, before: bytes) -> None:
+    lines = gzip.decompress((DEMO / file).read_bytes()).splitlines()
+    same_as_slowly(text, [before + line for line in lines[::4]])
+
+
+@given(st.sampled_from(sorted(STAGES)), st.binary(max_size=300))
+def test_any_bytes_become_what_they_become_without_the_quick_way(text: str, line: bytes) -> None:
+    same_as_slowly(text, [line])
 
 
 def check(text: str, line: bytes) -> list[Record]:
@@ -91,6 +139,7 @@ CAPSULES = st.fixed_dictionaries(
 @given(st.sampled_from(["%j", SERVER_SIDE]), CAPSULES)
 def test_any_capsule(text: str, capsule: dict[str, Any]) -> None:
     line = json.dumps(capsule).encode()
+    same_as_slowly(text, [line if text == "%j" else b"3 EventLogging " + line])
     check(text, line if text == "%j" else b"3 EventLogging " + line)
 
 
@@ -137,3 +186,41 @@ def test_a_batch_is_not_changed_by_a_schema_that_cannot_be_had() -> None:
     with pytest.raises(RetryableError):
         stage(records)
     assert [(record.value, record.event) for record in records] == before
+
+
+def counted(lines: list[bytes], text: str = "%j") -> dict[str, int]:
+    """Why events were done the slow way, and how many."""
+    metrics = Counters()
+    stage = ProcessStage(compile_format(text), Validator(SchemaStore([str(DEMO / "schemas")])), metrics, Budget(1.0))
+    stage([Record(line, timestamp_ms=1_469_795_696_000) for line in lines])
+    return {labels[0][1]: number for (name, labels), number in metrics.totals.items() if name == "events_slow"}
+
+
+def save_timing(event: str, more: str = "") -> bytes:
+    """A capsule of a real schema, by its event's JSON."""
+    return f'{{"event":{event},"schema":"SaveTiming","revision":15396492,"wiki":"w","recvFrom":"h"{more}}}'.encode()
+
+
+def test_events_that_take_the_slow_way_are_counted() -> None:
+    good = save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}')
+    assert counted([good] * 5) == {"first": 1}
+    assert counted([good, b"no json", save_timing('{"saveTiming":"x"}')]) == {"first": 1, "line": 1, "refused": 1}
+    # Read as a double, and given to the other judge as what it is.
+    large = save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}', ',"seqId":99999999999999999999')
+    assert counted([good, large]) == {"first": 1, "line": 1}
+    # A time that the quick judge leaves to the other, which accepts it.
+    assert counted([good, save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}', ',"timestamp":1e19')]) == {
+        "first": 1,
+        "disputed": 1,
+    }
+
+
+def test_a_schema_outside_the_allow_list_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "P").mkdir()
+    (tmp_path / "P" / "1.json").write_text('{"properties": {"a": {"pattern": "^x"}}}', encoding="utf-8")
+    metrics = Counters()
+    stage = ProcessStage(compile_format("%j"), Validator(SchemaStore([str(tmp_path)])), metrics, Budget(1.0))
+    line = b'{"event":{"a":"xy"},"schema":"P","revision":1,"wiki":"w","recvFrom":"h","timestamp":1}'
+    made = stage([Record(line)] * 3)
+    assert [one.valid for one in made] == [True] * 3
+    assert metrics.totals["events_slow", (("reason", "schema"),)] == 2

@@ -1,0 +1,196 @@
+"""The processor's stage, bytes in and bytes out, beside one bare call of jsonschema on the same events.
+
+Recorded lines go through the stage as a worker runs it: uuid, capsule, validation, user agents, the lines that are
+wrong, metrics and the time budget; nothing of Kafka. The bare call is `Draft3Validator(schema).validate(capsule)` with
+the event's schema inside the capsule's, as the original made it. They take the same lines in turns, a few at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import gzip
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+
+from bench import rounds
+from bench.rounds import Ratio, Row, Table, Taken
+from elworkers.contracts import Event, Origin, Record
+from elworkers.runtime.budget import Budget
+from elworkers.runtime.metrics import Counters
+from elworkers.stages import useragent
+from elworkers.stages.capsule import complete
+from elworkers.stages.columns import Columns, unquoted
+from elworkers.stages.parse import compile_format
+from elworkers.stages.process import ProcessStage
+from elworkers.stages.schemas import SchemaStore
+from elworkers.stages.validate import CAPSULE, Validator
+
+DEMO = Path(__file__).parent.parent / "demo"
+PARSED_AGENT = "%q %{recvFrom}s %{seqId}d %t %o %u"
+OF_2016 = "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
+SERVER_SIDE = "%{seqId}d EventLogging %j"
+
+WANTED = 85 / 8
+ORIGINAL = 225 / 85
+"""The original's whole stage by its call of jsonschema, µs, both on one machine."""
+
+_STAGE = "stage, %u taken apart"
+_VALID = "stage, only valid lines"
+_BARE = "bare jsonschema"
+_MS = 1_469_795_696_000
+
+
+def lines(name: str) -> list[Record]:
+    """The recorded lines of one side as a worker gets them from Kafka."""
+    found = gzip.decompress((DEMO / f"{name}-lines.txt.gz").read_bytes()).splitlines()
+    if name == "server-side":
+        found = [b"%d\t%b" % (number, line) for number, line in enumerate(found)]
+    origin = Origin(f"eventlogging-{name}", 0)
+    return [Record(line, origin=origin, offset=at, timestamp_ms=_MS) for at, line in enumerate(found)]
+
+
+class Bench:
+    """Stages by format, and the bare call."""
+
+    def __init__(self) -> None:
+        self.store = SchemaStore([str(DEMO / "schemas")])
+        self.validator = Validator(self.store)
+        self._whole: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def stage(self, text: str) -> ProcessStage:
+        """A stage as `roles.processor` wires it."""
+        return ProcessStage(compile_format(text), self.validator, Counters(), Budget(1.0))
+
+    def bare(self, events: Sequence[Event]) -> int:
+        """Judge each capsule with one call of jsonschema."""
+        for event in events:
+            jsonschema.Draft3Validator(self._schema(event["schema"], event["revision"])).validate(event)
+        return len(events)
+
+    def _schema(self, name: str, revision: int) -> dict[str, Any]:
+        found = self._whole.get((name, revision))
+        if found is None:
+            capsule = self.store.schema(*CAPSULE).strict
+            event = {**self.store.schema(name, revision).strict, "required": True}
+            found = {**capsule, "properties": {**capsule["properties"], "event": event}}
+            self._whole[name, revision] = found
+        return found
+
+
+class Turns:
+    """A case for `rounds.in_turns`: each turn does the next few of its items, and begins again behind the last."""
+
+    def __init__(self, work: Callable[[list[Any]], object], items: Sequence[Any], each: int = 500) -> None:
+        self._work = work
+        self._items = list(items)
+        self._each = each
+        self._at = 0
+
+    def __call__(self) -> Taken:
+        """One turn."""
+        if self._at + self._each > len(self._items):
+            self._at = 0
+        part = self._items[self._at : self._at + self._each]
+        self._at += self._each
+        # The thread's time: while a profiling timer is armed, Linux counts a process's by ticks.
+        began, cpu = time.perf_counter(), time.thread_time()
+        self._work(part)
+        return Taken(len(part), time.perf_counter() - began, time.thread_time() - cpu)
+
+
+def each(call: Callable[[Any], object]) -> Callable[[list[Any]], object]:
+    """The call made with each item."""
+
+    def work(items: list[Any]) -> None:
+        for item in items:
+            call(item)
+
+    return work
+
+
+def parts(bench: Bench, records: Sequence[Record]) -> dict[str, Turns]:
+    """The steps of a valid event's way, each by itself."""
+    columns, budget = Columns(PARSED_AGENT), Budget(1.0)
+    split = [record.value.split(None, 5) for record in records]
+    done = [one.event for one in bench.stage(PARSED_AGENT)(list(records))]
+    parsed = [columns.read(record.value) for record in records]
+
+    def completed(event: Event) -> None:
+        event.pop("uuid", None)
+        complete(event, _MS)
+
+    def begun(_: object) -> None:
+        budget.begin()
+        budget.end()
+
+    return {
+        "line into columns": Turns(each(lambda record: record.value.split(None, 5)), records),
+        "percent escapes": Turns(each(unquoted), [line[0] for line in split]),
+        "JSON to an event": Turns(each(orjson.loads), [unquoted(line[0]) for line in split]),
+        "user agent (in the cache)": Turns(each(useragent.of_header), [line[5] for line in split]),
+        "complete: uuid, time": Turns(each(completed), parsed),
+        "validate": Turns(each(bench.validator.doubt), done),
+        "event to JSON": Turns(each(orjson.dumps), done),
+        "the record that goes on": Turns(each(lambda record: record.staged(b"", {})), records),
+        "time budget": Turns(each(begun), records),
+    }
+
+
+def measure(given: argparse.Namespace) -> Sequence[Table]:
+    """See the module."""
+    bench = Bench()
+    client, server = lines("client-side"), lines("server-side")
+    before = useragent.cache_info()
+    made = bench.stage(PARSED_AGENT)(client)
+    hits, misses = (now - then for now, then in zip(useragent.cache_info(), before, strict=True))
+    bench.stage(SERVER_SIDE)(server)
+    events = [one.event for one in made if one.valid and one.event]
+    valid = [record for record, one in zip(client, made, strict=True) if one.valid]
+    del made
+    cases = {
+        _STAGE: Turns(bench.stage(PARSED_AGENT), client),
+        "stage, format of 2016": Turns(bench.stage(OF_2016), client),
+        "stage, server side": Turns(bench.stage(SERVER_SIDE), server),
+        _VALID: Turns(bench.stage(PARSED_AGENT), valid),
+        _BARE: Turns(bench.bare, events, 100),
+    }
+    steps = parts(bench, valid[:5_000])
+    # What the measurement itself holds is no worker's to go through.
+    gc.freeze()
+    taken = rounds.in_turns({**cases, **steps}, given.rounds)
+    whole = Table(f"Stage: {len(client):,} client-side and {len(server):,} server-side lines, about 2 % of them wrong")
+    whole.rows = [rounds.row(name, taken[name]) for name in cases]
+    cpu = rounds.cpu_per_event
+    by_original = [one._replace(cpu_s=one.cpu_s * ORIGINAL) for one in taken[_BARE]]
+    whole.ratios = [
+        rounds.ratio("the bare call by the stage, processor time", taken[_BARE], taken[_STAGE], cpu, at_least=WANTED),
+        rounds.ratio("the original's stage by this one, derived", by_original, taken[_STAGE], cpu, at_least=28),
+        rounds.ratio("the bare call by the stage, format of 2016", taken[_BARE], taken["stage, format of 2016"], cpu),
+        rounds.ratio("the bare call by the stage, server side", taken[_BARE], taken["stage, server side"], cpu),
+        Ratio("user agents found in the cache, from an empty one", hits / (hits + misses)),
+    ]
+    whole.notes = [
+        f"Derived: the original's stage takes {ORIGINAL:.2f} times as long as its call of jsonschema (225 and 85 µs)."
+    ]
+    return [whole, _breakdown(taken, steps)]
+
+
+def _breakdown(taken: Mapping[str, Sequence[Taken]], steps: Iterable[str]) -> Table:
+    table = Table("Where each microsecond goes (0.10 s per 100,000 are 1 µs an event)")
+    table.rows = [rounds.row(name, taken[name]) for name in steps]
+    in_steps = sum(one.cpu_s_per_100k for one in table.rows)
+    valid, all_lines = (rounds.row(name, taken[name]).cpu_s_per_100k for name in (_VALID, _STAGE))
+    for what, cpu_s in (("all else, valid lines", valid - in_steps), ("the lines that are wrong", all_lines - valid)):
+        table.rows.append(Row(what, 100_000 / max(cpu_s, 0.001), cpu_s))
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(rounds.command("stage", measure, rounds=200))
