@@ -8,6 +8,8 @@ import socket
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
+
 from elworkers.contracts import Event, Record
 from elworkers.errors import InvalidEventError
 from elworkers.stages.capsule import uuid5_hex
@@ -57,13 +59,21 @@ def event_error(record: Record, error: InvalidEventError, event: Event | None) -
     if _text(event.get("webHost")):
         capsule["webHost"] = event["webHost"]
     return Record(
-        to_bytes(capsule),
+        _encoded(capsule),
         event=capsule,
         valid=False,
         origin=record.origin,
         offset=record.offset,
         timestamp_ms=record.timestamp_ms,
     )
+
+
+def _encoded(capsule: Event) -> bytes:
+    try:
+        return orjson.dumps(capsule)
+    except TypeError:
+        # An integer beyond 64 bits.
+        return to_bytes(capsule)
 
 
 def _uuid(record: Record) -> str:
