@@ -18,6 +18,7 @@ from elworkers.kafka.producer import Producer
 from elworkers.runtime import loop
 from elworkers.sinks.kafka import KafkaSink
 from elworkers.sinks.sql import SqlSink
+from elworkers.sinks.storing import Storing
 from elworkers.sources.kafka import KafkaSource
 
 PASSES = 3
@@ -70,7 +71,7 @@ def arm(step: str, killer: Killer) -> None:
         killer.after(SqlSink, "write")
     elif step == "after-produce":
         killer.after(Producer, "_settle")
-        killer.after(SqlSink, "_insert")
+        killer.after(Storing, "_finish")
     elif step == "after-flush":
         killer.after(KafkaSink, "flush")
         killer.after(SqlSink, "flush")

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pymysql
 import pytest
 from topology import SCHEMAS
 from waiting import wait_for
 
 from chaos import flow
+from elworkers.uris import parse
 
 DEADLINE_S = 60.0
 SENT = range(200)
@@ -26,16 +28,19 @@ STEPS = (
     "after-commit",
 )
 
+OF_ROWS = ("after-produce", "after-flush", "between-rows-and-positions")
+"""Those at which rows are stored but not committed."""
+
 
 class Site:
     """A processor and a consumer, each with a killer in it, on topics and a database of their own."""
 
-    def __init__(self, kafka: str, folder: Path, name: str) -> None:
+    def __init__(self, kafka: str, folder: Path, name: str, url: str) -> None:
         self._kafka = kafka
         self._folder = folder
         self._name = name
         self.raw, self.valid = f"{name}-raw", f"{name}-valid"
-        self.url = f"sqlite:///{folder}/events.db"
+        self.url = url
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, step: str) -> None:
@@ -44,7 +49,9 @@ class Site:
         raw = f"kafka:///{self._kafka}?topic={self.raw}&{source}"
         valid = f"kafka:///{self._kafka}?topic={self.valid}&{source}"
         self._run(step, "processor", "%j", raw, f"kafka:///{self._kafka}?topic={self.valid}", schemas, small)
-        self._run(step, "consumer", valid, f"{self.url}?batch_seconds=0.2", schemas, small)
+        self._run(
+            step, "consumer", valid, f"{self.url}{'&' if '?' in self.url else '?'}batch_seconds=0.2", schemas, small
+        )
 
     def _run(self, step: str, role: str, *arguments: str) -> None:
         marker = str(self._folder / f"{role}-was-killed")
@@ -73,13 +80,31 @@ class Site:
 
 
 @pytest.fixture
-def site(kafka: str, tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Site]:
-    made = Site(kafka, tmp_path, unique("chaos"))
+def site(request: pytest.FixtureRequest, kafka: str, tmp_path: Path, unique: Callable[[str], str]) -> Iterator[Site]:
+    url = f"sqlite:///{tmp_path}/events.db"
+    if getattr(request, "param", "sqlite") == "mariadb":
+        url = own_database(request.getfixturevalue("mariadb"), unique("chaos"))
+    made = Site(kafka, tmp_path, unique("chaos"), url)
     yield made
     made.stop()
 
 
-@pytest.mark.parametrize("step", STEPS)
+def own_database(url: str, name: str) -> str:
+    """The URL of a new database on the same server."""
+    uri = parse(url)
+    host, port = uri.endpoint(3306)
+    with pymysql.connect(host=host, port=port, user="root") as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+        cursor.execute(f"GRANT ALL ON {name}.* TO {uri.user}@`%`")
+    return url.replace(uri.path, f"/{name}")
+
+
+@pytest.mark.parametrize(
+    ("site", "step"),
+    [*(("sqlite", step) for step in STEPS), *(("mariadb", step) for step in OF_ROWS)],
+    indirect=["site"],
+)
 def test_a_kill_loses_nothing_and_stores_nothing_twice(site: Site, kafka: str, step: str) -> None:
     flow.produce(kafka, site.raw, SENT)
     site.start(step)
