@@ -136,22 +136,24 @@ def exactly(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
 
 def test_tricky_values_are_the_same_in_every_way(three: Three) -> None:
     three.store(TRICKY)
-    loads = three.load.asked("Com_load")
-    three.store(TRICKY)
-    assert three.load.asked("Com_load") == loads + 1
     wanted = columns({"properties": SCHEMA})
     expected = {}
-    for number, event in enumerate([*TRICKY, *TRICKY]):
-        capsule = three.load.record(number, event).event
-        assert capsule is not None
-        values = row(capsule, wanted)
+    for number, event in enumerate(TRICKY):
+        values = row(three.load.record(number, event).event or {}, wanted)
         values["event_at"] = values["event_at"] and str(values["event_at"])
-        expected[capsule["uuid"]] = values
+        expected[values["uuid"]] = values
     assert exactly(three.rows(three.load)) == exactly(expected)
     assert exactly(three.rows(three.insert)) == exactly(expected)
     # SQLite has no -0.0.
     assert three.rows(three.lite) == expected
-    assert [place.total("rows_inserted") for place in three.places] == [2 * len(TRICKY)] * 3
+    assert [place.total("rows_inserted") for place in three.places] == [len(TRICKY)] * 3
+
+
+def test_tricky_values_are_loaded_without_a_warning(three: Three) -> None:
+    loads, inserts = three.load.asked("Com_load"), three.load.asked("Com_insert")
+    records = [three.load.record(number, event) for number, event in enumerate(TRICKY)]
+    assert stored(three.sinks[0], records) == []
+    assert (three.load.asked("Com_load"), three.load.asked("Com_insert")) == (loads + 1, inserts)
 
 
 TEXTS = st.text(st.sampled_from("'\"\\\t\n\r\0\x1a N%,;()ж𝄞") | st.characters(exclude_categories=["Cs"]), max_size=1100)
