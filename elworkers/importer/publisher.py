@@ -31,10 +31,12 @@ log = structlog.get_logger(__name__)
 
 
 class _Published(NamedTuple):
-    """Attributes:
-    manifest: of all its files.
-    there: whether they are in the store; not where another importer was there first.
-    after: records for hours that had been marked as finished.
+    """What has become of a stretch.
+
+    Attributes:
+        manifest: of all its files.
+        there: whether they are in the store; not where another importer was there first.
+        after: records for hours that had been marked as finished.
     """
 
     manifest: Manifest
@@ -59,6 +61,7 @@ class Publisher:
         self._drafts, self._form, self._metrics = drafts, form, metrics
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="publish")
         self._going: dict[Partition, tuple[Stretch, Future[_Published]]] = {}
+        # Of several threads, so that one may be missed; what counts is that it has changed.
         self._written = 0
 
     @property
@@ -94,7 +97,7 @@ class Publisher:
         self._count(published)
         return published.manifest, published.there
 
-    def wait(self, alive: Callable[[], None]) -> None:
+    def wait_for_all(self, alive: Callable[[], None]) -> None:
         """Wait for all to be done, and never mind how far they come; see `next`."""
         while self._going:
             future = self._done(alive)

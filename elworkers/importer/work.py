@@ -113,7 +113,7 @@ class Importer:
             return self._run(reader, goes_on, everything, now_ms, stopped)
         finally:
             # Of a run that failed.
-            self._publisher.wait(self._alive)
+            self._publisher.wait_for_all(self._alive)
 
     def _run(
         self,
