@@ -61,7 +61,7 @@ KAFKA_SOURCE: Options = {
     "queued_max_messages": Option(whole(1), 2_000, "messages held per partition ahead of use"),
     "fetch_min_bytes": Option(whole(1), 1, "bytes the broker waits for"),
     "fetch_error_backoff_ms": Option(whole(1), 500, "wait after a failed fetch (librdkafka only)"),
-    "fetch_wait_max_ms": Option(whole(0), 100, "longest wait of the broker for fetch_min_bytes"),
+    "fetch_wait_max_ms": Option(whole(0), 500, "longest wait of the broker for fetch_min_bytes"),
     "offsets_channel_backoff_ms": Option(whole(1), 1_000, "wait before offsets are asked for again"),
     "offsets_commit_max_retries": Option(whole(0), 5, "tries of a commit"),
     "consumer_timeout_ms": Option(whole(-1), -1, "accepted; the loop has its own, finite waits"),

@@ -13,6 +13,10 @@ INBOX_BYTES = 16 * 1024 * 1024
 """Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""
 
 
+TAKEN_BYTES = 4 * 1024 * 1024
+"""Bytes after which no further set is handed over at once, because what is made of them takes several times as many."""
+
+
 class _Set(NamedTuple):
     partition: int
     messages: list[Fields]
@@ -37,10 +41,11 @@ class Inbox:
             self._changed.notify_all()
 
     def take(self, limit: int) -> list[tuple[int, list[Fields]]]:
-        """Sets with at most so many messages together, each with its partition id."""
+        """Sets with at most so many messages together, each with its partition id; none beyond `TAKEN_BYTES`."""
         taken: list[tuple[int, list[Fields]]] = []
+        room = TAKEN_BYTES
         with self._changed:
-            while self._sets and limit > 0:
+            while self._sets and limit > 0 and room > 0:
                 partition, found, size = self._sets.popleft()
                 if len(found) > limit:
                     rest = size * (len(found) - limit) // len(found)
@@ -48,6 +53,7 @@ class Inbox:
                     found, size = found[:limit], size - rest
                 taken.append((partition, found))
                 limit -= len(found)
+                room -= size
                 self._bytes -= size
                 self._counts[partition] -= len(found)
             self._changed.notify_all()

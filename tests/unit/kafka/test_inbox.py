@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elworkers.kafka.inbox import INBOX_BYTES, Inbox
+from elworkers.kafka.inbox import INBOX_BYTES, TAKEN_BYTES, Inbox
 from elworkers.kafka.messages import Fields
 
 
@@ -55,3 +55,11 @@ def test_dropping_a_partition_leaves_the_others_and_makes_room() -> None:
     inbox.drop(0)
     assert inbox.has_room(0, 1)
     assert offsets(inbox.take(10)) == [(1, [2])]
+
+
+def test_bytes_that_are_taken_at_once_are_bounded() -> None:
+    inbox = Inbox()
+    for offset in range(3):
+        inbox.put(0, made(offset), TAKEN_BYTES // 2)
+    assert offsets(inbox.take(10)) == [(0, [0]), (0, [1])]
+    assert offsets(inbox.take(10)) == [(0, [2])]
