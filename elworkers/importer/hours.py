@@ -28,8 +28,8 @@ class Times(msgspec.Struct, gc=False):
 
 
 times = msgspec.json.Decoder(Times).decode
-"""The times of a JSON object in ASCII. What comes back is what a JSON parser finds; it passes over all other fields
-without making them, and also without looking whether they are UTF-8."""
+"""The times of a JSON object in UTF-8: what a JSON parser finds. It passes over all other fields without making them,
+and also without looking whether they are UTF-8."""
 
 NO_TIMES = (ValueError, RecursionError)
 """What `times` raises on all else, and on some JSON that Python's parser takes."""
@@ -118,9 +118,9 @@ class Sorter:
 
 
 def _times(value: bytes) -> Times | None:
-    if value.isascii():
-        with contextlib.suppress(*NO_TIMES):
-            return times(value)
+    with contextlib.suppress(*NO_TIMES):
+        value.decode()
+        return times(value)
     event = _parsed(value)
     return Times(event.get("timestamp"), event.get("dt")) if isinstance(event, dict) else None
 

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from elworkers.importer import lines
 from elworkers.importer.hours import HOUR_MS, Place, Sorter
 from elworkers.importer.lines import Lines, by_place
+from elworkers.kafka.messages import Fields
 from elworkers.runtime.metrics import Counters
 
 NOW_MS = 1_480_000_000_000
@@ -104,6 +107,17 @@ def milliseconds(value: Any) -> int | None:
         return None
 
 
+def by_themselves(some: list[Fields], sorter: Sorter) -> dict[Place, Lines]:
+    """What comes out of messages that are looked at one after another."""
+    found: dict[Place, Lines] = {}
+    for one in some:
+        for place, alone in by_place(sorter, "Test", [one], NOW_MS).items():
+            before = found.setdefault(place, Lines([], alone.first, 0))
+            before.texts += alone.texts
+            before.last = alone.last
+    return found
+
+
 def sorted_as(message: bytes | None, field: str = "timestamp") -> tuple[dict[Place, Lines], dict[str, int]]:
     metrics = Counters()
     sorter = Sorter(metrics, field, PAST_MS, FUTURE_MS)
@@ -134,6 +148,23 @@ def test_a_message_is_where_a_parser_of_all_of_it_finds_that_it_belongs(message:
         return
     place, wanted = expected(line, field)
     assert (found, counted) == ({place: Lines([line], 7, 7)}, wanted)
+
+
+PLAIN = SECONDS.map(lambda seconds: b'{"timestamp": %d}' % seconds)
+
+
+@given(st.lists(PLAIN | PLAIN | messages() | st.none(), max_size=6), st.integers(1, 4), st.integers(0, 3))
+def test_messages_are_sorted_together_as_they_are_by_themselves(
+    some: list[bytes | None], together: int, same: int
+) -> None:
+    values = [b' {"timestamp": %d}' % NOW] * same + some
+    fields = [(number, KAFKA_MS, None, value) for number, value in enumerate(values)]
+    one, other = Counters(), Counters()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines, "_TOGETHER", together)
+        found = by_place(Sorter(one, "timestamp", PAST_MS, FUTURE_MS), "Test", fields, NOW_MS)
+    assert found == by_themselves(fields, Sorter(other, "timestamp", PAST_MS, FUTURE_MS))
+    assert one.summary() == other.summary()
 
 
 def test_lines_of_a_place_are_in_order_and_say_their_offsets() -> None:
