@@ -1,4 +1,4 @@
-"""The schemas of a capsule and of its event come in; one call goes out that is sure where it says an event is valid."""
+"""A schema comes in; a call goes out that is sure where it says that an object is valid, or None."""
 
 from __future__ import annotations
 
@@ -7,53 +7,45 @@ from typing import Any
 
 import jsonschema_rs
 
-from elworkers.contracts import Event
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.translate import translated
 
-Judge = Callable[[Event], bool]
-"""True: the capsule and its event are valid. False, or a ValueError: ask `jsonschema`."""
+Judge = Callable[[Any], bool]
+"""Of an object as `orjson` reads it. True: it is valid. False, or a ValueError: ask `jsonschema`."""
 
 _ANY_OBJECT = translated({"type": "object"}, 3)
 
 
-def quick_judge(capsule: CompiledSchema, schema: CompiledSchema | None = None) -> Judge | None:
-    """Compiled by `jsonschema-rs`, for capsules as `orjson` reads them and `capsule.complete` leaves them.
+def quick_judge(schema: CompiledSchema) -> Judge | None:
+    """Compiled by `jsonschema-rs`; None where the schema has what the two libraries may judge differently."""
+    try:
+        return _compiled(schema, _translated(schema))
+    except ValueError:
+        return None
 
-    Args:
-        capsule: the schema of capsules.
-        schema: that of the event in it; None: the event is not judged.
 
-    Returns:
-        None where one of them has what the two libraries may judge differently.
+def quick_capsule_judge(schema: CompiledSchema) -> Judge | None:
+    """The same for capsules as `capsule.complete` leaves them, whose event is judged by its own schema.
+
+    There is one for all schemas: compiled into each of them, a thousand would hold hundreds of mebibytes.
     """
     try:
-        outer = _translated(capsule)
+        made = _translated(schema)
+        if made["properties"]["event"] == _ANY_OBJECT:
+            made["properties"]["event"] = {"type": "object"}
         # `complete` has seen to it that the uuid is one.
-        outer["properties"]["uuid"].pop("pattern", None)
-        if schema is None:
-            return _compiled(capsule, outer)
-        inner = _translated(schema)
-        if _is_early(capsule) == _is_early(schema):
-            whole = outer["properties"]["event"]
-            # What is in an object of any kind, the event's own schema says.
-            outer["properties"]["event"] = {"allOf": [{"type": "object"} if whole == _ANY_OBJECT else whole, inner]}
-            return _compiled(capsule, outer)
-        accepts_capsule, accepts_event = _compiled(capsule, outer), _compiled(schema, inner)
+        made["properties"]["uuid"].pop("pattern", None)
+        return _compiled(schema, made)
     except (ValueError, KeyError):
         return None
-    return lambda event: accepts_capsule(event) and accepts_event(event["event"])
 
 
 def _translated(schema: CompiledSchema) -> dict[str, Any]:
-    return translated(schema.strict, schema.draft)
+    # Only objects come here; a schema that says so needs no words on other values.
+    return translated({"type": "object", **schema.strict}, schema.draft)
 
 
-def _is_early(schema: CompiledSchema) -> bool:
+def _compiled(schema: CompiledSchema, made: dict[str, Any]) -> Judge:
     # To drafts 3 and 4 1.0 is no integer, to those after them it is one.
-    return schema.draft <= 4
-
-
-def _compiled(schema: CompiledSchema, made: dict[str, Any]) -> Callable[[Any], bool]:
-    cls = jsonschema_rs.Draft4Validator if _is_early(schema) else jsonschema_rs.Draft7Validator
+    cls = jsonschema_rs.Draft4Validator if schema.draft <= 4 else jsonschema_rs.Draft7Validator
     return cls(made, validate_formats=False, offline=True).is_valid

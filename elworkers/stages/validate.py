@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elworkers.contracts import Event
-from elworkers.stages.quickjudge import Judge, quick_judge
+from elworkers.stages.quickjudge import Judge, quick_capsule_judge, quick_judge
 from elworkers.stages.schemas import SchemaStore
 
 CAPSULE = ("EventCapsule", 1)
@@ -23,7 +23,7 @@ class Validator:
     def __init__(self, store: SchemaStore) -> None:
         self._store = store
         self._capsule = store.schema(*CAPSULE)
-        self._accepts_capsule = quick_judge(self._capsule)
+        self._accepts_capsule: Judge = quick_capsule_judge(self._capsule) or (lambda _: False)
         self._judges: dict[object, Judge | None] = {}
 
     def validate(self, event: Event) -> None:
@@ -47,7 +47,7 @@ class Validator:
         try:
             judge = self._judges.get(key)
             if judge is not None:
-                return None if judge(event) else REFUSED
+                return None if self._accepts_capsule(event) and judge(event["event"]) else REFUSED
         except (TypeError, ValueError):
             return REFUSED
         return SCHEMA if key in self._judges else FIRST
@@ -58,10 +58,10 @@ class Validator:
         Args:
             event: the same, where `jsontext.reads_alike`.
         """
-        if self._accepts_capsule is None or not self._accepts_capsule(event):
+        if not self._accepts_capsule(event):
             self._capsule.validate(event, "capsule")
         schema = self._store.schema(event["schema"], event["revision"])
         key = (schema.name, schema.revision)
         if key not in self._judges:
-            self._judges[key] = quick_judge(self._capsule, schema)
+            self._judges[key] = quick_judge(schema)
         schema.validate(event["event"], "event")

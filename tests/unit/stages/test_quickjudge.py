@@ -16,7 +16,7 @@ from elworkers.errors import InvalidEventError
 from elworkers.stages.capsule import complete
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.jsontext import parse_object
-from elworkers.stages.quickjudge import Judge, quick_judge
+from elworkers.stages.quickjudge import Judge, quick_capsule_judge, quick_judge
 from elworkers.stages.schemas import BUILT_IN
 from elworkers.stages.translate import TranslationError, translated
 
@@ -139,13 +139,20 @@ def cases(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
     return ({"$schema": name, **schema} if name else schema), event
 
 
+def whole(judge: Judge | None) -> Judge | None:
+    """Of the capsule and the event in it, as `Validator.doubt` puts them together."""
+    capsule = quick_capsule_judge(CAPSULE)
+    assert capsule is not None
+    return None if judge is None else lambda event: capsule(event) and judge(event["event"])
+
+
 def compiled(schema: dict[str, Any]) -> tuple[CompiledSchema, Judge | None]:
     """By both, or none where the schema is itself invalid."""
     try:
         slow = CompiledSchema("X", 1, schema)
     except InvalidEventError:
         assume(False)
-    return slow, quick_judge(CAPSULE, slow)
+    return slow, whole(quick_judge(slow))
 
 
 def is_valid(slow: CompiledSchema, capsule: dict[str, Any]) -> bool:
@@ -217,7 +224,7 @@ def test_an_integer_beyond_64_bits_is_never_accepted_as_a_double(case: tuple[dic
 def test_both_judges_say_the_same_of_capsules(fields: dict[str, Any]) -> None:
     capsule = {**ENVELOPE, "event": {}, **fields}
     complete(capsule, 0)
-    quick = quick_judge(CAPSULE)
+    quick = quick_capsule_judge(CAPSULE)
     assert quick is not None
     try:
         CAPSULE.validate(capsule, "capsule")
@@ -232,7 +239,7 @@ def test_both_judges_say_the_same_of_capsules(fields: dict[str, Any]) -> None:
 )
 def test_real_schemas_are_all_taken(path: Path) -> None:
     schema = CompiledSchema(path.parent.name, int(path.stem), json.loads(path.read_text(encoding="utf-8")))
-    assert quick_judge(CAPSULE, schema) is not None
+    assert quick_judge(schema) is not None
 
 
 @pytest.mark.parametrize(
