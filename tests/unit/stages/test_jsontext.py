@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.errors import InvalidEventError
-from elworkers.stages.jsontext import parse_object, to_bytes
+from elworkers.stages.jsontext import parse_object, read_object, to_bytes
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
@@ -54,3 +54,37 @@ def test_a_pair_of_surrogates_is_a_character() -> None:
 def test_a_number_too_large_for_a_double_is_no_number_that_can_be_written() -> None:
     with pytest.raises(InvalidEventError, match="too large for a double"):
         to_bytes(parse_object('{"a": 1e999}'))
+
+
+def read_or_said(read: Any, data: Any) -> Any:
+    try:
+        return json.dumps(read(data))
+    except InvalidEventError as error:
+        return error.message
+
+
+@given(
+    st.dictionaries(st.text(max_size=3), JSON, max_size=4).map(json.dumps)
+    | st.sampled_from(
+        [
+            '{"a": 18446744073709551616}',
+            '{"a": -9223372036854775809}',
+            '{"a": 1e999}',
+            '{"a": NaN}',
+            '{"a": "\\ud800"}',
+            '{"a": 1, "a": 2}',
+            '{"a": -0.0, "b": 1E5, "c": 1.0}',
+            '{"a":' * 101 + "1" + "}" * 101,
+            "[1]",
+            "",
+            '{"a": 1} x',
+        ]
+    )
+)
+def test_bytes_are_read_as_their_text_is(text: str) -> None:
+    assert read_or_said(read_object, text.encode()) == read_or_said(parse_object, text)
+
+
+def test_bytes_that_are_no_text_are_refused() -> None:
+    with pytest.raises(InvalidEventError, match="the message is not UTF-8"):
+        read_object(b'{"a": "\xff"}')
