@@ -65,4 +65,6 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         outputs.append(wiring.output(invalid, lambda record: not record.valid))
     source = wiring.source(arguments["input"])
     batch = wiring.batch([arguments["input"]], arguments["output"])
-    return wiring.with_refusals(Pipeline(source, [stage], outputs, batch), [arguments["input"]])
+    # No database among them: that is for consumers.
+    pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True)
+    return wiring.with_refusals(pipeline, [arguments["input"]])

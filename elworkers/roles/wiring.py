@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -270,6 +271,11 @@ def brokers(uri: Uri) -> list[str]:
 def refused(refusal: Refusal) -> Record:
     """The EventError of a record that a store refused, with the store's words and code `storage`."""
     from elworkers.stages.event_error import event_error
+    from elworkers.stages.jsontext import read_object
 
-    record = refusal.record
-    return event_error(record, InvalidEventError(refusal.message, "storage"), record.event)
+    record, event = refusal.record, refusal.record.event
+    if event is None:
+        # Forgotten, or never known: where a raw line is refused.
+        with contextlib.suppress(InvalidEventError):
+            event = read_object(record.value)
+    return event_error(record, InvalidEventError(refusal.message, "storage"), event)

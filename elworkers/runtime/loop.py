@@ -27,6 +27,9 @@ from elworkers.errors import RetryableError
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
 
+_PIECE = 250
+"""Records that go through the stages together: their events then stay in the processor's cache."""
+
 _LONGEST_POLL_S = 0.5
 _LONGEST_DRAIN_S = 2.0
 _DRAIN_POLL_S = 0.05
@@ -74,6 +77,7 @@ class Pipeline:
     Attributes:
         refused: makes an EventError record of what a store refused; None where nothing can take it.
         refused_to: takes those records.
+        forgets_events: every output has done with a record's event when it was written.
     """
 
     source: Source
@@ -82,6 +86,7 @@ class Pipeline:
     batch: Batch = field(default_factory=Batch)
     refused: Callable[[Refusal], Record] | None = None
     refused_to: Sink | None = None
+    forgets_events: bool = False
 
     def stores(self) -> list[Sink]:
         """The sink of each output, once where several share it."""
@@ -237,22 +242,33 @@ class _Drive:
         self._board.read(len(records))
         self._metrics.count("records_read", len(records))
         self._positions.update(_behind(records))
-        self._write([], records)
+        if not self._pipeline.source.replayable:
+            self._write([], records)
+            return
+        for begin in range(0, len(records), _PIECE):
+            self._hand_over(self._staged(records[begin : begin + _PIECE]))
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
-        keep = not self._pipeline.source.replayable
-        if keep:
-            self._kept.staged += staged
-            self._kept.raw = raw
-        records = raw
+        """Of a source that cannot be asked again: records that were staged before, and those that were not."""
+        self._kept.staged += staged
+        self._kept.raw = raw
+        records = self._staged(raw)
+        self._kept.staged += records
+        self._kept.raw = []
+        self._hand_over(staged + records)
+
+    def _staged(self, records: list[Record]) -> list[Record]:
         for stage in self._pipeline.stages:
             records = stage(records)
-        if keep:
-            self._kept.staged += records
-            self._kept.raw = []
-        done = staged + records if staged else records
-        for sink, accepts in self._pipeline.outputs:
-            sink.write([record for record in done if accepts(record)])
+        return records
+
+    def _hand_over(self, records: list[Record]) -> None:
+        pipeline = self._pipeline
+        for sink, accepts in pipeline.outputs:
+            sink.write([record for record in records if accepts(record)])
+        if pipeline.forgets_events and pipeline.source.replayable:
+            for record in records:
+                record.event = None
 
     def _flush(self) -> None:
         pipeline = self._pipeline

@@ -122,6 +122,57 @@ def test_a_batch_without_an_age_is_flushed_after_every_poll() -> None:
     assert [dict(positions) for positions in source.committed[:2]] == [{PARTITION: 1}, {PARTITION: 2}]
 
 
+class AtOnce(Listed):
+    """The same, all in one poll."""
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        return [record for _ in self.values for record in super(AtOnce, self).poll(limit, timeout_s)]
+
+
+def parsed(records: list[Record]) -> list[Record]:
+    for record in records:
+        record.event = {"value": record.value}
+    return records
+
+
+def test_stages_are_given_pieces_and_a_batch_is_flushed_once() -> None:
+    journal: list[str] = []
+    sizes: list[int] = []
+
+    def stage(records: list[Record]) -> list[Record]:
+        sizes.append(len(records))
+        return records
+
+    source, sink = AtOnce([b"%d" % number for number in range(600)], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600)))
+    assert sum(sizes) == 600
+    assert max(sizes) <= loop._PIECE
+    assert journal[: len(sizes) + 3] == ["write"] * len(sizes) + ["flush", "settle", "commit"]
+    assert sink.stored == source.values
+    assert source.committed[0] == {PARTITION: 600}
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+def test_events_are_forgotten_only_where_nobody_asks_for_them_again(replayable: bool) -> None:
+    seen: list[object] = []
+
+    def accepts(record: Record) -> bool:
+        seen.append(record.event)
+        return True
+
+    kept: list[Record] = []
+
+    def stage(records: list[Record]) -> list[Record]:
+        kept.extend(parsed(records))
+        return records
+
+    outputs = [Output(Kept([]), accepts), Output(Kept([]), accepts)]
+    source = Listed([b"a"], [], replayable=replayable)
+    run(lambda _: Pipeline(source, [stage], outputs, forgets_events=True))
+    assert seen == [{"value": b"a"}] * 2, "every output still has it"
+    assert [record.event for record in kept] == [None if replayable else {"value": b"a"}]
+
+
 def test_a_source_can_ask_for_a_flush() -> None:
     journal: list[str] = []
     source, sink = Listed([b"a", b"b"], journal, flush_wanted=True), Kept(journal)
