@@ -12,7 +12,7 @@ from elworkers.uris import parse
 
 if TYPE_CHECKING:
     from elworkers.roles.wiring import Wiring
-    from elworkers.runtime.loop import Pipeline
+    from elworkers.runtime.pipeline import Pipeline
 
 SPEC = RoleSpec(
     "consumer",
@@ -37,7 +37,7 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.runtime.loop import Pipeline
+    from elworkers.runtime.pipeline import Pipeline
 
     text, output = arguments["input"], arguments["output"]
     stages: list[Stage] = []

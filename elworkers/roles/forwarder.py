@@ -12,7 +12,7 @@ from elworkers.uris import parse
 
 if TYPE_CHECKING:
     from elworkers.roles.wiring import Wiring
-    from elworkers.runtime.loop import Pipeline
+    from elworkers.runtime.pipeline import Pipeline
 
 SPEC = RoleSpec(
     "forwarder",
@@ -48,7 +48,7 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.runtime.loop import Pipeline
+    from elworkers.runtime.pipeline import Pipeline
 
     stages: list[Stage] = []
     if arguments["count"]:

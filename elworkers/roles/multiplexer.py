@@ -10,7 +10,7 @@ from elworkers.uris import parse
 
 if TYPE_CHECKING:
     from elworkers.roles.wiring import Wiring
-    from elworkers.runtime.loop import Pipeline
+    from elworkers.runtime.pipeline import Pipeline
 
 SPEC = RoleSpec(
     "multiplexer",
@@ -35,7 +35,7 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.runtime.loop import Pipeline
+    from elworkers.runtime.pipeline import Pipeline
     from elworkers.stages.decode import DecodeStage
 
     output = arguments["output"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
-from elworkers.runtime.loop import Batch, Kept, Pipeline
+from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
 from elworkers.uris import Endpoint, Uri, split_host
 

@@ -8,8 +8,9 @@ from databases import Place
 
 from elworkers.contracts import Output, Record
 from elworkers.runtime import loop
-from elworkers.runtime.loop import Batch, Kept, Pipeline, State
+from elworkers.runtime.loop import State
 from elworkers.runtime.metrics import Counters
+from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.runtime.stop import Stop
 from elworkers.schemes import check_sink, check_source
 from elworkers.sinks.kafka import KafkaSink

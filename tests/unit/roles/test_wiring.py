@@ -8,8 +8,8 @@ import pytest
 
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.roles.wiring import Wiring
-from elworkers.runtime.loop import Batch
 from elworkers.runtime.metrics import Counters
+from elworkers.runtime.pipeline import Batch
 
 
 def test_what_was_opened_is_let_go_when_the_next_cannot_be() -> None:

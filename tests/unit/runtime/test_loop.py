@@ -12,8 +12,10 @@ from elworkers.contracts import Origin, Output, Positions, Record, Refusal, Sour
 from elworkers.errors import RetryableError
 from elworkers.runtime import loop
 from elworkers.runtime.backoff import Backoff
-from elworkers.runtime.loop import Batch, Pipeline, State
+from elworkers.runtime.loop import State
 from elworkers.runtime.metrics import Counters
+from elworkers.runtime.pipeline import Batch, Pipeline
+from elworkers.runtime.pipeline import Kept as KeptSource
 from elworkers.runtime.stop import Stop
 
 PARTITION = Origin("topic", 0)
@@ -185,7 +187,7 @@ def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew(
     sink = Kept(journal, failures=1)
     sources: list[Listed] = []
 
-    def build(_: loop.Kept) -> Pipeline:
+    def build(_: KeptSource) -> Pipeline:
         sources.append(Listed([b"a"], journal))
         return Pipeline(sources[-1], [], [Output(sink, accept_all)])
 
@@ -264,7 +266,7 @@ def test_a_source_that_was_opened_before_something_failed_is_closed_or_kept(repl
     journal: list[str] = []
     opened: list[Listed] = []
 
-    def build(kept: loop.Kept) -> Pipeline:
+    def build(kept: KeptSource) -> Pipeline:
         if kept.source is None:
             opened.append(Listed([b"a"], journal, replayable=replayable))
             kept.source = opened[-1]

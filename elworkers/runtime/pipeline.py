@@ -1,0 +1,85 @@
+"""Source, stages and sinks of one worker come in; what the loop drives, and what outlives it, goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from elworkers.contracts import Output, Record, Refusal, Sink, Source, Stage
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """When a batch is flushed.
+
+    Attributes:
+        records: as soon as it holds so many.
+        seconds: as soon as its first record was read so long ago; 0 flushes after every poll.
+    """
+
+    records: int = 2_000
+    seconds: float = 0.0
+
+
+@dataclass
+class Pipeline:
+    """One source, what its records go through, and where they go to.
+
+    Attributes:
+        refused: makes an EventError record of what a store refused; None where nothing can take it.
+        refused_to: takes those records.
+        forgets_events: every output has done with a record's event when it was written.
+    """
+
+    source: Source
+    stages: Sequence[Stage]
+    outputs: Sequence[Output]
+    batch: Batch = field(default_factory=Batch)
+    refused: Callable[[Refusal], Record] | None = None
+    refused_to: Sink | None = None
+    forgets_events: bool = False
+
+    def stores(self) -> list[Sink]:
+        """The sink of each output, once where several share it."""
+        return list({id(output.sink): output.sink for output in self.outputs}.values())
+
+    def close(self, but: Source | None = None) -> None:
+        """Let go of everything but the source `but`; stores and commits nothing."""
+        if self.source is not but:
+            self.source.close()
+        for sink in self.stores():
+            sink.close()
+        if self.refused_to is not None:
+            self.refused_to.close()
+
+
+@dataclass
+class Kept:
+    """What outlives a pipeline whose source cannot be asked again.
+
+    Attributes:
+        source: open; whoever builds a pipeline puts it here as soon as it is, and takes the one that is here already.
+        raw: read, but no stage has taken it.
+        staged: through the stages, but not flushed.
+    """
+
+    source: Source | None = None
+    raw: list[Record] = field(default_factory=list)
+    staged: list[Record] = field(default_factory=list)
+
+    def let_go(self) -> None:
+        """Close the source where it can be asked again."""
+        if self.source is not None and self.source.replayable:
+            self.source.close()
+            self.source = None
+
+    def close(self) -> None:
+        """Close the source; says how many records go with it, if any do."""
+        if (self.raw or self.staged) and not (self.source is not None and self.source.durable):
+            log.error("stopped before these could be written; they are lost", records=len(self.raw) + len(self.staged))
+        if self.source is not None:
+            self.source.close()
