@@ -38,7 +38,7 @@ def ensure(cluster: Any, name: str, partitions: int | None = None, replication: 
     """
     key = name.encode()
     with translated(f"look up topic {name}"):
-        if _known(cluster, key) and _led(topic := cluster.topics[key]):
+        if _known(cluster, key) and _led(topic := cluster.topics[key]) and _served(topic):
             # Asking for metadata costs as much as the cluster has topics; a sink may want a thousand of them.
             return topic
         if not _known(cluster, key):
