@@ -103,8 +103,8 @@ class Flow:
         reader = TopicsReader([self.kafka])
         wanted = [one for one in reader.partitions() if one.topic == name]
         for fetched in reader.read(reader.ranges(wanted)):
-            for message in fetched.messages:
-                yield _sequence(message.value or b""), message.timestamp_ms
+            for _, time_ms, _, value in fetched.messages:
+                yield _sequence(value or b""), time_ms
         reader.close()
 
 
