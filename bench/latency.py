@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from typing import NamedTuple
 import psutil
 from pykafka.protocol.admin import CreateTopicRequest, CreateTopicsRequest
 
-from bench.processor import COPY, DEMO, FORMAT, cpu_s, lines
+from bench.processor import COPY, cpu_s, lines, start
 from bench.rounds import Ratio, Table, command
 from elworkers.contracts import Record
 from elworkers.devstack import Stack
@@ -55,14 +54,7 @@ class Flow:
 
     def processor(self, *extra: str) -> subprocess.Popen[bytes]:
         """One worker of the installed command."""
-        words = [
-            sys.executable, "-m", "elworkers", "processor", f"--name=latency-{self.tag}", f"--sid=group-{self.tag}",
-            "--output-invalid", f"--schemas={DEMO / 'schemas'}", *extra, FORMAT,
-            f"kafka:///{self.kafka}?topic={self.raw}&auto_offset_reset=earliest",
-            f"kafka:///{self.kafka}?topic=eventlogging_{self.tag}_{{schema}}",
-            f"kafka:///{self.kafka}?topic={self.out}&blacklist=^None$",
-        ]  # fmt: skip
-        return subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "EVENTLOGGING_RUN_DIR": ""})
+        return start(self.kafka, self.raw, self.out, self.tag, *extra)
 
     def copy(self, linger_ms: int) -> subprocess.Popen[bytes]:
         """pykafka's consumer and two of its producers."""
@@ -124,10 +116,10 @@ class Measured(NamedTuple):
     cpu_s_per_100k: float
 
 
-def run(kafka: str, start: Callable[[Flow], subprocess.Popen[bytes]], rate: int, seconds: float) -> Measured:
+def run(kafka: str, begin: Callable[[Flow], subprocess.Popen[bytes]], rate: int, seconds: float) -> Measured:
     """Start a program, send lines at a steady rate, and look when each came out of it."""
     flow = Flow(kafka)
-    program = start(flow)
+    program = begin(flow)
     try:
         # It has joined its group, found its topics and read its schemas once the first seconds' lines are through.
         first = flow.send(rate, _WARM_UP_S)
@@ -160,8 +152,8 @@ def measure(given: argparse.Namespace) -> list[Table]:
     }
     found: dict[str, list[Measured]] = {name: [] for name in cases}
     for _ in range(given.rounds):
-        for name, start in cases.items():
-            found[name].append(run(kafka, start, given.rate, given.seconds))
+        for name, begin in cases.items():
+            found[name].append(run(kafka, begin, given.rate, given.seconds))
     table = Table(f"From raw line to valid event at {given.rate:,} events/s, medians of {given.rounds} rounds")
     width = max(map(len, found))
     table.notes.append(f"{'':<{width}}{'p50 ms':>10}{'p99 ms':>10}{'CPU s per 100,000':>20}")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -85,24 +85,28 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def processor(kafka: str, topic: str, wanted: int, extra: Sequence[str] = ()) -> Taken:
+def start(kafka: str, raw: str, valid: str, tag: str, *extra: str) -> subprocess.Popen[bytes]:
+    """One worker of a processor, of the group `bench-TAG`, that writes to schema topics of its own and to `valid`."""
+    words = [
+        sys.executable, "-m", "elworkers", "processor", f"--name=bench-{tag}", f"--sid=bench-{tag}", "--output-invalid",
+        f"--schemas={DEMO / 'schemas'}", *extra, FORMAT,
+        f"kafka:///{kafka}?topic={raw}&auto_offset_reset=earliest",
+        f"kafka:///{kafka}?topic=eventlogging_{tag}_{{schema}}",
+        f"kafka:///{kafka}?topic={valid}&blacklist=^None$",
+    ]  # fmt: skip
+    return subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "EVENTLOGGING_RUN_DIR": ""})
+
+
+def processor(kafka: str, topic: str, wanted: int) -> Taken:
     """One worker of the installed command, from its first commit to its last."""
     tag = uuid.uuid4().hex[:8]
-    group = f"bench-{tag}"
-    words = [
-        sys.executable, "-m", "elworkers", "processor", f"--name=bench-{tag}", f"--sid={group}", "--output-invalid",
-        f"--schemas={DEMO / 'schemas'}", *extra, FORMAT,
-        f"kafka:///{kafka}?topic={topic}&auto_offset_reset=earliest",
-        f"kafka:///{kafka}?topic=eventlogging_{tag}_{{schema}}",
-        f"kafka:///{kafka}?topic=valid-mixed-{tag}&blacklist=^None$",
-    ]  # fmt: skip
     cluster = client.connect([kafka])
 
     def committed() -> int:
         cluster.update()
-        return sum(offsets.committed(cluster, group, topic).values())
+        return sum(offsets.committed(cluster, f"bench-{tag}", topic).values())
 
-    parent = subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "EVENTLOGGING_RUN_DIR": ""})
+    parent = start(kafka, topic, f"valid-mixed-{tag}", tag)
     try:
         worker = worker_of(parent)
         return measured(worker, lambda: committed() > 0, committed, wanted)

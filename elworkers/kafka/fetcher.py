@@ -32,13 +32,9 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 from pykafka.simpleconsumer import SimpleConsumer
 
 from elworkers.kafka.inbox import Inbox
-from elworkers.kafka.messages import FETCH_VERSION, Part, fields, parts
-
-ANSWER_BYTES = 8 * 1024 * 1024
-"""Bytes that an answer of a broker may have, however many partitions it is of."""
+from elworkers.kafka.messages import ANSWER_BYTES, FETCH_VERSION, LARGEST_MESSAGE, Part, fields, parts
 
 _SMALLEST_SHARE = 64 * 1024
-_LARGEST_MESSAGE = 64 * 1024 * 1024
 _LOOK_EVERY_S = 1.0
 _EARLIEST = -2
 _NO_OFFSET = -1
@@ -89,15 +85,12 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
 
     def _ask(self, broker: Any, wanted: Sequence[Any]) -> Any:
         share = min(self._fetch_message_max_bytes, max(_SMALLEST_SHARE, ANSWER_BYTES // len(wanted)))
+        requests = []
         for one in wanted:
             partition = one.partition.id
-            grown = min(_LARGEST_MESSAGE, 4 * self._asked.get(partition, share))
-            self._asked[partition] = grown if partition in self._larger else share
-        requests = [
-            PartitionFetchRequest(self._topic.name, partition, one.next_offset, self._asked[partition])
-            for one in wanted
-            for partition in (one.partition.id,)
-        ]
+            grown = min(LARGEST_MESSAGE, 4 * self._asked.get(partition, share))
+            size = self._asked[partition] = grown if partition in self._larger else share
+            requests.append(PartitionFetchRequest(self._topic.name, partition, one.next_offset, size))
         request = FetchRequest(
             requests, timeout=self._fetch_wait_max_ms, min_bytes=self._fetch_min_bytes, api_version=FETCH_VERSION
         )

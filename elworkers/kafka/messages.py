@@ -18,6 +18,12 @@ from elworkers.errors import RetryableError
 
 FETCH_VERSION = 2
 
+ANSWER_BYTES = 8 * 1024 * 1024
+"""Bytes that an answer of a broker may have, however many partitions it is of."""
+
+LARGEST_MESSAGE = 64 * 1024 * 1024
+"""Bytes beyond which no message is asked for."""
+
 _COUNT = struct.Struct(">i")
 _PARTITION = struct.Struct(">ihqi")
 _ENTRY = struct.Struct(">qi")

@@ -16,13 +16,9 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
-from elworkers.kafka.messages import FETCH_VERSION, Fields, Part, fields, parts
-
-FETCH_BYTES = 8 * 1024 * 1024
-"""Bytes that one answer of a broker may have, and with it the memory that reading takes: three of these at most."""
+from elworkers.kafka.messages import ANSWER_BYTES, FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, fields, parts
 
 _ALONE_BYTES = 2 * 1024 * 1024
-_LARGEST_MESSAGE = 64 * 1024 * 1024
 _WAIT_MS = 100
 _AHEAD = 1
 _LOOK_EVERY_S = 0.5
@@ -56,7 +52,7 @@ class Fetched(NamedTuple):
 
 
 class TopicsReader:
-    """Reads from the leaders of any number of topics.
+    """Reads from the leaders of any number of topics; three answers (`ANSWER_BYTES`) are in memory at most.
 
     Args:
         hosts: the brokers, each `host:port`.
@@ -167,7 +163,7 @@ class TopicsReader:
 
     def _fetched(self, wanted: Mapping[Partition, Range]) -> Iterator[Fetched]:
         left = {partition: reach for partition, reach in wanted.items() if reach.begin < reach.end}
-        size = max(1, FETCH_BYTES // self._partition_bytes)
+        size = max(1, ANSWER_BYTES // self._partition_bytes)
         for leader, partitions in self._by_leader(list(left)).items():
             for start in range(0, len(partitions), size):
                 group = {partition: left[partition] for partition in partitions[start : start + size]}
@@ -199,7 +195,7 @@ class TopicsReader:
     def _advanced(self, leader: int, partition: Partition, reach: Range, part: Part) -> Fetched | None:
         """What an answer has of a range; None where the leader has no more of it now."""
         size, found = self._alone_bytes, fields(part.data)
-        while not found and size < _LARGEST_MESSAGE:
+        while not found and size < LARGEST_MESSAGE:
             # Larger than its share of an answer.
             size *= 4
             ((_, part),) = self._ask(leader, {partition: reach}, size)

@@ -216,9 +216,10 @@ class Wiring:
 
         options, hosts = endpoint.options, brokers(endpoint.uri)
         route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
-        key = (*hosts, settings(options, self.partitions))
+        how = settings(options, self.partitions)
+        key = (*hosts, how)
         if key not in self.producers:
-            self.producers[key] = Producer(hosts, settings(options, self.partitions))
+            self.producers[key] = Producer(hosts, how)
         return KafkaSink(hosts, options, route, self.partitions, self.producers[key])
 
     def _sql_sink(self, endpoint: Endpoint) -> Sink:
