@@ -213,18 +213,19 @@ class Output(NamedTuple):
 
 
 class Budget(Protocol):
-    """How long one event may take."""
+    """How long one event may take.
+
+    Attributes:
+        seconds: so long.
+        at_work: the record whose event has begun; `errors.OutOfTime` may be raised anywhere. None: what comes now may
+            take its time.
+    """
 
     seconds: float
+    at_work: Record | None
 
     def batch(self) -> AbstractContextManager[None]:
         """Watch the events of a batch while this is entered."""
-
-    def begin(self) -> None:
-        """The next event begins; from here to `end`, `errors.OutOfTime` may be raised anywhere."""
-
-    def end(self) -> None:
-        """The event is done with; what comes now may take its time."""
 
 
 class Metrics(Protocol):
@@ -232,3 +233,6 @@ class Metrics(Protocol):
 
     def count(self, name: str, value: int = 1, **labels: str) -> None:
         """Add `value` to a counter."""
+
+    def counter(self, name: str, **labels: str) -> Callable[[int], None]:
+        """A call that adds to one counter, for those who do so often."""

@@ -52,11 +52,14 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     from elworkers.runtime.pipeline import Pipeline
     from elworkers.stages.parse import compile_format
     from elworkers.stages.process import ProcessStage
-    from elworkers.stages.validate import Validator
+    from elworkers.stages.validate import ROUTED, Validator
 
     validator = Validator(wiring.schema_store(arguments["schemas"]))
     budget = Budget(arguments["event_timeout"])
-    stage = ProcessStage(compile_format(arguments["format"]), validator, wiring.metrics, budget)
+    asked = frozenset().union(*map(wiring.asks, arguments["output"]))
+    stage = ProcessStage(
+        compile_format(arguments["format"]), validator, wiring.metrics, budget, keeps_events=not asked <= ROUTED
+    )
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
     if invalid == "":

@@ -162,11 +162,18 @@ class Wiring:
         """The sink behind an output URI for lines that nobody has parsed."""
         return Output(self._sink(check_sink(text), raw=True), lambda _: True)
 
+    def asks(self, text: str) -> frozenset[str]:
+        """The fields of a capsule that the output needs to know where to send it."""
+        from elworkers.stages.route import Template
+
+        options = check_sink(text).options
+        named = Template((options.get("topic") or "") + (options.get("key") or "")).asks
+        return named | {"schema"} if options.get("blacklist") else named
+
     def is_plain(self, text: str) -> bool:
         """Whether the output can be written without knowing a record's event."""
         options = check_sink(text).options
-        named = (options.get("topic") or "") + (options.get("key") or "")
-        return options["raw"] or not ("{" in named or options.get("blacklist")) if "raw" in options else False
+        return "raw" in options and (options["raw"] or not self.asks(text))
 
     @staticmethod
     def to(sink: Sink, accepts: Callable[[Record], bool]) -> Output:
@@ -275,8 +282,7 @@ def refused(refusal: Refusal) -> Record:
     from elworkers.stages.jsontext import read_object
 
     record, event = refusal.record, refusal.record.event
-    if event is None:
-        # Forgotten, or never known: where a raw line is refused.
-        with contextlib.suppress(InvalidEventError):
-            event = read_object(record.value)
+    # The event may be forgotten, in part or altogether; the value of a raw line may be none.
+    with contextlib.suppress(InvalidEventError):
+        event = read_object(record.value)
     return event_error(record, InvalidEventError(refusal.message, "storage"), event)

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+from elworkers.contracts import Record
 from elworkers.errors import OutOfTime
 
 _TICKS = 4
@@ -16,27 +17,29 @@ class Budget:
     """Processor time for each event; implements `contracts.Budget`.
 
     One interval timer a batch (setitimer(2), ITIMER_PROF) looks four times within a budget whether the event at hand is
-    still the same, which costs an event no more than adding one to a number. It counts processor time, so that a
+    still the same, which costs an event no more than saying which one it is. It counts processor time, so that a
     worker that was stopped or waits for the network blames no event. Only the main thread may use it: the handler
     raises there, also out of a regular expression (Python's `re` looks for signals).
 
     Args:
         seconds: of processor time that an event may use, within a quarter.
+
+    Attributes:
+        at_work: the record whose event is at hand; see `contracts.Budget`.
     """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._event = 0
-        self._seen = 0
+        self.at_work: Record | None = None
+        self._seen: Record | None = None
         self._ticks = 0
-        self._at_work = False
         signal.signal(signal.SIGPROF, self._look)
 
     def _look(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._at_work:
+        if self.at_work is None:
             return
-        if self._event != self._seen:
-            self._seen, self._ticks = self._event, 1
+        if self.at_work is not self._seen:
+            self._seen, self._ticks = self.at_work, 1
             return
         self._ticks += 1
         if self._ticks > _TICKS:
@@ -52,14 +55,6 @@ class Budget:
         try:
             yield
         finally:
-            self._at_work = False
+            self.at_work = None
             signal.setitimer(signal.ITIMER_PROF, 0)
-
-    def begin(self) -> None:
-        """See `contracts.Budget.begin`."""
-        self._event += 1
-        self._at_work = True
-
-    def end(self) -> None:
-        """See `contracts.Budget.end`."""
-        self._at_work = False
+            self._seen = None

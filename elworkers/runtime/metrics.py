@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
@@ -49,10 +49,22 @@ class Counters:
         Raises:
             KeyError: the name or its labels are not declared.
         """
+        self.counter(name, **labels)(value)
+
+    def counter(self, name: str, **labels: str) -> Callable[[int], None]:
+        """A call that adds to one counter.
+
+        Raises:
+            KeyError: the name or its labels are not declared.
+        """
         if name not in DECLARED or set(labels) != set(DECLARED[name][0]):
             raise KeyError(f"metric {name!r} with labels {sorted(labels)} is not declared in runtime/metrics.py")
-        key = (name, tuple(sorted(labels.items())))
-        self.totals[key] = self.totals.get(key, 0) + value
+        key, totals = (name, tuple(sorted(labels.items()))), self.totals
+
+        def add(value: int) -> None:
+            totals[key] = totals.get(key, 0) + value
+
+        return add
 
     def summary(self) -> dict[str, int]:
         """The total of each name over all labels."""

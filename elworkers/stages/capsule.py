@@ -43,11 +43,14 @@ def complete(event: Event, arrived_ms: int) -> None:
     if "isTruncated" in event:
         del event["isTruncated"]
     timestamp = event.get("timestamp")
-    if timestamp is None and "timestamp" not in event and "dt" not in event:
-        timestamp = event["timestamp"] = arrived_ms // 1000 or int(time.time())
+    if type(timestamp) is int and "dt" not in event:
+        moment = _iso(timestamp)
+    else:
+        if timestamp is None and "timestamp" not in event and "dt" not in event:
+            event["timestamp"] = arrived_ms // 1000 or int(time.time())
+        moment = iso_seconds(event)
     given = event.get("uuid")
     if given is None or not (isinstance(given, str) and _UUID.fullmatch(given)):
-        moment = _iso(timestamp) if type(timestamp) is int and "dt" not in event else iso_seconds(event)
         event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={moment}")
 
 

@@ -23,6 +23,7 @@ from elworkers.stages.parse import FIELD_NAMES, TIME, unix_seconds
 
 _COLUMN = re.compile(r"%(?:\{(?P<name>\w+)\}(?P<named>[isd])|(?P<letter>[jqtDhuo]))", re.ASCII)
 _LONGEST_INTEGER = 18
+_SIGN = ord("=")
 _QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
 
 
@@ -37,12 +38,13 @@ def unquoted(query: bytes) -> bytes:
     Raises:
         ValueError: it does not begin with `?`, or an escape is bad or breaks off.
     """
-    if not query.startswith(b"?"):
+    if query[:1] != b"?":
         raise ValueError("no query string")
     quoted = query.lstrip(b"?").rstrip(b";").replace(b"=", b"=3D").translate(_QUOTED_PRINTABLE)
     plain = a2b_qp(quoted)
     # A bad escape leaves its sign in the text, or is the last character. Only escapes that are good shorten it by two.
-    suspicious = b"=" in plain or quoted.endswith(b"=")
+    # (To look for a number is four times as fast as to look for bytes.)
+    suspicious = _SIGN in plain or quoted[-1:] == b"="
     if suspicious and len(quoted) - 2 * quoted.count(b"=") != len(plain):
         raise ValueError("a percent escape is bad or breaks off")
     return plain
@@ -86,21 +88,23 @@ _CONVERSIONS: dict[str, Callable[[bytes], Any]] = {
 class Columns:
     """Reads the lines of one format.
 
+    The function that reads is written for the format, as those of data classes are: a loop over fields and tests for
+    what the format has would take a tenth of an event's whole time.
+
     Attributes:
-        json: JSON text of the capsule that was read last.
+        read: gives the capsule of a raw line, or None where `parse` has to look.
 
     Args:
         text: the format string. Where it is no row of columns, every line is left to `parse`.
     """
 
     def __init__(self, text: str) -> None:
-        self.json = b""
-        self._literals: list[tuple[int, bytes]] = []
-        self._fields: list[tuple[str, int, Callable[[bytes], Any]]] = []
+        self.read: Callable[[bytes], Event | None] = lambda _: None
         words = text.split()
         if not all(_COLUMN.fullmatch(word) or "%" not in word for word in words):
-            self._count, self._most_splits = -1, 0
             return
+        self._literals: list[tuple[int, bytes]] = []
+        self._fields: list[tuple[str, int, Callable[[bytes], Any]]] = []
         kinds = [self._add(at, word) for at, word in enumerate(words)]
         self._count = len(words)
         # What ends the format may hold blanks: all but %j stop at a tab.
@@ -108,7 +112,7 @@ class Columns:
         self._most_splits = self._count - 1 if self._has_rest else self._count
         self._stops_at_tab = kinds[-1] in ("i", "u")
         self._only_tabs_between = "i" in kinds[:-1] or "u" in kinds[:-1]
-        self._has_more = bool(self._literals) or not self._has_rest or self._only_tabs_between
+        self.read = self._written()
 
     def _add(self, at: int, word: str) -> str:
         match = _COLUMN.fullmatch(word)
@@ -123,40 +127,46 @@ class Columns:
             self._fields.append((match["name"] or FIELD_NAMES[kind], at, _CONVERSIONS[kind]))
         return kind
 
-    def read(self, line: bytes) -> Event | None:
-        """The capsule of a raw line, or None where `parse` has to look."""
-        line = line.rstrip(b"\r\n")
-        columns = line.split(None, self._most_splits)
+    def _written(self) -> Callable[[bytes], Event | None]:
+        fields = [f"event[{name!r}] = convert_{at}(columns[{at}])" for name, at, _ in self._fields]
         # White space is below 33; at an end of the line it is for `parse` to judge.
-        if len(columns) != self._count or line[0] < 33 or not (line.isascii() or _is_utf8(line)):
+        unusual = [
+            f"len(columns) != {self._count}",
+            "line[0] < 33",
+            "not (line.isascii() or is_utf8(line))",
+            *(f"columns[{at}] != {literal!r}" for at, literal in self._literals),
+            *(["9 in columns[-1]"] if self._stops_at_tab else []),
+            *([] if self._has_rest else ["line[-1] < 33"]),
+            *(["columns != line.split(b'\\t')"] if self._only_tabs_between else []),
+        ]
+        text = f"columns[{self._capsule_at}]"
+        source = f"""
+def read(line):
+    line = line.rstrip(b"\\r\\n")
+    columns = line.split(None, {self._most_splits})
+    if {" or ".join(unusual)}:
+        return None
+    try:
+        event = loads({f"unquoted({text})" if self._is_query else text})
+        if type(event) is not dict:
             return None
-        if (self._stops_at_tab and b"\t" in columns[-1]) or (self._has_more and not self._fits(line, columns)):
-            return None
-        text = columns[self._capsule_at]
-        try:
-            if self._is_query:
-                text = unquoted(text)
-            event: Event = orjson.loads(text)
-            if type(event) is not dict:
-                return None
-            fields = len(event) + len(self._fields)
-            for name, at, convert in self._fields:
-                event[name] = convert(columns[at])
-        except ValueError:
-            return None
-        if len(event) != fields:
-            # The capsule had one of them itself.
-            return None
-        self.json = text
-        return event
+        fields = len(event) + {len(fields)}
+        {"; ".join(fields)}
+    except ValueError:
+        return None
+    # One that the capsule had itself is for `parse` to refuse.
+    return event if len(event) == fields else None
+"""
+        names: dict[str, Any] = {"loads": orjson.loads, "unquoted": unquoted, "is_utf8": _is_utf8}
+        names.update((f"convert_{at}", convert) for _, at, convert in self._fields)
+        exec(source, names)  # noqa: S102 - of what was matched above, names of fields among them
+        read: Callable[[bytes], Event | None] = names["read"]
+        return read
 
-    def _fits(self, line: bytes, columns: list[bytes]) -> bool:
-        for at, literal in self._literals:
-            if columns[at] != literal:
-                return False
-        if not self._has_rest and line[-1] < 33:
-            return False
-        return not self._only_tabs_between or columns == line.split(b"\t")
+    def json(self, line: bytes) -> bytes:
+        """JSON text of the capsule of a line that `read` can read."""
+        text = line.rstrip(b"\r\n").split(None, self._most_splits)[self._capsule_at]
+        return unquoted(text) if self._is_query else text
 
 
 def _is_utf8(line: bytes) -> bool:

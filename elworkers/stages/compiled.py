@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NoReturn
 
 import jsonschema
@@ -32,32 +33,26 @@ _DRAFTS = {
     jsonschema.Draft202012Validator: 2020,
 }
 
-_PLAIN: dict[str, set[type]] = {"string": {str}, "boolean": {bool}, "integer": {int}, "number": {int, float}}
-_JUDGING_NOTHING = frozenset(("type", "required", "title", "description"))
 
+class _Schema(dict[str, Any]):
+    """A whole schema, as `jsonschema` is given it.
 
-def _is_plainly_valid(schema: Any, value: Any) -> bool:
-    # The type is right, and nothing else is asked.
-    return (
-        isinstance(schema, dict)
-        and schema.keys() <= _JUDGING_NOTHING
-        and isinstance(schema.get("type"), str)
-        and type(value) in _PLAIN.get(schema["type"], set())
-    )
+    Attributes:
+        suspects: properties that may be wrong, where it is known that all others are right.
+    """
+
+    suspects: Container[str] | None = None
 
 
 @lru_cache
-def _skipping(cls: Any) -> Any:
-    """The same class, but that it passes over properties that are plainly valid: most are, in a bad event too."""
+def _suspecting(cls: Any) -> Any:
+    """The same class, but that it looks only at suspects: it takes 3 µs for a property that is right."""
     original = cls.VALIDATORS["properties"]
 
     def properties(validator: Any, given: Mapping[str, Any], instance: Any, schema: Any) -> Iterable[Any]:
-        if isinstance(instance, dict):
-            given = {
-                name: inner
-                for name, inner in given.items()
-                if name not in instance or not _is_plainly_valid(inner, instance[name])
-            }
+        suspects = schema.suspects if isinstance(schema, _Schema) else None
+        if suspects is not None and isinstance(instance, dict):
+            given = {name: inner for name, inner in given.items() if name in suspects or name not in instance}
         return original(validator, given, instance, schema) or ()
 
     return validators.extend(cls, {"properties": properties})  # type: ignore[no-untyped-call]
@@ -80,7 +75,7 @@ class CompiledSchema:
         self.name = name
         self.revision = revision
         self.source = source
-        self.strict = strict = dict(source)
+        self.strict = strict = _Schema(source)
         strict.setdefault("additionalProperties", False)
         cls = self._class(strict)
         self.draft = _DRAFTS[cls]
@@ -90,7 +85,7 @@ class CompiledSchema:
             raise self._invalid(f"{_path(error.absolute_path)}: {_cut(error.message)}") from None
         except (RecursionError, TypeError, ValueError, AttributeError) as error:
             raise self._invalid(f"{type(error).__name__}: {_cut(str(error))}") from None
-        self._validator = _skipping(cls)(strict, registry=_REGISTRY)
+        self._validator = _suspecting(cls)(strict, registry=_REGISTRY)
 
     def _class(self, schema: Mapping[str, Any]) -> Any:
         named = schema.get("$schema")
@@ -106,18 +101,20 @@ class CompiledSchema:
             f"the schema {self.name} of revision {self.revision} is itself invalid: {why}", "validation"
         )
 
-    def validate(self, instance: Any, where: str) -> None:
+    def validate(self, instance: Any, where: str, suspects: Container[str] | None = None) -> None:
         """Judge an instance.
 
         Args:
             instance: JSON as Python has it.
             where: what the path of a field in the message begins with.
+            suspects: the only ones of its properties that may be wrong, where that is known.
 
         Raises:
             InvalidEventError: names the field and what was expected.
         """
+        self.strict.suspects = suspects
         try:
-            error = exceptions.best_match(self._validator.iter_errors(instance))
+            error = _best(self._validator.iter_errors(instance))
         except RecursionError:
             raise InvalidEventError(f"{where}: nested too deeply to be validated", "validation") from None
         except referencing_exceptions.Unresolvable as error_in_schema:
@@ -129,6 +126,14 @@ class CompiledSchema:
         if error is not None:
             path = ".".join([where, *map(str, error.absolute_path)])
             raise InvalidEventError(f"{path}: {_cut(error.message)}", "validation")
+
+
+def _best(errors: Iterator[Any]) -> Any:
+    """`exceptions.best_match`, which takes as long as all else, where there is something to choose from."""
+    first, second = next(errors, None), next(errors, None)
+    if first is None or (second is None and not first.context):
+        return first
+    return exceptions.best_match(chain((first,), (second,) if second is not None else (), errors))
 
 
 def _path(path: Iterable[Any]) -> str:

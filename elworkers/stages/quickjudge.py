@@ -1,17 +1,27 @@
-"""A schema comes in; a call goes out that is sure where it says that an object is valid, or None."""
+"""A schema comes in; a judge goes out that is sure where it says that an object is valid, or None."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.translate import translated
 
-Judge = Callable[[Any], bool]
-"""Of an object as `orjson` reads it. True: it is valid. False, or a ValueError: ask `jsonschema`."""
+
+class Judge(NamedTuple):
+    """Judges objects as `orjson` reads them.
+
+    Attributes:
+        accepts: whether an object is valid. False, or a ValueError: ask `jsonschema`.
+        suspects: the properties that may be wrong in an object that is not accepted; all others are right.
+    """
+
+    accepts: Callable[[Any], bool]
+    suspects: Callable[[Any], frozenset[Any]]
+
 
 _ANY_OBJECT = translated({"type": "object"}, 3)
 
@@ -48,4 +58,9 @@ def _translated(schema: CompiledSchema) -> dict[str, Any]:
 def _compiled(schema: CompiledSchema, made: dict[str, Any]) -> Judge:
     # To drafts 3 and 4 1.0 is no integer, to those after them it is one.
     cls = jsonschema_rs.Draft4Validator if schema.draft <= 4 else jsonschema_rs.Draft7Validator
-    return cls(made, validate_formats=False, offline=True).is_valid
+    judge = cls(made, validate_formats=False, offline=True)
+
+    def suspects(instance: Any) -> frozenset[Any]:
+        return frozenset(error.instance_path[0] for error in judge.iter_errors(instance) if error.instance_path)
+
+    return Judge(judge.is_valid, suspects)

@@ -20,6 +20,7 @@ class Template:
 
     Attributes:
         is_plain: it has no field.
+        asks: the capsule's own fields among those it has, or that hold them.
         only_field: the only one it has, where that is the event's own.
 
     Raises:
@@ -37,6 +38,7 @@ class Template:
         if any("{" in part or "}" in part for part in self._parts[::2]):
             raise ConfigurationError(f"template {text!r} has a brace without its partner")
         self.is_plain = len(self._parts) == 1
+        self.asks = frozenset(name.partition(".")[0] for name in self._parts[1::2])
         self.only_field = self._parts[1] if len(self._parts) == 3 and "." not in self._parts[1] else None
 
     def __call__(self, event: Event | None) -> str:

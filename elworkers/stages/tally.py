@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 from elworkers.contracts import Metrics
 from elworkers.stages import useragent
 
 
 class Tally:
-    """What became of one batch.
+    """What became of the batch at hand.
 
     Attributes:
         valid: how many events of each schema.
@@ -17,16 +18,26 @@ class Tally:
         slow: how many could not be done the quick way, by the reason.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._valid: dict[str, Callable[[int], None]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget what was not reported: its batch will come again."""
         self.valid: defaultdict[str, int] = defaultdict(int)
         self.invalid: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.slow: defaultdict[str, int] = defaultdict(int)
         self._hits, self._misses = useragent.cache_info()
 
-    def report(self, metrics: Metrics) -> None:
+    def report(self) -> None:
         """Count all of it; once a batch, because a counter costs as much as encoding an event."""
+        metrics = self._metrics
         for schema, number in self.valid.items():
-            metrics.count("events_valid", number, schema=schema)
+            count = self._valid.get(schema)
+            if count is None:
+                count = self._valid[schema] = metrics.counter("events_valid", schema=schema)
+            count(number)
         for (schema, code), number in self.invalid.items():
             metrics.count("events_invalid", number, schema=schema, code=code)
         for reason, number in self.slow.items():

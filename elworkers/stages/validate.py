@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container
+from typing import Any, NamedTuple
+
 from elworkers.contracts import Event
+from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.quickjudge import Judge, quick_capsule_judge, quick_judge
 from elworkers.stages.schemas import SchemaStore
 
 CAPSULE = ("EventCapsule", 1)
 
+ROUTED = frozenset(("schema", "revision"))
+"""Fields of a capsule that say which schema it is of."""
 
 FIRST, SCHEMA, REFUSED = "first", "schema", "refused"
 """Why the quick judge does not say that an event is valid: it has not seen its schema, cannot judge it, or says no."""
+
+
+class Known(NamedTuple):
+    """A revision of a schema that events were valid by.
+
+    Attributes:
+        name: the schema's.
+        accepts: of an event proper, as `Judge` has it.
+        routed: the fields `ROUTED` of its capsules; nobody may change it.
+    """
+
+    name: str
+    accepts: Callable[[Any], bool]
+    routed: Event
 
 
 class Validator:
@@ -23,8 +43,10 @@ class Validator:
     def __init__(self, store: SchemaStore) -> None:
         self._store = store
         self._capsule = store.schema(*CAPSULE)
-        self._accepts_capsule: Judge = quick_capsule_judge(self._capsule) or (lambda _: False)
-        self._judges: dict[object, Judge | None] = {}
+        self._capsule_judge = quick_capsule_judge(self._capsule)
+        self._accepts_capsule = self._capsule_judge.accepts if self._capsule_judge else lambda _: False
+        self._judges: dict[tuple[str, int], Judge | None] = {}
+        self._known: dict[object, Known] = {}
 
     def validate(self, event: Event) -> None:
         """Judge one capsule.
@@ -36,32 +58,56 @@ class Validator:
         self._capsule.validate(event, "capsule")
         self._store.schema(event["schema"], event["revision"]).validate(event["event"], "event")
 
-    def doubt(self, event: Event) -> str | None:
-        """None where a capsule is valid; otherwise why `explain` has to be asked.
+    def accepted(self, event: Event) -> Known | None:
+        """The schema of a capsule that is surely valid; None where `explain` has to be asked.
 
         Args:
             event: as `orjson` reads it and `capsule.complete` leaves it.
         """
-        # 1.0 and True find the schema of revision 1 too, and are refused by its judge.
+        try:
+            # 1.0 and True find the schema of revision 1 too, and are refused by its judge.
+            known = self._known.get((event.get("schema"), event.get("revision")))
+            if known is not None and self._accepts_capsule(event) and known.accepts(event["event"]):
+                return known
+        except (TypeError, ValueError):
+            pass
+        return None
+
+    def doubt(self, event: Event) -> str:
+        """Why a capsule is not `accepted`."""
         key = (event.get("schema"), event.get("revision"))
         try:
-            judge = self._judges.get(key)
-            if judge is not None:
-                return None if self._accepts_capsule(event) and judge(event["event"]) else REFUSED
-        except (TypeError, ValueError):
-            return REFUSED
-        return SCHEMA if key in self._judges else FIRST
+            if self._known.get(key) is None:
+                return SCHEMA if key in self._judges else FIRST
+        except TypeError:
+            pass
+        return REFUSED
 
     def explain(self, event: Event) -> None:
-        """Judge one capsule that `doubt` has doubts about; as `validate`.
+        """Judge one capsule that is not `accepted`; as `validate`.
 
         Args:
             event: the same, where `jsontext.reads_alike`.
         """
         if not self._accepts_capsule(event):
-            self._capsule.validate(event, "capsule")
+            self._capsule.validate(event, "capsule", _suspects(self._capsule_judge, event))
         schema = self._store.schema(event["schema"], event["revision"])
         key = (schema.name, schema.revision)
         if key not in self._judges:
-            self._judges[key] = quick_judge(schema)
-        schema.validate(event["event"], "event")
+            self._meet(schema)
+        schema.validate(event["event"], "event", _suspects(self._judges[key], event["event"]))
+
+    def _meet(self, schema: CompiledSchema) -> None:
+        name, revision = key = schema.name, schema.revision
+        judge = self._judges[key] = quick_judge(schema)
+        if judge is not None:
+            self._known[key] = Known(name, judge.accepts, {"schema": name, "revision": revision})
+
+
+def _suspects(judge: Judge | None, instance: Any) -> Container[Any] | None:
+    if judge is None:
+        return None
+    try:
+        return judge.suspects(instance)
+    except ValueError:
+        return None

@@ -6,8 +6,9 @@ import socket
 
 import pytest
 
+from elworkers.contracts import Record, Refusal
 from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.roles.wiring import Wiring
+from elworkers.roles.wiring import Wiring, refused
 from elworkers.runtime.metrics import Counters
 from elworkers.runtime.pipeline import Batch
 
@@ -52,3 +53,24 @@ def test_a_batch_is_as_old_as_the_smaller_of_the_two_ages(
 def test_only_a_consumer_stores_in_a_database() -> None:
     with pytest.raises(ConfigurationError, match="only a consumer stores events in a database"):
         Wiring(Counters()).output("sqlite:///events.db")
+
+
+@pytest.mark.parametrize(
+    ("output", "asked"),
+    [
+        ("kafka:///k:1?topic=t", set()),
+        ("kafka:///k:1?topic=eventlogging_{schema}", {"schema"}),
+        ("kafka:///k:1?topic={wiki}_{event.action}&key={revision}", {"wiki", "event", "revision"}),
+        ("kafka:///k:1?topic=t&blacklist=^Edit$", {"schema"}),
+        ("stdout:", set()),
+    ],
+)
+def test_what_an_output_asks_an_event_for(output: str, asked: set[str]) -> None:
+    assert Wiring(Counters()).asks(output) == asked
+
+
+def test_a_refused_record_tells_of_its_event_also_where_most_of_it_was_let_go() -> None:
+    value = b'{"event":{},"schema":"X","revision":7,"wiki":"frwiki","recvFrom":"cp1","timestamp":1}'
+    made = refused(Refusal(Record(value, event={"schema": "X", "revision": 7}), "too large"))
+    assert made.event is not None
+    assert (made.event["wiki"], made.event["recvFrom"], made.event["event"]["schema"]) == ("frwiki", "cp1", "X")

@@ -25,7 +25,7 @@ VICTIM = "a" * 60 + "!"
 
 def spin(budget: Budget) -> None:
     """Use processor time until interrupted."""
-    budget.begin()
+    budget.at_work = Record(b"")
     while True:
         re.match(CATASTROPHE, "a" * 12 + "!")
 
@@ -40,21 +40,21 @@ def test_an_interruption_that_is_swallowed_comes_again() -> None:
     budget = Budget(0.05)
     swallowed = 0
     with budget.batch():
-        budget.begin()
+        budget.at_work = Record(b"")
         for _ in range(2):
             try:
                 while True:
                     re.match(CATASTROPHE, "a" * 12 + "!")
             except OutOfTime:
                 swallowed += 1
-        budget.end()
+        budget.at_work = None
     assert swallowed == 2
 
 
 def test_a_regular_expression_is_interrupted_in_the_middle() -> None:
     budget = Budget(0.05)
     with budget.batch():
-        budget.begin()
+        budget.at_work = Record(b"")
         with pytest.raises(OutOfTime):
             re.match(CATASTROPHE, VICTIM)
 
@@ -70,16 +70,16 @@ def test_many_events_that_are_quick_take_as_long_as_they_like() -> None:
     signal.signal(signal.SIGPROF, look)
     with budget.batch():
         while len(ticks) < 30:
-            budget.begin()
+            budget.at_work = Record(b"")
             re.match(CATASTROPHE, "a" * 8 + "!")
-            budget.end()
+            budget.at_work = None
 
 
 def test_nothing_is_interrupted_between_events_and_after_the_batch() -> None:
     budget = Budget(0.01)
     with budget.batch():
-        budget.begin()
-        budget.end()
+        budget.at_work = Record(b"")
+        budget.at_work = None
         for _ in range(40):
             re.match(CATASTROPHE, "a" * 16 + "!")
     for _ in range(40):

@@ -37,7 +37,7 @@ def same(text: str, line: bytes) -> dict[str, Any] | None:
     """What the columns read, after the slow parser has been seen to read the same where both have to."""
     columns = Columns(text)
     found = columns.read(line)
-    if found is not None and reads_alike(columns.json):
+    if found is not None and reads_alike(columns.json(line)):
         assert json.dumps(found) == json.dumps(compile_format(text)(line))
     return found
 

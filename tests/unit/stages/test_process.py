@@ -173,15 +173,22 @@ def test_a_repeated_read_makes_the_same_event_error() -> None:
     assert first[0].value == second[0].value
 
 
-def test_a_batch_is_not_changed_by_a_schema_that_cannot_be_had() -> None:
-    class Away:
-        def fetch(self, name: str, revision: int) -> None:
-            raise RetryableError("the wiki is away")
+class Away:
+    """A wiki that does not answer."""
 
+    def fetch(self, name: str, revision: int) -> None:
+        """As `schemas.Repository`."""
+        raise RetryableError("the wiki is away")
+
+
+UNKNOWN = b'{"schema":"X","revision":1,"event":{},"wiki":"w","recvFrom":"h","timestamp":1}'
+
+
+def test_a_batch_is_not_changed_by_a_schema_that_cannot_be_had() -> None:
     store = SchemaStore([])
     store._repositories.append(Away())
     stage = ProcessStage(compile_format("%j"), Validator(store), Counters(), Budget(1.0))
-    records = [Record(b'{"schema":"X","revision":1,"event":{},"wiki":"w","recvFrom":"h","timestamp":1}'), Record(b"{")]
+    records = [Record(UNKNOWN), Record(b"{")]
     before = [(record.value, record.event) for record in records]
     with pytest.raises(RetryableError):
         stage(records)
@@ -224,3 +231,28 @@ def test_a_schema_outside_the_allow_list_is_counted(tmp_path: Path) -> None:
     made = stage([Record(line)] * 3)
     assert [one.valid for one in made] == [True] * 3
     assert metrics.totals["events_slow", (("reason", "schema"),)] == 2
+
+
+def test_events_are_let_go_where_nobody_asks_for_them() -> None:
+    lines = [Record(save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}'), timestamp_ms=1)] * 2
+    validator = Validator(SchemaStore([str(DEMO / "schemas")]))
+    for keeps_events in (True, False):
+        stage = ProcessStage(compile_format("%j"), validator, Counters(), Budget(1.0), keeps_events=keeps_events)
+        stage(lines)
+        (made, _) = stage(lines)
+        whole = json.loads(made.value)
+        assert whole["wiki"] == "w"
+        assert made.event == (whole if keeps_events else {"schema": "SaveTiming", "revision": 15396492})
+
+
+def test_a_batch_that_comes_again_is_counted_once(tmp_path: Path) -> None:
+    store = SchemaStore([str(tmp_path)])
+    store._repositories.append(Away())
+    metrics = Counters()
+    stage = ProcessStage(compile_format("%j"), Validator(store), metrics, Budget(1.0))
+    records = [Record(b"{"), Record(UNKNOWN)]
+    with pytest.raises(RetryableError):
+        stage(records)
+    del store._repositories[-1]
+    stage(records)
+    assert metrics.summary()["events_invalid"] == 2
