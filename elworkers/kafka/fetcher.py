@@ -5,7 +5,8 @@ What differs from pykafka's SimpleConsumer:
 * A set is taken out of an answer, put into the inbox and handed over whole; pykafka makes one object, one entry of a
   queue and one release of a semaphore of each message.
 * Bytes bound the inbox as well as `queued_max_messages`, so that memory grows neither with partitions nor with lines.
-* A message larger than a partition's share of an answer is asked for with a larger one; pykafka never passes it.
+* A message larger than a partition's share of an answer is asked for with a larger one; pykafka never passes it. So
+  many partitions as may have one at a time are given such shares as an answer has room for.
 * Nothing is committed but what the loop hands over, and a commit that fails says so.
 * A partition that stays with this consumer goes on where the loop is, not at the last commit.
 * A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
@@ -15,7 +16,7 @@ What differs from pykafka's SimpleConsumer:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -32,7 +33,10 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 from pykafka.simpleconsumer import SimpleConsumer
 
 from elworkers.kafka.inbox import Inbox
-from elworkers.kafka.messages import ANSWER_BYTES, FETCH_VERSION, LARGEST_MESSAGE, Part, fields, parts
+from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Part, fields, parts
+
+_ANSWER_BYTES = 2 * 1024 * 1024
+"""Of which three are in memory for a moment: pykafka receives into a buffer that it then copies."""
 
 _SMALLEST_SHARE = 64 * 1024
 _LOOK_EVERY_S = 1.0
@@ -58,7 +62,7 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
     def __init__(self, *words: Any, **keywords: Any) -> None:
         self.inbox = Inbox()
         self._asked: dict[int, int] = {}
-        self._larger: set[int] = set()
+        self._larger: dict[int, None] = {}
         super().__init__(*words, **keywords)
 
     def fetch(self) -> None:
@@ -84,12 +88,12 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         return self.inbox.has_room(partition, self._queued_max_messages)
 
     def _ask(self, broker: Any, wanted: Sequence[Any]) -> Any:
-        share = min(self._fetch_message_max_bytes, max(_SMALLEST_SHARE, ANSWER_BYTES // len(wanted)))
+        share = min(self._fetch_message_max_bytes, max(_SMALLEST_SHARE, _ANSWER_BYTES // len(wanted)))
+        grown = self._grown({one.partition.id for one in wanted}, share)
         requests = []
         for one in wanted:
             partition = one.partition.id
-            grown = min(LARGEST_MESSAGE, 4 * self._asked.get(partition, share))
-            size = self._asked[partition] = grown if partition in self._larger else share
+            size = self._asked[partition] = grown.get(partition, share)
             requests.append(PartitionFetchRequest(self._topic.name, partition, one.next_offset, size))
         request = FetchRequest(
             requests, timeout=self._fetch_wait_max_ms, min_bytes=self._fetch_min_bytes, api_version=FETCH_VERSION
@@ -97,6 +101,20 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         if broker.handler is None:
             raise SocketDisconnectedError
         return broker.handler.request(request).get()
+
+    def _grown(self, wanted: Container[int], share: int) -> dict[int, int]:
+        """Larger shares for partitions whose next message did not fit: in their turn, and as many as fit an answer."""
+        grown: dict[int, int] = {}
+        room = _ANSWER_BYTES
+        for partition in self._larger:
+            if partition not in wanted:
+                continue
+            size = min(LARGEST_MESSAGE, 4 * self._asked.get(partition, share))
+            if grown and size > room:
+                break
+            grown[partition] = size
+            room -= size
+        return grown
 
     def _receive(self, answered: Any) -> None:
         failed: dict[int, list[tuple[Any, Part]]] = defaultdict(list)
@@ -117,9 +135,9 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         if found:
             owned.next_offset = found[-1][0] + 1
             self.inbox.put(part.partition, found, len(part.data))
-            self._larger.discard(part.partition)
+            self._larger.pop(part.partition, None)
         elif part.high_watermark > owned.next_offset:
-            self._larger.add(part.partition)
+            self._larger[part.partition] = None
 
     def starts(self) -> dict[int, int]:
         """Partition id → where it was placed, whatever has been fetched since."""

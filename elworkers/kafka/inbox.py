@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from elworkers.kafka.messages import Fields
 
-INBOX_BYTES = 8 * 1024 * 1024
+INBOX_BYTES = 4 * 1024 * 1024
 """Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""
 
 TAKEN_BYTES = 4 * 1024 * 1024

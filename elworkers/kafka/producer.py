@@ -139,7 +139,7 @@ class Producer:
         size = len(record.value) + len(key) + MESSAGE_OVERHEAD
         keyed = topic.sets.get(partition) or self._begun(topic, partition)
         if keyed.records and (keyed.size + size > self._settings.max_set_bytes or not keyed.keys):
-            self.send()
+            self.send(topic)
             keyed = self._begun(topic, partition)
         keyed.records.append(record)
         keyed.keys.append(key)
@@ -154,7 +154,8 @@ class Producer:
     def _next(self, topic: _Topic) -> _Set:
         topic.turn = (topic.turn + 1) % len(topic.places)
         if topic.turn in topic.sets:
-            self.send()
+            # Not what other topics have: their sets would be as many more, and as much smaller.
+            self.send(topic)
         topic.current = self._begun(topic, topic.turn)
         return topic.current
 
@@ -185,16 +186,23 @@ class Producer:
         refused, self._refused = self._refused, []
         return refused
 
-    def send(self) -> None:
+    def send(self, only: _Topic | None = None) -> None:
         """Send what was taken, to all leaders at once, and wait for their answers.
+
+        Args:
+            only: what was taken for this topic; None: for all.
 
         Raises:
             RetryableError: as `flush` does.
         """
-        taken, self._taken, self._bytes = self._taken, [], 0
+        taken, self._taken = self._taken, []
         by_leader: dict[Any, list[_Set]] = {}
         for topic, one in taken:
+            if only is not None and topic is not only:
+                self._taken.append((topic, one))
+                continue
             topic.sets, topic.current = {}, None
+            self._bytes -= one.size
             if one.records:
                 by_leader.setdefault(one.leader, []).append(one)
         with client.translated("produce"):

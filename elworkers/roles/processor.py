@@ -56,9 +56,9 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
 
     validator = Validator(wiring.schema_store(arguments["schemas"]))
     budget = Budget(arguments["event_timeout"])
-    asked = frozenset().union(*map(wiring.asks, arguments["output"]))
+    keeps_events = any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
     stage = ProcessStage(
-        compile_format(arguments["format"]), validator, wiring.metrics, budget, keeps_events=not asked <= ROUTED
+        compile_format(arguments["format"]), validator, wiring.metrics, budget, keeps_events=keeps_events
     )
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
@@ -67,7 +67,12 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     elif invalid is not None:
         outputs.append(wiring.output(invalid, lambda record: not record.valid))
     source = wiring.source(arguments["input"])
-    batch = wiring.batch([arguments["input"]], arguments["output"])
-    # No database among them: that is for consumers.
-    pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True)
+    # No database among the outputs: that is for consumers.
+    if keeps_events:
+        batch = wiring.batch([arguments["input"]], arguments["output"])
+        pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True)
+    else:
+        # Many together: the more records of a topic there are in a batch, the less its message set costs each.
+        batch = wiring.batch([arguments["input"]], arguments["output"], records=8_000)
+        pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True, piece=batch.records)
     return wiring.with_refusals(pipeline, [arguments["input"]])

@@ -244,9 +244,13 @@ class Wiring:
             local_infile=options.get("local_infile", False),
         )
 
-    def batch(self, inputs: Sequence[str], outputs: Sequence[str]) -> Batch:
-        """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval."""
-        records, seconds = 4_000, 0.0
+    def batch(self, inputs: Sequence[str], outputs: Sequence[str], records: int = 4_000) -> Batch:
+        """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.
+
+        Args:
+            records: where neither the command line nor a store says how many.
+        """
+        seconds = 0.0
         for endpoint in map(check_sink, outputs):
             if "batch_seconds" in endpoint.options:
                 records, seconds = endpoint.options["batch_size"], endpoint.options["batch_seconds"]

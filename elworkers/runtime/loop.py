@@ -27,9 +27,6 @@ from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.pipeline import Kept, Pipeline
 from elworkers.runtime.stop import Stop
 
-_PIECE = 250
-"""Records that go through the stages together: their events then stay in the processor's cache."""
-
 _LONGEST_POLL_S = 0.5
 _LONGEST_DRAIN_S = 2.0
 _DRAIN_POLL_S = 0.05
@@ -172,8 +169,9 @@ class _Drive:
         if not self._pipeline.source.replayable:
             self._write([], records)
             return
-        for begin in range(0, len(records), _PIECE):
-            self._hand_over(self._staged(records[begin : begin + _PIECE]))
+        piece = self._pipeline.piece
+        for begin in range(0, len(records), piece):
+            self._hand_over(self._staged(records[begin : begin + piece]))
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
         """Of a source that cannot be asked again: records that were staged before, and those that were not."""

@@ -33,6 +33,8 @@ class Pipeline:
         refused: makes an EventError record of what a store refused; None where nothing can take it.
         refused_to: takes those records.
         forgets_events: every output has done with a record's event when it was written.
+        piece: how many records go through the stages together. Few, where records hold their events: these then stay in
+            the processor's cache until they are written.
     """
 
     source: Source
@@ -42,6 +44,7 @@ class Pipeline:
     refused: Callable[[Refusal], Record] | None = None
     refused_to: Sink | None = None
     forgets_events: bool = False
+    piece: int = 250
 
     def stores(self) -> list[Sink]:
         """The sink of each output, once where several share it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,7 @@ from elworkers.contracts import Origin, Record
 from elworkers.devstack import Stack
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, offsets, topics
+from elworkers.kafka.fetcher import _ANSWER_BYTES, Fetcher
 from elworkers.kafka.producer import Producer
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_sink, check_source
@@ -266,6 +267,25 @@ def test_a_message_larger_than_a_fetch_is_read(kafka: str, members: Members, uni
     produce(kafka, topic, [b"before", large, b"behind"], "&partitions=1")
     records = read(members.join(topic, "&fetch_message_max_bytes=1000"), 3)
     assert [record.value for record in records] == [b"before", large, b"behind"]
+
+
+def test_many_messages_larger_than_a_fetch_are_read_a_few_at_a_time(
+    kafka: str, members: Members, unique: Unique, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = Fetcher._ask
+
+    def spied(self: Fetcher, broker: Any, wanted: Sequence[Any]) -> Any:
+        answer = ask(self, broker, wanted)
+        asked.append(sum(self._asked[one.partition.id] for one in wanted))
+        return answer
+
+    monkeypatch.setattr(Fetcher, "_ask", spied)
+    topic, partitions = unique("topic"), 64
+    produce(kafka, topic, [b"x" * 300_000] * partitions, f"&partitions={partitions}")
+    records = read(members.join(topic), partitions)
+    assert {record.origin.partition for record in records if record.origin} == set(range(partitions))
+    assert max(asked) <= partitions * 64 * 1024 + _ANSWER_BYTES
 
 
 def test_async_false_waits_for_each_message(kafka: str, unique: Unique) -> None:

@@ -146,9 +146,9 @@ def test_stages_are_given_pieces_and_a_batch_is_flushed_once() -> None:
         return records
 
     source, sink = AtOnce([b"%d" % number for number in range(600)], journal), Kept(journal)
-    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600)))
+    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600), piece=100))
     assert sum(sizes) == 600
-    assert max(sizes) <= loop._PIECE
+    assert max(sizes) <= 100
     assert journal[: len(sizes) + 3] == ["write"] * len(sizes) + ["flush", "settle", "commit"]
     assert sink.stored == source.values
     assert source.committed[0] == {PARTITION: 600}
