@@ -43,7 +43,7 @@ class Case:
     partitions: int = 4
     schemas: int = 5
     line_bytes: int = 800
-    events: int = 40_000
+    events: int = 200_000
 
 
 class Bench:
@@ -200,8 +200,8 @@ def _memory(bench: Bench, million: float) -> Table:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=int, default=40_000, help="of each run, behind the warm-up")
-    parser.add_argument("--million", type=float, default=0.2, help="million events for memory (10 takes an hour)")
+    parser.add_argument("--events", type=int, default=200_000, help="of each run, behind the warm-up")
+    parser.add_argument("--million", type=float, default=0.2, help="million events for memory (10 takes ten minutes)")
     parser.add_argument("--only", nargs="*", help="some of workers, partitions, schemas, bytes, files, memory")
 
 
