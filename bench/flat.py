@@ -28,6 +28,8 @@ from elworkers.kafka import client, offsets, topics
 _MOST, _MOST_MIB = 1.15, 120
 _WARM_UP = 4_000
 _SESSION_MS = 600_000
+_AGENTS = 15_000
+"""User agents, while memory is looked at: three quarters of what the worker keeps."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Bench:
 
     def memory(self, million: float) -> tuple[list[float], int]:
         """What a worker holds in MiB, ten times on the way through so many million events, and their number."""
-        topic, lines = unique("flat-memory"), RawLines(5, 300)
+        topic, lines = unique("flat-memory"), RawLines(5, 300, agents=_AGENTS)
         topics.ensure(self._cluster, topic, 4)
         part = int(million * 100_000)
         lines.produce(self._kafka, topic, _WARM_UP)

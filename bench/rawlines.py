@@ -13,13 +13,9 @@ from elworkers.contracts import Record
 from elworkers.schemes import check_sink
 from elworkers.sinks.kafka import KafkaSink
 
-FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
+FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %u"
 
-_AGENTS = tuple(
-    f'"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/{version}.0.0.0'
-    ' Safari/537.36"'.encode()
-    for version in range(80, 120)
-)
+_VERSIONS = 40
 _ITEM = "a tag of a page"
 _A_BATCH = 100
 
@@ -30,22 +26,27 @@ class RawLines:
     Args:
         schemas: how many.
         line_bytes: about how long a line is; a longer one has more items of the same kind, not longer ones.
+        agents: how many user agents.
     """
 
-    def __init__(self, schemas: int, line_bytes: int) -> None:
+    def __init__(self, schemas: int, line_bytes: int, agents: int = _VERSIONS) -> None:
+        self._agents = [
+            b'"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.%d.0'
+            b' Safari/537.36"' % (80 + number % _VERSIONS, number // _VERSIONS)
+            for number in range(agents)
+        ]
         self._names = [f"Flat{number:04}" for number in range(schemas)]
         fixed = len(self._line(self._names[0], 0, 0))
         item = len(self._line(self._names[0], 1, 0)) - fixed
         self._parts = [self._line(name, max(1, (line_bytes - fixed) // item), None) for name in self._names]
         self._numbers = 0
 
-    @staticmethod
-    def _line(name: str, items: int, number: int | None) -> bytes:
+    def _line(self, name: str, items: int, number: int | None) -> bytes:
         event = {"action": "click", "page": 1_234_567, "items": [_ITEM] * items}
         capsule = {"event": event, "revision": 1, "schema": name, "webHost": "en.wikipedia.org", "wiki": "enwiki"}
         query = quote(json.dumps(capsule, separators=(",", ":")))
         line = b"?%b;\tcp1066.eqiad.wmnet\tNUMBER\t2016-07-29T12:54:34\t-\tAGENT" % query.encode()
-        return line if number is None else line.replace(b"NUMBER", b"%012d" % number).replace(b"AGENT", _AGENTS[0])
+        return line if number is None else line.replace(b"NUMBER", b"%012d" % number).replace(b"AGENT", self._agents[0])
 
     def write_schemas(self, folder: Path) -> None:
         """One file a schema, as a processor's `EVENTLOGGING_SCHEMAS` has them."""
@@ -62,7 +63,7 @@ class RawLines:
         """The next lines."""
         for number in range(self._numbers, self._numbers + count):
             part = self._parts[number % len(self._parts)]
-            agent = _AGENTS[number // len(self._parts) % len(_AGENTS)]
+            agent = self._agents[number // len(self._parts) % len(self._agents)]
             yield part.replace(b"NUMBER", b"%012d" % number).replace(b"AGENT", agent)
         self._numbers += count
 

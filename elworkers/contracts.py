@@ -129,7 +129,7 @@ class Source(Protocol):
         """True while the source waits for everything polled to be flushed and committed (before a rebalance)."""
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed.
+        """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed, in a list of their own.
 
         Raises:
             RetryableError: the far side is away.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from pykafka.exceptions import ERROR_CODES, InvalidMessageSize, MessageSizeTooLarge, SocketDisconnectedError
@@ -17,9 +18,14 @@ from pykafka.exceptions import ERROR_CODES, InvalidMessageSize, MessageSizeTooLa
 from elworkers.contracts import Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, topics
-from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, codes, message_set
+from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Messages, Place, ProduceSets, codes
 
-_REQUEST_SETS = 8
+_TAKEN_SETS = 8
+"""Full message sets that are taken before they are sent."""
+
+_REQUEST_BYTES = 2 * 1024 * 1024
+"""Of a request, unless a single set is larger: it is in memory beside what it is made of."""
+
 _TOO_LARGE = {MessageSizeTooLarge.ERROR_CODE, InvalidMessageSize.ERROR_CODE}
 
 
@@ -75,6 +81,20 @@ class _Topic:
         self.current: _Set | None = None
 
 
+def _requests(sets: Iterable[_Set]) -> Iterator[list[_Set]]:
+    """The sets of one leader, as many at a time as go into a request."""
+    some: list[_Set] = []
+    size = 0
+    for one in sets:
+        if some and size + one.size > _REQUEST_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(one)
+        size += one.size
+    if some:
+        yield some
+
+
 class Producer:
     """Produces to any number of topics. Sinks of the same brokers share one: a batch is then one request a leader.
 
@@ -101,6 +121,16 @@ class Producer:
         if self._freshness.renewed():
             self.send()
             self._topics = {name: self._look_up(name, topic.turn) for name, topic in self._topics.items()}
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Create those of the topics that do not exist; `add` and `add_keyed` would do so one by one.
+
+        Raises:
+            RetryableError: they cannot be made now.
+        """
+        new = [name for name in names if name not in self._topics]
+        if len(new) > 1:
+            topics.create_missing(self._cluster, new, self._settings.partitions, self._settings.replication)
 
     def add(self, name: str, records: Sequence[Record]) -> None:
         """Take records without keys for a topic.
@@ -148,7 +178,7 @@ class Producer:
     def _count(self, grown: _Set, size: int) -> None:
         grown.size += size
         self._bytes += size
-        if self._bytes > _REQUEST_SETS * self._settings.max_set_bytes:
+        if self._bytes > _TAKEN_SETS * self._settings.max_set_bytes:
             self.send()
 
     def _next(self, topic: _Topic) -> _Set:
@@ -205,17 +235,19 @@ class Producer:
             self._bytes -= one.size
             if one.records:
                 by_leader.setdefault(one.leader, []).append(one)
+        requests = ([(leader, some) for some in _requests(sets)] for leader, sets in by_leader.items())
         with client.translated("produce"):
-            answers = [(sets, self._ask(leader, sets)) for leader, sets in by_leader.items()]
-            for sets, answer in answers:
-                self._settle(sets, codes(answer.get()))
+            for at_once in zip_longest(*requests):
+                answers = [(some, self._ask(leader, some)) for leader, some in filter(None, at_once)]
+                for some, answer in answers:
+                    self._settle(some, codes(answer.get()))
 
     def _ask(self, leader: Any, sets: Sequence[_Set]) -> Any:
         settings, now_ms = self._settings, int(time.time() * 1000)
-        encoded = [(one.place, message_set(one.records, one.keys, now_ms, settings.compression)) for one in sets]
+        messages = [(one.place, Messages(one.records, one.keys, now_ms, settings.compression)) for one in sets]
         if leader.handler is None:
             raise SocketDisconnectedError
-        return leader.handler.request(ProduceSets(encoded, settings.acks, settings.ack_timeout_ms))
+        return leader.handler.request(ProduceSets(messages, settings.acks, settings.ack_timeout_ms))
 
     def _settle(self, sets: Sequence[_Set], found: Mapping[Place, int]) -> None:
         for one in sets:

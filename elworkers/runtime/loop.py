@@ -142,13 +142,14 @@ class _Drive:
         with self._source_at_work():
             records = pipeline.source.poll(pipeline.batch.records - self._held, timeout_s)
         self._board.show(State.IDLE if pipeline.source.idle else State.RUNNING)
-        if records:
+        found = bool(records)
+        if found:
             self._take(records)
         full = self._held >= pipeline.batch.records
         old = self._held > 0 and time.monotonic() - self._since >= pipeline.batch.seconds
         if full or old or pipeline.source.flush_wanted:
             self._flush()
-        return bool(records)
+        return found
 
     @contextlib.contextmanager
     def _source_at_work(self) -> Iterator[None]:
@@ -169,9 +170,12 @@ class _Drive:
         if not self._pipeline.source.replayable:
             self._write([], records)
             return
-        piece = self._pipeline.piece
-        for begin in range(0, len(records), piece):
-            self._hand_over(self._staged(records[begin : begin + piece]))
+        while records:
+            some = records[: self._pipeline.piece]
+            # What was read is let go of before what was made of it is written: it is as much again.
+            del records[: len(some)]
+            some = self._staged(some)
+            self._hand_over(some)
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
         """Of a source that cannot be asked again: records that were staged before, and those that were not."""

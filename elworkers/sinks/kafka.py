@@ -74,6 +74,7 @@ class KafkaSink:
                 by_topic.setdefault(name, []).append(record)
             if self._each:
                 self._producer.send()
+        self._producer.prepare(by_topic)
         for name, some in by_topic.items():
             self._producer.add(name, some)
 

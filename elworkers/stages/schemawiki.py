@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import requests
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from elworkers import __version__
 from elworkers.errors import InvalidEventError, RetryableError
+
+if TYPE_CHECKING:
+    import requests
 
 _TIMEOUT_S = (3.05, 10.0)
 
@@ -18,11 +20,20 @@ class SchemaWiki:
 
     def __init__(self, api: str) -> None:
         self._api = api
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = f"elworkers/{__version__} (EventLogging schema client)"
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        # Imported here: it takes 6 MiB, and nothing is asked while all schemas are in the cache on disk.
+        import requests
+
+        session = requests.Session()
+        session.headers["User-Agent"] = f"elworkers/{__version__} (EventLogging schema client)"
+        return session
 
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
         """See `schemas.Repository.fetch`. A revision that belongs to another title is not this schema's."""
+        from requests import RequestException, codes
+
         query: dict[str, str | int] = {
             "action": "jsonschema",
             "title": name,
@@ -32,9 +43,9 @@ class SchemaWiki:
         }
         try:
             response = self._session.get(self._api, params=query, timeout=_TIMEOUT_S)
-        except requests.RequestException as error:
+        except RequestException as error:
             raise RetryableError(f"schema wiki {self._api}: {type(error).__name__}") from error
-        if response.status_code == requests.codes.not_found:
+        if response.status_code == codes.not_found:
             return None
         if not response.ok:
             raise RetryableError(f"schema wiki {self._api}: HTTP {response.status_code}")

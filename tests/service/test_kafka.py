@@ -261,6 +261,32 @@ def test_sinks_that_share_a_producer_send_together(kafka: str, unique: Unique) -
     assert [sum(offsets.ends(cluster, name).values()) for name in names] == [1, 1]
 
 
+def test_a_full_message_set_is_sent_without_those_of_other_topics(kafka: str, unique: Unique) -> None:
+    full, other = unique("topic"), unique("topic")
+    options = check_sink(f"kafka:///{kafka}?topic=x&partitions=1&max_request_size=1000").options
+    producer = Producer([kafka], settings(options))
+    producer.add(other, [Record(b"v")])
+    producer.add(full, [Record(b"v" * 400)] * 5)
+    cluster = client.connect([kafka])
+    assert (offsets.ends(cluster, full), offsets.ends(cluster, other)) == ({0: 4}, {0: 0})
+    assert producer.flush() == []
+    assert (offsets.ends(cluster, full), offsets.ends(cluster, other)) == ({0: 5}, {0: 1})
+
+
+def test_many_new_topics_are_made_together(kafka: str, unique: Unique, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[object] = []
+    update = client._Cluster.update
+    monkeypatch.setattr(client._Cluster, "update", lambda self: (looks.append(self), update(self))[1])
+    names = [unique("topic") for _ in range(60)]
+    routed = iter(names)
+    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic=x").options, lambda _: (next(routed), None))
+    sink.write([Record(b"v")] * len(names))
+    assert sink.flush() == []
+    assert len(looks) < len(names)
+    cluster = client.connect([kafka])
+    assert [sum(offsets.ends(cluster, name).values()) for name in names] == [1] * len(names)
+
+
 def test_a_message_larger_than_a_fetch_is_read(kafka: str, members: Members, unique: Unique) -> None:
     topic = unique("topic")
     large = b"x" * 300_000

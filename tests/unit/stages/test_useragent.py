@@ -60,3 +60,9 @@ def test_the_cache_says_how_often_it_hits() -> None:
         useragent.parsed("an agent that no other test has")
     now_hits, now_misses = useragent.cache_info()
     assert (now_hits - hits, now_misses - misses) == (9, 1)
+
+
+def test_agents_of_the_same_facts_share_them() -> None:
+    # The second differs in what is no fact; 20,000 agents, each with facts of its own, would hold 20 MiB.
+    same = [f"Mozilla/5.0 (X11; Linux x86_64; rv:{minor}.0) Gecko/20100101 Firefox/74.0".encode() for minor in (73, 74)]
+    assert useragent.of_header(same[0]) is useragent.of_header(same[1])
