@@ -34,6 +34,7 @@ FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %u"
 
 _STOCK = "bare copy, pykafka as it comes"
 _BARE = "bare copy, pykafka without its zero-second sleep"
+_RDKAFKA = "bare copy, pykafka with use_rdkafka, queued_max_messages=100000"
 _OURS = "processor, one worker, everything on"
 _BATCH = 2_000
 _LONGEST_S = 300.0
@@ -156,6 +157,46 @@ consumer.stop()
 """
 
 
+RDKAFKA = """
+import sys
+import warnings
+warnings.simplefilter("ignore")
+from pykafka import KafkaClient
+from pykafka.common import OffsetType
+from pykafka.rdkafka import RdKafkaSimpleConsumer
+# What pykafka derives from its own settings librdkafka of today refuses.
+MENDED = {"receive.message.max.bytes": "100000000", "queued.max.messages.kbytes": "1000000"}
+made = RdKafkaSimpleConsumer._mk_rdkafka_config_lists
+def mended(self):
+    conf, topic_conf = made(self)
+    return [(name, MENDED.get(name, value)) for name, value in conf], topic_conf
+RdKafkaSimpleConsumer._mk_rdkafka_config_lists = mended
+kafka, topic, zookeeper, tag, wanted, names = sys.argv[1:]
+client = KafkaClient(kafka, broker_version="1.0.0")
+producers = [
+    client.topics[name.encode()].get_producer(
+        use_rdkafka=True, linger_ms=50, min_queued_messages=10000, max_queued_messages=1000000
+    )
+    for name in names.split(",")
+]
+consumer = client.topics[topic.encode()].get_balanced_consumer(
+    f"copy-{tag}".encode(), managed=False, zookeeper_connect=zookeeper, use_rdkafka=True, queued_max_messages=100000,
+    auto_commit_enable=True, auto_commit_interval_ms=1000, auto_offset_reset=OffsetType.EARLIEST,
+)
+left = int(wanted)
+for message in consumer:
+    for producer in producers:
+        producer.produce(message.value)
+    left -= 1
+    if not left:
+        break
+for producer in producers:
+    producer.stop()
+print("done", flush=True)
+consumer.stop()
+"""
+
+
 CONFLUENT = """
 import sys
 from confluent_kafka import Consumer, Producer
@@ -178,12 +219,13 @@ consumer.close()
 """
 
 
-def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str) -> Taken:
+def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str, python: str = sys.executable) -> Taken:
     """A consumer and producers of one client, until everything is acknowledged.
 
     Args:
-        program: `COPY` or `CONFLUENT`.
+        program: `COPY`, `RDKAFKA` or `CONFLUENT`.
         settings: the program's own.
+        python: that it runs with.
     """
     tag = uuid.uuid4().hex[:8]
     cluster = client.connect([kafka])
@@ -194,7 +236,7 @@ def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str)
     def copied() -> int:
         return sum(sum(offsets.ends(cluster, name).values()) for name in copies) // 2
 
-    words = [sys.executable, "-c", program, kafka, topic, *settings, tag, str(wanted), ",".join(copies)]
+    words = [python, "-c", program, kafka, topic, *settings, tag, str(wanted), ",".join(copies)]
     copier = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         return measured(psutil.Process(copier.pid), lambda: copied() > 0, copied, wanted)
@@ -206,8 +248,8 @@ def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str)
 def measure(given: argparse.Namespace) -> list[Table]:
     """Fill a topic, and have it read by each."""
     stack = Stack(given.stack)
-    stack.up("kafka")
-    kafka = stack.env()["KAFKA"]
+    stack.up("kafka", "zookeeper")
+    kafka, zookeeper = stack.env()["KAFKA"], stack.env()["ZOOKEEPER"]
     topic = f"raw-{uuid.uuid4().hex[:8]}"
     count, size = fill(kafka, topic, lines(given.events))
     cases: dict[str, Callable[[], Taken]] = {
@@ -215,6 +257,10 @@ def measure(given: argparse.Namespace) -> list[Table]:
         _BARE: lambda: bare_copy(kafka, topic, count, COPY, "without", "50"),
         _OURS: lambda: processor(kafka, topic, count),
     }
+    with_rdkafka = given.rdkafka / "bin" / "python"
+    has_rdkafka = _runs(with_rdkafka, "from pykafka.rdkafka import _rd_kafka")
+    if has_rdkafka:
+        cases[_RDKAFKA] = lambda: bare_copy(kafka, topic, count, RDKAFKA, zookeeper, python=str(with_rdkafka))
     if find_spec("confluent_kafka"):
         cases["bare copy, confluent-kafka"] = lambda: bare_copy(kafka, topic, count, CONFLUENT, "default")
         cases["bare copy, confluent-kafka, fetch.queue.backoff.ms=5"] = lambda: bare_copy(
@@ -237,11 +283,18 @@ def measure(given: argparse.Namespace) -> list[Table]:
             table.rows[2].cpu_s_per_100k <= 3.5,
         ),
     ]
+    if not has_rdkafka:
+        table.notes = [f"{_RDKAFKA}: not measured; `make bench` builds it where librdkafka's headers are"]
     return [table]
+
+
+def _runs(python: Path, program: str) -> bool:
+    return python.exists() and not subprocess.run([python, "-c", program], capture_output=True, check=False).returncode
 
 
 def _options(parser: Any) -> None:
     parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--rdkafka", type=Path, default=Path(".run/rdkafka"), help="environment of pykafka's extension")
 
 
 if __name__ == "__main__":
