@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from elworkers.kafka.messages import Fields
 
-INBOX_BYTES = 7 * 1024 * 1024
+INBOX_BYTES = 4 * 1024 * 1024
 """Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""
 
-TAKEN_BYTES = 7 * 1024 * 1024
+TAKEN_BYTES = 2 * 1024 * 1024
 """Bytes after which no further set is handed over at once, because what is made of them takes several times as many."""
 
 

@@ -23,6 +23,9 @@ from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Messages, Place, Produ
 _TAKEN_SETS = 8
 """Full message sets that are taken before they are sent."""
 
+_WORTH_BYTES = 8 * 1024
+"""Of a message set, on average."""
+
 _REQUEST_BYTES = 2 * 1024 * 1024
 """Of a request, unless a single set is larger: it is in memory beside what it is made of."""
 
@@ -121,6 +124,10 @@ class Producer:
         if self._freshness.renewed():
             self.send()
             self._topics = {name: self._look_up(name, topic.turn) for name, topic in self._topics.items()}
+
+    def wants_more(self) -> bool:
+        """Whether the message sets taken so far are small: with many topics, a set costs more than its messages do."""
+        return self._bytes < _WORTH_BYTES * len(self._taken)
 
     def prepare(self, names: Iterable[str]) -> None:
         """Create those of the topics that do not exist; `add` and `add_keyed` would do so one by one.

@@ -72,7 +72,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         batch = wiring.batch([arguments["input"]], arguments["output"])
         pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True)
     else:
-        # Many together: the more records of a topic there are in a batch, the less its message set costs each.
         batch = wiring.batch([arguments["input"]], arguments["output"], records=10_000)
         pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True, piece=batch.records)
+        pipeline.wants_more = wiring.want_more
     return wiring.with_refusals(pipeline, [arguments["input"]])

@@ -162,6 +162,10 @@ class Wiring:
         """The sink behind an output URI for lines that nobody has parsed."""
         return Output(self._sink(check_sink(text), raw=True), lambda _: True)
 
+    def want_more(self) -> bool:
+        """Whether a producer's message sets are still small."""
+        return any(producer.wants_more() for producer in self.producers.values())
+
     def asks(self, text: str) -> frozenset[str]:
         """The fields of a capsule that the output needs to know where to send it."""
         from elworkers.stages.route import Template

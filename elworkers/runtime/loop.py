@@ -147,7 +147,8 @@ class _Drive:
             self._take(records)
         full = self._held >= pipeline.batch.records
         old = self._held > 0 and time.monotonic() - self._since >= pipeline.batch.seconds
-        if full or old or pipeline.source.flush_wanted:
+        waits = found and pipeline.wants_more()
+        if full or (old and not waits) or pipeline.source.flush_wanted:
             self._flush()
         return found
 

@@ -35,6 +35,7 @@ class Pipeline:
         forgets_events: every output has done with a record's event when it was written.
         piece: how many records go through the stages together. Few, where records hold their events: these then stay in
             the processor's cache until they are written.
+        wants_more: whether a batch that is old goes on for as long as there is something to read at once.
     """
 
     source: Source
@@ -45,6 +46,7 @@ class Pipeline:
     refused_to: Sink | None = None
     forgets_events: bool = False
     piece: int = 250
+    wants_more: Callable[[], bool] = lambda: False
 
     def stores(self) -> list[Sink]:
         """The sink of each output, once where several share it."""

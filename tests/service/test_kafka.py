@@ -266,6 +266,7 @@ def test_a_full_message_set_is_sent_without_those_of_other_topics(kafka: str, un
     options = check_sink(f"kafka:///{kafka}?topic=x&partitions=1&max_request_size=1000").options
     producer = Producer([kafka], settings(options))
     producer.add(other, [Record(b"v")])
+    assert producer.wants_more(), "a set of one small message"
     producer.add(full, [Record(b"v" * 400)] * 5)
     cluster = client.connect([kafka])
     assert (offsets.ends(cluster, full), offsets.ends(cluster, other)) == ({0: 4}, {0: 0})

@@ -291,3 +291,11 @@ def test_a_reason_is_said_once_while_it_lasts() -> None:
     assert pauses[10] > 10
     backoff.worked()
     assert backoff.failed("the disk is full") <= 0.5
+
+
+def test_a_batch_whose_outputs_want_more_goes_on_while_there_is_something_to_read() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b", b"c"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100), wants_more=lambda: True))
+    assert journal[:6] == ["write", "write", "write", "flush", "settle", "commit"]
+    assert source.committed[0] == {PARTITION: 3}
