@@ -57,7 +57,7 @@ bench: $(STAMP) .run/rdkafka/done ## every measurement, with tables and a plot i
 	$(BIN)/python -m venv .run/rdkafka
 	.run/rdkafka/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<81' wheel
 	RDKAFKA_INSTALL=system .run/rdkafka/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
-		--no-build-isolation --no-binary pykafka pykafka==2.8.0
+		--no-build-isolation --no-binary pykafka "$$(grep '^pykafka==' requirements.txt)"
 	touch $@
 
 .PHONY: lint

@@ -124,7 +124,23 @@ def worker_of(parent: subprocess.Popen[bytes]) -> psutil.Process:
     return children[0]
 
 
-COPY = """
+_COPY_ALL = """
+left = int(wanted)
+for message in consumer:
+    for producer in producers:
+        producer.produce(message.value)
+    left -= 1
+    if not left:
+        break
+for producer in producers:
+    producer.stop()
+print("done", flush=True)
+consumer.stop()
+"""
+
+
+COPY = (
+    """
 import sys, time
 import warnings
 warnings.simplefilter("ignore")
@@ -143,21 +159,13 @@ consumer = client.topics[topic.encode()].get_balanced_consumer(
     f"copy-{tag}".encode(), managed=True, auto_commit_enable=True, auto_commit_interval_ms=1000,
     auto_offset_reset=OffsetType.EARLIEST,
 )
-left = int(wanted)
-for message in consumer:
-    for producer in producers:
-        producer.produce(message.value)
-    left -= 1
-    if not left:
-        break
-for producer in producers:
-    producer.stop()
-print("done", flush=True)
-consumer.stop()
 """
+    + _COPY_ALL
+)
 
 
-RDKAFKA = """
+RDKAFKA = (
+    """
 import sys
 import warnings
 warnings.simplefilter("ignore")
@@ -183,18 +191,9 @@ consumer = client.topics[topic.encode()].get_balanced_consumer(
     f"copy-{tag}".encode(), managed=False, zookeeper_connect=zookeeper, use_rdkafka=True, queued_max_messages=100000,
     auto_commit_enable=True, auto_commit_interval_ms=1000, auto_offset_reset=OffsetType.EARLIEST,
 )
-left = int(wanted)
-for message in consumer:
-    for producer in producers:
-        producer.produce(message.value)
-    left -= 1
-    if not left:
-        break
-for producer in producers:
-    producer.stop()
-print("done", flush=True)
-consumer.stop()
 """
+    + _COPY_ALL
+)
 
 
 CONFLUENT = """

@@ -18,9 +18,6 @@ from elworkers.errors import RetryableError
 
 FETCH_VERSION = 2
 
-ANSWER_BYTES = 8 * 1024 * 1024
-"""Bytes that an answer of a broker may have, however many partitions it is of."""
-
 LARGEST_MESSAGE = 64 * 1024 * 1024
 """Bytes beyond which no message is asked for."""
 

@@ -44,73 +44,54 @@ class Place(NamedTuple):
     partition: int
 
 
-class Messages(NamedTuple):
-    """What a message set is made of.
+def message_set(records: Sequence[Record], keys: Sequence[bytes], now_ms: int, codec: str = "none") -> list[bytes]:
+    """A message set of records with their keys, or without any; the time of a record that has none is now.
 
-    Attributes:
-        records: whose values are the messages.
-        keys: of each of them; empty where none has one.
-        now_ms: the time of a record that has none.
-        codec: none, gzip or snappy.
+    It comes in pieces: a request joins those of all its sets, so that they are in memory once.
     """
-
-    records: Sequence[Record]
-    keys: Sequence[bytes]
-    now_ms: int
-    codec: str = "none"
-
-    def pieces(self) -> list[bytes]:
-        """The message set, in pieces: a request joins those of all its sets, so that they are in memory once."""
-        plain = self._plain()
-        if self.codec == "none" or not plain:
-            return plain
-        number, encode = _CODECS[self.codec]
-        value = encode(b"".join(plain))
-        head = _BODY.pack(_MAGIC, number, self.now_ms, _NULL, len(value))
-        crc = isal_zlib.crc32(value, isal_zlib.crc32(head))
-        return [_ENTRY.pack(len(self.records) - 1, _AFTER_SIZE + len(value), crc) + head, value]
-
-    def _plain(self) -> list[bytes]:
-        pieces: list[bytes] = []
-        keys, now_ms = self.keys, self.now_ms
-        crc32, body_of, entry_of = isal_zlib.crc32, _BODY.pack, _ENTRY.pack
-        for number, record in enumerate(self.records):
-            value = record.value
-            size = len(value)
-            if not keys:
-                head = body_of(_MAGIC, 0, record.timestamp_ms or now_ms, _NULL, size)
-            else:
-                key = keys[number]
-                head = _KEYED.pack(_MAGIC, 0, record.timestamp_ms or now_ms, len(key)) + key + _COUNT.pack(size)
-                size += len(key)
-            pieces += (entry_of(number, _AFTER_SIZE + size, crc32(value, crc32(head))) + head, value)
+    pieces: list[bytes] = []
+    crc32, body_of, entry_of = isal_zlib.crc32, _BODY.pack, _ENTRY.pack
+    for number, record in enumerate(records):
+        value = record.value
+        size = len(value)
+        if not keys:
+            head = body_of(_MAGIC, 0, record.timestamp_ms or now_ms, _NULL, size)
+        else:
+            key = keys[number]
+            head = _KEYED.pack(_MAGIC, 0, record.timestamp_ms or now_ms, len(key)) + key + _COUNT.pack(size)
+            size += len(key)
+        pieces += (entry_of(number, _AFTER_SIZE + size, crc32(value, crc32(head))) + head, value)
+    if codec == "none" or not pieces:
         return pieces
+    number, encode = _CODECS[codec]
+    value = encode(b"".join(pieces))
+    head = body_of(_MAGIC, number, now_ms, _NULL, len(value))
+    return [entry_of(len(records) - 1, _AFTER_SIZE + len(value), crc32(value, crc32(head))) + head, value]
 
 
 class ProduceSets(Request):  # type: ignore[misc]
     """A produce request.
 
     Args:
-        sets: places with their messages, each place once.
+        sets: places with the pieces of their message sets, each place once.
         acks: -1 for all replicas, 1 for the leader.
         timeout_ms: longest wait of the broker for its replicas.
     """
 
     API_KEY = 0
 
-    def __init__(self, sets: Sequence[tuple[Place, Messages]], acks: int, timeout_ms: int) -> None:
+    def __init__(self, sets: Sequence[tuple[Place, Sequence[bytes]]], acks: int, timeout_ms: int) -> None:
         # Here, because pykafka asks for the bytes in a thread of its own, and never hears of an error there.
-        by_topic: dict[str, list[tuple[int, Messages]]] = {}
-        for (topic, partition), messages in sets:
-            by_topic.setdefault(topic, []).append((partition, messages))
+        by_topic: dict[str, list[tuple[int, Sequence[bytes]]]] = {}
+        for (topic, partition), one in sets:
+            by_topic.setdefault(topic, []).append((partition, one))
         pieces = [bytes(self.HEADER_LEN), _ACKS.pack(acks, timeout_ms, len(by_topic))]
         for topic, some in by_topic.items():
             name = topic.encode()
             pieces.append(_LENGTH.pack(len(name)) + name + _COUNT.pack(len(some)))
-            for partition, messages in some:
-                made = messages.pieces()
-                pieces.append(_PARTITION.pack(partition, sum(map(len, made))))
-                pieces += made
+            for partition, one in some:
+                pieces.append(_PARTITION.pack(partition, sum(map(len, one))))
+                pieces += one
         output = bytearray().join(pieces)
         self._write_header(output)
         self._output = output

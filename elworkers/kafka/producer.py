@@ -18,7 +18,7 @@ from pykafka.exceptions import ERROR_CODES, InvalidMessageSize, MessageSizeTooLa
 from elworkers.contracts import Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, topics
-from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Messages, Place, ProduceSets, codes
+from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, codes, message_set
 
 _TAKEN_SETS = 8
 """Full message sets that are taken before they are sent."""
@@ -251,10 +251,10 @@ class Producer:
 
     def _ask(self, leader: Any, sets: Sequence[_Set]) -> Any:
         settings, now_ms = self._settings, int(time.time() * 1000)
-        messages = [(one.place, Messages(one.records, one.keys, now_ms, settings.compression)) for one in sets]
+        encoded = [(one.place, message_set(one.records, one.keys, now_ms, settings.compression)) for one in sets]
         if leader.handler is None:
             raise SocketDisconnectedError
-        return leader.handler.request(ProduceSets(messages, settings.acks, settings.ack_timeout_ms))
+        return leader.handler.request(ProduceSets(encoded, settings.acks, settings.ack_timeout_ms))
 
     def _settle(self, sets: Sequence[_Set], found: Mapping[Place, int]) -> None:
         for one in sets:

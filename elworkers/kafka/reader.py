@@ -16,7 +16,10 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
-from elworkers.kafka.messages import ANSWER_BYTES, FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, fields, parts
+from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, fields, parts
+
+_ANSWER_BYTES = 8 * 1024 * 1024
+"""Of a broker, however many partitions it is of."""
 
 _ALONE_BYTES = 2 * 1024 * 1024
 _WAIT_MS = 100
@@ -52,7 +55,7 @@ class Fetched(NamedTuple):
 
 
 class TopicsReader:
-    """Reads from the leaders of any number of topics; three answers (`ANSWER_BYTES`) are in memory at most.
+    """Reads from the leaders of any number of topics; three answers (`_ANSWER_BYTES`) are in memory at most.
 
     Args:
         hosts: the brokers, each `host:port`.
@@ -163,7 +166,7 @@ class TopicsReader:
 
     def _fetched(self, wanted: Mapping[Partition, Range]) -> Iterator[Fetched]:
         left = {partition: reach for partition, reach in wanted.items() if reach.begin < reach.end}
-        size = max(1, ANSWER_BYTES // self._partition_bytes)
+        size = max(1, _ANSWER_BYTES // self._partition_bytes)
         for leader, partitions in self._by_leader(list(left)).items():
             for start in range(0, len(partitions), size):
                 group = {partition: left[partition] for partition in partitions[start : start + size]}

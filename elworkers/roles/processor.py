@@ -73,6 +73,13 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True)
     else:
         batch = wiring.batch([arguments["input"]], arguments["output"], records=10_000)
-        pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True, piece=batch.records)
-        pipeline.wants_more = wiring.want_more
+        pipeline = Pipeline(
+            source,
+            [stage],
+            outputs,
+            batch,
+            forgets_events=True,
+            piece=batch.records,
+            wants_more=wiring.wants_more,
+        )
     return wiring.with_refusals(pipeline, [arguments["input"]])

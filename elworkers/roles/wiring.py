@@ -162,7 +162,7 @@ class Wiring:
         """The sink behind an output URI for lines that nobody has parsed."""
         return Output(self._sink(check_sink(text), raw=True), lambda _: True)
 
-    def want_more(self) -> bool:
+    def wants_more(self) -> bool:
         """Whether a producer's message sets are still small."""
         return any(producer.wants_more() for producer in self.producers.values())
 

@@ -11,18 +11,14 @@ from pykafka.protocol.message import MessageSet
 
 from elworkers.contracts import Record
 from elworkers.kafka.messages import Message, messages
-from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Messages, Place, ProduceSets, codes
+from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, codes, message_set
 
 SOME = st.lists(st.tuples(st.binary(max_size=40), st.binary(max_size=9), st.integers(1, 2**60)), min_size=1, max_size=6)
 
 
-def written(made: Messages) -> bytes:
-    return b"".join(made.pieces())
-
-
 def packed(some: list[tuple[bytes, bytes, int]], keyed: bool, codec: str = "none") -> memoryview:
     records = [Record(value, timestamp_ms=time) for value, _, time in some]
-    return memoryview(written(Messages(records, [key for _, key, _ in some] if keyed else [], 5, codec)))
+    return memoryview(b"".join(message_set(records, [key for _, key, _ in some] if keyed else [], 5, codec)))
 
 
 @given(SOME, st.booleans(), st.sampled_from(["none", "gzip", "snappy"]))
@@ -42,29 +38,28 @@ def test_pykafka_reads_the_same(some: list[tuple[bytes, bytes, int]], keyed: boo
 
 
 def test_a_record_without_a_time_gets_that_of_now() -> None:
-    assert messages(memoryview(written(Messages([Record(b"v")], [], 77)))) == [Message(0, 77, None, b"v")]
+    assert messages(memoryview(b"".join(message_set([Record(b"v")], [], 77)))) == [Message(0, 77, None, b"v")]
 
 
 def test_the_overhead_is_what_a_message_takes_besides_its_value() -> None:
-    assert len(written(Messages([Record(b"value")], [], 1))) == MESSAGE_OVERHEAD + 5
+    assert len(b"".join(message_set([Record(b"value")], [], 1))) == MESSAGE_OVERHEAD + 5
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy"])
 def test_a_set_of_nothing_is_empty(codec: str) -> None:
-    assert written(Messages([], [], 1, codec)) == b""
+    assert message_set([], [], 1, codec) == []
 
 
 def test_a_request_names_its_topics_once() -> None:
-    one, two, three = (Messages([Record(value, timestamp_ms=9)], [], 9) for value in (b"one", b"two", b"three"))
-    sets = [(Place("a", 1), one), (Place("b", 0), two), (Place("a", 0), three)]
+    sets = [(Place("a", 1), [b"o", b"ne"]), (Place("b", 0), [b"two"]), (Place("a", 0), [b"three"])]
     data = bytes(ProduceSets(sets, acks=-1, timeout_ms=9).get_bytes())
     body = (
         struct.pack(">hii", -1, 9, 2)
         + b"\0\x01a"
-        + struct.pack(">iii37s", 2, 1, 37, written(one))
-        + struct.pack(">ii39s", 0, 39, written(three))
+        + struct.pack(">iii3s", 2, 1, 3, b"one")
+        + struct.pack(">ii5s", 0, 5, b"three")
         + b"\0\x01b"
-        + struct.pack(">iii37s", 1, 0, 37, written(two))
+        + struct.pack(">iii3s", 1, 0, 3, b"two")
     )
     assert data[ProduceSets.HEADER_LEN :] == body
     assert struct.unpack_from(">ihh", data) == (len(data) - 4, 0, 0)
