@@ -37,11 +37,26 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
 """Name → names of its labels, and what it counts."""
 
 
+class _Counter:
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def add(self, value: int) -> None:
+        self.total += value
+
+
 class Counters:
     """The counters of one worker; implements `contracts.Metrics`."""
 
     def __init__(self) -> None:
-        self.totals: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
+        self._counters: dict[tuple[str, tuple[tuple[str, str], ...]], _Counter] = {}
+
+    @property
+    def totals(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], int]:
+        """Name and sorted labels → total."""
+        return {key: counter.total for key, counter in self._counters.items()}
 
     def count(self, name: str, value: int = 1, **labels: str) -> None:
         """Add `value` to a counter.
@@ -59,12 +74,7 @@ class Counters:
         """
         if name not in DECLARED or set(labels) != set(DECLARED[name][0]):
             raise KeyError(f"metric {name!r} with labels {sorted(labels)} is not declared in runtime/metrics.py")
-        key, totals = (name, tuple(sorted(labels.items()))), self.totals
-
-        def add(value: int) -> None:
-            totals[key] = totals.get(key, 0) + value
-
-        return add
+        return self._counters.setdefault((name, tuple(sorted(labels.items()))), _Counter()).add
 
     def summary(self) -> dict[str, int]:
         """The total of each name over all labels."""

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 from elworkers.contracts import Metrics
 from elworkers.stages import useragent
+from elworkers.stages.validate import Known
 
 
 class Tally:
     """What became of the batch at hand.
 
     Attributes:
-        valid: how many events of each schema.
+        known: schemas of the events that were accepted; each holds how many.
+        valid: how many other events of each schema.
         invalid: how many of each schema and code.
         slow: how many could not be done the quick way, by the reason.
     """
@@ -21,10 +23,14 @@ class Tally:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._valid: dict[str, Callable[[int], None]] = {}
+        self.known: list[Known] = []
         self.begin()
 
     def begin(self) -> None:
         """Forget what was not reported: its batch will come again."""
+        for known in self.known:
+            known.events = 0
+        self.known.clear()
         self.valid: defaultdict[str, int] = defaultdict(int)
         self.invalid: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.slow: defaultdict[str, int] = defaultdict(int)
@@ -33,11 +39,15 @@ class Tally:
     def report(self) -> None:
         """Count all of it; once a batch, because a counter costs as much as encoding an event."""
         metrics = self._metrics
-        for schema, number in self.valid.items():
-            count = self._valid.get(schema)
+        for known in self.known:
+            count = self._valid.get(known.name)
             if count is None:
-                count = self._valid[schema] = metrics.counter("events_valid", schema=schema)
-            count(number)
+                count = self._valid[known.name] = metrics.counter("events_valid", schema=known.name)
+            count(known.events)
+            known.events = 0
+        self.known.clear()
+        for schema, number in self.valid.items():
+            metrics.count("events_valid", number, schema=schema)
         for (schema, code), number in self.invalid.items():
             metrics.count("events_invalid", number, schema=schema, code=code)
         for reason, number in self.slow.items():

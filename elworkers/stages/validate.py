@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from elworkers.contracts import Event
 from elworkers.stages.compiled import CompiledSchema
@@ -19,18 +20,23 @@ FIRST, SCHEMA, REFUSED = "first", "schema", "refused"
 """Why the quick judge does not say that an event is valid: it has not seen its schema, cannot judge it, or says no."""
 
 
-class Known(NamedTuple):
+@dataclass(slots=True)
+class Known:
     """A revision of a schema that events were valid by.
 
     Attributes:
-        name: the schema's.
+        name, revision: which one.
         accepts: of an event proper, as `Judge` has it.
         routed: the fields `ROUTED` of its capsules; nobody may change it.
+        events: how many were accepted and are not counted yet. Here, because an event finds all else of its schema in
+            the processor's cache only where few others come between.
     """
 
     name: str
+    revision: int
     accepts: Callable[[Any], bool]
     routed: Event
+    events: int = 0
 
 
 class Validator:
@@ -46,6 +52,7 @@ class Validator:
         self._capsule_judge = quick_capsule_judge(self._capsule)
         self._accepts_capsule = self._capsule_judge.accepts if self._capsule_judge else lambda _: False
         self._judges: dict[tuple[str, int], Judge | None] = {}
+        self._newest: dict[object, Known] = {}
         self._known: dict[object, Known] = {}
 
     def validate(self, event: Event) -> None:
@@ -66,7 +73,10 @@ class Validator:
         """
         try:
             # 1.0 and True find the schema of revision 1 too, and are refused by its judge.
-            known = self._known.get((event.get("schema"), event.get("revision")))
+            name, revision = event.get("schema"), event.get("revision")
+            known = self._newest.get(name)
+            if known is not None and known.revision != revision:
+                known = self._known.get((name, revision))
             if known is not None and self._accepts_capsule(event) and known.accepts(event["event"]):
                 return known
         except (TypeError, ValueError):
@@ -101,7 +111,8 @@ class Validator:
         name, revision = key = schema.name, schema.revision
         judge = self._judges[key] = quick_judge(schema)
         if judge is not None:
-            self._known[key] = Known(name, judge.accepts, {"schema": name, "revision": revision})
+            known = Known(name, revision, judge.accepts, {"schema": name, "revision": revision})
+            self._known[key] = self._newest[name] = known
 
 
 def _suspects(judge: Judge | None, instance: Any) -> Container[Any] | None:

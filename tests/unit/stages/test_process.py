@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -256,3 +257,34 @@ def test_a_batch_that_comes_again_is_counted_once(tmp_path: Path) -> None:
     del store._repositories[-1]
     stage(records)
     assert metrics.summary()["events_invalid"] == 2
+
+
+def test_revisions_of_a_schema_that_come_in_turns_are_each_judged_by_their_own(tmp_path: Path) -> None:
+    (tmp_path / "P").mkdir()
+    for revision, kind in ((1, "string"), (2, "integer")):
+        (tmp_path / "P" / f"{revision}.json").write_text(json.dumps({"properties": {"a": {"type": kind}}}))
+    metrics = Counters()
+    stage = ProcessStage(compile_format("%j"), Validator(SchemaStore([str(tmp_path)])), metrics, Budget(1.0))
+    line = '{"event":{"a":%s},"schema":"P","revision":%d,"wiki":"w","recvFrom":"h","timestamp":1}'
+    turns = [Record((line % (value, revision)).encode()) for value, revision in (('"x"', 1), ("5", 2), ("5", 1))]
+    for _ in range(2):
+        assert [one.valid for one in stage(turns)] == [True, True, False]
+    assert metrics.totals["events_valid", (("schema", "P"),)] == 4
+    assert metrics.totals["events_slow", (("reason", "first"),)] == 2
+
+
+def test_an_event_that_goes_on_holds_little_more_memory_than_its_bytes() -> None:
+    stage = ProcessStage(
+        compile_format("%j"),
+        Validator(SchemaStore([str(DEMO / "schemas")])),
+        Counters(),
+        Budget(1.0),
+        keeps_events=False,
+    )
+    lines = [Record(save_timing('{"saveTiming":1,"mediaWikiVersion":"%s"}' % ("v" * 700)), timestamp_ms=1)] * 100
+    stage(lines)
+    tracemalloc.start()
+    made = stage(lines)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1.5 * sum(len(one.value) for one in made)
