@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 
@@ -11,6 +12,7 @@ import setproctitle
 
 _PR_SET_PDEATHSIG = 1
 _M_ARENA_MAX = -8
+_CONTAINERS = 20_000
 # Loaded here, because right after a fork no lock may be taken.
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -39,6 +41,14 @@ def use_one_arena() -> None:
     with contextlib.suppress(AttributeError):
         # Other libraries of C have no such call, nor arenas.
         _LIBC.mallopt(_M_ARENA_MAX, 1)
+
+
+def collect_rarely() -> None:
+    """Have Python look for garbage in cycles every 20,000 containers instead of every 700.
+
+    There is hardly any, and each look goes through the records of a batch: 6 % of a processor's time.
+    """
+    gc.set_threshold(_CONTAINERS, *gc.get_threshold()[1:])
 
 
 def title(role: str, instance: str, what: str) -> None:

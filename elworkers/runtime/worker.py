@@ -19,7 +19,7 @@ from elworkers.runtime import log as logs
 from elworkers.runtime import loop
 from elworkers.runtime.board import Slot
 from elworkers.runtime.metrics import Counters
-from elworkers.runtime.process import die_with_parent, title, use_one_arena
+from elworkers.runtime.process import collect_rarely, die_with_parent, title, use_one_arena
 from elworkers.runtime.stop import Stop
 
 log = structlog.get_logger(__name__)
@@ -105,6 +105,7 @@ def main(job: Job, index: int, slot: Slot, parent: int) -> int:
     if not die_with_parent(signal.SIGKILL, parent):
         return 1
     use_one_arena()
+    collect_rarely()
     faulthandler.register(signal.SIGUSR2, all_threads=True)
     stop = Stop()
     stop.listen(signal.SIGTERM, signal.SIGINT)
