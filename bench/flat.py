@@ -1,32 +1,36 @@
 """Whether the cost of an event stays flat as the work grows: `python -m bench.flat`.
 
 Real processors on a real Kafka. Each case is the same as the first but for one number: workers, partitions, schemas,
-bytes of a line. What is measured is processor time of the workers, from when all lines are there to when all of them
-are committed; starting and joining the group are over by then. Then instance files, by what control costs, and memory.
+bytes of a line; the two run in turns of half a second. What is measured is processor time of the workers, from when all
+lines are there to when all of them are committed; starting and joining the group are over by then. Then instance files,
+by what control costs, and memory.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench import manyfiles
 from bench.pools import Pool, peak_mib, rss_mib, wait_for
 from bench.rawlines import FORMAT, RawLines, unique
-from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, in_turns, ratio, row
+from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, ratio, row
 from elworkers.devstack import Stack
 from elworkers.kafka import client, offsets, topics
 
 _MOST, _MOST_MIB = 1.15, 120
-_WARM_UP = 4_000
+_WARM_UP, _AGENTS_SEEN = 4_000, 40
+"""Events before the measurement; all user agents have then been seen with each schema."""
+
+_SLICE_S, _WITHIN_S = 0.5, 180.0
 _SESSION_MS = 600_000
 _AGENTS = 15_000
 """User agents, while memory is looked at: three quarters of what the worker keeps."""
@@ -48,6 +52,23 @@ class Case:
     events: int = 200_000
 
 
+@dataclass
+class _Run:
+    """A case on its way: the offsets it ends with, its stopped workers, and what they have taken."""
+
+    case: Case
+    topic: str
+    ends: dict[int, int]
+    pool: Pool
+    cpu_before_s: float
+    cpu_after_s: float = 0.0
+    wall_s: float = 0.0
+    done: bool = False
+
+    def taken(self) -> Taken:
+        return Taken(self.case.events, self.wall_s, self.cpu_after_s - self.cpu_before_s)
+
+
 class Bench:
     """Runs cases on one broker.
 
@@ -65,26 +86,46 @@ class Bench:
         self._cluster: Any = client.connect([kafka])
         self.peaks: dict[Case, float] = {}
 
-    def run(self, case: Case) -> Taken:
-        """One run of a case."""
+    def together(self, cases: Mapping[str, Case]) -> dict[str, Taken]:
+        """One run of each case, in slices of half a second that take turns.
+
+        What other programs, or other machines on the same hardware, take of memory and cache changes within seconds,
+        and takes a third off some runs.
+        """
+        with contextlib.ExitStack() as stack:
+            runs = {name: self._begun(case, stack) for name, case in cases.items()}
+            while unfinished := [run for run in runs.values() if not run.done]:
+                for run in unfinished:
+                    self._go_on(run)
+        for name, run in runs.items():
+            # A round takes minutes, and the tables come at the end.
+            print(f"{name}: {cpu_per_event(run.taken()) * 1e6:.1f} µs an event", file=sys.stderr, flush=True)
+            self.delete(run.topic)
+        return {name: run.taken() for name, run in runs.items()}
+
+    def _begun(self, case: Case, stack: contextlib.ExitStack) -> _Run:
         topic = unique("flat")
         topics.ensure(self._cluster, topic, case.partitions)
         lines = RawLines(case.schemas, case.line_bytes)
-        lines.produce(self._kafka, topic, _WARM_UP)
-        with self.processor(topic, lines, case.workers) as pool:
-            self.wait_committed(topic)
-            pool.wait_at_work(case.workers)
-            with pool.suspended():
-                lines.produce(self._kafka, topic, case.events)
-            began, cpu = time.perf_counter(), pool.cpu_s()
-            self.wait_committed(topic)
-            taken = Taken(case.events, time.perf_counter() - began, pool.cpu_s() - cpu)
-            held = max(map(peak_mib, pool.workers()))
-        self.peaks[case] = max(held, self.peaks.get(case, 0.0))
-        # A round takes minutes, and the tables come at the end.
-        print(f"{case}: {cpu_per_event(taken) * 1e6:.1f} µs an event", file=sys.stderr, flush=True)
-        self.delete(topic)
-        return taken
+        lines.produce(self._kafka, topic, max(_WARM_UP, _AGENTS_SEEN * case.schemas))
+        pool = stack.enter_context(self.processor(topic, lines, case.workers))
+        self.wait_committed(topic)
+        pool.wait_at_work(case.workers)
+        stack.enter_context(pool.suspended())
+        lines.produce(self._kafka, topic, case.events)
+        return _Run(case, topic, self._ends(topic), pool, pool.cpu_s())
+
+    def _go_on(self, run: _Run) -> None:
+        with run.pool.resumed():
+            began = time.perf_counter()
+            time.sleep(_SLICE_S)
+            run.done = run.ends.items() <= offsets.committed(self._cluster, run.topic, run.topic).items()
+            run.wall_s += time.perf_counter() - began
+            run.cpu_after_s = run.pool.cpu_s()
+            held = max(map(peak_mib, run.pool.workers()))
+        if run.wall_s > _WITHIN_S:
+            raise TimeoutError(f"not within {_WITHIN_S:.0f} s: the end of {run.topic}")
+        self.peaks[run.case] = max(held, self.peaks.get(run.case, 0.0))
 
     def processor(self, topic: str, lines: RawLines, workers: int) -> Pool:
         """A processor of the topic with two output messages an event: its schema's topic and valid-mixed."""
@@ -103,10 +144,13 @@ class Bench:
 
     def wait_committed(self, topic: str) -> None:
         """Wait until the group of the same name has committed the end of every partition."""
-        self._cluster.update()
-        ends = {partition: end for partition, end in offsets.ends(self._cluster, topic).items() if end}
+        ends = self._ends(topic)
         done = lambda: offsets.committed(self._cluster, topic, topic)  # noqa: E731
         wait_for(lambda: ends.items() <= done().items(), f"the end of {topic}")
+
+    def _ends(self, topic: str) -> dict[int, int]:
+        self._cluster.update()
+        return {partition: end for partition, end in offsets.ends(self._cluster, topic).items() if end}
 
     def delete(self, *names: str) -> None:
         """Make room on the disk."""
@@ -168,7 +212,8 @@ def _measure(given: argparse.Namespace) -> Sequence[Table]:
 
 
 def _compared(what: str, cases: dict[str, Case], per: str, bench: Bench, rounds: int) -> Table:
-    taken = in_turns({name: partial(bench.run, case) for name, case in cases.items()}, rounds)
+    one_by_one = [bench.together(cases) for _ in range(rounds)]
+    taken = {name: [one[name] for one in one_by_one] for name in cases}
     (few, few_case), (many, many_case) = cases.items()
     larger = many_case.line_bytes / few_case.line_bytes
     said = f"processor time of an event{', ' + per if per else ''}: {many} by {few}"

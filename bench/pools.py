@@ -89,6 +89,18 @@ class Pool:
             for worker in workers:
                 worker.resume()
 
+    @contextlib.contextmanager
+    def resumed(self) -> Iterator[None]:
+        """While all workers are stopped: let them go on for a while."""
+        workers = self.workers()
+        for worker in workers:
+            worker.resume()
+        try:
+            yield
+        finally:
+            for worker in workers:
+                worker.suspend()
+
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
     """Wait until something is true.

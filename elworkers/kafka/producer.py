@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -20,11 +21,11 @@ from elworkers.errors import RetryableError
 from elworkers.kafka import client, topics
 from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, codes, message_set
 
-_TAKEN_SETS = 8
-"""Full message sets that are taken before they are sent."""
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of values that are taken before they are sent; what several outputs take is in memory once."""
 
-_WORTH_BYTES = 8 * 1024
-"""Of a message set, on average."""
+_WORTH_MESSAGES = 40
+"""Of a topic, on average: a message set costs as much as seven messages do, and the broker has a log for each topic."""
 
 _REQUEST_BYTES = 2 * 1024 * 1024
 """Of a request, unless a single set is larger: it is in memory beside what it is made of."""
@@ -53,46 +54,80 @@ class Settings(NamedTuple):
     metadata_max_age_ms: int
 
 
+Route = Callable[[Record], tuple[str, bytes | None] | None]
+"""Topic and key of a record, or None where it goes nowhere."""
+
+
 class _Set:
-    """Records for one partition; `keys` stays empty where none has one."""
+    """Records for one partition; `keys` is empty where none has one."""
 
     __slots__ = ("keys", "leader", "place", "records", "size")
 
-    def __init__(self, place: Place, leader: Any) -> None:
+    def __init__(self, place: Place, leader: Any, records: Sequence[Record], keys: Sequence[bytes], size: int) -> None:
         self.place = place
         self.leader = leader
-        self.records: list[Record] = []
-        self.keys: list[bytes] = []
-        self.size = 0
+        self.records = records
+        self.keys = keys
+        self.size = size
 
     def part(self, begin: int, end: int | None) -> _Set:
-        part = _Set(self.place, self.leader)
-        part.records, part.keys = self.records[begin:end], self.keys[begin:end]
-        return part
+        return _Set(self.place, self.leader, self.records[begin:end], self.keys[begin:end], 0)
+
+
+def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
+    """Begin, end and size of as many parts as it takes for each to be no larger than `most`, or a single one."""
+    begin = size = 0
+    for end, one in enumerate(sizes):
+        if size and size + one > most:
+            yield begin, end, size
+            begin, size = end, 0
+        size += one
+    if size:
+        yield begin, len(sizes), size
 
 
 class _Topic:
-    """A topic's partitions with their leaders, whose turn it is, and what was taken for them since the last request."""
-
-    __slots__ = ("current", "leaders", "places", "sets", "turn")
+    """A topic's partitions with their leaders, and whose turn it is."""
 
     def __init__(self, name: str, leaders: Sequence[Any], turn: int) -> None:
-        self.places = [Place(name, number) for number in range(len(leaders))]
-        self.leaders = leaders
-        self.turn = turn
-        self.sets: dict[int, _Set] = {}
-        self.current: _Set | None = None
+        self._places = [Place(name, number) for number in range(len(leaders))]
+        self._leaders = leaders
+        self.turn = turn % len(leaders)
+
+    def sets(self, records: Sequence[Record], most: int) -> Iterator[_Set]:
+        """Message sets of records without keys.
+
+        All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
+        shares. Where a set is full the next partition has its turn earlier.
+        """
+        sizes = [MESSAGE_OVERHEAD + len(record.value) for record in records]
+        for begin, end, size in _cuts(sizes, most):
+            self.turn = turn = (self.turn + 1) % len(self._places)
+            yield _Set(self._places[turn], self._leaders[turn], records[begin:end], [], size)
+
+    def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[_Set]:
+        """Message sets of records with keys, which say the partition."""
+        by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
+        for one in keyed:
+            by_partition[zlib.crc32(one[0]) % len(self._places)].append(one)
+        for number, some in by_partition.items():
+            keys, records = zip(*some, strict=True)
+            sizes = [MESSAGE_OVERHEAD + len(key) + len(record.value) for key, record in some]
+            for begin, end, size in _cuts(sizes, most):
+                yield _Set(self._places[number], self._leaders[number], records[begin:end], keys[begin:end], size)
 
 
 def _requests(sets: Iterable[_Set]) -> Iterator[list[_Set]]:
-    """The sets of one leader, as many at a time as go into a request."""
+    """The sets of one leader, as many at a time as go into a request; it takes one for each partition."""
     some: list[_Set] = []
+    places: set[Place] = set()
     size = 0
     for one in sets:
-        if some and size + one.size > _REQUEST_BYTES:
+        if some and (size + one.size > _REQUEST_BYTES or one.place in places):
             yield some
-            some, size = [], 0
+            some, places, size = [], set(), 0
         some.append(one)
+        places.add(one.place)
         size += one.size
     if some:
         yield some
@@ -111,143 +146,94 @@ class Producer:
         self._cluster = client.connect(hosts)
         self._freshness = topics.Freshness(self._cluster, settings.metadata_max_age_ms)
         self._topics: dict[str, _Topic] = {}
-        self._taken: list[tuple[_Topic, _Set]] = []
-        self._bytes = 0
+        self._turns: dict[str, int] = {}
         self._refused: list[Refusal] = []
+        self._nothing_taken()
 
-    def refresh(self) -> None:
-        """Ask for metadata anew where it is old.
-
-        Raises:
-            RetryableError: no broker answers; or as `send` does.
-        """
-        if self._freshness.renewed():
-            self.send()
-            self._topics = {name: self._look_up(name, topic.turn) for name, topic in self._topics.items()}
+    def _nothing_taken(self) -> None:
+        # Sorted by topic as they come, until all of them are sent: of many topics each has a record or two at a time.
+        self._taken: defaultdict[str, list[Record]] = defaultdict(list)
+        self._keyed: defaultdict[str, list[tuple[bytes, Record]]] = defaultdict(list)
+        self._messages = self._bytes = 0
 
     def wants_more(self) -> bool:
-        """Whether the message sets taken so far are small: with many topics, a set costs more than its messages do."""
-        return self._bytes < _WORTH_BYTES * len(self._taken)
+        """Whether the message sets of what is taken so far would be small."""
+        return self._messages < _WORTH_MESSAGES * (len(self._taken) + len(self._keyed))
 
-    def prepare(self, names: Iterable[str]) -> None:
-        """Create those of the topics that do not exist; `add` and `add_keyed` would do so one by one.
-
-        Raises:
-            RetryableError: they cannot be made now.
-        """
-        new = [name for name in names if name not in self._topics]
-        if len(new) > 1:
-            topics.create_missing(self._cluster, new, self._settings.partitions, self._settings.replication)
-
-    def add(self, name: str, records: Sequence[Record]) -> None:
-        """Take records without keys for a topic.
-
-        All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
-        shares. Where a set is full the next partition has its turn earlier.
+    def take(self, records: Iterable[Record], route: Route) -> None:
+        """Take records for their topics.
 
         Raises:
-            RetryableError: the topic cannot be looked up or made; or as `send` does.
+            RetryableError: as `send` does.
         """
-        topic = self._topics.get(name) or self._found(name)
-        size = MESSAGE_OVERHEAD * len(records)
+        taken, keyed = self._taken, self._keyed
+        messages = size = 0
         for record in records:
+            routed = route(record)
+            if routed is None:
+                continue
+            name, key = routed
+            if key is None:
+                taken[name].append(record)
+            else:
+                keyed[name].append((key, record))
+            messages += 1
             size += len(record.value)
-        current = topic.current or self._next(topic)
-        if current.size + size <= self._settings.max_set_bytes:
-            current.records += records
-            self._count(current, size)
-            return
-        for record in records:
-            size = len(record.value) + MESSAGE_OVERHEAD
-            current = topic.current or self._next(topic)
-            if current.records and current.size + size > self._settings.max_set_bytes:
-                current = self._next(topic)
-            current.records.append(record)
-            self._count(current, size)
-
-    def add_keyed(self, name: str, key: bytes, record: Record) -> None:
-        """Take a record with a key, which says the partition.
-
-        Raises:
-            RetryableError: as `add` does.
-        """
-        topic = self._topics.get(name) or self._found(name)
-        partition = zlib.crc32(key) % len(topic.places)
-        size = len(record.value) + len(key) + MESSAGE_OVERHEAD
-        keyed = topic.sets.get(partition) or self._begun(topic, partition)
-        if keyed.records and (keyed.size + size > self._settings.max_set_bytes or not keyed.keys):
-            self.send(topic)
-            keyed = self._begun(topic, partition)
-        keyed.records.append(record)
-        keyed.keys.append(key)
-        self._count(keyed, size)
-
-    def _count(self, grown: _Set, size: int) -> None:
-        grown.size += size
+        self._messages += messages
         self._bytes += size
-        if self._bytes > _TAKEN_SETS * self._settings.max_set_bytes:
+        if self._bytes > _MOST_BYTES:
             self.send()
-
-    def _next(self, topic: _Topic) -> _Set:
-        topic.turn = (topic.turn + 1) % len(topic.places)
-        if topic.turn in topic.sets:
-            # Not what other topics have: their sets would be as many more, and as much smaller.
-            self.send(topic)
-        topic.current = self._begun(topic, topic.turn)
-        return topic.current
-
-    def _begun(self, topic: _Topic, partition: int) -> _Set:
-        begun = topic.sets[partition] = _Set(topic.places[partition], topic.leaders[partition])
-        self._taken.append((topic, begun))
-        return begun
-
-    def _found(self, name: str) -> _Topic:
-        # Beginning anywhere, so that several workers do not all begin at the same partition.
-        topic = self._topics[name] = self._look_up(name, zlib.crc32(name.encode()) ^ id(self))
-        return topic
-
-    def _look_up(self, name: str, turn: int) -> _Topic:
-        settings = self._settings
-        found = topics.ensure(self._cluster, name, settings.partitions, settings.replication)
-        with client.translated(f"look up the leaders of {name}"):
-            leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
-        return _Topic(name, leaders, turn % len(leaders))
 
     def flush(self) -> list[Refusal]:
         """Block until everything taken is acknowledged; returns what the brokers will never take.
 
         Raises:
-            RetryableError: a broker is away or refuses for now; what was taken may be stored.
+            RetryableError: as `send` does.
         """
         self.send()
         refused, self._refused = self._refused, []
         return refused
 
-    def send(self, only: _Topic | None = None) -> None:
+    def send(self) -> None:
         """Send what was taken, to all leaders at once, and wait for their answers.
 
-        Args:
-            only: what was taken for this topic; None: for all.
-
         Raises:
-            RetryableError: as `flush` does.
+            RetryableError: a broker is away or refuses for now, or a topic cannot be looked up or made; what was taken
+                may be stored.
         """
-        taken, self._taken = self._taken, []
+        taken, keyed, most = self._taken, self._keyed, self._settings.max_set_bytes
+        if not self._messages:
+            return
+        self._nothing_taken()
+        self._look_up({*taken, *keyed})
+        sets = [one for name, records in taken.items() for one in self._topics[name].sets(records, most)]
+        sets += [one for name, some in keyed.items() for one in self._topics[name].keyed_sets(some, most)]
         by_leader: dict[Any, list[_Set]] = {}
-        for topic, one in taken:
-            if only is not None and topic is not only:
-                self._taken.append((topic, one))
-                continue
-            topic.sets, topic.current = {}, None
-            self._bytes -= one.size
-            if one.records:
-                by_leader.setdefault(one.leader, []).append(one)
-        requests = ([(leader, some) for some in _requests(sets)] for leader, sets in by_leader.items())
+        for one in sets:
+            by_leader.setdefault(one.leader, []).append(one)
+        requests = ([(leader, some) for some in _requests(of_it)] for leader, of_it in by_leader.items())
         with client.translated("produce"):
             for at_once in zip_longest(*requests):
                 answers = [(some, self._ask(leader, some)) for leader, some in filter(None, at_once)]
                 for some, answer in answers:
                     self._settle(some, codes(answer.get()))
+
+    def _look_up(self, names: Iterable[str]) -> None:
+        """See to it that the topics are there, and their leaders known."""
+        settings = self._settings
+        if self._freshness.renewed():
+            self._turns.update((name, topic.turn) for name, topic in self._topics.items())
+            self._topics.clear()
+        new = [name for name in names if name not in self._topics]
+        if len(new) > 1:
+            topics.create_missing(self._cluster, new, settings.partitions, settings.replication)
+        for name in new:
+            found = topics.ensure(self._cluster, name, settings.partitions, settings.replication)
+            with client.translated(f"look up the leaders of {name}"):
+                leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
+            # Beginning anywhere, so that several workers do not all begin at the same partition.
+            turn = self._turns.get(name, zlib.crc32(name.encode()) ^ id(self))
+            self._topics[name] = _Topic(name, leaders, turn)
 
     def _ask(self, leader: Any, sets: Sequence[_Set]) -> Any:
         settings, now_ms = self._settings, int(time.time() * 1000)
@@ -279,5 +265,6 @@ class Producer:
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""
-        self._taken, self._topics = [], {}
+        self._nothing_taken()
+        self._topics.clear()
         self._cluster = None

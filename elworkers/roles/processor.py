@@ -72,7 +72,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         batch = wiring.batch([arguments["input"]], arguments["output"])
         pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True)
     else:
-        batch = wiring.batch([arguments["input"]], arguments["output"], records=10_000)
+        batch = wiring.batch([arguments["input"]], arguments["output"], records=20_000)
         pipeline = Pipeline(
             source,
             [stage],

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elworkers.contracts import Positions, Record, Refusal
-from elworkers.kafka.producer import Producer, Settings
-
-Route = Callable[[Record], tuple[str, bytes | None] | None]
-"""Topic and key of a record, or None where this sink does not take it."""
+from elworkers.kafka.producer import Producer, Route, Settings
 
 
 def settings(options: Mapping[str, Any], partitions: int | None = None) -> Settings:
@@ -58,25 +55,13 @@ class KafkaSink:
         self._each = not options["async"]
 
     def write(self, records: Sequence[Record]) -> None:
-        """See `contracts.Sink.write`; sends at once where message sets are full, or each message has to be."""
-        self._producer.refresh()
-        by_topic: dict[str, list[Record]] = {}
+        """See `contracts.Sink.write`; sends at once what has become much, or each message where it has to be."""
+        if not self._each:
+            self._producer.take(records, self._route)
+            return
         for record in records:
-            routed = self._route(record)
-            if routed is None:
-                continue
-            name, key = routed
-            if key is not None:
-                self._producer.add_keyed(name, key, record)
-            elif self._each:
-                self._producer.add(name, [record])
-            else:
-                by_topic.setdefault(name, []).append(record)
-            if self._each:
-                self._producer.send()
-        self._producer.prepare(by_topic)
-        for name, some in by_topic.items():
-            self._producer.add(name, some)
+            self._producer.take([record], self._route)
+            self._producer.send()
 
     def flush(self) -> list[Refusal]:
         """See `contracts.Sink.flush`."""

@@ -14,6 +14,7 @@ from elworkers.contracts import Origin, Record
 from elworkers.devstack import Stack
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, offsets, topics
+from elworkers.kafka import producer as producer_module
 from elworkers.kafka.fetcher import _ANSWER_BYTES, Fetcher
 from elworkers.kafka.producer import Producer
 from elworkers.runtime.metrics import Counters
@@ -261,17 +262,34 @@ def test_sinks_that_share_a_producer_send_together(kafka: str, unique: Unique) -
     assert [sum(offsets.ends(cluster, name).values()) for name in names] == [1, 1]
 
 
-def test_a_full_message_set_is_sent_without_those_of_other_topics(kafka: str, unique: Unique) -> None:
-    full, other = unique("topic"), unique("topic")
-    options = check_sink(f"kafka:///{kafka}?topic=x&partitions=1&max_request_size=1000").options
-    producer = Producer([kafka], settings(options))
-    producer.add(other, [Record(b"v")])
-    assert producer.wants_more(), "a set of one small message"
-    producer.add(full, [Record(b"v" * 400)] * 5)
+def test_what_has_become_much_is_sent_before_the_flush(
+    kafka: str, unique: Unique, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(producer_module, "_MOST_BYTES", 1_000)
+    topic = unique("topic")
+    producer = Producer([kafka], settings(check_sink(f"kafka:///{kafka}?topic=x&partitions=1").options))
+    producer.take([Record(b"v" * 400)] * 2, lambda _: (topic, None))
+    assert producer.wants_more(), "a set of two small messages"
+    assert topic not in topics.names(client.connect([kafka]))
+    producer.take([Record(b"v" * 400, key=b"k")], lambda record: (topic, record.key))
+    assert not producer.wants_more(), "nothing is waiting"
     cluster = client.connect([kafka])
-    assert (offsets.ends(cluster, full), offsets.ends(cluster, other)) == ({0: 4}, {0: 0})
+    assert offsets.ends(cluster, topic) == {0: 3}
     assert producer.flush() == []
-    assert (offsets.ends(cluster, full), offsets.ends(cluster, other)) == ({0: 5}, {0: 1})
+    assert offsets.ends(cluster, topic) == {0: 3}
+
+
+@pytest.mark.parametrize("key", [None, b"k"])
+def test_the_sets_of_one_partition_are_sent_in_their_order(
+    kafka: str, members: Members, unique: Unique, key: bytes | None
+) -> None:
+    topic = unique("topic")
+    options = check_sink(f"kafka:///{kafka}?topic=x&max_request_size=1000&partitions=1").options
+    sink = KafkaSink([kafka], options, lambda _: (topic, key))
+    values = [b"%03d" % number * 100 for number in range(20)]
+    sink.write([Record(value) for value in values])
+    assert sink.flush() == []
+    assert [record.value for record in read(members.join(topic), 20)] == values
 
 
 def test_many_new_topics_are_made_together(kafka: str, unique: Unique, monkeypatch: pytest.MonkeyPatch) -> None:
