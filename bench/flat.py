@@ -20,17 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from bench import manyfiles
-from bench.pools import Pool, peak_mib, rss_mib, wait_for
+from bench.pools import WITHIN_S, Pool, peak_mib, rss_mib, wait_for
 from bench.rawlines import FORMAT, RawLines, unique
 from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, ratio, row
 from elworkers.devstack import Stack
 from elworkers.kafka import client, offsets, topics
 
 _MOST, _MOST_MIB = 1.15, 120
-_WARM_UP, _AGENTS_SEEN = 4_000, 40
-"""Events before the measurement; all user agents have then been seen with each schema."""
-
-_SLICE_S, _WITHIN_S = 0.5, 180.0
+_WARM_UP = 4_000
+_SLICE_S = 0.5
 _SESSION_MS = 600_000
 _AGENTS = 15_000
 """User agents, while memory is looked at: three quarters of what the worker keeps."""
@@ -107,24 +105,27 @@ class Bench:
         topic = unique("flat")
         topics.ensure(self._cluster, topic, case.partitions)
         lines = RawLines(case.schemas, case.line_bytes)
-        lines.produce(self._kafka, topic, max(_WARM_UP, _AGENTS_SEEN * case.schemas))
+        lines.produce(self._kafka, topic, max(_WARM_UP, lines.cycle))
         pool = stack.enter_context(self.processor(topic, lines, case.workers))
         self.wait_committed(topic)
         pool.wait_at_work(case.workers)
-        stack.enter_context(pool.suspended())
+        pool.suspend()
+        # A stopped worker would not hear that it is to end.
+        stack.callback(pool.resume)
         lines.produce(self._kafka, topic, case.events)
         return _Run(case, topic, self._ends(topic), pool, pool.cpu_s())
 
     def _go_on(self, run: _Run) -> None:
-        with run.pool.resumed():
-            began = time.perf_counter()
-            time.sleep(_SLICE_S)
-            run.done = run.ends.items() <= offsets.committed(self._cluster, run.topic, run.topic).items()
-            run.wall_s += time.perf_counter() - began
-            run.cpu_after_s = run.pool.cpu_s()
-            held = max(map(peak_mib, run.pool.workers()))
-        if run.wall_s > _WITHIN_S:
-            raise TimeoutError(f"not within {_WITHIN_S:.0f} s: the end of {run.topic}")
+        run.pool.resume()
+        began = time.perf_counter()
+        time.sleep(_SLICE_S)
+        run.done = run.ends.items() <= offsets.committed(self._cluster, run.topic, run.topic).items()
+        run.wall_s += time.perf_counter() - began
+        run.pool.suspend()
+        run.cpu_after_s = run.pool.cpu_s()
+        held = max(map(peak_mib, run.pool.workers()))
+        if run.wall_s > WITHIN_S:
+            raise TimeoutError(f"not within {WITHIN_S:.0f} s: the end of {run.topic}")
         self.peaks[run.case] = max(held, self.peaks.get(run.case, 0.0))
 
     def processor(self, topic: str, lines: RawLines, workers: int) -> Pool:

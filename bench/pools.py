@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +16,7 @@ import psutil
 
 BIN = Path(sys.executable).parent
 MIB = 1024 * 1024
-_WITHIN_S = 180.0
+WITHIN_S = 180.0
 
 
 class Pool:
@@ -77,29 +76,15 @@ class Pool:
         """Processor seconds of all workers so far."""
         return sum(sum(worker.cpu_times()[:2]) for worker in self.workers())
 
-    @contextlib.contextmanager
-    def suspended(self) -> Iterator[None]:
-        """Stop all workers for a while."""
-        workers = self.workers()
-        for worker in workers:
+    def suspend(self) -> None:
+        """Stop all workers."""
+        for worker in self.workers():
             worker.suspend()
-        try:
-            yield
-        finally:
-            for worker in workers:
-                worker.resume()
 
-    @contextlib.contextmanager
-    def resumed(self) -> Iterator[None]:
-        """While all workers are stopped: let them go on for a while."""
-        workers = self.workers()
-        for worker in workers:
+    def resume(self) -> None:
+        """Let stopped workers go on."""
+        for worker in self.workers():
             worker.resume()
-        try:
-            yield
-        finally:
-            for worker in workers:
-                worker.suspend()
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -108,10 +93,10 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
     Raises:
         TimeoutError: it is not in three minutes.
     """
-    deadline = time.monotonic() + _WITHIN_S
+    deadline = time.monotonic() + WITHIN_S
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {_WITHIN_S:.0f} s: {what}")
+            raise TimeoutError(f"not within {WITHIN_S:.0f} s: {what}")
         time.sleep(0.05)
 
 

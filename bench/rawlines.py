@@ -27,6 +27,9 @@ class RawLines:
         schemas: how many.
         line_bytes: about how long a line is; a longer one has more items of the same kind, not longer ones.
         agents: how many user agents.
+
+    Attributes:
+        cycle: after so many lines each user agent has come with each schema.
     """
 
     def __init__(self, schemas: int, line_bytes: int, agents: int = _VERSIONS) -> None:
@@ -40,6 +43,7 @@ class RawLines:
         item = len(self._line(self._names[0], 1, 0)) - fixed
         self._parts = [self._line(name, max(1, (line_bytes - fixed) // item), None) for name in self._names]
         self._numbers = 0
+        self.cycle = schemas * agents
 
     def _line(self, name: str, items: int, number: int | None) -> bytes:
         event = {"action": "click", "page": 1_234_567, "items": [_ITEM] * items}

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
+from itertools import count, zip_longest
 from typing import Any, NamedTuple
 
 from pykafka.exceptions import ERROR_CODES, InvalidMessageSize, MessageSizeTooLarge, SocketDisconnectedError
@@ -87,12 +87,12 @@ def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
 
 
 class _Topic:
-    """A topic's partitions with their leaders, and whose turn it is."""
+    """A topic's partitions with their leaders, and the turns that they take."""
 
-    def __init__(self, name: str, leaders: Sequence[Any], turn: int) -> None:
+    def __init__(self, name: str, leaders: Sequence[Any], turns: Iterator[int]) -> None:
         self._places = [Place(name, number) for number in range(len(leaders))]
         self._leaders = leaders
-        self.turn = turn % len(leaders)
+        self._turns = turns
 
     def sets(self, records: Sequence[Record], most: int) -> Iterator[_Set]:
         """Message sets of records without keys.
@@ -102,8 +102,8 @@ class _Topic:
         """
         sizes = [MESSAGE_OVERHEAD + len(record.value) for record in records]
         for begin, end, size in _cuts(sizes, most):
-            self.turn = turn = (self.turn + 1) % len(self._places)
-            yield _Set(self._places[turn], self._leaders[turn], records[begin:end], [], size)
+            number = next(self._turns) % len(self._places)
+            yield _Set(self._places[number], self._leaders[number], records[begin:end], [], size)
 
     def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[_Set]:
         """Message sets of records with keys, which say the partition."""
@@ -146,7 +146,7 @@ class Producer:
         self._cluster = client.connect(hosts)
         self._freshness = topics.Freshness(self._cluster, settings.metadata_max_age_ms)
         self._topics: dict[str, _Topic] = {}
-        self._turns: dict[str, int] = {}
+        self._turns: dict[str, Iterator[int]] = {}
         self._refused: list[Refusal] = []
         self._nothing_taken()
 
@@ -201,9 +201,9 @@ class Producer:
             RetryableError: a broker is away or refuses for now, or a topic cannot be looked up or made; what was taken
                 may be stored.
         """
-        taken, keyed, most = self._taken, self._keyed, self._settings.max_set_bytes
         if not self._messages:
             return
+        taken, keyed, most = self._taken, self._keyed, self._settings.max_set_bytes
         self._nothing_taken()
         self._look_up({*taken, *keyed})
         sets = [one for name, records in taken.items() for one in self._topics[name].sets(records, most)]
@@ -222,7 +222,6 @@ class Producer:
         """See to it that the topics are there, and their leaders known."""
         settings = self._settings
         if self._freshness.renewed():
-            self._turns.update((name, topic.turn) for name, topic in self._topics.items())
             self._topics.clear()
         new = [name for name in names if name not in self._topics]
         if len(new) > 1:
@@ -232,8 +231,8 @@ class Producer:
             with client.translated(f"look up the leaders of {name}"):
                 leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
             # Beginning anywhere, so that several workers do not all begin at the same partition.
-            turn = self._turns.get(name, zlib.crc32(name.encode()) ^ id(self))
-            self._topics[name] = _Topic(name, leaders, turn)
+            turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))
+            self._topics[name] = _Topic(name, leaders, turns)
 
     def _ask(self, leader: Any, sets: Sequence[_Set]) -> Any:
         settings, now_ms = self._settings, int(time.time() * 1000)

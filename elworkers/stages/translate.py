@@ -68,14 +68,11 @@ def _schema(schema: Any, draft: int, depth: int) -> dict[str, Any]:
     for name in schema.keys() - _JUDGING - _ANNOTATING:
         raise TranslationError(f"the keyword {name}")
     types = _types(schema.get("type"), draft)
-    made: dict[str, Any] = {}
+    made: dict[str, Any] = {"type": sorted(types)} if types != _TYPES else {}
     if "enum" in schema:
         made["enum"] = _members(schema["enum"])
     elif "number" in types or (draft > 4 and "integer" in types):
         made.update(minimum=-_LARGEST, maximum=_LARGEST)
-    # Of a member that is text the type says nothing more. (Numbers equal others that are of another type.)
-    if types != _TYPES and not ("string" in types and all(isinstance(one, str) for one in made.get("enum", [None]))):
-        made["type"] = min(types) if len(types) == 1 else sorted(types)
     if types & _NUMBERS:
         made.update((name, _bound(schema[name])) for name in ("minimum", "maximum") if name in schema)
     if "string" in types:
