@@ -214,8 +214,10 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         raise ERROR_CODES[errors.pop()]("committed offsets cannot be read")
 
     def _edge(self, partition: int, which: int) -> int:
-        edges = self._topic.fetch_offset_limits(which)
-        return int(edges[partition].offset[0])
+        edge = self._topic.fetch_offset_limits(which)[partition]
+        if edge.err:
+            raise ERROR_CODES[edge.err](f"the broker does not say where partition {partition} begins or ends")
+        return int(edge.offset[0])
 
     def _build_default_error_handlers(self) -> dict[int, Any]:
         handlers: dict[int, Any] = super()._build_default_error_handlers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from queue import Empty
 from typing import Any
@@ -13,19 +14,29 @@ from elworkers.errors import RetryableError
 from elworkers.kafka import topics
 from elworkers.kafka.client import translated
 
+_LED_WITHIN_S, _ASK_AGAIN_S = 5.0, 0.05
+
 
 def ends(cluster: Any, name: str) -> dict[int, int]:
     """Partition → the offset that its next message gets; empty where there is no such topic.
 
+    Waits a little for a broker that does not know yet, or no longer, that it leads a partition.
+
     Raises:
         RetryableError: Kafka does not answer.
     """
-    topic = topics.existing(cluster, name)
-    if topic is None:
-        return {}
-    with translated(f"ask for the ends of {name}"):
-        limits = topic.latest_available_offsets()
-        return {partition: int(limit.offset[0]) for partition, limit in limits.items()}
+    deadline = time.monotonic() + _LED_WITHIN_S
+    while (topic := topics.existing(cluster, name)) is not None:
+        with translated(f"ask for the ends of {name}"):
+            limits = topic.latest_available_offsets()
+            refused = {partition: limit.err for partition, limit in limits.items() if limit.err}
+            if not refused:
+                return {partition: int(limit.offset[0]) for partition, limit in limits.items()}
+            if time.monotonic() > deadline:
+                raise RetryableError(f"Kafka: ask for the ends of {name}: error codes by partition: {refused}")
+            time.sleep(_ASK_AGAIN_S)
+            cluster.update()
+    return {}
 
 
 def committed(cluster: Any, group: str, name: str) -> dict[int, int]:

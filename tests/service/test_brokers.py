@@ -9,12 +9,15 @@ from pathlib import Path
 import psutil
 import pytest
 from chaos import flow
+from pykafka.common import OffsetType
+from pykafka.exceptions import KafkaException
 from topology import BIN
 from waiting import wait_for
 
 from elworkers.devstack import Stack
 from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client, topics
+from elworkers.kafka import client, offsets, topics
+from elworkers.kafka.fetcher import Fetcher
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_source
 from elworkers.sources.kafka import KafkaSource
@@ -47,6 +50,25 @@ def two_brokers(tmp_path: Path) -> Iterator[Stack]:
         yield made
     finally:
         made.down()
+
+
+def test_a_broker_that_does_not_lead_a_partition_is_said_or_asked_again(two_brokers: Stack) -> None:
+    env = two_brokers.env()
+    hosts = [env["KAFKA"], env["KAFKA_2"]]
+    cluster = client.connect(hosts)
+    topic = topics.ensure(cluster, "young", 2, 1)
+
+    def forget() -> None:
+        # As metadata has it some moments before a broker leads, and until it is asked for after another does.
+        for partition in topic.partitions.values():
+            partition._leader = cluster.brokers[3 - partition.leader.id]
+
+    forget()
+    assert offsets.ends(cluster, "young") == {0: 0, 1: 0}
+    forget()
+    fetcher = Fetcher(topic, cluster, auto_start=False)
+    with pytest.raises(KafkaException, match="where partition 1 begins or ends"):
+        fetcher._edge(1, OffsetType.EARLIEST)
 
 
 def test_leaders_that_move_stop_nobody(two_brokers: Stack, tmp_path: Path) -> None:
