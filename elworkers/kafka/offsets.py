@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty
 from typing import Any
 
@@ -39,33 +39,29 @@ def ends(cluster: Any, name: str) -> dict[int, int]:
     return {}
 
 
-def committed(cluster: Any, group: str, name: str) -> dict[int, int]:
+def committed(cluster: Any, group: str, name: str, partitions: Iterable[int] | None = None) -> dict[int, int]:
     """Partition → the offset that the group reads next; without those it has never committed.
+
+    Args:
+        cluster: of `client.connect`.
+        group, name: of the consumer group and of the topic.
+        partitions: that the topic has; None means those of the cluster's metadata.
 
     Raises:
         RetryableError: Kafka does not answer.
     """
-    topic = topics.existing(cluster, name)
-    if topic is None:
+    if partitions is None:
+        topic = topics.existing(cluster, name)
+        partitions = topic.partitions if topic else ()
+    requests = [PartitionOffsetFetchRequest(name.encode(), partition) for partition in partitions]
+    if not requests:
         return {}
     with translated(f"ask for the offsets of group {group}"):
         coordinator = cluster.get_group_coordinator(group.encode())
-        requests = [PartitionOffsetFetchRequest(topic.name, partition) for partition in topic.partitions]
-        answer = coordinator.fetch_consumer_group_offsets(group.encode(), requests).topics[topic.name]
+        answer = coordinator.fetch_consumer_group_offsets(group.encode(), requests).topics[name.encode()]
         if any(part.err for part in answer.values()):
             raise RetryableError(f"Kafka: offsets of group {group}: error codes {[p.err for p in answer.values()]}")
         return {partition: part.offset for partition, part in answer.items() if part.offset >= 0}
-
-
-def lag(cluster: Any, group: str, name: str) -> int:
-    """Messages of a topic that a group has not committed yet; 0 where it has committed nothing at all.
-
-    Raises:
-        RetryableError: Kafka does not answer.
-    """
-    done = committed(cluster, group, name)
-    last = ends(cluster, name)
-    return sum(max(0, last.get(partition, offset) - offset) for partition, offset in done.items())
 
 
 class Tail:

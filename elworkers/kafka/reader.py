@@ -15,7 +15,7 @@ from pykafka.common import OffsetType
 from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffsetRequest
 
 from elworkers.errors import RetryableError
-from elworkers.kafka import client
+from elworkers.kafka import client, offsets
 from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, fields, parts
 
 _ANSWER_BYTES = 8 * 1024 * 1024
@@ -104,6 +104,15 @@ class TopicsReader:
             for partition in led
             if partition in earliest and partition in latest
         }
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """How far a consumer group is in a topic; see `offsets.committed`.
+
+        Raises:
+            RetryableError: Kafka does not answer.
+        """
+        partitions = [partition.number for partition in self._leaders if partition.topic == topic]
+        return offsets.committed(self._cluster, group, topic, partitions)
 
     def _limits(self, wanted: Sequence[Partition], which: int) -> dict[Partition, int]:
         found: dict[Partition, int] = {}

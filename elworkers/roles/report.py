@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from elworkers.arguments import Arguments
-from elworkers.kafka import client, offsets, topics
+from elworkers.errors import RetryableError
+from elworkers.kafka.reader import Partition, Range, TopicsReader
 from elworkers.roles.wiring import ERROR_TOPIC, brokers
 from elworkers.schemes import check_sink, check_source, consumer_group
 from elworkers.statsd import plain
 from elworkers.uris import Endpoint
 
-Counts = dict[str, int]
+Counts = Mapping[str, int]
 
 
 @dataclass
@@ -78,78 +80,97 @@ def _kafka_sinks(texts: Iterable[str]) -> Iterator[Endpoint]:
 
 
 class ClusterReport:
-    """Counts of one cluster since the last look; the first look is where counting begins.
+    """Tells counts and lags of one cluster; the first look is where counting begins.
 
-    Raises:
-        RetryableError: Kafka does not answer.
+    A look asks each broker for the ends of all topics at once. What could not be told, because Kafka or statsd was
+    away, is told the next time.
+
+    Args:
+        hosts: the brokers, each `host:port`.
+        what: there is to count.
     """
 
     def __init__(self, hosts: tuple[str, ...], what: Watched) -> None:
+        self._hosts = hosts
         self._what = what
-        self._cluster: Any = client.connect(hosts)
-        self._seen: dict[str, dict[int, int]] = {}
-        self._tails: dict[str, offsets.Tail] = {}
-        self._begun = False
-        self._look()
-        self._begun = True
+        self._reader: TopicsReader | None = None
+        self._there_before: frozenset[Partition] | None = None
+        self._seen: dict[Partition, int] = {}
+        self._counted: Counter[str] = Counter()
 
-    def counts(self) -> tuple[Counts, Counts]:
-        """Counters to add to and gauges to set, by name.
+    def tell(self, send: Callable[[Counts, Counts], None]) -> None:
+        """Look once, and send what there is to say.
+
+        Args:
+            send: is given counters to add to and gauges to set, by name.
 
         Raises:
-            RetryableError: Kafka does not answer.
+            RetryableError: Kafka does not answer; and what `send` raises.
         """
-        counters = self._look()
-        gauges = {f"lag.{plain(group)}.{plain(topic)}": self._lag(group, topic) for group, topic in self._what.groups}
-        return counters, gauges
-
-    def _lag(self, group: str, topic: str) -> int:
-        return offsets.lag(self._cluster, group, topic)
+        try:
+            gauges = self._look()
+        except RetryableError:
+            self.close()
+            raise
+        send(self._counted, gauges)
+        self._counted.clear()
 
     def _look(self) -> Counts:
-        counters: Counts = {"overall.raw": 0, "overall.valid": 0, "overall.invalid": 0}
-        there = topics.names(self._cluster)
-        for topic in sorted(self._what.raw & set(there)):
-            count = self._new(topic)
-            counters["overall.raw"] += count
-            counters[f"raw.{plain(topic)}"] = count
-        for topic, schema in self._schema_topics(there):
-            count = self._new(topic)
-            counters["overall.valid"] += count
-            counters[f"schema.{plain(schema)}.valid"] = count
-        for topic in sorted(self._what.invalid & set(there)):
-            self._invalid(topic, counters)
-        return counters
-
-    def _schema_topics(self, there: Iterable[str]) -> Iterator[tuple[str, str]]:
-        for topic in there:
-            if topic in self._what.invalid or topic == ERROR_TOPIC:
+        reader = self._reader = self._reader or TopicsReader(self._hosts)
+        # Those with two underscores are Kafka's own.
+        there = [partition for partition in reader.partitions() if not partition.topic.startswith("__")]
+        if self._there_before is None:
+            self._there_before = frozenset(there)
+        names = {topic: self._names(topic) for topic in {partition.topic for partition in there}}
+        read = {topic for _, topic in self._what.groups}
+        ranges = reader.ranges([one for one in there if names[one.topic] or one.topic in read])
+        errors: dict[Partition, Range] = {}
+        for partition, (begin, end) in ranges.items():
+            before = min(end, self._seen.get(partition, end if partition in self._there_before else 0))
+            if partition.topic in self._what.invalid:
+                self._seen[partition] = before
+                errors[partition] = Range(max(before, begin), end)
                 continue
-            for before, after in self._what.valid:
-                if topic.startswith(before) and topic.endswith(after) and len(topic) > len(before) + len(after):
-                    yield topic, topic[len(before) : len(topic) - len(after)]
+            self._seen[partition] = end
+            for name in names[partition.topic]:
+                self._counted[name] += end - before
+        self._count_errors(reader, errors)
+        return self._lags(reader, ranges)
 
-    def _new(self, topic: str) -> int:
-        now = offsets.ends(self._cluster, topic)
-        # A topic that was not there at the last look has been filled since; at the first look nothing has.
-        before = self._seen.get(topic, {} if self._begun else now)
-        self._seen[topic] = now
-        return sum(max(0, end - before.get(partition, 0)) for partition, end in now.items())
+    def _names(self, topic: str) -> list[str]:
+        """The counters that each message of a topic adds to."""
+        found = ["overall.raw", f"raw.{plain(topic)}"] if topic in self._what.raw else []
+        if topic in self._what.invalid:
+            return [*found, "overall.invalid"]
+        for before, after in self._what.valid if topic != ERROR_TOPIC else ():
+            if topic.startswith(before) and topic.endswith(after) and len(topic) > len(before) + len(after):
+                found += ["overall.valid", f"schema.{plain(topic[len(before) : len(topic) - len(after)])}.valid"]
+        return found
 
-    def _invalid(self, topic: str, counters: Counts) -> None:
-        if topic not in self._tails:
-            self._tails[topic] = offsets.Tail(self._cluster, topic, from_beginning=self._begun)
+    def _count_errors(self, reader: TopicsReader, wanted: Mapping[Partition, Range]) -> None:
+        for fetched in reader.read(wanted):
+            schemas = Counter(_schema_of(value or b"") for _, _, _, value in fetched.messages)
+            for name in self._names(fetched.partition.topic):
+                self._counted[name] += schemas.total()
+            for schema, count in schemas.items():
+                self._counted[f"schema.{plain(schema)}.invalid"] += count
+            self._seen[fetched.partition] = fetched.next
 
-        def take(value: bytes) -> None:
-            name = f"schema.{plain(_schema_of(value))}.invalid"
-            counters[name] = counters.get(name, 0) + 1
-
-        counters["overall.invalid"] += self._tails[topic].read(take)
+    def _lags(self, reader: TopicsReader, ranges: Mapping[Partition, Range]) -> Counts:
+        """Messages that each group has not committed yet; 0 where it has committed nothing at all."""
+        found: dict[str, int] = {}
+        for group, topic in self._what.groups:
+            ends = {number: reach.end for (name, number), reach in ranges.items() if name == topic}
+            done = reader.committed(group, topic)
+            lag = sum(max(0, ends.get(partition, offset) - offset) for partition, offset in done.items())
+            found[f"lag.{plain(group)}.{plain(topic)}"] = lag
+        return found
 
     def close(self) -> None:
-        """Stop reading."""
-        for tail in self._tails.values():
-            tail.close()
+        """Let go of the connections; the next look makes others."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
 
 def _schema_of(value: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,28 +60,42 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: B
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     env = environment(Path(run_dir) if run_dir else None)
     backoff = Backoff()
+    reports: list[ClusterReport] = []
+    known: list[str] | None = None
     while not stop.requested:
-        reports: list[ClusterReport] = []
-        known: list[str] = []
         try:
+            _tell(arguments, reports)
             tree = read_tree(config_dir, env)
-            known = [instance.sha256 for instance in tree.instances]
-            found = watched(instance.arguments for instance in tree.instances)
-            reports = [ClusterReport(hosts, what) for hosts, what in found.items()]
+            if known != (now := [instance.sha256 for instance in tree.instances]):
+                _close(reports)
+                found = watched(instance.arguments for instance in tree.instances)
+                known, reports = now, [ClusterReport(hosts, what) for hosts, what in found.items()]
+                _tell(arguments, reports)
             backoff.worked()
             board.show(State.RUNNING)
-            while not stop.wait(arguments["interval"]):
-                for report in reports:
-                    _send(arguments, *report.counts())
-                board.show(State.RUNNING)
-                if known != [instance.sha256 for instance in read_tree(config_dir, env).instances]:
-                    break
+            pause_s = arguments["interval"]
         except RetryableError as error:
             board.show(State.WAITING)
-            stop.wait(backoff.failed(str(error)))
-        finally:
-            for report in reports:
-                report.close()
+            pause_s = backoff.failed(str(error))
+        stop.wait(pause_s)
+    _close(reports)
+
+
+def _tell(arguments: Arguments, reports: Iterable[ClusterReport]) -> None:
+    failed: RetryableError | None = None
+    for report in reports:
+        try:
+            report.tell(lambda counters, gauges: _send(arguments, counters, gauges))
+        except RetryableError as error:
+            # A cluster that is away silences no other.
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+def _close(reports: Iterable[ClusterReport]) -> None:
+    for report in reports:
+        report.close()
 
 
 def _send(arguments: Arguments, counters: Mapping[str, int], gauges: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Databases for tests: each on a real MariaDB, with and without LOAD DATA LOCAL, and on SQLite."""
+"""Databases for tests: each on a real MariaDB, with and without LOAD DATA LOCAL, and on SQLite; and two brokers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 from databases import Place
+
+from elworkers.devstack import Stack
+from elworkers.runtime.metrics import Counters
+from elworkers.schemes import check_source
+from elworkers.sources.kafka import KafkaSource
 
 
 @pytest.fixture(params=["load", "insert", "sqlite"])
@@ -22,3 +27,17 @@ def maria(request: pytest.FixtureRequest, mariadb: str, unique: Callable[[str], 
     made = Place(mariadb, unique("Test"), local_infile=request.param == "load")
     yield made
     made.close()
+
+
+@pytest.fixture
+def two_brokers(tmp_path: Path) -> Iterator[Stack]:
+    made = Stack(tmp_path / "stack")
+    try:
+        made.up("kafka")
+        # Offsets are kept on the first broker, which stays.
+        options = check_source(f"kafka:///{made.env()['KAFKA']}?topic=first&auto_offset_reset=earliest").options
+        KafkaSource([made.env()["KAFKA"]], options, "first", Counters(), 1).close()
+        made.up("kafka-2")
+        yield made
+    finally:
+        made.down()

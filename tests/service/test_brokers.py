@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,9 +17,6 @@ from elworkers.devstack import Stack
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, offsets, topics
 from elworkers.kafka.fetcher import Fetcher
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source
-from elworkers.sources.kafka import KafkaSource
 
 DEADLINE_S = 90.0
 
@@ -36,20 +32,6 @@ def test_a_broker_that_is_too_new_is_said_in_one_sentence_at_start(stack: Stack)
     (said,) = [line for line in done.stderr.splitlines() if "too new" in line]
     assert f"the broker {kafka} is too new for pykafka" in said
     assert "use a broker of a version up to 3.9" in said
-
-
-@pytest.fixture
-def two_brokers(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path / "stack")
-    try:
-        made.up("kafka")
-        # Offsets are kept on the first broker, which stays.
-        options = check_source(f"kafka:///{made.env()['KAFKA']}?topic=first&auto_offset_reset=earliest").options
-        KafkaSource([made.env()["KAFKA"]], options, "first", Counters(), 1).close()
-        made.up("kafka-2")
-        yield made
-    finally:
-        made.down()
 
 
 def test_a_broker_that_does_not_lead_a_partition_is_said_or_asked_again(two_brokers: Stack) -> None:

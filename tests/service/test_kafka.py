@@ -340,14 +340,14 @@ def test_async_false_waits_for_each_message(kafka: str, unique: Unique) -> None:
     assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 2
 
 
-def test_lag_is_what_a_group_has_not_committed(kafka: str, unique: Unique) -> None:
+def test_what_a_group_has_committed_is_what_it_reads_next(kafka: str, unique: Unique) -> None:
     topic, group = unique("topic"), unique("group")
     produce(kafka, topic, [b"a", b"b", b"c"], "&partitions=1")
     members = Members(kafka, None, group)
     source = members.join(topic)
     taken = read(source, 3)
     source.commit(positions(taken[:1]))
-    assert offsets.lag(client.connect([kafka]), group, topic) == 2
+    assert offsets.committed(client.connect([kafka]), group, topic) == {0: 1}
     members.close()
 
 

@@ -1,0 +1,95 @@
+"""What a reporter tells while brokers and statsd come and go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from chaos import flow
+from waiting import wait_for
+
+from elworkers.devstack import Stack
+from elworkers.errors import RetryableError
+from elworkers.kafka import client, topics
+from elworkers.roles.report import ClusterReport, Counts, Watched
+
+DEADLINE_S = 90.0
+
+
+class Told:
+    """Adds up what is told."""
+
+    def __init__(self) -> None:
+        self.counters: Counter[str] = Counter()
+        self.gauges: dict[str, int] = {}
+
+    def send(self, counters: Counts, gauges: Counts) -> None:
+        self.counters.update(counters)
+        self.gauges.update(gauges)
+
+    def by(self, report: ClusterReport) -> bool:
+        """Whether the report could look."""
+        try:
+            report.tell(self.send)
+        except RetryableError:
+            return False
+        return True
+
+
+def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> None:
+    env = two_brokers.env()
+    hosts = (env["KAFKA"], env["KAFKA_2"])
+    topics.ensure(client.connect(hosts), "raw", 2, 1)
+    flow.produce(env["KAFKA"], "raw", range(100))
+    report, told = ClusterReport(hosts, Watched(raw={"raw"})), Told()
+    report.tell(told.send)
+    assert not +told.counters
+    flow.produce(env["KAFKA"], "raw", range(100, 140))
+    two_brokers.kill("kafka-2")
+    # One partition has no leader now; what the other has got is told.
+    wait_for(
+        lambda: told.by(report) and told.counters["raw.raw"] > 0, DEADLINE_S, "a count of the partition that is led"
+    )
+    assert told.counters["raw.raw"] == 20
+    late, told_late = ClusterReport(hosts, Watched(raw={"raw"})), Told()
+    wait_for(lambda: told_late.by(late), DEADLINE_S, "a report that begins now")
+    two_brokers.up("kafka-2")
+    wait_for(lambda: told.by(report) and told.counters["raw.raw"] == 40, DEADLINE_S, "a count of all")
+    # What had been there before its first look is not new to it.
+    assert wait_for(lambda: told_late.by(late), DEADLINE_S, "another look")
+    flow.produce(env["KAFKA"], "raw", range(140, 150))
+    assert (
+        wait_for(lambda: told_late.by(late) and told_late.counters["raw.raw"], DEADLINE_S, "what has come since") == 10
+    )
+    report.close()
+    late.close()
+
+
+def test_what_statsd_did_not_take_is_told_again(kafka: str, unique: Callable[[str], str]) -> None:
+    prefix = unique("own")
+    what = Watched(
+        valid={(f"{prefix}_", "")}, invalid={f"{prefix}_EventError"}, groups={("nobody", f"{prefix}_EchoMail")}
+    )
+    report, told = ClusterReport((kafka,), what), Told()
+    report.tell(told.send)
+    flow.produce(kafka, f"{prefix}_EchoMail", range(30))
+    # They do not say what schema the event was of that failed.
+    flow.produce(kafka, f"{prefix}_EventError", range(7))
+
+    def away(_counters: Counts, _gauges: Counts) -> None:
+        raise RetryableError("statsd is away")
+
+    with pytest.raises(RetryableError, match="statsd is away"):
+        report.tell(away)
+    report.tell(told.send)
+    assert told.gauges == {f"lag.nobody.{prefix}_EchoMail": 0}
+    assert told.counters == {
+        "overall.valid": 30,
+        "schema.EchoMail.valid": 30,
+        "overall.invalid": 7,
+        "schema.unknown.invalid": 7,
+    }
+    report.tell(told.send)
+    assert told.counters["overall.valid"] == 30
+    report.close()
