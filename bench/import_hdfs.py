@@ -213,7 +213,7 @@ def _blocks(whole: Path, base: str) -> None:
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--events", type=int, default=400_000)
+    parser.add_argument("--events", type=int, default=1_600_000)
 
 
 if __name__ == "__main__":
