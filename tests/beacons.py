@@ -26,6 +26,7 @@ class Door:
         self.full = False
         self.held = threading.Event()
         self.held.set()
+        self.at_work = threading.Event()
         self.failures: list[RetryableError] = []
         given = {
             "path": "/beacon/event",
@@ -42,6 +43,7 @@ class Door:
 
     def keep(self, lines: Sequence[bytes], now_ms: int, together: bool) -> int:
         assert together
+        self.at_work.set()
         assert self.held.wait(DEADLINE_S)
         if self.full:
             return 0

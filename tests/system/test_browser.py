@@ -106,6 +106,8 @@ def test_what_a_browser_had_sent_when_it_was_closed_is_taken(browser: Browser, c
     door.held.clear()
     page.evaluate("eventLogging.configure({delay: 0, maxUrl: 500})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
+    # Until then the door might read the next one before it is held up.
+    assert door.at_work.wait(DEADLINE_S)
     page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(3000)})")
     wait_for(lambda: unread(door.port) > 3000, DEADLINE_S, "the POST, before the door")
     closed.close()
