@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -64,13 +65,15 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: B
     known: list[str] | None = None
     while not stop.requested:
         try:
-            _tell(arguments, reports)
             tree = read_tree(config_dir, env)
             if known != (now := [instance.sha256 for instance in tree.instances]):
+                with contextlib.suppress(RetryableError):
+                    # What came until now; a cluster that is away may be one that was corrected.
+                    _tell(arguments, reports)
                 _close(reports)
                 found = watched(instance.arguments for instance in tree.instances)
                 known, reports = now, [ClusterReport(hosts, what) for hosts, what in found.items()]
-                _tell(arguments, reports)
+            _tell(arguments, reports)
             backoff.worked()
             board.show(State.RUNNING)
             pause_s = arguments["interval"]

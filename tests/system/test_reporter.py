@@ -109,3 +109,19 @@ def test_counts_by_schema_and_lag_of_what_the_instances_name(
     site.instance("consumer/late", source, "--sid=${env:EVENTLOGGING_PREFIX}-late", "stdout:")
     late = f"{p}.lag.{own}-late.{own}-raw"
     wait_for(lambda: late in statsd.read().gauges, DEADLINE_S, f"the gauge {late}")
+
+
+def test_brokers_that_are_away_silence_no_others_and_can_be_corrected(
+    topology: Callable[..., Topology], kafka: str, unique: Callable[[str], str]
+) -> None:
+    own, statsd = unique("site"), Statsd()
+    produce(kafka, f"{own}-raw", ["{}"])
+    site = topology({})
+    site.instance("consumer/right", f"kafka:///{kafka}?topic={own}-raw", f"--sid={own}-right", "stdout:")
+    site.instance("consumer/wrong", f"kafka:///127.0.0.1:1?topic={own}-raw", f"--sid={own}-wrong", "stdout:")
+    site.instance("reporter/r", "--host=127.0.0.1", f"--port={statsd.port}", "--interval=0.3")
+    site.ctl("start", "reporter")
+    right, wrong = (f"eventlogging.{HOST}.lag.{own}-{which}.{own}-raw" for which in ("right", "wrong"))
+    wait_for(lambda: right in statsd.read().gauges, DEADLINE_S, f"the gauge {right}")
+    site.instance("consumer/wrong", f"kafka:///{kafka}?topic={own}-raw", f"--sid={own}-wrong", "stdout:")
+    wait_for(lambda: wrong in statsd.read().gauges, DEADLINE_S, f"the gauge {wrong}")
