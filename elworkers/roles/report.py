@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,7 +134,7 @@ class ClusterReport:
             self._seen[partition] = end
             for name in names[partition.topic]:
                 self._counted[name] += end - before
-        self._count_errors(reader, errors)
+        self._count_errors(reader, errors, names)
         return self._lags(reader, ranges)
 
     def _names(self, topic: str) -> list[str]:
@@ -147,10 +147,12 @@ class ClusterReport:
                 found += ["overall.valid", f"schema.{plain(topic[len(before) : len(topic) - len(after)])}.valid"]
         return found
 
-    def _count_errors(self, reader: TopicsReader, wanted: Mapping[Partition, Range]) -> None:
+    def _count_errors(
+        self, reader: TopicsReader, wanted: Mapping[Partition, Range], names: Mapping[str, Sequence[str]]
+    ) -> None:
         for fetched in reader.read(wanted):
             schemas = Counter(_schema_of(value or b"") for _, _, _, value in fetched.messages)
-            for name in self._names(fetched.partition.topic):
+            for name in names[fetched.partition.topic]:
                 self._counted[name] += schemas.total()
             for schema, count in schemas.items():
                 self._counted[f"schema.{plain(schema)}.invalid"] += count
