@@ -28,12 +28,16 @@ class Origin(NamedTuple):
 
     `claim` counts how often this process has been given a partition it did not hold just before; a
     position of an earlier claim says nothing about the present one and is never committed.
+
+    `topic_id` is Kafka's id of the topic as 32 hex digits: a topic that was deleted and made again has another one.
+    Empty where the broker tells none (before Kafka 2.8) or the source is not Kafka.
     """
 
     topic: str
     partition: int
     cluster: str = ""
     claim: int = 0
+    topic_id: str = ""
 
 
 Positions = Mapping[Origin, int]
@@ -229,10 +233,24 @@ class Budget(Protocol):
 
 
 class Metrics(Protocol):
-    """Counters of one worker. Names and labels are declared in `runtime.metrics`; others raise."""
+    """What one worker tells of itself: counters, and what it has set aside.
+
+    Names and labels of counters are declared in `runtime.metrics`; others raise.
+    """
 
     def count(self, name: str, value: int = 1, **labels: str) -> None:
         """Add `value` to a counter."""
 
     def counter(self, name: str, **labels: str) -> Callable[[int], None]:
         """A call that adds to one counter, for those who do so often."""
+
+    def set_aside(self, what: str, why: str) -> None:
+        """Say that one thing stands still or is refused while all else goes on; `status` and `check` name it.
+
+        Args:
+            what: kind and name, as `schema Foo/3`, `topic eventlogging_Foo[2]` or `table Foo_3`.
+            why: one sentence, without any password.
+        """
+
+    def resumed(self, what: str) -> None:
+        """Say that it is set aside no longer; nothing happens where it never was."""

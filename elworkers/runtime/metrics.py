@@ -36,6 +36,9 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
 )
 """Name → names of its labels, and what it counts."""
 
+_MOST_SET_ASIDE = 100
+"""Things that are named; schemas and topics are named by events, so that there is no end to them."""
+
 
 class _Counter:
     __slots__ = ("total",)
@@ -52,6 +55,8 @@ class Counters:
 
     def __init__(self) -> None:
         self._counters: dict[tuple[str, tuple[tuple[str, str], ...]], _Counter] = {}
+        self.aside: dict[str, str] = {}
+        """What is set aside, and why."""
 
     @property
     def totals(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], int]:
@@ -82,3 +87,12 @@ class Counters:
         for (name, _), value in self.totals.items():
             sums[name] = sums.get(name, 0) + value
         return sums
+
+    def set_aside(self, what: str, why: str) -> None:
+        """See `contracts.Metrics.set_aside`; of very many things not all are named."""
+        if what in self.aside or len(self.aside) < _MOST_SET_ASIDE:
+            self.aside[what] = why
+
+    def resumed(self, what: str) -> None:
+        """See `contracts.Metrics.resumed`."""
+        self.aside.pop(what, None)

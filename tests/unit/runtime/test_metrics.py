@@ -28,3 +28,15 @@ def test_every_declared_name_is_counted_somewhere() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in Path(elworkers.__file__).parent.rglob("*.py"))
     counted = set(re.findall(r'\.count(?:er)?\(\s*"([a-z_]+)"', text))
     assert counted == set(DECLARED)
+
+
+def test_what_is_set_aside_is_named_until_it_goes_on_and_never_without_end() -> None:
+    counters = Counters()
+    counters.set_aside("topic a[0]", "no leader")
+    counters.set_aside("topic a[0]", "compressed by zstd")
+    assert counters.aside == {"topic a[0]": "compressed by zstd"}
+    counters.resumed("topic a[0]")
+    counters.resumed("topic a[0]")
+    for number in range(1_000):
+        counters.set_aside(f"schema S{number}/1", "no such type")
+    assert len(counters.aside) == 100
