@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from elworkers.contracts import Event
+from elworkers.timestamps import unix_seconds_of
 
 _URL_NAMESPACE = hashlib.sha1(uuid.NAMESPACE_URL.bytes, usedforsecurity=False)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
@@ -62,16 +63,16 @@ def iso_seconds(event: Event) -> str:
     return iso_from_unix(event.get("timestamp"))
 
 
-def iso_from_unix(seconds: Any) -> str:
-    """Unix seconds as `YYYY-MM-DDTHH:MM:SS` (UTC); empty where they are none."""
-    if type(seconds) is int:
-        return _iso(seconds)
-    return _iso.__wrapped__(seconds) if type(seconds) is float else ""
+def iso_from_unix(timestamp: Any) -> str:
+    """A `timestamp` (`unix_seconds_of`) as `YYYY-MM-DDTHH:MM:SS` (UTC); empty where it is none."""
+    if type(timestamp) is int:
+        return _iso(timestamp)
+    return _iso.__wrapped__(timestamp) if type(timestamp) is float else ""
 
 
 @lru_cache(maxsize=4_096)
-def _iso(seconds: float) -> str:
+def _iso(timestamp: float) -> str:
     try:
-        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_seconds_of(timestamp)))
     except (OverflowError, ValueError, OSError):
         return ""

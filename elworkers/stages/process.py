@@ -10,6 +10,7 @@ from elworkers.stages.capsule import complete
 from elworkers.stages.columns import Columns
 from elworkers.stages.event_error import event_error
 from elworkers.stages.jsontext import reads_alike, to_bytes
+from elworkers.stages.names import is_canonical
 from elworkers.stages.parse import LineParser
 from elworkers.stages.tally import Tally
 from elworkers.stages.validate import REFUSED, Validator
@@ -117,5 +118,5 @@ class ProcessStage:
 
 def _label(made: Record) -> str:
     # Of what hostile lines call their schema only names that could be one become labels.
-    name = str(made.event["event"]["schema"]) if made.event else "unknown"
-    return name if name.isascii() and name.isprintable() and len(name) <= 63 else "unknown"
+    name = made.event["event"]["schema"] if made.event else None
+    return name if is_canonical(name) else "unknown"

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.stages import names
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.schemafiles import Cache, Folder
 from elworkers.stages.schemawiki import SchemaWiki
@@ -19,7 +20,6 @@ SCHEMA_WIKI = "https://meta.wikimedia.org/w/api.php"
 """Where schemas are where nobody says otherwise."""
 
 BUILT_IN = Path(__file__).parent.parent / "schemas"
-_NAME = re.compile(r"[A-Za-z0-9_./-]{1,63}")
 _UNKNOWN_FOR_S = 60.0
 
 log = structlog.get_logger(__name__)
@@ -115,8 +115,8 @@ class SchemaStore:
 def _checked(name: Any, revision: Any) -> tuple[str, int]:
     if not isinstance(name, str):
         raise InvalidEventError(f"schema is {_shown(name)}; expected a string", "validation")
-    if not _NAME.fullmatch(name) or ".." in name.split("/") or name.startswith("/"):
-        raise InvalidEventError(f"schema {_shown(name)} is no name of 1 to 63 of A-Z a-z 0-9 _ . / -", "validation")
+    if not names.is_canonical(name):
+        raise InvalidEventError(f"schema {_shown(name)} is no name of {names.EXPECTED}", "validation")
     if type(revision) is not int:
         raise InvalidEventError(f"revision is {_shown(revision)}; expected an integer", "validation")
     if not 1 <= revision < 2**63:

@@ -1,0 +1,24 @@
+"""What clients call their schema comes in; whether that is the name of one goes out."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeGuard
+
+LONGEST = 63
+"""Characters of a schema's name."""
+
+EXPECTED = f"1 to {LONGEST} of A-Z a-z 0-9 _ . / -, with a name other than '.' and '..' before and behind each '/'"
+"""What a name is, for messages."""
+
+_SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.-]+"
+_CANONICAL = re.compile(rf"(?=.{{1,{LONGEST}}}\Z){_SEGMENT}(?:/{_SEGMENT})*", re.ASCII | re.DOTALL).fullmatch
+
+
+def is_canonical(name: object) -> TypeGuard[str]:
+    """Whether this is a schema's name, in the only way in which it can be written.
+
+    `Edit` could be reached as `Edit/.`, `./Edit` and `Edit//` too, each past a blacklist and with a topic, a table and
+    counters of its own. Whoever makes one of those of a name can rely on this.
+    """
+    return isinstance(name, str) and _CANONICAL(name) is not None

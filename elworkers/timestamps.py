@@ -1,0 +1,24 @@
+"""A capsule's `timestamp` comes in; Unix seconds go out, for the uuid, the row and the importer's hour alike."""
+
+from __future__ import annotations
+
+_LARGEST_SECONDS = 10**12
+"""Seconds beyond this are of the year 33658; clients that send such a number count in milliseconds."""
+
+
+def unix_seconds_of(timestamp: float) -> float:
+    """Unix seconds; a number beyond ±10^12 is milliseconds.
+
+    Args:
+        timestamp: an integer of any size, or a double (infinities and NaN stay what they are).
+
+    Returns:
+        An integer where the seconds are whole and the timestamp was one.
+    """
+    if not (timestamp > _LARGEST_SECONDS or timestamp < -_LARGEST_SECONDS):
+        return timestamp
+    if isinstance(timestamp, int):
+        seconds, rest = divmod(timestamp, 1000)
+        # A quotient of integers beyond 1,024 bits is no double.
+        return seconds if rest == 0 or abs(seconds) > _LARGEST_SECONDS else timestamp / 1000
+    return timestamp / 1000
