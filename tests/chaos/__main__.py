@@ -15,7 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-from topology import Topology
+from hostile import case_lines, invalid_lines, write_schemas
+from topology import SCHEMAS, Topology
 
 from chaos import flow
 from elworkers.devstack import Stack
@@ -24,26 +25,34 @@ from elworkers.kafka import client, offsets
 
 _BATCH, _PAUSE_S = 40, 0.2
 _ARRIVES_WITHIN_S = 180.0
-RAW, VALID = "chaos-raw", "chaos-valid"
+RAW, VALID, ERRORS = "chaos-raw", "chaos-valid", "eventlogging_EventError"
 
 
 class Feeder(threading.Thread):
-    """Writes numbered events until it is told to stop; one that was not acknowledged is written again."""
+    """Writes numbered events until it is told to stop, a hostile line after each batch of them.
+
+    What was not acknowledged is written again.
+    """
 
     def __init__(self, kafka: str) -> None:
         super().__init__(daemon=True)
         self._kafka = kafka
         self._stopped = threading.Event()
-        self.sent = 0
+        self._invalid, self._hostile = invalid_lines(), [*invalid_lines(), *case_lines()]
+        self.sent = self.hostile = self.invalid = 0
 
     def run(self) -> None:
         """See `threading.Thread.run`."""
         while not self._stopped.wait(_PAUSE_S):
+            line = self._hostile[self.hostile % len(self._hostile)]
+            numbered = [flow.event(number) for number in range(self.sent, self.sent + _BATCH)]
             try:
-                flow.produce(self._kafka, RAW, range(self.sent, self.sent + _BATCH))
-                self.sent += _BATCH
+                flow.produce_lines(self._kafka, RAW, [*numbered, line])
             except RetryableError:
                 continue
+            self.sent += _BATCH
+            self.hostile += 1
+            self.invalid += line in self._invalid
 
     def stop(self) -> int:
         """Stop; how many were sent."""
@@ -85,7 +94,8 @@ class Chaos:
         self._stack = Stack(folder / "stack")
         self._stack.up("kafka", "zookeeper", "mariadb")
         self._env = self._stack.env()
-        self._site = Topology(folder / "site", {})
+        schemas = f"{SCHEMAS} {write_schemas(folder / 'schemas')}"
+        self._site = Topology(folder / "site", {"EVENTLOGGING_SCHEMAS": schemas})
         self._folder = folder
         self.done: list[str] = []
         self._write_instances()
@@ -93,9 +103,10 @@ class Chaos:
     def _write_instances(self) -> None:
         kafka, zookeeper = self._env["KAFKA"], self._env["ZOOKEEPER"]
         common = "auto_offset_reset=earliest&session_timeout_ms=6000&partitions=4"
-        out = f"kafka:///{kafka}?topic={VALID}"
+        out, of_schema = f"kafka:///{kafka}?topic={VALID}", f"kafka:///{kafka}?topic=chaos.{{schema}}"
+        invalid = f"--output-invalid=kafka:///{kafka}?topic={ERRORS}"
         raw, valid = f"kafka:///{kafka}?topic={RAW}&{common}", f"kafka:///{kafka}?topic={VALID}&{common}"
-        self._site.instance("processor/main", "--sid=chaos", "%j", raw, out, "--output-invalid", "--workers=1")
+        self._site.instance("processor/main", "--sid=chaos", "%j", raw, out, of_schema, invalid, "--workers=1")
         database = f"{self._env['MYSQL_URL']}&batch_seconds=1"
         self._site.instance("consumer/database", f"{valid}&identity=database", database, "--workers=2")
         self._site.instance("consumer/file", f"{valid}&identity=file", f"file://{self._folder}/events.log")
@@ -173,13 +184,12 @@ class Chaos:
         sent = range(feeder.stop())
         watch.stopped.set()
         self._wait(sent)
-        return self._report(sent, watch.longest_s)
+        return self._report(sent, watch.longest_s, feeder)
 
     def _places(self) -> dict[str, list[int]]:
         def lines(name: str) -> list[int]:
             path = self._folder / name
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
-            return [json.loads(line)["event"]["recipientUserId"] for line in text.splitlines()]
+            return flow.numbers_of(path.read_bytes().splitlines() if path.exists() else [])
 
         return {
             "topic of valid events": flow.in_topic(self._env["KAFKA"], VALID),
@@ -193,10 +203,11 @@ class Chaos:
         while time.monotonic() < deadline and any(flow.count(at, sent).lost for at in self._places().values()):
             time.sleep(2)
 
-    def _report(self, sent: range, longest_s: float) -> bool:
+    def _report(self, sent: range, longest_s: float, feeder: Feeder) -> bool:
         workers = sum(worker["restarts"] for said in self._site.states() for worker in said["workers"])
         print(
-            f"\nevents sent: {len(sent)}; actions: {len(self.done)}; restarts of workers that are there now: {workers}"
+            f"\nevents sent: {len(sent)}; hostile lines among them: {feeder.hostile}; actions: {len(self.done)};"
+            f" restarts of workers that are there now: {workers}"
         )
         print(f"longest time without a new valid event: {longest_s:.1f} s\n")
         print("| place | events | lost | there again |\n|---|---|---|---|")
@@ -205,7 +216,14 @@ class Chaos:
             counted = flow.count(found, sent)
             print(f"| {place} | {len(set(found) & set(sent))} | {counted.lost} | {counted.again} |")
             fine = fine and not counted.lost and not (place == "database" and counted.again)
-        return fine
+        return self._report_errors(feeder.invalid) and fine
+
+    def _report_errors(self, invalid: int) -> bool:
+        # An EventError's uuid is made of its line's place: lines that were written again count as several.
+        found = [json.loads(value)["uuid"] for value in flow.values(self._env["KAFKA"], ERRORS)]
+        lost = max(0, invalid - len(set(found)))
+        print(f"| topic of EventErrors | {len(set(found))} | {lost} | {len(found) - len(set(found))} |")
+        return not lost
 
     def close(self) -> None:
         """End everything."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy
@@ -36,13 +36,23 @@ def event(number: int) -> bytes:
 
 def produce(kafka: str, topic: str, numbers: Iterable[int], partitions: int = 4) -> None:
     """Write numbered events to a topic, in batches that go to its partitions in turn."""
+    produce_lines(kafka, topic, [event(number) for number in numbers], partitions)
+
+
+def produce_lines(kafka: str, topic: str, lines: Sequence[bytes], partitions: int = 4) -> None:
+    """Write lines to a topic, in batches that go to its partitions in turn."""
     options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions={partitions}").options
     sink = KafkaSink([kafka], options, lambda _: (topic, None))
-    wanted = list(numbers)
-    for begin in range(0, len(wanted), 10):
-        sink.write([Record(event(number)) for number in wanted[begin : begin + 10]])
+    for begin in range(0, len(lines), 10):
+        sink.write([Record(line) for line in lines[begin : begin + 10]])
         sink.flush()
     sink.close()
+
+
+def numbers_of(values: Iterable[bytes]) -> list[int]:
+    """The numbers of those events that carry one."""
+    events = [json.loads(value) for value in values]
+    return [one["event"]["recipientUserId"] for one in events if one["schema"] == SCHEMA]
 
 
 class Count(NamedTuple):
@@ -60,14 +70,19 @@ def count(found: Iterable[int], sent: Iterable[int]) -> Count:
 
 def in_topic(kafka: str, topic: str) -> list[int]:
     """The numbers of the events in a topic."""
+    return numbers_of(values(kafka, topic))
+
+
+def values(kafka: str, topic: str) -> list[bytes]:
+    """The messages of a topic."""
     cluster = client.connect([kafka])
     cluster.update()
     wanted = sum(offsets.ends(cluster, topic).values())
-    found: list[int] = []
+    found: list[bytes] = []
     if wanted:
         tail = offsets.Tail(cluster, topic, from_beginning=True)
         while len(found) < wanted:
-            tail.read(lambda value: found.append(json.loads(value)["event"]["recipientUserId"]))
+            tail.read(found.append)
         tail.close()
     return found
 
