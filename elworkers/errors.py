@@ -71,6 +71,13 @@ class InvalidEventError(ElworkersError):
         self.code = code
 
 
+class InvalidSchemaError(InvalidEventError):
+    """A schema is itself invalid, so that none of its events can be valid."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "validation")
+
+
 class OutOfTime(BaseException):
     """The event at hand has used up its time (`contracts.Budget`).
 

@@ -16,7 +16,9 @@ SOUND = "Fine"
 INVALID_SCHEMAS: Mapping[str, Any] = {
     "NoSuchType": {"properties": {"a": {"type": "timestamp"}}},
     "NoSuchTypeAmongOthers": {"properties": {"a": {"type": ["integer", "timestamp"]}}},
-    "NoSuchTypeFarInside": {"properties": {"a": {"items": {"properties": {"b": {"type": "datetime"}}}}}},
+    "NoSuchTypeFarInside": {
+        "properties": {"a": {"properties": {"x": {"items": {"properties": {"b": {"type": "datetime"}}}}}}}
+    },
     "NoSuchTypeBehindRef": {"properties": {"a": {"$ref": "#/parts/x"}}, "parts": {"x": {"type": "timestamp"}}},
     "BadPattern": {"properties": {"a": {"type": "string", "pattern": "("}}},
     "BadPatternName": {"properties": {"a": {"patternProperties": {"[": {"type": "string"}}}}},

@@ -16,21 +16,26 @@ class SchemaWiki:
         schemas: revision → title and schema.
         asked: title and revision of each question so far.
         status: of every answer; other than 200, the body is a page.
+        odd: title → status, headers and body of what is answered for it alone.
     """
 
     def __init__(self) -> None:
         self.schemas: dict[int, tuple[str, dict[str, Any]]] = {}
         self.asked: list[tuple[str, int]] = []
         self.status = 200
+        self.odd: dict[str, tuple[int, dict[str, str], bytes]] = {}
         wiki = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
                 body = json.dumps(wiki.answer(query)) if wiki.status == 200 else "<html>an error page</html>"
-                self.send_response(wiki.status)
+                status, headers, content = wiki.odd.get(query.get("title", ""), (wiki.status, {}, body.encode()))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body.encode())
+                self.wfile.write(content)
 
             def log_message(self, *_: Any) -> None:
                 return
@@ -42,7 +47,10 @@ class SchemaWiki:
 
     def answer(self, query: dict[str, str]) -> dict[str, Any]:
         """What the wiki's API says."""
-        assert (query["action"], query["formatversion"], query["format"]) == ("jsonschema", "2", "json")
+        assert (query["formatversion"], query["format"]) == ("2", "json")
+        if query["action"] == "query":
+            return {"batchcomplete": True, "query": {"general": {"sitename": "schemas"}}}
+        assert query["action"] == "jsonschema"
         revision = int(query["revid"])
         self.asked.append((query["title"], revision))
         if revision not in self.schemas:

@@ -191,7 +191,7 @@ class Wiring:
         run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
         env = environment(Path(run_dir) if run_dir else None)
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
-        return SchemaStore(schema_uris(schemas, env), cache)
+        return SchemaStore(schema_uris(schemas, env), cache, metrics=self.metrics)
 
     def storing(self, schemas: Sequence[str], source: str) -> Wiring:
         """The same with schemas to make tables from, and with the consumer group of the input `source`."""

@@ -15,6 +15,7 @@ from elworkers.timestamps import unix_seconds_of
 _URL_NAMESPACE = hashlib.sha1(uuid.NAMESPACE_URL.bytes, usedforsecurity=False)
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 _UUID = re.compile(r"[0-9a-f]{32}")
+_CLIENTS_UUID = re.compile(r"[0-9A-Fa-f]{8}(-?)(?:[0-9A-Fa-f]{4}\1){3}[0-9A-Fa-f]{12}", re.ASCII)
 
 
 def uuid5_hex(name: str) -> str:
@@ -29,15 +30,17 @@ def uuid5_hex(name: str) -> str:
     return f"{digits[:12]}5{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:32]}"
 
 
-def complete(event: Event, arrived_ms: int) -> None:
+def complete(event: Event, arrived_ms: int, from_client: bool = False) -> None:
     """Remove `clientValidated` and `isTruncated`, and add `uuid`; where nothing says when it was, add `timestamp` too.
 
     The uuid is that of `event://<recvFrom>/?seqId=<seqId>&dt=<time>` with the time of `dt`, or of `timestamp`. One that
-    is there already, and is one, is kept: whoever sends an event twice must be able to say so.
+    is there already, and is one, is kept: whoever sends an event twice must be able to say so. One that a client on the
+    Internet sends becomes that of `client:<it>`: its repeats stay repeats, but nobody can take the uuid of another.
 
     Args:
         event: changed in place.
         arrived_ms: Kafka's time of the line in ms since the epoch.
+        from_client: whether anybody at all may have written the capsule.
     """
     if "clientValidated" in event:
         del event["clientValidated"]
@@ -51,6 +54,11 @@ def complete(event: Event, arrived_ms: int) -> None:
             event["timestamp"] = arrived_ms // 1000 or int(time.time())
         moment = iso_seconds(event)
     given = event.get("uuid")
+    if from_client:
+        if isinstance(given, str) and _CLIENTS_UUID.fullmatch(given):
+            event["uuid"] = uuid5_hex(f"client:{given}")
+            return
+        given = None
     if given is None or not (isinstance(given, str) and _UUID.fullmatch(given)):
         event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={moment}")
 
@@ -68,6 +76,12 @@ def iso_from_unix(timestamp: Any) -> str:
     if type(timestamp) is int:
         return _iso(timestamp)
     return _iso.__wrapped__(timestamp) if type(timestamp) is float else ""
+
+
+def correct_empty(event: Event) -> None:
+    """Make an empty object of an empty list in `event`: PHP writes both as `[]`."""
+    if event.get("event") == []:
+        event["event"] = {}
 
 
 @lru_cache(maxsize=4_096)

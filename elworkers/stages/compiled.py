@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
@@ -12,7 +13,7 @@ from jsonschema import exceptions, validators
 from referencing import Registry
 from referencing import exceptions as referencing_exceptions
 
-from elworkers.errors import InvalidEventError
+from elworkers.errors import InvalidEventError, InvalidSchemaError
 
 _SHOWN = 200
 
@@ -32,6 +33,11 @@ _DRAFTS = {
     jsonschema.Draft201909Validator: 2019,
     jsonschema.Draft202012Validator: 2020,
 }
+_BY_NAME = {str(cls.META_SCHEMA.get("$id") or cls.META_SCHEMA.get("id")).rstrip("#"): cls for cls in _DRAFTS}
+"""What `$schema` names, without the fragment that may be empty."""
+
+
+_NEWEST = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Schema(dict[str, Any]):
@@ -68,7 +74,7 @@ class CompiledSchema:
         draft: 3 to 7, or the year of a later one.
 
     Raises:
-        InvalidEventError: the schema is itself invalid.
+        InvalidSchemaError: the schema is itself invalid, whatever it is that it makes the libraries raise.
     """
 
     def __init__(self, name: str, revision: int, source: Mapping[str, Any]) -> None:
@@ -83,23 +89,28 @@ class CompiledSchema:
             cls.check_schema(strict)
         except exceptions.SchemaError as error:
             raise self._invalid(f"{_path(error.absolute_path)}: {_cut(error.message)}") from None
-        except (RecursionError, TypeError, ValueError, AttributeError) as error:
-            raise self._invalid(f"{type(error).__name__}: {_cut(str(error))}") from None
+        except Exception as error:  # noqa: BLE001 - there is no list of what a schema can make a validator raise
+            raise self._invalid(_shown(error)) from None
         self._validator = _suspecting(cls)(strict, registry=_REGISTRY)
 
     def _class(self, schema: Mapping[str, Any]) -> Any:
         named = schema.get("$schema")
         if named is None:
             return jsonschema.Draft3Validator
-        cls = validators.validator_for(schema, default=None) if isinstance(named, str) else None  # type: ignore[arg-type]
-        if cls is None:
-            raise self._invalid(f"$schema {_cut(repr(named))} is no draft that is known; expected draft 3 to 2020-12")
-        return cls
-
-    def _invalid(self, why: str) -> InvalidEventError:
-        return InvalidEventError(
-            f"the schema {self.name} of revision {self.revision} is itself invalid: {why}", "validation"
+        if not isinstance(named, str):
+            raise self._invalid(f"$schema {_cut(repr(named))} is no draft; expected a string such as {_NEWEST!r}")
+        # The drafts' names are those of http; people write https, as for any other address.
+        name = (
+            named.strip().removesuffix("#").replace("https://json-schema.org/draft-0", "http://json-schema.org/draft-0")
         )
+        found = _BY_NAME.get(name) or _BY_NAME.get(name.replace("http://", "https://", 1))
+        if found is None:
+            near = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.0)[0]
+            raise self._invalid(f"$schema {_cut(repr(named))} is no draft that is known; the nearest is {near}#")
+        return found
+
+    def _invalid(self, why: str) -> InvalidSchemaError:
+        return InvalidSchemaError(f"the schema {self.name} of revision {self.revision} is itself invalid: {why}")
 
     def validate(self, instance: Any, where: str, suspects: Container[str] | None = None) -> None:
         """Judge an instance.
@@ -111,6 +122,7 @@ class CompiledSchema:
 
         Raises:
             InvalidEventError: names the field and what was expected.
+            InvalidSchemaError: the schema makes the validator raise.
         """
         self.strict.suspects = suspects
         try:
@@ -120,9 +132,8 @@ class CompiledSchema:
         except referencing_exceptions.Unresolvable as error_in_schema:
             reason = f"$ref {_cut(str(error_in_schema.ref))} leads out of the schema"
             raise self._invalid(reason) from None
-        except (ValueError, TypeError, OverflowError, ArithmeticError, AttributeError, KeyError) as error_in_schema:
-            # What check_schema lets pass, such as a pattern that is no regular expression.
-            raise self._invalid(f"{type(error_in_schema).__name__}: {_cut(str(error_in_schema))}") from None
+        except Exception as error_in_schema:  # noqa: BLE001 - what check_schema lets pass, such as an unknown type
+            raise self._invalid(_shown(error_in_schema)) from None
         if error is not None:
             path = ".".join([where, *map(str, error.absolute_path)])
             raise InvalidEventError(f"{path}: {_cut(error.message)}", "validation")
@@ -134,6 +145,13 @@ def _best(errors: Iterator[Any]) -> Any:
     if first is None or (second is None and not first.context):
         return first
     return exceptions.best_match(chain((first,), (second,) if second is not None else (), errors))
+
+
+def _shown(error: Exception) -> str:
+    if isinstance(error, exceptions.UnknownType):
+        # Its own words are the whole schema and the whole event, over many lines.
+        return f"there is no type {_cut(repr(error.type))}"
+    return f"{type(error).__name__}: {_cut(str(error))}"
 
 
 def _path(path: Iterable[Any]) -> str:

@@ -6,6 +6,7 @@ from elworkers.contracts import Metrics, Record
 from elworkers.errors import InvalidEventError
 from elworkers.stages.event_error import event_error
 from elworkers.stages.jsontext import read_object
+from elworkers.stages.last_resort import LastResort
 
 
 class DecodeStage:
@@ -13,6 +14,7 @@ class DecodeStage:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._last_resort = LastResort("decode", lambda: read_object(b'{"event":{}}'))
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`."""
@@ -20,8 +22,12 @@ class DecodeStage:
 
     def _one(self, record: Record) -> Record:
         try:
-            record.event = read_object(record.value)
+            return record.staged(record.value, read_object(record.value))
         except InvalidEventError as error:
-            self._metrics.count("events_invalid", schema="unknown", code=error.code)
-            return event_error(record, error, None)
-        return record
+            return self._invalid(record, error)
+        except Exception as error:  # noqa: BLE001 - whatever a bug of ours raises must not hold up the others
+            return self._invalid(record, self._last_resort.blame(error))
+
+    def _invalid(self, record: Record, error: InvalidEventError) -> Record:
+        self._metrics.count("events_invalid", schema="unknown", code=error.code)
+        return event_error(record, error, None)

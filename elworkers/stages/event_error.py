@@ -5,34 +5,55 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+import time
 from typing import Any
 from urllib.parse import unquote
 
 import orjson
+import structlog
 
 from elworkers.contracts import Event, Record
 from elworkers.errors import InvalidEventError
 from elworkers.stages.capsule import uuid5_hex
 from elworkers.stages.jsontext import to_bytes
+from elworkers.stages.names import LONGEST
 
 SCHEMA = ("EventError", 14035058)
 LONGEST_RAW = 65_536
 """Characters of the raw event that are kept; brokers take no message of more than a megabyte."""
 
-_LONGEST_MESSAGE = 1_000
+_LONGEST_MESSAGE = 900
+_LONGEST_TEXT = 255
+_CUT = re.compile(r" \(rawEvent is cut to \d+ characters\)\Z")
 _RAW_SCHEMA = re.compile(r'"schema"\s*:\s*"([^"]{1,63})"')
 _RAW_REVISION = re.compile(r'"revision"\s*:\s*"?(-?\d{1,18})')
 _HOST = socket.gethostname()
 
+log = structlog.get_logger(__name__)
+
+
+def event_error_of_any(record: Record, error: InvalidEventError, event: Event | None) -> Record:
+    """As `event_error`, also of a record that makes that one raise: then without what the event says."""
+    try:
+        return event_error(record, error, event)
+    except Exception:
+        # Not even a bug in here may hold up the others.
+        log.exception("a record meets a bug; its EventError tells less", cannot="make an EventError")
+        bare = Record(b"", origin=record.origin, offset=record.offset, key=record.key)
+        return event_error(bare, error, None)
+
 
 def event_error(record: Record, error: InvalidEventError, event: Event | None) -> Record:
-    """An EventError as a record of its own, with `valid` False and the failed one's origin.
+    """An EventError as a record of its own: with `valid` False, and with the failed one's origin and key.
+
+    Its time is now: the failed event's own may be any, and a broker may refuse it.
 
     Args:
         record: as it was received.
         error: why it failed.
         event: its capsule, as far as it could be parsed.
     """
+    now_ms = int(time.time() * 1000)
     raw = record.value[: 4 * LONGEST_RAW].decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
     event = event if event is not None else {}
     schema, revision = _named(event, raw)
@@ -44,27 +65,49 @@ def event_error(record: Record, error: InvalidEventError, event: Event | None) -
             "rawEvent": raw[:LONGEST_RAW],
             "message": message,
             "code": error.code,
-            "schema": schema,
-            "revision": revision,
+            "schema": _cut(schema, LONGEST),
+            "revision": revision if -(2**63) <= revision < 2**63 else -1,
         },
         "schema": SCHEMA[0],
         "revision": SCHEMA[1],
         "wiki": _text(event.get("wiki")) or "unknown",
         "recvFrom": _text(event.get("recvFrom")) or _HOST,
         "uuid": _uuid(record),
-        "timestamp": _seconds(event.get("timestamp"), record.timestamp_ms),
+        "timestamp": now_ms // 1000,
     }
     if type(event.get("seqId")) is int:
         capsule["seqId"] = event["seqId"]
     if _text(event.get("webHost")):
-        capsule["webHost"] = event["webHost"]
+        capsule["webHost"] = _text(event["webHost"])
+    return _made(capsule, record, now_ms)
+
+
+def shorter(record: Record) -> Record | None:
+    """The same EventError with a quarter of its raw event, for a store that takes no larger one; None: there is none.
+
+    Args:
+        record: made by `event_error`; its value is what is looked at.
+    """
+    capsule = orjson.loads(record.value)
+    told = capsule["event"]
+    raw = told["rawEvent"]
+    if not raw:
+        return None
+    told["rawEvent"] = raw[: len(raw) // 4]
+    message = _CUT.sub("", told["message"])
+    told["message"] = f"{message} (rawEvent is cut to {len(raw) // 4} characters)"
+    return _made(capsule, record, record.timestamp_ms)
+
+
+def _made(capsule: Event, record: Record, now_ms: int) -> Record:
     return Record(
         _encoded(capsule),
         event=capsule,
         valid=False,
         origin=record.origin,
         offset=record.offset,
-        timestamp_ms=record.timestamp_ms,
+        timestamp_ms=now_ms,
+        key=record.key,
     )
 
 
@@ -77,20 +120,20 @@ def _encoded(capsule: Event) -> bytes:
 
 
 def _uuid(record: Record) -> str:
-    # By place, so that a repeated read makes the same one.
+    # By place, so that a repeated read makes the same one; a topic that was made anew has the same places again.
     if record.origin is not None:
-        return uuid5_hex(f"kafka://{record.origin.topic}/{record.origin.partition}/{record.offset}")
+        topic = record.origin.topic + (f"@{record.origin.topic_id[:8]}" if record.origin.topic_id else "")
+        return uuid5_hex(f"kafka://{topic}/{record.origin.partition}/{record.offset}")
     return uuid5_hex(f"raw:{hashlib.sha256(record.value).hexdigest()}")
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return _cut(value, _LONGEST_TEXT) if isinstance(value, str) else ""
 
 
-def _seconds(value: Any, arrived_ms: int) -> int | float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e11:
-        return value
-    return arrived_ms // 1000
+def _cut(text: str, most: int) -> str:
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _named(event: Event, raw: str) -> tuple[str, int]:

@@ -23,7 +23,7 @@ import calendar
 import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from elworkers.contracts import Event
 from elworkers.errors import ConfigurationError, InvalidEventError
@@ -99,11 +99,27 @@ _CAPSULES: dict[str, tuple[str, Callable[[str], Event]]] = {
 }
 
 
+_SAMPLE = (
+    '{"schema":"EventError","revision":14035058,"wiki":"w","recvFrom":"h","event":'
+    '{"rawEvent":"x","message":"x","code":"processor","schema":"unknown","revision":-1}}'
+)
+_SAMPLES = {
+    "j": _SAMPLE,
+    "q": f"?{quote(_SAMPLE)};",
+    "t": "2016-07-29T12:34:56",
+    "D": "2016-07-29T12:34:56",
+    "%": "%",
+}
+"""What stands in a line for a specifier; `1` for all others."""
+
+
 class LineParser:
     """Parses the lines of one format; made by `compile_format`.
 
     Attributes:
         format: the format string.
+        sample: a line of the format, whose capsule is one of an EventError.
+        from_client: whether its capsules are query strings of browsers, which anybody can write.
     """
 
     def __init__(
@@ -117,6 +133,8 @@ class LineParser:
         self._fields = tuple(fields.items())
         self._capsule = capsule
         self.format = text
+        self.sample = _TOKEN.sub(_sampled, text).encode()
+        self.from_client = capsule is _from_query
 
     def __call__(self, line: bytes) -> Event:
         """The capsule of a raw line.
@@ -166,7 +184,8 @@ def compile_format(text: str) -> LineParser:
             expression.append(_field(text, token, fields))
     if capsule is None:
         raise ConfigurationError(f"format {text!r} has no capsule; expected %j or %q in it")
-    return LineParser("".join(expression), fields, capsule, text)
+    # What is behind the format would be lost without a word; white space is none.
+    return LineParser("".join(expression) + r"\s*", fields, capsule, text)
 
 
 def _field(text: str, token: re.Match[str], fields: dict[str, Conversion | None]) -> str:
@@ -186,6 +205,14 @@ def _field(text: str, token: re.Match[str], fields: dict[str, Conversion | None]
         raise _format_error(text, token, f"sets the field {name} a second time")
     fields[name] = conversion
     return f"(?P<{name}>{pattern})"
+
+
+def _sampled(token: re.Match[str]) -> str:
+    if token["blank"]:
+        return "\t"
+    if token["text"]:
+        return token["text"]
+    return _SAMPLES.get(token["letter"], "1")
 
 
 def _format_error(text: str, token: re.Match[str], what: str) -> ConfigurationError:

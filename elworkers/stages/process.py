@@ -6,10 +6,11 @@ from orjson import OPT_APPEND_NEWLINE, dumps
 
 from elworkers.contracts import Budget, Event, Metrics, Record
 from elworkers.errors import InvalidEventError, OutOfTime
-from elworkers.stages.capsule import complete
+from elworkers.stages.capsule import complete, correct_empty
 from elworkers.stages.columns import Columns
-from elworkers.stages.event_error import event_error
+from elworkers.stages.event_error import event_error_of_any
 from elworkers.stages.jsontext import reads_alike, to_bytes
+from elworkers.stages.last_resort import LastResort
 from elworkers.stages.names import is_canonical
 from elworkers.stages.parse import LineParser
 from elworkers.stages.tally import Tally
@@ -38,6 +39,16 @@ class ProcessStage:
         self._tally = Tally(metrics)
         self._budget = budget
         self._keeps_events = keeps_events
+        self._from_client = parser.from_client
+        self._last_resort = LastResort("parse and validate", lambda: self._on_good_record(parser.sample))
+
+    def _on_good_record(self, line: bytes) -> None:
+        event = self._columns.read(line)
+        if event is not None:
+            complete(event, 0, self._from_client)
+            self._validator.accepted(event)
+            dumps(event, None, OPT_APPEND_NEWLINE)
+        self._encoded(self._read(Record(line)), read_quickly=False)
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`; an empty line gives nothing.
@@ -47,6 +58,7 @@ class ProcessStage:
         """
         made: list[Record] = []
         read, accepted, keeps_events = self._columns.read, self._validator.accepted, self._keeps_events
+        from_client = self._from_client
         budget = self._budget
         self._tally.begin()
         seen = self._tally.known
@@ -59,7 +71,7 @@ class ProcessStage:
                     budget.at_work = record
                     event = read(record.value)
                     if event is not None:
-                        complete(event, record.timestamp_ms)
+                        complete(event, record.timestamp_ms, from_client)
                         known = accepted(event)
                         if known is not None:
                             value = dumps(event, None, OPT_APPEND_NEWLINE)[:-1]
@@ -68,6 +80,10 @@ class ProcessStage:
                 except OutOfTime:
                     budget.at_work = None
                     made.append(self._invalid(record, self._out_of_time(), event, _LINE))
+                    continue
+                except Exception as error:  # noqa: BLE001 - whatever a bug of ours raises must not hold up the others
+                    budget.at_work = None
+                    made.append(self._invalid(record, self._last_resort.blame(error), event, _LINE))
                     continue
                 if known is not None:
                     if not known.events:
@@ -85,32 +101,44 @@ class ProcessStage:
         try:
             try:
                 self._budget.at_work = record
-                if event is not None and reads_alike(self._columns.json(record.value)):
+                quickly = event is not None and reads_alike(self._columns.json(record.value))
+                if event is not None and quickly:
                     doubt = self._validator.doubt(event)
-                    self._validator.explain(event)
-                    value = dumps(event, None, OPT_APPEND_NEWLINE)[:-1]
                 else:
                     event = None
-                    event = self._parse(record.value)
-                    complete(event, record.timestamp_ms)
-                    self._validator.validate(event)
-                    value = to_bytes(event)
+                    event = self._read(record)
+                value = self._encoded(event, read_quickly=quickly)
             finally:
                 self._budget.at_work = None
         except InvalidEventError as error:
             return self._invalid(record, error, event, doubt)
         except OutOfTime:
             return self._invalid(record, self._out_of_time(), event, doubt)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._invalid(record, self._last_resort.blame(error), event, doubt)
         self._tally.valid[event["schema"]] += 1
         self._tally.slow["disputed" if doubt == REFUSED else doubt] += 1
         return record.staged(value, event)
+
+    def _read(self, record: Record) -> Event:
+        event = self._parse(record.value)
+        complete(event, record.timestamp_ms, self._from_client)
+        return event
+
+    def _encoded(self, event: Event, *, read_quickly: bool) -> bytes:
+        correct_empty(event)
+        if read_quickly:
+            self._validator.explain(event)
+            return dumps(event, None, OPT_APPEND_NEWLINE)[:-1]
+        self._validator.validate(event)
+        return to_bytes(event)
 
     def _out_of_time(self) -> InvalidEventError:
         message = f"took more than {self._budget.seconds:g} s of processor time to parse and validate"
         return InvalidEventError(message, "timeout")
 
     def _invalid(self, record: Record, error: InvalidEventError, event: Event | None, doubt: str) -> Record:
-        made = event_error(record, error, event)
+        made = event_error_of_any(record, error, event)
         self._tally.invalid[_label(made), error.code] += 1
         self._tally.slow[doubt] += 1
         return made

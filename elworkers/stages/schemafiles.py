@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ import structlog
 import yaml
 
 from elworkers.errors import InvalidEventError, RetryableError
+
+_OF_THE_DISK = frozenset((errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT))
+"""Errors that no file has alone."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,17 +40,28 @@ class Folder:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
-                raise RetryableError(f"schema file {path}: {error.strerror}") from error
+                raise self._failed(path, error) from error
             except UnicodeDecodeError:
                 raise InvalidEventError(f"schema {name} of revision {revision} is not UTF-8") from None
             return _loaded(text, ending, name, revision)
         return None
 
+    def _failed(self, path: Path, error: OSError) -> InvalidEventError | RetryableError:
+        message = f"schema file {path}: {error.strerror}"
+        if error.errno in _OF_THE_DISK:
+            return RetryableError(message)
+        try:
+            next(self._folder.iterdir(), None)
+        except OSError:
+            return RetryableError(message)
+        # The folder answers, so that it is this file: a folder in its place, or one that nobody may read.
+        return InvalidEventError(message)
+
 
 def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, Any]:
     try:
         value = json.loads(text) if ending == "json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001 - YAML's constructors raise whatever their values lead to
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidEventError(f"schema {name} of revision {revision} cannot be read: {first}") from None
     if not isinstance(value, dict):

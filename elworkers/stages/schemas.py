@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
-from elworkers.stages import names
+from elworkers.contracts import Metrics
+from elworkers.errors import ConfigurationError, InvalidEventError, InvalidSchemaError, RetryableError
 from elworkers.stages.compiled import CompiledSchema
+from elworkers.stages.names import EXPECTED, is_canonical
 from elworkers.stages.schemafiles import Cache, Folder
 from elworkers.stages.schemawiki import SchemaWiki
 
@@ -21,6 +22,8 @@ SCHEMA_WIKI = "https://meta.wikimedia.org/w/api.php"
 
 BUILT_IN = Path(__file__).parent.parent / "schemas"
 _UNKNOWN_FOR_S = 60.0
+_MOST_COMPILED, _MOST_UNKNOWN = 5_000, 10_000
+"""Schemas that are kept; a client can name as many as it likes."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +36,7 @@ class Repository(Protocol):
 
         Raises:
             RetryableError: the place is away.
-            InvalidEventError: it has something there that is no schema.
+            InvalidEventError: it has something there that is no schema, or does not give out just this one.
         """
 
 
@@ -50,6 +53,7 @@ class SchemaStore:
         cache_dir: where schemas of a wiki are kept on disk; None: nowhere.
         unknown_for_s: how long a schema that does not exist is believed not to.
         clock: seconds; for tests.
+        metrics: is told which schemas are set aside.
 
     Raises:
         ConfigurationError: one of the URIs is none.
@@ -61,18 +65,21 @@ class SchemaStore:
         cache_dir: Path | None = None,
         unknown_for_s: float = _UNKNOWN_FOR_S,
         clock: Callable[[], float] = time.monotonic,
+        metrics: Metrics | None = None,
     ) -> None:
         self._repositories: list[Repository] = [Folder(BUILT_IN), *(_repository(uri, cache_dir) for uri in uris)]
         self._known: dict[tuple[str, int], CompiledSchema] = {}
         self._unknown: dict[tuple[str, int], tuple[float, str]] = {}
         self._unknown_for_s = unknown_for_s
         self._clock = clock
+        self._metrics = metrics
+        self._said: dict[tuple[str, int], str] = {}
 
     def schema(self, name: Any, revision: Any) -> CompiledSchema:
         """The schema of this name and revision.
 
         Raises:
-            InvalidEventError: there is none, or it is itself invalid.
+            InvalidEventError: there is none, it cannot be had for a reason of its own, or it is itself invalid.
             RetryableError: nobody who could know can be asked now.
         """
         # 1.0 and True equal 1 as dictionary keys; only an integer may find the schema.
@@ -88,35 +95,72 @@ class SchemaStore:
         if unknown is not None and self._clock() < unknown[0]:
             raise InvalidEventError(unknown[1], "validation")
         try:
-            compiled = CompiledSchema(name, revision, self._fetch(name, revision))
+            found = self._fetch(name, revision)
+            compiled = None if found is None else CompiledSchema(name, revision, found)
         except InvalidEventError as error:
-            if len(self._unknown) > 10_000:
-                self._unknown.clear()
-            self._unknown[key] = (self._clock() + self._unknown_for_s, error.message)
-            raise InvalidEventError(error.message, "validation") from None
-        self._known[key] = compiled
+            self._set_aside(key, error.message)
+            raise self._remembered(key, error.message) from None
+        if compiled is None:
+            raise self._remembered(key, f"there is no schema {name} of revision {revision}")
+        self._resume(key)
+        _keep(self._known, key, compiled, _MOST_COMPILED)
         return compiled
 
-    def _fetch(self, name: str, revision: int) -> Mapping[str, Any]:
+    def _remembered(self, key: tuple[str, int], why: str) -> InvalidEventError:
+        _keep(self._unknown, key, (self._clock() + self._unknown_for_s, why), _MOST_UNKNOWN)
+        return InvalidEventError(why, "validation")
+
+    def found_invalid(self, schema: CompiledSchema, error: InvalidSchemaError) -> None:
+        """Say, once, that a schema which could be compiled is invalid all the same, as an event has shown."""
+        self._set_aside((schema.name, schema.revision), error.message)
+
+    def _set_aside(self, key: tuple[str, int], why: str) -> None:
+        if self._said.get(key) == why:
+            return
+        _keep(self._said, key, why, _MOST_UNKNOWN)
+        log.warning("schema set aside: its events become EventErrors", schema=key[0], revision=key[1], reason=why)
+        if self._metrics is not None:
+            self._metrics.set_aside("schema {}/{}".format(*key), why)
+
+    def _resume(self, key: tuple[str, int]) -> None:
+        if self._said.pop(key, None) is not None:
+            log.info("schema is used again", schema=key[0], revision=key[1])
+            if self._metrics is not None:
+                self._metrics.resumed("schema {}/{}".format(*key))
+
+    def _fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
         away: RetryableError | None = None
+        own: InvalidEventError | None = None
         for repository in self._repositories:
             try:
                 found = repository.fetch(name, revision)
             except RetryableError as error:
                 away = away or error
                 continue
+            except InvalidEventError as error:
+                own = own or error
+                continue
             if found is not None:
                 return found
+        # What is away may have it; only when it is back is it known whose fault this is.
         if away is not None:
             raise away
-        raise InvalidEventError(f"there is no schema {name} of revision {revision}")
+        if own is not None:
+            raise own
+        return None
+
+
+def _keep(kept: dict[Any, Any], key: object, value: object, most: int) -> None:
+    if key not in kept and len(kept) >= most:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _checked(name: Any, revision: Any) -> tuple[str, int]:
     if not isinstance(name, str):
         raise InvalidEventError(f"schema is {_shown(name)}; expected a string", "validation")
-    if not names.is_canonical(name):
-        raise InvalidEventError(f"schema {_shown(name)} is no name of {names.EXPECTED}", "validation")
+    if not is_canonical(name):
+        raise InvalidEventError(f"schema {_shown(name)} is no name of {EXPECTED}", "validation")
     if type(revision) is not int:
         raise InvalidEventError(f"revision is {_shown(revision)}; expected an integer", "validation")
     if not 1 <= revision < 2**63:

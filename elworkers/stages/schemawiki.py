@@ -1,10 +1,14 @@
-"""The API address of a schema wiki comes in as a repository of schemas."""
+"""Reads schemas from the API of a schema wiki."""
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Mapping
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
 
 from elworkers import __version__
 from elworkers.errors import InvalidEventError, RetryableError
@@ -13,6 +17,30 @@ if TYPE_CHECKING:
     import requests
 
 _TIMEOUT_S = (3.05, 10.0)
+_LONGEST_S = 20.0
+"""Seconds that an answer may take as a whole, however often a part of it comes."""
+
+_LARGEST = 4 * 1024 * 1024
+"""Bytes of an answer."""
+
+_MOST_REDIRECTS = 3
+_NO_SUCH_SCHEMA = frozenset(("nosuchrevid", "invalidtitle", "revwrongpage", "missingtitle", "nosuchpageid"))
+"""Codes of the API's errors that say so; the extension sends some of them with HTTP 400."""
+
+_OF_ALL_NAMES = frozenset(
+    (
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    )
+)
+"""Answers of 400 to 499 that may have nothing to do with the schema asked for."""
+
+
+class _OddAnswerError(Exception):
+    """An answer that does not tell whether the wiki is ill or only this schema; says what it was."""
 
 
 class SchemaWiki:
@@ -31,37 +59,89 @@ class SchemaWiki:
         return session
 
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
-        """See `schemas.Repository.fetch`. A revision that belongs to another title is not this schema's."""
-        from requests import RequestException, codes
+        """See `schemas.Repository.fetch`. A revision that belongs to another title is not this schema's.
 
-        query: dict[str, str | int] = {
-            "action": "jsonschema",
-            "title": name,
-            "revid": revision,
-            "formatversion": 2,
-            "format": "json",
-        }
+        Where an answer leaves open whose fault it is, the wiki is asked something small: if it answers, the fault is
+        this schema's own.
+        """
+        query = {"action": "jsonschema", "title": name, "revid": str(revision), "formatversion": "2"}
         try:
-            response = self._session.get(self._api, params=query, timeout=_TIMEOUT_S)
-        except RequestException as error:
-            raise RetryableError(f"schema wiki {self._api}: {type(error).__name__}") from error
-        if response.status_code == codes.not_found:
-            return None
-        if not response.ok:
-            raise RetryableError(f"schema wiki {self._api}: HTTP {response.status_code}")
-        try:
-            answer = response.json()
-        except ValueError as error:
-            raise RetryableError(f"schema wiki {self._api}: its answer is no JSON") from error
-        return self._schema(answer, name, revision)
-
-    @staticmethod
-    def _schema(answer: Any, name: str, revision: int) -> Mapping[str, Any] | None:
-        if not isinstance(answer, dict):
-            raise InvalidEventError(f"schema {name} of revision {revision} is no object")
-        if "error" in answer and "properties" not in answer:
+            answer = self._ask(query)
+        except _OddAnswerError as odd:
+            self._refuse_where_ill(str(odd))
+            raise InvalidEventError(
+                f"schema wiki {self._api} gives no schema {name} of revision {revision}: {odd}"
+            ) from None
+        if answer is None:
             return None
         title = answer.get("title")
-        if isinstance(title, str) and title.removeprefix("Schema:").replace(" ", "_") != name.replace(" ", "_"):
+        if isinstance(title, str) and title.removeprefix("Schema:").replace(" ", "_") != name:
             return None
         return answer
+
+    def _refuse_where_ill(self, why: str) -> None:
+        try:
+            found = self._ask({"action": "query", "meta": "siteinfo", "formatversion": "2"})
+        except _OddAnswerError as odd:
+            raise RetryableError(f"schema wiki {self._api}: {odd}") from None
+        if found is None or "query" not in found:
+            raise RetryableError(f"schema wiki {self._api}: {why}")
+
+    def _ask(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """The object that the API answers, or None where it says that there is no such schema.
+
+        Raises:
+            RetryableError: no answer comes.
+            InvalidEventError: the answer is about what was asked for.
+            _OddAnswerError: it is another one.
+        """
+        status, body = self._get({**query, "format": "json"})
+        try:
+            answer = json.loads(body)
+        except (ValueError, RecursionError):
+            answer = None
+        error = answer.get("error") if isinstance(answer, dict) and "properties" not in answer else None
+        code = error.get("code") if isinstance(error, dict) else error
+        if status == HTTPStatus.NOT_FOUND or (isinstance(code, str) and code in _NO_SUCH_SCHEMA):
+            return None
+        if status != HTTPStatus.OK:
+            told = f"HTTP {status}" + (f", {code}" if isinstance(code, str) else "")
+            if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OF_ALL_NAMES:
+                raise InvalidEventError(f"schema wiki {self._api} refuses {query.get('title')}: {told}")
+            raise _OddAnswerError(told)
+        if code is not None:
+            raise _OddAnswerError(f"error {code if isinstance(code, str) else '?'}"[:100])
+        if not isinstance(answer, dict):
+            raise _OddAnswerError("its answer is no JSON object")
+        return answer
+
+    def _get(self, query: Mapping[str, str]) -> tuple[int, bytes]:
+        from requests import RequestException
+
+        url, given = self._api, query
+        deadline = time.monotonic() + _LONGEST_S
+        try:
+            for _ in range(_MOST_REDIRECTS + 1):
+                with self._session.get(
+                    url, params=given, timeout=_TIMEOUT_S, stream=True, allow_redirects=False
+                ) as response:
+                    if not response.is_redirect:
+                        return response.status_code, _body(response, deadline)
+                    # What it leads to has the query in it.
+                    url, given = urljoin(response.url, response.headers["location"]), {}
+                if urlsplit(url).hostname != urlsplit(self._api).hostname:
+                    raise _OddAnswerError("it redirects to another host")
+        except RequestException as error:
+            raise RetryableError(f"schema wiki {self._api}: {type(error).__name__}") from error
+        raise _OddAnswerError(f"it redirects more than {_MOST_REDIRECTS} times")
+
+
+def _body(response: requests.Response, deadline: float) -> bytes:
+    body = bytearray()
+    for part in response.iter_content(64 * 1024):
+        body += part
+        if len(body) > _LARGEST:
+            raise _OddAnswerError(f"its answer is larger than {_LARGEST} bytes")
+        if time.monotonic() > deadline:
+            raise _OddAnswerError(f"its answer takes longer than {_LONGEST_S:.0f} s")
+    return bytes(body)

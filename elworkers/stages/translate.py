@@ -32,6 +32,9 @@ _JUDGING = frozenset(
 _ANNOTATING = frozenset(("title", "description", "default", "format", "examples", "$comment"))
 """`format` among them, because nobody checks formats here."""
 
+_NAMING = frozenset(("$schema", "$id", "id"))
+"""Of the top level."""
+
 _PATTERNS = frozenset(("^[0-9a-f]{32}$",))
 """That mean the same in both, but that Python lets a line end follow."""
 
@@ -57,7 +60,11 @@ def translated(schema: Mapping[str, Any], draft: int) -> dict[str, Any]:
     Raises:
         TranslationError: names the keyword that is not taken, or the value of one.
     """
-    return _schema({name: value for name, value in schema.items() if name != "$schema"}, draft, 0)
+    # What names the schema as a whole says nothing of an event while nothing refers to it: `$ref` is not taken.
+    for name in _NAMING & schema.keys():
+        if not isinstance(schema[name], str):
+            raise TranslationError(f"the keyword {name} that is no string")
+    return _schema({name: value for name, value in schema.items() if name not in _NAMING}, draft, 0)
 
 
 def _schema(schema: Any, draft: int, depth: int) -> dict[str, Any]:

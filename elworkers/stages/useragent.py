@@ -24,7 +24,15 @@ _FACTS = (
     "is_mediawiki",
 )
 _APP_VERSION = re.compile(r"^WikipediaApp/(\S+)")
-_BOT = re.compile(r"bot|crawler|spider|https?://|www\.|@[a-z0-9-]+\.[a-z]", re.IGNORECASE)
+_BOT = re.compile(
+    r"\A(?:Java|curl|PHP|Ruby|\.NET|Python|Apache|Scrapy|PycURL|libwww|lwp-|Zend|wget|Wget|Twisted|Jakarta|LWP|MediaWiki"
+    r"|User:|User_talk:|github|WikiDemo|node-fetch|axios/|undici|Dart/|HTTPie|GuzzleHttp|reqwest)"
+    r"|bot|spider|crawler|WordPress|AppEngine|AppleDictionaryService|Python-urllib|python-requests"
+    r"|Google-HTTP-Java-Client|[Ff]acebook|[Yy]ahoo|RockPeaks|http"
+    r"|Bot\b|\bBOT\b|Go-http-client|ClaudeBot|GPTBot"
+)
+"""Of programs that fetch pages: what the original looks for, and what came later. Letters count as they are."""
+
 _MEDIAWIKI = re.compile(r"mediawiki", re.IGNORECASE)
 
 
@@ -68,9 +76,14 @@ def _facts(encoded: bytes) -> dict[str, Any]:
         system.major if system else None,
         system.minor if system else None,
         version[1] if version else "-",
-        (device is not None and device.family == "Spider") or bool(_BOT.search(text)),
+        _is_bot(device.family if device else "Other", text),
         bool(_MEDIAWIKI.search(text)),
     )
+
+
+def _is_bot(device: str, text: str) -> bool:
+    # A device that is known is somebody's, whatever its name has in it (CUBOT).
+    return device == "Spider" or (device == "Other" and _BOT.search(text) is not None)
 
 
 @lru_cache(maxsize=20_000)

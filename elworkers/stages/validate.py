@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from elworkers.contracts import Event
+from elworkers.errors import InvalidSchemaError
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.quickjudge import Judge, quick_capsule_judge, quick_judge
 from elworkers.stages.schemas import SchemaStore
 
 CAPSULE = ("EventCapsule", 1)
+
+_MOST_KNOWN = 5_000
+"""Revisions whose judges are kept."""
 
 ROUTED = frozenset(("schema", "revision"))
 """Fields of a capsule that say which schema it is of."""
@@ -63,7 +67,14 @@ class Validator:
             RetryableError: the schema cannot be had now.
         """
         self._capsule.validate(event, "capsule")
-        self._store.schema(event["schema"], event["revision"]).validate(event["event"], "event")
+        self._judge(self._store.schema(event["schema"], event["revision"]), event["event"], None)
+
+    def _judge(self, schema: CompiledSchema, event: Any, suspects: Container[Any] | None) -> None:
+        try:
+            schema.validate(event, "event", suspects)
+        except InvalidSchemaError as error:
+            self._store.found_invalid(schema, error)
+            raise
 
     def accepted(self, event: Event) -> Known | None:
         """The schema of a capsule that is surely valid; None where `explain` has to be asked.
@@ -105,14 +116,24 @@ class Validator:
         key = (schema.name, schema.revision)
         if key not in self._judges:
             self._meet(schema)
-        schema.validate(event["event"], "event", _suspects(self._judges[key], event["event"]))
+        self._judge(schema, event["event"], _suspects(self._judges.get(key), event["event"]))
 
     def _meet(self, schema: CompiledSchema) -> None:
         name, revision = key = schema.name, schema.revision
-        judge = self._judges[key] = quick_judge(schema)
+        if len(self._judges) >= _MOST_KNOWN:
+            self._forget(next(iter(self._judges)))
+        judge = quick_judge(schema)
         if judge is not None:
             known = Known(name, revision, judge.accepts, {"schema": name, "revision": revision})
             self._known[key] = self._newest[name] = known
+        # Last: an event's time may be up anywhere before, and then all of it is done again.
+        self._judges[key] = judge
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        known = self._known.pop(key, None)
+        if self._newest.get(key[0]) is known:
+            self._newest.pop(key[0], None)
+        self._judges.pop(key, None)
 
 
 def _suspects(judge: Judge | None, instance: Any) -> Container[Any] | None:

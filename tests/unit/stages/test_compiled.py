@@ -118,3 +118,25 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
 
 def test_a_long_value_does_not_fill_the_message() -> None:
     assert len(str(judge({"properties": {"a": {"type": "integer"}}}, {"a": "x" * 100_000}))) < 300
+
+
+@pytest.mark.parametrize("ending", ["", "#"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("path", "draft"),
+    [
+        ("draft-03/schema", 3),
+        ("draft-04/schema", 4),
+        ("draft-06/schema", 6),
+        ("draft-07/schema", 7),
+        ("draft/2019-09/schema", 2019),
+        ("draft/2020-12/schema", 2020),
+    ],
+)
+def test_a_draft_is_the_same_by_http_and_https(scheme: str, path: str, draft: int, ending: str) -> None:
+    assert CompiledSchema("S", 1, {"$schema": f"{scheme}://json-schema.org/{path}{ending}"}).draft == draft
+
+
+def test_a_draft_that_does_not_exist_names_the_nearest() -> None:
+    with pytest.raises(InvalidEventError, match=r"the nearest is http://json-schema\.org/draft-0[3467]/schema#"):
+        CompiledSchema("S", 1, {"$schema": "http://json-schema.org/draft-05/schema#"})

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from schemawiki import SchemaWiki
 
 from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.runtime.metrics import Counters
+from elworkers.stages.names import is_canonical
 from elworkers.stages.schemas import SCHEMA_WIKI, SchemaStore, schema_uris
 
 SCHEMA: dict[str, Any] = {"properties": {"action": {"type": "string"}}}
@@ -134,7 +139,7 @@ def test_a_wiki_that_nobody_answers_for_makes_events_wait() -> None:
 
 def test_a_page_instead_of_an_answer_is_a_wiki_that_is_away(wiki: SchemaWiki, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json, "dumps", lambda _: "<html>Our servers are under maintenance</html>")
-    with pytest.raises(RetryableError, match="its answer is no JSON"):
+    with pytest.raises(RetryableError, match="no JSON object"):
         SchemaStore([wiki.api]).schema("Edit", 7)
 
 
@@ -201,3 +206,97 @@ def test_where_schemas_are() -> None:
 def test_a_place_that_is_none_is_refused(uri: str) -> None:
     with pytest.raises(ConfigurationError, match="expected a folder, or http"):
         SchemaStore([uri])
+
+
+QUERY = "action=jsonschema&title=Odd&revid=8&formatversion=2&format=json"
+HTML = b"<html>no such thing here</html>"
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ((400, {}, HTML), "HTTP 400"),
+        ((403, {}, HTML), "HTTP 403"),
+        ((414, {}, HTML), "HTTP 414"),
+        ((429, {}, HTML), "HTTP 429"),
+        ((500, {}, HTML), "HTTP 500"),
+        ((503, {}, b'{"error": {"code": "readonly"}}'), "HTTP 503, readonly"),
+        ((200, {}, HTML), "no JSON object"),
+        ((200, {}, b"[1]"), "no JSON object"),
+        ((200, {}, b"[" * 100_000), "no JSON object"),
+        ((200, {}, b'{"error": {"code": "ratelimited"}}'), "error ratelimited"),
+        ((200, {}, b'{"title": "Odd"}' + b" " * 5_000_000), "larger than"),
+        ((302, {"Location": "http://localhost:9/x"}, b""), "redirects to another host"),
+        (
+            (302, {"Location": "?action=jsonschema&title=Odd&revid=8&formatversion=2&format=json"}, b""),
+            "redirects more than",
+        ),
+        ((302, {}, b""), "HTTP 302"),
+    ],
+)
+def test_what_a_wiki_has_against_one_name_holds_up_no_other(
+    wiki: SchemaWiki, odd: tuple[int, dict[str, str], bytes], said: str
+) -> None:
+    now, counters = [1_000.0], Counters()
+    wiki.odd["Odd"] = odd
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    wiki.schemas[8] = ("Odd", SCHEMA)
+    store = SchemaStore([wiki.api], clock=lambda: now[0], metrics=counters)
+    for _ in range(2):
+        with pytest.raises(InvalidEventError, match=said):
+            store.schema("Odd", 8)
+        assert store.schema("Edit", 7)
+    assert said in counters.aside["schema Odd/8"]
+    del wiki.odd["Odd"]
+    now[0] += 61
+    assert store.schema("Odd", 8)
+    assert not counters.aside
+
+
+@pytest.mark.parametrize("code", ["nosuchrevid", "invalidtitle", "revwrongpage"])
+def test_a_wiki_may_say_with_any_status_that_there_is_no_such_schema(wiki: SchemaWiki, code: str) -> None:
+    wiki.odd["Odd"] = (400, {}, json.dumps({"error": {"code": code}}).encode())
+    with pytest.raises(InvalidEventError, match="there is no schema Odd of revision 8"):
+        SchemaStore([wiki.api]).schema("Odd", 8)
+
+
+@pytest.mark.parametrize("status", [401, 403, 407, 408, 429, 500, 503])
+def test_a_wiki_that_refuses_even_something_small_is_away(wiki: SchemaWiki, status: int) -> None:
+    wiki.status = status
+    with pytest.raises(RetryableError, match=f"HTTP {status}"):
+        SchemaStore([wiki.api]).schema("Edit", 7)
+
+
+def test_a_schema_is_found_under_its_own_name_alone(wiki: SchemaWiki) -> None:
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    store = SchemaStore([wiki.api])
+    assert store.schema("Edit", 7)
+    for name in ("edit", "Edit.", "Edit_", "EDIT"):
+        with pytest.raises(InvalidEventError, match="there is no schema"):
+            store.schema(name, 7)
+
+
+def test_a_file_that_cannot_be_had_is_one_schemas_own(tmp_path: Path) -> None:
+    (tmp_path / "Folder" / "1.json").mkdir(parents=True)
+    write(tmp_path, "Dates/1.yaml", "properties: {a: {default: 2016-99-99}}\n")
+    (tmp_path / "Loop").mkdir()
+    (tmp_path / "Loop" / "1.json").symlink_to("1.json")
+    store = SchemaStore([str(tmp_path)])
+    for name in ("Folder", "Dates", "Loop"):
+        with pytest.raises(InvalidEventError):
+            store.schema(name, 1)
+
+
+def test_a_place_that_has_it_makes_up_for_one_that_has_it_wrong(tmp_path: Path) -> None:
+    write(tmp_path / "a", "Edit/1.json", "{")
+    write(tmp_path / "b", "Edit/1.json", "{}")
+    assert SchemaStore([str(tmp_path / "a"), str(tmp_path / "b")]).schema("Edit", 1).source == {}
+
+
+segments = st.text("ab.-_/", max_size=8)
+
+
+@given(segments)
+def test_a_name_is_written_in_one_way_only(name: str) -> None:
+    canonical = is_canonical(name)
+    assert canonical == (posixpath.normpath(f"/{name}")[1:] == name and bool(name) and not name.startswith("/"))

@@ -23,13 +23,25 @@ FACTS = {
 }
 
 
+CUBOT = "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 Chrome/88.0.4324.93 Mobile Safari/537.36"
+
+
 @pytest.mark.parametrize(
     ("agent", "is_bot", "is_mediawiki"),
     [
         ("Mozilla/5.0 (X11; Linux x86_64; rv:74.0) Gecko/20100101 Firefox/74.0", False, False),
         ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", True, False),
         ("MediaWiki/1.28.0-wmf.11", False, True),
-        ("my-tool (someone@example.org)", True, False),
+        ("my-tool (someone@example.org)", False, False),
+        ("my-tool (http://example.org)", True, False),
+        ("curl/7.88.1", True, False),
+        ("a program like curl/7.88.1", False, False),
+        ("okhttp/4.9.0", True, False),
+        ("Go-http-client/1.1", True, False),
+        ("PHP/7.4", True, False),
+        ("SomeBot 1.0", True, False),
+        ("BOT 1.0", True, False),
+        (CUBOT, False, False),
         ("-", False, False),
     ],
 )
