@@ -8,13 +8,13 @@ guide, "Messages", "Old Message Format").
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from isal import isal_zlib
-from pykafka.utils import compression
 
 from elworkers.errors import RetryableError
+from elworkers.kafka.unpack import unpacked
 
 FETCH_VERSION = 2
 
@@ -31,15 +31,25 @@ _PLAIN = struct.Struct(">qiIbbqii")
 the lengths of key and value. The size counts from the CRC, the CRC from the magic number on."""
 
 _CODEC, _APPEND_TIME = 0x07, 0x08
-_DECODERS: dict[int, Callable[[bytes], bytes]] = {
-    1: lambda data: isal_zlib.decompress(data, 31),
-    2: lambda data: bytes(compression.decode_snappy(data)),
-    3: lambda data: bytes(compression.decode_lz4(data)),
-}
-"""By the codec's number: gzip, snappy, LZ4."""
+_SMALLEST = {0: 14, 1: 22}
+"""Bytes of a message from its CRC on without key and value, by its magic number."""
 
 Fields = tuple[int, int, bytes | None, bytes | None]
 """Those of a `Message`: offset, time, key, value."""
+
+
+class UnreadableError(RetryableError):
+    """A message set that this client will not read, whoever else can; its partition has to stand still.
+
+    Attributes:
+        before: the messages before the unreadable one, in order.
+        offset: of the unreadable one.
+    """
+
+    def __init__(self, offset: int, why: str) -> None:
+        super().__init__(f"Kafka: the message at offset {offset} {why}")
+        self.before: list[Fields] = []
+        self.offset = offset
 
 
 class Message(NamedTuple):
@@ -68,8 +78,18 @@ class Part(NamedTuple):
 
 
 def parts(answer: bytes | bytearray | memoryview) -> Iterator[Part]:
-    """The partitions of a fetch answer of version 2, without its correlation id."""
-    view = memoryview(answer)
+    """The partitions of a fetch answer of version 2, without its correlation id.
+
+    Raises:
+        RetryableError: the answer breaks off.
+    """
+    try:
+        yield from _parts(memoryview(answer))
+    except (struct.error, UnicodeDecodeError) as error:
+        raise RetryableError("Kafka: an answer to a fetch breaks off, or is none") from error
+
+
+def _parts(view: memoryview) -> Iterator[Part]:
     (topics,) = _COUNT.unpack_from(view, 4)
     at = 8
     for _ in range(topics):
@@ -80,26 +100,44 @@ def parts(answer: bytes | bytearray | memoryview) -> Iterator[Part]:
         for _ in range(count):
             number, error, high_watermark, size = _PARTITION.unpack_from(view, at)
             at += _PARTITION.size
-            yield Part(topic, number, error, high_watermark, view[at : at + size])
-            at += size
+            # -1 is a null record set, which brokers send with some errors.
+            end = at + max(size, 0)
+            if end > len(view):
+                raise struct.error
+            yield Part(topic, number, error, high_watermark, view[at:end])
+            at = end
 
 
 def messages(data: memoryview) -> list[Message]:
     """The messages of a set that are whole, those of compressed sets among them.
 
     Raises:
-        RetryableError: one is not what was written (its CRC is wrong), or of a format that nobody asked for.
+        UnreadableError: one is not what was written (its CRC is wrong), of a format that nobody asked for, or
+            compressed in a way that cannot be read.
     """
     return list(map(Message._make, fields(data)))
 
 
-def fields(data: memoryview) -> list[Fields]:
+def fields(data: memoryview, *, packed: bool = False) -> list[Fields]:
     """The same without their names, which take a fifth of the time.
 
+    Args:
+        data: the set.
+        packed: it was in a compressed message itself, so that none of its own may be compressed again.
+
     Raises:
-        RetryableError: see `messages`.
+        UnreadableError: see `messages`.
     """
     found: list[Fields] = []
+    try:
+        _read(data, found, packed)
+    except UnreadableError as error:
+        error.before = found
+        raise
+    return found
+
+
+def _read(data: memoryview, found: list[Fields], packed: bool) -> None:
     add, plain, count, crc32 = found.append, _PLAIN.unpack_from, _COUNT.unpack_from, isal_zlib.crc32
     # A slice of bytes costs half of one of a view that is made bytes afterwards.
     raw = bytes(data)
@@ -110,56 +148,73 @@ def fields(data: memoryview) -> list[Fields]:
         after = at + 12 + size
         if after > end:
             break
-        if magic != 1 or attributes & _CODEC or (key_length < 0 and length < 0):
-            found += _entry(view, at)
+        if size < 22 or magic != 1 or attributes & _CODEC or (key_length < 0 and length < 0):
+            found += _entry(view, at, packed)
         elif crc32(view[at + 16 : after]) != crc:
             raise _damaged(offset, magic)
         elif key_length < 0:
             add((offset, time_ms, None, raw[at + 34 : after]))
         else:
             value_at = at + 34 + key_length
+            if value_at > after:
+                raise _damaged(offset, magic)
             (length,) = count(raw, value_at - 4)
             add((offset, time_ms, raw[at + 30 : value_at - 4], raw[value_at:after] if length >= 0 else None))
         at = after
     # The last one may be shorter than that: magic 0 has no time.
     if at + _ENTRY.size <= end and at + _ENTRY.size + _ENTRY.unpack_from(raw, at)[1] <= end:
-        found += _entry(view, at)
-    return found
+        found += _entry(view, at, packed)
 
 
-def _entry(view: memoryview, at: int) -> Sequence[Fields]:
+def _entry(view: memoryview, at: int, packed: bool) -> Sequence[Fields]:
     """The message in an entry of any kind, or those of the compressed set that is in it."""
     offset, size = _ENTRY.unpack_from(view, at)
     begin = at + _ENTRY.size
+    if size < _SMALLEST[0]:
+        raise UnreadableError(offset, f"is damaged: its size is {size}")
     crc, magic, attributes = _HEAD.unpack_from(view, begin)
-    if isal_zlib.crc32(view[begin + 4 : begin + size]) != crc or magic not in (0, 1):
+    wrong = magic not in _SMALLEST or size < _SMALLEST[magic]
+    if wrong or isal_zlib.crc32(view[begin + 4 : begin + size]) != crc:
         raise _damaged(offset, magic)
+    end = begin + size
     key_at, time_ms = begin + _HEAD.size, -1
     if magic:
         (time_ms,) = _TIME.unpack_from(view, key_at)
         key_at += _TIME.size
-    key, value_at = _bytes(view, key_at)
-    value, _ = _bytes(view, value_at)
+    try:
+        key, value_at = _bytes(view, key_at, end)
+        value, _ = _bytes(view, value_at, end)
+    except ValueError:
+        raise _damaged(offset, magic) from None
     if attributes & _CODEC and value is not None:
+        if packed:
+            raise UnreadableError(offset, "is compressed a second time")
         return _unpacked(value, attributes, offset, time_ms, magic)
     return ((offset, time_ms, key, value),)
 
 
-def _bytes(view: memoryview, at: int) -> tuple[bytes | None, int]:
+def _bytes(view: memoryview, at: int, end: int) -> tuple[bytes | None, int]:
+    if at + 4 > end:
+        raise ValueError
     (length,) = _COUNT.unpack_from(view, at)
     after = at + 4 + max(length, 0)
+    if after > end:
+        raise ValueError
     return (bytes(view[at + 4 : after]) if length >= 0 else None), after
 
 
-def _damaged(offset: int, magic: int) -> RetryableError:
-    return RetryableError(f"Kafka: the message at offset {offset} is damaged, or of format {magic}")
+def _damaged(offset: int, magic: int) -> UnreadableError:
+    return UnreadableError(offset, f"is damaged, or of format {magic}")
 
 
 def _unpacked(value: bytes, attributes: int, offset: int, time_ms: int, magic: int) -> Sequence[Fields]:
-    decode = _DECODERS.get(attributes & _CODEC)
-    if decode is None:
-        raise RetryableError(f"Kafka: the set at offset {offset} is compressed by codec {attributes & _CODEC}")
-    inner = fields(memoryview(decode(value)))
+    try:
+        inner = fields(memoryview(unpacked(attributes & _CODEC, value)), packed=True)
+    except ValueError as error:
+        raise UnreadableError(offset, str(error)) from None
+    except UnreadableError as error:
+        # Offsets in there may count from 0, so that none of it can be handed over alone.
+        raise UnreadableError(offset, f"is a compressed set with one that cannot be read ({error})") from None
     # Inside a set of magic 1 offsets count from 0, and the set has that of its last message.
     shift = offset - inner[-1][0] if inner and magic else 0
     if attributes & _APPEND_TIME:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 import zlib
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from pykafka.utils import compression
 
 from elworkers.errors import RetryableError
-from elworkers.kafka.messages import Message, messages, parts
+from elworkers.kafka import unpack
+from elworkers.kafka.messages import Message, UnreadableError, messages, parts
 
 GZIP, SNAPPY, LZ4, APPEND_TIME = 1, 2, 3, 8
 
@@ -97,7 +99,7 @@ def test_damage_is_said(key: bytes | None) -> None:
     data[-1] ^= 1
     with pytest.raises(RetryableError, match="the message at offset 5 is damaged"):
         read(bytes(data))
-    with pytest.raises(RetryableError, match="compressed by codec 4"):
+    with pytest.raises(RetryableError, match="compressed by zstd"):
         read(entry(6, b"value", attributes=4))
 
 
@@ -121,3 +123,89 @@ def test_an_answer_names_topics_partitions_and_errors() -> None:
         ("a", 3, 6, -1, b""),
         ("bc", 1, 0, 9, b""),
     ]
+
+
+def test_a_null_record_set_moves_nothing_behind_it() -> None:
+    broken = struct.pack(">ihqi", 0, 76, -1, -1)
+    sound = struct.pack(">ihqi", 1, 0, 7, 4) + b"DATA"
+    answer = struct.pack(">iih", 0, 1, 1) + b"t" + struct.pack(">i", 2) + broken + sound
+    found = [(part.partition, part.error, part.high_watermark, bytes(part.data)) for part in parts(answer)]
+    assert found == [(0, 76, -1, b""), (1, 0, 7, b"DATA")]
+    for cut in range(1, len(answer)):
+        with pytest.raises(RetryableError, match="breaks off"):
+            list(parts(answer[:-cut]))
+
+
+@pytest.mark.parametrize("size", [-(2**31), -13, -12, -1, 0, 13])
+@pytest.mark.parametrize("behind", [0, 60])
+def test_a_size_that_none_has_is_damage(size: int, behind: int) -> None:
+    good = entry(4, b"before")
+    with pytest.raises(UnreadableError, match="offset 5 is damaged") as caught:
+        read(good + struct.pack(">qi", 5, size) + bytes(max(size, 0) + behind) + entry(6, b"behind"))
+    assert caught.value.before == [(4, 7, None, b"before")]
+
+
+@pytest.mark.parametrize(("key_length", "length"), [(2**31 - 1, 0), (100, 0), (0, 100), (0, 2**31 - 1), (-1, 100)])
+@pytest.mark.parametrize("magic", [0, 1])
+def test_lengths_never_lead_out_of_their_message(magic: int, key_length: int, length: int) -> None:
+    body = struct.pack(">bb", magic, 0) + bytes(8 * magic) + struct.pack(">ii", key_length, length)
+    message = struct.pack(">I", zlib.crc32(body)) + body
+    data = struct.pack(">qi", 5, len(message)) + message + entry(6, b"of another")
+    try:
+        found = read(data)
+    except UnreadableError:
+        return
+    assert b"of another" not in (found[0].value or b"")
+
+
+def bomb(codec: int) -> bytes:
+    size = unpack.LARGEST_UNPACKED + 1
+    if codec == GZIP:
+        return gzip.compress(bytes(size), 1)
+    if codec == LZ4:
+        return bytes(compression.encode_lz4(bytes(size)))
+    return b"\xff\xff\xff\xff\x0f" + b"\0" * 10
+
+
+@pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4])
+def test_what_unpacks_to_too_much_is_not_unpacked(codec: int) -> None:
+    with pytest.raises(UnreadableError, match=f"larger than {unpack.LARGEST_UNPACKED} bytes"):
+        read(entry(5, bomb(codec), attributes=codec))
+
+
+def test_many_blocks_of_snappy_count_together() -> None:
+    block = b"\xff\xff\xff\x7f" + b"\0"
+    stream = b"\x82SNAPPY\0" + struct.pack(">ii", 1, 1) + (struct.pack(">i", len(block)) + block) * 2
+    with pytest.raises(UnreadableError, match=r"larger than|damaged"):
+        read(entry(5, stream, attributes=SNAPPY))
+
+
+def test_a_set_that_is_compressed_twice_is_not_read() -> None:
+    inner = entry(0, gzip.compress(entry(0, b"x")), attributes=GZIP)
+    with pytest.raises(UnreadableError, match="a second time"):
+        read(entry(5, gzip.compress(inner), attributes=GZIP))
+
+
+@pytest.mark.parametrize(("codec", "name"), [(4, "zstd"), (5, "codec 5"), (7, "codec 7")])
+def test_a_codec_that_nobody_knows_is_named(codec: int, name: str) -> None:
+    with pytest.raises(UnreadableError, match=f"compressed by {name}"):
+        read(entry(5, b"x", attributes=codec))
+
+
+@given(st.binary(max_size=200), st.integers(0, 7), st.binary(max_size=100), st.integers(0, 120), st.binary(max_size=4))
+def test_any_bytes_are_messages_or_damage(raw: bytes, codec: int, packed: bytes, at: int, over: bytes) -> None:
+    sound = entry(1, b"a") + entry(2, packed, b"k", attributes=codec) + entry(3, b"b", magic=0)
+    for data in (raw, sound[:at] + over + sound[at + len(over) :], sound + raw):
+        try:
+            found = read(data)
+        except UnreadableError as error:
+            found = [Message(*one) for one in error.before]
+        assert all(isinstance(one, Message) for one in found)
+
+
+@given(st.binary(max_size=200))
+def test_any_answer_has_parts_or_breaks_off(answer: bytes) -> None:
+    found = []
+    with contextlib.suppress(RetryableError):
+        found = list(parts(answer))
+    assert all(len(part.data) <= len(answer) for part in found)

@@ -1,0 +1,90 @@
+"""Unpacks what producers compressed, up to a bound: a few bytes can claim to be gigabytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+import snappy
+from isal import isal_zlib
+from lz4.frame import LZ4FrameDecompressor
+
+LARGEST_UNPACKED = 128 * 1024 * 1024
+"""Bytes of a message set behind its decompression; brokers take sets of a megabyte, by default."""
+
+NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+"""Codec number (Kafka's protocol guide, attributes of a message) → what producers call it."""
+
+_XERIAL = b"\x82SNAPPY\0"
+_XERIAL_HEADER_BYTES = 16
+_BLOCK = struct.Struct(">i")
+
+
+def unpacked(codec: int, data: bytes) -> bytes:
+    """The bytes behind a codec.
+
+    Raises:
+        ValueError: says what is wrong: the codec is not known, the data is damaged, or larger than `LARGEST_UNPACKED`.
+    """
+    unpack = _DECODERS.get(codec)
+    if unpack is None:
+        raise ValueError(f"is compressed by {NAMES.get(codec, f'codec {codec}')}, which this client cannot read")
+    try:
+        return unpack(data)
+    except _TooLargeError:
+        raise ValueError(f"is larger than {LARGEST_UNPACKED} bytes when it is unpacked") from None
+    except Exception as error:  # noqa: BLE001 - each library has its own errors, and damage leads to any of them
+        raise ValueError(f"is damaged where it is compressed by {NAMES[codec]} ({type(error).__name__})") from None
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def _gzip(data: bytes) -> bytes:
+    stream = isal_zlib.decompressobj(31)
+    found: bytes = stream.decompress(data, LARGEST_UNPACKED)
+    if stream.unconsumed_tail:
+        raise _TooLargeError
+    if not stream.eof:
+        raise EOFError
+    return found
+
+
+def _lz4(data: bytes) -> bytes:
+    stream = LZ4FrameDecompressor()
+    found: bytes = stream.decompress(data, max_length=LARGEST_UNPACKED)
+    if not stream.eof:
+        raise _TooLargeError if len(found) >= LARGEST_UNPACKED else EOFError
+    return found
+
+
+def _snappy(data: bytes) -> bytes:
+    blocks = [data] if not data.startswith(_XERIAL) else list(_blocks(data))
+    # Each block says how large it is; whoever allocates that much first has lost.
+    if sum(map(_claimed, blocks)) > LARGEST_UNPACKED:
+        raise _TooLargeError
+    return b"".join(snappy.decompress(block) for block in blocks)
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    at = _XERIAL_HEADER_BYTES
+    while at < len(data):
+        (size,) = _BLOCK.unpack_from(data, at)
+        if size < 0 or at + 4 + size > len(data):
+            raise EOFError
+        yield data[at + 4 : at + 4 + size]
+        at += 4 + size
+
+
+def _claimed(block: bytes) -> int:
+    """The varint at the beginning of a block of Snappy: how many bytes it unpacks to."""
+    size = 0
+    for place, byte in enumerate(block[:5]):
+        size |= (byte & 0x7F) << (7 * place)
+        if byte < 0x80:
+            return size
+    raise EOFError
+
+
+_DECODERS: dict[int, Callable[[bytes], bytes]] = {1: _gzip, 2: _snappy, 3: _lz4}
