@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
+import math
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 
 from elworkers import __version__
 from elworkers.arguments import environment
-from elworkers.control import status
+from elworkers.control import check, status
 from elworkers.control.init import provision, say_broken
 from elworkers.control.instances import Tree, read_tree
 from elworkers.control.places import Places
@@ -29,6 +32,9 @@ def main(words: list[str] | None = None) -> int:
         own codes.
     """
     given = _parser().parse_args(words)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What servers and events say may have signs that this terminal's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     places = Places.given(
         given.config_dir or given.config_dir_after,
         given.run_dir or given.run_dir_after,
@@ -46,8 +52,8 @@ def main(words: list[str] | None = None) -> int:
 
 def _failed(verb: str, message: str, code: int) -> int:
     if verb == "check":
-        print(f"UNKNOWN: {message}")
-        return status.UNKNOWN
+        print(check.line(f"UNKNOWN: {message}"))
+        return check.UNKNOWN
     print(f"{_PROGRAM}: {message}", file=sys.stderr)
     return code
 
@@ -72,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "tail":
             verb.add_argument("-f", "--follow", action="store_true", help="go on as the logs grow")
             verb.add_argument("-n", "--lines", type=int, default=10, help="lines of each log (default 10)")
+        if name == "check":
+            for option, default in zip(("--warning", "--critical"), check.DEFAULT, strict=True):
+                text = f"{option[2:].upper()} after so many seconds of waiting (default {default:g})"
+                verb.add_argument(option, type=_seconds, default=default, metavar="SECONDS", help=text)
         _folders(verb, "_after")
     imports = verbs.add_parser("import", help="how far the importers are", description="How far the importers are.")
     imports.add_argument("what", choices=("status",))
@@ -79,6 +89,16 @@ def _parser() -> argparse.ArgumentParser:
     _folders(imports, "_after")
     _folders(parser, "")
     return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a number of seconds")
+    return seconds
 
 
 def _folders(parser: argparse.ArgumentParser, suffix: str) -> None:
@@ -194,7 +214,8 @@ def _status(places: Places, given: argparse.Namespace) -> int:
 def _report(places: Places, selection: Selection, tree: Tree) -> int:
     say_broken(_PROGRAM, tree)
     rows = status.rows(places, selection, tree)
-    print(status.table(rows))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    print(status.table(rows, width))
     if tree.broken and any(not row.runs for row in rows if row.broken):
         return EX_CONFIG
     return 0 if rows and all(row.runs for row in rows) else 1
@@ -202,7 +223,8 @@ def _report(places: Places, selection: Selection, tree: Tree) -> int:
 
 def _check(places: Places, given: argparse.Namespace) -> int:
     tree = _read(places)
-    code, text = status.nagios(status.rows(places, select(tree, given.instance), tree))
+    limits = check.Limits(given.warning, given.critical)
+    code, text = check.nagios(status.rows(places, select(tree, given.instance), tree), limits)
     print(text)
     return code
 

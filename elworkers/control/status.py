@@ -1,24 +1,25 @@
-"""What supervisord and the pool parents say comes in; rows for operators, and the Nagios check, go out."""
+"""What supervisord and the pool parents say comes in; rows for operators go out."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 
+from elworkers.control import workers
 from elworkers.control.instances import Tree
 from elworkers.control.places import Places
 from elworkers.control.selection import Selection
 from elworkers.control.supervisor import Info, Supervisor
-from elworkers.control.table import aligned
+from elworkers.control.table import duration, note, rows_of
+from elworkers.control.workers import Workers
+from elworkers.runtime.log import without_passwords
 
-OK, CRITICAL, UNKNOWN = 0, 2, 3
-"""Exit codes of a Nagios check."""
-
-_HEADINGS = ("ROLE", "INSTANCE", "STATE", "PID", "UPTIME", "WORKERS", "")
-_LONGEST_NOTE = 200
+_HEADINGS = ("ROLE", "INSTANCE", "STATE", "PID", "UPTIME", "WORKERS")
+_LONGEST_NOTE = 300
+_MOST_ASIDE = 20
 _TAIL = 4096
 
 
@@ -28,8 +29,7 @@ class Row:
 
     Attributes:
         state: supervisord's word for it, BROKEN where its file is and nothing runs.
-        alive, wanted: workers; None where the pool parent has not said.
-        idle: those without a partition.
+        workers: what its pool parent says.
         note: the last word of its log where it does not run; what is wrong with its file where it is broken.
     """
 
@@ -38,16 +38,31 @@ class Row:
     state: str
     pid: int | None = None
     uptime_s: int = 0
-    alive: int | None = None
-    wanted: int | None = None
-    idle: int = 0
+    workers: Workers = field(default_factory=Workers)
     note: str = ""
     broken: bool = False
 
     @property
+    def title(self) -> str:
+        """Role and name."""
+        return f"{self.role}/{self.name}"
+
+    @property
     def runs(self) -> bool:
         """Whether the program and all of its workers run."""
-        return self.state == "RUNNING" and (self.wanted is None or self.alive == self.wanted)
+        return self.state == "RUNNING" and (self.workers.wanted is None or self.workers.alive == self.workers.wanted)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the program runs, but a worker cannot work for now."""
+        return self.state == "RUNNING" and bool(self.workers.reason)
+
+    @property
+    def shown(self) -> str:
+        """The state as operators see it."""
+        if self.state == "RUNNING" and self.workers.crashing:
+            return "CRASHING"
+        return "WAITING" if self.waits else self.state
 
 
 def rows(places: Places, selection: Selection, tree: Tree) -> list[Row]:
@@ -72,24 +87,12 @@ def _row(places: Places, program: str, info: Info | None, wrong: str | None) -> 
         state = "BROKEN" if wrong else "STOPPED"
         return Row(role, name, state, note=wrong or "", broken=wrong is not None)
     pid = info["pid"] or None
-    alive, wanted, idle = _workers(places, program, pid)
-    note = wrong or ""
-    if info["statename"] != "RUNNING" and not note:
-        note = info["spawnerr"] or _last_word(places, program)
+    said = wrong or ""
+    if info["statename"] != "RUNNING" and not said:
+        said = info["spawnerr"] or _last_word(places, program)
     uptime_s = info["now"] - info["start"] if pid else 0
-    return Row(role, name, info["statename"], pid, uptime_s, alive, wanted, idle, note, wrong is not None)
-
-
-def _workers(places: Places, program: str, pid: int | None) -> tuple[int | None, int | None, int]:
-    try:
-        said: dict[str, Any] = json.loads(places.state(program).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None, None, 0
-    if pid is None or said.get("pid") != pid:
-        return None, None, 0
-    alive = sum(worker["pid"] is not None for worker in said["workers"])
-    idle = sum(worker["state"] == "idle" for worker in said["workers"])
-    return min(alive, int(said["wanted"])), int(said["wanted"]), idle
+    found = workers.read(places.state(program), pid)
+    return Row(role, name, info["statename"], pid, uptime_s, found, said, wrong is not None)
 
 
 def _last_word(places: Places, program: str) -> str:
@@ -109,31 +112,44 @@ def _last_word(places: Places, program: str) -> str:
     return lines[-1] if lines else ""
 
 
-def table(found: Sequence[Row]) -> str:
-    """The rows under headings, each column as wide as it has to be."""
-    return aligned([_HEADINGS, *(_cells(row) for row in found)])
+def table(found: Sequence[Row], width: int | None = None) -> str:
+    """The rows under headings, each with its notes below.
+
+    Args:
+        found: the rows.
+        width: of the terminal, in columns; None: each note is one line.
+    """
+    heading, *lines = rows_of([_HEADINGS, *(_cells(row) for row in found)])
+    told = ((line, *(note(text, width) for text in _notes(row))) for row, line in zip(found, lines, strict=True))
+    return "\n".join([heading, *(text for lines in told for text in lines)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    workers = "-" if row.wanted is None else f"{row.alive}/{row.wanted}"
-    if row.idle:
-        workers += f" ({row.idle} idle)"
-    uptime = "-" if row.pid is None else _duration(row.uptime_s)
-    note = row.note if row.broken or row.state != "RUNNING" else ""
-    return (row.role, row.name, row.state, str(row.pid or "-"), uptime, workers, note[:_LONGEST_NOTE])
+    said = row.workers
+    workers = "-" if said.wanted is None else f"{said.alive}/{said.wanted}"
+    if said.idle:
+        workers += f" ({said.idle} idle)"
+    uptime = "-" if row.pid is None else duration(row.uptime_s)
+    return (row.role, row.name, row.shown, str(row.pid or "-"), uptime, workers)
 
 
-def _duration(seconds: int) -> str:
-    days, rest = divmod(max(0, seconds), 86_400)
-    clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
-    return f"{days}d {clock}" if days else clock
+def _notes(row: Row) -> Iterator[str]:
+    said = row.workers
+    if row.note and (row.broken or row.state != "RUNNING"):
+        yield _note("", row.note)
+    if said.crashing:
+        yield _note(f"died {said.crashes} times in ten minutes; ", said.crash)
+    if row.waits:
+        since = datetime.now(timezone.utc) - timedelta(seconds=said.waits_s)
+        yield _note(f"waits since {since:%Y-%m-%d %H:%M:%S} UTC ({duration(round(said.waits_s))}): ", said.reason)
+    named = sorted(said.aside.items())
+    for what, why in named[:_MOST_ASIDE]:
+        yield _note(f"set aside: {what}: ", why)
+    more = len(named[_MOST_ASIDE:]) + said.more_aside
+    if more:
+        yield _note(f"set aside: {more} more", "")
 
 
-def nagios(found: Sequence[Row]) -> tuple[int, str]:
-    """Exit code and text of the check."""
-    if not found:
-        return UNKNOWN, "UNKNOWN: no EventLogging jobs are configured"
-    stopped = [f"{row.role}/{row.name}" for row in found if not row.runs]
-    if stopped:
-        return CRITICAL, f"CRITICAL: Stopped EventLogging jobs: {' '.join(stopped)}"
-    return OK, f"OK: {len(found)} EventLogging jobs are running."
+def _note(about: str, text: str) -> str:
+    safe = without_passwords(text)
+    return about + (safe if len(safe) <= _LONGEST_NOTE else f"{safe[: _LONGEST_NOTE - 1]}…")

@@ -1,13 +1,49 @@
-"""Rows of text come in; a table whose columns are as wide as they have to be goes out."""
+"""Rows of text come in; a table whose columns are as wide as they have to be goes out, fit for any terminal."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
+
+_INDENT = "    "
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     """The lines with each column padded to its longest text; the first line holds the headings."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return "\n".join(rows_of(lines))
+
+
+def rows_of(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The same, line by line."""
+    safe = [[printable(text) for text in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in safe]
+
+
+def note(text: str, width: int | None) -> str:
+    """A note to the line above, indented.
+
+    Args:
+        width: of the terminal, in columns, which the note is broken to fit; None: it stays one line, so that it can be
+            searched.
+    """
+    if width is None:
+        return _INDENT + printable(text)
+    shape = textwrap.TextWrapper(width, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}  ")
+    shape.break_on_hyphens = False
+    return shape.fill(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal obeys: control characters, line ends, changes of direction.
+
+    Names of schemas, and what servers say, were written by others.
+    """
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def duration(seconds: int) -> str:
+    """So many seconds as `3d 4:05:06`."""
+    days, rest = divmod(max(0, seconds), 86_400)
+    clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
+    return f"{days}d {clock}" if days else clock

@@ -55,7 +55,7 @@ class Runs:
         self._stop = stop
         self._metrics = metrics
         self._board = board
-        self._backoff = Backoff()
+        self._backoff = Backoff(board.trouble)
         self._importer: Importer | None = None
         self._reader: TopicsReader | None = None
 

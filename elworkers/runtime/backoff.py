@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 
 import structlog
 
@@ -14,9 +15,15 @@ log = structlog.get_logger(__name__)
 
 
 class Backoff:
-    """Growing, jittered waits between tries, with one log line a minute while the reason stays the same."""
+    """Growing, jittered waits between tries, with one log line a minute while the reason stays the same.
 
-    def __init__(self) -> None:
+    Args:
+        say: is given the reason at each failure, and an empty one when it works again; as `loop.Board.trouble`.
+    """
+
+    def __init__(self, say: Callable[[str], object] = lambda _reason: None) -> None:
+        self._say = say
+        self._began: float | None = None
         self._next_s = _FIRST_BACKOFF_S
         self._said: tuple[str, float] = ("", 0.0)
 
@@ -25,11 +32,18 @@ class Backoff:
         pause = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
         self._next_s = min(self._next_s * 2, _LONGEST_BACKOFF_S)
         now = time.monotonic()
+        if self._began is None:
+            self._began = now
+        self._say(reason)
         if reason != self._said[0] or now - self._said[1] > _SAY_AGAIN_AFTER_S:
             log.warning("waiting to try again", reason=reason, seconds=round(pause, 1))
             self._said = (reason, now)
         return pause
 
     def worked(self) -> None:
-        """Start over with short waits."""
-        self._next_s = _FIRST_BACKOFF_S
+        """Start over with short waits; where there was a failure, the log says how long it lasted."""
+        if self._began is None:
+            return
+        log.info("works again", lasted_s=round(time.monotonic() - self._began, 1), reason=self._said[0])
+        self._say("")
+        self._began, self._next_s, self._said = None, _FIRST_BACKOFF_S, ("", 0.0)

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import struct
 import time
-from typing import NamedTuple
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from elworkers.runtime.loop import State
 
+_SLOT_BYTES = mmap.PAGESIZE
 _SLOT = struct.Struct("=Bdq")
-_SLOT_BYTES = 32
+_TEXT = struct.Struct("=II")
+_TEXT_AT = 64
+_MOST_TEXT = _SLOT_BYTES - _TEXT_AT - _TEXT.size
+_REASON_BYTES, _WHAT_BYTES, _WHY_BYTES = 1_000, 300, 300
+"""As JSON, in which a character takes up to twelve."""
 MOST_WORKERS = 1024
+CRASHED = "crashed: "
+"""What the last reason of a worker that crashes begins with."""
 
 
 class Said(NamedTuple):
-    """What a worker says: its state, its last sign of life in seconds since the epoch, how many records it has read."""
+    """What a worker says: its state, its last sign of life (monotonic seconds), how many records it has read."""
 
     state: State
     alive: float
     records: int
+
+
+class Told(NamedTuple):
+    """What a worker says at greater length.
+
+    Attributes:
+        reason: why it cannot work, or why it crashed; empty while all is well.
+        since: monotonic seconds at which that began.
+        aside: what it has set aside, and why.
+        more: how many others it has set aside, for whose names there was no room.
+    """
+
+    reason: str = ""
+    since: float = 0.0
+    aside: Mapping[str, str] = {}
+    more: int = 0
 
 
 class SharedBoard:
@@ -39,9 +65,10 @@ class SharedBoard:
 
 
 class Slot:
-    """What one worker says; implements `loop.Board`.
+    """What one worker says: a few numbers often, a text when it changes.
 
-    One writer, one reader and no lock: a torn read shows for half a second and decides nothing.
+    One writer, one reader and no lock: a torn read of the numbers shows for half a second and decides nothing; one of
+    the text is seen by its checksum, and what was told before stands until the next look.
     """
 
     def __init__(self, memory: mmap.mmap, number: int) -> None:
@@ -49,10 +76,11 @@ class Slot:
         self._memory = memory
         self._at = number * _SLOT_BYTES
         self._records = 0
+        self._read: tuple[int, Told] = (0, Told())
 
     def show(self, state: State) -> None:
-        """See `loop.Board.show`."""
-        _SLOT.pack_into(self._memory, self._at, state, time.time(), self._records)
+        """Show the state; also says that the worker is alive. Intervals are not to depend on the wall clock."""
+        _SLOT.pack_into(self._memory, self._at, state, time.monotonic(), self._records)
 
     def read(self, records: int) -> None:
         """See `loop.Board.read`."""
@@ -63,6 +91,44 @@ class Slot:
         state, alive, records = _SLOT.unpack_from(self._memory, self._at)
         return Said(State(state), alive, records)
 
+    def tell(self, told: Told) -> None:
+        """Tell it, cut to the room there is."""
+        text = _text(told)
+        at = self._at + _TEXT_AT
+        self._memory[at + _TEXT.size : at + _TEXT.size + len(text)] = text
+        _TEXT.pack_into(self._memory, at, len(text), zlib.crc32(text))
+
+    def told(self) -> Told:
+        """What the worker told last."""
+        at = self._at + _TEXT_AT
+        length, checksum = _TEXT.unpack_from(self._memory, at)
+        if length and checksum != self._read[0]:
+            text = self._memory[at + _TEXT.size : at + _TEXT.size + length]
+            if zlib.crc32(text) == checksum:
+                self._read = checksum, Told(**json.loads(text))
+        return self._read[1] if length else Told()
+
     def clear(self) -> None:
         """Forget the worker that was here."""
-        _SLOT.pack_into(self._memory, self._at, State.STARTING, time.time(), 0)
+        _SLOT.pack_into(self._memory, self._at, State.STARTING, time.monotonic(), 0)
+        _TEXT.pack_into(self._memory, self._at + _TEXT_AT, 0, 0)
+
+
+def _text(told: Told) -> bytes:
+    found: dict[str, Any] = {**told._asdict(), "reason": _cut(told.reason, _REASON_BYTES), "aside": {}}
+    room = _MOST_TEXT - len(json.dumps(found)) - len(str(len(told.aside)))
+    more = told.more
+    for what, why in told.aside.items():
+        entry = {_cut(what, _WHAT_BYTES): _cut(why, _WHY_BYTES)}
+        room -= len(json.dumps(entry))
+        if room >= 0:
+            found["aside"] |= entry
+        else:
+            more += 1
+    return json.dumps({**found, "more": more}).encode()
+
+
+def _cut(text: str, most: int) -> str:
+    while len(json.dumps(text)) > most:
+        text = text[: len(text) * 3 // 4] + "…"
+    return text

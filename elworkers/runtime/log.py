@@ -6,7 +6,9 @@ import logging
 import re
 import socket
 import sys
+import threading
 from collections.abc import MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -35,6 +37,27 @@ class _StandardLibrary(logging.Handler):
         structlog.get_logger(record.name).log(record.levelno, record.getMessage(), logger=record.name)
 
 
+def _catch_the_rest() -> None:
+    """Have what Python itself prints on stderr become log lines too: a reader of JSON lines stumbles over others."""
+
+    def uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        log.critical("uncaught exception", exc_info=(kind, error, trace))
+
+    def ignored(found: sys.UnraisableHookArgs) -> None:
+        where = found.err_msg or "Exception ignored in"
+        log.error(
+            "exception ignored by Python",
+            where=f"{where}: {found.object!r:.200}",
+            exc_info=(found.exc_type, found.exc_value, found.exc_traceback),
+        )
+
+    log = structlog.get_logger(__name__)
+    sys.excepthook = uncaught
+    sys.unraisablehook = ignored
+    threading.excepthook = lambda found: uncaught(found.exc_type, found.exc_value, found.exc_traceback)
+    logging.captureWarnings(True)
+
+
 def configure(level: str = "info", **who: Any) -> None:
     """Set up logging for this process, on stderr.
 
@@ -61,6 +84,7 @@ def configure(level: str = "info", **who: Any) -> None:
     )
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(host=socket.gethostname(), **who)
+    _catch_the_rest()
     root = logging.getLogger()
     root.handlers = [_StandardLibrary()]
     root.setLevel(logging.WARNING)

@@ -30,6 +30,7 @@ from elworkers.runtime.stop import Stop
 _LONGEST_POLL_S = 0.5
 _LONGEST_DRAIN_S = 2.0
 _DRAIN_POLL_S = 0.05
+_QUIET_S = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,9 @@ class Board(Protocol):
     def read(self, records: int) -> None:
         """Add to the number of records read."""
 
+    def trouble(self, reason: str) -> None:
+        """Say why it cannot work for now, without any password; empty: it can again."""
+
 
 Build = Callable[[Kept], Pipeline]
 """Makes a pipeline, around the source that is kept where there is one."""
@@ -67,7 +71,7 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
     Raises:
         ConfigurationError: it cannot be built as configured.
     """
-    backoff = Backoff()
+    backoff = Backoff(board.trouble)
     kept = Kept()
     done = False
     while not (done or stop.requested):
@@ -106,6 +110,7 @@ class _Drive:
         self._positions: dict[Origin, int] = {}
         self._held = 0
         self._since = 0.0
+        self._began = time.monotonic()
 
     def until_done(self) -> None:
         source = self._pipeline.source
@@ -145,6 +150,9 @@ class _Drive:
         found = bool(records)
         if found:
             self._take(records)
+        elif not self._held and time.monotonic() - self._began > _QUIET_S:
+            # Nobody sends anything that could show that everything is there again.
+            self._backoff.worked()
         full = self._held >= pipeline.batch.records
         old = self._held > 0 and time.monotonic() - self._since >= pipeline.batch.seconds
         waits = found and pipeline.wants_more()

@@ -7,14 +7,18 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from elworkers.runtime.board import Slot
+from elworkers.runtime.board import CRASHED, Slot
 from elworkers.runtime.loop import State
+from elworkers.runtime.stacks import Stacks
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 _HEALTHY_AFTER_S = 60.0
+_REMEMBERED_S = 600.0
+"""Longer than any store's batch lasts, so that two crashes at the same batch are seen as such."""
 _AT_WORK = (State.RUNNING, State.IDLE)
 
 
@@ -25,9 +29,12 @@ class Member:
     Attributes:
         index: counts from 0.
         slot: where its process says what it is doing.
+        stacks: where its process writes its stacks.
         pid: None while no process runs.
         restarts: how often it was started again.
-        since: start of the present process in seconds since the epoch.
+        since: start of the present process in seconds since the epoch, for people to read.
+        begun: the same as monotonic time, which intervals are counted from.
+        crash: how its last process died, and what it said of that.
         not_before: monotonic time before which it is not started again.
         leaving: asked to end for good.
         kill_at: monotonic time at which it is killed; 0 for never.
@@ -35,13 +42,17 @@ class Member:
 
     index: int
     slot: Slot
+    stacks: Stacks = field(default_factory=Stacks)
     pid: int | None = None
     restarts: int = -1
     since: float = 0.0
+    begun: float = 0.0
+    crash: str = ""
     not_before: float = 0.0
     backoff_s: float = FIRST_BACKOFF_S
     leaving: bool = False
     kill_at: float = 0.0
+    _crashed: deque[float] = field(default_factory=deque)
 
     def start(self, work: Callable[[], int], signals: Iterable[signal.Signals]) -> None:
         """Fork a process that does `work` and ends with the exit code that it gives.
@@ -50,7 +61,7 @@ class Member:
             work: called in the new process, with default handlers for `signals`.
             signals: those that the parent handles.
         """
-        self.since = time.time()
+        self.since, self.begun = time.time(), time.monotonic()
         self.restarts += 1
         self.leaving, self.kill_at = False, 0.0
         self.slot.clear()
@@ -84,14 +95,28 @@ class Member:
         self.pid, self.kill_at = None, 0.0
         return os.waitstatus_to_exitcode(status)
 
-    def died(self) -> float:
-        """It has died: the seconds that it has to wait before it is started again."""
-        if time.time() - self.since > _HEALTHY_AFTER_S:
+    def died(self, how: str) -> float:
+        """It has died: the seconds that it has to wait before it is started again.
+
+        Args:
+            how: its exit code or signal.
+        """
+        now, said = time.monotonic(), self.slot.told().reason
+        self.crash = f"{how}: {said}" if said.startswith(CRASHED) else how
+        self._crashed.append(now)
+        if now - self.begun > _HEALTHY_AFTER_S:
             self.backoff_s = FIRST_BACKOFF_S
         pause_s = self.backoff_s
-        self.not_before = time.monotonic() + pause_s
+        self.not_before = now + pause_s
         self.backoff_s = min(pause_s * 2, LONGEST_BACKOFF_S)
         return pause_s
+
+    @property
+    def crashes(self) -> int:
+        """How often its processes have died within the last ten minutes."""
+        while self._crashed and time.monotonic() - self._crashed[0] > _REMEMBERED_S:
+            self._crashed.popleft()
+        return len(self._crashed)
 
     @property
     def at_work(self) -> bool:
@@ -101,7 +126,7 @@ class Member:
     def silent_s(self) -> float:
         """Seconds since its process last came by, unless it waits for something on purpose."""
         said = self.slot.look()
-        return 0.0 if self.pid is None or said.state is State.WAITING else time.time() - said.alive
+        return 0.0 if self.pid is None or said.state is State.WAITING else time.monotonic() - said.alive
 
 
 def _become(work: Callable[[], int], signals: Iterable[signal.Signals]) -> None:

@@ -40,6 +40,15 @@ _MOST_SET_ASIDE = 100
 """Things that are named; schemas and topics are named by events, so that there is no end to them."""
 
 
+MOST_VALUES = 1_000
+"""Different values of one label of one counter. Schemas are named by events, so that there would be no end to them."""
+
+OTHER = "other"
+"""What counts instead of any further value."""
+
+_LONGEST_VALUE = 249
+
+
 class _Counter:
     __slots__ = ("total",)
 
@@ -55,8 +64,11 @@ class Counters:
 
     def __init__(self) -> None:
         self._counters: dict[tuple[str, tuple[tuple[str, str], ...]], _Counter] = {}
+        self._values: dict[tuple[str, str], set[str]] = {}
         self.aside: dict[str, str] = {}
         """What is set aside, and why."""
+        self.changes = 0
+        """How often that has changed."""
 
     @property
     def totals(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], int]:
@@ -72,14 +84,27 @@ class Counters:
         self.counter(name, **labels)(value)
 
     def counter(self, name: str, **labels: str) -> Callable[[int], None]:
-        """A call that adds to one counter.
+        """A call that adds to one counter; of a label with very many values, further ones count as `other`.
 
         Raises:
             KeyError: the name or its labels are not declared.
         """
         if name not in DECLARED or set(labels) != set(DECLARED[name][0]):
             raise KeyError(f"metric {name!r} with labels {sorted(labels)} is not declared in runtime/metrics.py")
-        return self._counters.setdefault((name, tuple(sorted(labels.items()))), _Counter()).add
+        found = self._counters.get((name, tuple(sorted(labels.items()))))
+        if found is None:
+            bounded = tuple(sorted((label, self._bounded(name, label, value)) for label, value in labels.items()))
+            found = self._counters.setdefault((name, bounded), _Counter())
+        return found.add
+
+    def _bounded(self, name: str, label: str, value: str) -> str:
+        known = self._values.setdefault((name, label), set())
+        value = value[:_LONGEST_VALUE]
+        if value not in known:
+            if len(known) >= MOST_VALUES:
+                return OTHER
+            known.add(value)
+        return value
 
     def summary(self) -> dict[str, int]:
         """The total of each name over all labels."""
@@ -90,9 +115,12 @@ class Counters:
 
     def set_aside(self, what: str, why: str) -> None:
         """See `contracts.Metrics.set_aside`; of very many things not all are named."""
-        if what in self.aside or len(self.aside) < _MOST_SET_ASIDE:
+        known = self.aside.get(what)
+        if known != why and (known is not None or len(self.aside) < _MOST_SET_ASIDE):
             self.aside[what] = why
+            self.changes += 1
 
     def resumed(self, what: str) -> None:
         """See `contracts.Metrics.resumed`."""
-        self.aside.pop(what, None)
+        if self.aside.pop(what, None) is not None:
+            self.changes += 1

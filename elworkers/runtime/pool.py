@@ -26,7 +26,7 @@ import structlog
 from elworkers.errors import EX_CONFIG, EX_TEMPFAIL
 from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
-from elworkers.runtime.board import MOST_WORKERS, SharedBoard
+from elworkers.runtime.board import MOST_WORKERS, SharedBoard, Told
 from elworkers.runtime.loop import State
 from elworkers.runtime.member import Member
 from elworkers.runtime.process import die_with_parent, title
@@ -113,7 +113,7 @@ class Pool:
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._stop(0)
             elif number == signal.SIGHUP:
-                self._to_replace, self._replace_since = list(range(self._wanted)), time.time()
+                self._to_replace, self._replace_since = list(range(self._wanted)), time.monotonic()
                 log.info("replacing workers one after another", workers=len(self._to_replace))
             elif number in (signal.SIGTTIN, signal.SIGTTOU):
                 self._scale(+1 if number == signal.SIGTTIN else -1)
@@ -136,8 +136,11 @@ class Pool:
 
     def _tell(self) -> None:
         for seen in self._seen():
-            since = round(time.time() - seen.since, 1) if seen.pid else None
-            log.info("worker state", **seen._asdict() | {"since": since, "alive": round(time.time() - seen.alive, 1)})
+            now = time.monotonic()
+            ages = {"alive": round(now - seen.alive, 1), "since": round(now - self._members[seen.worker].begun, 1)}
+            if seen.reason:
+                ages["reason_since"] = round(now - seen.reason_since, 1)
+            log.info("worker state", **seen._asdict() | ages)
         for member in self._alive():
             member.send(signal.SIGUSR1)
 
@@ -149,7 +152,13 @@ class Pool:
             pid = member.pid
             code = member.reap()
             if code is not None:
+                self._log_stacks(member, pid, member.stacks.take())
                 self._ended(member, pid, code)
+
+    @staticmethod
+    def _log_stacks(member: Member, pid: int | None, text: str) -> None:
+        if text:
+            log.error("stacks of a worker", worker_index=member.index, pid=pid, stacks=text)
 
     def _ended(self, member: Member, pid: int | None, code: int) -> None:
         if self._exit_code is not None or member.leaving:
@@ -163,7 +172,7 @@ class Pool:
                 self._stop(self._ends_with)
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            log.error("worker died", worker_index=member.index, pid=pid, how=how, again_in_s=member.died())
+            log.error("worker died", worker_index=member.index, pid=pid, how=how, again_in_s=member.died(how))
 
     def _keep_wanted(self) -> None:
         if self._exit_code is not None:
@@ -179,16 +188,17 @@ class Pool:
             member = self._members[index]
             if member.pid is None:
                 self._board.give_back(self._members.pop(index).slot)
+                member.stacks.close()
             elif not member.leaving:
                 member.ask_to_end(self._job.stop_timeout_s)
 
     def _start(self, member: Member) -> None:
-        job, parent, slot, index = self._job, self._parent, member.slot, member.index
+        job, parent, slot, index, stacks = self._job, self._parent, member.slot, member.index, member.stacks.file
 
         def work() -> int:
             for end in self._pipe:
                 os.close(end)
-            return worker.main(job, index, slot, parent)
+            return worker.main(job, index, slot, parent, stacks)
 
         member.start(work, _SIGNALS)
 
@@ -201,7 +211,7 @@ class Pool:
         if self._stand_ins and not (stand_in is not None and stand_in.at_work):
             return
         member = self._members.get(self._to_replace[0])
-        if member is not None and member.since < self._replace_since:
+        if member is not None and member.begun < self._replace_since:
             if member.pid is None:
                 self._start(member)
             elif not member.leaving:
@@ -214,13 +224,14 @@ class Pool:
 
     def _watch(self) -> None:
         for member in self._alive():
+            self._log_stacks(member, member.pid, member.stacks.settled())
             if member.kill_at:
                 if time.monotonic() > member.kill_at:
                     log.error("worker killed: it did not stop in time", worker_index=member.index, pid=member.pid)
                     member.send(signal.SIGKILL)
             elif member.silent_s() > self._job.worker_timeout_s:
                 log.error(
-                    "worker makes no progress; its stack follows, then it is replaced",
+                    "worker makes no progress; its stacks follow, then it is replaced",
                     worker_index=member.index,
                     pid=member.pid,
                     seconds=round(member.silent_s()),
@@ -233,6 +244,22 @@ class Pool:
         for member in self._members.values():
             said = member.slot.look()
             shown = State.STOPPED if member.pid is None else said.state
-            name, pid = shown.name.lower(), member.pid
-            seen.append(state.Seen(member.index, pid, name, member.restarts, member.since, said.alive, said.records))
+            told = member.slot.told() if member.pid is not None else Told()
+            seen.append(
+                state.Seen(
+                    worker=member.index,
+                    pid=member.pid,
+                    state=shown.name.lower(),
+                    restarts=member.restarts,
+                    since=member.since,
+                    alive=said.alive,
+                    records=said.records,
+                    reason=told.reason,
+                    reason_since=told.since,
+                    aside=told.aside,
+                    more_aside=told.more,
+                    crashes=member.crashes,
+                    crash=member.crash,
+                )
+            )
         return seen

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,25 @@ log = structlog.get_logger(__name__)
 
 
 class Seen(NamedTuple):
-    """One worker: what it is doing, since when (seconds since the epoch), and its last sign of life."""
+    """One worker.
+
+    Monotonic seconds are those of this host since its boot, which every process sees alike.
+
+    Attributes:
+        worker: its index.
+        pid: None while no process runs.
+        state: what it is doing.
+        restarts: how often it was started again.
+        since: start of its process in seconds since the epoch.
+        alive: its last sign of life in monotonic seconds.
+        records: how many it has read.
+        reason: why it cannot work for now; empty where it can.
+        reason_since: monotonic seconds at which that began.
+        aside: what it has set aside, and why.
+        more_aside: how many other things it has set aside.
+        crashes: how often it has died within the last ten minutes.
+        crash: how it died the last time, and what it said of that.
+    """
 
     worker: int
     pid: int | None
@@ -27,6 +46,17 @@ class Seen(NamedTuple):
     since: float
     alive: float
     records: int
+    reason: str = ""
+    reason_since: float = 0.0
+    aside: Mapping[str, str] = {}
+    more_aside: int = 0
+    crashes: int = 0
+    crash: str = ""
+
+    @property
+    def gist(self) -> tuple[object, ...]:
+        """What is worth writing at once when it changes."""
+        return self._replace(since=0.0, alive=0.0, records=0)
 
 
 class StateFile:
@@ -48,7 +78,7 @@ class StateFile:
         """Write the file atomically where something worth it has changed; a failure is logged, never raised."""
         if self._path is None:
             return
-        gist = (wanted, *((seen.worker, seen.pid, seen.state, seen.restarts) for seen in workers))
+        gist = (wanted, *(seen.gist for seen in workers))
         if gist == self._written and time.monotonic() - self._written_at < _WRITE_EVERY_S:
             return
         self._written, self._written_at = gist, time.monotonic()

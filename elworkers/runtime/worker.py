@@ -17,7 +17,7 @@ from elworkers.contracts import Metrics
 from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, ConfigurationError, UnfinishedError
 from elworkers.runtime import log as logs
 from elworkers.runtime import loop
-from elworkers.runtime.board import Slot
+from elworkers.runtime.board import CRASHED, Slot, Told
 from elworkers.runtime.metrics import Counters
 from elworkers.runtime.process import collect_rarely, die_with_parent, title, use_one_arena
 from elworkers.runtime.stop import Stop
@@ -73,6 +73,8 @@ class _Telling:
         self._slot = slot
         self._metrics = metrics
         self._asked = False
+        self._reason, self._since = "", 0.0
+        self._changes = 0
 
     def ask(self, _number: int, _frame: FrameType | None) -> None:
         """Have the counters logged soon: a handler may not log, because it may have interrupted a log line."""
@@ -81,6 +83,8 @@ class _Telling:
     def show(self, state: loop.State) -> None:
         """See `loop.Board.show`."""
         self._slot.show(state)
+        if self._changes != self._metrics.changes:
+            self._tell()
         if self._asked:
             self._asked = False
             log.info("worker counters", pid=os.getpid(), **self._metrics.summary())
@@ -89,9 +93,28 @@ class _Telling:
         """See `loop.Board.read`."""
         self._slot.read(records)
 
+    def trouble(self, reason: str) -> None:
+        """See `loop.Board.trouble`."""
+        if reason == self._reason:
+            return
+        if not self._reason:
+            self._since = time.monotonic()
+        self._reason = reason
+        self._tell()
 
-def main(job: Job, index: int, slot: Slot, parent: int) -> int:
+    def _tell(self) -> None:
+        self._changes = self._metrics.changes
+        aside = {what: logs.without_passwords(why) for what, why in list(self._metrics.aside.items())}
+        self._slot.tell(Told(logs.without_passwords(self._reason), self._since, aside))
+
+
+def main(job: Job, index: int, slot: Slot, parent: int, stacks: int) -> int:
     """Run one worker to its end.
+
+    Args:
+        job, index, slot: what it is to do, and where it says what it does.
+        parent: its parent's pid.
+        stacks: descriptor that its stacks are written to, on SIGUSR2 and on a fatal signal.
 
     Returns:
         0 when it was done or asked to stop, `EX_TEMPFAIL` when it has ended with work left, `EX_CONFIG` when the
@@ -106,7 +129,8 @@ def main(job: Job, index: int, slot: Slot, parent: int) -> int:
         return 1
     use_one_arena()
     collect_rarely()
-    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=True)
+    faulthandler.enable(file=stacks)
     stop = Stop()
     stop.listen(signal.SIGTERM, signal.SIGINT)
     metrics = Counters()
@@ -120,7 +144,9 @@ def main(job: Job, index: int, slot: Slot, parent: int) -> int:
     except UnfinishedError as error:
         log.warning("not everything is done", reason=str(error), exit_code=EX_TEMPFAIL)
         return EX_TEMPFAIL
-    except Exception:
+    except BaseException as error:
+        # Also an `OutOfTime` that got this far is to be seen.
+        board.trouble(f"{CRASHED}{type(error).__name__}: {error}")
         log.exception("worker crashed; what was not flushed was not committed", pid=os.getpid())
         return 1
     log.info("worker done", seconds=round(time.monotonic() - started, 1), **metrics.summary())

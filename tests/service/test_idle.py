@@ -44,6 +44,9 @@ class Watch:
     def read(self, records: int) -> None:
         pass
 
+    def trouble(self, reason: str) -> None:
+        pass
+
 
 def test_nothing_is_asked_while_no_event_comes(maria: Place, kafka: str, unique: Callable[[str], str]) -> None:
     topic, stop = unique("topic"), Stop()

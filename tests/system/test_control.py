@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -181,6 +183,54 @@ def test_start_status_stop_and_the_nagios_check(topology: Make) -> None:
     site.ctl("stop")
     assert not site.pids()
     assert site.ctl("status", expect=1).stdout.count("STOPPED") == 2
+
+
+def test_a_worker_that_waits_is_shown_with_the_reason_until_it_works_again(topology: Make) -> None:
+    site, port = topology({}), free_udp_port()
+    folder = site.run_dir / "not there"
+    site.instance("forwarder/stuck", f"udp://127.0.0.1:{port}", f"file://{folder}/out")
+    site.ctl("start")
+    wait_for(lambda: " WAITING " in site.ctl("status").stdout, DEADLINE_S, "a worker that waits")
+    shown = site.ctl("status").stdout
+    assert "No such file or directory" in shown
+    assert re.search(r"waits since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(0:0\d:\d\d\)", shown)
+    assert site.ctl("check").stdout == "OK: 1 EventLogging jobs are running.\n"
+    wait_for(
+        lambda: site.ctl("check", "--warning=1", expect=None).returncode == 1, DEADLINE_S, "a warning after a second"
+    )
+    done = site.ctl("check", "--warning=1", "--critical", "1", expect=2)
+    assert done.stdout.startswith("CRITICAL: forwarder/stuck has waited 0:00:0")
+    assert "No such file or directory" in done.stdout
+    assert "expected a number of seconds" in site.ctl("check", "--warning=soon", expect=2).stderr
+
+    folder.mkdir()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+
+        def works_again() -> bool:
+            udp.sendto(b"line", ("127.0.0.1", port))
+            return "works again" in site.log("forwarder/stuck")
+
+        wait_for(works_again, DEADLINE_S + 30, "the end of it in the log")
+    wait_for(lambda: " WAITING " not in site.ctl("status").stdout, DEADLINE_S, "that status shows it")
+    entries = [json.loads(line) for line in site.log("forwarder/stuck").splitlines()]
+    (end,) = [entry for entry in entries if entry["event"] == "works again"]
+    assert end["lasted_s"] > 1
+    assert "No such file or directory" in end["reason"]
+
+
+def test_a_worker_that_dies_again_and_again_is_shown(topology: Make) -> None:
+    site = topology({})
+    free(site, "forwarder/one")
+    site.ctl("start")
+
+    def killed() -> bool:
+        for child in psutil.Process(site.pids()["forwarder/one"]).children():
+            child.kill()
+        return " CRASHING " in site.ctl("status", expect=None).stdout
+
+    wait_for(killed, DEADLINE_S, "that status shows it")
+    assert "signal SIGKILL" in site.ctl("status", expect=None).stdout
+    assert "forwarder/one crashes again and again (signal SIGKILL)" in site.ctl("check", expect=2).stdout
 
 
 def test_the_check_says_when_it_cannot_know(topology: Make) -> None:

@@ -207,13 +207,74 @@ def test_a_worker_that_hangs_is_dumped_and_replaced(tmp_path: Path) -> None:
 
         wait_for(hung, DEADLINE_S, "the parent's notice")
         wait_for(lambda: pool.workers() and pool.worker().pid != first.pid, DEADLINE_S, "another worker")
-        said = pool.log.read_text(encoding="utf-8")
-        assert "Current thread" in said
-        assert "in _write_all" in said
+        entries = [json.loads(line) for line in pool.log.read_text(encoding="utf-8").splitlines()]
+        (dump,) = [entry for entry in entries if entry["event"] == "stacks of a worker"]
+        assert dump["pid"] == first.pid
+        assert "Current thread" in dump["stacks"]
+        assert "in _write_all" in dump["stacks"]
     finally:
         os.close(reader)
         pool.process.kill()
         pool.process.wait(DEADLINE_S)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGSEGV])
+def test_stacks_are_a_log_line_of_their_own(pool: Pool, number: signal.Signals) -> None:
+    wait_for(lambda: pool.arrived("first"), DEADLINE_S, "the first line")
+    worker = pool.worker()
+    worker.send_signal(number)
+    wait_for(lambda: "stacks of a worker" in pool.log.read_text(encoding="utf-8"), DEADLINE_S, "the stacks")
+    entries = [json.loads(line) for line in pool.log.read_text(encoding="utf-8").splitlines()]
+    (dump,) = [entry for entry in entries if entry["event"] == "stacks of a worker"]
+    assert dump["pid"] == worker.pid
+    assert "most recent call first" in dump["stacks"]
+
+
+CLOCK = """
+import sys, time
+from pathlib import Path
+from elworkers.runtime import pool, worker
+from elworkers.runtime.loop import State
+
+real, step, state = time.time, Path(sys.argv[1]), Path(sys.argv[2])
+time.time = lambda: real() + float(step.read_text())
+
+def work(who, stop, metrics, board):
+    metrics.set_aside("schema Foo/3", "no such type; see mysql://u:secret@db/log")
+    # Between two signs of life the clock can be set.
+    while not stop.wait(0.6):
+        board.show(State.RUNNING)
+
+raise SystemExit(pool.Pool(worker.Job("forwarder", "x", work, worker_timeout_s=2.0, state_file=state)).run())
+"""
+
+
+@pytest.mark.parametrize("step_s", [3600, -3600])
+def test_a_step_of_the_clock_kills_nobody_and_hup_replaces_all_the_same(tmp_path: Path, step_s: int) -> None:
+    step, state, log = tmp_path / "step", tmp_path / "state.json", tmp_path / "log"
+    step.write_text("0", encoding="utf-8")
+    with log.open("wb") as stderr:
+        parent = subprocess.Popen([sys.executable, "-c", CLOCK, step, state], stderr=stderr)
+
+    def workers() -> list[dict[str, Any]]:
+        return json.loads(state.read_text(encoding="utf-8"))["workers"] if state.exists() else []
+
+    try:
+        (worker,) = wait_for(lambda: [one for one in workers() if one["state"] == "running"], DEADLINE_S, "a worker")
+        assert worker["aside"] == {"schema Foo/3": "no such type; see mysql://u:***@db/log"}
+        (tmp_path / "next").write_text(str(step_s), encoding="utf-8")
+        (tmp_path / "next").replace(step)
+        begun = time.monotonic()
+        wait_for(lambda: time.monotonic() - begun > 3, DEADLINE_S, "several looks of the parent")
+        assert [one["pid"] for one in workers()] == [worker["pid"]]
+        parent.send_signal(signal.SIGHUP)
+        wait_for(lambda: "workers replaced" in log.read_text(encoding="utf-8"), DEADLINE_S, "the replacement")
+        (other,) = wait_for(lambda: [one for one in workers() if one["pid"]], DEADLINE_S, "the other worker")
+        assert other["pid"] != worker["pid"]
+        assert "makes no progress" not in log.read_text(encoding="utf-8")
+    finally:
+        parent.kill()
+        parent.wait(DEADLINE_S)
 
 
 def test_a_worker_that_waits_on_purpose_is_left_alone(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -44,3 +46,32 @@ def test_passwords_in_uris_are_hidden_also_in_tracebacks_and_other_libraries(
     assert len(written.splitlines()) == 3
     assert "s3cret" not in written
     assert "mysql://user:***@host/log" in written
+
+
+def test_what_python_itself_prints_becomes_log_lines() -> None:
+    program = """
+import threading, warnings
+from elworkers.runtime import log
+log.configure(role="forwarder")
+
+class Bad:
+    def __del__(self):
+        raise KeyError("finalizer")
+
+Bad()
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+warnings.warn("a warning")
+raise ValueError("the end")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    entries = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [entry["event"] for entry in entries if "warning" not in entry["event"]] == [
+        "exception ignored by Python",
+        "uncaught exception",
+        "uncaught exception",
+    ]
+    said = [entry.get("exception", entry["event"]) for entry in entries]
+    for word in ("finalizer", "ZeroDivisionError", "a warning", "the end"):
+        assert any(word in text for text in said)

@@ -88,6 +88,7 @@ class Shown:
 
     def __init__(self) -> None:
         self.states: list[State] = []
+        self.reasons: list[str] = []
         self.count = 0
 
     def show(self, state: State) -> None:
@@ -95,6 +96,9 @@ class Shown:
 
     def read(self, records: int) -> None:
         self.count += records
+
+    def trouble(self, reason: str) -> None:
+        self.reasons.append(reason)
 
 
 def accept_all(_record: Record) -> bool:
@@ -259,6 +263,35 @@ def test_backoff_grows_up_to_its_bound_and_starts_over() -> None:
     assert pauses[-1] >= 15
     backoff.worked()
     assert backoff.failed("away") <= 0.5
+
+
+def test_the_end_of_an_outage_is_said_once_with_its_length_and_told_to_the_board() -> None:
+    said: list[str] = []
+    backoff = Backoff(said.append)
+    with capture_logs() as logs:
+        backoff.worked()
+        backoff.failed("the disk is full")
+        backoff.failed("the wiki is away")
+        backoff.worked()
+        backoff.worked()
+    (end,) = [entry for entry in logs if entry["event"] == "works again"]
+    assert end["reason"] == "the wiki is away"
+    assert 0 <= end["lasted_s"] < 10
+    assert said == ["the disk is full", "the wiki is away", ""]
+
+
+def test_the_loop_tells_the_board_why_it_waits_and_that_it_works_again() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
+
+    def build(_: KeptSource) -> Pipeline:
+        journal.append("built")
+        if len(journal) == 1:
+            raise RetryableError("the database is away")
+        return Pipeline(source, [], [Output(sink, accept_all)])
+
+    _, board = run(build)
+    assert board.reasons == ["the database is away", ""]
 
 
 @pytest.mark.parametrize("replayable", [True, False])

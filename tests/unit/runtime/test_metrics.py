@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import elworkers
-from elworkers.runtime.metrics import DECLARED, Counters
+from elworkers.runtime.metrics import DECLARED, MOST_VALUES, OTHER, Counters
 
 
 def test_counts_add_up_by_labels() -> None:
@@ -28,6 +28,21 @@ def test_every_declared_name_is_counted_somewhere() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in Path(elworkers.__file__).parent.rglob("*.py"))
     counted = set(re.findall(r'\.count(?:er)?\(\s*"([a-z_]+)"', text))
     assert counted == set(DECLARED)
+
+
+def test_names_that_anybody_invents_do_not_fill_the_memory() -> None:
+    counters = Counters()
+    counters.count("events_invalid", schema="Known", code="validation")
+    for number in range(100_000):
+        counters.count("events_invalid", schema=f"Invented{number}{'x' * 1_000}", code="validation")
+    counters.count("events_invalid", schema="Known", code="validation")
+    counters.count("events_valid", schema="Late")
+    assert len(counters.totals) <= MOST_VALUES + 2
+    assert max(len(value) for _, labels in counters.totals for _, value in labels) < 300
+    assert counters.summary() == {"events_invalid": 100_002, "events_valid": 1}
+    assert counters.totals["events_invalid", (("code", "validation"), ("schema", "Known"))] == 2
+    assert counters.totals["events_invalid", (("code", "validation"), ("schema", OTHER))] == 100_001 - MOST_VALUES
+    assert counters.totals["events_valid", (("schema", "Late"),)] == 1
 
 
 def test_what_is_set_aside_is_named_until_it_goes_on_and_never_without_end() -> None:

@@ -1,0 +1,76 @@
+"""Rows of status come in; the exit code and the one line of a Nagios check go out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from elworkers.control.status import Row
+from elworkers.control.table import duration, printable
+from elworkers.runtime.log import without_passwords
+
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+"""Exit codes of a Nagios check."""
+
+_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_LONGEST_REASON = 200
+_MOST_NAMED = 10
+
+
+class Limits(NamedTuple):
+    """After how many seconds of waiting the check is WARNING, and CRITICAL."""
+
+    warning_s: float = 60.0
+    critical_s: float = 300.0
+
+
+DEFAULT = Limits()
+
+
+class _Finding(NamedTuple):
+    code: int
+    text: str
+
+
+def nagios(found: Sequence[Row], limits: Limits = DEFAULT) -> tuple[int, str]:
+    """Exit code and text of the check; the worst comes first."""
+    if not found:
+        return UNKNOWN, "UNKNOWN: no EventLogging jobs are configured"
+    findings = sorted(_findings(found, limits), key=lambda finding: -finding.code)
+    if not findings:
+        return OK, f"OK: {len(found)} EventLogging jobs are running."
+    code = findings[0].code
+    return code, line(f"{_WORDS[code]}: " + "; ".join(finding.text for finding in findings))
+
+
+def _findings(found: Sequence[Row], limits: Limits) -> Iterator[_Finding]:
+    stopped = [row.title for row in found if not row.runs]
+    if stopped:
+        yield _Finding(CRITICAL, f"Stopped EventLogging jobs: {' '.join(stopped)}")
+    for row in found:
+        workers = row.workers
+        if workers.crashing:
+            yield _Finding(CRITICAL, f"{row.title} crashes again and again ({_short(workers.crash)})")
+        if row.waits and workers.waits_s >= min(limits):
+            code = CRITICAL if workers.waits_s >= limits.critical_s else WARNING
+            how_long = duration(round(workers.waits_s))
+            yield _Finding(code, f"{row.title} has waited {how_long} ({_short(workers.reason)})")
+        if workers.aside or workers.more_aside:
+            yield _Finding(WARNING, f"{row.title} has set aside {_aside(row)}")
+
+
+def _aside(row: Row) -> str:
+    aside = row.workers.aside
+    named = [f"{_short(what)} ({_short(why)})" for what, why in sorted(aside.items())[:_MOST_NAMED]]
+    more = len(aside) - len(named) + row.workers.more_aside
+    return ", ".join(named) + (f" and {more} more" if more else "")
+
+
+def _short(said: str) -> str:
+    text = without_passwords(said)
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
+
+
+def line(text: str) -> str:
+    """The text as Nagios takes it: one line, without the bar that performance data begin behind."""
+    return printable(text).replace("|", "/")

@@ -1,0 +1,71 @@
+"""The state file of a pool parent comes in; what its workers are doing, for status and check, goes out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_CRASHES_OF_A_LOOP = 2
+"""Within ten minutes; one may have been an accident."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers of one instance.
+
+    Attributes:
+        alive, wanted: how many there are, and should be; None where the parent has not said.
+        idle: those without a partition.
+        reason: why one of them waits (the one that has waited longest); empty where none does.
+        waits_s: how long it has, in seconds.
+        aside: what is set aside, and why.
+        more_aside: how many other things are.
+        crashes: how often one of them has died within ten minutes.
+        crash: how it died the last time.
+    """
+
+    alive: int | None = None
+    wanted: int | None = None
+    idle: int = 0
+    reason: str = ""
+    waits_s: float = 0.0
+    aside: Mapping[str, str] = field(default_factory=dict)
+    more_aside: int = 0
+    crashes: int = 0
+    crash: str = ""
+
+    @property
+    def crashing(self) -> bool:
+        """Whether a worker dies again and again."""
+        return self.crashes >= _CRASHES_OF_A_LOOP
+
+
+def read(path: Path, pid: int | None) -> Workers:
+    """What the file says, where it is that of the process `pid` and can be read."""
+    try:
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return _workers(said) if pid is not None and said["pid"] == pid else Workers()
+    except (OSError, ValueError, KeyError, TypeError):
+        return Workers()
+
+
+def _workers(said: Mapping[str, Any]) -> Workers:
+    each: list[dict[str, Any]] = said["workers"]
+    alive, wanted = sum(one["pid"] is not None for one in each), int(said["wanted"])
+    waiting = min((one for one in each if one["reason"]), key=lambda one: float(one["reason_since"]), default=None)
+    crashed = max(each, key=lambda one: int(one["crashes"]), default=None)
+    return Workers(
+        alive=min(alive, wanted),
+        wanted=wanted,
+        idle=sum(one["state"] == "idle" for one in each),
+        reason=waiting["reason"] if waiting else "",
+        waits_s=max(0.0, time.monotonic() - waiting["reason_since"]) if waiting else 0.0,
+        aside={what: why for one in each for what, why in one["aside"].items()},
+        more_aside=sum(one["more_aside"] for one in each),
+        crashes=crashed["crashes"] if crashed else 0,
+        crash=crashed["crash"] if crashed else "",
+    )

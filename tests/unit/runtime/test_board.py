@@ -1,0 +1,65 @@
+"""What a worker tells its parent through shared memory."""
+
+from __future__ import annotations
+
+import mmap
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elworkers.runtime.board import MOST_WORKERS, SharedBoard, Told
+from elworkers.runtime.loop import State
+
+WORDS = st.text(max_size=3_000)
+
+
+@given(WORDS, st.dictionaries(WORDS, WORDS, max_size=100))
+def test_whatever_is_told_fits_and_is_understood(reason: str, aside: dict[str, str]) -> None:
+    board = SharedBoard()
+    slot, neighbour = board.free_slot(), board.free_slot()
+    neighbour.tell(Told("fine"))
+    slot.tell(Told(reason, 1.5, aside))
+    found = slot.told()
+    assert found.since == 1.5
+    assert reason.startswith(found.reason.rstrip("…").removesuffix("…") if len(reason) > 50 else reason)
+    assert bool(found.aside) == bool(aside)
+    assert len(found.aside) + found.more >= min(1, len(aside))
+    assert neighbour.told() == Told("fine")
+
+
+def test_short_words_come_whole_and_go_with_the_worker() -> None:
+    slot = SharedBoard().free_slot()
+    assert slot.told() == Told()
+    told = Told("Kafka k1:9092: Connection refused", 7.0, {"schema Foo/3": "no such type"}, 2)
+    slot.tell(told)
+    slot.show(State.RUNNING)
+    assert slot.told() == told
+    slot.clear()
+    assert slot.told() == Told()
+
+
+def test_of_very_many_things_some_are_named_and_the_others_counted() -> None:
+    slot = SharedBoard().free_slot()
+    slot.tell(Told("", 0.0, {f"schema Schema{number}/1": "w" * 100 for number in range(100)}))
+    found = slot.told()
+    assert 20 <= len(found.aside) < 100
+    assert len(found.aside) + found.more == 100
+
+
+def test_a_torn_text_leaves_what_was_told_before() -> None:
+    board = SharedBoard()
+    slot = board.free_slot()
+    slot.tell(Told("before"))
+    assert slot.told().reason == "before"
+    at = board._memory.find(b"before")
+    board._memory[at : at + 6] = b"torn, "
+    slot._read = (1, Told("before"))
+    assert slot.told().reason == "before"
+
+
+def test_the_last_slot_lies_within_the_memory() -> None:
+    board = SharedBoard()
+    slots = [board.free_slot() for _ in range(MOST_WORKERS)]
+    slots[-1].tell(Told("é" * 5_000, 0.0, {"x" * 5_000: "y" * 5_000}))
+    assert slots[-1].told().reason.startswith("é")
+    assert len(board._memory) == MOST_WORKERS * mmap.PAGESIZE
