@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import errno
+import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import structlog
 
 PREFIX = "eventlogging.{host}"
 """What names begin with; `{host}` is this host's name."""
 
-_LINES_A_DATAGRAM = 15
-"""Of some 60 bytes each, so that a datagram fits into one Ethernet frame."""
+LONGEST_LEVEL = 249
+"""Characters of one level of a name: as long as the names of Kafka's topics can be."""
+
+_DATAGRAM_BYTES = 1_432
+"""Fits into one Ethernet frame, behind the headers of IPv6 and UDP; statsd's own advice."""
+
+_UNKNOWN = re.compile(r"[^A-Za-z0-9_-]")
+
+log = structlog.get_logger(__name__)
 
 
 def plain(name: str) -> str:
-    """A name as one level of statsd's names: a dot begins a new level there, and a colon ends them."""
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
+    """A name as one level of statsd's names, of letters, digits, `_` and `-` and not without end.
+
+    A dot begins a new level there, and a colon, a bar or a line end would end them.
+    """
+    return _UNKNOWN.sub("_", name[:LONGEST_LEVEL]) or "_"
 
 
 def prefixed(prefix: str) -> str:
@@ -23,12 +37,32 @@ def prefixed(prefix: str) -> str:
 
 
 def send(host: str, port: int, lines: Sequence[str]) -> None:
-    """Send lines such as `name:1|c`.
+    """Send lines such as `name:1|c`; one that no datagram can carry is dropped and logged, and holds up no other.
 
     Raises:
         OSError: the host is not known, or there is no way to it.
     """
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind) as udp:
-        for begin in range(0, len(lines), _LINES_A_DATAGRAM):
-            udp.sendto("\n".join(lines[begin : begin + _LINES_A_DATAGRAM]).encode(), address)
+        for datagram in _datagrams(lines):
+            try:
+                udp.sendto(datagram, address)
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise
+                log.warning("dropped what is too long for statsd", bytes=len(datagram), begins=repr(datagram[:80]))
+
+
+def _datagrams(lines: Sequence[str]) -> Iterator[bytes]:
+    """The lines, as many in each as fit; one that is longer by itself goes alone."""
+    held: list[bytes] = []
+    size = 0
+    for line in lines:
+        encoded = line.encode("utf-8", "replace")
+        if held and size + len(encoded) + 1 > _DATAGRAM_BYTES:
+            yield b"\n".join(held)
+            held, size = [], 0
+        held.append(encoded)
+        size += len(encoded) + 1
+    if held:
+        yield b"\n".join(held)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,9 @@ from elworkers.statsd import plain
 from elworkers.uris import Endpoint
 
 Counts = Mapping[str, int]
+
+_MOST_INVENTED = 1_000
+"""Schemas in EventErrors that no valid event is of: anybody can name any, and statsd keeps each name for ever."""
 
 
 @dataclass
@@ -97,6 +100,13 @@ class ClusterReport:
         self._there_before: frozenset[Partition] | None = None
         self._seen: dict[Partition, int] = {}
         self._counted: Counter[str] = Counter()
+        self._invented: set[str] = set()
+
+    def watch(self, what: Watched) -> None:
+        """Watch this from now on; what was watched before and still is goes on being counted from where it was."""
+        self._what = what
+        self._there_before = None
+        self._seen = {partition: offset for partition, offset in self._seen.items() if self._names(partition.topic)}
 
     def tell(self, send: Callable[[Counts, Counts], None]) -> None:
         """Look once, and send what there is to say.
@@ -150,13 +160,23 @@ class ClusterReport:
     def _count_errors(
         self, reader: TopicsReader, wanted: Mapping[Partition, Range], names: Mapping[str, Sequence[str]]
     ) -> None:
+        known = {name for each in names.values() for name in each}
         for fetched in reader.read(wanted):
             schemas = Counter(_schema_of(value or b"") for _, _, _, value in fetched.messages)
             for name in names[fetched.partition.topic]:
                 self._counted[name] += schemas.total()
             for schema, count in schemas.items():
-                self._counted[f"schema.{plain(schema)}.invalid"] += count
+                self._counted[self._invalid(schema, known)] += count
             self._seen[fetched.partition] = fetched.next
+
+    def _invalid(self, schema: str, known: Set[str]) -> str:
+        """The counter of a schema's EventErrors; `other`, where there are too many that have no valid event."""
+        level = f"schema.{plain(schema)}"
+        if level not in self._invented and f"{level}.valid" not in known:
+            if len(self._invented) >= _MOST_INVENTED:
+                return "schema.other.invalid"
+            self._invented.add(level)
+        return f"{level}.invalid"
 
     def _lags(self, reader: TopicsReader, ranges: Mapping[Partition, Range]) -> Counts:
         """Messages that each group has not committed yet; 0 where it has committed nothing at all."""

@@ -60,8 +60,8 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: B
     config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     env = environment(Path(run_dir) if run_dir else None)
-    backoff = Backoff()
-    reports: list[ClusterReport] = []
+    backoff = Backoff(board.trouble)
+    reports: dict[tuple[str, ...], ClusterReport] = {}
     known: list[str] | None = None
     while not stop.requested:
         try:
@@ -69,11 +69,14 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: B
             if known != (now := [instance.sha256 for instance in tree.instances]):
                 with contextlib.suppress(RetryableError):
                     # What came until now; a cluster that is away may be one that was corrected.
-                    _tell(arguments, reports)
-                _close(reports)
+                    _tell(arguments, reports.values())
                 found = watched(instance.arguments for instance in tree.instances)
-                known, reports = now, [ClusterReport(hosts, what) for hosts, what in found.items()]
-            _tell(arguments, reports)
+                _close(report for hosts, report in reports.items() if hosts not in found)
+                reports = {hosts: reports.get(hosts) or ClusterReport(hosts, what) for hosts, what in found.items()}
+                for hosts, what in found.items():
+                    reports[hosts].watch(what)
+                known = now
+            _tell(arguments, reports.values())
             backoff.worked()
             board.show(State.RUNNING)
             pause_s = arguments["interval"]
@@ -81,7 +84,7 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: B
             board.show(State.WAITING)
             pause_s = backoff.failed(str(error))
         stop.wait(pause_s)
-    _close(reports)
+    _close(reports.values())
 
 
 def _tell(arguments: Arguments, reports: Iterable[ClusterReport]) -> None:

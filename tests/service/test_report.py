@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from chaos import flow
+from topology import BIN
 from waiting import wait_for
 
 from elworkers.devstack import Stack
@@ -64,6 +68,44 @@ def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> 
     )
     report.close()
     late.close()
+
+
+def test_invented_names_are_bounded_and_hide_no_real_one(kafka: str, unique: Callable[[str], str]) -> None:
+    prefix = unique("own")
+    report, told = (
+        ClusterReport((kafka,), Watched(valid={(f"{prefix}_", "")}, invalid={f"{prefix}_EventError"})),
+        Told(),
+    )
+    report.tell(told.send)
+    names = [f"Invented.{number}" for number in range(1_500)] + ["x" * 100_000, "new\nline:1|c", "EchoMail"]
+    errors = [json.dumps({"event": {"schema": name}}) for name in names]
+    flow.produce(kafka, f"{prefix}_EchoMail", range(3))
+    command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka:///{kafka}?topic={prefix}_EventError"]
+    subprocess.run(command, input="\n".join(errors), text=True, check=True, capture_output=True, timeout=DEADLINE_S)
+    report.tell(told.send)
+    counted = {name: count for name, count in told.counters.items() if name.endswith(".invalid")}
+    assert counted["overall.invalid"] == len(names)
+    assert counted["schema.EchoMail.invalid"] == 1
+    assert counted["schema.other.invalid"] == 502
+    assert len(counted) == 1_000 + 3
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name) for name in told.counters)
+    report.close()
+
+
+def test_a_corrected_instance_file_begins_no_count_anew(kafka: str, unique: Callable[[str], str]) -> None:
+    prefix = unique("own")
+    report, told = ClusterReport((kafka,), Watched(raw={f"{prefix}-a"})), Told()
+    for topic in ("a", "b", "c"):
+        flow.produce(kafka, f"{prefix}-{topic}", range(5))
+    report.tell(told.send)
+    flow.produce(kafka, f"{prefix}-a", range(7))
+    report.watch(Watched(raw={f"{prefix}-a", f"{prefix}-b"}))
+    report.tell(told.send)
+    flow.produce(kafka, f"{prefix}-b", range(2))
+    report.tell(told.send)
+    assert told.counters[f"raw.{prefix}-a"] == 7
+    assert told.counters[f"raw.{prefix}-b"] == 2
+    report.close()
 
 
 def test_what_statsd_did_not_take_is_told_again(kafka: str, unique: Callable[[str], str]) -> None:
