@@ -7,8 +7,6 @@ import re
 import socket
 from collections.abc import Iterator, Sequence
 
-import structlog
-
 PREFIX = "eventlogging.{host}"
 """What names begin with; `{host}` is this host's name."""
 
@@ -19,8 +17,6 @@ _DATAGRAM_BYTES = 1_432
 """Fits into one Ethernet frame, behind the headers of IPv6 and UDP; statsd's own advice."""
 
 _UNKNOWN = re.compile(r"[^A-Za-z0-9_-]")
-
-log = structlog.get_logger(__name__)
 
 
 def plain(name: str) -> str:
@@ -50,7 +46,15 @@ def send(host: str, port: int, lines: Sequence[str]) -> None:
             except OSError as error:
                 if error.errno != errno.EMSGSIZE:
                     raise
-                log.warning("dropped what is too long for statsd", bytes=len(datagram), begins=repr(datagram[:80]))
+                _say_dropped(datagram)
+
+
+def _say_dropped(datagram: bytes) -> None:
+    # Control reads the roles' options without any log.
+    import structlog
+
+    log = structlog.get_logger(__name__)
+    log.warning("dropped what is too long for statsd", bytes=len(datagram), begins=repr(datagram[:80]))
 
 
 def _datagrams(lines: Sequence[str]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from elworkers.control.status import Row
 from elworkers.control.table import duration, printable
-from elworkers.runtime.log import without_passwords
+from elworkers.passwords import without_passwords
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes of a Nagios check."""

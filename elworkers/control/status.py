@@ -15,7 +15,7 @@ from elworkers.control.selection import Selection
 from elworkers.control.supervisor import Info, Supervisor
 from elworkers.control.table import duration, note, rows_of
 from elworkers.control.workers import Workers
-from elworkers.runtime.log import without_passwords
+from elworkers.passwords import without_passwords
 
 _HEADINGS = ("ROLE", "INSTANCE", "STATE", "PID", "UPTIME", "WORKERS")
 _LONGEST_NOTE = 300

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import socket
 import sys
 import threading
@@ -13,12 +12,7 @@ from typing import Any
 
 import structlog
 
-_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/\s:@'\"]*:)[^\s'\"]*(?=@)", re.IGNORECASE)
-
-
-def without_passwords(text: str) -> str:
-    """The text with the password of every URI in it replaced by `***`."""
-    return _PASSWORD.sub(r"\g<before>***", text)
+from elworkers.passwords import without_passwords
 
 
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -15,6 +15,7 @@ import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, ConfigurationError, UnfinishedError
+from elworkers.passwords import without_passwords
 from elworkers.runtime import log as logs
 from elworkers.runtime import loop
 from elworkers.runtime.board import CRASHED, Slot, Told
@@ -104,8 +105,8 @@ class _Telling:
 
     def _tell(self) -> None:
         self._changes = self._metrics.changes
-        aside = {what: logs.without_passwords(why) for what, why in list(self._metrics.aside.items())}
-        self._slot.tell(Told(logs.without_passwords(self._reason), self._since, aside))
+        aside = {what: without_passwords(why) for what, why in list(self._metrics.aside.items())}
+        self._slot.tell(Told(without_passwords(self._reason), self._since, aside))
 
 
 def main(job: Job, index: int, slot: Slot, parent: int, stacks: int) -> int:
