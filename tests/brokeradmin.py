@@ -42,3 +42,10 @@ def delete_records(broker: str, topic: str, partition: int, before: int) -> None
     answer = _ask(broker, 21, body)
     (code,) = struct.unpack_from("!h", answer, len(answer) - 2)
     assert code == 0, f"error code {code}"
+
+
+def delete_topic(broker: str, topic: str) -> None:
+    """Delete a topic (DeleteTopics)."""
+    answer = _ask(broker, 20, struct.pack("!i", 1) + _text(topic) + struct.pack("!i", 30_000))
+    (code,) = struct.unpack_from("!h", answer, len(answer) - 2)
+    assert code == 0, f"error code {code}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pykafka.exceptions import KafkaException
 from pykafka.protocol.admin import CreateTopicRequest, CreateTopicsRequest
 from pykafka.utils import struct_helpers
 
 from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka import topicids
 from elworkers.kafka.client import translated
 
 _APPEARS_WITHIN_S = 15.0
@@ -97,6 +100,28 @@ def existing(cluster: Any, name: str) -> Any | None:
     key = name.encode()
     with translated(f"look up topic {name}"):
         return cluster.topics[key] if _known(cluster, key) else None
+
+
+def ids(cluster: Any, names: Iterable[str]) -> dict[str, str]:
+    """Name → Kafka's id of the topic as 32 hex digits, asked for anew.
+
+    Without topics that do not exist; empty where the brokers tell no ids (before Kafka 2.8).
+
+    Args:
+        cluster: of `client.connect`.
+
+    Raises:
+        RetryableError: no broker answers.
+    """
+    if not topicids.known(cluster):
+        return {}
+    wanted = list(names)
+    with translated("ask for the ids of topics"):
+        brokers = sorted(cluster.brokers.values(), key=lambda broker: not broker.connected)
+        for broker in brokers:
+            with contextlib.suppress(KafkaException, OSError):
+                return topicids.asked(broker, wanted)
+    raise RetryableError("Kafka: ask for the ids of topics: no broker answers")
 
 
 class Freshness:
