@@ -16,6 +16,8 @@ from referencing import exceptions as referencing_exceptions
 from elworkers.errors import InvalidEventError, InvalidSchemaError
 
 _SHOWN = 200
+_LEVELS = 20
+"""Of an event, that any schema can be asked about; one that goes deeper than Python can for these has a loop."""
 
 
 def _retrieve(uri: str) -> NoReturn:
@@ -72,6 +74,7 @@ class CompiledSchema:
         source: the schema as it was read.
         strict: the same, closed to other properties where it says nothing of them; what events are judged by.
         draft: 3 to 7, or the year of a later one.
+        used: since somebody last set it to False.
 
     Raises:
         InvalidSchemaError: the schema is itself invalid, whatever it is that it makes the libraries raise.
@@ -82,16 +85,19 @@ class CompiledSchema:
         self.revision = revision
         self.source = source
         self.strict = strict = _Schema(source)
+        self.used = True
         strict.setdefault("additionalProperties", False)
         cls = self._class(strict)
         self.draft = _DRAFTS[cls]
         try:
+            if "$schema" in strict:
+                strict["$schema"] = cls.ID_OF(cls.META_SCHEMA)
             cls.check_schema(strict)
+            self._validator = _suspecting(cls)(strict, registry=_REGISTRY)
         except exceptions.SchemaError as error:
             raise self._invalid(f"{_path(error.absolute_path)}: {_cut(error.message)}") from None
         except Exception as error:  # noqa: BLE001 - there is no list of what a schema can make a validator raise
             raise self._invalid(_shown(error)) from None
-        self._validator = _suspecting(cls)(strict, registry=_REGISTRY)
 
     def _class(self, schema: Mapping[str, Any]) -> Any:
         named = schema.get("$schema")
@@ -127,12 +133,16 @@ class CompiledSchema:
         self.strict.suspects = suspects
         try:
             error = _best(self._validator.iter_errors(instance))
-        except RecursionError:
-            raise InvalidEventError(f"{where}: nested too deeply to be validated", "validation") from None
         except referencing_exceptions.Unresolvable as error_in_schema:
             reason = f"$ref {_cut(str(error_in_schema.ref))} leads out of the schema"
             raise self._invalid(reason) from None
+        except ArithmeticError as error_in_event:
+            # Such as an integer of 400 digits where a multiple of 0.1 is wanted: the schema judges all others.
+            why = f"{where}: a number cannot be judged: {_shown(error_in_event)}"
+            raise InvalidEventError(why, "validation") from None
         except Exception as error_in_schema:  # noqa: BLE001 - what check_schema lets pass, such as an unknown type
+            if isinstance(error_in_schema, RecursionError) and _is_deeper(instance, _LEVELS):
+                raise InvalidEventError(f"{where}: nested too deeply to be validated", "validation") from None
             raise self._invalid(_shown(error_in_schema)) from None
         if error is not None:
             path = ".".join([where, *map(str, error.absolute_path)])
@@ -151,7 +161,14 @@ def _shown(error: Exception) -> str:
     if isinstance(error, exceptions.UnknownType):
         # Its own words are the whole schema and the whole event, over many lines.
         return f"there is no type {_cut(repr(error.type))}"
-    return f"{type(error).__name__}: {_cut(str(error))}"
+    return f"{type(error).__name__}: {_cut(' '.join(str(error).split()))}"
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
 def _path(path: Iterable[Any]) -> str:

@@ -30,7 +30,7 @@ def quick_judge(schema: CompiledSchema) -> Judge | None:
     """Compiled by `jsonschema-rs`; None where the schema has what the two libraries may judge differently."""
     try:
         return _compiled(schema, _translated(schema))
-    except ValueError:
+    except Exception:  # noqa: BLE001 - then `jsonschema` judges, and says what is wrong
         return None
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ import structlog
 import yaml
 
 from elworkers.errors import InvalidEventError, RetryableError
+
+_LARGEST = 4 * 1024 * 1024
+"""Bytes of a schema file; as of an answer of the schema wiki."""
 
 _OF_THE_DISK = frozenset((errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT))
 """Errors that no file has alone."""
@@ -36,7 +40,7 @@ class Folder:
         for ending in ("json", "yaml", "yml"):
             path = self._folder / name / f"{revision}.{ending}"
             try:
-                text = path.read_text(encoding="utf-8")
+                text = _read(path)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -47,7 +51,7 @@ class Folder:
         return None
 
     def _failed(self, path: Path, error: OSError) -> InvalidEventError | RetryableError:
-        message = f"schema file {path}: {error.strerror}"
+        message = f"schema file {path}: {error.strerror or error}"
         if error.errno in _OF_THE_DISK:
             return RetryableError(message)
         try:
@@ -56,6 +60,21 @@ class Folder:
             return RetryableError(message)
         # The folder answers, so that it is this file: a folder in its place, or one that nobody may read.
         return InvalidEventError(message)
+
+
+def _read(path: Path) -> str:
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file")
+        data = file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, f"has more than {_LARGEST} bytes")
+    return data.decode("utf-8")
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A pipe would make the worker wait until somebody writes into it.
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, Any]:

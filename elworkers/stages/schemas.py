@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import structlog
-
 from elworkers.contracts import Metrics
-from elworkers.errors import ConfigurationError, InvalidEventError, InvalidSchemaError, RetryableError
+from elworkers.errors import ConfigurationError, InvalidEventError, OutOfTime, RetryableError
+from elworkers.stages import names
+from elworkers.stages.badschemas import BadSchemas, Key
 from elworkers.stages.compiled import CompiledSchema
-from elworkers.stages.names import EXPECTED, is_canonical
 from elworkers.stages.schemafiles import Cache, Folder
 from elworkers.stages.schemawiki import SchemaWiki
 
@@ -22,10 +22,8 @@ SCHEMA_WIKI = "https://meta.wikimedia.org/w/api.php"
 
 BUILT_IN = Path(__file__).parent.parent / "schemas"
 _UNKNOWN_FOR_S = 60.0
-_MOST_COMPILED, _MOST_UNKNOWN = 5_000, 10_000
-"""Schemas that are kept; a client can name as many as it likes."""
-
-log = structlog.get_logger(__name__)
+_MOST_KEPT = 2_000
+"""A compiled schema holds some tens of kibibytes."""
 
 
 class Repository(Protocol):
@@ -46,14 +44,17 @@ def schema_uris(options: Sequence[str], environ: Mapping[str, str]) -> list[str]
 
 
 class SchemaStore:
-    """Schemas by name and revision. They never change, so what is found is kept for ever.
+    """Schemas by name and revision. They never change, so that what is found is kept while it is used.
+
+    A schema that cannot be used is its own fault: its events are invalid, and it is looked at again after a while.
 
     Args:
         uris: folders (as a path or `file:///…`) or addresses of a schema wiki's API, the preferred one first.
         cache_dir: where schemas of a wiki are kept on disk; None: nowhere.
-        unknown_for_s: how long a schema that does not exist is believed not to.
+        unknown_for_s: how long a schema that does not exist, or is itself invalid, is believed to be so.
         clock: seconds; for tests.
         metrics: is told which schemas are set aside.
+        most: schemas that are kept in memory; beyond that, those that were not used of late are let go.
 
     Raises:
         ConfigurationError: one of the URIs is none.
@@ -65,68 +66,79 @@ class SchemaStore:
         cache_dir: Path | None = None,
         unknown_for_s: float = _UNKNOWN_FOR_S,
         clock: Callable[[], float] = time.monotonic,
+        *,
         metrics: Metrics | None = None,
+        most: int = _MOST_KEPT,
     ) -> None:
         self._repositories: list[Repository] = [Folder(BUILT_IN), *(_repository(uri, cache_dir) for uri in uris)]
-        self._known: dict[tuple[str, int], CompiledSchema] = {}
-        self._unknown: dict[tuple[str, int], tuple[float, str]] = {}
-        self._unknown_for_s = unknown_for_s
-        self._clock = clock
-        self._metrics = metrics
-        self._said: dict[tuple[str, int], str] = {}
+        self._known: OrderedDict[Key, CompiledSchema] = OrderedDict()
+        self._most = most
+        self._bad = BadSchemas(unknown_for_s, clock, metrics)
+        self._forget: list[Callable[[Key], None]] = []
+
+    def on_forget(self, forget: Callable[[Key], None]) -> None:
+        """Have this called with each name and revision that is let go, so that nobody holds what is made of it."""
+        self._forget.append(forget)
 
     def schema(self, name: Any, revision: Any) -> CompiledSchema:
         """The schema of this name and revision.
 
         Raises:
-            InvalidEventError: there is none, it cannot be had for a reason of its own, or it is itself invalid.
+            InvalidEventError: there is none.
+            InvalidSchemaError: it is itself invalid, or cannot be had for a reason of its own.
             RetryableError: nobody who could know can be asked now.
         """
         # 1.0 and True equal 1 as dictionary keys; only an integer may find the schema.
         if type(revision) is int and isinstance(name, str):
             found = self._known.get((name, revision))
             if found is not None:
+                found.used = True
                 return found
-        return self._look_up(*_checked(name, revision))
+        return self._look_up(_checked(name, revision))
 
-    def _look_up(self, name: str, revision: int) -> CompiledSchema:
-        key = (name, revision)
-        unknown = self._unknown.get(key)
-        if unknown is not None and self._clock() < unknown[0]:
-            raise InvalidEventError(unknown[1], "validation")
+    def set_aside(self, schema: CompiledSchema, why: str) -> None:
+        """Have a schema that was given out be invalid for a while.
+
+        Args:
+            why: a sentence that says which schema it is.
+        """
+        key = (schema.name, schema.revision)
+        self._bad.invalid(key, why)
+        self._let_go(key)
+
+    def _look_up(self, key: Key) -> CompiledSchema:
+        self._bad.refuse(key)
+        name, revision = key
         try:
             found = self._fetch(name, revision)
             compiled = None if found is None else CompiledSchema(name, revision, found)
         except InvalidEventError as error:
-            self._set_aside(key, error.message)
-            raise self._remembered(key, error.message) from None
+            raise self._bad.invalid(key, error.message) from None
+        except OutOfTime:
+            self._bad.invalid(key, f"the schema {name} of revision {revision} takes too long to be read and compiled")
+            raise
         if compiled is None:
-            raise self._remembered(key, f"there is no schema {name} of revision {revision}")
-        self._resume(key)
-        _keep(self._known, key, compiled, _MOST_COMPILED)
+            raise self._bad.unknown(key, f"there is no schema {name} of revision {revision}")
+        # One step, wherever an event's time runs out.
+        self._known[key] = compiled
+        self._bad.good(key)
+        while len(self._known) > self._most:
+            self._let_one_go()
         return compiled
 
-    def _remembered(self, key: tuple[str, int], why: str) -> InvalidEventError:
-        _keep(self._unknown, key, (self._clock() + self._unknown_for_s, why), _MOST_UNKNOWN)
-        return InvalidEventError(why, "validation")
+    def _let_one_go(self) -> None:
+        # The second chance of page replacement: what is used again and again costs nothing where it is used.
+        oldest, schema = next(iter(self._known.items()))
+        if schema.used:
+            schema.used = False
+            self._known.move_to_end(oldest)
+        else:
+            self._let_go(oldest)
 
-    def found_invalid(self, schema: CompiledSchema, error: InvalidSchemaError) -> None:
-        """Say, once, that a schema which could be compiled is invalid all the same, as an event has shown."""
-        self._set_aside((schema.name, schema.revision), error.message)
-
-    def _set_aside(self, key: tuple[str, int], why: str) -> None:
-        if self._said.get(key) == why:
-            return
-        _keep(self._said, key, why, _MOST_UNKNOWN)
-        log.warning("schema set aside: its events become EventErrors", schema=key[0], revision=key[1], reason=why)
-        if self._metrics is not None:
-            self._metrics.set_aside("schema {}/{}".format(*key), why)
-
-    def _resume(self, key: tuple[str, int]) -> None:
-        if self._said.pop(key, None) is not None:
-            log.info("schema is used again", schema=key[0], revision=key[1])
-            if self._metrics is not None:
-                self._metrics.resumed("schema {}/{}".format(*key))
+    def _let_go(self, key: Key) -> None:
+        for forget in self._forget:
+            forget(key)
+        self._known.pop(key, None)
 
     def _fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
         away: RetryableError | None = None
@@ -150,17 +162,11 @@ class SchemaStore:
         return None
 
 
-def _keep(kept: dict[Any, Any], key: object, value: object, most: int) -> None:
-    if key not in kept and len(kept) >= most:
-        del kept[next(iter(kept))]
-    kept[key] = value
-
-
-def _checked(name: Any, revision: Any) -> tuple[str, int]:
+def _checked(name: Any, revision: Any) -> Key:
     if not isinstance(name, str):
         raise InvalidEventError(f"schema is {_shown(name)}; expected a string", "validation")
-    if not is_canonical(name):
-        raise InvalidEventError(f"schema {_shown(name)} is no name of {EXPECTED}", "validation")
+    if not names.is_canonical(name):
+        raise InvalidEventError(f"schema {_shown(name)} is no name of {names.EXPECTED}", "validation")
     if type(revision) is not int:
         raise InvalidEventError(f"revision is {_shown(revision)}; expected an integer", "validation")
     if not 1 <= revision < 2**63:

@@ -45,6 +45,7 @@ class Tally:
                 count = self._valid[known.name] = metrics.counter("events_valid", schema=known.name)
             count(known.events)
             known.events = 0
+            known.schema.used = True
         self.known.clear()
         for schema, number in self.valid.items():
             metrics.count("events_valid", number, schema=schema)

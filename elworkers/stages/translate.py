@@ -7,6 +7,7 @@ beyond ±9e18, since an integer beyond 64 bits has become a double there, and wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,8 +33,11 @@ _JUDGING = frozenset(
 _ANNOTATING = frozenset(("title", "description", "default", "format", "examples", "$comment"))
 """`format` among them, because nobody checks formats here."""
 
-_NAMING = frozenset(("$schema", "$id", "id"))
-"""Of the top level."""
+_NAMING = frozenset(("$id", "id"))
+"""They tell where a `$ref` leads, which is not taken, and so say nothing of an event."""
+
+_IDENTIFIER = re.compile(r"[\w.~:/#?&=%+-]*", re.ASCII).fullmatch
+"""What `jsonschema` is sure to take for one; it resolves them all the same."""
 
 _PATTERNS = frozenset(("^[0-9a-f]{32}$",))
 """That mean the same in both, but that Python lets a line end follow."""
@@ -60,11 +64,7 @@ def translated(schema: Mapping[str, Any], draft: int) -> dict[str, Any]:
     Raises:
         TranslationError: names the keyword that is not taken, or the value of one.
     """
-    # What names the schema as a whole says nothing of an event while nothing refers to it: `$ref` is not taken.
-    for name in _NAMING & schema.keys():
-        if not isinstance(schema[name], str):
-            raise TranslationError(f"the keyword {name} that is no string")
-    return _schema({name: value for name, value in schema.items() if name not in _NAMING}, draft, 0)
+    return _schema({name: value for name, value in schema.items() if name != "$schema"}, draft, 0)
 
 
 def _schema(schema: Any, draft: int, depth: int) -> dict[str, Any]:
@@ -72,7 +72,10 @@ def _schema(schema: Any, draft: int, depth: int) -> dict[str, Any]:
         raise TranslationError("a schema that is no object")
     if depth > _DEEPEST:
         raise TranslationError(f"a schema nested deeper than {_DEEPEST} levels")
-    for name in schema.keys() - _JUDGING - _ANNOTATING:
+    for name in schema.keys() & _NAMING:
+        if not (isinstance(schema[name], str) and _IDENTIFIER(schema[name])):
+            raise TranslationError(f"the keyword {name} that is no plain identifier")
+    for name in schema.keys() - _JUDGING - _ANNOTATING - _NAMING:
         raise TranslationError(f"the keyword {name}")
     types = _types(schema.get("type"), draft)
     made: dict[str, Any] = {"type": sorted(types)} if types != _TYPES else {}

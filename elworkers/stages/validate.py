@@ -8,14 +8,12 @@ from typing import Any
 
 from elworkers.contracts import Event
 from elworkers.errors import InvalidSchemaError
+from elworkers.stages.badschemas import Key
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.quickjudge import Judge, quick_capsule_judge, quick_judge
 from elworkers.stages.schemas import SchemaStore
 
 CAPSULE = ("EventCapsule", 1)
-
-_MOST_KNOWN = 5_000
-"""Revisions whose judges are kept."""
 
 ROUTED = frozenset(("schema", "revision"))
 """Fields of a capsule that say which schema it is of."""
@@ -29,13 +27,15 @@ class Known:
     """A revision of a schema that events were valid by.
 
     Attributes:
-        name, revision: which one.
+        schema: which one; told after each batch that it was used.
+        name, revision: of it.
         accepts: of an event proper, as `Judge` has it.
         routed: the fields `ROUTED` of its capsules; nobody may change it.
         events: how many were accepted and are not counted yet. Here, because an event finds all else of its schema in
             the processor's cache only where few others come between.
     """
 
+    schema: CompiledSchema
     name: str
     revision: int
     accepts: Callable[[Any], bool]
@@ -55,26 +55,21 @@ class Validator:
         self._capsule = store.schema(*CAPSULE)
         self._capsule_judge = quick_capsule_judge(self._capsule)
         self._accepts_capsule = self._capsule_judge.accepts if self._capsule_judge else lambda _: False
-        self._judges: dict[tuple[str, int], Judge | None] = {}
+        self._judges: dict[Key, Judge | None] = {}
         self._newest: dict[object, Known] = {}
         self._known: dict[object, Known] = {}
+        store.on_forget(self._forget)
 
     def validate(self, event: Event) -> None:
         """Judge one capsule.
 
         Raises:
             InvalidEventError: names the field and what was expected; its code is `validation`.
+            InvalidSchemaError: its schema is itself invalid.
             RetryableError: the schema cannot be had now.
         """
         self._capsule.validate(event, "capsule")
-        self._judge(self._store.schema(event["schema"], event["revision"]), event["event"], None)
-
-    def _judge(self, schema: CompiledSchema, event: Any, suspects: Container[Any] | None) -> None:
-        try:
-            schema.validate(event, "event", suspects)
-        except InvalidSchemaError as error:
-            self._store.found_invalid(schema, error)
-            raise
+        self._judge(self._store.schema(event["schema"], event["revision"]), event["event"])
 
     def accepted(self, event: Event) -> Known | None:
         """The schema of a capsule that is surely valid; None where `explain` has to be asked.
@@ -113,27 +108,34 @@ class Validator:
         if not self._accepts_capsule(event):
             self._capsule.validate(event, "capsule", _suspects(self._capsule_judge, event))
         schema = self._store.schema(event["schema"], event["revision"])
-        key = (schema.name, schema.revision)
-        if key not in self._judges:
-            self._meet(schema)
-        self._judge(schema, event["event"], _suspects(self._judges.get(key), event["event"]))
+        judge = self._met(schema)
+        self._judge(schema, event["event"], _suspects(judge, event["event"]))
 
-    def _meet(self, schema: CompiledSchema) -> None:
+    def _judge(self, schema: CompiledSchema, event: Event, suspects: Container[Any] | None = None) -> None:
+        try:
+            schema.validate(event, "event", suspects)
+        except InvalidSchemaError as error:
+            self._store.set_aside(schema, error.message)
+            raise
+
+    def _met(self, schema: CompiledSchema) -> Judge | None:
+        # An event's time may run out between any two steps; whoever comes next takes those that are missing.
         name, revision = key = schema.name, schema.revision
-        if len(self._judges) >= _MOST_KNOWN:
-            self._forget(next(iter(self._judges)))
-        judge = quick_judge(schema)
-        if judge is not None:
-            known = Known(name, revision, judge.accepts, {"schema": name, "revision": revision})
-            self._known[key] = self._newest[name] = known
-        # Last: an event's time may be up anywhere before, and then all of it is done again.
-        self._judges[key] = judge
+        if key not in self._judges:
+            self._judges[key] = quick_judge(schema)
+        judge = self._judges[key]
+        if judge is not None and (key not in self._known or name not in self._newest):
+            known = Known(schema, name, revision, judge.accepts, {"schema": name, "revision": revision})
+            self._known[key] = known
+            self._newest[name] = known
+        return judge
 
-    def _forget(self, key: tuple[str, int]) -> None:
-        known = self._known.pop(key, None)
-        if self._newest.get(key[0]) is known:
-            self._newest.pop(key[0], None)
+    def _forget(self, key: Key) -> None:
         self._judges.pop(key, None)
+        self._known.pop(key, None)
+        newest = self._newest.get(key[0])
+        if newest is not None and newest.revision == key[1]:
+            del self._newest[key[0]]
 
 
 def _suspects(judge: Judge | None, instance: Any) -> Container[Any] | None:

@@ -86,6 +86,8 @@ def schemas(draft: int) -> st.SearchStrategy[dict[str, Any]]:
             "description": STRINGS,
             "default": VALUES,
             "format": st.sampled_from(["ipv4", "date-time", "uri"]),
+            "$id": st.sampled_from(["http://x/y#", "#/a", "", "a b", "http://["]),
+            "id": st.sampled_from(["http://x/y#", "#a", "urn:x:y"]),
         }
         usual = st.sets(st.sampled_from(sorted(words)), max_size=4)
         unusual = (
@@ -263,8 +265,7 @@ def test_real_schemas_are_all_taken(path: Path) -> None:
         (3, {"properties": {"a": {"pattern": r"\d"}}}, "pattern"),
         (3, {"divisibleBy": 0.1}, "divisibleBy"),
         (3, {"extends": {}}, "extends"),
-        (3, {"id": ["http://example.org/"]}, "id that is no string"),
-        (3, {"properties": {"a": {"id": "http://example.org/"}}}, "the keyword id"),
+        (3, {"id": ["http://example.org/"]}, "id that is no plain identifier"),
         (3, {"type": ["string", {"type": "object"}]}, "list of names"),
         (3, {"type": "text"}, "the type text"),
         (3, {"items": [{}]}, "a schema that is no object"),

@@ -112,14 +112,6 @@ def test_an_unknown_schema_is_remembered_only_for_a_while(tmp_path: Path, wiki: 
     assert store.schema("Edit", 7).source["properties"] == SCHEMA["properties"]
 
 
-def test_many_unknown_schemas_do_not_pile_up(tmp_path: Path) -> None:
-    store = SchemaStore([str(tmp_path)])
-    for revision in range(1, 10_100):
-        with pytest.raises(InvalidEventError):
-            store.schema("Edit", revision)
-    assert len(store._unknown) <= 10_001
-
-
 def test_a_wiki_that_is_away_makes_events_wait(wiki: SchemaWiki) -> None:
     wiki.status = 503
     store = SchemaStore([wiki.api])

@@ -1,0 +1,89 @@
+"""Schemas that nobody has, or that are themselves invalid, come in; for a while each is refused with the same words."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+
+from elworkers.contracts import Metrics
+from elworkers.errors import InvalidEventError, InvalidSchemaError
+
+Key = tuple[str, int]
+"""Name and revision."""
+
+_MOST = 4_096
+"""Remembered; clients invent names and revisions. Whoever comes after that many others is looked up again."""
+
+log = structlog.get_logger(__name__)
+
+
+class BadSchemas:
+    """What is known of schemas that cannot be used.
+
+    Args:
+        for_s: seconds after which one is looked at again.
+        clock: seconds.
+        metrics: is told which schemas are set aside.
+    """
+
+    def __init__(self, for_s: float, clock: Callable[[], float], metrics: Metrics | None) -> None:
+        self._for_s = for_s
+        self._clock = clock
+        self._metrics = metrics
+        self._found: OrderedDict[Key, tuple[float, InvalidEventError]] = OrderedDict()
+        self._said: OrderedDict[Key, str] = OrderedDict()
+
+    def refuse(self, key: Key) -> None:
+        """Say again what was found not long ago.
+
+        Raises:
+            InvalidEventError: there is no such schema.
+            InvalidSchemaError: it is itself invalid.
+        """
+        found = self._found.get(key)
+        if found is not None and self._clock() < found[0]:
+            raise found[1].with_traceback(None)
+
+    def unknown(self, key: Key, why: str) -> InvalidEventError:
+        """Nobody has it; gives what its events are refused with."""
+        error = InvalidEventError(why, "validation")
+        self._remember(key, error)
+        self._resume(key)
+        return error
+
+    def invalid(self, key: Key, why: str) -> InvalidSchemaError:
+        """It cannot be used, which is said once, until it can or for another reason; gives the same."""
+        error = InvalidSchemaError(why)
+        self._remember(key, error)
+        if self._said.get(key) != why:
+            self._say(key, why)
+        return error
+
+    def good(self, key: Key) -> None:
+        """It can be used."""
+        self._found.pop(key, None)
+        if self._resume(key):
+            log.info("schema is used again", schema=key[0], revision=key[1])
+
+    def _remember(self, key: Key, error: InvalidEventError) -> None:
+        self._found[key] = (self._clock() + self._for_s, error)
+        self._found.move_to_end(key)
+        if len(self._found) > _MOST:
+            self._found.popitem(last=False)
+
+    def _say(self, key: Key, why: str) -> None:
+        self._said[key] = why
+        log.warning("schema set aside: its events become EventErrors", schema=key[0], revision=key[1], reason=why)
+        if self._metrics is not None:
+            self._metrics.set_aside("schema {}/{}".format(*key), why)
+        if len(self._said) > _MOST:
+            self._resume(next(iter(self._said)))
+
+    def _resume(self, key: Key) -> bool:
+        if self._said.pop(key, None) is None:
+            return False
+        if self._metrics is not None:
+            self._metrics.resumed("schema {}/{}".format(*key))
+        return True
