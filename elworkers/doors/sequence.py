@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from elworkers.errors import RetryableError
@@ -16,8 +17,8 @@ class Sequence:
     """The sequence numbers of lines, from 0 on.
 
     With the host's name and the second they make an event's uuid (see `stages.capsule`), so that every door of a host
-    draws from one file. They are drawn in blocks: what a killed process had left of its block is never used, and shows
-    as a gap; a process that ends in order gives it back, unless another has drawn meanwhile.
+    draws from one file. One by one they are drawn in blocks: what a killed process had left of its block is never used,
+    and shows as a gap; a process that ends in order gives it back, unless another has drawn meanwhile.
 
     Args:
         path: made where it is not there, with its folder.
@@ -35,7 +36,7 @@ class Sequence:
         except OSError as error:
             raise RetryableError(f"sequence numbers {path}: {error.strerror}") from error
         try:
-            self._draw()
+            self._locked(self._stored)
         except RetryableError:
             os.close(self._file)
             raise
@@ -47,21 +48,34 @@ class Sequence:
             RetryableError: the file cannot be used any more.
         """
         if self._next == self._end:
-            self._draw()
+            self._next = self.take(_BLOCK)
+            self._end = self._next + _BLOCK
         self._next += 1
         return self._next - 1
 
-    def _draw(self) -> None:
+    def take(self, count: int) -> int:
+        """The first of `count` numbers that follow each other, besides any block; all of them count as used.
+
+        Raises:
+            RetryableError: the file cannot be used any more.
+        """
+
+        def taken() -> int:
+            begin = self._stored()
+            self._store(begin + count)
+            return begin
+
+        return self._locked(taken)
+
+    def _locked(self, work: Callable[[], int]) -> int:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
-                begin = self._stored()
-                self._store(begin + _BLOCK)
+                return work()
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
         except OSError as error:
             raise RetryableError(f"sequence numbers {self._path}: {error.strerror}") from error
-        self._next, self._end = begin, begin + _BLOCK
 
     def _stored(self) -> int:
         text = os.pread(self._file, 100, 0)
@@ -81,7 +95,7 @@ class Sequence:
             return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            if self._stored() == self._end:
+            if self._next < self._end == self._stored():
                 self._store(self._next)
         except (OSError, RetryableError):
             pass  # only numbers are lost, and there are enough of them

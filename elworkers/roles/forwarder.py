@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Stage
 from elworkers.kinds import whole
 from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
+from elworkers.schemes import DOORS
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -38,12 +44,10 @@ def check(arguments: Arguments) -> None:
     """Refuse what only the role as a whole shows to be wrong.
 
     Raises:
-        ConfigurationError: several workers would bind the same UDP port or count the same numbers.
+        ConfigurationError: several workers would bind the same UDP port.
     """
     if parse(arguments["input"]).scheme != "kafka":
         single_worker("this input", "each worker would read it alone", arguments["workers"])
-    if arguments["count"]:
-        single_worker("--count", "each worker would count by itself", arguments["workers"])
 
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
@@ -52,9 +56,32 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
 
     stages: list[Stage] = []
     if arguments["count"]:
-        from elworkers.stages.count import CountStage
-
-        stages.append(CountStage())
+        wiring, stages = _counting(arguments["input"], wiring)
     source = wiring.source(arguments["input"])
     outputs = [wiring.raw_output(text) for text in arguments["output"]]
     return Pipeline(source, stages, outputs, wiring.batch([arguments["input"]], arguments["output"]))
+
+
+def _counting(text: str, wiring: Wiring) -> tuple[Wiring, list[Stage]]:
+    """Where lines of this input get their numbers: where they stand in Kafka, as they are spooled, or as they pass."""
+    from elworkers.stages.count import CountStage, PlaceStage
+
+    scheme = parse(text).scheme
+    if scheme == "kafka":
+        return wiring, [PlaceStage()]
+    draw = _draw(wiring.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)
+    if wiring.spool is not None and scheme in ("udp", *DOORS):
+        return replace(wiring, draw=draw), []
+    return wiring, [CountStage(draw)]
+
+
+@functools.cache
+def _draw(path: Path | None) -> Callable[[int], int]:
+    """Numbers of this process's own, once for all of its pipelines."""
+    if path is not None:
+        from elworkers.doors.sequence import Sequence
+
+        return Sequence(path).take
+    from elworkers.stages.count import ClockNumbers
+
+    return ClockNumbers().take

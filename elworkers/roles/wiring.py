@@ -41,6 +41,7 @@ class Wiring:
         group: whose positions such a sink keeps, if anybody's.
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
         sequence: the file of this host's sequence numbers.
+        draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
         kept: where `source` puts what it opens, and what it gives where there is something.
         producers: by brokers and settings; those of one pipeline.
     """
@@ -54,6 +55,7 @@ class Wiring:
     group: str | None = None
     spool: tuple[Path, int] | None = None
     sequence: Path | None = None
+    draw: Callable[[int], int] | None = None
     kept: Kept = field(default_factory=Kept)
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
 
@@ -144,7 +146,7 @@ class Wiring:
         assert self.spool is not None  # noqa: S101 - whoever calls has looked
         spool = Spool(*self.spool)
         try:
-            return SpooledSource(make(spool), spool, self.metrics)
+            return SpooledSource(make(spool), spool, self.metrics, self.draw)
         except Exception:
             spool.close()
             raise

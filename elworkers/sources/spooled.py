@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -28,6 +28,8 @@ class SpooledSource:
         door: this source's own from now on.
         spool: the disk, likewise.
         metrics: counts `spool_dropped`.
+        draw: takes so many sequence numbers and gives the first; a line's number and a tab then stand before it on
+            disk, so that it keeps its number when it is read again. None: lines are not numbered.
     """
 
     exhausted = False
@@ -36,10 +38,11 @@ class SpooledSource:
     flush_wanted = False
     idle = False
 
-    def __init__(self, door: Door, spool: Spool, metrics: Metrics) -> None:
+    def __init__(self, door: Door, spool: Spool, metrics: Metrics, draw: Callable[[int], int] | None = None) -> None:
         self._door = door
         self._spool = spool
         self._metrics = metrics
+        self._draw = draw
         self._arrived = threading.Event()
         self._failure: ElworkersError | None = None
         self._dropped = 0
@@ -55,6 +58,8 @@ class SpooledSource:
 
     def _keep(self, lines: Sequence[bytes], now_ms: int, together: bool) -> int:
         try:
+            if self._draw is not None:
+                lines = [b"%d\t%b" % one for one in enumerate(lines, self._draw(len(lines)))]
             taken = self._spool.append(lines, now_ms, together=together)
             reason = "the spool is full"
         except RetryableError as error:

@@ -2,20 +2,91 @@
 
 from __future__ import annotations
 
-from elworkers.contracts import Record
+import hashlib
+import time
+from collections.abc import Callable
+
+import structlog
+
+from elworkers.contracts import Origin, Record
+
+Draw = Callable[[int], int]
+"""Takes so many numbers that follow each other; gives the first."""
+
+_OFFSET_BITS = 40
+_PLACE_BITS = 63 - _OFFSET_BITS
+
+log = structlog.get_logger(__name__)
 
 
 class CountStage:
-    """Numbers lines from 0 for as long as the process lives; implements `contracts.Stage`."""
+    """Numbers lines that come once; implements `contracts.Stage`.
 
-    def __init__(self) -> None:
-        self._next = 0
+    Args:
+        draw: where numbers come from; may raise RetryableError.
+    """
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`."""
-        counted = []
-        for number, record in enumerate(records, self._next):
-            value = b"%d\t%b" % (number, record.value)
-            counted.append(Record(value, origin=record.origin, offset=record.offset, timestamp_ms=record.timestamp_ms))
-        self._next += len(records)
-        return counted
+        return [numbered(record, number) for number, record in enumerate(records, self._draw(len(records)))]
+
+
+class PlaceStage:
+    """Numbers lines of Kafka by where they stand, so that one that is read again has the number that it had.
+
+    Implements `contracts.Stage`. The upper 23 of a number's 63 bits are a digest of topic and partition, the lower 40
+    are the offset.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[Origin, int] = {}
+
+    def __call__(self, records: list[Record]) -> list[Record]:
+        """See `contracts.Stage`."""
+        return [numbered(record, self._begin(record.origin) + record.offset) for record in records]
+
+    def _begin(self, origin: Origin | None) -> int:
+        if origin is None:
+            raise ValueError("a line of Kafka has a topic and a partition")
+        begin = self._places.get(origin)
+        if begin is None:
+            # Not of the cluster: that is what the operator wrote for it, brokers in any order.
+            place = f"{origin.topic}/{origin.partition}".encode()
+            digest = int.from_bytes(hashlib.sha256(place).digest()[:8], "big") >> (64 - _PLACE_BITS)
+            # A claim makes another origin of the same partition; there are as many as rebalances.
+            self._places = {known: at for known, at in self._places.items() if known[:2] != origin[:2]}
+            begin = self._places[origin] = digest << _OFFSET_BITS
+        return begin
+
+
+class ClockNumbers:
+    """Numbers from the present time on, in ms since the epoch, for who has no place to remember any."""
+
+    def __init__(self) -> None:
+        self._next = int(time.time() * 1000)
+        log.warning(
+            "no run folder to remember sequence numbers in; they begin at the clock, in milliseconds",
+            first=self._next,
+            expected="EVENTLOGGING_RUN_DIR",
+        )
+
+    def take(self, count: int) -> int:
+        """See `Draw`."""
+        first, self._next = self._next, self._next + count
+        return first
+
+
+def numbered(record: Record, number: int) -> Record:
+    """The record with a number and a tab before its line."""
+    return Record(
+        b"%d\t%b" % (number, record.value),
+        event=record.event,
+        valid=record.valid,
+        origin=record.origin,
+        offset=record.offset,
+        timestamp_ms=record.timestamp_ms,
+        key=record.key,
+    )
