@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,7 @@ class SchemaWiki:
         asked: title and revision of each question so far.
         status: of every answer; other than 200, the body is a page.
         odd: title → status, headers and body of what is answered for it alone.
+        slow: title → seconds that each byte of the answer takes.
     """
 
     def __init__(self) -> None:
@@ -24,6 +26,8 @@ class SchemaWiki:
         self.asked: list[tuple[str, int]] = []
         self.status = 200
         self.odd: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.slow: dict[str, float] = {}
+        self._closed = threading.Event()
         wiki = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,7 +39,14 @@ class SchemaWiki:
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(content)
+                pause_s = wiki.slow.get(query.get("title", ""))
+                if pause_s is None:
+                    self.wfile.write(content)
+                    return
+                with contextlib.suppress(OSError):
+                    for byte in content:
+                        self.wfile.write(bytes((byte,)))
+                        wiki._closed.wait(pause_s)
 
             def log_message(self, *_: Any) -> None:
                 return
@@ -60,6 +71,7 @@ class SchemaWiki:
 
     def close(self) -> None:
         """Stop answering."""
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -23,6 +23,7 @@ _LONGEST_S = 20.0
 _LARGEST = 4 * 1024 * 1024
 """Bytes of an answer."""
 
+_BLOCK = 64 * 1024
 _MOST_REDIRECTS = 3
 _NO_SUCH_SCHEMA = frozenset(("nosuchrevid", "invalidtitle", "revwrongpage", "missingtitle", "nosuchpageid"))
 """Codes of the API's errors that say so; the extension sends some of them with HTTP 400."""
@@ -66,17 +67,20 @@ class SchemaWiki:
         """
         query = {"action": "jsonschema", "title": name, "revid": str(revision), "formatversion": "2"}
         try:
-            answer = self._ask(query)
+            answer = self._ask_titled(query)
         except _OddAnswerError as odd:
             self._refuse_where_ill(str(odd))
             raise InvalidEventError(
                 f"schema wiki {self._api} gives no schema {name} of revision {revision}: {odd}"
             ) from None
-        if answer is None:
+        if answer is None or answer["title"].removeprefix("Schema:").replace(" ", "_") != name:
             return None
-        title = answer.get("title")
-        if isinstance(title, str) and title.removeprefix("Schema:").replace(" ", "_") != name:
-            return None
+        return answer
+
+    def _ask_titled(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
+        answer = self._ask(query)
+        if answer is not None and not isinstance(answer.get("title"), str):
+            raise _OddAnswerError("its answer has no title, and may be anything")
         return answer
 
     def _refuse_where_ill(self, why: str) -> None:
@@ -137,11 +141,17 @@ class SchemaWiki:
 
 
 def _body(response: requests.Response, deadline: float) -> bytes:
+    from urllib3.exceptions import HTTPError
+
     body = bytearray()
-    for part in response.iter_content(64 * 1024):
-        body += part
-        if len(body) > _LARGEST:
-            raise _OddAnswerError(f"its answer is larger than {_LARGEST} bytes")
-        if time.monotonic() > deadline:
-            raise _OddAnswerError(f"its answer takes longer than {_LONGEST_S:.0f} s")
+    try:
+        # What has come, and not a full block: one that comes byte by byte would never be one.
+        while part := response.raw.read1(_BLOCK, decode_content=True):
+            body += part
+            if len(body) > _LARGEST:
+                raise _OddAnswerError(f"its answer is larger than {_LARGEST} bytes")
+            if time.monotonic() > deadline:
+                raise _OddAnswerError(f"its answer takes longer than {_LONGEST_S:g} s")
+    except HTTPError as error:
+        raise _OddAnswerError(f"its answer breaks off: {type(error).__name__}") from None
     return bytes(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import posixpath
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from schemawiki import SchemaWiki
 
 from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
 from elworkers.runtime.metrics import Counters
+from elworkers.stages import schemawiki
 from elworkers.stages.names import is_canonical
 from elworkers.stages.schemas import SCHEMA_WIKI, SchemaStore, schema_uris
 
@@ -224,6 +226,13 @@ HTML = b"<html>no such thing here</html>"
             "redirects more than",
         ),
         ((302, {}, b""), "HTTP 302"),
+        ((200, {}, b"{}"), "has no title"),
+        ((200, {}, b'{"maintenance": true}'), "has no title"),
+        ((200, {}, b'{"title": ["Odd"], "properties": {}}'), "has no title"),
+        ((200, {"Content-Length": "99"}, b'{"title": "Odd"}'), "breaks off"),
+        ((200, {"Content-Encoding": "gzip"}, b'{"title": "Odd"}'), "breaks off"),
+        ((200, {"Transfer-Encoding": "chunked"}, b'{"title": "Odd"}'), "breaks off"),
+        ((200, {"Content-Encoding": "gzip"}, gzip.compress(b'{"title": "Odd"}' + b" " * 50_000_000)), "larger than"),
     ],
 )
 def test_what_a_wiki_has_against_one_name_holds_up_no_other(
@@ -243,6 +252,20 @@ def test_what_a_wiki_has_against_one_name_holds_up_no_other(
     now[0] += 61
     assert store.schema("Odd", 8)
     assert not counters.aside
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": "400"}])
+def test_an_answer_that_comes_byte_by_byte_has_an_end(
+    wiki: SchemaWiki, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schemawiki, "_LONGEST_S", 0.3)
+    wiki.odd["Odd"] = (200, headers, b" " * 400)
+    wiki.slow["Odd"] = 0.05
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    store = SchemaStore([wiki.api])
+    with pytest.raises(InvalidEventError, match=r"takes longer than 0\.3 s"):
+        store.schema("Odd", 8)
+    assert store.schema("Edit", 7)
 
 
 @pytest.mark.parametrize("code", ["nosuchrevid", "invalidtitle", "revwrongpage"])
