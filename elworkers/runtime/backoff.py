@@ -27,6 +27,11 @@ class Backoff:
         self._next_s = _FIRST_BACKOFF_S
         self._said: tuple[str, float] = ("", 0.0)
 
+    @property
+    def failing(self) -> bool:
+        """Whether it has not worked since the last failure."""
+        return self._began is not None
+
     def failed(self, reason: str) -> float:
         """The seconds to wait before the next try."""
         pause = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret

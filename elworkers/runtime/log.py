@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import socket
 import sys
 import threading
@@ -14,14 +16,32 @@ import structlog
 
 from elworkers.passwords import without_passwords
 
+_UNPRINTABLE = re.compile(r"[^ -~]+")
+
 
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     # When, how bad and what come first, for whoever reads the raw line.
     first = {name: entry.pop(name) for name in ("timestamp", "level", "event") if name in entry}
-    return {
-        name: without_passwords(value) if isinstance(value, str) and "@" in value else value
-        for name, value in (*first.items(), *entry.items())
-    }
+    return {name: _shown(value) for name, value in (*first.items(), *entry.items())}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_passwords(value) if "@" in value else value
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    return [_shown(item) for item in value] if isinstance(value, (list, tuple, set, frozenset)) else value
+
+
+def _line(entry: Any, **how: Any) -> str:
+    """The entry as JSON, in which nothing is left that a terminal obeys or that stderr's encoding lacks."""
+    readable = (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(entry, ensure_ascii=not readable, **how)
+    return text if text.isprintable() else _UNPRINTABLE.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(json.dumps(sign)[1:-1] if not sign.isprintable() else sign for sign in found[0])
 
 
 class _StandardLibrary(logging.Handler):
@@ -63,7 +83,7 @@ def configure(level: str = "info", **who: Any) -> None:
     rendering: list[Any] = (
         [_redact, structlog.dev.ConsoleRenderer()]
         if sys.stderr.isatty()
-        else [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer(_line)]
     )
     structlog.configure(
         processors=[

@@ -31,6 +31,7 @@ _LONGEST_POLL_S = 0.5
 _LONGEST_DRAIN_S = 2.0
 _DRAIN_POLL_S = 0.05
 _QUIET_S = 10.0
+_SOON_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -140,7 +141,12 @@ class _Drive:
     def _wait_s(self) -> float:
         if not self._held:
             return _LONGEST_POLL_S
-        return min(_LONGEST_POLL_S, max(0.0, self._since + self._pipeline.batch.seconds - time.monotonic()))
+        return min(_LONGEST_POLL_S, max(0.0, self._since + self._longest_s() - time.monotonic()))
+
+    def _longest_s(self) -> float:
+        # After a failure the first batch shows whether everything is there again; nobody is to wait minutes for that.
+        longest_s = self._pipeline.batch.seconds
+        return min(longest_s, _SOON_S) if self._backoff.failing else longest_s
 
     def _step(self, timeout_s: float) -> bool:
         pipeline = self._pipeline
@@ -154,7 +160,7 @@ class _Drive:
             # Nobody sends anything that could show that everything is there again.
             self._backoff.worked()
         full = self._held >= pipeline.batch.records
-        old = self._held > 0 and time.monotonic() - self._since >= pipeline.batch.seconds
+        old = self._held > 0 and time.monotonic() - self._since >= self._longest_s()
         waits = found and pipeline.wants_more()
         if full or (old and not waits) or pipeline.source.flush_wanted:
             self._flush()

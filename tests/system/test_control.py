@@ -218,6 +218,25 @@ def test_a_worker_that_waits_is_shown_with_the_reason_until_it_works_again(topol
     assert "No such file or directory" in end["reason"]
 
 
+def test_a_schema_that_is_set_aside_is_named_and_the_others_go_on(topology: Make) -> None:
+    site = topology({})
+    schemas, lines, out = (site.run_dir / name for name in ("schemas", "lines", "out"))
+    for name, kind in (("Typo", "timestamp"), ("Fine", "string")):
+        (schemas / name).mkdir(parents=True)
+        schema = {"properties": {"a": {"type": kind}}}
+        (schemas / name / "1.json").write_text(json.dumps(schema), encoding="utf-8")
+    capsule = {"revision": 1, "wiki": "w", "recvFrom": "h", "event": {"a": "x"}, "timestamp": 1469795696}
+    sent = [json.dumps({**capsule, "schema": name, "seqId": seq}) for seq, name in enumerate(("Fine", "Typo", "Fine"))]
+    lines.write_text("".join(f"{line}\n" for line in sent), encoding="utf-8")
+    site.instance("processor/p", "%j", f"file://{lines}?follow=True", f"file://{out}", f"--schemas={schemas}")
+    site.ctl("start")
+    wait_for(lambda: "set aside: schema Typo/1: " in site.ctl("status").stdout, DEADLINE_S, "its name in status")
+    done = site.ctl("check", expect=1)
+    assert done.stdout.startswith("WARNING: processor/p has set aside schema Typo/1 (")
+    assert "timestamp" in done.stdout
+    assert out.read_text(encoding="utf-8").count('"Fine"') == 2
+
+
 def test_a_worker_that_dies_again_and_again_is_shown(topology: Make) -> None:
     site = topology({})
     free(site, "forwarder/one")

@@ -83,13 +83,15 @@ def test_counts_by_schema_and_lag_of_what_the_instances_name(
     lag = f"{p}.lag.{own}-group.{own}-raw"
     wait_for(lambda: statsd.read().gauges.get(lag) == 0, DEADLINE_S, f"the gauge {lag}")
 
-    produce(kafka, f"{own}-raw", [*map(event, range(1, 31)), event(31, "No.Such:Schema"), "{"])
+    produce(
+        kafka, f"{own}-raw", [*map(event, range(1, 31)), event(31, "No.Such:Schema"), "{", event(32, "x" * 100_000)]
+    )
     wanted = {
-        f"{p}.overall.raw": 32,
-        f"{p}.raw.{own}-raw": 32,
+        f"{p}.overall.raw": 33,
+        f"{p}.raw.{own}-raw": 33,
         f"{p}.overall.valid": 30,
         f"{p}.schema.EchoMail.valid": 30,
-        f"{p}.overall.invalid": 2,
+        f"{p}.overall.invalid": 3,
         f"{p}.schema.No_Such_Schema.invalid": 1,
         f"{p}.schema.unknown.invalid": 1,
     }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from elworkers.runtime import log
 
@@ -46,6 +49,33 @@ def test_passwords_in_uris_are_hidden_also_in_tracebacks_and_other_libraries(
     assert len(written.splitlines()) == 3
     assert "s3cret" not in written
     assert "mysql://user:***@host/log" in written
+
+
+@given(st.text(), st.recursive(st.text(), st.lists, max_leaves=5))
+def test_whatever_is_logged_is_one_line_of_json_that_does_nothing_to_a_terminal(event: str, value: object) -> None:
+    line = log._line({"event": event, "value": value})
+    assert line.isprintable()
+    assert json.loads(line) == {"event": event, "value": value}
+
+
+def test_passwords_are_hidden_in_lists_and_objects_too(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", role="consumer")
+    structlog.get_logger("x").info("aside", found={"table": ["mysql://u:s3cret@h/db"]})
+    assert json.loads(capsys.readouterr().err)["found"] == {"table": ["mysql://u:***@h/db"]}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_lines_are_json_in_every_encoding(encoding: str) -> None:
+    program = r"""
+from elworkers.runtime import log
+log.configure(role="forwarder")
+import structlog
+structlog.get_logger().info("caf\u00e9 \U0001f600 \x9b31m \u202e \ud800")
+"""
+    env = {**os.environ, "PYTHONIOENCODING": f"{encoding}:backslashreplace"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60, env=env)
+    assert json.loads(done.stderr.decode(encoding))["event"] == "caf\u00e9 \U0001f600 \x9b31m \u202e \ud800"
+    assert done.stderr.decode(encoding).strip().isprintable()
 
 
 def test_what_python_itself_prints_becomes_log_lines() -> None:

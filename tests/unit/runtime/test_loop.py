@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -292,6 +293,34 @@ def test_the_loop_tells_the_board_why_it_waits_and_that_it_works_again() -> None
 
     _, board = run(build)
     assert board.reasons == ["the database is away", ""]
+
+
+@dataclass
+class Endless(Listed):
+    """The same, which ends once something was committed."""
+
+    @property
+    def exhausted(self) -> bool:
+        return bool(self.committed)
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        return super().poll(limit, timeout_s) if self.at < len(self.values) else []
+
+
+def test_after_a_failure_the_first_batch_does_not_wait_until_it_is_old() -> None:
+    journal: list[str] = []
+    began = time.monotonic()
+
+    def build(_: KeptSource) -> Pipeline:
+        source, sink = Endless([b"a"], journal), Kept(journal)
+        journal.append("built")
+        if len(journal) == 1:
+            raise RetryableError("the database is away")
+        return Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=300))
+
+    _, board = run(build)
+    assert board.reasons[-1] == ""
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("replayable", [True, False])
