@@ -16,6 +16,9 @@ Key = tuple[str, int]
 _MOST = 4_096
 """Remembered; clients invent names and revisions. Whoever comes after that many others is looked up again."""
 
+_QUIET = 10
+"""Looks after which a schema that nobody asked for is no longer named as set aside."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -33,7 +36,7 @@ class BadSchemas:
         self._clock = clock
         self._metrics = metrics
         self._found: OrderedDict[Key, tuple[float, InvalidEventError]] = OrderedDict()
-        self._said: OrderedDict[Key, str] = OrderedDict()
+        self._said: OrderedDict[Key, tuple[float, str]] = OrderedDict()
 
     def refuse(self, key: Key) -> None:
         """Say again what was found not long ago.
@@ -57,8 +60,12 @@ class BadSchemas:
         """It cannot be used, which is said once, until it can or for another reason; gives the same."""
         error = InvalidSchemaError(why)
         self._remember(key, error)
-        if self._said.get(key) != why:
+        if self._said.get(key, (0.0, ""))[1] != why:
             self._say(key, why)
+        self._said[key] = (self._clock(), why)
+        self._said.move_to_end(key)
+        if len(self._said) > _MOST:
+            self._resume(next(iter(self._said)))
         return error
 
     def good(self, key: Key) -> None:
@@ -73,13 +80,18 @@ class BadSchemas:
         if len(self._found) > _MOST:
             self._found.popitem(last=False)
 
+    def tend(self) -> None:
+        """Name no longer what nobody has asked for in a long while; it may be good or gone by now."""
+        if not self._said:
+            return
+        since = self._clock() - _QUIET * self._for_s
+        for key in [key for key, (when, _) in self._said.items() if when < since]:
+            self._resume(key)
+
     def _say(self, key: Key, why: str) -> None:
-        self._said[key] = why
         log.warning("schema set aside: its events become EventErrors", schema=key[0], revision=key[1], reason=why)
         if self._metrics is not None:
             self._metrics.set_aside("schema {}/{}".format(*key), why)
-        if len(self._said) > _MOST:
-            self._resume(next(iter(self._said)))
 
     def _resume(self, key: Key) -> bool:
         if self._said.pop(key, None) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
@@ -161,6 +162,8 @@ def _shown(error: Exception) -> str:
     if isinstance(error, exceptions.UnknownType):
         # Its own words are the whole schema and the whole event, over many lines.
         return f"there is no type {_cut(repr(error.type))}"
+    if isinstance(error, re.error):
+        return f"{_cut(repr(error.pattern))} is no regular expression: {error}"
     return f"{type(error).__name__}: {_cut(' '.join(str(error).split()))}"
 
 

@@ -61,6 +61,7 @@ class ProcessStage:
         from_client = self._from_client
         budget = self._budget
         self._tally.begin()
+        self._validator.tend()
         seen = self._tally.known
         # A call costs as much as a third of a step does here, so that there are as few as can be. What `dumps` gives
         # stays in the buffer that it was written to, of five to ten times its size; a slice of it is a copy without.

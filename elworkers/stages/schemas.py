@@ -106,6 +106,10 @@ class SchemaStore:
         self._bad.invalid(key, why)
         self._let_go(key)
 
+    def tend(self) -> None:
+        """To be called now and then: name no longer as set aside what nobody asks for."""
+        self._bad.tend()
+
     def _look_up(self, key: Key) -> CompiledSchema:
         self._bad.refuse(key)
         name, revision = key
@@ -170,7 +174,7 @@ def _checked(name: Any, revision: Any) -> Key:
     if type(revision) is not int:
         raise InvalidEventError(f"revision is {_shown(revision)}; expected an integer", "validation")
     if not 1 <= revision < 2**63:
-        raise InvalidEventError(f"revision is {_shown(revision)}; expected at least 1", "validation")
+        raise InvalidEventError(f"revision is {_shown(revision)}; expected at least 1, below 2**63", "validation")
     return name, revision
 
 

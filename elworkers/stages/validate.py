@@ -71,6 +71,10 @@ class Validator:
         self._capsule.validate(event, "capsule")
         self._judge(self._store.schema(event["schema"], event["revision"]), event["event"])
 
+    def tend(self) -> None:
+        """See `SchemaStore.tend`."""
+        self._store.tend()
+
     def accepted(self, event: Event) -> Known | None:
         """The schema of a capsule that is surely valid; None where `explain` has to be asked.
 

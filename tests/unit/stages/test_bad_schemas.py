@@ -58,7 +58,11 @@ def said(made: Record) -> tuple[str, str]:
     ("schema", "event", "why"),
     [
         ({"properties": {"a": {"type": "timestamp"}}}, {"a": 1}, "there is no type 'timestamp'"),
-        ({"properties": {"o": {"type": "object", "patternProperties": {"^(x": {}}}}}, {"o": {"y": 1}}, "unterminated"),
+        (
+            {"properties": {"o": {"type": "object", "patternProperties": {"^(x": {}}}}},
+            {"o": {"y": 1}},
+            "'^(x' is no regular",
+        ),
         ({"$schema": DRAFT_4, "properties": {"a": {"$ref": "#/x/y"}}, "x": {"y": {"type": "no"}}}, {"a": 1}, "no"),
         ({"$schema": DRAFT_4, "properties": {"a": {"$ref": "#/x"}}, "x": {"pattern": "("}}, {"a": "s"}, "unterminated"),
         ({"properties": {"a": {"$ref": "#/x"}}, "x": {"minimum": "5"}}, {"a": 1}, "TypeError"),
@@ -226,6 +230,22 @@ def test_a_schema_that_takes_too_long_to_compile_is_asked_once(tmp_path: Path, m
             store.schema("Slow", 1)
     with pytest.raises(InvalidSchemaError, match="takes too long"):
         store.schema("Slow", 1)
+
+
+def test_a_schema_that_nobody_asks_for_is_not_named_for_ever(tmp_path: Path) -> None:
+    now = [0.0]
+    metrics = Counters()
+    write(tmp_path, "Bad", {"type": 5})
+    write(tmp_path, "Fine", FINE)
+    stage = stage_on(SchemaStore([str(tmp_path)], clock=lambda: now[0], metrics=metrics), metrics)
+    for now[0] in (0.0, 500.0, 1_000.0):
+        stage([line("Bad", {}), line("Fine", {})])
+    now[0] = 1_500.0
+    stage([line("Fine", {})])
+    assert list(metrics.aside) == ["schema Bad/1"]
+    now[0] = 1_700.0
+    stage([line("Fine", {})])
+    assert metrics.aside == {}
 
 
 def test_a_folder_that_cannot_be_read_at_all_is_away(tmp_path: Path) -> None:
