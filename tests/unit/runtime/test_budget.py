@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 
@@ -21,6 +22,7 @@ from elworkers.stages.validate import Validator
 
 CATASTROPHE = "^(a+)+$"
 VICTIM = "a" * 60 + "!"
+STAGES = str(Path("elworkers") / "stages")
 
 
 def spin(budget: Budget) -> None:
@@ -105,3 +107,54 @@ def test_a_catastrophic_pattern_costs_its_own_event_only(tmp_path: Path) -> None
     assert made[1].event["event"]["code"] == "timeout"
     assert made[1].event["event"]["schema"] == "Slow"
     assert metrics.totals["events_invalid", (("code", "timeout"), ("schema", "Slow"))] == 1
+
+
+class Interrupting:
+    """Lets the time of the event at hand run out behind so many lines of code of the stages, once.
+
+    Attributes:
+        left: lines to come.
+    """
+
+    def __init__(self, budget: Budget, lines: int) -> None:
+        self._budget = budget
+        self.left = lines
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Interrupting | None:
+        """As `sys.settrace` has it."""
+        if STAGES not in frame.f_code.co_filename or self.left <= 0:
+            return None
+        if event == "line" and self._budget.at_work is not None:
+            self.left -= 1
+            if self.left <= 0:
+                raise OutOfTime
+        return self
+
+
+def test_an_event_may_run_out_of_time_at_any_line_of_code(tmp_path: Path) -> None:
+    for name in ("One", "Two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.json").write_text('{"properties": {"text": {"type": "string"}}}', encoding="utf-8")
+    lines = [Record(capsule("One", "a")), Record(capsule("Two", "a"))]
+    interrupted, number = True, 0
+    while interrupted:
+        number += 1
+        now, metrics, budget = [0.0], Counters(), Budget(60.0)
+        store = SchemaStore([str(tmp_path)], clock=lambda now=now: now[0])  # type: ignore[misc]
+        stage = ProcessStage(compile_format("%j"), Validator(store), metrics, budget)
+        trace = Interrupting(budget, number)
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            made = stage(lines)
+        finally:
+            sys.settrace(before)
+        interrupted = trace.left <= 0
+        assert sum(not one.valid for one in made) == interrupted
+        # Whatever was half done is done now, and nothing is left to the slow way for ever.
+        now[0] = 61.0
+        assert [one.valid for one in stage(lines)] == [True, True]
+        slow = metrics.summary()["events_slow"]
+        assert [one.valid for one in stage(lines)] == [True, True]
+        assert metrics.summary()["events_slow"] == slow
+    assert number > 100
