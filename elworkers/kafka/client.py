@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import struct
 import time
@@ -76,25 +75,59 @@ def translated(doing: str) -> Iterator[None]:
     """Turn whatever pykafka and kazoo raise when a server is away into `RetryableError`.
 
     They raise their own errors, but also what their half-closed connections lead to: AttributeError on a
-    connection that is None, KeyError on a broker that has left, struct.error on half a response.
+    connection that is None, KeyError on a broker that has left, struct.error on half a response. Such an error counts
+    as theirs only where their code has raised it: one of ours is a bug, and goes on as what it is.
     """
     try:
         yield
     except (RetryableError, ConfigurationError):
         raise
-    except (
-        KafkaException,
-        KazooException,
-        KazooTimeoutError,
-        OSError,
-        AttributeError,
-        KeyError,
-        ReferenceError,
-        struct.error,
-        TypeError,
-    ) as error:
-        detail = str(error).strip() or "no detail"
-        raise RetryableError(f"Kafka: {doing}: {type(error).__name__}: {detail}") from error
+    except (KafkaException, KazooException, KazooTimeoutError, OSError) as error:
+        raise RetryableError(f"Kafka: {doing}: {_told(error)}") from error
+    except Exception as error:
+        if not _raised_by_library(error):
+            raise
+        raise RetryableError(f"Kafka: {doing}: {_told(error)}") from error
+
+
+_LIBRARIES = frozenset(("pykafka", "kazoo"))
+
+
+def _raised_by_library(error: Exception) -> bool:
+    """Whether the innermost code on the way that is either the library's or ours is the library's."""
+    last = ""
+    frame = error.__traceback__
+    while frame is not None:
+        package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in _LIBRARIES or package == "elworkers":
+            last = package
+        frame = frame.tb_next
+    return last in _LIBRARIES
+
+
+_WITHOUT_WORDS = {
+    "SocketDisconnectedError": "the broker has closed the connection",
+    "NoBrokersAvailableError": "no broker can be reached",
+    "LeaderNotFoundError": "a partition has no leader",
+    "LeaderNotAvailable": "a partition has no leader at the moment",
+    "NotLeaderForPartition": "another broker leads the partition now",
+    "NotCoordinatorForGroup": "another broker coordinates the group now",
+    "GroupCoordinatorNotAvailable": "the group has no coordinator at the moment",
+    "GroupLoadInProgress": "the group's coordinator is not ready yet",
+    "RequestTimedOut": "the broker has not got it done in time",
+    "UnknownTopicOrPartition": "the broker does not know the topic or partition",
+    "ConsumerStoppedException": "the consumer has stopped",
+    "ReferenceError": "the consumer has stopped",
+}
+"""What errors mean that the library raises without a word."""
+
+
+def _told(error: Exception) -> str:
+    name = type(error).__name__
+    text = str(error).replace("See logs.", "").strip()
+    if not text or text == name:
+        text = _WITHOUT_WORDS.get(name, "the library says no more")
+    return f"{text} ({name})"
 
 
 def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -> Any:
@@ -158,5 +191,8 @@ def _refuse_too_new(host: str, versions: dict[int, Any]) -> None:
 
 
 def client_id(role: str, instance: str, worker: int) -> str:
-    """What a worker calls itself towards the brokers: `elworkers-<role>-<instance>-<worker>@<host>/<pid>`."""
-    return f"elworkers-{role}-{instance}-{worker}@{socket.gethostname()}/{os.getpid()}"
+    """What a worker calls itself towards the brokers: `elworkers-<role>-<instance>-<worker>@<host>`.
+
+    The same after each start, so that a quota can name it.
+    """
+    return f"elworkers-{role}-{instance}-{worker}@{socket.gethostname()}"

@@ -11,13 +11,15 @@ What differs from pykafka's SimpleConsumer:
 * A partition that stays with this consumer goes on where the loop is, not at the last commit.
 * A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
 * An offset out of range goes to the earliest, and the gap is counted.
+* A partition that cannot be read for a reason of its own stands still and is asked again later; the others go on.
 """
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from pykafka.exceptions import (
@@ -32,19 +34,39 @@ from pykafka.exceptions import (
 from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffsetFetchRequest
 from pykafka.simpleconsumer import SimpleConsumer
 
+from elworkers.errors import RetryableError
 from elworkers.kafka.inbox import Inbox
-from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Part, fields, parts
+from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, parts
 
 _ANSWER_BYTES = 2 * 1024 * 1024
 """Of which three are in memory for a moment: pykafka receives into a buffer that it then copies."""
 
 _SMALLEST_SHARE = 64 * 1024
 _LOOK_EVERY_S = 1.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_NOT_AUTHORIZED = 29
+_OWN_REASONS = {
+    2: "a message in it is damaged on the broker's disk",
+    5: "it has no leader at the moment",
+    9: "its replica is not available",
+    35: "the broker does not convert its messages for this client (message.downconversion.enable=false)",
+    56: "the disk it is on has failed",
+    76: "it holds messages compressed by zstd, which this client cannot read",
+}
+"""Kafka's error codes of one partition (its protocol guide, "Error Codes") → what they say."""
+
 _EARLIEST = -2
 _NO_OFFSET = -1
 _MOVED_ON = {error.ERROR_CODE for error in (IllegalGeneration, UnknownMemberId, RebalanceInProgress)}
 
 log = structlog.get_logger(__name__)
+
+
+class _Standing(NamedTuple):
+    """When a partition that stands still is asked again (monotonic seconds), and for how long it was left alone."""
+
+    until: float
+    pause_s: float
 
 
 class Fetcher(SimpleConsumer):  # type: ignore[misc]
@@ -54,26 +76,29 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         inbox: what has come; the loop takes it from there.
         resume: partition id → offset to go on from, for partitions held without interruption.
         on_gap: called with partition id, the offset asked for and the earliest one there is.
+        on_standing: called with partition id and why it stands still; with None when it goes on.
     """
 
     resume: Mapping[int, int] = {}
     on_gap: Callable[[int, int, int], None] = staticmethod(lambda *_: None)
+    on_standing: Callable[[int, str | None], None] = staticmethod(lambda *_: None)
 
     def __init__(self, *words: Any, **keywords: Any) -> None:
         self.inbox = Inbox()
         self._asked: dict[int, int] = {}
         self._larger: dict[int, None] = {}
+        self._standing: dict[int, _Standing] = {}
         super().__init__(*words, **keywords)
 
     def fetch(self) -> None:
         """Ask each leader once for what comes next; pykafka's thread calls this again and again."""
         held = self._partitions_by_id
-        self.inbox.wait(lambda: not self._running or any(map(self._has_room, held)), _LOOK_EVERY_S)
+        self.inbox.wait(lambda: not self._running or any(map(self._is_wanted, held)), _LOOK_EVERY_S)
         for broker, owned in sorted(self._partitions_by_leader.items(), key=lambda item: item[0].id):
             # Whoever has the lock is moving the partition's position.
             locked = [one for one in owned if one.fetch_lock.acquire(blocking=False)]
             try:
-                wanted = [one for one in locked if self._has_room(one.partition.id)]
+                wanted = [one for one in locked if self._is_wanted(one.partition.id)]
                 if wanted:
                     self._receive(parts(self._ask(broker, wanted)))
             except (OSError, SocketDisconnectedError):
@@ -84,8 +109,22 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
                 for one in locked:
                     one.fetch_lock.release()
 
-    def _has_room(self, partition: int) -> bool:
+    def _is_wanted(self, partition: int) -> bool:
+        standing = self._standing.get(partition)
+        if standing is not None and time.monotonic() < standing.until:
+            return False
         return self.inbox.has_room(partition, self._queued_max_messages)
+
+    def _stand(self, partition: int, why: str) -> None:
+        """Leave a partition alone for a while; its position stays."""
+        before = self._standing.get(partition)
+        pause_s = _FIRST_PAUSE_S if before is None else min(2 * before.pause_s, _LONGEST_PAUSE_S)
+        self._standing[partition] = _Standing(time.monotonic() + pause_s, pause_s)
+        self.on_standing(partition, why)
+
+    def _go_on(self, partition: int) -> None:
+        if self._standing.pop(partition, None) is not None:
+            self.on_standing(partition, None)
 
     def _ask(self, broker: Any, wanted: Sequence[Any]) -> Any:
         share = min(self._fetch_message_max_bytes, max(_SMALLEST_SHARE, _ANSWER_BYTES // len(wanted)))
@@ -106,7 +145,7 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         """Larger shares for partitions whose next message did not fit: in their turn, and as many as fit an answer."""
         grown: dict[int, int] = {}
         room = _ANSWER_BYTES
-        for partition in self._larger:
+        for partition in list(self._larger):
             if partition not in wanted:
                 continue
             size = min(LARGEST_MESSAGE, 4 * self._asked.get(partition, share))
@@ -125,19 +164,37 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
             else:
                 self._put(owned, part)
         for code, parts_of_it in failed.items():
-            self._default_error_handlers[code](parts_of_it)
+            handler = self._default_error_handlers.get(code)
+            if code == _NOT_AUTHORIZED:
+                raise RetryableError(f"Kafka: this user may not read topic {self._topic.name.decode()} (error 29)")
+            if handler is not None and code not in _OWN_REASONS:
+                handler(parts_of_it)
+                continue
+            for owned, _ in parts_of_it:
+                self._stand(owned.partition.id, _OWN_REASONS.get(code, f"the broker answers error {code} for it"))
 
     def _put(self, owned: Any, part: Part) -> None:
-        found = fields(part.data)
+        try:
+            found = fields(part.data)
+        except UnreadableError as error:
+            # What is before it is handed over first; only then is it the next one.
+            if not self._put_found(owned, part, error.before):
+                self._stand(part.partition, str(error).removeprefix("Kafka: "))
+            return
+        self._go_on(part.partition)
+        if not self._put_found(owned, part, found) and part.high_watermark > owned.next_offset:
+            self._larger[part.partition] = None
+
+    def _put_found(self, owned: Any, part: Part, found: list[Fields]) -> bool:
         if found and found[0][0] < owned.next_offset:
             # A compressed set comes whole, also what is before the offset that was asked for.
             found = [message for message in found if message[0] >= owned.next_offset]
-        if found:
-            owned.next_offset = found[-1][0] + 1
-            self.inbox.put(part.partition, found, len(part.data))
-            self._larger.pop(part.partition, None)
-        elif part.high_watermark > owned.next_offset:
-            self._larger[part.partition] = None
+        if not found:
+            return False
+        owned.next_offset = found[-1][0] + 1
+        self.inbox.put(part.partition, found, len(part.data))
+        self._larger.pop(part.partition, None)
+        return True
 
     def starts(self) -> dict[int, int]:
         """Partition id → where it was placed, whatever has been fetched since."""

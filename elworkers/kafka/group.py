@@ -35,7 +35,7 @@ class Settling:
         moving: entered before partitions move, in the thread that moves them, when the loop has committed what it
             has taken, or after a deadline; left when they have moved.
         resume_from: gives partition id → offset for partitions to go on from.
-        on_gap: see `Fetcher`.
+        on_gap, on_standing: see `Fetcher`.
         fresh: partitions that came to this consumer, also if they have left it again, since somebody cleared the set.
     """
 
@@ -43,6 +43,7 @@ class Settling:
     moving: Callable[[], AbstractContextManager[None]]
     resume_from: Callable[[], Mapping[int, int]]
     on_gap: Callable[[int, int, int], None]
+    on_standing: Callable[[int, str | None], None]
 
     def commit_offsets(self, partition_offsets: Any = None) -> None:
         """Do nothing: pykafka calls this at a rebalance, whatever was flushed."""
@@ -83,7 +84,7 @@ class Settling:
             auto_start=False,
             compacted_topic=self._is_compacted_topic,
         )
-        fetcher.resume, fetcher.on_gap = resume, self.on_gap
+        fetcher.resume, fetcher.on_gap, fetcher.on_standing = resume, self.on_gap, self.on_standing
         fetcher.consumer_id, fetcher.generation_id = self._consumer_id, self._generation_id
         if start:
             fetcher.start()

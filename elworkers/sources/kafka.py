@@ -17,6 +17,7 @@ from elworkers.kafka.messages import Fields
 
 _SETTLE_SHARE = 0.4
 _PAUSE_S = 0.1
+_TELL_AGAIN_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,7 @@ class KafkaSource:
         self._on_the_move = threading.Event()
         self._settled = threading.Event()
         self._closed = threading.Event()
+        self._told: dict[int, tuple[str, float]] = {}
         self._rdkafka: bool = options["use_rdkafka"]
         self._consumer: Any = None
         session_ms = options["session_timeout_ms"]
@@ -79,6 +81,7 @@ class KafkaSource:
         with client.translated(f"join group {group_name} for topic {self._topic_name}"):
             consumer = member.made(cluster, topic, options, group_name)
             consumer.moving, consumer.resume_from, consumer.on_gap = self._moving, self._resume_from, self._on_gap
+            consumer.on_standing = self._on_standing
             try:
                 consumer.start()
             except Exception:
@@ -175,6 +178,9 @@ class KafkaSource:
             self._origins[partition] = origin
         self._consumer.fresh.clear()
         self._fetcher = fetcher
+        for partition in set(self._told) - held:
+            self._told.pop(partition, None)
+            self._metrics.resumed(f"topic {self._topic_name}[{partition}]")
         log.info("partitions assigned", topic=self._topic_name, partitions=sorted(held))
 
     @staticmethod
@@ -231,11 +237,27 @@ class KafkaSource:
             earliest=earliest,
         )
 
+    def _on_standing(self, partition: int, why: str | None) -> None:
+        what = f"topic {self._topic_name}[{partition}]"
+        if why is None:
+            self._told.pop(partition, None)
+            self._metrics.resumed(what)
+            log.info("partition goes on", topic=self._topic_name, partition=partition)
+            return
+        self._metrics.set_aside(what, why)
+        now = time.monotonic()
+        told, at = self._told.get(partition, ("", 0.0))
+        if why != told or now - at > _TELL_AGAIN_S:
+            self._told[partition] = (why, now)
+            log.error("partition stands still; others go on", topic=self._topic_name, partition=partition, reason=why)
+
     def close(self) -> None:
         """Leave the group; never raises."""
         self._settled.set()
         self._closed.set()
         _stop(self._consumer)
+        for partition in list(self._told):
+            self._metrics.resumed(f"topic {self._topic_name}[{partition}]")
 
 
 def _record(message: Fields, origin: Origin) -> Record:

@@ -1,0 +1,57 @@
+"""Errors of the library become outages; bugs of ours stay what they are, whatever they look like."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+from pykafka.exceptions import KafkaException, SocketDisconnectedError
+from pykafka.utils import struct_helpers
+
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka import client
+from elworkers.kafka.messages import parts
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError, TypeError, struct.error, ReferenceError, AssertionError])
+def test_a_bug_of_ours_is_no_outage(error: type[Exception]) -> None:
+    with pytest.raises(error, match="planted"), client.translated("read topic t"):
+        raise error("planted")
+
+
+def test_a_bug_in_what_reads_answers_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elworkers.kafka.messages._PARTITION", None)
+    answer = struct.pack(">iih", 0, 1, 1) + b"t" + struct.pack(">i", 1) + bytes(30)
+    with pytest.raises(AttributeError, match="unpack_from"), client.translated("read topic t"):
+        list(parts(answer))
+
+
+def test_what_the_library_stumbles_over_is_an_outage() -> None:
+    with pytest.raises(RetryableError, match=r"read topic t: .*\(error\)"), client.translated("read topic t"):
+        struct_helpers.unpack_from("ii", b"123", 0)
+    with pytest.raises(RetryableError, match=r"read topic t"), client.translated("read topic t"):
+        struct_helpers.unpack_from(None, b"123", 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SocketDisconnectedError(), "the broker has closed the connection"),
+        (KafkaException(), "the library says no more"),
+        (KafkaException("Unable to connect to a broker to fetch metadata. See logs."), "Unable to connect"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+    ],
+)
+def test_each_error_of_the_library_is_a_sentence(error: Exception, said: str) -> None:
+    with pytest.raises(RetryableError, match=said) as caught, client.translated("connect to h:9092"):
+        raise error
+    assert "no detail" not in str(caught.value)
+    assert "See logs" not in str(caught.value)
+    assert "h:9092" in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [ConfigurationError("x"), RetryableError("x")])
+def test_our_own_errors_pass(error: Exception) -> None:
+    with pytest.raises(type(error)), client.translated("read"):
+        raise error
