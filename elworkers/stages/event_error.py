@@ -15,7 +15,7 @@ import structlog
 from elworkers.contracts import Event, Record
 from elworkers.errors import InvalidEventError
 from elworkers.stages.capsule import uuid5_hex
-from elworkers.stages.jsontext import to_bytes
+from elworkers.stages.jsontext import read_object, to_bytes
 from elworkers.stages.names import LONGEST
 
 SCHEMA = ("EventError", 14035058)
@@ -88,7 +88,7 @@ def shorter(record: Record) -> Record | None:
     Args:
         record: made by `event_error`; its value is what is looked at.
     """
-    capsule = orjson.loads(record.value)
+    capsule = read_object(record.value)
     told = capsule["event"]
     raw = told["rawEvent"]
     if not raw:

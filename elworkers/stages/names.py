@@ -15,6 +15,11 @@ _SEGMENT = r"(?!\.{1,2}(?:/|\Z))[A-Za-z0-9_.-]+"
 _CANONICAL = re.compile(rf"(?=.{{1,{LONGEST}}}\Z){_SEGMENT}(?:/{_SEGMENT})*", re.ASCII | re.DOTALL).fullmatch
 
 
+def is_title_of(title: object, name: str) -> bool:
+    """Whether a page of the schema wiki that says that this is its title is the schema of this name."""
+    return isinstance(title, str) and title.removeprefix("Schema:").replace(" ", "_") == name
+
+
 def is_canonical(name: object) -> TypeGuard[str]:
     """Whether this is a schema's name, in the only way in which it can be written.
 

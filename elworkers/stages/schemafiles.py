@@ -15,6 +15,7 @@ import structlog
 import yaml
 
 from elworkers.errors import InvalidEventError, RetryableError
+from elworkers.stages.names import is_title_of
 
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a schema file; as of an answer of the schema wiki."""
@@ -89,7 +90,7 @@ def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, An
 
 
 class Cache:
-    """Schemas of another repository, kept on disk for ever."""
+    """Schemas of a schema wiki, kept on disk for ever."""
 
     def __init__(self, folder: Path, behind: _Repository) -> None:
         self._folder = folder
@@ -97,10 +98,10 @@ class Cache:
         self._files = Folder(folder)
 
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
-        """See `schemas.Repository.fetch`; a cached file that cannot be read is fetched again."""
+        """See `schemas.Repository.fetch`; a cached file that cannot be read, or has another title, is fetched again."""
         with contextlib.suppress(InvalidEventError, RetryableError):
             cached = self._files.fetch(name, revision)
-            if cached is not None:
+            if cached is not None and is_title_of(cached.get("title"), name):
                 return cached
         found = self._behind.fetch(name, revision)
         if found is not None:

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from elworkers import __version__
 from elworkers.errors import InvalidEventError, RetryableError
+from elworkers.stages.names import is_title_of
 
 if TYPE_CHECKING:
     import requests
@@ -73,9 +74,7 @@ class SchemaWiki:
             raise InvalidEventError(
                 f"schema wiki {self._api} gives no schema {name} of revision {revision}: {odd}"
             ) from None
-        if answer is None or answer["title"].removeprefix("Schema:").replace(" ", "_") != name:
-            return None
-        return answer
+        return answer if answer is not None and is_title_of(answer["title"], name) else None
 
     def _ask_titled(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
         answer = self._ask(query)

@@ -46,6 +46,12 @@ def test_shorter_ones_end_with_none_of_the_raw_event(line: bytes, event: dict[st
     assert sizes == sorted(set(sizes), reverse=True)
 
 
+def test_a_shorter_one_keeps_what_no_double_can_hold() -> None:
+    one = shorter(event_error(Record(b"x" * 99), ERROR, {"seqId": 10**30}))
+    assert one is not None
+    assert json.loads(one.value)["seqId"] == 10**30
+
+
 def test_names_without_end_are_cut() -> None:
     long = "n" * 100_000
     made = event_error(

@@ -93,6 +93,13 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path: Path, wiki: Sche
     assert json.loads((tmp_path / "Edit" / "7.json").read_text(encoding="utf-8"))["properties"] == SCHEMA["properties"]
 
 
+@pytest.mark.parametrize("text", ['{"maintenance": true}', '{"title": "PageView"}', '{"title": 7}', "[]"])
+def test_what_the_cache_has_under_a_wrong_name_is_fetched_again(tmp_path: Path, wiki: SchemaWiki, text: str) -> None:
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    write(tmp_path, "Edit/7.json", text)
+    assert SchemaStore([wiki.api], tmp_path).schema("Edit", 7).source["properties"] == SCHEMA["properties"]
+
+
 def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path, wiki: SchemaWiki) -> None:
     wiki.schemas[7] = ("Edit", SCHEMA)
     (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
