@@ -15,7 +15,7 @@ import sqlalchemy
 
 from elworkers import statsd
 from elworkers.kafka import client, offsets, topics
-from elworkers.sinks import database
+from elworkers.sinks import database, owners
 from elworkers.sinks import offsets as positions
 from elworkers.uris import parse
 
@@ -105,7 +105,11 @@ class Arrivals:
     def _count_rows(self) -> Counter[str]:
         with self._engine.connect() as connection:
             found: Counter[str] = Counter()
-            for table in set(sqlalchemy.inspect(connection).get_table_names()) - {positions.TABLE}:
+            for table in set(sqlalchemy.inspect(connection).get_table_names()) - {
+                positions.TABLE,
+                positions.TOPIC_IDS_TABLE,
+                owners.TABLE,
+            }:
                 count = connection.execute(
                     sqlalchemy.select(sqlalchemy.func.count()).select_from(sqlalchemy.table(table))
                 )

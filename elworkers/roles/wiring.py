@@ -19,6 +19,7 @@ from elworkers.uris import Endpoint, Uri, split_host
 if TYPE_CHECKING:
     from elworkers.doors.door import Door
     from elworkers.kafka.producer import Producer
+    from elworkers.sinks.verdicts import Verdicts
     from elworkers.sources.spool import Spool
     from elworkers.stages.schemas import SchemaStore
 
@@ -44,6 +45,7 @@ class Wiring:
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
         kept: where `source` puts what it opens, and what it gives where there is something.
         producers: by brokers and settings; those of one pipeline.
+        verdicts: by database, what is known of its tables.
     """
 
     metrics: Metrics
@@ -58,6 +60,7 @@ class Wiring:
     draw: Callable[[int], int] | None = None
     kept: Kept = field(default_factory=Kept)
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
+    verdicts: dict[str, Verdicts] = field(default_factory=dict)
 
     def keeping(self, kept: Kept) -> Wiring:
         """The same for a pipeline that is built anew, with a source that may still be open."""
@@ -237,6 +240,7 @@ class Wiring:
 
     def _sql_sink(self, endpoint: Endpoint) -> Sink:
         from elworkers.sinks.sql import SqlSink
+        from elworkers.sinks.verdicts import Verdicts
 
         if self.schema_of is None:
             raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database")
@@ -248,6 +252,7 @@ class Wiring:
             metrics=self.metrics,
             group=self.group,
             local_infile=options.get("local_infile", False),
+            verdicts=self.verdicts.setdefault(str(endpoint.uri), Verdicts(self.metrics)),
         )
 
     def batch(self, inputs: Sequence[str], outputs: Sequence[str], records: int = 4_000) -> Batch:

@@ -20,6 +20,7 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "rows_refused": (("table",), "rows that the database would not take"),
         "records_refused": ((), "records that a store refused, sent to EventError"),
         "columns_missing": (("table",), "values left out because the table lacks their column"),
+        "topics_made_again": (("topic",), "partitions whose topic was deleted and made again, read from the beginning"),
         "kafka_gap_messages": (("topic",), "messages that were gone before they could be read"),
         "import_records": (("schema",), "messages in files that have their names"),
         "import_files": (("schema",), "files that were given their names"),

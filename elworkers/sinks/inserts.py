@@ -5,8 +5,9 @@ MySQL and MariaDB are sent text that is written here, which costs a fraction of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pymysql
 import sqlalchemy
@@ -15,16 +16,18 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from elworkers.sinks import database, texts
-from elworkers.sinks.localdata import LocalDataConnection
+from elworkers.sinks import faults, texts
+from elworkers.sinks.faults import DUPLICATE_ENTRY, ERRORS, TOO_LARGE, TransactionLostError, Whose
+from elworkers.sinks.localdata import Answer, LocalDataConnection
+from elworkers.sinks.making import Made
 from elworkers.sinks.rows import Values
 
-REFUSALS = (DBAPIError, pymysql.Error, OverflowError)
-"""What a database's error may be; `database.is_the_rows_own` tells which are a row's."""
-
 _MOST_WARNINGS = 65_535
-_DUPLICATE_KEY = 1062
-_TOO_LARGE = 1153
+_NO_SUCH_SAVEPOINT = 1305
+_UUIDS_KEY = re.compile(r" for key '(?:[^']*\.)?uuid'$")
+_CUT = {1264, 1265, 1292, 1366, 1406}
+"""Warnings that something was cut: blanks behind the longest text are, even by a strict INSERT."""
+
 _LOCAL_DATA_REFUSED = {
     1148,  # the command is not allowed
     3948,  # MySQL: loading local data is disabled
@@ -37,7 +40,8 @@ log = structlog.get_logger(__name__)
 class Inserts(Protocol):
     """Stores rows in one table, in the transaction that has begun.
 
-    A row whose uuid is there is passed over, and nothing is ever cut or clamped.
+    A row whose uuid is there is passed over, and nothing is ever cut or clamped. Another key that is there already
+    refuses the row.
 
     First all rows are tried at once: `prepare`, `start`, `finish`. Where that stores none of them, `rows` and `insert`
     find those that the database refuses.
@@ -53,7 +57,7 @@ class Inserts(Protocol):
         """Wait until they are stored; how many are new, or None where nothing was stored.
 
         Raises:
-            DBAPIError, pymysql.Error: the database is away.
+            DBAPIError, pymysql.Error: the database is away, or has ended the transaction.
         """
 
     def rows(self, columns: Sequence[Values]) -> list[Any]:
@@ -67,9 +71,26 @@ class Inserts(Protocol):
         """
 
 
-def inserts(connection: Connection, table: sqlalchemy.Table) -> Inserts:
+def inserts(connection: Connection, made: Made) -> Inserts:
     """The way of the connection's database; the order of columns is the table's, without `id`."""
-    return (SqliteInserts if connection.dialect.name == "sqlite" else MysqlInserts)(connection, table)
+    if connection.dialect.name == "sqlite":
+        return SqliteInserts(connection, made.table)
+    return MysqlInserts(connection, made.table, made.text_means_the_same)
+
+
+def take_back(connection: Connection, savepoint: str) -> None:
+    """Roll back to a savepoint, which also shows that the database still answers.
+
+    Raises:
+        TransactionLostError: the transaction has ended with the statement that failed.
+        DBAPIError: the database is away.
+    """
+    try:
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {savepoint}")
+    except DBAPIError as error:
+        if faults.code_of(error) == _NO_SUCH_SAVEPOINT or "no such savepoint" in faults.words_of(error):
+            raise TransactionLostError from error
+        raise
 
 
 class SqliteInserts:
@@ -91,13 +112,14 @@ class SqliteInserts:
 
     def finish(self) -> int | None:
         """See `Inserts.finish`."""
+        self._connection.exec_driver_sql("SAVEPOINT piece")
         try:
-            with self._connection.begin_nested():
-                return self.insert(self._started)
-        except REFUSALS as error:
-            if not database.is_the_rows_own(error):
+            return self.insert(self._started)
+        except Exception as error:
+            if isinstance(error, ERRORS) and not faults.is_ours(error) and faults.whose(error) is Whose.OUTAGE:
                 raise
-            return None
+        take_back(self._connection, "piece")
+        return None
 
     def rows(self, columns: Sequence[Values]) -> list[Any]:
         """See `Inserts.rows`."""
@@ -108,6 +130,18 @@ class SqliteInserts:
         return int(self._connection.execute(self._statement, list(rows)).rowcount)
 
 
+class _Row(NamedTuple):
+    text: str
+    uuid: str
+
+
+class _Prepared(NamedTuple):
+    """Lines for LOAD DATA, or a statement and the rows in it."""
+
+    text: bytes
+    rows: Sequence[_Row] | None
+
+
 class MysqlInserts:
     """LOAD DATA LOCAL where the server allows it, else INSERT; implements `Inserts`.
 
@@ -116,37 +150,40 @@ class MysqlInserts:
     text may mean something else to a column is not loaded at all.
     """
 
-    def __init__(self, connection: Connection, table: sqlalchemy.Table) -> None:
+    def __init__(self, connection: Connection, table: sqlalchemy.Table, loadable: bool) -> None:
         self._connection = connection
         named, columns = _quoted(table.name), ",".join(map(_quoted, _names(table)))
         self._load_into = f"IGNORE INTO TABLE {named} CHARACTER SET utf8mb4 ({columns})"
-        self._loadable = bool(table.info[database.TEXT_MEANS_THE_SAME])
+        self._loadable = loadable
+        self._named = named
         self._insert_into = f"INSERT INTO {named} ({columns}) VALUES ".encode()  # noqa: S608
-        self._by_load = False
+        self._prepared = _Prepared(b"", None)
         self._failed: pymysql.Error | None = None
 
     @property
     def _driver(self) -> LocalDataConnection:
         return self._connection.connection.driver_connection  # type: ignore[return-value]
 
-    def prepare(self, columns: Sequence[Values]) -> tuple[bool, bytes]:
-        """See `Inserts.prepare`: whether it is for LOAD DATA; its lines, or else the statement."""
+    def prepare(self, columns: Sequence[Values]) -> _Prepared:
+        """See `Inserts.prepare`."""
         if not (self._loadable and self._driver.loads):
-            return False, self._statement(self.rows(columns))
+            rows = self.rows(columns)
+            return _Prepared(self._statement(rows), rows)
         lines = map("\t".join, zip(*map(texts.fields, columns), strict=True))
-        return True, ("\n".join(lines) + "\n").encode()
+        return _Prepared(("\n".join(lines) + "\n").encode(), None)
 
-    def start(self, prepared: tuple[bool, bytes]) -> None:
+    def start(self, prepared: _Prepared) -> None:
         """See `Inserts.start`."""
-        self._by_load, text = prepared
+        self._prepared = prepared
         self._failed = None
         # One of the same name replaces the last, so that none has to be released.
-        self._do(b"SAVEPOINT piece")
+        self._driver.send(b"SAVEPOINT piece")
+        self._driver.answer()
         try:
-            if self._by_load:
-                self._driver.send_lines(self._load_into, text)
+            if prepared.rows is None:
+                self._driver.send_lines(self._load_into, prepared.text)
             else:
-                self._send(text)
+                self._send(prepared.text)
         except pymysql.Error as error:
             self._failed = error
 
@@ -155,50 +192,75 @@ class MysqlInserts:
         try:
             if self._failed is not None:
                 raise self._failed
-            answer = self._driver.answer()
-        except pymysql.Error as error:
-            if database.code_of(error) in _LOCAL_DATA_REFUSED:
-                self._driver.loads = False
-                log.warning("LOAD DATA LOCAL is refused; INSERT is used", reason=database.words_of(error))
-            elif not database.is_the_rows_own(error):
-                raise
-        else:
-            if not (self._by_load and answer.warnings) or self._only_duplicates(answer.warnings):
+            answer, rows = self._driver.answer(), self._prepared.rows
+            if rows is not None:
+                return self._checked(answer, rows)
+            if not answer.warnings or self._only_uuids_again(answer.warnings):
                 return answer.rows
-        self._do(b"ROLLBACK TO SAVEPOINT piece")
+        except pymysql.Error as error:
+            if faults.code_of(error) in _LOCAL_DATA_REFUSED:
+                self._driver.loads = False
+                log.warning("LOAD DATA LOCAL is refused; INSERT is used", reason=faults.words_of(error))
+            elif faults.whose(error) is Whose.OUTAGE:
+                raise
+        take_back(self._connection, "piece")
         return None
 
-    def _do(self, statement: bytes) -> None:
-        self._driver.send(statement)
-        self._driver.answer()
+    def _only_uuids_again(self, count: int) -> bool:
+        warnings = self._warnings()
+        return len(warnings) == count < _MOST_WARNINGS and all(
+            code == DUPLICATE_ENTRY and _UUIDS_KEY.search(words) for code, words in warnings
+        )
 
-    def _only_duplicates(self, count: int) -> bool:
+    def _warnings(self) -> list[tuple[int, str]]:
         with self._driver.cursor() as cursor:
             cursor.execute("SHOW WARNINGS")
-            codes = [code for _level, code, _message in cursor.fetchall()]
-        return len(codes) == count < _MOST_WARNINGS and set(codes) == {_DUPLICATE_KEY}
+            return [(code, words) for _level, code, words in cursor.fetchall()]
 
-    def rows(self, columns: Sequence[Values]) -> list[Any]:
+    def rows(self, columns: Sequence[Values]) -> list[_Row]:
         """See `Inserts.rows`."""
-        return [f"({row})" for row in map(",".join, zip(*map(texts.literals, columns), strict=True))]
+        literals = list(map(texts.literals, columns))
+        whole = (f"({row})" for row in map(",".join, zip(*literals, strict=True)))
+        return list(map(_Row, whole, literals[0]))
 
-    def insert(self, rows: Sequence[Any]) -> int:
+    def insert(self, rows: Sequence[_Row]) -> int:
         """See `Inserts.insert`."""
         statement = self._statement(rows)
         if len(statement) > self._driver.longest_statement and len(rows) > 1:
             middle = len(rows) // 2
             return self.insert(rows[:middle]) + self.insert(rows[middle:])
         self._send(statement)
-        return self._driver.answer().rows
+        return self._checked(self._driver.answer(), rows)
 
-    def _statement(self, rows: Sequence[str]) -> bytes:
-        return b"".join((self._insert_into, ",".join(rows).encode(), b" ON DUPLICATE KEY UPDATE id=id"))
+    def _checked(self, answer: Answer, rows: Sequence[_Row]) -> int:
+        if answer.warnings:
+            for code, words in self._warnings():
+                if code in _CUT:
+                    raise pymysql.DataError(code, words)
+        if answer.rows < len(rows) and not self._are_there(rows, answer.rows):
+            raise pymysql.IntegrityError(DUPLICATE_ENTRY, "another row has one of its unique keys already")
+        return answer.rows
+
+    def _are_there(self, rows: Sequence[_Row], new: int) -> bool:
+        # ON DUPLICATE KEY is true of every unique key; only that of the uuid says that the event is stored already.
+        uuids = {row.uuid for row in rows} - {"NULL"}
+        nameless = sum(row.uuid == "NULL" for row in rows)
+        statement = f"SELECT COUNT(*) FROM {self._named} WHERE uuid IN ({','.join(uuids) or 'NULL'})"  # noqa: S608
+        with self._driver.cursor() as cursor:
+            cursor.execute(statement)
+            ((found,),) = cursor.fetchall()
+        # Of the rows without a uuid nothing can be found again: each must be new.
+        return bool(found == len(uuids) and (not nameless or new >= nameless))
+
+    def _statement(self, rows: Sequence[_Row]) -> bytes:
+        values = ",".join([row.text for row in rows]).encode()
+        return b"".join((self._insert_into, values, b" ON DUPLICATE KEY UPDATE id=id"))
 
     def _send(self, statement: bytes) -> None:
         # The server would close the connection.
         if len(statement) > self._driver.longest_statement:
             words = f"{len(statement)} bytes are more than the server's max_allowed_packet"
-            raise pymysql.DataError(_TOO_LARGE, words)
+            raise pymysql.DataError(TOO_LARGE, words)
         self._driver.send(statement)
 
 

@@ -3,20 +3,30 @@
 A batch moves a partition's position only from where this consumer began it. Whoever has lost the partition without
 noticing finds another position there, moves nothing, and its rows are rolled back. That needs no generation of the
 group, so it holds for groups that ZooKeeper manages too (issue 4, point 4).
+
+Kafka's id of the topic stands beside the position, in a table of its own because tables of earlier versions are never
+altered. A topic that was deleted and made again has another id: its messages are read from the beginning.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy
+import structlog
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
-from elworkers.contracts import Origin, Positions
+from elworkers.contracts import Metrics, Origin, Positions
 from elworkers.errors import RetryableError
+from elworkers.sinks import faults
+
+log = structlog.get_logger(__name__)
 
 TABLE = "eventlogging_offsets"
+TOPIC_IDS_TABLE = "eventlogging_topic_ids"
 
 # Kafka's names are compared byte by byte; MariaDB's usual collations take `A` and `a` for the same.
 _NAME = sqlalchemy.String(249).with_variant(mysql.VARCHAR(249, charset="ascii", collation="ascii_bin"), "mysql")
@@ -29,6 +39,16 @@ _OFFSETS = sqlalchemy.Table(
     sqlalchemy.Column("next_offset", sqlalchemy.BigInteger, nullable=False),
     mysql_engine="InnoDB",
 )
+_NO_RIGHT = {1044, 1142}
+_TOPIC_IDS = sqlalchemy.Table(
+    TOPIC_IDS_TABLE,
+    sqlalchemy.MetaData(),
+    sqlalchemy.Column("consumer_group", _NAME, primary_key=True),
+    sqlalchemy.Column("topic", _NAME, primary_key=True),
+    sqlalchemy.Column("topic_partition", sqlalchemy.Integer, primary_key=True, autoincrement=False),
+    sqlalchemy.Column("topic_id", sqlalchemy.CHAR(32), nullable=False),
+    mysql_engine="InnoDB",
+)
 
 
 class Offsets:
@@ -37,29 +57,42 @@ class Offsets:
     Args:
         connection: of the rows; no transaction may be open.
         group: the consumer group.
+        metrics: counts topics that were made again.
     """
 
-    def __init__(self, connection: Connection, group: str) -> None:
+    def __init__(self, connection: Connection, group: str, metrics: Metrics) -> None:
         self._connection = connection
         self._group = group
+        self._metrics = metrics
         self._at: dict[Origin, int] = {}
         connection.execute(sqlalchemy.schema.CreateTable(_OFFSETS, if_not_exists=True))
+        self._keeps_ids = self._make_ids()
         connection.commit()
+
+    def _make_ids(self) -> bool:
+        try:
+            self._connection.execute(sqlalchemy.schema.CreateTable(_TOPIC_IDS, if_not_exists=True))
+        except DBAPIError as error:
+            if faults.code_of(error) not in _NO_RIGHT:
+                raise
+            # A group that has worked without it goes on as it did.
+            log.warning(
+                "a table cannot be made; a topic that is made again will not be noticed",
+                table=TOPIC_IDS_TABLE,
+                reason=faults.words_of(error),
+            )
+            return False
+        return True
 
     def begin_at(self, starts: Positions) -> dict[Origin, int]:
         """Take partitions over: at the position that is kept, or at the given one, which is kept from now on."""
         with self._connection.begin():
             for origin, start in starts.items():
-                self._connection.execute(self._if_absent().values(**self._key(origin), next_offset=start))
+                self._add_if_absent(_OFFSETS, self._key(origin), next_offset=start)
+            if self._keeps_ids:
+                self._begin_anew_where_made_again([origin for origin in starts if origin.topic_id])
         with self._connection.begin():
-            known = {
-                (topic, partition): offset
-                for topic, partition, offset in self._connection.execute(
-                    sqlalchemy.select(_OFFSETS.c.topic, _OFFSETS.c.topic_partition, _OFFSETS.c.next_offset).where(
-                        _OFFSETS.c.consumer_group == self._group
-                    )
-                )
-            }
+            known = self._all(_OFFSETS, _OFFSETS.c.next_offset)
         taken = {origin: known[origin.topic, origin.partition] for origin in starts}
         places = {(origin.topic, origin.partition) for origin in taken}
         self._at = {origin: at for origin, at in self._at.items() if (origin.topic, origin.partition) not in places}
@@ -69,10 +102,43 @@ class Offsets:
     def _key(self, origin: Origin) -> dict[str, Any]:
         return {"consumer_group": self._group, "topic": origin.topic, "topic_partition": origin.partition}
 
-    def _if_absent(self) -> Any:
+    def _begin_anew_where_made_again(self, origins: Sequence[Origin]) -> None:
+        if not origins:
+            return
+        # The lock of a new or changed row is kept to the end: two consumers cannot both be the first to see the topic.
+        for origin in origins:
+            self._add_if_absent(_TOPIC_IDS, self._key(origin), topic_id=origin.topic_id)
+        known = self._all(_TOPIC_IDS, _TOPIC_IDS.c.topic_id)
+        for origin in origins:
+            before = known[origin.topic, origin.partition]
+            if before == origin.topic_id:
+                continue
+            self._set(_TOPIC_IDS, origin, topic_id=origin.topic_id)
+            self._set(_OFFSETS, origin, next_offset=0)
+            self._metrics.count("topics_made_again", topic=origin.topic)
+            log.warning(
+                "topic was deleted and made again; its messages are read from the beginning",
+                topic=origin.topic,
+                partition=origin.partition,
+                id_before=before,
+                id_now=origin.topic_id,
+            )
+
+    def _all(self, table: sqlalchemy.Table, wanted: sqlalchemy.Column[Any]) -> dict[tuple[str, int], Any]:
+        statement = sqlalchemy.select(table.c.topic, table.c.topic_partition, wanted)
+        found = self._connection.execute(statement.where(table.c.consumer_group == self._group))
+        return {(topic, partition): value for topic, partition, value in found}
+
+    def _set(self, table: sqlalchemy.Table, origin: Origin, **values: Any) -> None:
+        conditions = [table.c[name] == value for name, value in self._key(origin).items()]
+        self._connection.execute(sqlalchemy.update(table).where(*conditions).values(**values))
+
+    def _add_if_absent(self, table: sqlalchemy.Table, key: dict[str, Any], **values: Any) -> None:
         if self._connection.dialect.name == "sqlite":
-            return sqlite.insert(_OFFSETS).on_conflict_do_nothing()
-        return mysql.insert(_OFFSETS).on_duplicate_key_update(next_offset=_OFFSETS.c.next_offset)
+            self._connection.execute(sqlite.insert(table).on_conflict_do_nothing().values(**key, **values))
+        else:
+            kept = {name: table.c[name] for name in values}
+            self._connection.execute(mysql.insert(table).on_duplicate_key_update(**kept).values(**key, **values))
 
     def move(self, positions: Positions) -> None:
         """Move positions, inside the transaction of the rows; call `moved` once that is committed.

@@ -10,18 +10,22 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import orjson
 
 from elworkers.sinks.tables import Column, Kind
+from elworkers.timestamps import unix_seconds_of
 
 Event = Mapping[str, Any]
 
 _NULL = type(None)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _PLAIN = frozenset({str, bool, _NULL})
+_LATEST = 253_402_300_799
+"""The last second of the year 9999."""
+
 _SECONDS = [f"{second:02}" for second in range(60)]
 
 
@@ -73,6 +77,12 @@ def value(event: Event, column: Column) -> Any:
     return None if found is None else _converted(found, column)
 
 
+def as_json(values: Sequence[Any]) -> Values:
+    """A column of text: each value's JSON, or None."""
+    texts = [None if value is None else _ENCODER.encode(value) for value in values]
+    return Values(Kind.MEDIUMTEXT, texts, None in texts)
+
+
 def _inside(known: dict[tuple[str, ...], Sequence[Event]], path: tuple[str, ...]) -> Sequence[Event]:
     if path not in known:
         around, name = _inside(known, path[:-1]), path[-1]
@@ -111,7 +121,7 @@ def _converted(found: Any, column: Column) -> Any:
 
 def _stamps(events: Sequence[Event]) -> list[str | None]:
     seconds: list[Any] = [event.get("timestamp") for event in events]
-    if set(map(type, seconds)) != {int}:
+    if set(map(type, seconds)) != {int} or max(seconds) > _LATEST:
         return [_stamp(event) for event in events]
     # Events of one batch are of few minutes.
     minutes = {minute: str(_stamp({"timestamp": minute * 60}))[:12] for minute in {second // 60 for second in seconds}}
@@ -122,7 +132,7 @@ def _stamp(event: Event) -> str | None:
     seconds = event.get("timestamp")
     try:
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-            return _digits(datetime.fromtimestamp(seconds, timezone.utc))
+            return _digits(datetime.fromtimestamp(unix_seconds_of(seconds), timezone.utc))
         if isinstance(event.get("dt"), str):
             return _digits(_moment(event["dt"]))
     except (ValueError, OverflowError, OSError):
@@ -138,7 +148,15 @@ def _digits(moment: datetime) -> str:
 def _moment(text: Any) -> datetime:
     if not isinstance(text, str):
         raise TypeError
-    moment = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
+    written = re.sub(r"[Zz]$", "+00:00", text.strip())
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        # No clock of Python's knows a leap second.
+        whole, leaps = re.subn(r"(?<=\d:[0-5]\d:)60", "59", written, count=1)
+        if not leaps:
+            raise
+        moment = datetime.fromisoformat(whole) + timedelta(seconds=1)
     return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
 
 
@@ -185,6 +203,7 @@ _CONVERSIONS: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.CHAR32: _text,
     Kind.VARCHAR: _text,
     Kind.TEXT: _text,
+    Kind.MEDIUMTEXT: _text,
 }
 _TEXT = frozenset({str})
 _WANTED: Mapping[Kind, frozenset[type]] = {
@@ -194,5 +213,6 @@ _WANTED: Mapping[Kind, frozenset[type]] = {
     Kind.CHAR32: _TEXT,
     Kind.VARCHAR: _TEXT,
     Kind.TEXT: _TEXT,
+    Kind.MEDIUMTEXT: _TEXT,
 }
 """Of which type a value is that needs no conversion."""

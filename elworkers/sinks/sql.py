@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import structlog
 from sqlalchemy.engine import Connection, RootTransaction
 
 from elworkers import statsd
 from elworkers.contracts import Metrics, Positions, Record, Refusal
-from elworkers.errors import InvalidEventError
-from elworkers.sinks import database, tables
-from elworkers.sinks.inserts import inserts
+from elworkers.errors import InvalidEventError, RetryableError
+from elworkers.sinks import database
+from elworkers.sinks.catalog import Catalog, Schemas
+from elworkers.sinks.faults import Fault, retryable
 from elworkers.sinks.offsets import Offsets
-from elworkers.sinks.storing import Stored, Storing, Table
+from elworkers.sinks.rowmaker import RowMaker, Table
+from elworkers.sinks.storing import BegunAnewError, Stored, Storing
+from elworkers.sinks.verdicts import Verdicts
 from elworkers.uris import Uri
 
 log = structlog.get_logger(__name__)
+
+
+Batches = dict[str, tuple[Table, list[Record]]]
+"""By its name a table and its records."""
 
 
 class SqlSink:
@@ -34,34 +40,38 @@ class SqlSink:
         group: the consumer group whose positions are kept in the database; None: nobody's.
         statsd: host and port that are sent the number of inserted rows.
         local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
+        verdicts: what an earlier sink of this worker has learned of the database's tables.
 
     Raises:
         RetryableError: the database does not answer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a store, and what it is told of the rest
         self,
         uri: Uri,
         *,
-        schemas: Callable[[str, int], Mapping[str, Any]],
+        schemas: Schemas,
         metrics: Metrics,
         group: str | None = None,
         statsd: tuple[str, int] | None = None,
         local_infile: bool = True,
+        verdicts: Verdicts | None = None,
     ) -> None:
         self._place = str(uri)
-        self._schemas = schemas
         self._metrics = metrics
         self._statsd = statsd
         self._pending: list[Record] = []
-        self._tables: dict[str, Table] = {}
         self._engine = database.engine(uri, local_infile)
-        self._connection: Connection = database.retryable(self._place, self._engine.connect)
+        self._connection: Connection = retryable(self._place, self._engine.connect)
         self._offsets: Offsets | None = None
         if group is not None:
-            self._offsets = database.retryable(self._place, lambda: Offsets(self._connection, group))
+            self._offsets = retryable(self._place, lambda: Offsets(self._connection, group, metrics))
         self._transaction: RootTransaction | None = None
-        self._storing = Storing(self._connection)
+        self._verdicts = verdicts or Verdicts(metrics)
+        self._catalog: Catalog = retryable(
+            self._place, lambda: Catalog(self._connection, schemas, self._verdicts, metrics)
+        )
+        self._rows = RowMaker()
         self._stored: list[Stored] = []
 
     def begin_at(self, starts: Positions) -> Positions:
@@ -69,7 +79,7 @@ class SqlSink:
         if self._offsets is None:
             return starts
         offsets = self._offsets
-        found: Positions = database.retryable(self._place, lambda: offsets.begin_at(starts))
+        found: Positions = retryable(self._place, lambda: offsets.begin_at(starts))
         return found
 
     def write(self, records: Sequence[Record]) -> None:
@@ -81,16 +91,42 @@ class SqlSink:
         if not self._pending:
             return []
         pending, self._pending = self._pending, []
-        refused: list[Refusal] = []
-        batches = database.retryable(self._place, lambda: self._by_table(pending, refused))
-        database.retryable(self._place, lambda: self._store(batches, refused))
-        return refused
+        storing = Storing(self._connection, self._rows)
+        while True:
+            refused: list[Refusal] = []
+            batches = retryable(self._place, lambda: self._by_table(pending, refused))  # noqa: B023 - called at once
+            try:
+                stored = self._store(storing, batches)
+            except BegunAnewError as error:
+                retryable(self._place, self._begin_anew)
+                if error.stale is not None:
+                    self._catalog.forget(error.stale)
+            else:
+                self._metrics.count("rows_refused", len(refused), table="unknown")
+                self._stored += stored
+                return refused + [refusal for piece in stored for refusal in piece.refused]
+
+    def _store(self, storing: Storing, batches: Batches) -> list[Stored]:
+        def store() -> list[Stored]:
+            self._begun()
+            return storing.store(batches.values())
+
+        stored: list[Stored] = retryable(self._place, store)
+        self._verdicts.judge(*_taken_and_refused(stored))
+        return stored
+
+    def _begin_anew(self) -> None:
+        if self._stored:
+            raise RetryableError(f"database {self._place}: the transaction of an earlier batch is lost with this one's")
+        if self._transaction is not None:
+            self._transaction.rollback()
+            self._transaction = None
 
     def settle(self, positions: Positions) -> None:
         """See `contracts.Sink.settle`: commits the rows, and with them the positions."""
         if self._transaction is None and not (self._offsets is not None and positions):
             return
-        database.retryable(self._place, lambda: self._commit(positions))
+        retryable(self._place, lambda: self._commit(positions))
         self._report()
 
     def _commit(self, positions: Positions) -> None:
@@ -107,48 +143,30 @@ class SqlSink:
             self._transaction = self._connection.begin()
         return self._transaction
 
-    def _by_table(self, records: Sequence[Record], refused: list[Refusal]) -> dict[str, list[Record]]:
+    def _by_table(self, records: Sequence[Record], refused: list[Refusal]) -> Batches:
         # Every table is there before the transaction begins: MariaDB commits at a CREATE TABLE.
         named: dict[tuple[str, int] | None, list[Record]] = {}
         for record in records:
             named.setdefault(_named(record), []).append(record)
-        batches: dict[str, list[Record]] = {}
+        batches: Batches = {}
         for schema, those in named.items():
             try:
-                batches.setdefault(self._table_of(schema), []).extend(those)
+                table = self._catalog.table_of(schema)
             except InvalidEventError as error:
                 refused += [Refusal(record, str(error)) for record in those]
-                self._metrics.count("rows_refused", len(those), table="unknown")
+            else:
+                batches[table.name] = (table, those)
         return batches
-
-    def _table_of(self, named: tuple[str, int] | None) -> str:
-        if named is None:
-            raise InvalidEventError("the event names no schema and revision", "storage")
-        schema, revision = named
-        name = tables.table_name(schema, revision)
-        if name not in self._tables:
-            wanted = tables.columns(self._schemas(schema, revision))
-            made = database.make_table(self._connection, name, wanted)
-            there = [column for column in wanted if column.name in made.c]
-            if len(there) < len(wanted):
-                missing = sorted({column.name for column in wanted} - {column.name for column in there})
-                log.warning("table lacks columns; their values are left out", table=name, missing=missing[:10])
-                self._metrics.count("columns_missing", len(missing), table=name)
-            self._tables[name] = Table(name, there, inserts(self._connection, made))
-        return name
-
-    def _store(self, batches: Mapping[str, list[Record]], refused: list[Refusal]) -> None:
-        self._begun()
-        stored = self._storing.store((self._tables[name], records) for name, records in batches.items())
-        refused += [refusal for piece in stored for refusal in piece.refused]
-        self._stored += stored
 
     def _report(self) -> None:
         stored, self._stored = self._stored, []
-        for table, records, inserted, refused in stored:
-            self._metrics.count("rows_inserted", inserted, table=table)
-            self._metrics.count("rows_duplicate", records - inserted - len(refused), table=table)
-            self._metrics.count("rows_refused", len(refused), table=table)
+        for one in stored:
+            self._metrics.count("rows_inserted", one.inserted, table=one.table)
+            self._metrics.count("rows_duplicate", one.records - one.inserted - len(one.refused), table=one.table)
+            self._metrics.count("rows_refused", len(one.refused), table=one.table)
+            if one.left_out:
+                self._metrics.count("columns_missing", one.left_out, table=one.table)
+                self._verdicts.left_out(one.table, one.left_out)
         if stored and self._statsd is not None:
             self._tell_statsd(self._statsd, sum(one.inserted for one in stored))
 
@@ -174,3 +192,14 @@ def _named(record: Record) -> tuple[str, int] | None:
     event = record.event or {}
     schema, revision = event.get("schema"), event.get("revision")
     return (schema, revision) if isinstance(schema, str) and type(revision) is int else None
+
+
+def _taken_and_refused(stored: Sequence[Stored]) -> tuple[set[str], Mapping[str, Fault]]:
+    """The tables that took anything, and those that took nothing for one reason."""
+    taken = {one.table for one in stored if one.records > len(one.refused)}
+    found: dict[str, set[Fault]] = {}
+    for one in stored:
+        found.setdefault(one.table, set()).update(fault._replace(words="") for fault in one.faults)
+    first = {one.table: one.faults[0] for one in reversed(stored) if one.faults}
+    # A record of which no row could be made says nothing of its table.
+    return taken, {table: first[table] for table, reasons in found.items() if len(reasons) == 1 and table not in taken}

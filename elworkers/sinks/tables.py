@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
+
+from elworkers.sinks.openness import is_open
 
 LONGEST_NAME = 64
 """Characters of a table's or column's name in MySQL and MariaDB."""
@@ -16,7 +19,13 @@ VARCHAR = 1024
 _ROW_BYTES = 65_535
 _BYTES_A_CHARACTER = 4
 _MOST_INDEXES = 40
+_MOST_COLUMNS = 1000
+"""Of a new table; InnoDB takes 1,017."""
+
 _HASH_DIGITS = 8
+
+REST = "event_rest"
+"""The column of what has no column, as JSON."""
 
 
 class Kind(Enum):
@@ -25,7 +34,8 @@ class Kind(Enum):
     BOOLEAN = 1
     BIGINT = 8
     DOUBLE = 9
-    DATETIME = 5
+    DATETIME = 10
+    MEDIUMTEXT = 11
     CHAR14 = 14 * _BYTES_A_CHARACTER + 1
     CHAR32 = 32 * _BYTES_A_CHARACTER + 2
     VARCHAR = VARCHAR * _BYTES_A_CHARACTER + 2
@@ -49,19 +59,52 @@ class Column:
     indexed: bool = False
 
 
+# MySQL and MariaDB take no NUL, nothing beyond U+FFFF and no blank at the end. With a backtick a table cannot be
+# described by them so that SQLAlchemy understands.
+_UNWRITABLE = re.compile(r"[\0`\ud800-\udfff\U00010000-\U0010ffff]|\s+$")
+
 _TYPES = {"boolean": Kind.BOOLEAN, "integer": Kind.BIGINT, "number": Kind.DOUBLE, "string": Kind.VARCHAR}
 
 
 def table_name(schema: str, revision: int) -> str:
     """`<schema>_<revision>`; other characters than letters and digits become `_`."""
-    name = re.sub(r"[^A-Za-z0-9]", "_", f"{schema}_{revision}")
+    name = literal(f"{schema}_{revision}")
     return name if len(name) <= LONGEST_NAME else _shortened(name, f"{schema}_{revision}")
+
+
+def literal(schema: str) -> str:
+    """The schema whose name a table's name holds as it is, where that of this one has to be changed."""
+    return re.sub(r"[^A-Za-z0-9]", "_", schema)
+
+
+def is_plain(schema: str) -> bool:
+    """Whether a table's name holds the schema's as it is."""
+    return literal(schema) == schema
+
+
+def other_name(schema: str, revision: int) -> str:
+    """The name of the table where another schema has the first; a digest tells them apart."""
+    whole = f"{schema}_{revision}"
+    return _shortened(literal(whole), whole)
+
+
+def new_table(schema: Mapping[str, Any]) -> list[Column]:
+    """The columns that a new table gets: as many of `columns` as a table can have, and `REST` where it is of use."""
+    wanted = columns(schema)
+    surplus = len(wanted) > _MOST_COLUMNS
+    return [*wanted[:_MOST_COLUMNS], *([rest_column()] if surplus or is_open(schema) else [])]
+
+
+def rest_column() -> Column:
+    """The column of what has no column; its value is not found by a path."""
+    return Column(REST, Kind.MEDIUMTEXT, ())
 
 
 def columns(schema: Mapping[str, Any]) -> list[Column]:
     """The columns of events of a schema, in its order; `id` is the database's own.
 
-    Strings are varchar(1024) while they fit into a row, and text from there on.
+    Strings are varchar(1024) while they fit into a row, and text from there on. Names that the databases cannot have,
+    and those that meet, get a digest.
 
     Args:
         schema: of the event proper, as it was read.
@@ -86,6 +129,8 @@ def _fields(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Column
             yield from _fields(field, here)
             continue
         kind = _kind(field)
+        if here == ("event", "rawEvent") and kind is Kind.VARCHAR:
+            kind = Kind.MEDIUMTEXT
         yield Column("_".join(here), kind, here, indexed=kind is Kind.DATETIME)
 
 
@@ -101,17 +146,18 @@ def _kind(field: Mapping[str, Any]) -> Kind:
 
 def _apart(found: Sequence[Column]) -> list[Column]:
     # Databases compare column names without regard to case, and a_b may be both a field and one inside another.
-    wanted = [column.name.lower() for column in found]
+    names = [_UNWRITABLE.sub("_", column.name) for column in found]
+    wanted = Counter(name.lower() for name in (*names, REST))
     return [
-        replace(column, name=_shortened(column.name, "\0".join(column.path)))
-        if len(column.name) > LONGEST_NAME or wanted.count(column.name.lower()) > 1
+        replace(column, name=_shortened(name, "\0".join(column.path)))
+        if name != column.name or len(name) > LONGEST_NAME or wanted[name.lower()] > 1
         else column
-        for column in found
+        for column, name in zip(found, names, strict=True)
     ]
 
 
 def _shortened(name: str, whole: str) -> str:
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]
+    digest = hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:_HASH_DIGITS]
     return f"{name[: LONGEST_NAME - _HASH_DIGITS - 1]}_{digest}"
 
 

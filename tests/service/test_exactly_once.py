@@ -128,6 +128,41 @@ def test_positions_move_also_where_nothing_is_stored(place: Place, topic: str) -
     assert kept(place, topic) == {"g": 9}
 
 
+def test_a_topic_made_again_is_read_from_its_beginning(place: Place, topic: str) -> None:
+    before, now = (Origin(topic, 0, topic_id=digit * 32) for digit in "ab")
+    sink = place.sink(SCHEMA, "g")
+    sink.begin_at({before: 5})
+    sink.settle({before: 9})
+    assert place.sink(SCHEMA, "g").begin_at({before: 0}) == {before: 9}
+    again = place.sink(SCHEMA, "g")
+    assert again.begin_at({now: 7}) == {now: 0}
+    assert place.total("topics_made_again") == 1
+    again.settle({now: 3})
+    # What was read of the old one is void.
+    with pytest.raises(RetryableError):
+        sink.settle({before: 10})
+    sink.close()
+    assert place.sink(SCHEMA, "g").begin_at({now: 0}) == {now: 3}
+    assert place.total("topics_made_again") == 1
+
+
+def test_each_partition_of_a_topic_made_again_begins_anew(place: Place, topic: str) -> None:
+    first = place.sink(SCHEMA, "g")
+    first.begin_at({Origin(topic, number, topic_id="a" * 32): 10 + number for number in range(2)})
+    for number in range(2):
+        now = Origin(topic, number, topic_id="b" * 32)
+        assert place.sink(SCHEMA, "g").begin_at({now: 99}) == {now: 0}
+
+
+def test_a_position_without_a_topics_id_takes_the_present_one(place: Place, topic: str) -> None:
+    unknown, known = Origin(topic, 0), Origin(topic, 0, topic_id="c" * 32)
+    place.sink(SCHEMA, "g").begin_at({unknown: 5})
+    assert place.sink(SCHEMA, "g").begin_at({known: 0}) == {known: 5}
+    assert place.sink(SCHEMA, "g").begin_at({unknown: 0}) == {unknown: 5}
+    changed = Origin(topic, 0, topic_id="d" * 32)
+    assert place.sink(SCHEMA, "g").begin_at({changed: 5}) == {changed: 0}
+
+
 @pytest.fixture
 def source(kafka: str, topic: str) -> Iterator[Callable[[SqlSink], KafkaSource]]:
     made: list[KafkaSource] = []

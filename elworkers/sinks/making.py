@@ -1,0 +1,137 @@
+"""A name and a JSON schema come in; a table that exists, and what of it may be written, go out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, NoSuchTableError
+
+from elworkers.errors import RetryableError
+from elworkers.sinks import faults, tables
+from elworkers.sinks.eventerrors import Width
+from elworkers.sinks.tables import REST, VARCHAR, Column, Kind
+
+_DUPLICATE_INDEX = 1061
+
+_TYPES: dict[Kind, Any] = {
+    Kind.BOOLEAN: sqlalchemy.Boolean(),
+    Kind.BIGINT: sqlalchemy.BigInteger(),
+    Kind.DOUBLE: sqlalchemy.Double(),
+    Kind.DATETIME: sqlalchemy.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql"),
+    Kind.CHAR14: sqlalchemy.CHAR(14),
+    Kind.CHAR32: sqlalchemy.CHAR(32),
+    Kind.VARCHAR: sqlalchemy.String(VARCHAR),
+    Kind.TEXT: sqlalchemy.Text(),
+    Kind.MEDIUMTEXT: sqlalchemy.Text().with_variant(mysql.MEDIUMTEXT(), "mysql"),
+}
+
+_RELATIVES: dict[Kind, type[Any]] = {
+    Kind.BOOLEAN: sqlalchemy.Integer,
+    Kind.BIGINT: sqlalchemy.Integer,
+    Kind.DOUBLE: sqlalchemy.Float,
+    Kind.DATETIME: sqlalchemy.DateTime,
+}
+"""What a reflected type is an instance of where text and literals of SQL mean the same to it; else String."""
+
+_BYTES = {mysql.TINYTEXT: 255, mysql.TEXT: 65_535, mysql.MEDIUMTEXT: 16_777_215}
+
+
+class Made(NamedTuple):
+    """A table that is there.
+
+    Attributes:
+        table: with the columns that it really has, and `REST` as the last where it has that.
+        columns: the same without `REST`.
+        has_rest: whether it has `REST`.
+        text_means_the_same: whether all its columns are of such types that text and literals of SQL do.
+        widths: by column of text, what it holds at most, where that is limited.
+    """
+
+    table: sqlalchemy.Table
+    columns: Sequence[Column]
+    has_rest: bool
+    text_means_the_same: bool
+    widths: Mapping[str, Width]
+
+
+def make_table(connection: Connection, name: str, schema: Mapping[str, Any]) -> Made:
+    """The table, created where it is not there.
+
+    Must not be called inside a transaction: MariaDB commits at every DDL statement.
+
+    Raises:
+        DBAPIError: the database will not have it, or is away.
+        RetryableError: somebody has dropped it at this moment.
+    """
+    if not sqlalchemy.inspect(connection).has_table(name):
+        _create(connection, _described(name, tables.new_table(schema)))
+    connection.commit()
+    try:
+        found = sqlalchemy.inspect(connection).get_columns(name)
+    except NoSuchTableError as error:
+        raise RetryableError(f"table {name} was dropped while it was looked at") from error
+    connection.commit()
+    # Nobody can write into what the database computes.
+    types = {column["name"].lower(): column["type"] for column in found if not column.get("computed")}
+    there = [column for column in tables.columns(schema) if column.name.lower() in types]
+    written = [*there, *([tables.rest_column()] if REST in types else [])]
+    return Made(
+        _described(name, written),
+        there,
+        REST in types,
+        all(isinstance(types[one.name.lower()], _RELATIVES.get(one.kind, sqlalchemy.String)) for one in written),
+        {column.name: width for column in there if (width := _width(types[column.name.lower()])) is not None},
+    )
+
+
+def _width(kind: Any) -> Width | None:
+    if type(kind) in _BYTES:
+        return Width(_BYTES[type(kind)], in_bytes=True)
+    limited = isinstance(kind, mysql.VARCHAR | mysql.CHAR) and kind.length is not None
+    return Width(kind.length, in_bytes=False) if limited else None
+
+
+def _create(connection: Connection, table: sqlalchemy.Table) -> None:
+    if connection.dialect.name == "mysql":
+        # Hundreds of text columns may in theory outgrow a page. Their rows seldom do; one that does is refused.
+        connection.exec_driver_sql("SET SESSION innodb_strict_mode = OFF")
+    connection.execute(sqlalchemy.schema.CreateTable(table, if_not_exists=True))
+    for index in table.indexes:
+        _make_index(connection, index)
+
+
+def _make_index(connection: Connection, index: sqlalchemy.Index) -> None:
+    try:
+        connection.execute(sqlalchemy.schema.CreateIndex(index))
+    except DBAPIError as error:
+        # Another worker made the table at the same moment.
+        if faults.code_of(error) != _DUPLICATE_INDEX and "already exists" not in str(error.orig):
+            raise
+
+
+def _described(name: str, wanted: Sequence[Column]) -> sqlalchemy.Table:
+    table = sqlalchemy.Table(
+        name,
+        sqlalchemy.MetaData(),
+        sqlalchemy.Column(
+            "id",
+            sqlalchemy.BigInteger().with_variant(sqlalchemy.Integer(), "sqlite"),
+            primary_key=True,
+            autoincrement=True,
+        ),
+        *(
+            sqlalchemy.Column(column.name, _TYPES[column.kind], nullable=True, unique=column.name == "uuid")
+            for column in wanted
+        ),
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_row_format="DYNAMIC",
+    )
+    for number, column in enumerate(wanted):
+        if column.indexed:
+            sqlalchemy.Index(f"ix_{name[:48]}_{number}", table.c[column.name])
+    return table

@@ -1,0 +1,53 @@
+"""A JSON schema comes in; whether its events may hold what has no column goes out. Pure: no database here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_MORE = (
+    "$ref",
+    "$dynamicRef",
+    "$recursiveRef",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "extends",
+    "if",
+    "then",
+    "else",
+    "dependencies",
+    "dependentSchemas",
+    "patternProperties",
+)
+"""Keywords by which fields come in that `properties` does not name."""
+
+
+def is_open(schema: Mapping[str, Any]) -> bool:
+    """Whether events that are valid may hold what has no column.
+
+    A schema that says nothing of additional properties has none at its top; an object inside it has.
+
+    Args:
+        schema: of the event proper, as it was read.
+    """
+    return schema.get("additionalProperties", False) is not False or _lets_more_in(schema)
+
+
+def _lets_more_in(schema: Mapping[str, Any]) -> bool:
+    if any(schema.get(keyword) for keyword in _MORE):
+        return True
+    properties = schema.get("properties")
+    return isinstance(properties, dict) and any(
+        _has_columns(field) and _is_open_inside(field) for field in properties.values()
+    )
+
+
+def _has_columns(field: Any) -> bool:
+    # Another field's whole value is in its own column.
+    return isinstance(field, dict) and isinstance(field.get("properties"), dict) and bool(field["properties"])
+
+
+def _is_open_inside(field: Mapping[str, Any]) -> bool:
+    only_an_object = field.get("type") in ("object", ["object"], ["object", "null"], ["null", "object"])
+    return not only_an_object or field.get("additionalProperties", True) is not False or _lets_more_in(field)

@@ -1,0 +1,102 @@
+"""A schema and revision come in; the name of the table that is theirs alone goes out.
+
+Characters that a table's name cannot have become `_`, so that the names of two schemas may meet. A name belongs to the
+schema that it holds as it is, where there is one, and else to the first; what was decided is kept in the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from elworkers.errors import InvalidEventError, RetryableError
+from elworkers.sinks import faults, tables
+
+TABLE = "eventlogging_tables"
+
+_LONGEST_SCHEMA = 249
+
+_TABLE_NAME = sqlalchemy.String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql")
+_SCHEMA_NAME = sqlalchemy.String(_LONGEST_SCHEMA).with_variant(
+    mysql.VARCHAR(_LONGEST_SCHEMA, charset="utf8mb4", collation="utf8mb4_bin"), "mysql"
+)
+_OWNERS = sqlalchemy.Table(
+    TABLE,
+    sqlalchemy.MetaData(),
+    sqlalchemy.Column("table_name", _TABLE_NAME, primary_key=True),
+    sqlalchemy.Column("schema_name", _SCHEMA_NAME, nullable=False),
+    sqlalchemy.Column("revision", sqlalchemy.BigInteger, nullable=False),
+    mysql_engine="InnoDB",
+)
+
+
+class Owners:
+    """Whose each table is.
+
+    Args:
+        connection: of the tables; no transaction may be open.
+        exists: whether there is a schema of a name and revision.
+
+    Raises:
+        RetryableError: the table that says so cannot be made.
+    """
+
+    def __init__(self, connection: Connection, exists: Callable[[str, int], bool]) -> None:
+        self._connection = connection
+        self._exists = exists
+        try:
+            connection.execute(sqlalchemy.schema.CreateTable(_OWNERS, if_not_exists=True))
+        except DBAPIError as error:
+            raise RetryableError(
+                f"table {TABLE}, which says whose each table is, cannot be made: {faults.words_of(error)}"
+            ) from error
+        self._ignores_case = connection.dialect.name == "sqlite" or _lowers_names(connection)
+        connection.commit()
+
+    def table_of(self, schema: str, revision: int) -> str:
+        """The name of the table of these.
+
+        Raises:
+            InvalidEventError: another schema has it, and the other name as well.
+            DBAPIError: the database is away.
+        """
+        if len(schema) > _LONGEST_SCHEMA:
+            raise InvalidEventError(f"a schema's name has at most {_LONGEST_SCHEMA} characters", "storage")
+        name = tables.table_name(schema, revision)
+        literal = tables.table_name(tables.literal(schema), revision)
+        is_anothers = not tables.is_plain(schema) and literal == name and self._exists(tables.literal(schema), revision)
+        if not is_anothers and self._claims(name, schema, revision):
+            return name
+        name = tables.other_name(schema, revision)
+        if not self._claims(name, schema, revision):
+            raise InvalidEventError(f"table {name} belongs to another schema", "storage")
+        return name
+
+    def _claims(self, name: str, schema: str, revision: int) -> bool:
+        key = name.lower() if self._ignores_case else name
+        owner = self._owner(key)
+        if owner is None:
+            with self._connection.begin():
+                values = {"table_name": key, "schema_name": schema, "revision": revision}
+                self._connection.execute(self._if_absent().values(**values))
+            owner = self._owner(key)
+        return owner == (schema, revision)
+
+    def _owner(self, key: str) -> tuple[str, int] | None:
+        wanted = sqlalchemy.select(_OWNERS.c.schema_name, _OWNERS.c.revision).where(_OWNERS.c.table_name == key)
+        with self._connection.begin():
+            found = self._connection.execute(wanted).one_or_none()
+        return None if found is None else (found[0], found[1])
+
+    def _if_absent(self) -> sqlalchemy.Insert:
+        if self._connection.dialect.name == "sqlite":
+            return sqlite.insert(_OWNERS).on_conflict_do_nothing()
+        return mysql.insert(_OWNERS).on_duplicate_key_update(table_name=_OWNERS.c.table_name)
+
+
+def _lowers_names(connection: Connection) -> bool:
+    return bool(connection.exec_driver_sql("SELECT @@lower_case_table_names").scalar())
