@@ -12,6 +12,7 @@ What differs from pykafka's SimpleConsumer:
 * A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
 * An offset out of range goes to the earliest, and the gap is counted.
 * A partition that cannot be read for a reason of its own stands still and is asked again later; the others go on.
+* A commit says of which topic it is, by Kafka's id: an offset of a topic that was deleted and made again says nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +32,16 @@ from pykafka.exceptions import (
     SocketDisconnectedError,
     UnknownMemberId,
 )
-from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffsetFetchRequest
+from pykafka.protocol import (
+    FetchRequest,
+    PartitionFetchRequest,
+    PartitionOffsetCommitRequest,
+    PartitionOffsetFetchRequest,
+)
 from pykafka.simpleconsumer import SimpleConsumer
 
 from elworkers.errors import RetryableError
+from elworkers.kafka.identity import Identity
 from elworkers.kafka.inbox import Inbox
 from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, parts
 
@@ -75,11 +82,13 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
     Attributes:
         inbox: what has come; the loop takes it from there.
         resume: partition id → offset to go on from, for partitions held without interruption.
+        identity: of the topic, which commits carry.
         on_gap: called with partition id, the offset asked for and the earliest one there is.
         on_standing: called with partition id and why it stands still; with None when it goes on.
     """
 
     resume: Mapping[int, int] = {}
+    identity = Identity()
     on_gap: Callable[[int, int, int], None] = staticmethod(lambda *_: None)
     on_standing: Callable[[int, str | None], None] = staticmethod(lambda *_: None)
 
@@ -227,7 +236,7 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
                 self._consumer_group,
                 self._generation_id,
                 self._consumer_id,
-                [self._partitions_by_id[p].build_offset_commit_request(offset=o) for p, o in pending.items()],
+                [self._commit_request(partition, offset) for partition, offset in pending.items()],
             )
             codes = {partition: part.err for partition, part in answer.topics[self._topic.name].items()}
             if set(codes.values()) & _MOVED_ON:
@@ -240,10 +249,14 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
             code = next(iter(codes.values()))
             raise ERROR_CODES.get(code, KafkaException)(f"commit of {pending} failed with error code {code}")
 
+    def _commit_request(self, partition: int, offset: int) -> Any:
+        now_ms = int(time.time() * 1000)
+        return PartitionOffsetCommitRequest(self._topic.name, partition, offset, now_ms, self.identity.metadata())
+
     def fetch_offsets(self) -> list[Any]:
         """Place every held partition: where the loop is, where the group was, or where the group begins."""
         committed = self._committed()
-        group_is_new = all(offset == _NO_OFFSET for offset in committed.values())
+        group_is_new = not self.identity.made_anew and all(offset == _NO_OFFSET for offset in committed.values())
         begin: dict[int, int] = {}
         for partition, owned in self._partitions_by_id.items():
             # Where another member was further while this one was away unnoticed, its commit counts.
@@ -266,9 +279,15 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
             found = answer.topics[self._topic.name]
             errors = {part.err for part in found.values()} - {0}
             if not errors:
-                return {partition: part.offset for partition, part in found.items()}
+                return {partition: self._of_this_topic(partition, part) for partition, part in found.items()}
             self._update()
         raise ERROR_CODES[errors.pop()]("committed offsets cannot be read")
+
+    def _of_this_topic(self, partition: int, part: Any) -> int:
+        if self.identity.is_of_another(part.metadata):
+            self.identity.was_made_anew(partition)
+            return _NO_OFFSET
+        return int(part.offset)
 
     def _edge(self, partition: int, which: int) -> int:
         edge = self._topic.fetch_offset_limits(which)[partition]
@@ -282,6 +301,8 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         return handlers
 
     def _go_to_earliest(self, parts: list[Any]) -> None:
+        # Before anything of another topic is taken for this one's.
+        self.identity.check()
         for owned, _ in parts:
             partition = owned.partition.id
             wanted, earliest = owned.next_offset, self._edge(partition, _EARLIEST)

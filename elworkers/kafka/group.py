@@ -24,6 +24,7 @@ from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment
 from pykafka.protocol.group_membership import JoinGroupRequest, JoinGroupResponse
 
 from elworkers.kafka.fetcher import Fetcher
+from elworkers.kafka.identity import Identity
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ class Settling:
         moving: entered before partitions move, in the thread that moves them, when the loop has committed what it
             has taken, or after a deadline; left when they have moved.
         resume_from: gives partition id → offset for partitions to go on from.
-        on_gap, on_standing: see `Fetcher`.
+        identity, on_gap, on_standing: see `Fetcher`.
         fresh: partitions that came to this consumer, also if they have left it again, since somebody cleared the set.
     """
 
@@ -44,6 +45,7 @@ class Settling:
     resume_from: Callable[[], Mapping[int, int]]
     on_gap: Callable[[int, int, int], None]
     on_standing: Callable[[int, str | None], None]
+    identity: Identity
 
     def commit_offsets(self, partition_offsets: Any = None) -> None:
         """Do nothing: pykafka calls this at a rebalance, whatever was flushed."""
@@ -85,6 +87,7 @@ class Settling:
             compacted_topic=self._is_compacted_topic,
         )
         fetcher.resume, fetcher.on_gap, fetcher.on_standing = resume, self.on_gap, self.on_standing
+        fetcher.identity = self.identity
         fetcher.consumer_id, fetcher.generation_id = self._consumer_id, self._generation_id
         if start:
             fetcher.start()

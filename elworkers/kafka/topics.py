@@ -26,7 +26,9 @@ _REFUSED = {
 """Error codes of Kafka's protocol that no second try will change."""
 
 
-def ensure(cluster: Any, name: str, partitions: int | None = None, replication: int | None = None) -> Any:
+def ensure(
+    cluster: Any, name: str, partitions: int | None = None, replication: int | None = None, *, create: bool = True
+) -> Any:
     """The topic, created where it does not exist yet.
 
     pykafka's own auto-creation fails on brokers of today, so topics are made explicitly.
@@ -36,9 +38,10 @@ def ensure(cluster: Any, name: str, partitions: int | None = None, replication: 
         name: the topic.
         partitions: how many it gets when it has to be created; None means the broker's default.
         replication: how many replicas of each; None means the broker's default.
+        create: False: wait for somebody else to make it.
 
     Raises:
-        RetryableError: the broker is away, or the topic does not get leaders in time.
+        RetryableError: the broker is away, the topic does not get leaders in time, or is not there to be read.
         ConfigurationError: the broker refuses the name, the partitions or the replication.
     """
     key = name.encode()
@@ -49,6 +52,10 @@ def ensure(cluster: Any, name: str, partitions: int | None = None, replication: 
         if not _known(cluster, key):
             cluster.update()
         if not _known(cluster, key):
+            if not create:
+                raise RetryableError(
+                    f"Kafka: topic {name} was deleted while it was read; reading again once it is made"
+                )
             _create(cluster, [name], partitions or -1, replication or -1)
     deadline = time.monotonic() + _APPEARS_WITHIN_S
     while True:

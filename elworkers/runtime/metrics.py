@@ -22,6 +22,7 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "columns_missing": (("table",), "values left out because the table lacks their column"),
         "topics_made_again": (("topic",), "partitions whose topic was deleted and made again, read from the beginning"),
         "kafka_gap_messages": (("topic",), "messages that were gone before they could be read"),
+        "topics_recreated": (("topic",), "topics found deleted and made again, read from their beginning"),
         "import_records": (("schema",), "messages in files that have their names"),
         "import_files": (("schema",), "files that were given their names"),
         "import_late": (("schema",), "events older than --max-historical-days"),

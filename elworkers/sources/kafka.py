@@ -13,6 +13,7 @@ import structlog
 from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, member, topics
+from elworkers.kafka.identity import Identity
 from elworkers.kafka.messages import Fields
 
 _SETTLE_SHARE = 0.4
@@ -29,7 +30,7 @@ class KafkaSource:
         hosts: the brokers, each `host:port`.
         options: of `schemes.KAFKA_SOURCE`, typed.
         group_name: the consumer group.
-        metrics: counts `kafka_gap_messages`.
+        metrics: counts `kafka_gap_messages` and `topics_recreated`.
         partitions: for a topic that has to be created and an URI that does not say.
         ledger: knows better than Kafka where to begin partitions.
 
@@ -71,8 +72,16 @@ class KafkaSource:
         session_ms = options["session_timeout_ms"]
         self._settle_s = min(session_ms, 30_000) / 1000 * _SETTLE_SHARE
         cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
-        topic = topics.ensure(cluster, self._topic_name, options["partitions"] or partitions, options["replication"])
+        self._identity = Identity(cluster, self._cluster_name, self._topic_name, metrics)
+        topic = topics.ensure(
+            cluster,
+            self._topic_name,
+            options["partitions"] or partitions,
+            options["replication"],
+            create=not self._identity.was_read,
+        )
         self._topic = topic
+        self._identity.found()
         self._partition_count = len(topic.partitions)
         self._freshness = topics.Freshness(cluster, options["metadata_max_age_ms"])
         self._consumer = self._join(cluster, topic, options, group_name)
@@ -82,6 +91,7 @@ class KafkaSource:
             consumer = member.made(cluster, topic, options, group_name)
             consumer.moving, consumer.resume_from, consumer.on_gap = self._moving, self._resume_from, self._on_gap
             consumer.on_standing = self._on_standing
+            consumer.identity = self._identity
             try:
                 consumer.start()
             except Exception:
@@ -107,12 +117,8 @@ class KafkaSource:
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """See `contracts.Source.poll`; also empty while a rebalance waits (`flush_wanted`)."""
-        if self._freshness.renewed() and len(self._topic.partitions) > self._partition_count:
-            # pykafka's consumers never look beyond the partitions that they began with.
-            raise RetryableError(
-                f"topic {self._topic_name} has {len(self._topic.partitions)} partitions now, not"
-                f" {self._partition_count}; joining the group anew"
-            )
+        if self._freshness.renewed():
+            self._look_again()
         deadline = time.monotonic() + timeout_s
         with client.translated(f"read topic {self._topic_name}"):
             while True:
@@ -122,6 +128,15 @@ class KafkaSource:
                 if records or left <= 0 or self.flush_wanted:
                     return records
                 self._wait(min(left, _PAUSE_S))
+
+    def _look_again(self) -> None:
+        self._identity.check()
+        if len(self._topic.partitions) > self._partition_count:
+            # pykafka's consumers never look beyond the partitions that they began with.
+            raise RetryableError(
+                f"topic {self._topic_name} has {len(self._topic.partitions)} partitions now, not"
+                f" {self._partition_count}; joining the group anew"
+            )
 
     def _wait(self, pause_s: float) -> None:
         fetcher = self._fetcher
@@ -167,7 +182,9 @@ class KafkaSource:
             del self._claims[partition]
             self._taken.pop(partition, None)
         new = {
-            partition: Origin(self._topic_name, partition, self._cluster_name, self._claim_count + count)
+            partition: Origin(
+                self._topic_name, partition, self._cluster_name, self._claim_count + count, self._identity.topic_id
+            )
             for count, partition in enumerate(sorted(held - set(self._claims)), 1)
         }
         if new and self._ledger is not None:
