@@ -18,6 +18,7 @@ from elworkers.control.instances import Tree, read_tree
 from elworkers.control.places import Places
 from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor, SupervisorError
+from elworkers.control.table import printable
 from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
 
 _PROGRAM = "eventloggingctl"
@@ -54,7 +55,7 @@ def _failed(verb: str, message: str, code: int) -> int:
     if verb == "check":
         print(check.line(f"UNKNOWN: {message}"))
         return check.UNKNOWN
-    print(f"{_PROGRAM}: {message}", file=sys.stderr)
+    print(f"{_PROGRAM}: {printable(message)}", file=sys.stderr)
     return code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elworkers.arguments import Arguments
+from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
 from elworkers.kafka.reader import Partition, Range, TopicsReader
 from elworkers.roles.wiring import ERROR_TOPIC, brokers
@@ -91,9 +93,10 @@ class ClusterReport:
     Args:
         hosts: the brokers, each `host:port`.
         what: there is to count.
+        metrics: is told which groups and partitions cannot be asked while all others can; None: nobody is.
     """
 
-    def __init__(self, hosts: tuple[str, ...], what: Watched) -> None:
+    def __init__(self, hosts: tuple[str, ...], what: Watched, metrics: Metrics | None = None) -> None:
         self._hosts = hosts
         self._what = what
         self._reader: TopicsReader | None = None
@@ -101,11 +104,15 @@ class ClusterReport:
         self._seen: dict[Partition, int] = {}
         self._counted: Counter[str] = Counter()
         self._invented: set[str] = set()
+        self._metrics = metrics
+        self._aside: set[str] = set()
 
     def watch(self, what: Watched) -> None:
         """Watch this from now on; what was watched before and still is goes on being counted from where it was."""
         self._what = what
         self._there_before = None
+        for aside in list(self._aside):
+            self._resumed(aside)
         self._seen = {partition: offset for partition, offset in self._seen.items() if self._names(partition.topic)}
 
     def tell(self, send: Callable[[Counts, Counts], None]) -> None:
@@ -121,6 +128,10 @@ class ClusterReport:
             gauges = self._look()
         except RetryableError:
             self.close()
+            # What was counted before it failed is true all the same.
+            if self._counted:
+                send(self._counted, {})
+                self._counted.clear()
             raise
         send(self._counted, gauges)
         self._counted.clear()
@@ -160,6 +171,38 @@ class ClusterReport:
     def _count_errors(
         self, reader: TopicsReader, wanted: Mapping[Partition, Range], names: Mapping[str, Sequence[str]]
     ) -> None:
+        try:
+            self._count(reader, wanted, names)
+        except RetryableError:
+            # One that cannot be read holds up those behind it; what was read of it stays counted.
+            for partition, (begin, end) in wanted.items():
+                with self._by_itself(f"topic {partition.topic}[{partition.number}]"):
+                    self._count(reader, {partition: Range(max(begin, self._seen[partition]), end)}, names)
+        else:
+            for partition in wanted:
+                self._resumed(f"topic {partition.topic}[{partition.number}]")
+
+    @contextlib.contextmanager
+    def _by_itself(self, what: str) -> Iterator[None]:
+        """Set this aside where it fails, instead of everything."""
+        try:
+            yield
+        except RetryableError as error:
+            self._aside.add(what)
+            if self._metrics is not None:
+                self._metrics.set_aside(what, str(error))
+        else:
+            self._resumed(what)
+
+    def _resumed(self, what: str) -> None:
+        if what in self._aside:
+            self._aside.discard(what)
+            if self._metrics is not None:
+                self._metrics.resumed(what)
+
+    def _count(
+        self, reader: TopicsReader, wanted: Mapping[Partition, Range], names: Mapping[str, Sequence[str]]
+    ) -> None:
         known = {name for each in names.values() for name in each}
         for fetched in reader.read(wanted):
             schemas = Counter(_schema_of(value or b"") for _, _, _, value in fetched.messages)
@@ -183,9 +226,10 @@ class ClusterReport:
         found: dict[str, int] = {}
         for group, topic in self._what.groups:
             ends = {number: reach.end for (name, number), reach in ranges.items() if name == topic}
-            done = reader.committed(group, topic)
-            lag = sum(max(0, ends.get(partition, offset) - offset) for partition, offset in done.items())
-            found[f"lag.{plain(group)}.{plain(topic)}"] = lag
+            with self._by_itself(f"group {group} of topic {topic}"):
+                done = reader.committed(group, topic)
+                lag = sum(max(0, ends.get(partition, offset) - offset) for partition, offset in done.items())
+                found[f"lag.{plain(group)}.{plain(topic)}"] = lag
         return found
 
     def close(self) -> None:
@@ -199,5 +243,5 @@ def _schema_of(value: bytes) -> str:
     try:
         event: Mapping[str, Any] = json.loads(value)["event"]
         return str(event["schema"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "unknown"

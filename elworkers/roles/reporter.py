@@ -46,7 +46,7 @@ def check(arguments: Arguments) -> None:
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
 
 
-def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: Board) -> None:
+def run(arguments: Arguments, _who: Who, stop: Stop, metrics: Metrics, board: Board) -> None:
     """Report until asked to stop; see `report` for what.
 
     Raises:
@@ -72,8 +72,9 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: B
                     _tell(arguments, reports.values())
                 found = watched(instance.arguments for instance in tree.instances)
                 _close(report for hosts, report in reports.items() if hosts not in found)
-                reports = {hosts: reports.get(hosts) or ClusterReport(hosts, what) for hosts, what in found.items()}
+                before, reports = reports, {}
                 for hosts, what in found.items():
+                    reports[hosts] = before.get(hosts) or ClusterReport(hosts, what, metrics)
                     reports[hosts].watch(what)
                 known = now
             _tell(arguments, reports.values())
@@ -82,7 +83,7 @@ def run(arguments: Arguments, _who: Who, stop: Stop, _metrics: Metrics, board: B
             pause_s = arguments["interval"]
         except RetryableError as error:
             board.show(State.WAITING)
-            pause_s = backoff.failed(str(error))
+            pause_s = min(backoff.failed(str(error)), arguments["interval"])
         stop.wait(pause_s)
     _close(reports.values())
 

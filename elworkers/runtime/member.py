@@ -38,6 +38,7 @@ class Member:
         not_before: monotonic time before which it is not started again.
         leaving: asked to end for good.
         kill_at: monotonic time at which it is killed; 0 for never.
+        hangs: why its process is to be killed, where it was not asked to end.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Member:
     backoff_s: float = FIRST_BACKOFF_S
     leaving: bool = False
     kill_at: float = 0.0
+    hangs: str = ""
     _crashed: deque[float] = field(default_factory=deque)
 
     def start(self, work: Callable[[], int], signals: Iterable[signal.Signals]) -> None:
@@ -63,7 +65,7 @@ class Member:
         """
         self.since, self.begun = time.time(), time.monotonic()
         self.restarts += 1
-        self.leaving, self.kill_at = False, 0.0
+        self.leaving, self.kill_at, self.hangs = False, 0.0, ""
         self.slot.clear()
         # What is sent to the new process before it has its own handlers must not go to the parent's, which only note.
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -102,7 +104,8 @@ class Member:
             how: its exit code or signal.
         """
         now, said = time.monotonic(), self.slot.told().reason
-        self.crash = f"{how}: {said}" if said.startswith(CRASHED) else how
+        why = said if said.startswith(CRASHED) else self.hangs
+        self.crash = f"{how}: {why}" if why else how
         self._crashed.append(now)
         if now - self.begun > _HEALTHY_AFTER_S:
             self.backoff_s = FIRST_BACKOFF_S

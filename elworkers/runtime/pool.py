@@ -230,6 +230,7 @@ class Pool:
                     log.error("worker killed: it did not stop in time", worker_index=member.index, pid=member.pid)
                     member.send(signal.SIGKILL)
             elif member.silent_s() > self._job.worker_timeout_s:
+                member.hangs = f"no sign of life for {round(member.silent_s())} s"
                 log.error(
                     "worker makes no progress; its stacks follow, then it is replaced",
                     worker_index=member.index,

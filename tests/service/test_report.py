@@ -16,7 +16,9 @@ from waiting import wait_for
 from elworkers.devstack import Stack
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, topics
+from elworkers.kafka.reader import TopicsReader
 from elworkers.roles.report import ClusterReport, Counts, Watched
+from elworkers.runtime.metrics import Counters
 
 DEADLINE_S = 90.0
 
@@ -89,6 +91,34 @@ def test_invented_names_are_bounded_and_hide_no_real_one(kafka: str, unique: Cal
     assert counted["schema.other.invalid"] == 502
     assert len(counted) == 1_000 + 3
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", name) for name in told.counters)
+    report.close()
+
+
+def test_a_group_that_kafka_refuses_is_set_aside_and_all_else_is_told(
+    kafka: str, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = unique("own")
+    flow.produce(kafka, topic, range(3))
+    metrics, told = Counters(), Told()
+    what = Watched(raw={topic}, groups={("bad", topic), ("good", topic), ("better", topic)})
+    committed = TopicsReader.committed
+
+    def refused(reader: TopicsReader, group: str, name: str) -> dict[int, int]:
+        # As Kafka does with its ACLs (error 30), which the brokers of these tests have not.
+        if group == "bad":
+            raise RetryableError("Kafka: group bad: not authorized")
+        return committed(reader, group, name)
+
+    monkeypatch.setattr(TopicsReader, "committed", refused)
+    report = ClusterReport((kafka,), what, metrics)
+    report.tell(told.send)
+    flow.produce(kafka, topic, range(4))
+    report.tell(told.send)
+    assert told.counters[f"raw.{topic}"] == 4
+    assert set(told.gauges) == {f"lag.good.{topic}", f"lag.better.{topic}"}
+    assert metrics.aside == {f"group bad of topic {topic}": "Kafka: group bad: not authorized"}
+    report.watch(Watched(raw={topic}))
+    assert not metrics.aside
     report.close()
 
 

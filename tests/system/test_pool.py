@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -212,6 +213,8 @@ def test_a_worker_that_hangs_is_dumped_and_replaced(tmp_path: Path) -> None:
         assert dump["pid"] == first.pid
         assert "Current thread" in dump["stacks"]
         assert "in _write_all" in dump["stacks"]
+        state = json.loads((tmp_path / "state" / "forwarder-server-side-raw.json").read_text(encoding="utf-8"))
+        assert re.match(r"signal SIGKILL: no sign of life for \d+ s", state["workers"][0]["crash"])
     finally:
         os.close(reader)
         pool.process.kill()
@@ -228,6 +231,39 @@ def test_stacks_are_a_log_line_of_their_own(pool: Pool, number: signal.Signals) 
     (dump,) = [entry for entry in entries if entry["event"] == "stacks of a worker"]
     assert dump["pid"] == worker.pid
     assert "most recent call first" in dump["stacks"]
+
+
+CRASH = """
+import sys
+from pathlib import Path
+from elworkers.runtime import pool, worker
+
+def work(who, stop, metrics, board):
+    raise KeyError("mysql://u:secret@db/log", "\x1b[31m")
+
+raise SystemExit(pool.Pool(worker.Job("forwarder", "x", work, state_file=Path(sys.argv[1]))).run())
+"""
+
+
+def test_a_crash_loop_stands_in_the_state_file_with_its_reason(tmp_path: Path) -> None:
+    state, log = tmp_path / "state.json", tmp_path / "log"
+    with log.open("wb") as stderr:
+        parent = subprocess.Popen([sys.executable, "-c", CRASH, state], stderr=stderr)
+
+    def crashes() -> int:
+        return json.loads(state.read_text("utf-8"))["workers"][0]["crashes"] if state.exists() else 0
+
+    try:
+        wait_for(lambda: crashes() >= 2, DEADLINE_S, "two crashes")
+        (worker,) = json.loads(state.read_text("utf-8"))["workers"]
+        assert worker["crash"].startswith("exit code 1: crashed: KeyError: ('mysql://u:***@db/log', ")
+        entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        crash = next(entry for entry in entries if entry["event"].startswith("worker crashed"))
+        assert "in work" in crash["exception"]
+        assert "secret" not in log.read_text(encoding="utf-8")
+    finally:
+        parent.kill()
+        parent.wait(DEADLINE_S)
 
 
 CLOCK = """
@@ -401,6 +437,7 @@ def test_a_parent_stays_small_and_opens_no_connection(tmp_path: Path, role: str)
     try:
         state = tmp_path / "state" / f"{role}-small.json"
         wait_for(lambda: state.exists() and '"waiting"' in state.read_text("utf-8"), DEADLINE_S, "a worker that waits")
+        assert "127.0.0.1:1" in json.loads(state.read_text("utf-8"))["workers"][0]["reason"]
         assert parent.memory_info().rss <= PARENT_MIB * 1024**2
         assert parent.children()[0].memory_info().rss <= WORKER_MIB * 1024**2
         assert parent.net_connections() == []
