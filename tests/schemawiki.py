@@ -18,6 +18,7 @@ class SchemaWiki:
         asked: title and revision of each question so far.
         status: of every answer; other than 200, the body is a page.
         odd: title → status, headers and body of what is answered for it alone.
+        dropped: titles → how many times nothing is answered for them.
         slow: title → seconds that each byte of the answer takes.
     """
 
@@ -26,6 +27,7 @@ class SchemaWiki:
         self.asked: list[tuple[str, int]] = []
         self.status = 200
         self.odd: dict[str, tuple[int, dict[str, str], bytes]] = {}
+        self.dropped: dict[str, int] = {}
         self.slow: dict[str, float] = {}
         self._closed = threading.Event()
         wiki = self
@@ -33,6 +35,11 @@ class SchemaWiki:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                left = wiki.dropped.get(query.get("title", ""), 0)
+                if left > 0:
+                    wiki.dropped[query["title"]] = left - 1
+                    self.close_connection = True
+                    return
                 body = json.dumps(wiki.answer(query)) if wiki.status == 200 else "<html>an error page</html>"
                 status, headers, content = wiki.odd.get(query.get("title", ""), (wiki.status, {}, body.encode()))
                 self.send_response(status)

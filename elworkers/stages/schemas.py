@@ -15,7 +15,7 @@ from elworkers.stages import names
 from elworkers.stages.badschemas import BadSchemas, Key
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.schemafiles import Cache, Folder
-from elworkers.stages.schemawiki import SchemaWiki
+from elworkers.stages.schemawiki import SchemaWiki, is_address
 
 SCHEMA_WIKI = "https://meta.wikimedia.org/w/api.php"
 """Where schemas are where nobody says otherwise."""
@@ -185,6 +185,10 @@ def _shown(value: Any) -> str:
 
 def _repository(uri: str, cache_dir: Path | None) -> Repository:
     if re.match(r"https?://", uri):
+        if not is_address(uri):
+            raise ConfigurationError(
+                "--schemas: the address of a schema wiki is none; expected http(s)://HOST/…/api.php"
+            )
         wiki = SchemaWiki(uri)
         return wiki if cache_dir is None else Cache(cache_dir, wiki)
     path = uri.removeprefix("file://")

@@ -45,11 +45,17 @@ class _OddAnswerError(Exception):
     """An answer that does not tell whether the wiki is ill or only this schema; says what it was."""
 
 
+class _NoAnswerError(_OddAnswerError):
+    """No answer at all."""
+
+
 class SchemaWiki:
     """`<api>?action=jsonschema&title=<name>&revid=<revision>&formatversion=2&format=json`."""
 
     def __init__(self, api: str) -> None:
         self._api = api
+        # What is said stands in EventErrors too; a password in the address does not.
+        self._shown = urlsplit(api)._replace(netloc=urlsplit(api).netloc.rpartition("@")[2]).geturl()
 
     @cached_property
     def _session(self) -> requests.Session:
@@ -63,16 +69,21 @@ class SchemaWiki:
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
         """See `schemas.Repository.fetch`. A revision that belongs to another title is not this schema's.
 
-        Where an answer leaves open whose fault it is, the wiki is asked something small: if it answers, the fault is
-        this schema's own.
+        Where an answer, or that there is none, leaves open whose fault it is, the wiki is asked something small: if it
+        answers that, the fault is this schema's own.
         """
         query = {"action": "jsonschema", "title": name, "revid": str(revision), "formatversion": "2"}
         try:
-            answer = self._ask_titled(query)
+            try:
+                answer = self._ask_titled(query)
+            except _NoAnswerError as none:
+                self._refuse_where_ill(str(none))
+                # It may have been away for just that moment.
+                answer = self._ask_titled(query)
         except _OddAnswerError as odd:
             self._refuse_where_ill(str(odd))
             raise InvalidEventError(
-                f"schema wiki {self._api} gives no schema {name} of revision {revision}: {odd}"
+                f"schema wiki {self._shown} gives no schema {name} of revision {revision}: {odd}"
             ) from None
         return answer if answer is not None and is_title_of(answer["title"], name) else None
 
@@ -86,17 +97,19 @@ class SchemaWiki:
         try:
             found = self._ask({"action": "query", "meta": "siteinfo", "formatversion": "2"})
         except _OddAnswerError as odd:
-            raise RetryableError(f"schema wiki {self._api}: {odd}") from None
+            raise RetryableError(f"schema wiki {self._shown}: {odd}") from None
+        except InvalidEventError as refused:
+            raise RetryableError(refused.message) from None
         if found is None or "query" not in found:
-            raise RetryableError(f"schema wiki {self._api}: {why}")
+            raise RetryableError(f"schema wiki {self._shown}: {why}")
 
     def _ask(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
         """The object that the API answers, or None where it says that there is no such schema.
 
         Raises:
-            RetryableError: no answer comes.
             InvalidEventError: the answer is about what was asked for.
             _OddAnswerError: it is another one.
+            _NoAnswerError: none comes.
         """
         status, body = self._get({**query, "format": "json"})
         try:
@@ -110,7 +123,7 @@ class SchemaWiki:
         if status != HTTPStatus.OK:
             told = f"HTTP {status}" + (f", {code}" if isinstance(code, str) else "")
             if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OF_ALL_NAMES:
-                raise InvalidEventError(f"schema wiki {self._api} refuses {query.get('title')}: {told}")
+                raise InvalidEventError(f"schema wiki {self._shown} refuses {query.get('title', 'siteinfo')}: {told}")
             raise _OddAnswerError(told)
         if code is not None:
             raise _OddAnswerError(f"error {code if isinstance(code, str) else '?'}"[:100])
@@ -135,7 +148,9 @@ class SchemaWiki:
                 if urlsplit(url).hostname != urlsplit(self._api).hostname:
                     raise _OddAnswerError("it redirects to another host")
         except RequestException as error:
-            raise RetryableError(f"schema wiki {self._api}: {type(error).__name__}") from error
+            raise _NoAnswerError(type(error).__name__) from error
+        except ValueError:
+            raise _OddAnswerError("it redirects to what is no address") from None
         raise _OddAnswerError(f"it redirects more than {_MOST_REDIRECTS} times")
 
 
@@ -154,3 +169,12 @@ def _body(response: requests.Response, deadline: float) -> bytes:
     except HTTPError as error:
         raise _OddAnswerError(f"its answer breaks off: {type(error).__name__}") from None
     return bytes(body)
+
+
+def is_address(url: str) -> bool:
+    """Whether this names a host, and a port if any, that can be asked."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

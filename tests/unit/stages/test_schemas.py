@@ -233,6 +233,10 @@ HTML = b"<html>no such thing here</html>"
             "redirects more than",
         ),
         ((302, {}, b""), "HTTP 302"),
+        ((302, {"Location": "http://["}, b""), "redirects to what is no address"),
+        ((302, {"Location": "//127.0.0.1:nowhere/"}, b""), "InvalidURL"),
+        ((302, {"Location": "file:///etc/passwd"}, b""), "redirects to another host"),
+        ((200, {"X-Long": "x" * 100_000}, b"{}"), "ConnectionError"),
         ((200, {}, b"{}"), "has no title"),
         ((200, {}, b'{"maintenance": true}'), "has no title"),
         ((200, {}, b'{"title": ["Odd"], "properties": {}}'), "has no title"),
@@ -259,6 +263,45 @@ def test_what_a_wiki_has_against_one_name_holds_up_no_other(
     now[0] += 61
     assert store.schema("Odd", 8)
     assert not counters.aside
+
+
+def test_a_wikis_password_stands_in_no_message(wiki: SchemaWiki) -> None:
+    wiki.odd["Odd"] = (500, {}, HTML)
+    store = SchemaStore([wiki.api.replace("http://", "http://user:s3cret@")])
+    with pytest.raises(InvalidEventError) as caught:
+        store.schema("Odd", 8)
+    wiki.status = 500
+    with pytest.raises(RetryableError) as away:
+        store.schema("Edit", 7)
+    assert "s3cret" not in caught.value.message + str(away.value)
+    assert "127.0.0.1" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://", "https:///w/api.php", "http://[/", "http://wiki:port/", "http://u:s3cret@:1/"]
+)
+def test_an_address_of_a_wiki_that_is_none_is_refused(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected http") as caught:
+        SchemaStore([uri])
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_name_that_gets_no_answer_holds_up_no_other(wiki: SchemaWiki) -> None:
+    wiki.dropped.update(Moment=1, Always=1_000)
+    wiki.schemas.update({7: ("Edit", SCHEMA), 8: ("Moment", SCHEMA)})
+    store = SchemaStore([wiki.api])
+    assert store.schema("Moment", 8)
+    with pytest.raises(InvalidEventError, match="gives no schema Always of revision 9: ConnectionError"):
+        store.schema("Always", 9)
+    assert store.schema("Edit", 7)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410, 451])
+def test_a_wiki_that_refuses_something_small_is_away(wiki: SchemaWiki, status: int) -> None:
+    wiki.odd["Odd"] = (500, {}, HTML)
+    wiki.odd[""] = (status, {}, HTML)
+    with pytest.raises(RetryableError, match="schema wiki"):
+        SchemaStore([wiki.api]).schema("Odd", 8)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": "400"}])
