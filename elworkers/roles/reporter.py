@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,11 @@ from elworkers.schemes import STATSD_PORT
 if TYPE_CHECKING:
     from elworkers.contracts import Metrics
     from elworkers.roles.report import ClusterReport
-    from elworkers.runtime.loop import Board
+    from elworkers.runtime.loop import Board, State
     from elworkers.runtime.stop import Stop
     from elworkers.runtime.worker import Who
+
+_SIGN_OF_LIFE_S = 0.5
 
 SPEC = RoleSpec(
     "reporter",
@@ -79,13 +82,18 @@ def run(arguments: Arguments, _who: Who, stop: Stop, metrics: Metrics, board: Bo
                 known = now
             _tell(arguments, reports.values())
             backoff.worked()
-            board.show(State.RUNNING)
-            pause_s = arguments["interval"]
+            _wait(arguments["interval"], State.RUNNING, stop, board)
         except RetryableError as error:
-            board.show(State.WAITING)
-            pause_s = min(backoff.failed(str(error)), arguments["interval"])
-        stop.wait(pause_s)
+            _wait(min(backoff.failed(str(error)), arguments["interval"]), State.WAITING, stop, board)
     _close(reports.values())
+
+
+def _wait(pause_s: float, state: State, stop: Stop, board: Board) -> None:
+    """Wait, with a sign of life now and then: an interval may be longer than `--worker-timeout`."""
+    until = time.monotonic() + pause_s
+    board.show(state)
+    while (left_s := until - time.monotonic()) > 0 and not stop.wait(min(left_s, _SIGN_OF_LIFE_S)):
+        board.show(state)
 
 
 def _tell(arguments: Arguments, reports: Iterable[ClusterReport]) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -111,6 +112,17 @@ def test_counts_by_schema_and_lag_of_what_the_instances_name(
     site.instance("consumer/late", source, "--sid=${env:EVENTLOGGING_PREFIX}-late", "stdout:")
     late = f"{p}.lag.{own}-late.{own}-raw"
     wait_for(lambda: late in statsd.read().gauges, DEADLINE_S, f"the gauge {late}")
+
+
+def test_an_interval_may_be_longer_than_a_worker_may_be_silent(topology: Callable[..., Topology]) -> None:
+    site = topology({})
+    site.instance("reporter/r", "--interval=60", "--worker-timeout=1")
+    site.ctl("start")
+    wait_for(lambda: any(said["workers"] for said in site.states()), DEADLINE_S, "a worker")
+    begun = time.monotonic()
+    wait_for(lambda: time.monotonic() - begun > 3, DEADLINE_S, "several looks of the parent")
+    assert [worker["restarts"] for said in site.states() for worker in said["workers"]] == [0]
+    assert "makes no progress" not in site.log("reporter/r")
 
 
 def test_brokers_that_are_away_silence_no_others_and_can_be_corrected(
