@@ -18,6 +18,9 @@ from elworkers.errors import RetryableError
 ERRORS = (StatementError, pymysql.Error, sqlite3.Error, OverflowError)
 """What a statement may raise; SQLAlchemy wraps what is raised inside it, be it the driver's or not."""
 
+NO_RIGHT = {1044, 1142}
+"""The account may not do that to the database or table."""
+
 DUPLICATE_ENTRY = 1062
 TOO_LARGE = 1153
 _CLIENT_ERRORS = range(2000, 2100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import sqlalchemy
@@ -38,6 +39,7 @@ _RELATIVES: dict[Kind, type[Any]] = {
 """What a reflected type is an instance of where text and literals of SQL mean the same to it; else String."""
 
 _BYTES = {mysql.TINYTEXT: 255, mysql.TEXT: 65_535, mysql.MEDIUMTEXT: 16_777_215}
+_LONG_TEXTS = (sqlalchemy.Text, mysql.TEXT, mysql.MEDIUMTEXT, mysql.LONGTEXT)
 
 
 class Made(NamedTuple):
@@ -77,15 +79,34 @@ def make_table(connection: Connection, name: str, schema: Mapping[str, Any]) -> 
     connection.commit()
     # Nobody can write into what the database computes.
     types = {column["name"].lower(): column["type"] for column in found if not column.get("computed")}
-    there = [column for column in tables.columns(schema) if column.name.lower() in types]
-    written = [*there, *([tables.rest_column()] if REST in types else [])]
+    # A field called `rest` had that name before.
+    has_rest = isinstance(types.get(REST), _LONG_TEXTS)
+    there = [known for column in tables.columns(schema) if (known := _known(column, types, has_rest)) is not None]
+    written = [*there, *([tables.rest_column()] if has_rest else [])]
     return Made(
         _described(name, written),
         there,
-        REST in types,
+        has_rest,
         all(isinstance(types[one.name.lower()], _RELATIVES.get(one.kind, sqlalchemy.String)) for one in written),
         {column.name: width for column in there if (width := _width(types[column.name.lower()])) is not None},
     )
+
+
+def _known(column: Column, types: Mapping[str, Any], has_rest: bool) -> Column | None:
+    """The column under the name that this table has it by: earlier versions took some names as they were."""
+    if column.name.lower() in types:
+        return column
+    earlier = "_".join(column.path)
+    if earlier.lower() not in types or (has_rest and earlier.lower() == REST):
+        return None
+    return replace(column, name=earlier)
+
+
+def create_if_absent(connection: Connection, table: sqlalchemy.Table) -> None:
+    """Make a table of this program's own; nothing is asked of the account where it is there."""
+    if not sqlalchemy.inspect(connection).has_table(table.name):
+        connection.execute(sqlalchemy.schema.CreateTable(table, if_not_exists=True))
+    connection.commit()
 
 
 def _width(kind: Any) -> Width | None:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from elworkers.contracts import Metrics, Origin, Positions
 from elworkers.errors import RetryableError
 from elworkers.sinks import faults
+from elworkers.sinks.making import create_if_absent
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,6 @@ _OFFSETS = sqlalchemy.Table(
     sqlalchemy.Column("next_offset", sqlalchemy.BigInteger, nullable=False),
     mysql_engine="InnoDB",
 )
-_NO_RIGHT = {1044, 1142}
 _TOPIC_IDS = sqlalchemy.Table(
     TOPIC_IDS_TABLE,
     sqlalchemy.MetaData(),
@@ -65,16 +65,16 @@ class Offsets:
         self._group = group
         self._metrics = metrics
         self._at: dict[Origin, int] = {}
-        connection.execute(sqlalchemy.schema.CreateTable(_OFFSETS, if_not_exists=True))
+        create_if_absent(connection, _OFFSETS)
         self._keeps_ids = self._make_ids()
-        connection.commit()
 
     def _make_ids(self) -> bool:
         try:
-            self._connection.execute(sqlalchemy.schema.CreateTable(_TOPIC_IDS, if_not_exists=True))
+            create_if_absent(self._connection, _TOPIC_IDS)
         except DBAPIError as error:
-            if faults.code_of(error) not in _NO_RIGHT:
+            if faults.code_of(error) not in faults.NO_RIGHT:
                 raise
+            self._connection.rollback()
             # A group that has worked without it goes on as it did.
             log.warning(
                 "a table cannot be made; a topic that is made again will not be noticed",

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.sinks import faults, tables
+from elworkers.sinks.making import create_if_absent
 
 TABLE = "eventlogging_tables"
 
@@ -49,8 +50,10 @@ class Owners:
         self._connection = connection
         self._exists = exists
         try:
-            connection.execute(sqlalchemy.schema.CreateTable(_OWNERS, if_not_exists=True))
+            create_if_absent(connection, _OWNERS)
         except DBAPIError as error:
+            if faults.code_of(error) not in faults.NO_RIGHT:
+                raise
             raise RetryableError(
                 f"table {TABLE}, which says whose each table is, cannot be made: {faults.words_of(error)}"
             ) from error
@@ -77,7 +80,14 @@ class Owners:
         return name
 
     def _claims(self, name: str, schema: str, revision: int) -> bool:
-        key = name.lower() if self._ignores_case else name
+        try:
+            return self._noted(name.lower() if self._ignores_case else name, schema, revision)
+        except DBAPIError as error:
+            if faults.is_stale(error):
+                raise RetryableError(f"table {TABLE}: {faults.words_of(error)}") from error
+            raise
+
+    def _noted(self, key: str, schema: str, revision: int) -> bool:
         owner = self._owner(key)
         if owner is None:
             with self._connection.begin():

@@ -121,7 +121,7 @@ def _converted(found: Any, column: Column) -> Any:
 
 def _stamps(events: Sequence[Event]) -> list[str | None]:
     seconds: list[Any] = [event.get("timestamp") for event in events]
-    if set(map(type, seconds)) != {int} or max(seconds) > _LATEST:
+    if set(map(type, seconds)) != {int} or max(seconds) > _LATEST or min(seconds) < 0:
         return [_stamp(event) for event in events]
     # Events of one batch are of few minutes.
     minutes = {minute: str(_stamp({"timestamp": minute * 60}))[:12] for minute in {second // 60 for second in seconds}}

@@ -28,6 +28,7 @@ class Verdicts:
         self._metrics = metrics
         self._alike: dict[int | None, set[str]] = {}
         self._unmade: dict[tuple[str, int], tuple[float, str]] = {}
+        self._cannot_be_made: dict[str, Fault] = {}
         self._aside: dict[str, float] = {}
         self._told: dict[str, float] = {}
 
@@ -42,11 +43,12 @@ class Verdicts:
             RetryableError: several tables have refused everything for one reason that nobody knows, and none has taken
                 anything meanwhile.
         """
+        unmade, self._cannot_be_made = self._cannot_be_made, {}
         if taken:
             self._alike.clear()
         for table in taken & self._aside.keys():
             self._resume(table)
-        for table, fault in refused.items():
+        for table, fault in {**unmade, **refused}.items():
             if not taken:
                 self._suspect(table, fault)
             if fault.whose is not Whose.ROW:
@@ -58,6 +60,8 @@ class Verdicts:
         tables = self._alike.setdefault(fault.code, set())
         tables.add(table)
         if len(tables) > 1:
+            # Those that could not be made are tried again at once.
+            self._unmade.clear()
             named = ", ".join(sorted(tables)[:3])
             raise RetryableError(f"database refuses everything for several tables ({named}) alike: {fault.words}")
 
@@ -96,13 +100,8 @@ class Verdicts:
             self._resume(table)
 
     def cannot_make(self, schema: tuple[str, int], table: str, fault: Fault) -> None:
-        """A table cannot be made; not to be tried again for a minute.
-
-        Raises:
-            RetryableError: neither can that of another schema, for the same reason that nobody knows.
-        """
-        self._suspect(table, fault)
+        """A table cannot be made; not to be tried again for a minute, unless `judge` finds that it is an outage."""
         if len(self._unmade) >= _MOST_REMEMBERED:
             self._unmade.pop(next(iter(self._unmade)))
         self._unmade[schema] = (time.monotonic() + _AGAIN_S, fault.words)
-        self._set_aside(table, fault.words)
+        self._cannot_be_made[table] = fault

@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elworkers.contracts import Record
-from elworkers.errors import InvalidEventError
+from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.sinks.sql import SqlSink
 from elworkers.uris import parse
 
@@ -284,3 +285,26 @@ def test_a_name_that_is_no_tables_holds_up_no_other(place: Place) -> None:
     refused = stored(sink_of(place, schemas), *records)
     assert 1 <= len(refused) < len(records)
     assert len(place.rows()) == 1
+
+
+def test_an_earlier_tables_own_column_of_the_rests_name_stays_the_fields(place: Place) -> None:
+    place.do(
+        f"CREATE TABLE {place.name}_1 (id INTEGER PRIMARY KEY {'' if 'sqlite' in place.uri else 'AUTO_INCREMENT'},"
+        " uuid CHAR(32) UNIQUE, event_rest BIGINT)"
+    )
+    sink = sink_of(place, {place.name: {"properties": {"rest": {"type": "integer"}}, "additionalProperties": True}})
+    assert stored(sink, place.record(1, {"rest": 5, "more": 1})) == []
+    assert place.rows()[0]["event_rest"] == 5
+    assert place.total("columns_missing") == 1
+
+
+def test_whose_a_table_is_is_noted_again_where_that_was_dropped(tmp_path: Path) -> None:
+    place = Place(f"sqlite:///{tmp_path}/events.db", "Test")
+    sink = sink_of(place, {place.name: {"properties": {}}})
+    place.do("DROP TABLE eventlogging_tables")
+    sink.write([place.record(1, {})])
+    with pytest.raises(RetryableError, match="eventlogging_tables"):
+        sink.flush()
+    assert stored(sink_of(place, {place.name: {"properties": {}}}), place.record(1, {})) == []
+    assert len(place.rows()) == 1
+    place.close()
