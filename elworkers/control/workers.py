@@ -12,6 +12,9 @@ from typing import Any
 _CRASHES_OF_A_LOOP = 2
 """Within ten minutes; one may have been an accident."""
 
+_SILENT_S = 30.0
+"""A parent writes every five seconds, unless it is stopped or the disk is full."""
+
 
 @dataclass(frozen=True)
 class Workers:
@@ -56,16 +59,21 @@ def read(path: Path, pid: int | None) -> Workers:
 def _workers(said: Mapping[str, Any]) -> Workers:
     each: list[dict[str, Any]] = said["workers"]
     alive, wanted = sum(one["pid"] is not None for one in each), int(said["wanted"])
-    waiting = min((one for one in each if one["reason"]), key=lambda one: float(one["reason_since"]), default=None)
-    crashed = max(each, key=lambda one: int(one["crashes"]), default=None)
+    now = time.monotonic()
+    # A parent of before an update has said less.
+    waiting = min((one for one in each if one.get("reason")), key=lambda one: float(one["reason_since"]), default={})
+    crashed = max(each, key=lambda one: int(one.get("crashes", 0)), default={})
+    reason, since = waiting.get("reason", ""), waiting.get("reason_since", now)
+    if now - said.get("written", now) > _SILENT_S:
+        reason, since = "its parent has not written its state since then", said["written"]
     return Workers(
         alive=min(alive, wanted),
         wanted=wanted,
         idle=sum(one["state"] == "idle" for one in each),
-        reason=waiting["reason"] if waiting else "",
-        waits_s=max(0.0, time.monotonic() - waiting["reason_since"]) if waiting else 0.0,
-        aside={what: why for one in each for what, why in one["aside"].items()},
-        more_aside=sum(one["more_aside"] for one in each),
-        crashes=crashed["crashes"] if crashed else 0,
-        crash=crashed["crash"] if crashed else "",
+        reason=reason,
+        waits_s=max(0.0, now - since),
+        aside={what: why for one in each for what, why in one.get("aside", {}).items()},
+        more_aside=sum(one.get("more_aside", 0) for one in each),
+        crashes=crashed.get("crashes", 0),
+        crash=crashed.get("crash", ""),
     )

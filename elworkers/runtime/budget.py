@@ -55,6 +55,9 @@ class Budget:
         try:
             yield
         finally:
-            self.at_work = None
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            self._seen = None
+            try:
+                self.at_work = None
+            finally:
+                # Also where time runs out on the way here.
+                signal.setitimer(signal.ITIMER_PROF, 0)
+                self._seen = None

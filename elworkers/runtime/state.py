@@ -82,7 +82,12 @@ class StateFile:
         if gist == self._written and time.monotonic() - self._written_at < _WRITE_EVERY_S:
             return
         self._written, self._written_at = gist, time.monotonic()
-        content = {**self._fixed, "wanted": wanted, "workers": [seen._asdict() for seen in workers]}
+        content = {
+            **self._fixed,
+            "written": self._written_at,
+            "wanted": wanted,
+            "workers": [seen._asdict() for seen in workers],
+        }
         scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

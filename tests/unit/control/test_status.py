@@ -132,6 +132,21 @@ def test_the_workers_of_a_state_file_are_summed_up(tmp_path: Path, monkeypatch: 
     assert workers.read(tmp_path / "s", 6) == Workers()
 
 
+def test_a_parent_that_is_silent_is_taken_for_one_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s").write_text(json.dumps({**STATE, "workers": [], "written": 100.0}), encoding="utf-8")
+    monkeypatch.setattr(time, "monotonic", lambda: 120.0)
+    assert workers.read(tmp_path / "s", 7).reason == ""
+    monkeypatch.setattr(time, "monotonic", lambda: 190.0)
+    found = workers.read(tmp_path / "s", 7)
+    assert (found.reason, found.waits_s) == ("its parent has not written its state since then", 90.0)
+
+
+def test_a_parent_of_before_an_update_is_understood(tmp_path: Path) -> None:
+    old = {"pid": 7, "wanted": 1, "workers": [{"pid": 8, "state": "idle", "restarts": 0}]}
+    (tmp_path / "s").write_text(json.dumps(old), encoding="utf-8")
+    assert workers.read(tmp_path / "s", 7) == Workers(1, 1, 1)
+
+
 @pytest.mark.parametrize("said", [{}, {"pid": 7}, {"pid": 7, "wanted": 1, "workers": [{}]}, [], None])
 def test_a_state_file_that_is_none_says_nothing(tmp_path: Path, said: Mapping[str, Any] | None) -> None:
     (tmp_path / "s").write_text(json.dumps(said), encoding="utf-8")
