@@ -20,7 +20,10 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "rows_refused": (("table",), "rows that the database would not take"),
         "records_refused": ((), "records that a store refused, sent to EventError"),
         "columns_missing": (("table",), "values left out because the table lacks their column"),
-        "topics_made_again": (("topic",), "partitions whose topic was deleted and made again, read from the beginning"),
+        "positions_begun_anew": (
+            ("topic",),
+            "positions in a database put back to the beginning, because the topic was made again",
+        ),
         "kafka_gap_messages": (("topic",), "messages that were gone before they could be read"),
         "topics_recreated": (("topic",), "topics found deleted and made again, read from their beginning"),
         "import_records": (("schema",), "messages in files that have their names"),

@@ -115,7 +115,7 @@ class Offsets:
                 continue
             self._set(_TOPIC_IDS, origin, topic_id=origin.topic_id)
             self._set(_OFFSETS, origin, next_offset=0)
-            self._metrics.count("topics_made_again", topic=origin.topic)
+            self._metrics.count("positions_begun_anew", topic=origin.topic)
             log.warning(
                 "topic was deleted and made again; its messages are read from the beginning",
                 topic=origin.topic,

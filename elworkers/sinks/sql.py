@@ -102,7 +102,8 @@ class SqlSink:
                 if error.stale is not None:
                     self._catalog.forget(error.stale)
             else:
-                self._metrics.count("rows_refused", len(refused), table="unknown")
+                if refused:
+                    self._metrics.count("rows_refused", len(refused), table="unknown")
                 self._stored += stored
                 return refused + [refusal for piece in stored for refusal in piece.refused]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
+import brokeradmin
 import pytest
 import sqlalchemy
 from databases import Place
@@ -12,7 +13,7 @@ from waiting import wait_for
 
 from elworkers.contracts import Ledger, Origin, Record
 from elworkers.errors import RetryableError
-from elworkers.kafka import client, offsets
+from elworkers.kafka import client, offsets, topics
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_sink, check_source
 from elworkers.sinks.kafka import KafkaSink
@@ -136,14 +137,14 @@ def test_a_topic_made_again_is_read_from_its_beginning(place: Place, topic: str)
     assert place.sink(SCHEMA, "g").begin_at({before: 0}) == {before: 9}
     again = place.sink(SCHEMA, "g")
     assert again.begin_at({now: 7}) == {now: 0}
-    assert place.total("topics_made_again") == 1
+    assert place.total("positions_begun_anew") == 1
     again.settle({now: 3})
     # What was read of the old one is void.
     with pytest.raises(RetryableError):
         sink.settle({before: 10})
     sink.close()
     assert place.sink(SCHEMA, "g").begin_at({now: 0}) == {now: 3}
-    assert place.total("topics_made_again") == 1
+    assert place.total("positions_begun_anew") == 1
 
 
 def test_each_partition_of_a_topic_made_again_begins_anew(place: Place, topic: str) -> None:
@@ -216,3 +217,36 @@ def test_what_was_fetched_but_not_stored_is_not_passed_over(
         assert read(reader, 10) == list(range(10))
         reader.close()
     assert kept(maria, topic) == {f"group-{topic}": 0}
+
+
+def test_a_consumer_that_was_down_meanwhile_stores_all_of_a_topic_made_again(
+    maria: Place, kafka: str, topic: str, source: Callable[[SqlSink], KafkaSource]
+) -> None:
+    def run(values: list[str]) -> None:
+        producer = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+        producer.write([Record(value.encode()) for value in values])
+        assert producer.flush() == []
+        producer.close()
+        sink = maria.sink(SCHEMA, f"group-{topic}")
+        reader = source(sink)
+        found: list[Record] = []
+        wait_for(lambda: found.extend(reader.poll(10, 0.5)) or len(found) >= len(values), DEADLINE_S, "all records")
+        start = len(maria.rows()) if maria.total("rows_inserted") else 0
+        batch(sink, [maria.record(start + at, {"a": one.value.decode()}) for at, one in enumerate(found)])
+        sink.settle({record.origin: record.offset + 1 for record in found if record.origin})
+        reader.close()
+        sink.close()
+
+    run(["old 0", "old 1", "old 2"])
+    cluster = client.connect([kafka])
+    before = topics.ids(cluster, [topic])[topic]
+    brokeradmin.delete_topic(kafka, topic)
+    wait_for(lambda: not topics.ids(cluster, [topic]), DEADLINE_S, "the topic is gone")
+    brokeradmin.create_topics(kafka, [topic], 1)
+    wait_for(lambda: topics.ids(cluster, [topic]).get(topic, before) != before, DEADLINE_S, "another topic")
+    run(["new 0", "new 1", "new 2", "new 3"])
+    assert [row["event_a"] for row in maria.rows()] == [
+        *(f"old {at}" for at in range(3)),
+        *(f"new {at}" for at in range(4)),
+    ]
+    assert maria.total("positions_begun_anew") == 1
