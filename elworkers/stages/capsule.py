@@ -54,13 +54,13 @@ def complete(event: Event, arrived_ms: int, from_client: bool = False) -> None:
             event["timestamp"] = arrived_ms // 1000 or int(time.time())
         moment = iso_seconds(event)
     given = event.get("uuid")
-    if from_client:
-        if isinstance(given, str) and _CLIENTS_UUID.fullmatch(given):
+    if isinstance(given, str):
+        if not from_client and _UUID.fullmatch(given):
+            return
+        if from_client and _CLIENTS_UUID.fullmatch(given):
             event["uuid"] = uuid5_hex(f"client:{given}")
             return
-        given = None
-    if given is None or not (isinstance(given, str) and _UUID.fullmatch(given)):
-        event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={moment}")
+    event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={moment}")
 
 
 def iso_seconds(event: Event) -> str:
