@@ -47,6 +47,11 @@ KAFKA_SOURCE: Options = {
     "partitions": _PARTITIONS,
     "replication": _REPLICATION,
     "metadata_max_age_ms": _METADATA_AGE,
+    "transactions": Option(
+        words("refuse", "read_uncommitted"),
+        "refuse",
+        "read_uncommitted: read partitions with transactions, aborted and open messages too",
+    ),
     "session_timeout_ms": Option(whole(1), 30_000, "the group gives this consumer's partitions away after this"),
     "zookeeper_connect": Option(str, None, "ZooKeeper servers that manage the group, instead of Kafka"),
     "zookeeper_hosts": Option(str, None, "the same by its newer name"),

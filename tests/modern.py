@@ -43,9 +43,44 @@ def alter(broker: str, topic: str, name: str, value: str) -> None:
     admin.incremental_alter_configs([resource])[resource].result(DEADLINE_S)
 
 
-def produce(broker: str, topic: str, values: Sequence[bytes], partition: int = 0, codec: str = "none") -> None:
+def produce(
+    broker: str,
+    topic: str,
+    values: Sequence[bytes],
+    partition: int = 0,
+    codec: str = "none",
+    *,
+    idempotent: bool = False,
+    key: bytes | None = None,
+) -> None:
     """Write messages to one partition."""
-    producer = Producer({"bootstrap.servers": broker, "compression.codec": codec, "linger.ms": 50})
+    options = {"compression.codec": codec, "linger.ms": 50, "enable.idempotence": idempotent}
+    producer = Producer({"bootstrap.servers": broker, **options})
     for value in values:
-        producer.produce(topic, value, partition=partition)
+        producer.produce(topic, value, key, partition)
     assert producer.flush(DEADLINE_S) == 0
+
+
+class Transactions:
+    """A producer that writes to one partition in transactions."""
+
+    def __init__(self, broker: str, topic: str, transactional_id: str, partition: int = 0) -> None:
+        self._topic = topic
+        self._partition = partition
+        self._producer = Producer({"bootstrap.servers": broker, "transactional.id": transactional_id})
+        self._producer.init_transactions(DEADLINE_S)
+
+    def begin(self, values: Sequence[bytes]) -> None:
+        """Write messages in a transaction that stays open."""
+        self._producer.begin_transaction()
+        for value in values:
+            self._producer.produce(self._topic, value, partition=self._partition)
+        assert self._producer.flush(DEADLINE_S) == 0
+
+    def commit(self) -> None:
+        """End it."""
+        self._producer.commit_transaction(DEADLINE_S)
+
+    def abort(self) -> None:
+        """End it, and make void what was written."""
+        self._producer.abort_transaction(DEADLINE_S)

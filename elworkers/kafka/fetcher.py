@@ -7,43 +7,34 @@ What differs from pykafka's SimpleConsumer:
 * Bytes bound the inbox as well as `queued_max_messages`, so that memory grows neither with partitions nor with lines.
 * A message larger than a partition's share of an answer is asked for with a larger one; pykafka never passes it. So
   many partitions as may have one at a time are given such shares as an answer has room for.
-* Nothing is committed but what the loop hands over, and a commit that fails says so.
-* A partition that stays with this consumer goes on where the loop is, not at the last commit.
-* A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
+* Where partitions begin and what is committed is `placed`'s.
 * An offset out of range goes to the earliest, and the gap is counted.
 * A partition that cannot be read for a reason of its own stands still and is asked again later; the others go on.
-* A commit says of which topic it is, by Kafka's id: an offset of a topic that was deleted and made again says nothing.
+* So does one that a transactional producer has written to (see `transactions`), unless all is to be read.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 import structlog
 from pykafka.exceptions import (
-    ERROR_CODES,
-    IllegalGeneration,
-    KafkaException,
     OffsetOutOfRangeError,
-    RebalanceInProgress,
     SocketDisconnectedError,
-    UnknownMemberId,
 )
 from pykafka.protocol import (
     FetchRequest,
     PartitionFetchRequest,
-    PartitionOffsetCommitRequest,
-    PartitionOffsetFetchRequest,
 )
-from pykafka.simpleconsumer import SimpleConsumer
 
 from elworkers.errors import RetryableError
-from elworkers.kafka.identity import Identity
+from elworkers.kafka import transactions
 from elworkers.kafka.inbox import Inbox
-from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, parts
+from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once, parts
+from elworkers.kafka.placed import EARLIEST, Placed
 
 _ANSWER_BYTES = 2 * 1024 * 1024
 """Of which three are in memory for a moment: pykafka receives into a buffer that it then copies."""
@@ -62,9 +53,6 @@ _OWN_REASONS = {
 }
 """Kafka's error codes of one partition (its protocol guide, "Error Codes") → what they say."""
 
-_EARLIEST = -2
-_NO_OFFSET = -1
-_MOVED_ON = {error.ERROR_CODE for error in (IllegalGeneration, UnknownMemberId, RebalanceInProgress)}
 
 log = structlog.get_logger(__name__)
 
@@ -76,19 +64,17 @@ class _Standing(NamedTuple):
     pause_s: float
 
 
-class Fetcher(SimpleConsumer):  # type: ignore[misc]
+class Fetcher(Placed):
     """Fetches from partitions that the group has given to this process.
 
     Attributes:
         inbox: what has come; the loop takes it from there.
-        resume: partition id → offset to go on from, for partitions held without interruption.
-        identity: of the topic, which commits carry.
+        reads_uncommitted: messages of transactions are handed on like others; else a partition with some stands still.
         on_gap: called with partition id, the offset asked for and the earliest one there is.
         on_standing: called with partition id and why it stands still; with None when it goes on.
     """
 
-    resume: Mapping[int, int] = {}
-    identity = Identity()
+    reads_uncommitted = False
     on_gap: Callable[[int, int, int], None] = staticmethod(lambda *_: None)
     on_standing: Callable[[int, str | None], None] = staticmethod(lambda *_: None)
 
@@ -97,6 +83,7 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         self._asked: dict[int, int] = {}
         self._larger: dict[int, None] = {}
         self._standing: dict[int, _Standing] = {}
+        self._refused: set[int] = set()
         super().__init__(*words, **keywords)
 
     def fetch(self) -> None:
@@ -119,6 +106,8 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
                     one.fetch_lock.release()
 
     def _is_wanted(self, partition: int) -> bool:
+        if partition in self._refused:
+            return False
         standing = self._standing.get(partition)
         if standing is not None and time.monotonic() < standing.until:
             return False
@@ -190,9 +179,38 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
             if not self._put_found(owned, part, error.before):
                 self._stand(part.partition, str(error).removeprefix("Kafka: "))
             return
-        self._go_on(part.partition)
-        if not self._put_found(owned, part, found) and part.high_watermark > owned.next_offset:
-            self._larger[part.partition] = None
+        if self._put_found(owned, part, found):
+            return
+        if part.high_watermark > owned.next_offset:
+            self._find_nothing(owned)
+        else:
+            self._go_on(part.partition)
+
+    def _find_nothing(self, owned: Any) -> None:
+        """There is more in a partition, but nothing of it came: it is too large, or no message."""
+        partition = owned.partition.id
+        if partition not in self._larger:
+            self._larger[partition] = None
+            return
+        for batch in self._batches_at(owned, owned.next_offset)[:1]:
+            if batch.transactional and not self.reads_uncommitted:
+                self._stand(partition, transactions.SENTENCE)
+            elif batch.empty:
+                self.pass_over(owned, batch.next)
+                self._larger.pop(partition, None)
+
+    def _batches_at(self, owned: Any, offset: int, size: int = 1) -> list[transactions.Batch]:
+        topic = self._topic.name.decode()
+        return transactions.batches_at(owned.partition.leader, topic, owned.partition.id, offset, size)
+
+    def _has_transactions(self, owned: Any, part: Part, found: list[Fields]) -> bool:
+        """Whether the first offset that no message has, and what follows it, is of a transaction."""
+        offset = owned.next_offset
+        for message in found:
+            if message[0] != offset:
+                break
+            offset += 1
+        return any(batch.transactional for batch in self._batches_at(owned, offset, len(part.data)))
 
     def _put_found(self, owned: Any, part: Part, found: list[Fields]) -> bool:
         if found and found[0][0] < owned.next_offset:
@@ -200,10 +218,29 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
             found = [message for message in found if message[0] >= owned.next_offset]
         if not found:
             return False
-        owned.next_offset = found[-1][0] + 1
+        behind = found[-1][0] + 1
+        if found[0][0] != owned.next_offset or behind - owned.next_offset != len(found):
+            found = once(found)
+            if not self.reads_uncommitted and self._has_transactions(owned, part, found):
+                self._stand(part.partition, transactions.SENTENCE)
+                return True
+        self._go_on(part.partition)
+        owned.next_offset = behind
         self.inbox.put(part.partition, found, len(part.data))
         self._larger.pop(part.partition, None)
         return True
+
+    def refuse(self, partition: int, offset: int, why: str) -> None:
+        """Hand nothing of a partition on, from an offset on, until it is `allow`ed."""
+        self._refused.add(partition)
+        self.go_to(partition, offset)
+        self.on_standing(partition, why)
+
+    def allow(self, partition: int) -> None:
+        """Go on with a partition, if it was refused."""
+        if partition in self._refused:
+            self._refused.remove(partition)
+            self.on_standing(partition, None)
 
     def starts(self) -> dict[int, int]:
         """Partition id → where it was placed, whatever has been fetched since."""
@@ -216,85 +253,6 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
             self.inbox.drop(partition)
             owned.set_offset(offset - 1)
 
-    def commit_offsets(self, partition_offsets: Any = None) -> None:
-        """Do nothing: pykafka calls this where nothing was flushed."""
-
-    def commit(self, positions: Mapping[int, int]) -> None:
-        """Commit, for each partition id, the offset to read next.
-
-        Where the group has moved on without this member, nothing is committed: the new owners read again.
-
-        Raises:
-            KafkaException: nothing may have been committed.
-        """
-        pending = dict(positions)
-        for attempt in range(max(1, self._offsets_commit_max_retries)):
-            if not pending:
-                return
-            self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
-            answer = self._group_coordinator.commit_consumer_group_offsets(
-                self._consumer_group,
-                self._generation_id,
-                self._consumer_id,
-                [self._commit_request(partition, offset) for partition, offset in pending.items()],
-            )
-            codes = {partition: part.err for partition, part in answer.topics[self._topic.name].items()}
-            if set(codes.values()) & _MOVED_ON:
-                log.warning("offsets not committed: the group has moved on", topic=self._topic.name.decode())
-                return
-            pending = {partition: offset for partition, offset in pending.items() if codes.get(partition)}
-            if pending:
-                self._discover_group_coordinator()
-        if pending:
-            code = next(iter(codes.values()))
-            raise ERROR_CODES.get(code, KafkaException)(f"commit of {pending} failed with error code {code}")
-
-    def _commit_request(self, partition: int, offset: int) -> Any:
-        now_ms = int(time.time() * 1000)
-        return PartitionOffsetCommitRequest(self._topic.name, partition, offset, now_ms, self.identity.metadata())
-
-    def fetch_offsets(self) -> list[Any]:
-        """Place every held partition: where the loop is, where the group was, or where the group begins."""
-        committed = self._committed()
-        group_is_new = not self.identity.made_anew and all(offset == _NO_OFFSET for offset in committed.values())
-        begin: dict[int, int] = {}
-        for partition, owned in self._partitions_by_id.items():
-            # Where another member was further while this one was away unnoticed, its commit counts.
-            offset = max(self.resume.get(partition, _NO_OFFSET), committed.get(partition, _NO_OFFSET))
-            if offset == _NO_OFFSET:
-                offset = self._edge(partition, self._auto_offset_reset if group_is_new else _EARLIEST)
-                begin[partition] = offset
-            owned.set_offset(offset - 1)
-        if begin:
-            # Without this a group that starts at the latest offset and sees no event would, after a restart, skip
-            # what came in between.
-            self.commit(begin)
-        return []
-
-    def _committed(self) -> dict[int, int]:
-        requests = [PartitionOffsetFetchRequest(self._topic.name, partition) for partition in self._topic.partitions]
-        for attempt in range(max(1, self._offsets_fetch_max_retries)):
-            self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
-            answer = self._group_coordinator.fetch_consumer_group_offsets(self._consumer_group, requests)
-            found = answer.topics[self._topic.name]
-            errors = {part.err for part in found.values()} - {0}
-            if not errors:
-                return {partition: self._of_this_topic(partition, part) for partition, part in found.items()}
-            self._update()
-        raise ERROR_CODES[errors.pop()]("committed offsets cannot be read")
-
-    def _of_this_topic(self, partition: int, part: Any) -> int:
-        if self.identity.is_of_another(part.metadata):
-            self.identity.was_made_anew(partition)
-            return _NO_OFFSET
-        return int(part.offset)
-
-    def _edge(self, partition: int, which: int) -> int:
-        edge = self._topic.fetch_offset_limits(which)[partition]
-        if edge.err:
-            raise ERROR_CODES[edge.err](f"the broker does not say where partition {partition} begins or ends")
-        return int(edge.offset[0])
-
     def _build_default_error_handlers(self) -> dict[int, Any]:
         handlers: dict[int, Any] = super()._build_default_error_handlers()
         handlers[OffsetOutOfRangeError.ERROR_CODE] = self._go_to_earliest
@@ -305,6 +263,6 @@ class Fetcher(SimpleConsumer):  # type: ignore[misc]
         self.identity.check()
         for owned, _ in parts:
             partition = owned.partition.id
-            wanted, earliest = owned.next_offset, self._edge(partition, _EARLIEST)
+            wanted, earliest = owned.next_offset, self.edge(partition, EARLIEST)
             self.go_to(partition, earliest)
             self.on_gap(partition, wanted, earliest)

@@ -36,7 +36,7 @@ class Settling:
         moving: entered before partitions move, in the thread that moves them, when the loop has committed what it
             has taken, or after a deadline; left when they have moved.
         resume_from: gives partition id → offset for partitions to go on from.
-        identity, on_gap, on_standing: see `Fetcher`.
+        identity, reads_uncommitted, on_gap, on_standing: see `Fetcher`.
         fresh: partitions that came to this consumer, also if they have left it again, since somebody cleared the set.
     """
 
@@ -46,6 +46,7 @@ class Settling:
     on_gap: Callable[[int, int, int], None]
     on_standing: Callable[[int, str | None], None]
     identity: Identity
+    reads_uncommitted: bool
 
     def commit_offsets(self, partition_offsets: Any = None) -> None:
         """Do nothing: pykafka calls this at a rebalance, whatever was flushed."""
@@ -87,7 +88,7 @@ class Settling:
             compacted_topic=self._is_compacted_topic,
         )
         fetcher.resume, fetcher.on_gap, fetcher.on_standing = resume, self.on_gap, self.on_standing
-        fetcher.identity = self.identity
+        fetcher.identity, fetcher.reads_uncommitted = self.identity, self.reads_uncommitted
         fetcher.consumer_id, fetcher.generation_id = self._consumer_id, self._generation_id
         if start:
             fetcher.start()

@@ -62,6 +62,7 @@ def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) 
         )
         consumer.session_timeout_ms = options["session_timeout_ms"]
     consumer.fresh = set()
+    consumer.reads_uncommitted = options["transactions"] == "read_uncommitted"
     return consumer
 
 

@@ -137,6 +137,20 @@ def fields(data: memoryview, *, packed: bool = False) -> list[Fields]:
     return found
 
 
+def once(found: list[Fields]) -> list[Fields]:
+    """Each message once.
+
+    A broker that converts an answer for an old client sends some twice where that begins with a transaction's marker.
+    """
+    last = -1
+    kept: list[Fields] = []
+    for message in found:
+        if message[0] > last:
+            kept.append(message)
+            last = message[0]
+    return kept
+
+
 def _read(data: memoryview, found: list[Fields], packed: bool) -> None:
     add, plain, count, crc32 = found.append, _PLAIN.unpack_from, _COUNT.unpack_from, isal_zlib.crc32
     # A slice of bytes costs half of one of a view that is made bytes afterwards.

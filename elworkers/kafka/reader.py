@@ -16,7 +16,7 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, offsets
-from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, fields, parts
+from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, fields, once, parts
 
 _ANSWER_BYTES = 8 * 1024 * 1024
 """Of a broker, however many partitions it is of."""
@@ -219,6 +219,8 @@ class TopicsReader:
         if found and (found[0][0] < reach.begin or after > reach.end):
             # A compressed set comes whole, also what is before the offset that was asked for.
             found = [one for one in found if reach.begin <= one[0] < reach.end]
+        if found and found[0][0] != reach.begin:
+            found = once(found)
         return Fetched(partition, found, reach.begin, min(after, reach.end))
 
     def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> list[tuple[Partition, Part]]:

@@ -26,6 +26,10 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         ),
         "kafka_gap_messages": (("topic",), "messages that were gone before they could be read"),
         "topics_recreated": (("topic",), "topics found deleted and made again, read from their beginning"),
+        "kafka_transactional_messages": (
+            ("topic",),
+            "messages handed on at most before it was seen that a transactional producer writes to their partition",
+        ),
         "import_records": (("schema",), "messages in files that have their names"),
         "import_files": (("schema",), "files that were given their names"),
         "import_late": (("schema",), "events older than --max-historical-days"),

@@ -12,13 +12,13 @@ import structlog
 
 from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
 from elworkers.errors import RetryableError
-from elworkers.kafka import client, member, topics
+from elworkers.kafka import client, member, topics, transactions
 from elworkers.kafka.identity import Identity
 from elworkers.kafka.messages import Fields
+from elworkers.kafka.standing import Standing
 
 _SETTLE_SHARE = 0.4
 _PAUSE_S = 0.1
-_TELL_AGAIN_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +30,7 @@ class KafkaSource:
         hosts: the brokers, each `host:port`.
         options: of `schemes.KAFKA_SOURCE`, typed.
         group_name: the consumer group.
-        metrics: counts `kafka_gap_messages` and `topics_recreated`.
+        metrics: counts `kafka_gap_messages`, `kafka_transactional_messages` and `topics_recreated`.
         partitions: for a topic that has to be created and an URI that does not say.
         ledger: knows better than Kafka where to begin partitions.
 
@@ -56,6 +56,7 @@ class KafkaSource:
         self._ledger = ledger
         self._metrics = metrics
         self._cluster_name = ",".join(sorted(hosts))
+        self._clean: dict[int, int] = {}
         self._topic_name: str = options["topic"]
         self._taken: dict[int, int] = {}
         self._claims: dict[int, int] = {}
@@ -66,12 +67,13 @@ class KafkaSource:
         self._on_the_move = threading.Event()
         self._settled = threading.Event()
         self._closed = threading.Event()
-        self._told: dict[int, tuple[str, float]] = {}
+        self._standing = Standing(self._topic_name, metrics)
         self._rdkafka: bool = options["use_rdkafka"]
         self._consumer: Any = None
         session_ms = options["session_timeout_ms"]
         self._settle_s = min(session_ms, 30_000) / 1000 * _SETTLE_SHARE
         cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
+        self._cluster = cluster
         self._identity = Identity(cluster, self._cluster_name, self._topic_name, metrics)
         topic = topics.ensure(
             cluster,
@@ -137,6 +139,23 @@ class KafkaSource:
                 f"topic {self._topic_name} has {len(self._topic.partitions)} partitions now, not"
                 f" {self._partition_count}; joining the group anew"
             )
+        with self._consumer._rebalancing_lock:
+            if self._fetcher is not None and self._fetcher is self._consumer._consumer:
+                self._look_for_transactions(self._fetcher)
+
+    def _look_for_transactions(self, fetcher: Any) -> None:
+        if fetcher.reads_uncommitted or self._rdkafka:
+            return
+        leaders = {(self._topic_name, number): one.leader for number, one in fetcher.partitions.items()}
+        with client.translated(f"ask for the transactions of topic {self._topic_name}"):
+            found = transactions.written(self._cluster, leaders)
+        for partition, start in fetcher.starts().items():
+            position = self._taken.get(partition, start)
+            if (self._topic_name, partition) in found:
+                fetcher.refuse(partition, position, transactions.SENTENCE)
+            else:
+                self._clean[partition] = position
+                fetcher.allow(partition)
 
     def _wait(self, pause_s: float) -> None:
         fetcher = self._fetcher
@@ -163,8 +182,18 @@ class KafkaSource:
                 origin = self._origins[partition]
                 records += [_record(message, origin) for message in found]
                 self._taken[partition] = found[-1][0] + 1
+            if fetcher.passed and not records and not self._uncommitted:
+                self._commit_passed(fetcher)
             self._uncommitted = self._uncommitted or bool(records)
         return records
+
+    def _commit_passed(self, fetcher: Any) -> None:
+        """A group is at a log's end also where that is no message, but the marker of a transaction."""
+        for partition, (begin, end) in list(fetcher.passed.items()):
+            if self._taken.get(partition, begin) == begin:
+                fetcher.commit({partition: begin})
+                self._taken[partition] = end
+                del fetcher.passed[partition]
 
     @staticmethod
     def _consumed(fetcher: Any, limit: int) -> Iterator[tuple[int, list[Fields]]]:
@@ -195,9 +224,8 @@ class KafkaSource:
             self._origins[partition] = origin
         self._consumer.fresh.clear()
         self._fetcher = fetcher
-        for partition in set(self._told) - held:
-            self._told.pop(partition, None)
-            self._metrics.resumed(f"topic {self._topic_name}[{partition}]")
+        self._look_for_transactions(fetcher)
+        self._standing.keep(held)
         log.info("partitions assigned", topic=self._topic_name, partitions=sorted(held))
 
     @staticmethod
@@ -255,26 +283,17 @@ class KafkaSource:
         )
 
     def _on_standing(self, partition: int, why: str | None) -> None:
-        what = f"topic {self._topic_name}[{partition}]"
-        if why is None:
-            self._told.pop(partition, None)
-            self._metrics.resumed(what)
-            log.info("partition goes on", topic=self._topic_name, partition=partition)
-            return
-        self._metrics.set_aside(what, why)
-        now = time.monotonic()
-        told, at = self._told.get(partition, ("", 0.0))
-        if why != told or now - at > _TELL_AGAIN_S:
-            self._told[partition] = (why, now)
-            log.error("partition stands still; others go on", topic=self._topic_name, partition=partition, reason=why)
+        if why == transactions.SENTENCE and not self._standing.says(partition, why):
+            taken = self._taken.get(partition, 0)
+            self._standing.count_transactional(partition, taken - self._clean.get(partition, taken))
+        self._standing.tell(partition, why)
 
     def close(self) -> None:
         """Leave the group; never raises."""
         self._settled.set()
         self._closed.set()
         _stop(self._consumer)
-        for partition in list(self._told):
-            self._metrics.resumed(f"topic {self._topic_name}[{partition}]")
+        self._standing.keep(())
 
 
 def _record(message: Fields, origin: Origin) -> Record:

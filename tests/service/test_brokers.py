@@ -50,7 +50,7 @@ def test_a_broker_that_does_not_lead_a_partition_is_said_or_asked_again(two_brok
     forget()
     fetcher = Fetcher(topic, cluster, auto_start=False)
     with pytest.raises(KafkaException, match="where partition 1 begins or ends"):
-        fetcher._edge(1, OffsetType.EARLIEST)
+        fetcher.edge(1, OffsetType.EARLIEST)
 
 
 def test_leaders_that_move_stop_nobody(two_brokers: Stack, tmp_path: Path) -> None:
