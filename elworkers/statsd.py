@@ -38,7 +38,11 @@ def send(host: str, port: int, lines: Sequence[str]) -> None:
     Raises:
         OSError: the host is not known, or there is no way to it.
     """
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    except UnicodeError:
+        # Of a part that is empty or longer than 63 characters.
+        raise OSError(errno.EINVAL, "is no name of a host") from None
     with socket.socket(family, kind) as udp:
         for datagram in _datagrams(lines):
             try:

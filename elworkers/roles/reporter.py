@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from elworkers import statsd
 from elworkers.arguments import Arguments, Option, RoleSpec, environment
-from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.errors import RetryableError
 from elworkers.kinds import seconds, whole
 from elworkers.roles.common import COMMON, single_worker
 from elworkers.schemes import STATSD_PORT
@@ -119,7 +119,5 @@ def _send(arguments: Arguments, counters: Mapping[str, int], gauges: Mapping[str
     lines += [f"{prefix}.{name}:{value}|g" for name, value in sorted(gauges.items())]
     try:
         statsd.send(arguments["host"], arguments["port"], lines)
-    except UnicodeError:
-        raise ConfigurationError(f"--host {arguments['host']}: is no name of a host") from None
     except OSError as error:
         raise RetryableError(f"statsd {arguments['host']}:{arguments['port']}: {error.strerror or error}") from error

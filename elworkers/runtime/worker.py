@@ -6,6 +6,7 @@ import faulthandler
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +148,8 @@ def main(job: Job, index: int, slot: Slot, parent: int, stacks: int) -> int:
         return EX_TEMPFAIL
     except BaseException as error:
         # Also an `OutOfTime` that got this far is to be seen.
-        board.trouble(f"{CRASHED}{type(error).__name__}: {error}")
+        # Not its `str`, which may raise as well.
+        board.trouble(CRASHED + "".join(traceback.format_exception_only(type(error), error)).strip())
         log.exception("worker crashed; what was not flushed was not committed", pid=os.getpid())
         return 1
     log.info("worker done", seconds=round(time.monotonic() - started, 1), **metrics.summary())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -33,6 +34,12 @@ def test_a_line_that_no_datagram_carries_holds_up_no_other_and_is_logged() -> No
         datagrams = sent(["before:1|c", "x" * 100_000, "after:1|c"])
     assert b"\n".join(datagrams).splitlines() == [b"before:1|c", b"after:1|c", b"end:1|c"]
     assert [entry["event"] for entry in logs] == ["dropped what is too long for statsd"]
+
+
+@pytest.mark.parametrize("host", ["a" * 64, "a..b"])
+def test_a_name_that_is_none_is_an_error_of_the_system(host: str) -> None:
+    with pytest.raises(OSError, match="is no name of a host"):
+        statsd.send(host, 8125, ["a:1|c"])
 
 
 @given(st.lists(st.integers(1, 2_000), max_size=100))
