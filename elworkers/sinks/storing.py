@@ -91,6 +91,7 @@ class Storing:
         self._ended: dict[int, Fault] = {}
         self._one_by_one: set[str] = set()
         self._given_up: dict[str, Fault] = {}
+        self._marked = False
 
     def store(self, batches: Iterable[tuple[Table, Sequence[Record]]]) -> list[Stored]:
         """Store records in the transaction that has begun.
@@ -133,6 +134,7 @@ class Storing:
             return work.stored(0)
         if work.table.name in self._one_by_one:
             pairs = self._rows.pairs(work.table, work.made, work.refused)
+            self._marked = False
             return work.stored(sum(self._halve(work, [pair]) for pair in pairs))
         try:
             inserted = work.table.inserts.finish()
@@ -145,14 +147,18 @@ class Storing:
 
     def _find(self, work: _Work, pairs: _Pairs) -> int:
         """Store those that the database will have, and find the others."""
+        self._marked = False
         fault = self._of_all(work.table, pairs)
         if fault is None:
             return self._halve(work, pairs)
+        if fault.whose is Whose.ROW:
+            # Halves would only be refused as well.
+            return sum(self._halve(work, [pair]) for pair in pairs)
         work.refuse([record for record, _ in pairs], fault)
         return 0
 
     def _of_all(self, table: Table, pairs: _Pairs) -> Fault | None:
-        """Why the database refuses all of a sample, where that does not depend on a row's values."""
+        """Why the database refuses all of a sample, where that is one reason."""
         if len(pairs) <= _SAMPLE:
             return None
         found: Fault | None = None
@@ -161,7 +167,7 @@ class Storing:
             if not isinstance(tried, Fault):
                 take_back(self._connection, "some")
                 return None
-            if tried.whose is Whose.ROW or (found is not None and tried.code != found.code):
+            if found is not None and tried.code != found.code:
                 return None
             found = tried
         return found
@@ -180,7 +186,9 @@ class Storing:
         return self._halve(work, pairs[:middle]) + self._halve(work, pairs[middle:])
 
     def _try(self, table: Table, pairs: _Pairs) -> int | Fault:
-        self._connection.exec_driver_sql("SAVEPOINT some")
+        if not self._marked:
+            self._connection.exec_driver_sql("SAVEPOINT some")
+        self._marked = False
         try:
             return table.inserts.insert([row for _, row in pairs])
         except Exception as raised:  # noqa: BLE001 - the row is looked for, whatever its bug
@@ -191,6 +199,8 @@ class Storing:
         if fault.whose is Whose.OUTAGE:
             raise error
         self._take_back(table, pairs, fault)
+        # What was rolled back to is still there.
+        self._marked = True
         if faults.is_stale(error) and table.name not in self._looked_at:
             self._looked_at.add(table.name)
             raise BegunAnewError(table.name)
