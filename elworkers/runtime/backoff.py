@@ -10,6 +10,7 @@ import structlog
 
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
 _SAY_AGAIN_AFTER_S = 60.0
+_NO_REASON = "no reason given"
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +40,8 @@ class Backoff:
         now = time.monotonic()
         if self._began is None:
             self._began = now
-        self._say(reason)
+        # An empty one would say that it works again.
+        self._say(reason.strip() or _NO_REASON)
         if reason != self._said[0] or now - self._said[1] > _SAY_AGAIN_AFTER_S:
             log.warning("waiting to try again", reason=reason, seconds=round(pause, 1))
             self._said = (reason, now)

@@ -281,6 +281,12 @@ def test_the_end_of_an_outage_is_said_once_with_its_length_and_told_to_the_board
     assert said == ["the disk is full", "the wiki is away", ""]
 
 
+def test_a_failure_without_a_reason_is_told_all_the_same() -> None:
+    said: list[str] = []
+    Backoff(said.append).failed("")
+    assert said == ["no reason given"]
+
+
 def test_the_loop_tells_the_board_why_it_waits_and_that_it_works_again() -> None:
     journal: list[str] = []
     source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
