@@ -100,10 +100,33 @@ _new = Record.__new__
 
 
 class Refusal(NamedTuple):
-    """A record that a store will never take, with the store's own words."""
+    """A record that a store will never take, with the store's own words.
+
+    `code` is that of the EventError (`errors.InvalidEventError`); `too_large`: a shorter one might be taken.
+    """
 
     record: Record
     message: str
+    code: str = "storage"
+    too_large: bool = False
+
+
+class Deliveries(Protocol):
+    """What was acknowledged of records that are not committed, so that a retry writes only what is missing.
+
+    False while there is nothing to remember, as nearly always.
+    """
+
+    def __bool__(self) -> bool: ...
+
+    def add(self, place: str, records: Sequence[Record], *, sure: bool = True) -> None:
+        """Remember what `place` has acknowledged or, where not `sure`, may have stored without an answer."""
+
+    def has(self, place: str, record: Record) -> bool:
+        """Whether the place has acknowledged this record."""
+
+    def doubts(self, place: str, record: Record) -> bool:
+        """Whether the place may have stored this record."""
 
 
 class Source(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def _text(text: str) -> bytes:
@@ -49,3 +49,16 @@ def delete_topic(broker: str, topic: str) -> None:
     answer = _ask(broker, 20, struct.pack("!i", 1) + _text(topic) + struct.pack("!i", 30_000))
     (code,) = struct.unpack_from("!h", answer, len(answer) - 2)
     assert code == 0, f"error code {code}"
+
+
+def create_topic(broker: str, topic: str, settings: Mapping[str, str], partitions: int = 1) -> None:
+    """Make a topic with settings of its own (CreateTopics)."""
+    row = _text(topic) + struct.pack("!ihi", partitions, 1, 0) + _settings(settings)
+    answer = _ask(broker, 19, struct.pack("!i", 1) + row + struct.pack("!i", 60_000))
+    (code,) = struct.unpack_from("!h", answer, len(answer) - 2)
+    assert code == 0, f"error code {code}"
+
+
+def _settings(settings: Mapping[str, str]) -> bytes:
+    rows = (_text(name) + _text(value) for name, value in settings.items())
+    return struct.pack("!i", len(settings)) + b"".join(rows)

@@ -7,30 +7,26 @@ waits for the answer, so that a message is stored exactly when the broker has sa
 
 from __future__ import annotations
 
-import time
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import count, zip_longest
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
 
-from pykafka.exceptions import ERROR_CODES, InvalidMessageSize, MessageSizeTooLarge, SocketDisconnectedError
-
-from elworkers.contracts import Record, Refusal
+from elworkers.contracts import Deliveries, Metrics, Record, Refusal
 from elworkers.errors import RetryableError
-from elworkers.kafka import client, topics
-from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place, ProduceSets, codes, message_set
+from elworkers.kafka import client
+from elworkers.kafka.judging import refusals
+from elworkers.kafka.messagesets import message_set
+from elworkers.kafka.placing import Placing, Unplaced
+from elworkers.kafka.sending import Sending
+from elworkers.kafka.sets import Set
+from elworkers.lastresort import LastResort, good_record
 
 _MOST_BYTES = 32 * 1024 * 1024
 """Of values that are taken before they are sent; what several outputs take is in memory once."""
 
 _WORTH_MESSAGES = 40
 """Of a topic, on average: a message set costs as much as seven messages do, and the broker has a log for each topic."""
-
-_REQUEST_BYTES = 2 * 1024 * 1024
-"""Of a request, unless a single set is larger: it is in memory beside what it is made of."""
-
-_TOO_LARGE = {MessageSizeTooLarge.ERROR_CODE, InvalidMessageSize.ERROR_CODE}
 
 
 class Settings(NamedTuple):
@@ -58,131 +54,139 @@ Route = Callable[[Record], tuple[str, bytes | None] | None]
 """Topic and key of a record, or None where it goes nowhere."""
 
 
-class _Set:
-    """Records for one partition; `keys` is empty where none has one."""
-
-    __slots__ = ("keys", "leader", "place", "records", "size")
-
-    def __init__(self, place: Place, leader: Any, records: Sequence[Record], keys: Sequence[bytes], size: int) -> None:
-        self.place = place
-        self.leader = leader
-        self.records = records
-        self.keys = keys
-        self.size = size
-
-    def part(self, begin: int, end: int | None) -> _Set:
-        return _Set(self.place, self.leader, self.records[begin:end], self.keys[begin:end], 0)
+_NOTHING = Record(b"")
 
 
-def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
-    """Begin, end and size of as many parts as it takes for each to be no larger than `most`, or a single one."""
-    begin = size = 0
-    for end, one in enumerate(sizes):
-        if size and size + one > most:
-            yield begin, end, size
-            begin, size = end, 0
-        size += one
-    if size:
-        yield begin, len(sizes), size
+class _Taken:
+    """Records sorted by topic as they come, until all of them are sent: of many topics each has a few at a time."""
 
+    def __init__(self) -> None:
+        self.plain: defaultdict[str, list[Record]] = defaultdict(list)
+        self.keyed: defaultdict[str, list[tuple[bytes, Record]]] = defaultdict(list)
 
-class _Topic:
-    """A topic's partitions with their leaders, and the turns that they take."""
+    def __len__(self) -> int:
+        return len(self.plain) + len(self.keyed)
 
-    def __init__(self, name: str, leaders: Sequence[Any], turns: Iterator[int]) -> None:
-        self._places = [Place(name, number) for number in range(len(leaders))]
-        self._leaders = leaders
-        self._turns = turns
+    def names(self) -> list[str]:
+        """The topics, in the order in which they were first named."""
+        return list(dict.fromkeys(chain(self.plain, self.keyed)))
 
-    def sets(self, records: Sequence[Record], most: int) -> Iterator[_Set]:
-        """Message sets of records without keys.
-
-        All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
-        shares. Where a set is full the next partition has its turn earlier.
-        """
-        sizes = [MESSAGE_OVERHEAD + len(record.value) for record in records]
-        for begin, end, size in _cuts(sizes, most):
-            number = next(self._turns) % len(self._places)
-            yield _Set(self._places[number], self._leaders[number], records[begin:end], [], size)
-
-    def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[_Set]:
-        """Message sets of records with keys, which say the partition."""
-        by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
-        for one in keyed:
-            by_partition[zlib.crc32(one[0]) % len(self._places)].append(one)
-        for number, some in by_partition.items():
-            keys, records = zip(*some, strict=True)
-            sizes = [MESSAGE_OVERHEAD + len(key) + len(record.value) for key, record in some]
-            for begin, end, size in _cuts(sizes, most):
-                yield _Set(self._places[number], self._leaders[number], records[begin:end], keys[begin:end], size)
-
-
-def _requests(sets: Iterable[_Set]) -> Iterator[list[_Set]]:
-    """The sets of one leader, as many at a time as go into a request; it takes one for each partition."""
-    some: list[_Set] = []
-    places: set[Place] = set()
-    size = 0
-    for one in sets:
-        if some and (size + one.size > _REQUEST_BYTES or one.place in places):
-            yield some
-            some, places, size = [], set(), 0
-        some.append(one)
-        places.add(one.place)
-        size += one.size
-    if some:
-        yield some
+    def pop(self, name: str) -> list[Record]:
+        """The records of a topic, which are taken out."""
+        return self.plain.pop(name, []) + [record for _, record in self.keyed.pop(name, [])]
 
 
 class Producer:
     """Produces to any number of topics. Sinks of the same brokers share one: a batch is then one request a leader.
+
+    Args:
+        hosts: the brokers, each `host:port`.
+        settings: how messages are produced.
+        metrics: is told of topics that are set aside, and counts `records_repeated`.
+        delivered: what was acknowledged of a batch that is written again.
+        used: the operator's topics that this process has written to.
 
     Raises:
         RetryableError: no broker answers.
         ConfigurationError: the broker is too new.
     """
 
-    def __init__(self, hosts: Sequence[str], settings: Settings) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        settings: Settings,
+        *,
+        metrics: Metrics | None = None,
+        delivered: Deliveries | None = None,
+        used: set[str] | None = None,
+    ) -> None:
         self._settings = settings
+        self._metrics = metrics
+        self._delivered = delivered
+        # This producer is given a record once for each output: what comes again was there before it was made.
+        self._again = bool(delivered)
         self._cluster = client.connect(hosts)
-        self._freshness = topics.Freshness(self._cluster, settings.metadata_max_age_ms)
-        self._topics: dict[str, _Topic] = {}
-        self._turns: dict[str, Iterator[int]] = {}
+        self._where = ",".join(hosts)
+        self._placing = Placing(
+            self._cluster,
+            settings.partitions,
+            settings.replication,
+            settings.metadata_max_age_ms,
+            metrics,
+            set() if used is None else used,
+        )
+        self._aside: set[str] = set()
+        self._at_fault: Route = lambda _: None
+        self._routing = LastResort("route", lambda: self._at_fault(good_record()))
+        self._encoding = LastResort("encode", lambda: message_set([good_record()], [], 1, settings.compression))
         self._refused: list[Refusal] = []
         self._nothing_taken()
 
     def _nothing_taken(self) -> None:
-        # Sorted by topic as they come, until all of them are sent: of many topics each has a record or two at a time.
-        self._taken: defaultdict[str, list[Record]] = defaultdict(list)
-        self._keyed: defaultdict[str, list[tuple[bytes, Record]]] = defaultdict(list)
+        self._plain, self._made = _Taken(), _Taken()
         self._messages = self._bytes = 0
 
     def wants_more(self) -> bool:
         """Whether the message sets of what is taken so far would be small."""
-        return self._messages < _WORTH_MESSAGES * (len(self._taken) + len(self._keyed))
+        return self._messages < _WORTH_MESSAGES * (len(self._plain) + len(self._made))
 
-    def take(self, records: Iterable[Record], route: Route) -> None:
+    def take(self, records: Iterable[Record], route: Route, *, made: bool = False) -> None:
         """Take records for their topics.
+
+        Args:
+            made: the topics' names are made from events, so that one that will not do is the event's fault.
 
         Raises:
             RetryableError: as `send` does.
         """
-        taken, keyed = self._taken, self._keyed
+        if self._again:
+            route = self._missing_by(route)
+        into = self._made if made else self._plain
+        taken, keyed = into.plain, into.keyed
         messages = size = 0
-        for record in records:
-            routed = route(record)
-            if routed is None:
-                continue
-            name, key = routed
-            if key is None:
-                taken[name].append(record)
-            else:
-                keyed[name].append((key, record))
-            messages += 1
-            size += len(record.value)
+        rest = iter(records)
+        # What `rest` gave last.
+        record = _NOTHING
+        while True:
+            try:
+                for record in rest:
+                    routed = route(record)
+                    if routed is None:
+                        continue
+                    name, key = routed
+                    size += len(record.value)
+                    if key is None:
+                        taken[name].append(record)
+                    else:
+                        keyed[name].append((key, record))
+                    messages += 1
+                break
+            except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
+                self._at_fault = route
+                self._refused.append(self._routing.refusal(record, error))
         self._messages += messages
         self._bytes += size
         if self._bytes > _MOST_BYTES:
             self.send()
+
+    def _missing_by(self, route: Route) -> Route:
+        delivered = self._delivered
+        if not delivered:
+            self._again = False
+            return route
+
+        def missing(record: Record) -> tuple[str, bytes | None] | None:
+            routed = route(record)
+            if routed is None or delivered.has(place := self._place(routed[0]), record):
+                return None
+            if self._metrics is not None and delivered.doubts(place, record):
+                self._metrics.count("records_repeated")
+            return routed
+
+        return missing
+
+    def _place(self, topic: str) -> str:
+        return f"{self._where}/{topic}"
 
     def flush(self) -> list[Refusal]:
         """Block until everything taken is acknowledged; returns what the brokers will never take.
@@ -190,80 +194,84 @@ class Producer:
         Raises:
             RetryableError: as `send` does.
         """
-        self.send()
+        self.send(last=True)
         refused, self._refused = self._refused, []
         return refused
 
-    def send(self) -> None:
+    def send(self, *, last: bool = False) -> None:
         """Send what was taken, to all leaders at once, and wait for their answers.
 
+        Args:
+            last: nothing else of the batch was sent before, or is remembered.
+
         Raises:
-            RetryableError: a broker is away or refuses for now, or a topic cannot be looked up or made; what was taken
-                may be stored.
+            RetryableError: a broker is away or refuses for now, or a topic cannot be looked up or made; what was
+                acknowledged all the same is remembered.
+            ConfigurationError: a topic that the operator wrote cannot be created as the operator wants it.
         """
         if not self._messages:
             return
-        taken, keyed, most = self._taken, self._keyed, self._settings.max_set_bytes
+        plain, made, settings = self._plain, self._made, self._settings
         self._nothing_taken()
-        self._look_up({*taken, *keyed})
-        sets = [one for name, records in taken.items() for one in self._topics[name].sets(records, most)]
-        sets += [one for name, some in keyed.items() for one in self._topics[name].keyed_sets(some, most)]
-        by_leader: dict[Any, list[_Set]] = {}
-        for one in sets:
-            by_leader.setdefault(one.leader, []).append(one)
-        requests = ([(leader, some) for some in _requests(of_it)] for leader, of_it in by_leader.items())
-        with client.translated("produce"):
-            for at_once in zip_longest(*requests):
-                answers = [(some, self._ask(leader, some)) for leader, some in filter(None, at_once)]
-                for some, answer in answers:
-                    self._settle(some, codes(answer.get()))
+        sending = Sending(settings.acks, settings.ack_timeout_ms, settings.compression, self._encoding)
+        named_by_events = [name for name in made.names() if name not in plain.plain and name not in plain.keyed]
+        unplaced = self._placing.find(plain.names(), named_by_events)
+        unlisted = self._leave_out(unplaced, (plain, made), sending)
+        sending.send(self._sets((plain, made)))
+        self._refused += sending.spoiled
+        self._refused += refusals(sending, unlisted, named_by_events, self._placing)
+        self._tell(sending)
+        if self._delivered is not None and (sending.outage or not last):
+            self._remember(self._delivered, sending)
+        if sending.outage:
+            raise RetryableError(sending.outage)
 
-    def _look_up(self, names: Iterable[str]) -> None:
-        """See to it that the topics are there, and their leaders known."""
-        settings = self._settings
-        if self._freshness.renewed():
-            self._topics.clear()
-        new = [name for name in names if name not in self._topics]
-        if len(new) > 1:
-            topics.create_missing(self._cluster, new, settings.partitions, settings.replication)
-        for name in new:
-            found = topics.ensure(self._cluster, name, settings.partitions, settings.replication)
-            with client.translated(f"look up the leaders of {name}"):
-                leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
-            # Beginning anywhere, so that several workers do not all begin at the same partition.
-            turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))
-            self._topics[name] = _Topic(name, leaders, turns)
+    def _leave_out(
+        self, unplaced: Unplaced, taken: Sequence[_Taken], sending: Sending
+    ) -> list[tuple[str, list[Record], int]]:
+        """Take out what cannot be sent; what is refused with a code that is on no list is given back."""
+        unlisted = []
+        for some in taken:
+            for name, why in unplaced.refused.items():
+                self._refused += [Refusal(record, why) for record in some.pop(name)]
+            for name, why in unplaced.missing.items():
+                some.pop(name)
+                sending.fails(why)
+            unlisted += [(name, some.pop(name), code) for name, code in unplaced.unlisted.items()]
+        return [one for one in unlisted if one[1]]
 
-    def _ask(self, leader: Any, sets: Sequence[_Set]) -> Any:
-        settings, now_ms = self._settings, int(time.time() * 1000)
-        encoded = [(one.place, message_set(one.records, one.keys, now_ms, settings.compression)) for one in sets]
-        if leader.handler is None:
-            raise SocketDisconnectedError
-        return leader.handler.request(ProduceSets(encoded, settings.acks, settings.ack_timeout_ms))
+    def _sets(self, taken: Iterable[_Taken]) -> Iterator[Set]:
+        found, most = self._placing.found, self._settings.max_set_bytes
+        for some in taken:
+            for name, records in some.plain.items():
+                if found[name].without_key:
+                    self._refused += [Refusal(record, found[name].without_key) for record in records]
+                else:
+                    yield from found[name].sets(records, most)
+            for name, keyed in some.keyed.items():
+                yield from found[name].keyed_sets(keyed, most)
 
-    def _settle(self, sets: Sequence[_Set], found: Mapping[Place, int]) -> None:
-        for one in sets:
-            code = found[one.place]
-            if code in _TOO_LARGE:
-                self._split(one)
-            elif code:
-                error = ERROR_CODES.get(code)
-                reason = error.__name__ if error else f"error code {code}"
-                raise RetryableError(f"Kafka: produce to {one.place.topic}[{one.place.partition}]: {reason}")
+    def _tell(self, sending: Sending) -> None:
+        """Say which topics take nothing without a key, and which do again."""
+        for name in sending.takes_none_without_key():
+            why = f"the topic {name} takes no message without a key, as with cleanup.policy=compact"
+            self._placing.found[name].without_key = why
+            self._aside.add(name)
+            if self._metrics is not None:
+                self._metrics.set_aside(f"topic {name}", why)
+        if self._aside:
+            for name in {one.place.topic for one in sending.acked if not one.keys} & self._aside:
+                self._aside.discard(name)
+                if self._metrics is not None:
+                    self._metrics.resumed(f"topic {name}")
 
-    def _split(self, one: _Set) -> None:
-        # The broker refuses a message set as a whole; halves of it find the message that is too large.
-        if len(one.records) == 1:
-            (record,) = one.records
-            words = f"the broker of topic {one.place.topic} refuses a message of {len(record.value)} bytes"
-            self._refused.append(Refusal(record, words))
-            return
-        middle = len(one.records) // 2
-        for half in (one.part(0, middle), one.part(middle, None)):
-            self._settle([half], codes(self._ask(half.leader, [half]).get()))
+    def _remember(self, delivered: Deliveries, sending: Sending) -> None:
+        for one in sending.acked:
+            delivered.add(self._place(one.place.topic), one.records)
+        for one in sending.unsure:
+            delivered.add(self._place(one.place.topic), one.records, sure=False)
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""
         self._nothing_taken()
-        self._topics.clear()
-        self._cluster = None
+        self._placing.found.clear()

@@ -14,16 +14,13 @@ from pykafka.utils import struct_helpers
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import topicids
 from elworkers.kafka.client import translated
+from elworkers.kafka.verdicts import NAMES_OWN, SETTINGS, words
 
-_APPEARS_WITHIN_S = 15.0
-_EXISTS_ALREADY = 36
+APPEARS_WITHIN_S = 15.0
+"""How long a topic that was created may take to get leaders."""
+
+_EXISTS_ALREADY, _FORBIDDEN = 36, 44
 _AT_A_TIME = 50
-_REFUSED = {
-    17: "a name of letters, digits, '.', '_' and '-' was expected",
-    37: "the number of partitions is not valid",
-    38: "the number of replicas is larger than that of brokers",
-}
-"""Error codes of Kafka's protocol that no second try will change."""
 
 
 def ensure(
@@ -44,52 +41,102 @@ def ensure(
         RetryableError: the broker is away, the topic does not get leaders in time, or is not there to be read.
         ConfigurationError: the broker refuses the name, the partitions or the replication.
     """
+    topic = _ready(cluster, name)
+    if topic is not None:
+        return topic
+    if not create and absent(cluster, [name]):
+        raise RetryableError(f"Kafka: topic {name} was deleted while it was read; reading again once it is made")
+    refused = create_missing(cluster, [name], partitions, replication)
+    if name in refused:
+        raise not_created(name, refused[name], partitions, replication)
+    return served(cluster, name, time.monotonic() + APPEARS_WITHIN_S)
+
+
+def served(cluster: Any, name: str, deadline: float) -> Any:
+    """The topic, as soon as each of its partitions has a leader that knows of it.
+
+    Args:
+        deadline: how long that may take, as `time.monotonic` counts.
+
+    Raises:
+        RetryableError: the broker is away, or the topic does not get leaders in time.
+    """
+    while (topic := _ready(cluster, name)) is None:
+        if time.monotonic() > deadline:
+            raise RetryableError(f"Kafka: topic {name} has no leaders {APPEARS_WITHIN_S:.0f} s after it was asked for")
+        time.sleep(0.05)
+        with translated(f"wait for topic {name}"):
+            cluster.update()
+    return topic
+
+
+def _ready(cluster: Any, name: str) -> Any | None:
+    # Asking for metadata costs as much as the cluster has topics; a sink may want a thousand of them.
     key = name.encode()
     with translated(f"look up topic {name}"):
         if _known(cluster, key) and _led(topic := cluster.topics[key]) and _served(topic):
-            # Asking for metadata costs as much as the cluster has topics; a sink may want a thousand of them.
             return topic
-        if not _known(cluster, key):
-            cluster.update()
-        if not _known(cluster, key):
-            if not create:
-                raise RetryableError(
-                    f"Kafka: topic {name} was deleted while it was read; reading again once it is made"
-                )
-            _create(cluster, [name], partitions or -1, replication or -1)
-    deadline = time.monotonic() + _APPEARS_WITHIN_S
-    while True:
-        with translated(f"wait for topic {name}"):
-            cluster.update()
-            if _known(cluster, key):
-                topic = cluster.topics[key]
-                if _led(topic) and _served(topic):
-                    return topic
-        if time.monotonic() > deadline:
-            raise RetryableError(f"Kafka: topic {name} has no leaders {_APPEARS_WITHIN_S:.0f} s after it was created")
-        time.sleep(0.05)
+    return None
 
 
-def create_missing(cluster: Any, names: Iterable[str], partitions: int | None, replication: int | None) -> None:
-    """Create those that do not exist, many at a time; `ensure` then finds each of them.
+def create_missing(
+    cluster: Any, names: Iterable[str], partitions: int | None, replication: int | None
+) -> dict[str, int]:
+    """Create those that do not exist, many at a time; `served` then finds each of them.
 
     One after the other, a thousand topics would ask two thousand times for metadata of all of them.
 
     Args:
         partitions, replication: as in `ensure`.
 
+    Returns:
+        Names that could not be created, with Kafka's error code.
+
     Raises:
-        RetryableError, ConfigurationError: as `ensure` does.
+        RetryableError: the broker is away.
     """
-    absent = [name for name in names if not _known(cluster, name.encode())]
-    if not absent:
-        return
-    with translated("create topics"):
+    wanted = absent(cluster, names)
+    refused: dict[str, int] = {}
+    for begin in range(0, len(wanted), _AT_A_TIME):
+        answered = _create(cluster, wanted[begin : begin + _AT_A_TIME], partitions or -1, replication or -1)
+        refused.update({name: code for name, code in answered.items() if code not in (0, _EXISTS_ALREADY)})
+    if wanted:
+        with translated("read metadata"):
+            cluster.update()
+    return refused
+
+
+def absent(cluster: Any, names: Iterable[str]) -> list[str]:
+    """Those that do not exist; metadata is asked for anew where it does not have all of them.
+
+    Raises:
+        RetryableError: the broker is away.
+    """
+    unknown = [name for name in names if not _known(cluster, name.encode())]
+    if not unknown:
+        return []
+    with translated("read metadata"):
         cluster.update()
-        absent = [name for name in absent if not _known(cluster, name.encode())]
-        for begin in range(0, len(absent), _AT_A_TIME):
-            _create(cluster, absent[begin : begin + _AT_A_TIME], partitions or -1, replication or -1)
-        cluster.update()
+    return [name for name in unknown if not _known(cluster, name.encode())]
+
+
+def not_created(
+    name: str, code: int, partitions: int | None, replication: int | None
+) -> ConfigurationError | RetryableError:
+    """The error that tells of a topic of the operator's that could not be created.
+
+    Args:
+        code: Kafka's.
+        partitions, replication: as in `ensure`.
+    """
+    said = (
+        f"Kafka refuses to create the topic {name} with partitions={partitions or -1} replication={replication or -1}"
+        f" (-1: the broker's default): {words(code)}"
+    )
+    # What the broker's own defaults make impossible is nothing that the operator wrote here.
+    if (code in NAMES_OWN and code != _FORBIDDEN) or (code in SETTINGS and (partitions or replication)):
+        return ConfigurationError(said)
+    return RetryableError(said)
 
 
 def _led(topic: Any) -> bool:
@@ -158,6 +205,11 @@ class Freshness:
         return True
 
 
+def known(cluster: Any) -> list[str]:
+    """The names of all topics, as metadata was when it was last asked for."""
+    return [key.decode() for key in list(cluster.topics.keys())]
+
+
 def names(cluster: Any) -> list[str]:
     """The names of all topics but internal ones, from fresh metadata."""
     with translated("list topics"):
@@ -169,19 +221,14 @@ def _known(cluster: Any, key: bytes) -> bool:
     return key in cluster.topics.keys()  # noqa: SIM118 - `in` on pykafka's dict would try to create the topic
 
 
-def _create(cluster: Any, names: Sequence[str], partitions: int, replication: int) -> None:
-    broker = cluster.controller_broker or next(iter(cluster.brokers.values()))
+def _create(cluster: Any, names: Sequence[str], partitions: int, replication: int) -> dict[str, int]:
+    """Kafka's error code of each name; 0 for none."""
     wanted = [CreateTopicRequest(name.encode(), partitions, replication, [], []) for name in names]
     request = CreateTopicsRequest(wanted, timeout=10_000)
-    if broker.handler is None:
-        broker.connect()
+    with translated(f"create topic {names[0]}" if len(names) == 1 else f"create {len(names)} topics"):
+        broker = cluster.controller_broker or next(iter(cluster.brokers.values()))
+        if broker.handler is None:
+            broker.connect()
+        answer = broker.handler.request(request).get()
     # pykafka's own response class knows neither "exists already" nor why a topic is refused.
-    for topic, code in struct_helpers.unpack_from("[Sh]", broker.handler.request(request).get(), 0):
-        name = topic.decode()
-        if code in _REFUSED:
-            raise ConfigurationError(
-                f"Kafka refuses to create the topic {name} with partitions={partitions} replication={replication}"
-                f" (-1: the broker's default): {_REFUSED[code]}"
-            )
-        if code not in (0, _EXISTS_ALREADY):
-            raise RetryableError(f"Kafka: create topic {name}: error code {code}")
+    return {topic.decode(): code for topic, code in struct_helpers.unpack_from("[Sh]", answer, 0)}

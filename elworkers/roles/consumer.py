@@ -46,7 +46,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     else:
         from elworkers.stages.decode import DecodeStage
 
-        stages.append(DecodeStage(wiring.metrics))
+        stages.append(DecodeStage(wiring.counts))
         wiring = wiring.storing(arguments["schemas"], text)
         outputs = [wiring.output(output, lambda record: record.valid)]
         errors = wiring.error_sink([text])

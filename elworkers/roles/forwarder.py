@@ -59,7 +59,8 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         wiring, stages = _counting(arguments["input"], wiring)
     source = wiring.source(arguments["input"])
     outputs = [wiring.raw_output(text) for text in arguments["output"]]
-    return Pipeline(source, stages, outputs, wiring.batch([arguments["input"]], arguments["output"]))
+    pipeline = Pipeline(source, stages, outputs, wiring.batch([arguments["input"]], arguments["output"]))
+    return wiring.with_refusals(pipeline, [arguments["input"]], arguments["output"])
 
 
 def _counting(text: str, wiring: Wiring) -> tuple[Wiring, list[Stage]]:

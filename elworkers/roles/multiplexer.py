@@ -39,7 +39,8 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     from elworkers.stages.decode import DecodeStage
 
     output = arguments["output"]
-    stages = [] if wiring.is_plain(output) else [DecodeStage(wiring.metrics)]
+    stages = [] if wiring.is_plain(output) else [DecodeStage(wiring.counts)]
     outputs = [wiring.output(output)]
     source = wiring.source(*arguments["input"])
-    return Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))
+    pipeline = Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))
+    return wiring.with_refusals(pipeline, arguments["input"], [output])

@@ -58,7 +58,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     budget = Budget(arguments["event_timeout"])
     keeps_events = any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
     stage = ProcessStage(
-        compile_format(arguments["format"]), validator, wiring.metrics, budget, keeps_events=keeps_events
+        compile_format(arguments["format"]), validator, wiring.counts, budget, keeps_events=keeps_events
     )
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
@@ -82,4 +82,5 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
             piece=batch.records,
             wants_more=wiring.wants_more,
         )
-    return wiring.with_refusals(pipeline, [arguments["input"]])
+    errors = outputs[-1].sink if invalid is not None else None
+    return wiring.with_refusals(pipeline, [arguments["input"]], arguments["output"], errors)

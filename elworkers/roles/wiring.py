@@ -46,6 +46,7 @@ class Wiring:
         kept: where `source` puts what it opens, and what it gives where there is something.
         producers: by brokers and settings; those of one pipeline.
         verdicts: by database, what is known of its tables.
+        used: topics of the operator's that this process has written to.
     """
 
     metrics: Metrics
@@ -61,6 +62,12 @@ class Wiring:
     kept: Kept = field(default_factory=Kept)
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    @property
+    def counts(self) -> Metrics:
+        """Counters for stages: a batch that has to be read again is counted once."""
+        return self.kept.counts or self.metrics
 
     def keeping(self, kept: Kept) -> Wiring:
         """The same for a pipeline that is built anew, with a source that may still be open."""
@@ -205,10 +212,20 @@ class Wiring:
         group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None
         return replace(self, schema_of=lambda name, revision: store.schema(name, revision).source, group=group)
 
-    def with_refusals(self, pipeline: Pipeline, inputs: Sequence[str]) -> Pipeline:
-        """The pipeline, with a place for what its stores refuse."""
-        pipeline.refused_to = self.error_sink(inputs)
+    def with_refusals(
+        self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Sink | None = None
+    ) -> Pipeline:
+        """The pipeline, with a place for what its stores refuse.
+
+        Args:
+            inputs, outputs: where Kafka is, the first that is Kafka's.
+            errors: where EventErrors go if neither of them is.
+        """
+        from elworkers.stages.event_error import shorter
+
+        pipeline.refused_to = self.error_sink(inputs) or errors or self.error_sink((), outputs)
         pipeline.refused = refused
+        pipeline.shorter = shorter
         return pipeline
 
     def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
@@ -235,8 +252,10 @@ class Wiring:
         how = settings(options, self.partitions)
         key = (*hosts, how)
         if key not in self.producers:
-            self.producers[key] = Producer(hosts, how)
-        return KafkaSink(hosts, options, route, self.partitions, self.producers[key])
+            self.producers[key] = Producer(
+                hosts, how, metrics=self.metrics, delivered=self.kept.delivered, used=self.used
+            )
+        return KafkaSink(hosts, options, route, self.partitions, self.producers[key], made=not route.is_plain)
 
     def _sql_sink(self, endpoint: Endpoint) -> Sink:
         from elworkers.sinks.sql import SqlSink
@@ -272,9 +291,9 @@ class Wiring:
                 seconds = min(seconds, endpoint.options["auto_commit_interval_ms"] / 1000)
         return Batch(records, seconds)
 
-    def error_sink(self, inputs: Sequence[str]) -> Sink | None:
-        """Where EventErrors of refused records go: `eventlogging_EventError` on the first Kafka input's brokers."""
-        for endpoint in map(check_source, inputs):
+    def error_sink(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Sink | None:
+        """Where EventErrors of refused records go: `eventlogging_EventError` on the brokers of the first Kafka URI."""
+        for endpoint in (*map(check_source, inputs), *map(check_sink, outputs)):
             if endpoint.uri.scheme == "kafka":
                 return self._kafka_sink(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
         return None
@@ -291,13 +310,15 @@ def brokers(uri: Uri) -> list[str]:
     return ["{}:{}".format(*split_host(host, KAFKA_PORT, "kafka URI")) for host in uri.hosts]
 
 
-def refused(refusal: Refusal) -> Record:
-    """The EventError of a record that a store refused, with the store's words and code `storage`."""
-    from elworkers.stages.event_error import event_error
+def refused(refusal: Refusal) -> Record | None:
+    """The EventError of a record that a store refused, with the store's own words; None of what is an EventError."""
+    from elworkers.stages.event_error import SCHEMA, event_error
     from elworkers.stages.jsontext import read_object
 
     record, event = refusal.record, refusal.record.event
     # The event may be forgotten, in part or altogether; the value of a raw line may be none.
     with contextlib.suppress(InvalidEventError):
         event = read_object(record.value)
-    return event_error(record, InvalidEventError(refusal.message, "storage"), event)
+    if not record.valid or (event is not None and event.get("schema") == SCHEMA[0]):
+        return None
+    return event_error(record, InvalidEventError(refusal.message, refusal.code), event)

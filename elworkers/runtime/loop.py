@@ -9,6 +9,9 @@ The only place that flushes sinks and commits offsets, in this order:
 5. refused: what a store will never take goes to EventError, which is flushed as well.
 6. settle: a sink that keeps positions itself makes them and what it stored final in one transaction.
 7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
+
+Where that fails half-way, the records come again: those outputs that have acknowledged them do not get them again, and
+nothing is counted twice.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ from typing import Protocol
 
 import structlog
 
-from elworkers.contracts import Metrics, Origin, Record, Refusal, Source
+from elworkers.contracts import Ledger, Metrics, Origin, Record, Refusal, Sink, Source
 from elworkers.errors import RetryableError
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.pipeline import Kept, Pipeline
+from elworkers.runtime.provisional import Provisional
 from elworkers.runtime.stop import Stop
 
 _LONGEST_POLL_S = 0.5
@@ -67,13 +71,14 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
     """Build a pipeline and drive it until it ends or is asked to stop; build it anew when something was away.
 
     A source that cannot be asked again (`replayable` is False) stays open meanwhile, and what was read from it but not
-    flushed is written again.
+    flushed is written again. Outputs that have a record already do not get it again.
 
     Raises:
         ConfigurationError: it cannot be built as configured.
     """
     backoff = Backoff(board.trouble)
-    kept = Kept()
+    counts = Provisional(metrics)
+    kept = Kept(counts=counts)
     done = False
     while not (done or stop.requested):
         pipeline: Pipeline | None = None
@@ -84,6 +89,9 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
             done = True
         except RetryableError as error:
             metrics.count("restarts")
+            if not (kept.staged or kept.raw):
+                # Its records come again, and are counted then.
+                counts.drop()
             pause = backoff.failed(str(error))
             board.show(State.WAITING)
         finally:
@@ -108,6 +116,7 @@ class _Drive:
         self._board = board
         self._backoff = backoff
         self._kept = kept
+        self._counts = kept.counts or Provisional(metrics)
         self._positions: dict[Origin, int] = {}
         self._held = 0
         self._since = 0.0
@@ -209,37 +218,105 @@ class _Drive:
     def _hand_over(self, records: list[Record]) -> None:
         pipeline = self._pipeline
         for sink, accepts in pipeline.outputs:
-            sink.write([record for record in records if accepts(record)])
+            accepted = [record for record in records if accepts(record)]
+            if self._kept.delivered:
+                accepted = self._kept.delivered.missing(self._number(sink), accepted)
+            sink.write(accepted)
         if pipeline.forgets_events and pipeline.source.replayable:
             for record in records:
                 record.event = None
 
     def _flush(self) -> None:
-        pipeline = self._pipeline
+        pipeline, kept = self._pipeline, self._kept
         stores = pipeline.stores()
-        refused = [refusal for sink in stores for refusal in sink.flush()]
-        if refused:
-            self._send_refused(refused)
-        for sink in stores:
-            sink.settle(self._positions)
-        with self._source_at_work():
-            pipeline.source.commit(self._positions)
+        flushed: list[Sink] = []
+        try:
+            for sink in stores:
+                refused = self._flushed(sink)
+                if refused:
+                    self._take_refused(refused, again=isinstance(sink, Ledger))
+                flushed.append(sink)
+            if kept.errors:
+                self._send_errors()
+            for sink in stores:
+                sink.settle(self._positions)
+            with self._source_at_work():
+                pipeline.source.commit(self._positions)
+        except RetryableError:
+            self._remember(flushed)
+            raise
+        self._counts.settle()
         if self._held:
             self._metrics.count("batches_flushed")
+        if kept.delivered:
+            kept.delivered.forget(self._positions)
         self._positions, self._held = {}, 0
-        self._kept.staged = []
+        kept.staged = []
         self._backoff.worked()
 
-    def _send_refused(self, refused: list[Refusal]) -> None:
-        self._metrics.count("records_refused", len(refused))
+    def _flushed(self, sink: Sink) -> list[Refusal]:
+        """What the sink refuses, also of EventErrors that were cut for it."""
+        refused: list[Refusal] = []
+        found = sink.flush()
+        while found:
+            cut: list[Record] = []
+            for one in found:
+                shorter = self._pipeline.shorter(one.record) if one.too_large and not one.record.valid else None
+                if shorter is None:
+                    refused.append(one)
+                else:
+                    cut.append(shorter)
+            if not cut:
+                break
+            sink.write(cut)
+            found = sink.flush()
+        return refused
+
+    def _number(self, sink: Sink) -> int:
+        return next(number for number, one in enumerate(self._pipeline.stores()) if one is sink)
+
+    def _remember(self, flushed: Sequence[Sink]) -> None:
+        """Remember which outputs have all of the batch; of a ledger only what it has committed is there."""
+        for sink in flushed:
+            if not isinstance(sink, Ledger):
+                self._kept.delivered.finish(self._number(sink), self._positions, self._kept.staged)
+
+    def _take_refused(self, refused: list[Refusal], *, again: bool) -> None:
+        """Make EventErrors of what was refused; one of a record, however many outputs refuse it.
+
+        Args:
+            again: after a failure the same is refused again.
+        """
+        (self._counts if again else self._metrics).count("records_refused", len(refused))
         log.warning("records refused by the store", count=len(refused), first=refused[0].message)
-        sink, make = self._pipeline.refused_to, self._pipeline.refused
-        if sink is None or make is None:
+        make, errors = self._pipeline.refused, self._kept.errors
+        if self._pipeline.refused_to is None or make is None:
             return
-        sink.write([make(refusal) for refusal in refused])
-        lost = sink.flush()
+        told = {_place(record) for record in errors}
+        for refusal in refused:
+            place = _place(refusal.record)
+            if place in told:
+                continue
+            made = make(refusal)
+            if made is None:
+                log.error("an EventError is refused", reason=refusal.message)
+                continue
+            errors.append(made)
+            if place is not None:
+                told.add(place)
+
+    def _send_errors(self) -> None:
+        sink, kept = self._pipeline.refused_to, self._kept
+        assert sink is not None  # noqa: S101 - there are none otherwise
+        sink.write(kept.errors)
+        lost = self._flushed(sink)
+        kept.errors = []
         if lost:
-            log.error("EventErrors refused by Kafka", count=len(lost), first=lost[0].message)
+            log.error("EventErrors refused", count=len(lost), first=lost[0].message)
+
+
+def _place(record: Record) -> tuple[Origin, int] | None:
+    return (record.origin._replace(claim=0), record.offset) if record.origin is not None else None
 
 
 def _behind(records: Sequence[Record]) -> Iterator[tuple[Origin, int]]:

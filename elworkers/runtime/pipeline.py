@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from elworkers.contracts import Output, Record, Refusal, Sink, Source, Stage
+from elworkers.runtime.delivered import Delivered
+from elworkers.runtime.provisional import Provisional
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +32,9 @@ class Pipeline:
     """One source, what its records go through, and where they go to.
 
     Attributes:
-        refused: makes an EventError record of what a store refused; None where nothing can take it.
-        refused_to: takes those records.
+        refused: makes an EventError record of what a store refused; None where it is an EventError itself.
+        refused_to: takes those records; None where nothing can.
+        shorter: an EventError with less in it; None where that cannot be, or it is none.
         forgets_events: every output has done with a record's event when it was written.
         piece: how many records go through the stages together. Few, where records hold their events: these then stay in
             the processor's cache until they are written.
@@ -42,8 +45,9 @@ class Pipeline:
     stages: Sequence[Stage]
     outputs: Sequence[Output]
     batch: Batch = field(default_factory=Batch)
-    refused: Callable[[Refusal], Record] | None = None
+    refused: Callable[[Refusal], Record | None] | None = None
     refused_to: Sink | None = None
+    shorter: Callable[[Record], Record | None] = lambda _: None
     forgets_events: bool = False
     piece: int = 250
     wants_more: Callable[[], bool] = lambda: False
@@ -64,14 +68,20 @@ class Pipeline:
 
 @dataclass
 class Kept:
-    """What outlives a pipeline whose source cannot be asked again.
+    """What outlives a pipeline.
 
     Attributes:
+        delivered: what outputs have of the records that come again.
+        counts: those of stages, held back until their batch is committed; None where the loop does not run.
+        errors: EventErrors of refused records that are not flushed.
         source: open; whoever builds a pipeline puts it here as soon as it is, and takes the one that is here already.
         raw: read, but no stage has taken it.
         staged: through the stages, but not flushed.
     """
 
+    delivered: Delivered = field(default_factory=Delivered)
+    counts: Provisional | None = None
+    errors: list[Record] = field(default_factory=list)
     source: Source | None = None
     raw: list[Record] = field(default_factory=list)
     staged: list[Record] = field(default_factory=list)

@@ -36,6 +36,7 @@ class KafkaSink:
         route: topic and key of a record.
         partitions: for topics that have to be created and a URI that does not say.
         producer: made for the same brokers and settings; a flush sends what all of its sinks have written.
+        made: the route makes names of topics from events.
 
     Raises:
         RetryableError: no broker answers.
@@ -49,18 +50,21 @@ class KafkaSink:
         route: Route,
         partitions: int | None = None,
         producer: Producer | None = None,
+        *,
+        made: bool = False,
     ) -> None:
         self._producer = producer or Producer(hosts, settings(options, partitions))
         self._route = route
+        self._made = made
         self._each = not options["async"]
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`; sends at once what has become much, or each message where it has to be."""
         if not self._each:
-            self._producer.take(records, self._route)
+            self._producer.take(records, self._route, made=self._made)
             return
         for record in records:
-            self._producer.take([record], self._route)
+            self._producer.take([record], self._route, made=self._made)
             self._producer.send()
 
     def flush(self) -> list[Refusal]:

@@ -50,7 +50,7 @@ class UdpSink:
         for record in pending:
             if len(record.value) > _LARGEST_PAYLOAD or not self._send(record.value):
                 message = f"{len(record.value)} bytes do not fit into a datagram of {_LARGEST_PAYLOAD}"
-                refused.append(Refusal(record, message))
+                refused.append(Refusal(record, message, too_large=True))
         # The last datagram's own answer; on this machine and on some networks it is there by now.
         if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
             raise RetryableError(f"{self._place}: nobody listens")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from elworkers.contracts import Metrics, Record
 from elworkers.errors import InvalidEventError
+from elworkers.lastresort import LastResort
 from elworkers.stages.event_error import event_error
 from elworkers.stages.jsontext import read_object
-from elworkers.stages.last_resort import LastResort
 
 
 class DecodeStage:

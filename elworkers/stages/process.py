@@ -6,11 +6,11 @@ from orjson import OPT_APPEND_NEWLINE, dumps
 
 from elworkers.contracts import Budget, Event, Metrics, Record
 from elworkers.errors import InvalidEventError, OutOfTime
+from elworkers.lastresort import LastResort
 from elworkers.stages.capsule import complete, correct_empty
 from elworkers.stages.columns import Columns
 from elworkers.stages.event_error import event_error_of_any
 from elworkers.stages.jsontext import reads_alike, to_bytes
-from elworkers.stages.last_resort import LastResort
 from elworkers.stages.names import is_canonical
 from elworkers.stages.parse import LineParser
 from elworkers.stages.tally import Tally

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from elworkers.contracts import Event, Record
-from elworkers.errors import ConfigurationError
+from elworkers.errors import ConfigurationError, InvalidEventError
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
@@ -76,11 +76,21 @@ class Route:
         self._left_out = re.compile(blacklist).match if blacklist else None
         if raw and (blacklist or not self._topic.is_plain or not (self._key is None or self._key.is_plain)):
             raise ConfigurationError("kafka URI: topic, key and blacklist can ask only parsed events for their fields")
-        self._names: dict[str, str] = {}
+        self._names: dict[tuple[str | None, str], str] = {}
+        self._owners: dict[str, str] = {}
         self._by_field: dict[object, str] = {}
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all records go to one topic, whatever is in them."""
+        return self._topic.is_plain
+
     def __call__(self, record: Record) -> tuple[str, bytes | None] | None:
-        """Topic and key, or None where the record is left out."""
+        """Topic and key, or None where the record is left out.
+
+        Raises:
+            InvalidEventError: the topic that the record would get belongs to another schema.
+        """
         event = record.event
         if self._left_out is not None and event is not None and self._left_out(str(event.get("schema"))):
             return None
@@ -89,16 +99,40 @@ class Route:
         # A number may equal another that is written otherwise; text is what it is.
         topic = self._by_field.get(value) if type(value) is str else None
         if topic is None:
-            topic = self._named(self._topic(event))
+            topic = self._named(self._topic(event), event)
             if type(value) is str:
                 self._by_field[value] = topic
         return topic, self._key(event).encode() if self._key is not None else record.key
 
-    def _named(self, text: str) -> str:
-        topic = self._names.get(text)
+    def _named(self, text: str, event: Event | None) -> str:
+        schema = _field(event, "schema") if "schema" in self._topic.asks else None
+        topic = self._names.get((schema, text))
         if topic is None:
             if len(self._names) > _MOST_NAMES:
                 self._names.clear()
+                self._owners.clear()
                 self._by_field.clear()
-            topic = self._names[text] = _NOT_IN_TOPIC.sub("_", text)[:_LONGEST_TOPIC]
+            topic = _NOT_IN_TOPIC.sub("_", text)[:_LONGEST_TOPIC]
+            if schema is not None:
+                self._claim(topic, text, schema)
+            self._names[schema, text] = topic
         return topic
+
+    def _claim(self, topic: str, text: str, schema: str) -> None:
+        """See to it that a topic has events of one schema, in whatever order and by whatever worker they come."""
+        if len(text) > _LONGEST_TOPIC:
+            raise InvalidEventError(
+                f"the topic of schema {schema[:100]} would have {len(text)} characters; Kafka takes {_LONGEST_TOPIC}",
+                "storage",
+            )
+        written = _NOT_IN_TOPIC.sub("_", schema)
+        if written != schema:
+            # Also where no event of that schema has come yet: another worker may have seen one.
+            raise InvalidEventError(
+                f"schema {schema} has no topic of its own: {topic} belongs to schema {written}, which is written with"
+                " characters that a topic can have",
+                "storage",
+            )
+        owner = self._owners.setdefault(topic, schema)
+        if owner != schema:
+            raise InvalidEventError(f"schema {schema} has no topic of its own: {topic} is that of {owner}", "storage")

@@ -249,6 +249,88 @@ def test_what_a_store_refuses_goes_to_the_refused_sink_before_the_commit() -> No
     assert errors.stored == [b"refused: refuse me"]
 
 
+@pytest.mark.parametrize("replayable", [True, False])
+def test_what_an_output_has_it_does_not_get_again_and_nothing_is_counted_twice(replayable: bool) -> None:
+    values = [b"a", b"refuse me", b"b"]
+    first, second, errors = Kept([]), Kept([], failures=3), Kept([])
+    opened: list[Listed] = []
+
+    def build(kept: KeptSource) -> Pipeline:
+        assert kept.counts is not None
+        counts = kept.counts
+
+        def stage(records: list[Record]) -> list[Record]:
+            counts.count("events_valid", len(records), schema="A")
+            return records
+
+        if kept.source is None:
+            opened.append(AtOnce(values, [], replayable=replayable))
+        return Pipeline(
+            kept.source or opened[-1],
+            [stage],
+            [Output(first, accept_all), Output(second, lambda record: record.value != b"refuse me")],
+            Batch(records=3, seconds=60),
+            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
+            refused_to=errors,
+        )
+
+    metrics, _ = run(build)
+    assert first.stored == [b"a", b"b"]
+    assert second.stored == [b"a", b"b"]
+    assert errors.stored == [b"refused: refuse me"]
+    assert metrics.summary()["events_valid"] == 3
+    assert metrics.summary()["records_refused"] == 1
+    assert metrics.summary()["restarts"] == 3
+
+
+def test_what_comes_again_in_other_batches_is_known_all_the_same() -> None:
+    first, second = Kept([]), Kept([], failures=1)
+    sizes = iter([4, 1])
+
+    def build(_: KeptSource) -> Pipeline:
+        kind, size = (AtOnce, 4) if next(sizes) == 4 else (Listed, 1)
+        outputs = [Output(first, accept_all), Output(second, accept_all)]
+        return Pipeline(kind([b"a", b"b", b"c", b"d"], []), [], outputs, Batch(records=size))
+
+    run(build)
+    assert first.stored == second.stored == [b"a", b"b", b"c", b"d"]
+
+
+def test_an_event_error_that_is_refused_is_never_wrapped_into_another() -> None:
+    sink, errors = Kept([]), Kept([])
+    with capture_logs() as logs:
+        metrics, _ = run(
+            lambda _: Pipeline(
+                Listed([b"refuse me"], []),
+                [],
+                [Output(sink, accept_all)],
+                refused=lambda _: None,
+                refused_to=errors,
+            )
+        )
+    assert errors.stored == []
+    assert metrics.summary()["records_refused"] == 1
+    assert [entry["reason"] for entry in logs if entry["event"] == "an EventError is refused"] == ["no"]
+
+
+def test_an_event_error_that_is_too_large_is_cut_until_it_is_taken() -> None:
+    class Small(Kept):
+        def flush(self) -> list[Refusal]:
+            pending, self.pending = self.pending, []
+            self.stored += [record.value for record in pending if len(record.value) <= 3]
+            return [Refusal(record, "large", too_large=True) for record in pending if len(record.value) > 3]
+
+    def shorter(record: Record) -> Record | None:
+        return Record(record.value[:-4], valid=False) if record.value else None
+
+    def stage(records: list[Record]) -> list[Record]:
+        return [Record(record.value, valid=False, origin=record.origin, offset=record.offset) for record in records]
+
+    sink = Small([])
+    run(lambda _: Pipeline(Listed([b"0123456789"], []), [stage], [Output(sink, accept_all)], shorter=shorter))
+    assert sink.stored == [b"01"]
+
+
 def test_an_output_gets_only_what_it_accepts() -> None:
     journal: list[str] = []
     source, sink = Listed([b"a", b"b"], journal), Kept(journal)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.contracts import Record
-from elworkers.errors import ConfigurationError
+from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.stages.route import Route, Template
 
 EVENT = {"schema": "Edit", "revision": 7, "wiki": "enwiki", "event": {"action": "open", "page": {"id": 3}}}
@@ -63,7 +64,33 @@ def test_raw_lines_have_no_fields_to_ask() -> None:
 
 
 @given(st.text(max_size=300))
-def test_every_schema_gives_a_topic_that_kafka_takes(schema: str) -> None:
-    routed = Route("eventlogging_{schema}", None, None)(Record(b"", event={"schema": schema}))
+def test_every_value_gives_a_topic_that_kafka_takes(value: str) -> None:
+    routed = Route("clicks_{event.action}", None, None)(Record(b"", event={"schema": "A", "event": {"action": value}}))
     assert routed is not None
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,249}", routed[0])
+
+
+SCHEMAS = st.text("Ab._/-: ", min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(SCHEMAS, st.sampled_from(["x", "b_x"])), min_size=1, max_size=12))
+@pytest.mark.parametrize("topic", ["eventlogging_{schema}", "{schema}_{event.action}"])
+def test_no_topic_is_given_to_two_schemas_whatever_their_order(topic: str, events: list[tuple[str, str]]) -> None:
+    route = Route(topic, None, None)
+    given_to: dict[str, set[str]] = {}
+    for schema, action in events:
+        event = {"schema": schema, "event": {"action": action}}
+        with contextlib.suppress(InvalidEventError):
+            routed = route(Record(b"", event=event))
+            assert routed is not None
+            given_to.setdefault(routed[0], set()).add(schema)
+    assert all(len(schemas) == 1 for schemas in given_to.values())
+
+
+def test_a_topic_belongs_to_the_schema_that_needs_no_character_replaced() -> None:
+    route = Route("eventlogging_{schema}", None, None)
+    with pytest.raises(InvalidEventError, match="eventlogging_Foo_Bar belongs to schema Foo_Bar"):
+        route(Record(b"", event={"schema": "Foo/Bar"}))
+    assert route(Record(b"", event={"schema": "Foo_Bar"})) == ("eventlogging_Foo_Bar", None)
+    with pytest.raises(InvalidEventError, match="Kafka takes 249"):
+        route(Record(b"", event={"schema": "x" * 240}))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from elworkers.contracts import Record, Refusal
 from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
 
 log = structlog.get_logger(__name__)
@@ -43,9 +44,24 @@ class LastResort:
         self._log(error)
         return InvalidEventError(f"cannot {self._doing} this: {type(error).__name__} (a bug of ours; the log has it)")
 
+    def refusal(self, record: Record, error: Exception) -> Refusal:
+        """What tells of a record that made a step of an output raise.
+
+        Raises:
+            Exception: as `blame` does.
+        """
+        known = error if isinstance(error, InvalidEventError) else self.blame(error)
+        return Refusal(record, known.message, known.code)
+
     def _log(self, error: Exception) -> None:
         frame = traceback.extract_tb(error.__traceback__)[-1:]
         kind = (type(error), f"{frame[0].filename}:{frame[0].lineno}" if frame else "")
         if kind not in self._logged:
             self._logged.add(kind)
             log.error("a record meets a bug; others go on", cannot=self._doing, exc_info=error)
+
+
+def good_record() -> Record:
+    """A record that every step of an output can take."""
+    event = {"schema": "EventError", "revision": 14035058, "wiki": "unknown", "event": {"message": "good"}}
+    return Record(b'{"schema":"EventError"}', event=event, timestamp_ms=1_469_795_696_000)

@@ -1,0 +1,165 @@
+"""Names of topics come in; topics that can be written to, and why others cannot, go out."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from typing import Any, NamedTuple
+
+from elworkers.contracts import Metrics
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka import client, topics
+from elworkers.kafka.sets import Topic
+from elworkers.kafka.verdicts import NAMES_OWN, OUTAGES, SETTINGS, words
+
+_LOOK_AGAIN_AFTER_S = 60.0
+_MOST_REFUSED = 1_000
+_INTERNAL = "__"
+
+
+class Unplaced(NamedTuple):
+    """Names that cannot be written to.
+
+    Attributes:
+        refused: those made from events that will never do, with the reason.
+        missing: those that will not do now, with the reason.
+        unlisted: those made from events that Kafka refuses with a code that is on no list, which may be either.
+    """
+
+    refused: dict[str, str]
+    missing: dict[str, str]
+    unlisted: dict[str, int]
+
+
+class Placing:
+    """Looks topics up for a producer, and creates them.
+
+    A name is the operator's, or was made from an event. Which of two schemas has a name that Kafka takes for the same
+    (it writes `.` as `_` where it counts) is decided here: the one whose topic exists, else the first.
+
+    Args:
+        cluster: of `client.connect`.
+        partitions, replication: of topics that have to be created; None: the broker's default.
+        metadata_max_age_ms: how old metadata may become.
+        metrics: is told of topics that are set aside.
+        used: the operator's topics that this process has written to.
+    """
+
+    def __init__(
+        self,
+        cluster: Any,
+        partitions: int | None,
+        replication: int | None,
+        metadata_max_age_ms: int,
+        metrics: Metrics | None,
+        used: set[str],
+    ) -> None:
+        self._cluster = cluster
+        self._how = (partitions, replication)
+        self._freshness = topics.Freshness(cluster, metadata_max_age_ms)
+        self._metrics = metrics
+        self._used = used
+        self._turns: dict[str, Iterator[int]] = {}
+        self._refused: dict[str, tuple[str, float]] = {}
+        self.found: dict[str, Topic] = {}
+        """Those that can be written to, by name."""
+
+    def find(self, plain: Sequence[str], made: Sequence[str]) -> Unplaced:
+        """See to it that the topics are there, and their leaders known.
+
+        Args:
+            plain: names that the operator wrote.
+            made: names that were made from events.
+
+        Raises:
+            RetryableError: no broker answers.
+            ConfigurationError: a topic that the operator wrote cannot be created as the operator wants it.
+        """
+        if self._freshness.renewed():
+            self.found.clear()
+        unplaced = Unplaced({name: why for name in made if (why := self._refused_lately(name))}, {}, {})
+        new = [name for name in (*plain, *made) if name not in self.found and name not in unplaced.refused]
+        if not new:
+            return unplaced
+        for name, why in self._taken_by_others(new, set(made)):
+            unplaced.refused[name] = self.set_aside(name, why)
+        wanted = [name for name in new if name not in unplaced.refused]
+        for name, code in topics.create_missing(self._cluster, wanted, *self._how).items():
+            self._judge(name, code, name in made, unplaced)
+        deadline = time.monotonic() + topics.APPEARS_WITHIN_S
+        for name in new:
+            if not any(name in reasons for reasons in unplaced):
+                try:
+                    self._look_up(name, deadline)
+                except RetryableError as error:
+                    unplaced.missing[name] = str(error)
+        self._used.update(name for name in plain if name in self.found)
+        return unplaced
+
+    def _refused_lately(self, name: str) -> str:
+        why, until = self._refused.get(name, ("", 0.0))
+        return why if time.monotonic() < until else ""
+
+    def _taken_by_others(self, new: Iterable[str], made: set[str]) -> Iterator[tuple[str, str]]:
+        absent = topics.absent(self._cluster, new)
+        # pykafka hides them, so that they seem to be absent.
+        internal = {name for name in absent if name.startswith(_INTERNAL) and name in made}
+        for name in internal:
+            yield name, f"the topic {name} would be one of Kafka's own, which begin with {_INTERNAL}"
+        if made.isdisjoint(absent):
+            return
+        owners = {_counted(name): name for name in topics.known(self._cluster)}
+        # The operator's come first in `new`.
+        for name in absent:
+            owner = owners.setdefault(_counted(name), name)
+            if owner != name and name in made - internal:
+                yield name, f"the topic {name} cannot be beside {owner}, which Kafka counts under the same name"
+
+    def _judge(self, name: str, code: int, made: bool, unplaced: Unplaced) -> None:
+        if not made:
+            unplaced.missing[name] = str(self.refusal_of_operators(name, code))
+        elif code in OUTAGES or code in SETTINGS:
+            unplaced.missing[name] = f"Kafka: create topic {name}: {words(code)}"
+        elif code in NAMES_OWN:
+            unplaced.refused[name] = self.set_aside(name, f"Kafka refuses to create the topic {name}: {words(code)}")
+        else:
+            unplaced.unlisted[name] = code
+
+    def refusal_of_operators(self, name: str, code: int) -> RetryableError:
+        """Why a topic that the operator wrote cannot be used now.
+
+        Raises:
+            ConfigurationError: it never can, and was not used before.
+        """
+        error = topics.not_created(name, code, *self._how)
+        if isinstance(error, ConfigurationError):
+            if name not in self._used:
+                raise error
+            error = RetryableError(str(error))
+        return error
+
+    def set_aside(self, name: str, why: str) -> str:
+        """Remember for a while that a topic takes nothing; gives back why."""
+        if len(self._refused) >= _MOST_REFUSED:
+            self._refused.clear()
+        self._refused[name] = (why, time.monotonic() + _LOOK_AGAIN_AFTER_S)
+        self.found.pop(name, None)
+        if self._metrics is not None:
+            self._metrics.set_aside(f"topic {name}", why)
+        return why
+
+    def _look_up(self, name: str, deadline: float) -> None:
+        found = topics.served(self._cluster, name, deadline)
+        with client.translated(f"look up the leaders of {name}"):
+            leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
+        # Beginning anywhere, so that several workers do not all begin at the same partition.
+        turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))
+        self.found[name] = Topic(name, leaders, turns)
+        if self._refused.pop(name, None) and self._metrics is not None:
+            self._metrics.resumed(f"topic {name}")
+
+
+def _counted(name: str) -> str:
+    return name.replace(".", "_")

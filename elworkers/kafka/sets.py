@@ -1,0 +1,100 @@
+"""Records of a topic come in; sets of them for its partitions, and requests full of sets, go out."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from elworkers.contracts import Record
+from elworkers.kafka.messagesets import MESSAGE_OVERHEAD, Place
+
+_REQUEST_BYTES = 2 * 1024 * 1024
+"""Of a request, unless a single set is larger: it is in memory beside what it is made of."""
+
+
+class Set:
+    """Records for one partition; `keys` is empty where none has one."""
+
+    __slots__ = ("keys", "leader", "place", "records", "size")
+
+    def __init__(self, place: Place, leader: Any, records: Sequence[Record], keys: Sequence[bytes], size: int) -> None:
+        self.place = place
+        self.leader = leader
+        self.records = records
+        self.keys = keys
+        self.size = size
+
+    def parts(self, length: int) -> Iterator[Set]:
+        """Sets of at most so many records each."""
+        for begin in range(0, len(self.records), length):
+            yield self.part(begin, begin + length)
+
+    def part(self, begin: int, end: int | None) -> Set:
+        """Some of the records."""
+        return Set(self.place, self.leader, self.records[begin:end], self.keys[begin:end], 0)
+
+
+def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
+    """Begin, end and size of as many parts as it takes for each to be no larger than `most`, or a single one."""
+    begin = size = 0
+    for end, one in enumerate(sizes):
+        if size and size + one > most:
+            yield begin, end, size
+            begin, size = end, 0
+        size += one
+    if size:
+        yield begin, len(sizes), size
+
+
+class Topic:
+    """A topic's partitions with their leaders, and the turns that they take.
+
+    Attributes:
+        without_key: why it takes no record that has no key; empty where it does.
+    """
+
+    def __init__(self, name: str, leaders: Sequence[Any], turns: Iterator[int]) -> None:
+        self._places = [Place(name, number) for number in range(len(leaders))]
+        self._leaders = leaders
+        self._turns = turns
+        self.without_key = ""
+
+    def sets(self, records: Sequence[Record], most: int) -> Iterator[Set]:
+        """Message sets of records without keys.
+
+        All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
+        shares. Where a set is full the next partition has its turn earlier.
+        """
+        sizes = [MESSAGE_OVERHEAD + len(record.value) for record in records]
+        for begin, end, size in _cuts(sizes, most):
+            number = next(self._turns) % len(self._places)
+            yield Set(self._places[number], self._leaders[number], records[begin:end], [], size)
+
+    def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[Set]:
+        """Message sets of records with keys, which say the partition."""
+        by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
+        for one in keyed:
+            by_partition[zlib.crc32(one[0]) % len(self._places)].append(one)
+        for number, some in by_partition.items():
+            keys, records = zip(*some, strict=True)
+            sizes = [MESSAGE_OVERHEAD + len(key) + len(record.value) for key, record in some]
+            for begin, end, size in _cuts(sizes, most):
+                yield Set(self._places[number], self._leaders[number], records[begin:end], keys[begin:end], size)
+
+
+def requests(sets: Iterable[Set]) -> Iterator[list[Set]]:
+    """The sets of one leader, as many at a time as go into a request; it takes one for each partition."""
+    some: list[Set] = []
+    places: set[Place] = set()
+    size = 0
+    for one in sets:
+        if some and (size + one.size > _REQUEST_BYTES or one.place in places):
+            yield some
+            some, places, size = [], set(), 0
+        some.append(one)
+        places.add(one.place)
+        size += one.size
+    if some:
+        yield some

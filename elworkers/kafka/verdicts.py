@@ -1,0 +1,86 @@
+"""Kafka's error code comes in; whose fault it is, and what it means, goes out.
+
+Codes are those of Kafka's protocol guide, "Error Codes". What is on no list here is decided by the company it keeps: it
+is the record's own where the brokers take others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+TOO_LARGE: Mapping[int, str] = MappingProxyType(
+    {
+        10: "larger than the topic's max.message.bytes",
+        18: "larger than the topic's segment.bytes",
+    }
+)
+"""A record set of less, or a shorter message, may be taken."""
+
+RECORDS_OWN: Mapping[int, str] = MappingProxyType(
+    {
+        **TOO_LARGE,
+        2: "damaged on its way, or without the key that a compacted topic asks for",
+        32: "its time is further from the broker's than the topic's message.timestamp options allow",
+        43: "the topic's message format does not have it",
+        87: "the topic takes no such message; one with cleanup.policy=compact takes none without a key",
+    }
+)
+"""No second try will change these for the same record. The broker refuses a whole record set for one."""
+
+WITHOUT_KEY = frozenset((2, 87))
+"""Codes that a compacted topic gives to a record without a key, by the broker's version."""
+
+NAMES_OWN: Mapping[int, str] = MappingProxyType(
+    {
+        17: "a name of letters, digits, '.', '_' and '-' was expected, of up to 249 of them, that no other topic has,"
+        " also where one has '.' and the other '_'",
+        44: "a policy of the brokers forbids it",
+    }
+)
+"""Codes about the name of one topic."""
+
+SETTINGS: Mapping[int, str] = MappingProxyType(
+    {
+        37: "the number of partitions is not valid",
+        38: "the number of replicas is larger than that of brokers",
+    }
+)
+"""Codes about how a topic was to be created."""
+
+OUTAGES: Mapping[int, str] = MappingProxyType(
+    {
+        3: "its leader does not know the partition",
+        5: "no leader",
+        6: "the leader has moved",
+        7: "timed out",
+        8: "the broker is not available",
+        9: "a replica is not available",
+        13: "a network error between brokers",
+        14: "the coordinator is loading",
+        15: "no coordinator",
+        16: "the coordinator has moved",
+        19: "not enough replicas",
+        20: "not enough replicas have it yet",
+        29: "no right to this topic",
+        30: "no right to this group",
+        31: "no right to this cluster",
+        41: "the controller has moved",
+        56: "the broker's disk",
+        72: "the leader does not have this listener",
+        74: "the leader has changed",
+        75: "the leader has changed",
+        89: "the brokers' quota for such requests",
+    }
+)
+"""Something outside is away for now, for one topic or for all."""
+
+PERHAPS_STORED = frozenset((7, 20))
+"""Codes of outages behind which the leader may have the records."""
+
+_WORDS: Mapping[int, str] = MappingProxyType({**RECORDS_OWN, **NAMES_OWN, **SETTINGS, **OUTAGES})
+
+
+def words(code: int) -> str:
+    """What the code means, with its number."""
+    return f"{_WORDS.get(code, 'for a reason that is not known here')} (Kafka's error {code})"
