@@ -36,7 +36,8 @@ def fitted(capsule: Mapping[str, Any], widths: Mapping[str, Width]) -> Mapping[s
             message = f"(rawEvent cut from {len(raw)} to {len(kept)} characters) {message}"
             raw = kept
     if isinstance(message, str) and _MESSAGE in widths:
-        message = widths[_MESSAGE].cut(message)
+        kept = widths[_MESSAGE].cut(message)
+        message = message if kept == message else f"{kept[:-3]}..."
     if raw is event.get("rawEvent") and message == event.get("message"):
         return capsule
     return {**capsule, "event": {**event, "rawEvent": raw, "message": message}}

@@ -6,6 +6,7 @@ MySQL and MariaDB are sent text that is written here, which costs a fraction of 
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -99,6 +100,7 @@ class SqliteInserts:
     def __init__(self, connection: Connection, table: sqlalchemy.Table) -> None:
         self._connection = connection
         self._names = _names(table)
+        self._uuid = table.c.get("uuid", table.c.id)
         self._statement = sqlite.insert(table).on_conflict_do_nothing(index_elements=["uuid"])
         self._started: list[Any] = []
 
@@ -127,7 +129,16 @@ class SqliteInserts:
 
     def insert(self, rows: Sequence[Any]) -> int:
         """See `Inserts.insert`."""
-        return int(self._connection.execute(self._statement, list(rows)).rowcount)
+        new = int(self._connection.execute(self._statement, list(rows)).rowcount)
+        if new < len(rows) and not self._are_there(rows):
+            raise sqlite3.IntegrityError("the database has passed it over")
+        return new
+
+    def _are_there(self, rows: Sequence[Any]) -> bool:
+        # A trigger's RAISE(IGNORE) passes a row over as a repeat is.
+        uuids = {row.get("uuid") for row in rows} - {None}
+        there = sqlalchemy.select(sqlalchemy.func.count()).where(self._uuid.in_(uuids))
+        return bool(self._connection.execute(there).scalar() == len(uuids))
 
 
 class _Row(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,7 +155,7 @@ def test_a_generated_column_is_not_written(maria: Place) -> None:
 
 
 def test_a_trigger_of_sqlite_that_ends_the_transaction_costs_only_its_row(
-    tmp_path: Any, unique: Callable[..., str]
+    tmp_path: Path, unique: Callable[..., str]
 ) -> None:
     place = Place(f"sqlite:///{tmp_path}/events.db", unique("Test"))
     sink = place.sink(SCHEMA, "g")
@@ -166,6 +167,28 @@ def test_a_trigger_of_sqlite_that_ends_the_transaction_costs_only_its_row(
     refused = stored(sink, [other(place, 5), *(place.record(number, {"n": number}) for number in range(1, 101))])
     assert refused == ["not this one"] * 3
     assert len(place.rows()) == 98
+    assert len(names(place)) == 1
+    place.close()
+
+
+@pytest.mark.parametrize("how", ["RAISE(ABORT, 'no')", "RAISE(FAIL, 'no')", "RAISE(IGNORE)"])
+def test_a_trigger_of_sqlite_costs_only_its_rows(tmp_path: Path, unique: Callable[[str], str], how: str) -> None:
+    place = Place(f"sqlite:///{tmp_path}/events.db", unique("Test"))
+    sink = place.sink(SCHEMA)
+    stored(sink, [place.record(0, {})])
+    place.do(f"CREATE TRIGGER t BEFORE INSERT ON {place.name}_1 WHEN NEW.event_n % 40 = 7 BEGIN SELECT {how}; END")
+    again = place.record(0, {})
+    refused = stored(sink, [other(place, 5), again, *(place.record(number, {"n": number}) for number in range(1, 101))])
+    assert len(refused) == 3
+    assert len(place.rows()) == 98
+    assert (place.total("rows_duplicate"), place.total("rows_refused")) == (1, 3)
+    place.close()
+
+
+def test_a_view_of_sqlite_holds_up_no_other(tmp_path: Path, unique: Callable[[str], str]) -> None:
+    place = Place(f"sqlite:///{tmp_path}/events.db", unique("Test"))
+    place.do(f"CREATE VIEW {place.name}_1 AS SELECT 1 AS id, 'x' AS uuid, 'y' AS event_a")
+    assert len(stored(place.sink(SCHEMA), [place.record(1, {"a": "x"}), other(place, 1)])) == 1
     assert len(names(place)) == 1
     place.close()
 
@@ -224,8 +247,12 @@ def test_a_right_taken_away_is_an_outage(mariadb: str, unique: Callable[[str], s
     for one in {"SELECT", "INSERT", "CREATE", "UPDATE", "INDEX"} - {right}:
         root.do(f"GRANT {one} ON log.* TO {user}@'%'")
     poor = Place(mariadb.replace("eventlogging:eventlogging", f"{user}:pw"), place.name)
+    sink = poor.sink(SCHEMA)
+    if right == "CREATE":
+        # Where all tables are there it is not needed.
+        assert stored(sink, [poor.record(2, {})]) == []
     with pytest.raises(RetryableError, match="denied"):
-        stored(poor.sink(SCHEMA), [poor.record(1, {}), other(poor, 1)])
+        stored(sink, [poor.record(1, {}), other(poor, 1)])
     poor.close()
     root.do(f"DROP USER {user}@'%'")
     root.close()

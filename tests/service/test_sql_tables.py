@@ -224,6 +224,15 @@ def test_milliseconds_fractions_and_leap_seconds(place: Place) -> None:
     assert {row["timestamp"] for row in place.rows()} == {"20130121181034"}
 
 
+def test_a_table_without_fractions_takes_the_seconds(maria: Place) -> None:
+    schema = {"d": {"type": "string", "format": "date-time"}}
+    stored(maria.sink(schema), maria.record(1, {}))
+    maria.do(f"ALTER TABLE {maria.name}_1 MODIFY event_d DATETIME")
+    moments = ["2016-01-01T00:00:00.999999Z", "2016-01-01T00:00:01.5Z"]
+    assert stored(maria.sink(schema), *(maria.record(at, {"d": moment}) for at, moment in enumerate(moments, 2))) == []
+    assert [str(row["event_d"]) for row in maria.rows()] == ["None", "2016-01-01 00:00:00", "2016-01-01 00:00:01"]
+
+
 def test_blanks_behind_the_longest_text_are_never_cut(place: Place) -> None:
     text = "w" * 1024 + "   "
     refused = stored(place.sink({"s": {"type": "string"}}), place.record(1, {"s": text}), place.record(2, {"s": "b "}))
