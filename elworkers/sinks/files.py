@@ -14,6 +14,7 @@ import structlog
 
 from elworkers.contracts import Positions, Record, Refusal
 from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.lastresort import LastResort, good_record
 
 _TAIL = 64 * 1024
 
@@ -43,6 +44,8 @@ class FileSink:
         self._path = path
         self._fsync = fsync
         self._pending: list[bytes] = []
+        self._refused: list[Refusal] = []
+        self._lines = LastResort("make a line of", lambda: _line(good_record()))
         self._fd = -1
         if path is not None:
             with self._opened(path):
@@ -51,8 +54,10 @@ class FileSink:
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
         for record in records:
-            value = record.value.removesuffix(b"\n")
-            self._pending.append(value.replace(b"\n", b" ") if b"\n" in value else value)
+            try:
+                self._pending.append(_line(record))
+            except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
+                self._refused.append(self._lines.refusal(record, error))
 
     def flush(self) -> list[Refusal]:
         """See `contracts.Sink.flush`.
@@ -68,7 +73,8 @@ class FileSink:
                 self._print(content)
             else:
                 self._append(self._path, content)
-        return []
+        refused, self._refused = self._refused, []
+        return refused
 
     @staticmethod
     def _print(content: bytes) -> None:
@@ -141,6 +147,11 @@ class FileSink:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _line(record: Record) -> bytes:
+    value = record.value.removesuffix(b"\n")
+    return value.replace(b"\n", b" ") if b"\n" in value else value
 
 
 def _open(path: Path) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from elworkers.contracts import Positions, Record, Refusal
 from elworkers.errors import RetryableError
+from elworkers.lastresort import LastResort, good_record
 
 _LARGEST_PAYLOAD = 65_507
 
@@ -28,6 +29,7 @@ class UdpSink:
     def __init__(self, host: str, port: int) -> None:
         self._place = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
         self._pending: list[Record] = []
+        self._datagrams = LastResort("make a datagram of", lambda: _fits(good_record()))
         try:
             family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             self._socket = socket.socket(family, kind)
@@ -48,7 +50,12 @@ class UdpSink:
         pending, self._pending = self._pending, []
         refused = []
         for record in pending:
-            if len(record.value) > _LARGEST_PAYLOAD or not self._send(record.value):
+            try:
+                fits = _fits(record)
+            except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
+                refused.append(self._datagrams.refusal(record, error))
+                continue
+            if not fits or not self._send(record.value):
                 message = f"{len(record.value)} bytes do not fit into a datagram of {_LARGEST_PAYLOAD}"
                 refused.append(Refusal(record, message, too_large=True))
         # The last datagram's own answer; on this machine and on some networks it is there by now.
@@ -75,3 +82,7 @@ class UdpSink:
         """Close the socket."""
         self._pending = []
         self._socket.close()
+
+
+def _fits(record: Record) -> bool:
+    return len(record.value) <= _LARGEST_PAYLOAD

@@ -124,6 +124,25 @@ def test_what_a_store_never_takes_is_handed_back_and_its_neighbours_are_stored(h
     sink.close()
 
 
+class Spoiled(Record):
+    """A record whose value is what a bug may leave there."""
+
+    def __init__(self) -> None:
+        super().__init__(None)  # type: ignore[arg-type]
+
+
+@of(BYTES)
+def test_a_record_that_no_step_can_take_is_refused_alone(harness: sinks.SinkHarness) -> None:
+    sink = harness.make()
+    spoiled = [Spoiled(), Spoiled()]
+    sink.write([spoiled[0], harness.record(1), spoiled[1], harness.record(2)])
+    refused = flushed(sink)
+    assert [refusal.record for refusal in refused] == spoiled
+    assert {refusal.code for refusal in refused} == {"processor"}
+    assert harness.stored() == [1, 2]
+    sink.close()
+
+
 @of(BYTES)
 def test_every_byte_is_stored(harness: sinks.BytesHarness) -> None:
     values = [
