@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from elworkers import __version__
 from elworkers.arguments import environment
-from elworkers.control import check, status
+from elworkers.control import check, status, workers
 from elworkers.control.init import provision, say_broken
 from elworkers.control.instances import Tree, read_tree
 from elworkers.control.places import Places
@@ -240,7 +240,7 @@ def _import(places: Places, given: argparse.Namespace) -> int:
     if not instances:
         print(f"{_PROGRAM}: there is no importer in {places.config_dir}", file=sys.stderr)
         return EX_CONFIG
-    print(report(instances))
+    print(report(instances, lambda instance: workers.last_said(places.state(instance.program)).aside))
     return 0
 
 

@@ -56,6 +56,14 @@ def read(path: Path, pid: int | None) -> Workers:
         return Workers()
 
 
+def last_said(path: Path) -> Workers:
+    """What the file says, whoever wrote it."""
+    try:
+        return _workers(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Workers()
+
+
 def _workers(said: Mapping[str, Any]) -> Workers:
     each: list[dict[str, Any]] = said["workers"]
     alive, wanted = sum(one["pid"] is not None for one in each), int(said["wanted"])

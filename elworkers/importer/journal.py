@@ -20,13 +20,14 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
 
 from elworkers.errors import RetryableError
+from elworkers.importer.faults import PathRefusedError
 from elworkers.importer.store import Entry, Store
 
 FOLDER = "_importer"
@@ -35,6 +36,8 @@ FOLDER = "_importer"
 _MANIFEST = re.compile(r"([0-9]+)\.([0-9]+)(?:-([0-9]+))?\.json")
 _TEMPORARY = re.compile(r"\.(.+)~([0-9]+)~([0-9]+)~[0-9]+")
 _ABANDONED_S = 24 * 3600.0
+_ID_DIGITS = 8
+_MOST_NAMES = 1_000
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +66,9 @@ class Manifest(NamedTuple):
         begin, next: the offsets that it begins with, and that the next one begins with.
         files: of every hour.
         unfinished: hours (`Place.path`) of the topic that have files but no `_SUCCESS` mark yet.
+        topic_id: Kafka's id of the topic, 32 hex digits; empty where it was not known.
+        again: the first digits of that id, where the topic was deleted and made again since it was imported first; else
+            empty. Its offsets have begun anew, and its manifests and files would have the names of earlier ones.
     """
 
     topic: str
@@ -71,16 +77,33 @@ class Manifest(NamedTuple):
     next: int
     files: tuple[File, ...] = ()
     unfinished: tuple[str, ...] = ()
+    topic_id: str = ""
+    again: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The folder of its topic's manifests."""
+        return folder_of(self.topic, self.again)
 
     @property
     def opened(self) -> str:
         """Its path until its files have their names."""
-        return f"{FOLDER}/{self.topic}/{self.partition}.{self.begin}.json"
+        return f"{self.folder}/{self.partition}.{self.begin}.json"
 
     @property
     def done(self) -> str:
         """Its path from then on."""
-        return f"{FOLDER}/{self.topic}/{self.partition}.{self.begin}-{self.next}.json"
+        return f"{self.folder}/{self.partition}.{self.begin}-{self.next}.json"
+
+
+def folder_of(topic: str, again: str = "") -> str:
+    """The folder of a topic's manifests; `@` stands in no topic's name.
+
+    Args:
+        topic: the topic.
+        again: see `Manifest`.
+    """
+    return f"{FOLDER}/{topic}@{again}" if again else f"{FOLDER}/{topic}"
 
 
 class Found(NamedTuple):
@@ -112,70 +135,115 @@ def newest(manifests: Iterable[Found]) -> dict[int, Found]:
 
 
 class Journal:
-    """The manifests of a base folder, written by one process; threads may share it, for a partition each."""
+    """The manifests of a base folder, written by one process; threads may share it, for a partition each.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: the base folder.
+        recovered: told of each manifest of an ended process whose files have their names now.
+    """
+
+    def __init__(self, store: Store, recovered: Callable[[Manifest], None] = lambda _: None) -> None:
         self._store = store
+        self._recovered = recovered
         self._owner = f"{socket.gethostname()}~{os.getpid()}~{_started(os.getpid())}"
         self._numbers = itertools.count(1)
 
-    def temporary(self, topic: str) -> str:
+    def temporary(self, topic: str, again: str = "") -> str:
         """A path that nobody else uses and no reader looks at."""
-        return f"{FOLDER}/{topic}/.{self._owner}~{next(self._numbers)}"
+        return f"{folder_of(topic, again)}/.{self._owner}~{next(self._numbers)}"
 
-    def load(self, topic: str) -> dict[int, Manifest]:
+    def again(self, topic: str, topic_id: str) -> str:
+        """The first digits of a topic's id where it was made again since it was imported first; else nothing.
+
+        Args:
+            topic: the topic.
+            topic_id: Kafka's id of it now; empty where it is not known, and then the topic is taken for the first one.
+
+        Raises:
+            RetryableError: the store does not answer.
+            PathRefusedError: the topic's manifests cannot be read.
+        """
+        if not topic_id:
+            return ""
+        for one in newest(found(self._store.list(folder_of(topic)))).values():
+            known = self.read(folder_of(topic), topic, one).topic_id
+            if known:
+                return "" if known == topic_id else topic_id[:_ID_DIGITS]
+        return ""
+
+    def load(self, topic: str, again: str = "") -> dict[int, Manifest]:
         """The last manifest of each partition, after what an ended process began has been brought to its end.
 
         Not while anything of the topic is written: what this process has under hidden names is taken for leftovers.
 
+        Args:
+            topic: the topic.
+            again: of the method of this name.
+
         Raises:
             RetryableError: the store does not answer.
+            PathRefusedError: it does, but not for this topic, or one of its manifests is none.
         """
-        folder = f"{FOLDER}/{topic}"
+        folder = folder_of(topic, again)
         entries = self._store.list(folder)
         manifests = found(entries)
         last = newest(manifests)
         for one in manifests:
             if one.next is None:
-                self._bring_to_its_end(topic, one, last)
+                self._bring_to_its_end(folder, topic, one, last)
         if any(one.next is None for one in manifests):
             manifests = found(self._store.list(folder))
             last = newest(manifests)
         for one in manifests:
             if one.next is not None and one is not last[one.partition]:
                 self._store.remove(f"{folder}/{one.name}")
-        self._clean(topic, entries)
-        return {partition: self.read(topic, one) for partition, one in last.items()}
+        self._clean(folder, entries)
+        return {partition: self.read(folder, topic, one) for partition, one in last.items()}
 
-    def _bring_to_its_end(self, topic: str, one: Found, last: Mapping[int, Found]) -> None:
+    def _bring_to_its_end(self, folder: str, topic: str, one: Found, last: Mapping[int, Found]) -> None:
         before = last.get(one.partition)
-        path = f"{FOLDER}/{topic}/{one.name}"
+        path = f"{folder}/{one.name}"
+        manifest = self.read(folder, topic, one)
         if before is not None and before.next is not None and one.begin < before.next:
             # Its author came late: somebody else had imported these offsets already.
-            self._withdraw(self.read(topic, one), path, named=False)
-        else:
-            log.info("bringing an import to its end", topic=topic, partition=one.partition, begin=one.begin)
-            self._carry_out(self.read(topic, one))
+            self._withdraw(manifest, path, named=False)
+            return
+        log.info("bringing an import to its end", topic=topic, partition=one.partition, begin=one.begin)
+        if self._carry_out(manifest):
+            self._recovered(manifest)
 
-    def read(self, topic: str, one: Found) -> Manifest:
+    def read(self, folder: str, topic: str, one: Found) -> Manifest:
         """A manifest's content.
 
+        Args:
+            folder: that it is in.
+            topic: that it is of.
+            one: its name.
+
         Raises:
-            RetryableError: the store does not answer, or another importer has just renamed or removed it.
+            RetryableError: the store does not answer.
+            PathRefusedError: it is none, as also where another importer has just renamed or removed it.
         """
-        path = f"{FOLDER}/{topic}/{one.name}"
+        path = f"{folder}/{one.name}"
+        content = self._store.read(path)
         try:
-            told: dict[str, Any] = json.loads(self._store.read(path))
+            told: dict[str, Any] = json.loads(content)
             return Manifest(
                 topic,
                 one.partition,
                 one.begin,
-                told["next"],
+                int(told["next"]),
                 tuple(File(**file) for file in told["files"]),
                 tuple(told["unfinished"]),
+                str(told.get("topic_id", "")),
+                folder.rpartition("@")[2] if "@" in folder else "",
             )
-        except (ValueError, KeyError, TypeError) as error:
-            raise RetryableError(f"{self._store.name}/{path}: is no manifest ({error!r})") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            what = "is empty" if not content else "is no manifest of an importer"
+            raise PathRefusedError(
+                f"{self._store.name}/{path}: {what}; put a copy of it back, or remove it to import the partition from"
+                " its first message on again"
+            ) from None
 
     def publish(self, manifest: Manifest) -> bool:
         """Give the files of a manifest their names and move on; False where another importer was there first.
@@ -183,7 +251,7 @@ class Journal:
         Raises:
             RetryableError: the manifest may be there or not; `load` knows.
         """
-        hidden = self.temporary(manifest.topic)
+        hidden = self.temporary(manifest.topic, manifest.again)
         content = {
             "topic": manifest.topic,
             "partition": manifest.partition,
@@ -191,6 +259,7 @@ class Journal:
             "next": manifest.next,
             "files": [file._asdict() for file in manifest.files],
             "unfinished": manifest.unfinished,
+            "topic_id": manifest.topic_id,
             "by": self._owner,
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -200,7 +269,7 @@ class Journal:
             self._remove_temporaries(manifest.files)
             return False
         # A manifest is removed only after its successor is done: so either the name was taken, or this shows it.
-        entries = found(self._store.list(f"{FOLDER}/{manifest.topic}"))
+        entries = found(self._store.list(manifest.folder))
         before = newest(entries).get(manifest.partition)
         if before is not None and before.next is not None and before.next > manifest.begin:
             self._withdraw(manifest, manifest.opened, named=False)
@@ -208,19 +277,12 @@ class Journal:
         if not self._carry_out(manifest):
             return False
         if before is not None:
-            self._store.remove(f"{FOLDER}/{manifest.topic}/{before.name}")
+            self._store.remove(f"{manifest.folder}/{before.name}")
         return True
 
     def _carry_out(self, manifest: Manifest) -> bool:
         for file in manifest.files:
-            if self._store.rename(file.temporary, file.path):
-                continue
-            if self._store.exists(file.path):
-                self._store.remove(file.temporary)
-            elif self._store.exists(file.temporary):
-                self._store.forget_folders()
-                raise RetryableError(f"{self._store.name}: cannot rename {file.temporary} to {file.path}")
-            else:
+            if not self._named(file):
                 log.error(
                     "a file of this import is gone; its offsets are read again",
                     topic=manifest.topic,
@@ -233,6 +295,27 @@ class Journal:
         self._store.rename(manifest.opened, manifest.done)
         return True
 
+    def _named(self, file: File) -> bool:
+        """Give a file its name; False where it is gone."""
+        for path in _names(file.path):
+            if self._store.rename(file.temporary, path):
+                if path != file.path:
+                    log.warning("the name of a file was taken by another file", taken=file.path, path=path)
+                return True
+            there, waits = self._store.exists(path), self._store.exists(file.temporary)
+            if not waits:
+                # It has its name: an earlier try came as far as this.
+                return there
+            if not there:
+                self._store.forget_folders()
+                raise RetryableError(f"{self._store.name}: cannot rename a new file to {path}")
+            if not self._store.renames_in_one_step and self._store.size(path) == file.size:
+                # Copied by an earlier try, which was to remove what it had copied.
+                self._store.remove(file.temporary)
+                return True
+            # A file never has two names, so that this one is not of this import.
+        return False
+
     def _withdraw(self, manifest: Manifest, path: str, named: bool) -> None:
         if named:
             for file in manifest.files:
@@ -244,11 +327,11 @@ class Journal:
         for file in files:
             self._store.remove(file.temporary)
 
-    def _clean(self, topic: str, entries: Iterable[Entry]) -> None:
+    def _clean(self, folder: str, entries: Iterable[Entry]) -> None:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
             if match and self._is_leftover(match, entry):
-                self._store.remove(f"{FOLDER}/{topic}/{entry.name}")
+                self._store.remove(f"{folder}/{entry.name}")
 
     def _is_leftover(self, match: re.Match[str], entry: Entry) -> bool:
         if entry.name.startswith(f".{self._owner}~"):
@@ -258,6 +341,15 @@ class Journal:
             return _started(int(match[2])) != int(match[3])
         # Of another host: nobody here can see whether it is still at work.
         return 0 < entry.changed_s < time.time() - _ABANDONED_S
+
+
+def _names(path: str) -> Iterator[str]:
+    """The name that a file is to have, and those that it gets where that one is taken."""
+    yield path
+    folder, _, name = path.rpartition("/")
+    bare, dot, suffix = name.partition(".json") if ".json" in name else name.rpartition(".")
+    for number in range(2, _MOST_NAMES):
+        yield f"{folder}/{bare}_{number}{dot}{suffix}"
 
 
 def _started(pid: int) -> int:

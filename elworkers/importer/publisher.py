@@ -14,6 +14,7 @@ import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.importer.drafts import Draft, Drafts
+from elworkers.importer.faults import PathRefusedError
 from elworkers.importer.formats import Format
 from elworkers.importer.journal import File, Journal, Manifest
 from elworkers.importer.marks import Marks
@@ -28,6 +29,19 @@ AT_ONCE = 4
 _LOOK_EVERY_S = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+class Home(NamedTuple):
+    """Where what is imported of a topic belongs.
+
+    Attributes:
+        folder: of its files, below the base folder.
+        topic_id, again: those of `Manifest`.
+    """
+
+    folder: str
+    topic_id: str = ""
+    again: str = ""
 
 
 class _Published(NamedTuple):
@@ -52,11 +66,13 @@ class Publisher:
         drafts: that the stretches are in; dropped when they are done.
         form: how files are written.
         metrics: counts `import_records`, `import_files`, `import_after_success` and `import_conflicts`.
+        places: topic → where its files and manifests are; filled by whoever knows them.
     """
 
     def __init__(
         self, store: Store, journal: Journal, marks: Marks, drafts: Drafts, form: Format, metrics: Metrics
     ) -> None:
+        self.places: dict[str, Home] = {}
         self._store, self._journal, self._marks = store, journal, marks
         self._drafts, self._form, self._metrics = drafts, form, metrics
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="publish")
@@ -92,19 +108,25 @@ class Publisher:
 
         Raises:
             RetryableError: it may be in the store or not.
+            PathRefusedError: the store refused just this topic, which it names.
         """
-        published = self._done(alive).result()
+        partition, future = self._done(alive)
+        try:
+            published = future.result()
+        except PathRefusedError as error:
+            error.topic = partition.topic
+            raise
         self._count(published)
         return published.manifest, published.there
 
     def wait_for_all(self, alive: Callable[[], None]) -> None:
         """Wait for all to be done, and never mind how far they come; see `next`."""
         while self._going:
-            future = self._done(alive)
+            _, future = self._done(alive)
             if future.exception() is None:
                 self._count(future.result())
 
-    def _done(self, alive: Callable[[], None]) -> Future[_Published]:
+    def _done(self, alive: Callable[[], None]) -> tuple[Partition, Future[_Published]]:
         written = self._written
         while True:
             for partition, (stretch, future) in self._going.items():
@@ -112,7 +134,7 @@ class Publisher:
                     del self._going[partition]
                     for draft in stretch.drafts.values():
                         self._drafts.drop(draft)
-                    return future
+                    return partition, future
             wait([future for _, future in self._going.values()], _LOOK_EVERY_S, FIRST_COMPLETED)
             if self._written != written:
                 written = self._written
@@ -127,45 +149,58 @@ class Publisher:
             return
         if published.after:
             self._metrics.count("import_after_success", published.after, schema=schema)
-        records = sum(file.records for file in manifest.files)
+        self.count_files(manifest)
         log.info(
             "imported",
             topic=topic,
             partition=manifest.partition,
             up_to=manifest.next,
             files=len(manifest.files),
-            records=records,
+            records=sum(file.records for file in manifest.files),
         )
-        self._metrics.count("import_files", len(manifest.files), schema=schema)
-        self._metrics.count("import_records", records, schema=schema)
 
-    def mark(self, hours: Iterable[tuple[str, str]]) -> None:
-        """Mark hours as finished, each given as schema and hour.
+    def count_files(self, manifest: Manifest) -> None:
+        """Count what files of a manifest have their names now."""
+        schema = schema_of(manifest.topic)
+        self._metrics.count("import_files", len(manifest.files), schema=schema)
+        self._metrics.count("import_records", sum(file.records for file in manifest.files), schema=schema)
+
+    def mark(self, hours: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Mark hours as finished, each given as topic and hour; returns topics whose folder refuses it, and why.
 
         Raises:
             RetryableError: some of them may not be marked.
         """
-        futures = [self._threads.submit(self._marks.make, *hour) for hour in sorted(hours)]
-        wait(futures)
-        for future in futures:
-            future.result()
+        futures = {
+            one: self._threads.submit(self._marks.make, self.places[one[0]].folder, one[1]) for one in sorted(hours)
+        }
+        wait(futures.values())
+        refused: dict[str, str] = {}
+        for (topic, _), future in futures.items():
+            try:
+                future.result()
+            except PathRefusedError as error:
+                refused[topic] = str(error)
+        return refused
 
     def _publish(self, partition: Partition, stretch: Stretch, unfinished: Set[str]) -> _Published:
         hours = {place.path for place in stretch.drafts if not place.aside}
-        late = {hour for hour in hours if self._marks.has(schema_of(partition.topic), hour)}
+        home = self.places[partition.topic]
+        late = {hour for hour in hours if self._marks.has(home.folder, hour)}
         after = sum(draft.records for place, draft in stretch.drafts.items() if place.path in late)
-        files = tuple(self._file(draft) for draft in stretch.drafts.values())
-        reach = (stretch.begin, stretch.next)
-        manifest = Manifest(*partition, *reach, files, tuple(sorted(unfinished | (hours - late))))
+        files = tuple(self._file(draft, home) for draft in stretch.drafts.values())
+        left = tuple(sorted(unfinished | (hours - late)))
+        manifest = Manifest(*partition, stretch.begin, stretch.next, files, left, home.topic_id, home.again)
         return _Published(manifest, self._journal.publish(manifest), after)
 
-    def _file(self, draft: Draft) -> File:
+    def _file(self, draft: Draft, home: Home) -> File:
         topic = draft.partition.topic
-        temporary = self._journal.temporary(topic)
+        temporary = self._journal.temporary(topic, home.again)
         size = self._store.write(temporary, self._form.encode(draft))
         self._written += 1
-        name = f"{topic}.{draft.partition.number}.{draft.first}-{draft.last}{self._form.suffix}"
-        path = f"{schema_of(topic)}/{draft.place.path}/{name}"
+        which = f"{topic}.{home.again}" if home.again else topic
+        name = f"{which}.{draft.partition.number}.{draft.first}-{draft.last}{self._form.suffix}"
+        path = f"{home.folder}/{draft.place.path}/{name}"
         return File(temporary, path, draft.first, draft.last, draft.records, size)
 
     def close(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from elworkers.importer.journal import FOLDER, Found, Journal, Manifest, found, newest
+from elworkers.importer.faults import PathRefusedError
+from elworkers.importer.journal import Found, Journal, Manifest, folder_of, found, newest
 from elworkers.importer.marks import Marks
-from elworkers.importer.selection import Selection, schema_of
+from elworkers.importer.selection import Selection, folders
 from elworkers.importer.store import Store
 from elworkers.kafka.reader import Partition, Range, TopicsReader
 
@@ -22,6 +23,7 @@ class Row(NamedTuple):
         last_file: the path of the last file that was given its name; empty where there is none.
         last_finished: the last hour with a `_SUCCESS` mark, as far as the newest manifests tell; empty where none.
         unfinished: hours that have files but no mark.
+        fault: why its manifests cannot be read; empty where they can.
     """
 
     topic: str
@@ -31,6 +33,7 @@ class Row(NamedTuple):
     last_file: str
     last_finished: str
     unfinished: int
+    fault: str = ""
 
 
 def rows(reader: TopicsReader, store: Store, selection: Selection) -> list[Row]:
@@ -39,22 +42,32 @@ def rows(reader: TopicsReader, store: Store, selection: Selection) -> list[Row]:
     Raises:
         RetryableError: Kafka or the store does not answer.
     """
-    partitions = [partition for partition in reader.partitions() if selection.has(partition.topic)]
+    everything = reader.partitions()
+    partitions = [partition for partition in everything if selection.has(partition.topic)]
+    places = folders({partition.topic for partition in everything if selection.matches(partition.topic)})
+    ids = reader.topic_ids(sorted({partition.topic for partition in partitions}))
     ranges = reader.ranges(partitions)
     journal, marks = Journal(store), Marks(store)
     by_topic: dict[str, list[Partition]] = {}
     for partition in partitions:
         by_topic.setdefault(partition.topic, []).append(partition)
-    made = []
+    made: list[Row] = []
     for topic, held in sorted(by_topic.items()):
-        last = newest(found(store.list(f"{FOLDER}/{topic}")))
-        manifests = [journal.read(topic, one) for one in last.values()]
-        made.append(_row(topic, {one: ranges[one] for one in held if one in ranges}, last, manifests, marks))
+        reached = {one: ranges[one] for one in held if one in ranges}
+        try:
+            folder = folder_of(topic, journal.again(topic, ids.get(topic, "")))
+            last = newest(found(store.list(folder)))
+            manifests = [journal.read(folder, topic, one) for one in last.values()]
+            made.append(_row(topic, places[topic], reached, last, manifests, marks))
+        except PathRefusedError as error:
+            lag = sum(reach.end - reach.begin for reach in reached.values())
+            made.append(Row(topic, sum(reach.end for reach in reached.values()), 0, lag, "", "", 0, str(error)))
     return made
 
 
 def _row(
     topic: str,
+    place: str,
     ranges: Mapping[Partition, Range],
     last: Mapping[int, Found],
     manifests: Iterable[Manifest],
@@ -65,8 +78,8 @@ def _row(
         max(0, reach.end - max(nexts.get(partition.number, 0), reach.begin)) for partition, reach in ranges.items()
     )
     files = [file.path for manifest in manifests for file in manifest.files]
-    hours = sorted({hour for manifest in manifests for hour in (*manifest.unfinished, *_hours(manifest))})
-    finished = [hour for hour in hours if marks.has(schema_of(topic), hour)]
+    hours = sorted({hour for manifest in manifests for hour in (*manifest.unfinished, *_hours(manifest, place))})
+    finished = [hour for hour in hours if marks.has(place, hour)]
     return Row(
         topic,
         sum(reach.end for reach in ranges.values()),
@@ -83,7 +96,6 @@ def _newness(path: str) -> tuple[bool, str]:
     return below[:1].isdigit(), below
 
 
-def _hours(manifest: Manifest) -> Iterable[str]:
-    schema = schema_of(manifest.topic)
-    folders = {file.path.rpartition("/")[0].removeprefix(f"{schema}/") for file in manifest.files}
-    return {folder for folder in folders if folder[:1].isdigit()}
+def _hours(manifest: Manifest, place: str) -> Iterable[str]:
+    below = {file.path.rpartition("/")[0].removeprefix(f"{place}/") for file in manifest.files}
+    return {folder for folder in below if folder[:1].isdigit()}

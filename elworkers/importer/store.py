@@ -11,17 +11,23 @@ from typing import Any, NamedTuple
 
 import fsspec
 import requests
+import structlog
 from requests.adapters import HTTPAdapter
 
 from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.importer import faults
+from elworkers.importer.faults import PathRefusedError
 from elworkers.schemes import WEBHDFS_PORT
-from elworkers.uris import Endpoint
+from elworkers.uris import Endpoint, split_host
+
+log = structlog.get_logger(__name__)
 
 BLOCK_BYTES = 8 * 1024 * 1024
 """Held in memory of a file that is being written; not with WebHDFS, nor of a local one."""
 
 _CONNECT_S, _ANSWER_S = 10, 120
 _HDFS = ("hdfs", "webhdfs")
+_STANDBY = "state standby"
 _NO_DRIVER = (ImportError, ValueError)
 
 
@@ -35,13 +41,16 @@ class Entry(NamedTuple):
 class Store:
     """A base folder on any file system that fsspec has a driver for; every path is relative to it.
 
+    Of several NameNodes the one that is active is used; the answer of one on standby leads to the next.
+
     Threads may share one; each has a driver of its own, as fsspec keeps them too.
 
     Args:
         endpoint: of `schemes.check_store`.
 
     Raises:
-        ConfigurationError: the driver cannot be had, or does not take an option.
+        ConfigurationError: the driver cannot be had, or does not take an option, or there are several hosts of which
+            only HDFS has any.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -53,7 +62,12 @@ class Store:
         self._folders: set[str] = set()
         self._driver = "webhdfs" if self._hdfs else uri.scheme
         self._keywords = _keywords(endpoint)
+        self._hosts = _hosts(endpoint)
+        self._at_host = 0
+        self._changing = threading.Lock()
         self._of_thread = threading.local()
+        if self._hdfs and not (uri.user or self._keywords.get("user") or self._keywords.get("kerberos")):
+            log.warning("no user in the URI: HDFS takes this for its guest (dr.who); expected hdfs://USER@HOST/PATH")
         try:
             self._files  # noqa: B018 - made here, so that it is refused here
         except _NO_DRIVER as error:
@@ -64,13 +78,15 @@ class Store:
 
     @property
     def _files(self) -> Any:
-        files = getattr(self._of_thread, "files", None)
-        if files is None:
-            files = fsspec.filesystem(self._driver, **self._keywords, skip_instance_cache=True)
+        files, at = getattr(self._of_thread, "files", None), self._at_host
+        if files is None or self._of_thread.at != at:
+            files = fsspec.filesystem(
+                self._driver, **self._keywords, **(self._hosts[at] if self._hosts else {}), skip_instance_cache=True
+            )
             if isinstance(getattr(files, "session", None), requests.Session):
                 for prefix in ("http://", "https://"):
                     files.session.mount(prefix, _Impatient())
-            self._of_thread.files = files
+            self._of_thread.files, self._of_thread.at = files, at
         return files
 
     def _at(self, path: str) -> str:
@@ -80,12 +96,33 @@ class Store:
     def _translated(self, doing: str, path: str) -> Iterator[None]:
         try:
             yield
-        except RetryableError:
+        except (RetryableError, ConfigurationError):
             raise
         except Exception as error:
             # Each driver has errors of its own: requests', RuntimeError for what HDFS says, botocore's, …
-            detail = " ".join(str(error).split())[:300] or type(error).__name__
-            raise RetryableError(f"{self.name}: cannot {doing} {path}: {detail}") from error
+            if _is_ours(error):
+                raise
+            self._use_other_name_node(error)
+            message = f"{self.name}: cannot {doing} {faults.told(OSError(path))}: {faults.told(error)}"
+            if faults.is_outage(error) or not self._answers():
+                raise RetryableError(message) from error
+            raise PathRefusedError(message) from error
+
+    def _answers(self) -> bool:
+        """Whether the store tells something small."""
+        try:
+            self._files.info(self._base or "/")
+        except FileNotFoundError:
+            return True
+        except Exception as error:  # noqa: BLE001 - see `_translated`; only whether there is one counts
+            return not faults.is_outage(error)
+        return True
+
+    def _use_other_name_node(self, error: Exception) -> None:
+        if len(self._hosts) > 1 and (_STANDBY in str(error) or isinstance(error, requests.ConnectionError)):
+            with self._changing:
+                if self._of_thread.at == self._at_host:
+                    self._at_host = (self._at_host + 1) % len(self._hosts)
 
     def list(self, folder: str) -> list[Entry]:
         """What is in a folder, by name; nothing where there is no such folder.
@@ -109,6 +146,18 @@ class Store:
         # Not fsspec's exists(): that takes a store that does not answer for one that has no such file.
         with self._translated("look at", path):
             return self._is_there(path)
+
+    def size(self, path: str) -> int:
+        """The bytes of a file; -1 where there is none.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        with self._translated("look at", path):
+            try:
+                return int(self._files.info(self._at(path))["size"])
+            except FileNotFoundError:
+                return -1
 
     def read(self, path: str) -> bytes:
         """A file's content; nothing where there is no such file.
@@ -168,8 +217,13 @@ class Store:
                 file.closed = True
             raise
 
+    @property
+    def renames_in_one_step(self) -> bool:
+        """Whether a file never has its old and its new name at the same time."""
+        return self._local or self._hdfs
+
     def rename(self, source: str, target: str) -> bool:
-        """Give a file another name, in one step; False where the name is taken or the file is gone.
+        """Give a file another name; False where the name is taken or the file is gone.
 
         Raises:
             RetryableError: it may have its new name.
@@ -239,15 +293,33 @@ class _Impatient(HTTPAdapter):
         return super().send(*words, **keywords)
 
 
+def _is_ours(error: Exception) -> bool:
+    """Whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
+    if isinstance(error, OSError):
+        return False
+    frame, last = error.__traceback__, ""
+    while frame is not None:
+        last = str(frame.tb_frame.f_globals.get("__name__", ""))
+        frame = frame.tb_next
+    return last.startswith("elworkers.") and not isinstance(error, KeyError)
+
+
+def _hosts(endpoint: Endpoint) -> list[dict[str, Any]]:
+    uri = endpoint.uri
+    if uri.scheme not in _HDFS:
+        return []
+    found = [split_host(host, WEBHDFS_PORT, str(uri)) for host in uri.hosts] or [uri.endpoint(WEBHDFS_PORT)]
+    return [{"host": host, "port": port} for host, port in found]
+
+
 def _keywords(endpoint: Endpoint) -> dict[str, Any]:
     uri = endpoint.uri
     given = {name: value for name, value in endpoint.options.items() if value is not None}
     if uri.scheme not in _HDFS:
         return given
-    host, port = uri.endpoint(WEBHDFS_PORT)
     user = {"user": uri.user} if uri.user else {}
     password = {"password": uri.password} if uri.password else {}
-    return {**user, **password, **given, "host": host, "port": port}
+    return {**user, **password, **given}
 
 
 def _changed_s(item: dict[str, Any]) -> float:
@@ -261,8 +333,12 @@ def _renamed_locally(source: str, target: str) -> bool:
     # link(2) refuses a name that is taken; rename(2) would replace what has it.
     try:
         os.link(source, target)
-    except (FileExistsError, FileNotFoundError):
+    except FileNotFoundError:
         return False
+    except FileExistsError:
+        # Of a process that ended between these two steps, both names are the same file.
+        if not (Path(source).exists() and Path(source).samefile(target)):
+            return False
     Path(source).unlink()
     folder = os.open(Path(target).parent, os.O_RDONLY)
     try:

@@ -21,14 +21,16 @@ import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError
+from elworkers.importer.aside import Aside
 from elworkers.importer.drafts import Drafts
+from elworkers.importer.faults import PathRefusedError
 from elworkers.importer.formats import Format
 from elworkers.importer.hours import HOUR_MS, Place, Sorter
-from elworkers.importer.journal import Journal
+from elworkers.importer.journal import Journal, Manifest
 from elworkers.importer.lines import Lines, by_place
 from elworkers.importer.marks import Marks
-from elworkers.importer.publisher import Publisher
-from elworkers.importer.selection import Selection, schema_of
+from elworkers.importer.publisher import Home, Publisher
+from elworkers.importer.selection import Selection, folders, schema_of
 from elworkers.importer.store import Store
 from elworkers.importer.stretch import Closing, Stretch
 from elworkers.kafka.reader import Fetched, Partition, Range, TopicsReader
@@ -72,14 +74,18 @@ class Importer:
         self._selection, self._sorter, form, self._closing = plan
         self._metrics = metrics
         self._alive = alive
-        self._journal = Journal(store)
+        self._journal = Journal(store, self._recovered)
         self._marks = Marks(store)
         self._publisher = Publisher(store, self._journal, self._marks, drafts, form, metrics)
         self._loaded: set[str] = set()
         self._stretches: dict[Partition, Stretch] = {}
         self._unfinished: dict[str, set[str]] = {}
         self._said_beyond: set[Partition] = set()
+        self._aside = Aside(metrics)
         self._no_room = False
+
+    def _recovered(self, manifest: Manifest) -> None:
+        self._publisher.count_files(manifest)
 
     def in_doubt(self) -> None:
         """Something went wrong on the way: look into the store again before anything more is written there."""
@@ -123,7 +129,9 @@ class Importer:
         now_ms: int,
         stopped: Callable[[], bool],
     ) -> int:
-        there = [partition for partition in reader.partitions() if self._selection.has(partition.topic)]
+        partitions = reader.partitions()
+        self._find_homes({partition.topic for partition in partitions}, reader)
+        there = [partition for partition in partitions if self._selection.has(partition.topic)]
         self._load({partition.topic for partition in there})
         if self._no_room:
             # What has been drafted is what fills the local disk, if anything of ours does.
@@ -131,7 +139,7 @@ class Importer:
             self._finish()
             self._no_room = False
         ranges = reader.ranges(there)
-        to_read = self._to_read(ranges)
+        to_read = self._to_read({one: reach for one, reach in ranges.items() if not self._aside.has(one.topic)})
         total = sum(reach.end - reach.begin for reach in to_read.values())
         done = 0
         interrupted = not goes_on(0, total)
@@ -145,25 +153,78 @@ class Importer:
                         break
                     if fetched.next >= to_read[fetched.partition].end and not stopped():
                         self._close_due([fetched.partition], now_ms, everything)
+            self._aside.say_unreadable(reader.refused)
         if everything or not stopped():
             self._close_due(self._stretches, now_ms, everything)
         self._finish()
+        self._aside.resume_tried()
         if not interrupted:
             self._mark(there, ranges, now_ms)
-        return sum(max(0, reach.end - self._reached(partition)) for partition, reach in ranges.items())
+        # Of a partition that nobody leads at the moment nobody knows how much there is.
+        unknown = len(there) - len(ranges)
+        return unknown + sum(self._left(partition, reach) for partition, reach in ranges.items())
 
-    def _reached(self, partition: Partition) -> int:
-        stretch = self._stretches[partition]
-        return stretch.next if not stretch.drafts else stretch.begin
+    def _left(self, partition: Partition, reach: Range) -> int:
+        stretch = self._stretches.get(partition, Stretch(0, 0))
+        reached = stretch.next if not stretch.drafts else stretch.begin
+        # What was imported further than the topic reaches was of another topic of this name.
+        return reach.end - reach.begin if reached > reach.end else max(0, reach.end - max(reached, reach.begin))
+
+    def _find_homes(self, topics: Iterable[str], reader: TopicsReader) -> None:
+        places = folders(topic for topic in topics if self._selection.matches(topic))
+        ids = reader.topic_ids([topic for topic in places if self._selection.has(topic)])
+        for topic, folder in places.items():
+            before = self._publisher.places.get(topic)
+            topic_id = ids.get(topic, before.topic_id if before else "")
+            if before is None or (before.folder, before.topic_id) != (folder, topic_id):
+                if before is not None and before.topic_id:
+                    self._end(topic)
+                self._publisher.places[topic] = Home(folder, topic_id, before.again if before else "")
+                self._loaded.discard(topic)
+
+    def _end(self, topic: str) -> None:
+        """Publish what was read of a topic that is no more: nobody can read it again."""
+        partitions = [partition for partition in self._stretches if partition.topic == topic]
+        for partition in partitions:
+            if self._stretches[partition].drafts and not self._aside.has(topic):
+                self._publish(partition)
+        self._finish()
+        for partition in partitions:
+            self._abandon(partition)
+            del self._stretches[partition]
 
     def _load(self, topics: Iterable[str]) -> None:
         for topic in sorted(set(topics) - self._loaded):
-            manifests = self._journal.load(topic)
-            hours = self._unfinished.setdefault(topic, set())
-            for manifest in manifests.values():
-                hours.update(manifest.unfinished)
-            self._compare(topic, {number: manifest.next for number, manifest in manifests.items()})
-            self._loaded.add(topic)
+            if not self._aside.is_due(topic):
+                continue
+            try:
+                self._load_one(topic)
+            except PathRefusedError as error:
+                self._set_aside(topic, str(error))
+            else:
+                self._aside.try_again(topic)
+
+    def _load_one(self, topic: str) -> None:
+        home = self._publisher.places[topic]
+        again = self._journal.again(topic, home.topic_id)
+        manifests = self._journal.load(topic, again)
+        if again and not manifests:
+            self._metrics.count("import_recreated", topic=topic)
+            log.warning("the topic was deleted and made again; importing it from its first message on", topic=topic)
+        self._publisher.places[topic] = home._replace(again=again)
+        hours = self._unfinished.setdefault(topic, set())
+        for manifest in manifests.values():
+            hours.update(manifest.unfinished)
+        self._compare(topic, {number: manifest.next for number, manifest in manifests.items()})
+        self._loaded.add(topic)
+
+    def _set_aside(self, topic: str, why: str) -> None:
+        """Leave a topic alone for a while: what was read of it but not published is read again."""
+        self._aside.add(topic, why)
+        self._loaded.discard(topic)
+        for partition in self._stretches:
+            if partition.topic == topic:
+                self._abandon(partition)
 
     def _compare(self, topic: str, nexts: Mapping[int, int]) -> None:
         for partition in [partition for partition in self._stretches if partition.topic == topic]:
@@ -211,8 +272,8 @@ class Importer:
         if partition not in self._said_beyond:
             self._said_beyond.add(partition)
             log.error(
-                "imported further than the topic reaches: it was made anew; move its folder in _importer away to begin"
-                " at its first message",
+                "imported further than the topic reaches: it was made anew, and the broker tells no ids of topics; move"
+                " its folder in _importer away to begin at its first message",
                 topic=partition.topic,
                 partition=partition.number,
                 imported_up_to=position,
@@ -222,8 +283,8 @@ class Importer:
     def _take(self, fetched: Fetched, now_ms: int) -> None:
         partition = fetched.partition
         stretch = self._stretches[partition]
-        if fetched.begin != stretch.next:
-            # Another importer has published meanwhile; the next run goes on from there.
+        if fetched.begin != stretch.next or self._aside.has(partition.topic):
+            # Another importer has published meanwhile, or the store refuses the topic; a later run goes on from there.
             return
         try:
             for place, lines in by_place(self._sorter, schema_of(partition.topic), fetched.messages, now_ms).items():
@@ -247,6 +308,8 @@ class Importer:
 
     def _close_due(self, partitions: Iterable[Partition], now_ms: int, everything: bool) -> None:
         for partition in list(partitions):
+            if self._aside.has(partition.topic):
+                continue
             stretch = self._stretches[partition]
             if (everything and stretch.next > stretch.begin) or stretch.due(self._closing, now_ms):
                 self._publish(partition)
@@ -254,15 +317,19 @@ class Importer:
     def _publish(self, partition: Partition) -> None:
         stretch = self._stretches[partition]
         self._settle(lambda: self._publisher.has_room(partition))
-        if self._stretches[partition] is not stretch:
-            # What came before it was another importer's.
+        if self._stretches[partition] is not stretch or self._aside.has(partition.topic):
+            # What came before it was another importer's, or was refused.
             return
         self._publisher.begin(partition, stretch, self._unfinished[partition.topic])
         self._stretches[partition] = Stretch(stretch.next, stretch.next, published=time.monotonic())
 
     def _settle(self, enough: Callable[[], bool]) -> None:
         while not enough():
-            manifest, there = self._publisher.next(self._alive)
+            try:
+                manifest, there = self._publisher.next(self._alive)
+            except PathRefusedError as error:
+                self._set_aside(error.topic, str(error))
+                continue
             topic = manifest.topic
             if there:
                 self._unfinished[topic].update(manifest.unfinished)
@@ -278,7 +345,9 @@ class Importer:
         behind = {
             partition.topic
             for partition in there
-            if partition not in ranges or self._stretches[partition].next < ranges[partition].end
+            if partition not in ranges
+            or self._aside.has(partition.topic)
+            or self._stretches[partition].next < ranges[partition].end
         }
         drafted = {
             (partition.topic, place.path) for partition, stretch in self._stretches.items() for place in stretch.drafts
@@ -288,11 +357,14 @@ class Importer:
             (topic, hour)
             for topic, hours in self._unfinished.items()
             for hour in hours
-            if topic not in behind and hour < over and (topic, hour) not in drafted
+            if topic not in behind and hour < over and (topic, hour) not in drafted and topic in self._loaded
         ]
-        self._publisher.mark({(schema_of(topic), hour) for topic, hour in finished})
+        refused = self._publisher.mark(finished)
         for topic, hour in finished:
-            self._unfinished[topic].discard(hour)
+            if topic not in refused:
+                self._unfinished[topic].discard(hour)
+        for topic, why in refused.items():
+            self._set_aside(topic, why)
 
     def close(self) -> None:
         """Forget what was not published; it is read again."""

@@ -16,13 +16,17 @@ from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffse
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import client, offsets
-from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, fields, once, parts
+from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once, parts
+from elworkers.kafka.topics import ids
 
 _ANSWER_BYTES = 8 * 1024 * 1024
 """Of a broker, however many partitions it is of."""
 
 _ALONE_BYTES = 2 * 1024 * 1024
 _WAIT_MS = 100
+_STALE = frozenset((1, 3, 5, 6, 7, 9))
+"""Kafka's error codes after which all is asked for anew: what was known of a partition is out of date."""
+
 _AHEAD = 1
 _LOOK_EVERY_S = 0.5
 
@@ -57,6 +61,9 @@ class Fetched(NamedTuple):
 class TopicsReader:
     """Reads from the leaders of any number of topics; three answers (`_ANSWER_BYTES`) are in memory at most.
 
+    Attributes:
+        refused: partition → why it could not be read further in the last `read`.
+
     Args:
         hosts: the brokers, each `host:port`.
         partition_bytes: how much of one partition one answer holds; a larger message is asked for alone.
@@ -71,6 +78,15 @@ class TopicsReader:
         self._partition_bytes = partition_bytes
         self._alone_bytes = max(partition_bytes, _ALONE_BYTES)
         self._leaders: dict[Partition, int] = {}
+        self.refused: dict[Partition, str] = {}
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Kafka's ids of topics; see `topics.ids`.
+
+        Raises:
+            RetryableError: Kafka does not answer.
+        """
+        return ids(self._cluster, topics)
 
     def partitions(self) -> list[Partition]:
         """The partitions of every topic there is now, in order; asks the brokers anew.
@@ -146,9 +162,12 @@ class TopicsReader:
     def read(self, wanted: Mapping[Partition, Range]) -> Generator[Fetched, None, None]:
         """Every message in these ranges, some partitions after others; the next answer comes while one is worked on.
 
+        A partition that cannot be read for a reason of its own is left where it cannot be; `refused` then says why.
+
         Raises:
             RetryableError: Kafka does not answer, a leader has moved, or the beginning of a range has been deleted.
         """
+        self.refused = {}
         ready: queue.Queue[Fetched | BaseException | None] = queue.Queue(_AHEAD)
         enough = threading.Event()
 
@@ -206,12 +225,14 @@ class TopicsReader:
 
     def _advanced(self, leader: int, partition: Partition, reach: Range, part: Part) -> Fetched | None:
         """What an answer has of a range; None where the leader has no more of it now."""
-        size, found = self._alone_bytes, fields(part.data)
-        while not found and size < LARGEST_MESSAGE:
+        size, found = self._alone_bytes, self._readable(partition, part)
+        while not found and size < LARGEST_MESSAGE and partition not in self.refused:
             # Larger than its share of an answer.
             size *= 4
             ((_, part),) = self._ask(leader, {partition: reach}, size)
-            found = fields(part.data)
+            found = self._readable(partition, part)
+        if not found and partition in self.refused:
+            return None
         if not found and part.high_watermark < reach.end:
             # A leader that knows less than the one before it; what it does not have must not be passed over.
             return None
@@ -222,6 +243,17 @@ class TopicsReader:
         if found and found[0][0] != reach.begin:
             found = once(found)
         return Fetched(partition, found, reach.begin, min(after, reach.end))
+
+    def _readable(self, partition: Partition, part: Part) -> list[Fields]:
+        if part.error:
+            self.refused[partition] = f"the broker answers error {part.error} for it"
+            return []
+        try:
+            return fields(part.data)
+        except UnreadableError as error:
+            if not error.before:
+                self.refused[partition] = str(error).removeprefix("Kafka: ")
+            return error.before
 
     def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> list[tuple[Partition, Part]]:
         return self._told(self._send(leader, group, size))
@@ -239,7 +271,7 @@ class TopicsReader:
         with client.translated("fetch messages"):
             found = [(Partition(part.topic, part.partition), part) for part in parts(asked.get())]
         for partition, part in found:
-            if part.error:
+            if part.error in _STALE:
                 raise RetryableError(f"Kafka: {partition.topic}, partition {partition.number}: error {part.error}")
         return found
 

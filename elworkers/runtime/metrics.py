@@ -38,6 +38,7 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "import_no_time": (("schema",), "messages without a time of their own, kept by Kafka's"),
         "import_no_json": (("schema",), "messages that are no JSON objects"),
         "import_after_success": (("schema",), "messages in hours that were marked as finished before they came"),
+        "import_recreated": (("topic",), "topics found to have been deleted and made again"),
         "import_conflicts": ((), "files withdrawn because another importer had published the same messages"),
         "udp_kernel_drops": ((), "datagrams that the kernel dropped, because the receive buffer was full"),
         "spool_dropped": ((), "lines that the spool had no room for"),
