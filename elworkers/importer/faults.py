@@ -49,10 +49,10 @@ class PathRefusedError(RetryableError):
     """A store that answers refuses just this path; whoever else waits for the store need not wait for it.
 
     Attributes:
-        topic: whose path it is, where that is known.
+        topic, partition, begin: of what was to be put there, where that is known.
     """
 
-    topic = ""
+    topic, partition, begin = "", 0, 0
 
 
 def is_outage(error: BaseException) -> bool:

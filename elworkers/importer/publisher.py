@@ -110,11 +110,11 @@ class Publisher:
             RetryableError: it may be in the store or not.
             PathRefusedError: the store refused just this topic, which it names.
         """
-        partition, future = self._done(alive)
+        partition, stretch, future = self._done(alive)
         try:
             published = future.result()
         except PathRefusedError as error:
-            error.topic = partition.topic
+            error.topic, error.partition, error.begin = *partition, stretch.begin
             raise
         self._count(published)
         return published.manifest, published.there
@@ -122,11 +122,11 @@ class Publisher:
     def wait_for_all(self, alive: Callable[[], None]) -> None:
         """Wait for all to be done, and never mind how far they come; see `next`."""
         while self._going:
-            _, future = self._done(alive)
+            _, _, future = self._done(alive)
             if future.exception() is None:
                 self._count(future.result())
 
-    def _done(self, alive: Callable[[], None]) -> tuple[Partition, Future[_Published]]:
+    def _done(self, alive: Callable[[], None]) -> tuple[Partition, Stretch, Future[_Published]]:
         written = self._written
         while True:
             for partition, (stretch, future) in self._going.items():
@@ -134,7 +134,7 @@ class Publisher:
                     del self._going[partition]
                     for draft in stretch.drafts.values():
                         self._drafts.drop(draft)
-                    return partition, future
+                    return partition, stretch, future
             wait([future for _, future in self._going.values()], _LOOK_EVERY_S, FIRST_COMPLETED)
             if self._written != written:
                 written = self._written

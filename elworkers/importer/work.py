@@ -329,6 +329,7 @@ class Importer:
                 manifest, there = self._publisher.next(self._alive)
             except PathRefusedError as error:
                 self._set_aside(error.topic, str(error))
+                self._stretches[Partition(error.topic, error.partition)] = Stretch(error.begin, error.begin)
                 continue
             topic = manifest.topic
             if there:
