@@ -19,7 +19,8 @@ class SchemaWiki:
         status: of every answer; other than 200, the body is a page.
         odd: title → status, headers and body of what is answered for it alone.
         dropped: titles → how many times nothing is answered for them.
-        slow: title → seconds that each byte of the answer takes.
+        slow: title → seconds that each byte of the body takes.
+        slow_headers: titles for which the headers have no end, at ten bytes a second.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class SchemaWiki:
         self.status = 200
         self.odd: dict[str, tuple[int, dict[str, str], bytes]] = {}
         self.dropped: dict[str, int] = {}
+        self.slow_headers: set[str] = set()
         self.slow: dict[str, float] = {}
         self._closed = threading.Event()
         wiki = self
@@ -39,6 +41,12 @@ class SchemaWiki:
                 if left > 0:
                     wiki.dropped[query["title"]] = left - 1
                     self.close_connection = True
+                    return
+                if query.get("title", "") in wiki.slow_headers:
+                    self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+                    with contextlib.suppress(OSError):
+                        while not wiki._closed.wait(0.1):
+                            self.wfile.write(b"x")
                     return
                 body = json.dumps(wiki.answer(query)) if wiki.status == 200 else "<html>an error page</html>"
                 status, headers, content = wiki.odd.get(query.get("title", ""), (wiki.status, {}, body.encode()))

@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 from elworkers import __version__
 from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.stages.names import is_title_of
+from elworkers.stages.timelimit import TimeLimit
 
 if TYPE_CHECKING:
     import requests
@@ -23,6 +24,9 @@ _LONGEST_S = 20.0
 
 _LARGEST = 4 * 1024 * 1024
 """Bytes of an answer."""
+
+_MOST_LEFT = 64
+"""Answers without an end that are waited for by nobody any more."""
 
 _BLOCK = 64 * 1024
 _MOST_REDIRECTS = 3
@@ -54,6 +58,7 @@ class SchemaWiki:
 
     def __init__(self, api: str) -> None:
         self._api = api
+        self._limit, self._small_limit = TimeLimit(_MOST_LEFT), TimeLimit(_MOST_LEFT)
         # What is said stands in EventErrors too; a password in the address does not.
         self._shown = urlsplit(api)._replace(netloc=urlsplit(api).netloc.rpartition("@")[2]).geturl()
 
@@ -88,14 +93,14 @@ class SchemaWiki:
         return answer if answer is not None and is_title_of(answer["title"], name) else None
 
     def _ask_titled(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
-        answer = self._ask(query)
+        answer = self._ask(query, self._limit)
         if answer is not None and not isinstance(answer.get("title"), str):
             raise _OddAnswerError("its answer has no title, and may be anything")
         return answer
 
     def _refuse_where_ill(self, why: str) -> None:
         try:
-            found = self._ask({"action": "query", "meta": "siteinfo", "formatversion": "2"})
+            found = self._ask({"action": "query", "meta": "siteinfo", "formatversion": "2"}, self._small_limit)
         except _OddAnswerError as odd:
             raise RetryableError(f"schema wiki {self._shown}: {odd}") from None
         except InvalidEventError as refused:
@@ -103,7 +108,7 @@ class SchemaWiki:
         if found is None or "query" not in found:
             raise RetryableError(f"schema wiki {self._shown}: {why}")
 
-    def _ask(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
+    def _ask(self, query: Mapping[str, str], limit: TimeLimit) -> Mapping[str, Any] | None:
         """The object that the API answers, or None where it says that there is no such schema.
 
         Raises:
@@ -111,7 +116,7 @@ class SchemaWiki:
             _OddAnswerError: it is another one.
             _NoAnswerError: none comes.
         """
-        status, body = self._get({**query, "format": "json"})
+        status, body = self._get_in_time({**query, "format": "json"}, limit)
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
@@ -131,16 +136,24 @@ class SchemaWiki:
             raise _OddAnswerError("its answer is no JSON object")
         return answer
 
-    def _get(self, query: Mapping[str, str]) -> tuple[int, bytes]:
+    def _get_in_time(self, query: Mapping[str, str], limit: TimeLimit) -> tuple[int, bytes]:
+        session = self._session
+        try:
+            # The headers may come byte by byte as well, which no timeout of a socket ends.
+            return limit.call(lambda: self._get(session, query), _LONGEST_S)
+        except TimeoutError:
+            # Whoever still waits keeps its connection to itself.
+            self.__dict__.pop("_session", None)
+            raise _OddAnswerError(f"its answer takes longer than {_LONGEST_S:g} s") from None
+
+    def _get(self, session: requests.Session, query: Mapping[str, str]) -> tuple[int, bytes]:
         from requests import RequestException
 
         url, given = self._api, query
         deadline = time.monotonic() + _LONGEST_S
         try:
             for _ in range(_MOST_REDIRECTS + 1):
-                with self._session.get(
-                    url, params=given, timeout=_TIMEOUT_S, stream=True, allow_redirects=False
-                ) as response:
+                with session.get(url, params=given, timeout=_TIMEOUT_S, stream=True, allow_redirects=False) as response:
                     if not response.is_redirect:
                         return response.status_code, _body(response, deadline)
                     # What it leads to has the query in it.

@@ -318,6 +318,18 @@ def test_an_answer_that_comes_byte_by_byte_has_an_end(
     assert store.schema("Edit", 7)
 
 
+def test_headers_that_come_byte_by_byte_have_an_end(wiki: SchemaWiki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemawiki, "_LONGEST_S", 0.3)
+    names = {"Odd", "Odder"}
+    wiki.slow_headers.update(names)
+    wiki.schemas[7] = ("Edit", SCHEMA)
+    store = SchemaStore([wiki.api])
+    for name in names:
+        with pytest.raises(InvalidEventError, match=r"takes longer than 0\.3 s"):
+            store.schema(name, 8)
+    assert store.schema("Edit", 7)
+
+
 @pytest.mark.parametrize("code", ["nosuchrevid", "invalidtitle", "revwrongpage"])
 def test_a_wiki_may_say_with_any_status_that_there_is_no_such_schema(wiki: SchemaWiki, code: str) -> None:
     wiki.odd["Odd"] = (400, {}, json.dumps({"error": {"code": code}}).encode())

@@ -1,0 +1,54 @@
+"""A call that may never come back comes in; what it gives within a time goes out, or a TimeoutError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TypeVar
+
+_Result = TypeVar("_Result")
+
+
+class TimeLimit:
+    """Calls with a limit, each in a thread of its own, that is left to itself when its time is up.
+
+    Args:
+        most_left: threads that may be left so; with that many, no call is begun.
+    """
+
+    def __init__(self, most_left: int) -> None:
+        self._most_left = most_left
+        self._left: list[Thread] = []
+
+    def call(self, function: Callable[[], _Result], seconds: float) -> _Result:
+        """What the function gives, or raises.
+
+        Args:
+            function: runs in another thread; what it does after the limit, nobody sees.
+            seconds: of waiting.
+
+        Raises:
+            TimeoutError: it takes longer, or too many earlier ones have not come back either.
+        """
+        self._left = [thread for thread in self._left if thread.is_alive()]
+        if len(self._left) >= self._most_left:
+            raise TimeoutError
+        ended: SimpleQueue[tuple[_Result | None, BaseException | None]] = SimpleQueue()
+
+        def run() -> None:
+            try:
+                ended.put((function(), None))
+            except BaseException as error:  # noqa: BLE001 - it is raised by who has called
+                ended.put((None, error))
+
+        thread = Thread(target=run, name="time limit", daemon=True)
+        thread.start()
+        try:
+            result, error = ended.get(timeout=seconds)
+        except Empty:
+            self._left.append(thread)
+            raise TimeoutError from None
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]
