@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from elworkers import __main__ as program
-from elworkers.kafka.producer import Producer
+from elworkers.kafka.sending import Sending
 from elworkers.runtime import loop
 from elworkers.sinks.kafka import KafkaSink
 from elworkers.sinks.sql import SqlSink
@@ -70,7 +70,7 @@ def arm(step: str, killer: Killer) -> None:
         killer.after(KafkaSink, "write")
         killer.after(SqlSink, "write")
     elif step == "after-produce":
-        killer.after(Producer, "_settle")
+        killer.after(Sending, "_settle")
         killer.after(Storing, "_finish")
     elif step == "after-flush":
         killer.after(KafkaSink, "flush")
