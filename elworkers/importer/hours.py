@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from elworkers.contracts import Metrics
+from elworkers.timestamps import unix_seconds_of
 
 HOUR_S, HOUR_MS = 3600, 3_600_000
 TIME_FIELDS = ("timestamp", "dt")
@@ -147,9 +148,9 @@ def _milliseconds(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if abs(value) <= _EXACT:
-        return int(value * 1000)
+        return int(unix_seconds_of(value) * 1000)
     try:
         milliseconds = float(value) * 1000
     except OverflowError:
         return None
-    return int(milliseconds) if math.isfinite(milliseconds) else None
+    return int(float(unix_seconds_of(value)) * 1000) if math.isfinite(milliseconds) else None

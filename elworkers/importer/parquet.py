@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.importer.columns import KeptColumns
 from elworkers.importer.drafts import Draft, chunks_of
 from elworkers.sinks.rows import value
 from elworkers.sinks.tables import Column, Kind, columns
@@ -32,12 +33,13 @@ class Parquet:
     Args:
         schema_of: where schemas are.
         compression: `none` or `zstd`, of the column chunks.
+        kept: the columns of earlier files; None where each file has its own.
 
     Raises:
         ConfigurationError: pyarrow is not installed.
     """
 
-    def __init__(self, schema_of: SchemaOf, compression: str) -> None:
+    def __init__(self, schema_of: SchemaOf, compression: str, kept: KeptColumns | None = None) -> None:
         try:
             import pyarrow
             import pyarrow.parquet
@@ -48,6 +50,7 @@ class Parquet:
         # A batch of rows is larger than all else that an importer holds.
         self._one = threading.Lock()
         self._compression = compression
+        self._kept = kept
         self._types = {
             Kind.BOOLEAN: pyarrow.bool_(),
             Kind.BIGINT: pyarrow.int64(),
@@ -74,6 +77,8 @@ class Parquet:
 
     def _write(self, draft: Draft, path: Path) -> None:
         wanted = self._columns(draft)
+        if self._kept is not None:
+            wanted = self._kept.agreed(draft.partition.topic, wanted)
         known = {column.path[1] for column in wanted if column.path[0] == "event"}
         fields = [(column.name, self._types.get(column.kind, self._arrow.string())) for column in wanted]
         schema = self._arrow.schema([*fields, (_JSON, self._arrow.string())])

@@ -150,11 +150,14 @@ def _format(arguments: Arguments, metrics: Metrics) -> Format:
 
     if arguments["format"] == "json":
         return json_lines(arguments["compression"])
+    from elworkers.importer.columns import KeptColumns
     from elworkers.importer.parquet import Parquet
+    from elworkers.importer.store import Store
     from elworkers.roles.wiring import Wiring
 
     store = Wiring(metrics).schema_store(arguments["schemas"])
-    parquet = Parquet(lambda name, revision: store.schema(name, revision).source, arguments["compression"])
+    kept = KeptColumns(Store(check_store(arguments["base"])))
+    parquet = Parquet(lambda name, revision: store.schema(name, revision).source, arguments["compression"], kept)
     return Format(".parquet", parquet.encode)
 
 

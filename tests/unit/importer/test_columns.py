@@ -1,0 +1,79 @@
+"""Files of one folder, whatever schemas their events have: they are one data set, and no message is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elworkers.importer.columns import KeptColumns
+from elworkers.importer.drafts import Drafts
+from elworkers.importer.hours import Place, Sorter
+from elworkers.importer.parquet import Parquet
+from elworkers.importer.store import Store
+from elworkers.kafka.reader import Partition
+from elworkers.runtime.metrics import Counters
+from elworkers.schemes import check_store
+
+TOPIC = "eventlogging_PQ"
+FIELDS = st.sampled_from(
+    [
+        *({"type": one} for one in ("integer", "number", "string", "boolean", "array", "null", ["integer", "null"])),
+        {"type": "string", "format": "date-time"},
+        {"type": "object", "properties": {"in": {"type": "integer"}}},
+        {},
+    ]
+)
+SCHEMAS = st.dictionaries(st.sampled_from(["x", "X", "y", "x_in"]), FIELDS, max_size=4)
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.just("2016-11-24T15:06:40Z"),
+    st.lists(st.integers(), max_size=2), st.dictionaries(st.sampled_from(["in", "out"]), st.integers(), max_size=2),
+)  # fmt: skip
+EVENTS = st.lists(st.dictionaries(st.sampled_from(["x", "X", "y", "x_in"]), VALUES, max_size=4), max_size=3)
+
+
+def write(base: Path, schemas: list[dict[str, Any]], batches: list[list[dict[str, Any]]]) -> None:
+    kept = KeptColumns(Store(check_store(f"file://{base}")))
+    drafts = Drafts(base / ".drafts")
+    offsets = itertools.count()
+    (base / "PQ").mkdir()
+    for revision, events in enumerate(batches):
+        parquet = Parquet(lambda _name, number: {"properties": schemas[number]}, "none", kept)
+        made = drafts.begin(Partition(TOPIC, 0), Place(revision), 0)
+        for event in events:
+            line = json.dumps({"schema": "PQ", "revision": revision, "uuid": str(next(offsets)), "event": event})
+            drafts.append(made, line.encode() + b"\n", 1, 0)
+        drafts.append(made, b"no json\n", 1, 0)
+        (base / "PQ" / f"{revision}.parquet").write_bytes(b"".join(parquet.encode(made)))
+        kept = KeptColumns(Store(check_store(f"file://{base}")))
+    drafts.close()
+
+
+@given(SCHEMAS, SCHEMAS, EVENTS, EVENTS)
+def test_any_two_files_are_one_data_set(
+    one: dict[str, Any], two: dict[str, Any], first: list[dict[str, Any]], second: list[dict[str, Any]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder), [one, two], [first, second])
+        read = pyarrow.dataset.dataset(f"{folder}/PQ").to_table().to_pylist()
+    assert [row["uuid"] for row in read if row["uuid"]] == [str(n) for n in range(len(first) + len(second))]
+    assert len(read) == len(first) + len(second) + 2
+
+
+def test_a_row_that_does_not_fit_the_first_type_has_its_message(tmp_path: Path) -> None:
+    write(tmp_path, [{"x": {"type": "integer"}}, {"x": {"type": "string"}}], [[{"x": 7}], [{"x": "a"}, {"x": "b"}]])
+    read = pyarrow.dataset.dataset(tmp_path / "PQ").to_table().to_pylist()
+    assert [row["event_x"] for row in read if row["uuid"]] == [7, None, None]
+    assert [row["json"] and json.loads(row["json"])["event"]["x"] for row in read if row["uuid"]] == [None, "a", "b"]
+
+
+def test_a_timestamp_in_milliseconds_has_its_hour() -> None:
+    now_ms = 1_480_000_000_000
+    sorter = Sorter(Counters(), "timestamp", 86_400_000, 3_600_000)
+    assert sorter.place("PQ", b'{"timestamp": 1479999000123}', now_ms, now_ms) == Place(1_479_999_000 // 3600)
