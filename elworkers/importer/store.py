@@ -234,6 +234,9 @@ class Store:
                 return _renamed_locally(self._at(source), self._at(target))
             if self._hdfs:
                 # fsspec's mv() does not pass on what HDFS says only in its answer: that it has not renamed.
+                # That moves a file into a folder of the target's name, too.
+                if self._is_there(target):
+                    return False
                 answer = self._files._call("RENAME", "PUT", self._at(source), destination=self._at(target))
                 return bool(answer.json()["boolean"])
             if not self._is_there(source) or self._is_there(target):

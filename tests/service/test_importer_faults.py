@@ -245,3 +245,12 @@ def test_a_path_that_is_refused_is_told_from_a_store_that_is_away(tmp_path: Path
     with pytest.raises(PathRefusedError, match="taken"):
         made.write("taken/x", [b"x"])
     assert Journal(made).load("none") == {}
+
+
+def test_a_folder_that_has_a_files_name_does_not_swallow_it(base: str) -> None:
+    held = Store(check_store(base))
+    held.write("from/file", [b"messages"])
+    held.write("to/file/inside", [b"x"])
+    assert held.rename("from/file", "to/file") is False
+    assert held.read("from/file") == b"messages"
+    assert [entry.name for entry in held.list("to/file")] == ["inside"]
