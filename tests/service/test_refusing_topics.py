@@ -174,6 +174,16 @@ def test_a_retry_writes_only_what_is_missing_where_it_is_missing(kafka: str, uni
     assert not delivered
 
 
+def test_what_may_have_been_stored_is_written_again_and_counted_as_repeated(kafka: str, unique: Unique) -> None:
+    topic, delivered, metrics = unique("topic"), Delivered(), Counters()
+    records = to(topic, b"a", b"b", b"c")
+    # As after a connection that broke before the broker's answer.
+    delivered.add(f"{kafka}/{topic}", records[:2], sure=False)
+    assert refused(producer_to(kafka, delivered=delivered, metrics=metrics), records) == []
+    assert count(kafka, topic) == 3
+    assert metrics.summary()["records_repeated"] == 2
+
+
 class PlantedError(Exception):
     """What no code of ours raises."""
 
