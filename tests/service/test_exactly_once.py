@@ -194,9 +194,9 @@ def test_the_database_knows_better_than_kafka_where_to_go_on(
     sink.flush()
     first = source(maria.sink(SCHEMA, f"group-{topic}"))
     assert read(first, 10) == list(range(10))
-    first.commit({Origin(topic, 0, kafka, 1): 5})
-    first.close()
     cluster = client.connect([kafka])
+    first.commit({Origin(topic, 0, kafka, 1, topics.ids(cluster, [topic])[topic]): 5})
+    first.close()
     assert offsets.committed(cluster, f"group-{topic}", topic) == {0: 5}
     change = f"UPDATE eventlogging_offsets SET next_offset = {position} WHERE topic = '{topic}'"  # noqa: S608
     maria.do(change)
