@@ -83,13 +83,26 @@ class Parquet:
         fields = [(column.name, self._types.get(column.kind, self._arrow.string())) for column in wanted]
         schema = self._arrow.schema([*fields, (_JSON, self._arrow.string())])
         with self._arrow.parquet.ParquetWriter(path, schema, compression=self._compression) as writer:
-            rows: list[dict[str, Any]] = []
+            rows: list[tuple[dict[str, Any], bytes]] = []
             for line in _lines(draft):
-                rows.append(_row(line, wanted, known))
+                rows.append((_row(line, wanted, known), line))
                 if len(rows) >= _ROWS:
-                    writer.write_batch(self._arrow.RecordBatch.from_pylist(rows, schema=schema))
+                    writer.write_batch(self._batch(rows, schema))
                     rows = []
-            writer.write_batch(self._arrow.RecordBatch.from_pylist(rows, schema=schema))
+            writer.write_batch(self._batch(rows, schema))
+
+    def _batch(self, rows: Sequence[tuple[dict[str, Any], bytes]], schema: Any) -> Any:
+        make = self._arrow.RecordBatch.from_pylist
+        try:
+            return make([row for row, _ in rows], schema=schema)
+        except (ValueError, TypeError, OverflowError):
+            # Text that is no Unicode (half of a surrogate pair), say: one such row holds up no other.
+            if len(rows) == 1:
+                return make([{_JSON: rows[0][1].decode("utf-8", "replace")}], schema=schema)
+        middle = len(rows) // 2
+        halves = [self._batch(some, schema) for some in (rows[:middle], rows[middle:])]
+        (whole,) = self._arrow.Table.from_batches(halves).combine_chunks().to_batches()
+        return whole
 
     def _columns(self, draft: Draft) -> list[Column]:
         named = {_named(event) for event in map(_event, _lines(draft)) if event is not None}

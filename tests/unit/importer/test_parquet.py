@@ -129,3 +129,13 @@ def test_a_row_that_the_columns_cannot_hold_has_its_message(tmp_path: Path, mess
 def test_many_rows(tmp_path: Path) -> None:
     found = table(tmp_path, *(event(count=number) for number in range(12_345)))
     assert found["event_count"].to_pylist() == list(range(12_345))
+
+
+def test_text_that_is_no_unicode_holds_up_no_other_row(tmp_path: Path) -> None:
+    some = [event(action=f"fits {number}") for number in range(9)]
+    some.insert(4, event(action="\ud800"))
+    found = table(tmp_path, *some).to_pylist()
+    assert [row["event_action"] for row in found] == [*(one["event"]["action"] for one in some[:4]), None] + [
+        one["event"]["action"] for one in some[5:]
+    ]
+    assert json.loads(found[4]["json"]) == some[4]
