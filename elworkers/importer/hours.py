@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 import msgspec
 import orjson
+import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.timestamps import unix_seconds_of
@@ -18,6 +19,7 @@ from elworkers.timestamps import unix_seconds_of
 HOUR_S, HOUR_MS = 3600, 3_600_000
 TIME_FIELDS = ("timestamp", "dt")
 _EXACT = 2**53
+log = structlog.get_logger(__name__)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -59,7 +61,7 @@ class Place(NamedTuple):
         return (self.hour + 1) * HOUR_MS
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Sorter:
     """Finds a message's place.
 
@@ -72,6 +74,7 @@ class Sorter:
             no zone); the other is asked where the first has no time, and Kafka's time stands in for both.
         past_ms, future_ms: how far from now an event's own time may be.
         keep_aside: whether messages outside of that are kept at all.
+        said: kinds of errors of ours that the log has told.
     """
 
     metrics: Metrics
@@ -79,12 +82,20 @@ class Sorter:
     past_ms: int
     future_ms: int
     keep_aside: bool = True
+    said: set[str] = dataclasses.field(default_factory=set)
 
     def place(self, schema: str, value: bytes, kafka_ms: int, now_ms: int) -> Place | None:
         """The place of one message; None where it is only counted."""
         # Producers may set Kafka's time as well, and just as wrong.
         arrived_ms = kafka_ms if 0 < kafka_ms <= now_ms + self.future_ms else now_ms
-        own_ms = self._own_ms(schema, value)
+        try:
+            own_ms = self._own_ms(schema, value)
+        except Exception as error:
+            # Whatever a message makes us raise, it holds up no other; the trace of a kind is said once.
+            if type(error).__name__ not in self.said:
+                self.said.add(type(error).__name__)
+                log.exception("a message's time cannot be told; it is kept by Kafka's", schema=schema)
+            own_ms = None
         if own_ms is None:
             self.metrics.count("import_no_time", schema=schema)
             own_ms = arrived_ms

@@ -105,3 +105,13 @@ def test_what_is_too_old_or_too_new_is_kept_aside_by_kafkas_hour(seconds: int, a
     assert metrics.summary() == {name: 1}
     assert sorter(metrics, keep_aside=False).place("Test", raw, NOW_MS, NOW_MS) is None
     assert metrics.summary() == {name: 2}
+
+
+def test_a_message_that_makes_us_raise_is_kept_by_kafkas_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(_value: bytes) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("elworkers.importer.hours._times", planted)
+    metrics = Counters()
+    assert sorter(metrics).place("Test", b"{}", NOW_MS - HOUR_MS, NOW_MS) == Place(NOW_MS // HOUR_MS - 1)
+    assert metrics.summary()["import_no_time"] == 1
