@@ -15,20 +15,18 @@ from pykafka.common import OffsetType
 from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffsetRequest
 
 from elworkers.errors import RetryableError
-from elworkers.kafka import client, offsets
+from elworkers.kafka import client, offsets, transactions
 from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once, parts
 from elworkers.kafka.topics import ids
 
 _ANSWER_BYTES = 8 * 1024 * 1024
 """Of a broker, however many partitions it is of."""
 
-_ALONE_BYTES = 2 * 1024 * 1024
-_WAIT_MS = 100
+_ALONE_BYTES, _WAIT_MS = 2 * 1024 * 1024, 100
 _STALE = frozenset((1, 3, 5, 6, 7, 9))
 """Kafka's error codes after which all is asked for anew: what was known of a partition is out of date."""
 
-_AHEAD = 1
-_LOOK_EVERY_S = 0.5
+_AHEAD, _LOOK_EVERY_S = 1, 0.5
 
 
 class Partition(NamedTuple):
@@ -79,6 +77,7 @@ class TopicsReader:
         self._alone_bytes = max(partition_bytes, _ALONE_BYTES)
         self._leaders: dict[Partition, int] = {}
         self.refused: dict[Partition, str] = {}
+        self._transactional: set[tuple[str, int]] = set()
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """Kafka's ids of topics; see `topics.ids`.
@@ -107,12 +106,13 @@ class TopicsReader:
     def ranges(self, wanted: Sequence[Partition]) -> dict[Partition, Range]:
         """What each of the partitions holds now: its earliest offset, and the one that its next message gets.
 
-        Without those that nobody leads at the moment: one of them must not hold up all others.
+        Without those that nobody leads at the moment or that have transactions: they must not hold up the others.
 
         Raises:
             RetryableError: Kafka does not answer.
         """
         led = [partition for partition in wanted if self._leaders[partition] in self._cluster.brokers]
+        led = self._without_transactions(led)
         earliest = self._limits(led, OffsetType.EARLIEST)
         latest = self._limits(led, OffsetType.LATEST)
         return {
@@ -120,6 +120,13 @@ class TopicsReader:
             for partition in led
             if partition in earliest and partition in latest
         }
+
+    def _without_transactions(self, led: list[Partition]) -> list[Partition]:
+        with client.translated("ask for the transactions of topics"):
+            found = transactions.written(self._cluster, {one: self._broker(self._leaders[one]) for one in led})
+        transactions.tell(found - self._transactional)
+        self._transactional = found
+        return [one for one in led if one not in found]
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """How far a consumer group is in a topic; see `offsets.committed`.

@@ -11,6 +11,7 @@ from waiting import wait_for
 
 from elworkers.kafka import client, offsets, topics, transactions
 from elworkers.kafka.fetcher import Fetcher
+from elworkers.kafka.reader import Partition, TopicsReader
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_source
 from elworkers.sources.kafka import KafkaSource
@@ -192,3 +193,18 @@ def test_holes_of_a_compacted_topic_are_no_transactions(
     one = reader(topic, unique("group"))
     wait_for(lambda: b"more" in one.poll(), DEADLINE_S, "what was left")
     assert not one.metrics.aside
+
+
+def test_an_importer_leaves_partitions_with_transactions(kafka: str, unique: Unique) -> None:
+    topic = unique("topic")
+    modern.create(kafka, topic, 2)
+    producer = modern.Transactions(kafka, topic, unique("id"), 0)
+    producer.begin([b"void"])
+    producer.abort()
+    modern.produce(kafka, topic, [b"plain"], 1)
+    reader = TopicsReader([kafka])
+    try:
+        mine = [partition for partition in reader.partitions() if partition.topic == topic]
+        assert reader.ranges(mine) == {Partition(topic, 1): (0, 1)}
+    finally:
+        reader.close()
