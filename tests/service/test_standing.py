@@ -27,8 +27,8 @@ def metrics() -> Counters:
 def source_of(kafka: str, unique: Unique, metrics: Counters) -> Iterator[Open]:
     made: list[KafkaSource] = []
 
-    def open_source(topic: str, options: str = "") -> KafkaSource:
-        text = f"kafka:///{kafka}?topic={topic}&session_timeout_ms=6000&auto_offset_reset=earliest{options}"
+    def open_source(topic: str, options: str = "", begin: str = "earliest") -> KafkaSource:
+        text = f"kafka:///{kafka}?topic={topic}&session_timeout_ms=6000&auto_offset_reset={begin}{options}"
         made.append(KafkaSource([kafka], check_source(text).options, unique("group"), metrics))
         return made[-1]
 
@@ -81,3 +81,17 @@ def test_a_broker_that_does_not_convert_is_asked_again(
     modern.alter(kafka, topic, "message.downconversion.enable", "true")
     assert read(source, 2) == [b"a", b"b"]
     assert not metrics.aside
+
+
+def test_a_group_that_begins_at_the_latest_says_what_it_passes_over(
+    kafka: str, unique: Unique, source_of: Open, capsys: pytest.CaptureFixture[str]
+) -> None:
+    topic = unique("latest")
+    modern.create(kafka, topic, 2)
+    modern.produce(kafka, topic, [b"a", b"b"], 0)
+    modern.produce(kafka, topic, [b"c"], 1)
+    source_of(topic)
+    assert "passed over" not in capsys.readouterr().out, "at the earliest"
+    source_of(topic, begin="latest")
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "passed over" in line]
+    assert "messages=3" in said
