@@ -153,7 +153,7 @@ class Importer:
                         break
                     if fetched.next >= to_read[fetched.partition].end and not stopped():
                         self._close_due([fetched.partition], now_ms, everything)
-            self._aside.say_unreadable(reader.refused)
+            self._aside.say_unreadable({**reader.transactional, **reader.refused})
         if everything or not stopped():
             self._close_due(self._stretches, now_ms, everything)
         self._finish()

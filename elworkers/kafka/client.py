@@ -19,6 +19,7 @@ from pykafka.protocol import ApiVersionsRequest, ApiVersionsResponse
 from pykafka.protocol.base import Request
 
 from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka.absent import Brokers
 
 BROKER_VERSION = "1.0.0"
 """What pykafka is told: it then asks for API versions and writes messages with a timestamp (format 1)."""
@@ -47,6 +48,11 @@ class _Cluster(Cluster):  # type: ignore[misc]
     pykafka means to, but each request makes another connection, with a thread and a buffer of a megabyte: 600 MiB
     where a thousand topics were looked up at once.
     """
+
+    @property
+    def brokers(self) -> Brokers:
+        """The brokers by id; pykafka calls a whole topic wrong where one of its brokers is not among them."""
+        return Brokers(self._brokers)
 
     def _get_metadata(self, topics: Any = None) -> Any:
         for broker in list(self.brokers.values()):

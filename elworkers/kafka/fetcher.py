@@ -43,6 +43,7 @@ _SMALLEST_SHARE = 64 * 1024
 _LOOK_EVERY_S = 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _NOT_AUTHORIZED = 29
+_NO_LEADER = 5
 _OWN_REASONS = {
     2: "a message in it is damaged on the broker's disk",
     5: "it has no leader at the moment",
@@ -90,7 +91,10 @@ class Fetcher(Placed):
         """Ask each leader once for what comes next; pykafka's thread calls this again and again."""
         held = self._partitions_by_id
         self.inbox.wait(lambda: not self._running or any(map(self._is_wanted, held)), _LOOK_EVERY_S)
+        self._look_for_leaders()
         for broker, owned in sorted(self._partitions_by_leader.items(), key=lambda item: item[0].id):
+            if not broker:
+                continue
             # Whoever has the lock is moving the partition's position.
             locked = [one for one in owned if one.fetch_lock.acquire(blocking=False)]
             try:
@@ -104,6 +108,17 @@ class Fetcher(Placed):
             finally:
                 for one in locked:
                     one.fetch_lock.release()
+
+    def _look_for_leaders(self) -> None:
+        """Let partitions stand still that nobody leads, and ask again who does where it is time to."""
+        without = [
+            one.partition.id for broker, owned in self._partitions_by_leader.items() if not broker for one in owned
+        ]
+        due = list(filter(self._is_wanted, without))
+        if due:
+            for partition in due:
+                self._stand(partition, _OWN_REASONS[_NO_LEADER])
+            self._update()
 
     def _is_wanted(self, partition: int) -> bool:
         if partition in self._refused:

@@ -111,7 +111,8 @@ class TopicsReader:
         Raises:
             RetryableError: Kafka does not answer.
         """
-        led = [partition for partition in wanted if self._leaders[partition] in self._cluster.brokers]
+        there = self._cluster.brokers.keys()
+        led = [partition for partition in wanted if self._leaders[partition] in there]
         led = self._without_transactions(led)
         earliest = self._limits(led, OffsetType.EARLIEST)
         latest = self._limits(led, OffsetType.LATEST)
@@ -127,6 +128,11 @@ class TopicsReader:
         transactions.tell(found - self._transactional)
         self._transactional = found
         return [one for one in led if one not in found]
+
+    @property
+    def transactional(self) -> dict[Partition, str]:
+        """The partitions that `ranges` left out for their transactions, and a sentence on it."""
+        return {Partition(*one): transactions.REASON for one in self._transactional}
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """How far a consumer group is in a topic; see `offsets.committed`.

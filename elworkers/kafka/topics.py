@@ -16,6 +16,9 @@ from elworkers.kafka import topicids
 from elworkers.kafka.client import translated
 from elworkers.kafka.verdicts import NAMES_OWN, SETTINGS, words
 
+_LEADERS_WITHIN_S = 3.0
+"""How long partitions of a topic that is there may take to get leaders."""
+
 APPEARS_WITHIN_S = 15.0
 """How long a topic that was created may take to get leaders."""
 
@@ -26,7 +29,7 @@ _AT_A_TIME = 50
 def ensure(
     cluster: Any, name: str, partitions: int | None = None, replication: int | None = None, *, create: bool = True
 ) -> Any:
-    """The topic, created where it does not exist yet.
+    """The topic, created where it does not exist yet; of one that does, some partitions may have no leader.
 
     pykafka's own auto-creation fails on brokers of today, so topics are made explicitly.
 
@@ -46,6 +49,8 @@ def ensure(
         return topic
     if not create and absent(cluster, [name]):
         raise RetryableError(f"Kafka: topic {name} was deleted while it was read; reading again once it is made")
+    if not absent(cluster, [name]) and (topic := _partly_ready(cluster, name)) is not None:
+        return topic
     refused = create_missing(cluster, [name], partitions, replication)
     if name in refused:
         raise not_created(name, refused[name], partitions, replication)
@@ -68,6 +73,15 @@ def served(cluster: Any, name: str, deadline: float) -> Any:
         with translated(f"wait for topic {name}"):
             cluster.update()
     return topic
+
+
+def _partly_ready(cluster: Any, name: str) -> Any | None:
+    """The topic, once some partitions have had time to get a leader and others have one."""
+    try:
+        return served(cluster, name, time.monotonic() + _LEADERS_WITHIN_S)
+    except RetryableError:
+        topic = existing(cluster, name)
+        return topic if topic is not None and any(one.leader for one in topic.partitions.values()) else None
 
 
 def _ready(cluster: Any, name: str) -> Any | None:

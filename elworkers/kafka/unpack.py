@@ -42,12 +42,16 @@ class _TooLargeError(Exception):
 
 
 def _gzip(data: bytes) -> bytes:
-    stream = isal_zlib.decompressobj(31)
-    found: bytes = stream.decompress(data, LARGEST_UNPACKED)
-    if stream.unconsumed_tail:
-        raise _TooLargeError
-    if not stream.eof:
-        raise EOFError
+    # Members may follow one another (RFC 1952); each has an end of its own.
+    found, left = b"", data
+    while left:
+        stream = isal_zlib.decompressobj(31)
+        member: bytes = stream.decompress(left, LARGEST_UNPACKED - len(found) + 1)
+        if len(found) + len(member) > LARGEST_UNPACKED:
+            raise _TooLargeError
+        if not stream.eof:
+            raise EOFError
+        found, left = found + member if found else member, stream.unused_data
     return found
 
 

@@ -146,7 +146,7 @@ class KafkaSource:
     def _look_for_transactions(self, fetcher: Any) -> None:
         if fetcher.reads_uncommitted or self._rdkafka:
             return
-        leaders = {(self._topic_name, number): one.leader for number, one in fetcher.partitions.items()}
+        leaders = {(self._topic_name, number): one.leader for number, one in fetcher.partitions.items() if one.leader}
         with client.translated(f"ask for the transactions of topic {self._topic_name}"):
             found = transactions.written(self._cluster, leaders)
         for partition, start in fetcher.starts().items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import modern
 import psutil
 import pytest
 from chaos import flow
@@ -17,6 +18,9 @@ from elworkers.devstack import Stack
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, offsets, topics
 from elworkers.kafka.fetcher import Fetcher
+from elworkers.runtime.metrics import Counters
+from elworkers.schemes import check_source
+from elworkers.sources.kafka import KafkaSource
 
 DEADLINE_S = 90.0
 
@@ -92,3 +96,48 @@ def test_leaders_that_move_stop_nobody(two_brokers: Stack, tmp_path: Path) -> No
     finally:
         consumer.kill()
         consumer.wait(DEADLINE_S)
+
+
+def test_a_partition_without_a_leader_stands_still_and_the_others_go_on(two_brokers: Stack) -> None:
+    env = two_brokers.env()
+    both = [env["KAFKA"], env["KAFKA_2"]]
+    cluster = client.connect(both)
+    partitions = topics.ensure(cluster, "halved", 2, 1).partitions
+    (gone,) = [number for number, one in partitions.items() if one.leader.id == 2]
+    text = f"kafka:///{','.join(both)}?topic=halved&auto_offset_reset=earliest&session_timeout_ms=6000"
+    metrics = Counters()
+
+    def read(source: KafkaSource, partition: int, values: list[bytes]) -> None:
+        found: list[bytes] = []
+
+        def have_come() -> bool:
+            records = source.poll(100, 0.2)
+            source.commit({one.origin: one.offset + 1 for one in records if one.origin})
+            found.extend(one.value for one in records)
+            return found == values
+
+        broker = env["KAFKA_2"] if partition == gone else env["KAFKA"]
+        modern.produce(broker, "halved", values, partition)
+        wait_for(have_come, DEADLINE_S, f"{values} of partition {partition}")
+
+    def opened() -> KafkaSource:
+        return KafkaSource(both, check_source(text).options, "halved", metrics)
+
+    source = opened()
+    try:
+        read(source, gone, [b"a"])
+        read(source, 1 - gone, [b"b"])
+        two_brokers.kill("kafka-2")
+        wait_for(lambda: source.poll(100, 0.2) or metrics.aside, DEADLINE_S, "the word on the partition")
+        assert metrics.aside == {f"topic halved[{gone}]": "it has no leader at the moment"}
+        read(source, 1 - gone, [b"c"])
+        source.close()
+        # One that begins meanwhile goes on as well.
+        source = opened()
+        read(source, 1 - gone, [b"d"])
+        wait_for(lambda: source.poll(100, 0.2) or metrics.aside, DEADLINE_S, "the word on the partition")
+        two_brokers.start("kafka-2")
+        read(source, gone, [b"e"])
+        assert not metrics.aside
+    finally:
+        source.close()

@@ -254,3 +254,14 @@ def test_a_folder_that_has_a_files_name_does_not_swallow_it(base: str) -> None:
     assert held.rename("from/file", "to/file") is False
     assert held.read("from/file") == b"messages"
     assert [entry.name for entry in held.list("to/file")] == ["inside"]
+
+
+def test_transactions_in_one_topic_stand_it_still(site: Site, unique: Unique) -> None:
+    modern.create(site.kafka, site.bad, 1)
+    producer = modern.Transactions(site.kafka, site.bad, unique("id"))
+    producer.begin([b"void"])
+    producer.abort()
+    site.send(site.good, 7)
+    assert site.run() > 0
+    assert site.has(site.good)
+    assert "transaction" in site.metrics.aside[f"topic {site.bad}[0]"]

@@ -158,6 +158,17 @@ def test_lengths_never_lead_out_of_their_message(magic: int, key_length: int, le
     assert b"of another" not in (found[0].value or b"")
 
 
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_all_members_of_a_gzip_stream_are_read(members: int) -> None:
+    inner = [entry(number, b"%d" % number) for number in range(members)]
+    stream = b"".join(map(gzip.compress, inner))
+    assert [one.value for one in read(entry(members - 1, stream, attributes=GZIP))] == [
+        b"%d" % n for n in range(members)
+    ]
+    with pytest.raises(UnreadableError, match="damaged"):
+        read(entry(5, stream + b"x", attributes=GZIP))
+
+
 def bomb(codec: int) -> bytes:
     size = unpack.LARGEST_UNPACKED + 1
     if codec == GZIP:
