@@ -55,6 +55,17 @@ class PathRefusedError(RetryableError):
     topic, partition, begin = "", 0, 0
 
 
+def is_ours(error: Exception) -> bool:
+    """Whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
+    if isinstance(error, OSError):
+        return False
+    frame, last = error.__traceback__, ""
+    while frame is not None:
+        last = str(frame.tb_frame.f_globals.get("__name__", ""))
+        frame = frame.tb_next
+    return last.startswith("elworkers.") and not isinstance(error, KeyError)
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether an error is known to say that the store is away for all paths."""
     if isinstance(error, requests.RequestException | TimeoutError | ConnectionError):

@@ -22,116 +22,21 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
 from elworkers.errors import RetryableError
 from elworkers.importer.faults import PathRefusedError
+from elworkers.importer.manifest import File, Found, Manifest, folder_of, found, newest
 from elworkers.importer.store import Entry, Store
 
-FOLDER = "_importer"
-"""Readers of the base folder pass over names with an underscore or a dot in front, as Hadoop's do."""
-
-_MANIFEST = re.compile(r"([0-9]+)\.([0-9]+)(?:-([0-9]+))?\.json")
 _TEMPORARY = re.compile(r"\.(.+)~([0-9]+)~([0-9]+)~[0-9]+")
 _ABANDONED_S = 24 * 3600.0
 _ID_DIGITS = 8
 _MOST_NAMES = 1_000
 
 log = structlog.get_logger(__name__)
-
-
-class File(NamedTuple):
-    """One file of a manifest.
-
-    Attributes:
-        temporary, path: what it is called before and after.
-        first, last: offsets of its first and last record.
-        records, size: how many, and the file's bytes.
-    """
-
-    temporary: str
-    path: str
-    first: int
-    last: int
-    records: int
-    size: int
-
-
-class Manifest(NamedTuple):
-    """What is imported in one go of one partition.
-
-    Attributes:
-        begin, next: the offsets that it begins with, and that the next one begins with.
-        files: of every hour.
-        unfinished: hours (`Place.path`) of the topic that have files but no `_SUCCESS` mark yet.
-        topic_id: Kafka's id of the topic, 32 hex digits; empty where it was not known.
-        again: the first digits of that id, where the topic was deleted and made again since it was imported first; else
-            empty. Its offsets have begun anew, and its manifests and files would have the names of earlier ones.
-    """
-
-    topic: str
-    partition: int
-    begin: int
-    next: int
-    files: tuple[File, ...] = ()
-    unfinished: tuple[str, ...] = ()
-    topic_id: str = ""
-    again: str = ""
-
-    @property
-    def folder(self) -> str:
-        """The folder of its topic's manifests."""
-        return folder_of(self.topic, self.again)
-
-    @property
-    def opened(self) -> str:
-        """Its path until its files have their names."""
-        return f"{self.folder}/{self.partition}.{self.begin}.json"
-
-    @property
-    def done(self) -> str:
-        """Its path from then on."""
-        return f"{self.folder}/{self.partition}.{self.begin}-{self.next}.json"
-
-
-def folder_of(topic: str, again: str = "") -> str:
-    """The folder of a topic's manifests; `@` stands in no topic's name.
-
-    Args:
-        topic: the topic.
-        again: see `Manifest`.
-    """
-    return f"{FOLDER}/{topic}@{again}" if again else f"{FOLDER}/{topic}"
-
-
-class Found(NamedTuple):
-    """A manifest by its name alone; `next` is None until its files have their names."""
-
-    partition: int
-    begin: int
-    next: int | None
-    name: str
-
-
-def found(entries: Iterable[Entry]) -> list[Found]:
-    """The manifests in a topic's folder."""
-    matches = [_MANIFEST.fullmatch(entry.name) for entry in entries]
-    return [
-        Found(int(match[1]), int(match[2]), None if match[3] is None else int(match[3]), match[0])
-        for match in matches
-        if match
-    ]
-
-
-def newest(manifests: Iterable[Found]) -> dict[int, Found]:
-    """The last manifest of each partition whose files have their names."""
-    last: dict[int, Found] = {}
-    for one in manifests:
-        if one.next is not None and (one.partition not in last or one.next > (last[one.partition].next or 0)):
-            last[one.partition] = one
-    return last
 
 
 class Journal:

@@ -16,7 +16,8 @@ from elworkers.contracts import Metrics
 from elworkers.importer.drafts import Draft, Drafts
 from elworkers.importer.faults import PathRefusedError
 from elworkers.importer.formats import Format
-from elworkers.importer.journal import File, Journal, Manifest
+from elworkers.importer.journal import Journal
+from elworkers.importer.manifest import File, Manifest
 from elworkers.importer.marks import Marks
 from elworkers.importer.selection import schema_of
 from elworkers.importer.store import Store

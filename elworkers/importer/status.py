@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from elworkers.importer.faults import PathRefusedError
-from elworkers.importer.journal import Found, Journal, Manifest, folder_of, found, newest
+from elworkers.importer.journal import Journal
+from elworkers.importer.manifest import Found, Manifest, folder_of, found, newest
 from elworkers.importer.marks import Marks
 from elworkers.importer.selection import Selection, folders
 from elworkers.importer.store import Store

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fsspec
-import requests
 import structlog
-from requests.adapters import HTTPAdapter
 
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.importer import faults
+from elworkers.importer.drivers import HDFS, Drivers
 from elworkers.importer.faults import PathRefusedError
-from elworkers.schemes import WEBHDFS_PORT
-from elworkers.uris import Endpoint, split_host
+from elworkers.uris import Endpoint
 
 log = structlog.get_logger(__name__)
 
 BLOCK_BYTES = 8 * 1024 * 1024
 """Held in memory of a file that is being written; not with WebHDFS, nor of a local one."""
-
-_CONNECT_S, _ANSWER_S = 10, 120
-_HDFS = ("hdfs", "webhdfs")
-_STANDBY = "state standby"
-_NO_DRIVER = (ImportError, ValueError)
 
 
 class Entry(NamedTuple):
@@ -49,45 +40,26 @@ class Store:
         endpoint: of `schemes.check_store`.
 
     Raises:
-        ConfigurationError: the driver cannot be had, or does not take an option, or there are several hosts of which
-            only HDFS has any.
+        ConfigurationError: the driver cannot be had, or does not take an option.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         uri = endpoint.uri
         self.name = str(uri).partition("?")[0].rstrip("/")
         self._local = uri.scheme == "file"
-        self._hdfs = uri.scheme in _HDFS
+        self._hdfs = uri.scheme in HDFS
         self._base = uri.path.rstrip("/")
         self._folders: set[str] = set()
-        self._driver = "webhdfs" if self._hdfs else uri.scheme
-        self._keywords = _keywords(endpoint)
-        self._hosts = _hosts(endpoint)
-        self._at_host = 0
-        self._changing = threading.Lock()
-        self._of_thread = threading.local()
-        if self._hdfs and not (uri.user or self._keywords.get("user") or self._keywords.get("kerberos")):
+        self._drivers = Drivers(endpoint)
+        if self._hdfs and not self._drivers.has_user:
             log.warning("no user in the URI: HDFS takes this for its guest (dr.who); expected hdfs://USER@HOST/PATH")
-        try:
-            self._files  # noqa: B018 - made here, so that it is refused here
-        except _NO_DRIVER as error:
-            raise ConfigurationError(f"{uri.scheme} URI: {error}") from None
         if not (self._local or self._hdfs):
             # Object stores: the first part of the path is what the authority holds.
             self._base = "/".join([*uri.hosts, uri.path.strip("/")]).rstrip("/")
 
     @property
     def _files(self) -> Any:
-        files, at = getattr(self._of_thread, "files", None), self._at_host
-        if files is None or self._of_thread.at != at:
-            files = fsspec.filesystem(
-                self._driver, **self._keywords, **(self._hosts[at] if self._hosts else {}), skip_instance_cache=True
-            )
-            if isinstance(getattr(files, "session", None), requests.Session):
-                for prefix in ("http://", "https://"):
-                    files.session.mount(prefix, _Impatient())
-            self._of_thread.files, self._of_thread.at = files, at
-        return files
+        return self._drivers.of_thread()
 
     def _at(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
@@ -100,9 +72,9 @@ class Store:
             raise
         except Exception as error:
             # Each driver has errors of its own: requests', RuntimeError for what HDFS says, botocore's, …
-            if _is_ours(error):
+            if faults.is_ours(error):
                 raise
-            self._use_other_name_node(error)
+            self._drivers.failed(error)
             message = f"{self.name}: cannot {doing} {faults.told(OSError(path))}: {faults.told(error)}"
             if faults.is_outage(error) or not self._answers():
                 raise RetryableError(message) from error
@@ -117,12 +89,6 @@ class Store:
         except Exception as error:  # noqa: BLE001 - see `_translated`; only whether there is one counts
             return not faults.is_outage(error)
         return True
-
-    def _use_other_name_node(self, error: Exception) -> None:
-        if len(self._hosts) > 1 and (_STANDBY in str(error) or isinstance(error, requests.ConnectionError)):
-            with self._changing:
-                if self._of_thread.at == self._at_host:
-                    self._at_host = (self._at_host + 1) % len(self._hosts)
 
     def list(self, folder: str) -> list[Entry]:
         """What is in a folder, by name; nothing where there is no such folder.
@@ -285,44 +251,6 @@ class Store:
     def forget_folders(self) -> None:
         """Make folders anew that somebody may have removed."""
         self._folders.clear()
-
-
-class _Impatient(HTTPAdapter):
-    """fsspec waits for an answer of WebHDFS for ever; a DataNode that hangs would hold up everything."""
-
-    def send(self, *words: Any, **keywords: Any) -> requests.Response:
-        """See `HTTPAdapter.send`."""
-        keywords["timeout"] = keywords.get("timeout") or (_CONNECT_S, _ANSWER_S)
-        return super().send(*words, **keywords)
-
-
-def _is_ours(error: Exception) -> bool:
-    """Whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
-    if isinstance(error, OSError):
-        return False
-    frame, last = error.__traceback__, ""
-    while frame is not None:
-        last = str(frame.tb_frame.f_globals.get("__name__", ""))
-        frame = frame.tb_next
-    return last.startswith("elworkers.") and not isinstance(error, KeyError)
-
-
-def _hosts(endpoint: Endpoint) -> list[dict[str, Any]]:
-    uri = endpoint.uri
-    if uri.scheme not in _HDFS:
-        return []
-    found = [split_host(host, WEBHDFS_PORT, str(uri)) for host in uri.hosts] or [uri.endpoint(WEBHDFS_PORT)]
-    return [{"host": host, "port": port} for host, port in found]
-
-
-def _keywords(endpoint: Endpoint) -> dict[str, Any]:
-    uri = endpoint.uri
-    given = {name: value for name, value in endpoint.options.items() if value is not None}
-    if uri.scheme not in _HDFS:
-        return given
-    user = {"user": uri.user} if uri.user else {}
-    password = {"password": uri.password} if uri.password else {}
-    return {**user, **password, **given}
 
 
 def _changed_s(item: dict[str, Any]) -> float:

@@ -26,8 +26,9 @@ from elworkers.importer.drafts import Drafts
 from elworkers.importer.faults import PathRefusedError
 from elworkers.importer.formats import Format
 from elworkers.importer.hours import HOUR_MS, Place, Sorter
-from elworkers.importer.journal import Journal, Manifest
+from elworkers.importer.journal import Journal
 from elworkers.importer.lines import Lines, by_place
+from elworkers.importer.manifest import Manifest
 from elworkers.importer.marks import Marks
 from elworkers.importer.publisher import Home, Publisher
 from elworkers.importer.selection import Selection, folders, schema_of

@@ -11,7 +11,9 @@ import modern
 import pytest
 import requests
 from importing import Job, by_folder, events, expected, lines, paths, produce, run_and_kill, stored
+from topology import free_port
 
+from elworkers.errors import RetryableError
 from elworkers.importer import aside, store
 from elworkers.importer.faults import PathRefusedError, told
 from elworkers.importer.journal import Journal
@@ -265,3 +267,12 @@ def test_transactions_in_one_topic_stand_it_still(site: Site, unique: Unique) ->
     assert site.run() > 0
     assert site.has(site.good)
     assert "transaction" in site.metrics.aside[f"topic {site.bad}[0]"]
+
+
+def test_of_two_name_nodes_the_one_that_answers_is_used(webhdfs: str, unique: Unique) -> None:
+    user, _, host = webhdfs.removeprefix("webhdfs://").partition("@")
+    made = Store(check_store(f"hdfs://{user}@127.0.0.1:{free_port()},{host}/{unique('base')}"))
+    with pytest.raises(RetryableError):
+        made.write("a/x", [b"x"])
+    made.write("a/x", [b"x"])
+    assert made.read("a/x") == b"x"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from elworkers.errors import RetryableError
-from elworkers.importer.journal import File, Journal, Manifest
+from elworkers.importer.journal import Journal
+from elworkers.importer.manifest import File, Manifest
 from elworkers.importer.store import Store
 from elworkers.schemes import check_store
 
