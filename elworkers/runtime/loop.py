@@ -292,7 +292,7 @@ class _Drive:
         make, errors = self._pipeline.refused, self._kept.errors
         if self._pipeline.refused_to is None or make is None:
             return
-        told = {_place(record) for record in errors}
+        told = {place for place in map(_place, errors) if place is not None}
         for refusal in refused:
             place = _place(refusal.record)
             if place in told:

@@ -249,6 +249,22 @@ def test_what_a_store_refuses_goes_to_the_refused_sink_before_the_commit() -> No
     assert errors.stored == [b"refused: refuse me"]
 
 
+def test_of_what_cannot_be_asked_again_each_refused_record_is_told() -> None:
+    source, errors = Listed([b"a", b"b"], [], replayable=False), Kept([])
+    sinks = [Kept([], refuse=b"a"), Kept([], refuse=b"b")]
+    run(
+        lambda kept: Pipeline(
+            kept.source or source,
+            [],
+            [Output(sink, accept_all) for sink in sinks],
+            Batch(records=2, seconds=60),
+            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
+            refused_to=errors,
+        )
+    )
+    assert errors.stored == [b"refused: a", b"refused: b"]
+
+
 @pytest.mark.parametrize("replayable", [True, False])
 def test_what_an_output_has_it_does_not_get_again_and_nothing_is_counted_twice(replayable: bool) -> None:
     values = [b"a", b"refuse me", b"b"]
