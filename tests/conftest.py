@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from elworkers.devstack import Stack
@@ -22,6 +23,16 @@ class Varnished(NamedTuple):
     address: str
     name: str
 
+
+# Without Rich, as programs have it.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 # A busy machine is no reason to fail, and two runs of the same code shall agree.
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -81,7 +81,8 @@ def configure(level: str = "info", **who: Any) -> None:
     """
     number = logging.getLevelName(level.upper())
     rendering: list[Any] = (
-        [_redact, structlog.dev.ConsoleRenderer()]
+        # Rich's stack traces show every local variable: of a deep recursion they take minutes and gigabytes.
+        [_redact, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if sys.stderr.isatty()
         else [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer(_line)]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -19,9 +20,10 @@ from elworkers.runtime import log
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> object:
     handlers, level = logging.getLogger().handlers, logging.getLogger().level
+    before = structlog.get_config()
     yield
     logging.getLogger().handlers, logging.getLogger().level = handlers, level
-    structlog.reset_defaults()
+    structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
 
 
@@ -105,3 +107,20 @@ raise ValueError("the end")
     said = [entry.get("exception", entry["event"]) for entry in entries]
     for word in ("finalizer", "ZeroDivisionError", "a warning", "the end"):
         assert any(word in text for text in said)
+
+
+def test_a_deep_recursion_is_told_on_a_terminal_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(told, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", told)
+    log.configure()
+
+    def deeper(held: list[object]) -> None:
+        deeper([held] * 3)
+
+    try:
+        deeper([])
+    except RecursionError:
+        structlog.get_logger().exception("too deep")
+    assert "RecursionError" in told.getvalue()
+    assert len(told.getvalue()) < 20_000
