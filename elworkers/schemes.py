@@ -39,6 +39,13 @@ _REPLICATION = Option(whole(1), None, "replicas of a topic that has to be create
 _METADATA_AGE = Option(whole(1), 60_000, "how soon partitions that were added are noticed")
 _TOPIC = Option(str, None, "topic; for an output a format string over the event")
 
+READ_UNCOMMITTED = "read_uncommitted"
+_TRANSACTIONS = Option(
+    words("refuse", READ_UNCOMMITTED),
+    "refuse",
+    "read_uncommitted: read partitions with transactions, aborted and open messages too",
+)
+
 KAFKA_SOURCE: Options = {
     "topic": _TOPIC,
     "raw": _RAW,
@@ -47,11 +54,7 @@ KAFKA_SOURCE: Options = {
     "partitions": _PARTITIONS,
     "replication": _REPLICATION,
     "metadata_max_age_ms": _METADATA_AGE,
-    "transactions": Option(
-        words("refuse", "read_uncommitted"),
-        "refuse",
-        "read_uncommitted: read partitions with transactions, aborted and open messages too",
-    ),
+    "transactions": _TRANSACTIONS,
     "session_timeout_ms": Option(whole(1), 30_000, "the group gives this consumer's partitions away after this"),
     "zookeeper_connect": Option(str, None, "ZooKeeper servers that manage the group, instead of Kafka"),
     "zookeeper_hosts": Option(str, None, "the same by its newer name"),
@@ -88,6 +91,7 @@ KAFKA_TOPICS: Options = {
     "topics": Option(pattern, "eventlogging_.+", "the whole name of a topic that is imported"),
     "blacklist": Option(pattern, None, "the whole name of one that is not"),
     "fetch_message_max_bytes": Option(whole(1_000), 1024 * 1024, "bytes of one partition in one answer"),
+    "transactions": _TRANSACTIONS,
 }
 
 KAFKA_SINK: Options = {

@@ -29,12 +29,10 @@ def report(instances: Iterable[Instance], aside: Callable[[Instance], Mapping[st
 def _table(arguments: Arguments, aside: Mapping[str, str]) -> str:
     from elworkers.importer.status import Row, rows
     from elworkers.importer.store import Store
-    from elworkers.kafka.reader import TopicsReader
-    from elworkers.roles.importer import selection
-    from elworkers.roles.wiring import brokers
+    from elworkers.roles.importer import selection, topics_reader
     from elworkers.schemes import check_store, check_topics
 
-    reader = TopicsReader(brokers(check_topics(arguments["kafka"]).uri))
+    reader = topics_reader(check_topics(arguments["kafka"]))
     try:
         found = rows(reader, Store(check_store(arguments["base"])), selection(arguments))
     finally:

@@ -7,6 +7,7 @@ from typing import Any
 
 from elworkers.errors import ConfigurationError
 from elworkers.kafka import group
+from elworkers.schemes import READ_UNCOMMITTED
 
 _PASSED_ON = (
     "fetch_message_max_bytes",
@@ -62,7 +63,7 @@ def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) 
         )
         consumer.session_timeout_ms = options["session_timeout_ms"]
     consumer.fresh = set()
-    consumer.reads_uncommitted = options["transactions"] == "read_uncommitted"
+    consumer.reads_uncommitted = options["transactions"] == READ_UNCOMMITTED
     return consumer
 
 

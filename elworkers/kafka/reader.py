@@ -64,6 +64,7 @@ class TopicsReader:
 
     Args:
         hosts: the brokers, each `host:port`.
+        reads_uncommitted: whether partitions that transactional producers write to are read like all others.
         partition_bytes: how much of one partition one answer holds; a larger message is asked for alone.
 
     Raises:
@@ -71,12 +72,15 @@ class TopicsReader:
         RetryableError: no broker answers.
     """
 
-    def __init__(self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024) -> None:
+    def __init__(
+        self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
+    ) -> None:
         self._cluster = client.connect(hosts)
         self._partition_bytes = partition_bytes
         self._alone_bytes = max(partition_bytes, _ALONE_BYTES)
         self._leaders: dict[Partition, int] = {}
         self.refused: dict[Partition, str] = {}
+        self._reads_uncommitted = reads_uncommitted
         self._transactional: set[tuple[str, int]] = set()
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
@@ -123,6 +127,8 @@ class TopicsReader:
         }
 
     def _without_transactions(self, led: list[Partition]) -> list[Partition]:
+        if self._reads_uncommitted:
+            return led
         with client.translated("ask for the transactions of topics"):
             found = transactions.written(self._cluster, {one: self._broker(self._leaders[one]) for one in led})
         transactions.tell(found - self._transactional)
@@ -249,6 +255,10 @@ class TopicsReader:
         if not found and part.high_watermark < reach.end:
             # A leader that knows less than the one before it; what it does not have must not be passed over.
             return None
+        if not self._reads_uncommitted and self._has_transactions(leader, partition, reach, part, found):
+            # The broker knows their producers no more, but the log has what they wrote.
+            self.refused[partition] = transactions.REASON
+            return None
         after = found[-1][0] + 1 if found else reach.end
         if found and (found[0][0] < reach.begin or after > reach.end):
             # A compressed set comes whole, also what is before the offset that was asked for.
@@ -256,6 +266,23 @@ class TopicsReader:
         if found and found[0][0] != reach.begin:
             found = once(found)
         return Fetched(partition, found, reach.begin, min(after, reach.end))
+
+    def _has_transactions(
+        self, leader: int, partition: Partition, reach: Range, part: Part, found: Sequence[Fields]
+    ) -> bool:
+        """Whether the first offset that no message has, if there is one, is of a transaction."""
+        offset = reach.begin
+        if found and found[-1][0] - found[0][0] + 1 == len(found) and found[0][0] <= offset:
+            return False
+        for one in found:
+            if one[0] > offset:
+                break
+            offset = max(offset, one[0] + 1)
+        with client.translated("ask what is at an offset without a message"):
+            batches = transactions.batches_at(
+                self._broker(leader), partition.topic, partition.number, offset, max(1, len(part.data))
+            )
+        return any(batch.transactional for batch in batches)
 
     def _readable(self, partition: Partition, part: Part) -> list[Fields]:
         if part.error:

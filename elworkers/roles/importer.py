@@ -13,7 +13,7 @@ from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.errors import ConfigurationError
 from elworkers.kinds import minutes, seconds, whole, words
 from elworkers.roles.common import COMMON, SCHEMAS
-from elworkers.schemes import check_store, check_topics
+from elworkers.schemes import READ_UNCOMMITTED, check_store, check_topics
 
 if TYPE_CHECKING:
     from elworkers.contracts import Metrics
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from elworkers.runtime.loop import Board
     from elworkers.runtime.stop import Stop
     from elworkers.runtime.worker import Who
+    from elworkers.uris import Endpoint
 
 _DAY_MS, _MINUTE_MS, _SECOND_MS = 86_400_000, 60_000, 1000
 _FORMATS, _COMPRESSIONS, _TIME_FIELDS = ("json", "parquet"), ("none", "gzip", "zstd"), ("timestamp", "dt")
@@ -89,16 +90,13 @@ def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: Boa
         UnfinishedError: a single run has not imported everything.
     """
     from elworkers.importer.runs import Runs, Timing
-    from elworkers.kafka.reader import TopicsReader
-    from elworkers.roles.wiring import brokers
     from elworkers.runtime.loop import State
 
     def alive() -> None:
         board.show(State.RUNNING)
 
     def reader() -> TopicsReader:
-        source = check_topics(arguments["kafka"])
-        return TopicsReader(brokers(source.uri), source.options["fetch_message_max_bytes"])
+        return topics_reader(check_topics(arguments["kafka"]))
 
     timing = Timing(arguments["every"], arguments["max_run_minutes"] * 60)
     with tempfile.TemporaryDirectory(prefix="eventlogging-import-") as scratch:
@@ -112,6 +110,16 @@ def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: Boa
                 runs.for_ever()
         finally:
             runs.close()
+
+
+def topics_reader(source: Endpoint) -> TopicsReader:
+    """What reads the topics of an importer's input."""
+    from elworkers.kafka.reader import TopicsReader
+    from elworkers.roles.wiring import brokers
+
+    options = source.options
+    uncommitted = options["transactions"] == READ_UNCOMMITTED
+    return TopicsReader(brokers(source.uri), options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
 
 
 def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> Selection:

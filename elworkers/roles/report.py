@@ -137,7 +137,7 @@ class ClusterReport:
         self._counted.clear()
 
     def _look(self) -> Counts:
-        reader = self._reader = self._reader or TopicsReader(self._hosts)
+        reader = self._reader = self._reader or TopicsReader(self._hosts, reads_uncommitted=True)
         # Those with two underscores are Kafka's own.
         there = [partition for partition in reader.partitions() if not partition.topic.startswith("__")]
         if self._there_before is None:

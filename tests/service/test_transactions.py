@@ -12,8 +12,9 @@ from waiting import wait_for
 from elworkers.kafka import client, offsets, topics, transactions
 from elworkers.kafka.fetcher import Fetcher
 from elworkers.kafka.reader import Partition, TopicsReader
+from elworkers.roles.importer import topics_reader
 from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source
+from elworkers.schemes import check_source, check_topics
 from elworkers.sources.kafka import KafkaSource
 
 Unique = Callable[[str], str]
@@ -206,5 +207,50 @@ def test_an_importer_leaves_partitions_with_transactions(kafka: str, unique: Uni
     try:
         mine = [partition for partition in reader.partitions() if partition.topic == topic]
         assert reader.ranges(mine) == {Partition(topic, 1): (0, 1)}
+    finally:
+        reader.close()
+
+
+def test_a_log_tells_of_transactions_that_the_broker_has_forgotten(
+    kafka: str, unique: Unique, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What comes before its marker looks like anything else.
+    wanted = {unique("behind"): [b"plain", b"void"], unique("between"): []}
+    for topic in wanted:
+        modern.create(kafka, topic, 1)
+        modern.produce(kafka, topic, [b"plain"])
+        producer = modern.Transactions(kafka, topic, unique("id"))
+        producer.begin([b"void"])
+        producer.abort()
+        if topic.startswith("between"):
+            modern.produce(kafka, topic, [b"more"])
+    monkeypatch.setattr(transactions, "written", lambda *_: set())
+    reader = TopicsReader([kafka])
+    try:
+        for topic, values in wanted.items():
+            mine = [partition for partition in reader.partitions() if partition.topic == topic]
+            ranges = wait_for(
+                lambda mine=mine: (found := reader.ranges(mine))[mine[0]].end >= 3 and found, DEADLINE_S, "the marker"
+            )
+            assert [value for one in reader.read(ranges) for *_, value in one.messages] == values
+            assert reader.refused == {Partition(topic, 0): transactions.REASON}
+    finally:
+        reader.close()
+
+
+def test_an_importer_may_be_told_to_read_all_of_them(kafka: str, unique: Unique) -> None:
+    topic = unique("topic")
+    modern.create(kafka, topic, 1)
+    producer = modern.Transactions(kafka, topic, unique("id"))
+    producer.begin([b"void"])
+    producer.abort()
+    modern.produce(kafka, topic, [b"plain"])
+    source = check_topics(f"kafka:///{kafka}?topics={topic}&transactions=read_uncommitted")
+    reader = topics_reader(source)
+    try:
+        mine = [partition for partition in reader.partitions() if partition.topic == topic]
+        read = [value for one in reader.read(reader.ranges(mine)) for *_, value in one.messages]
+        assert read == [b"void", b"plain"]
+        assert not reader.refused
     finally:
         reader.close()
