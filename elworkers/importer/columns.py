@@ -12,7 +12,8 @@ import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from elworkers.errors import RetryableError
+from elworkers.importer import manifest
+from elworkers.importer.faults import PathRefusedError
 from elworkers.importer.store import Store
 from elworkers.sinks.tables import Column, Kind
 
@@ -32,7 +33,7 @@ class KeptColumns:
         folder: in it, of the importer.
     """
 
-    def __init__(self, store: Store, folder: str = "_importer") -> None:
+    def __init__(self, store: Store, folder: str = manifest.FOLDER) -> None:
         self._store, self._base = store, folder
         self._known: dict[str, _Kept] = {}
 
@@ -42,7 +43,8 @@ class KeptColumns:
         Names are compared without regard to case, as many readers do.
 
         Raises:
-            RetryableError: the store does not answer, or what it has is damaged.
+            RetryableError: the store does not answer.
+            PathRefusedError: what it has for this topic is damaged.
         """
         kept = self._known.get(topic) or self._load(topic)
         while new := {one.name.lower(): one for one in wanted if one.name.lower() not in kept.columns}:
@@ -60,9 +62,12 @@ class KeptColumns:
         try:
             told = json.loads(self._store.read(path))
             columns = [Column(one["name"], Kind[one["kind"]], tuple(one["path"])) for one in told]
-        except (ValueError, KeyError, TypeError) as error:
-            raise RetryableError(f"{self._store.name}/{path}: holds no columns ({error!r})") from None
-        return _Kept(max(numbers), {one.name.lower(): one for one in columns})
+            return _Kept(max(numbers), {one.name.lower(): one for one in columns})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise PathRefusedError(
+                f"{self._store.name}/{path}: holds no columns of an importer; put a copy of it back, or remove it to"
+                " take the types of the topic's columns from its next file on"
+            ) from None
 
     def _save(self, topic: str, kept: _Kept) -> bool:
         folder = f"{self._base}/{topic}"

@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.dataset
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.importer.columns import KeptColumns
 from elworkers.importer.drafts import Drafts
+from elworkers.importer.faults import PathRefusedError
 from elworkers.importer.hours import Place, Sorter
 from elworkers.importer.parquet import Parquet
 from elworkers.importer.store import Store
 from elworkers.kafka.reader import Partition
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_store
+from elworkers.sinks.tables import Column, Kind
 
 TOPIC = "eventlogging_PQ"
 FIELDS = st.sampled_from(
@@ -71,6 +74,20 @@ def test_a_row_that_does_not_fit_the_first_type_has_its_message(tmp_path: Path) 
     read = pyarrow.dataset.dataset(tmp_path / "PQ").to_table().to_pylist()
     assert [row["event_x"] for row in read if row["uuid"]] == [7, None, None]
     assert [row["json"] and json.loads(row["json"])["event"]["x"] for row in read if row["uuid"]] == [None, "a", "b"]
+
+
+@pytest.mark.parametrize("content", ["", "7", "[7]", '[{"name": 7, "kind": "TEXT", "path": []}]', "[" * 100_000])
+def test_damaged_columns_concern_their_topic_only(tmp_path: Path, content: str) -> None:
+    store = Store(check_store(f"file://{tmp_path}"))
+    path = f"_importer/{TOPIC}/columns.1.json"
+    store.write(path, [content.encode()])
+    wanted = [Column("x", Kind.TEXT, ("x",))]
+    kept = KeptColumns(store)
+    with pytest.raises(PathRefusedError, match=path):
+        kept.agreed(TOPIC, wanted)
+    assert kept.agreed("eventlogging_Other", wanted) == wanted
+    store.remove(path)
+    assert kept.agreed(TOPIC, wanted) == wanted
 
 
 def test_a_timestamp_in_milliseconds_has_its_hour() -> None:
