@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,17 +49,18 @@ class Workers:
 
 def read(path: Path, pid: int | None) -> Workers:
     """What the file says, where it is that of the process `pid` and can be read."""
-    try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return _workers(said) if pid is not None and said["pid"] == pid else Workers()
-    except (OSError, ValueError, KeyError, TypeError):
-        return Workers()
+    return _said(path, lambda writer: pid is not None and writer == pid)
 
 
 def last_said(path: Path) -> Workers:
     """What the file says, whoever wrote it."""
+    return _said(path, lambda _writer: True)
+
+
+def _said(path: Path, counts: Callable[[int], bool]) -> Workers:
     try:
-        return _workers(json.loads(path.read_text(encoding="utf-8")))
+        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return _workers(said) if counts(said["pid"]) else Workers()
     except (OSError, ValueError, KeyError, TypeError):
         return Workers()
 

@@ -21,14 +21,8 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 import structlog
-from pykafka.exceptions import (
-    OffsetOutOfRangeError,
-    SocketDisconnectedError,
-)
-from pykafka.protocol import (
-    FetchRequest,
-    PartitionFetchRequest,
-)
+from pykafka.exceptions import OffsetOutOfRangeError, SocketDisconnectedError
+from pykafka.protocol import FetchRequest, PartitionFetchRequest
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import transactions
@@ -220,11 +214,7 @@ class Fetcher(Placed):
 
     def _has_transactions(self, owned: Any, part: Part, found: list[Fields]) -> bool:
         """Whether the first offset that no message has, and what follows it, is of a transaction."""
-        offset = owned.next_offset
-        for message in found:
-            if message[0] != offset:
-                break
-            offset += 1
+        offset = transactions.without_message(owned.next_offset, (message[0] for message in found))
         return any(batch.transactional for batch in self._batches_at(owned, offset, len(part.data)))
 
     def _put_found(self, owned: Any, part: Part, found: list[Fields]) -> bool:

@@ -271,13 +271,9 @@ class TopicsReader:
         self, leader: int, partition: Partition, reach: Range, part: Part, found: Sequence[Fields]
     ) -> bool:
         """Whether the first offset that no message has, if there is one, is of a transaction."""
-        offset = reach.begin
-        if found and found[-1][0] - found[0][0] + 1 == len(found) and found[0][0] <= offset:
+        if found and found[-1][0] - found[0][0] + 1 == len(found) and found[0][0] <= reach.begin:
             return False
-        for one in found:
-            if one[0] > offset:
-                break
-            offset = max(offset, one[0] + 1)
+        offset = transactions.without_message(reach.begin, (one[0] for one in found))
         with client.translated("ask what is at an offset without a message"):
             batches = transactions.batches_at(
                 self._broker(leader), partition.topic, partition.number, offset, max(1, len(part.data))

@@ -47,9 +47,10 @@ def ensure(
     topic = _ready(cluster, name)
     if topic is not None:
         return topic
-    if not create and absent(cluster, [name]):
+    is_absent = bool(absent(cluster, [name]))
+    if is_absent and not create:
         raise RetryableError(f"Kafka: topic {name} was deleted while it was read; reading again once it is made")
-    if not absent(cluster, [name]) and (topic := _partly_ready(cluster, name)) is not None:
+    if not is_absent and (topic := _partly_ready(cluster, name)) is not None:
         return topic
     refused = create_missing(cluster, [name], partitions, replication)
     if name in refused:

@@ -67,6 +67,20 @@ def batches_at(leader: Any, topic: str, partition: int, offset: int, size: int =
     return [batch for records in answer.items(lambda: _records(answer)) for batch in _batches(records)]
 
 
+def without_message(begin: int, offsets: Iterable[int]) -> int:
+    """The first offset from `begin` on that no message has.
+
+    Args:
+        begin: where to look from.
+        offsets: those of messages, in order; some may be before `begin`, or come twice.
+    """
+    for offset in offsets:
+        if offset > begin:
+            break
+        begin = max(begin, offset + 1)
+    return begin
+
+
 def _records(answer: Answer) -> bytes:
     answer.short()
     found = b""
