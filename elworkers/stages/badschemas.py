@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 import structlog
 
 from elworkers.contracts import Metrics
 from elworkers.errors import InvalidEventError, InvalidSchemaError
+
+_Error = TypeVar("_Error", bound=InvalidEventError)
 
 Key = tuple[str, int]
 """Name and revision."""
@@ -35,7 +38,8 @@ class BadSchemas:
         self._for_s = for_s
         self._clock = clock
         self._metrics = metrics
-        self._found: OrderedDict[Key, tuple[float, InvalidEventError]] = OrderedDict()
+        # No errors: an error that was raised holds its frames, and with them the batch that it came up in.
+        self._found: OrderedDict[Key, tuple[float, Callable[[], InvalidEventError]]] = OrderedDict()
         self._said: OrderedDict[Key, tuple[float, str]] = OrderedDict()
 
     def refuse(self, key: Key) -> None:
@@ -47,19 +51,16 @@ class BadSchemas:
         """
         found = self._found.get(key)
         if found is not None and self._clock() < found[0]:
-            raise found[1].with_traceback(None)
+            raise found[1]()
 
     def unknown(self, key: Key, why: str) -> InvalidEventError:
         """Nobody has it; gives what its events are refused with."""
-        error = InvalidEventError(why, "validation")
-        self._remember(key, error)
         self._resume(key)
-        return error
+        return self._remember(key, lambda: InvalidEventError(why, "validation"))
 
     def invalid(self, key: Key, why: str) -> InvalidSchemaError:
         """It cannot be used, which is said once, until it can or for another reason; gives the same."""
-        error = InvalidSchemaError(why)
-        self._remember(key, error)
+        error = self._remember(key, lambda: InvalidSchemaError(why))
         if self._said.get(key, (0.0, ""))[1] != why:
             self._say(key, why)
         self._said[key] = (self._clock(), why)
@@ -74,11 +75,12 @@ class BadSchemas:
         if self._resume(key):
             log.info("schema is used again", schema=key[0], revision=key[1])
 
-    def _remember(self, key: Key, error: InvalidEventError) -> None:
+    def _remember(self, key: Key, error: Callable[[], _Error]) -> _Error:
         self._found[key] = (self._clock() + self._for_s, error)
         self._found.move_to_end(key)
         if len(self._found) > _MOST:
             self._found.popitem(last=False)
+        return error()
 
     def tend(self) -> None:
         """Name no longer what nobody has asked for in a long while; it may be good or gone by now."""

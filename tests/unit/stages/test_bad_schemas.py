@@ -270,9 +270,21 @@ def test_invented_names_and_revisions_leave_memory_where_it_was(tmp_path: Path) 
     assert after < before + 100_000
 
 
+def test_a_schema_that_nobody_has_is_remembered_without_the_batch_it_came_in(tmp_path: Path) -> None:
+    stage = stage_on(SchemaStore([str(tmp_path)]), Counters())
+    stage([line("Invented", {})])
+    tracemalloc.start()
+    before = _traced_bytes()
+    for number in range(100):
+        stage([line(f"Invented{number}", {}), Record(b"x" * 100_000)])
+    after = _traced_bytes()
+    tracemalloc.stop()
+    assert after < before + 1_000_000
+
+
 def _traced_bytes() -> int:
-    # What refused events leave is cycles (an error, its traceback, the frame); when the collector comes by is its own
-    # affair, and the larger the process, the later.
+    """Bytes that Python holds of what was made since `tracemalloc.start`, without garbage."""
+    # In a large process the collector comes by late.
     gc.collect()
     return tracemalloc.get_traced_memory()[0]
 
