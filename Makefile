@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+INSTALL := -m pip install --quiet --disable-pip-version-check
+# What is built here (pykafka) is built with the locked setuptools, not with whatever is newest.
+LOCKED := $(INSTALL) --require-hashes --no-build-isolation --use-pep517
 
 .DEFAULT_GOAL := help
 
@@ -14,13 +17,25 @@ help: ## this list
 .PHONY: .venv
 .venv: $(STAMP) ## only the environment, with the commands in .venv/bin
 
-$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+$(STAMP): requirements-build.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "make: $(PYTHON) is older than Python 3.10; use make PYTHON=/path/to/a/newer/one" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python $(LOCKED) -r requirements-build.txt
+	$(BIN)/python $(LOCKED) -r requirements-dev.txt
+	$(BIN)/python $(INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@
+
+# The whole of each file is made anew from pyproject.toml; what is pinned stays where nothing says otherwise.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/python -m uv pip compile --quiet --universal \
+	--python-version 3.10 --generate-hashes --annotation-style line pyproject.toml $(LOCK_ARGS)
+
+.PHONY: lock
+lock: $(STAMP) ## requirements*.txt from pyproject.toml, with hashes (LOCK_ARGS=--upgrade: newer versions, too)
+	$(COMPILE) --extra parquet --group dev -o requirements-dev.txt
+	$(COMPILE) -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) -c requirements-dev.txt --group bench -o requirements-bench.txt
+	$(COMPILE:pyproject.toml=) -c requirements-dev.txt --group build -o requirements-build.txt
 
 .PHONY: demo
 demo: $(STAMP) ## run the whole topology on real Kafka and MariaDB (DB=sqlite: without MariaDB), and count
@@ -48,16 +63,15 @@ chaos: $(STAMP) ## kills and outages for ten minutes (CHAOS_SECONDS=480), and a 
 
 .PHONY: bench
 bench: $(STAMP) .run/rdkafka/done ## every measurement, with tables and a plot in bench/results/ (half an hour; needs wrk)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	$(BIN)/python $(LOCKED) -r requirements-bench.txt
 	$(BIN)/python -m bench
 
 # An environment of its own, because pykafka is another one with its extension. Without librdkafka's headers it is built
 # without, and the measurement says what it left out.
 .run/rdkafka/done:
 	$(BIN)/python -m venv .run/rdkafka
-	.run/rdkafka/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<81' wheel
-	RDKAFKA_INSTALL=system .run/rdkafka/bin/python -m pip install --quiet --disable-pip-version-check --no-cache-dir \
-		--no-build-isolation --no-binary pykafka "$$(grep '^pykafka==' requirements.txt)"
+	.run/rdkafka/bin/python $(LOCKED) -r requirements-build.txt
+	RDKAFKA_INSTALL=system .run/rdkafka/bin/python $(LOCKED) --no-cache-dir --no-binary pykafka -r requirements.txt
 	touch $@
 
 .PHONY: lint
