@@ -111,6 +111,18 @@ class Refusal(NamedTuple):
     too_large: bool = False
 
 
+class Place(NamedTuple):
+    """Where in Kafka something was written again.
+
+    Attributes:
+        store: brokers and topic, as `host:port,host:port/topic`; empty where it is not Kafka.
+        schema: of the event that became an EventError; empty for all else.
+    """
+
+    store: str = ""
+    schema: str = ""
+
+
 class Deliveries(Protocol):
     """What was acknowledged of records that are not committed, so that a retry writes only what is missing.
 
@@ -127,6 +139,12 @@ class Deliveries(Protocol):
 
     def doubts(self, place: str, record: Record) -> bool:
         """Whether the place may have stored this record."""
+
+    def repeated(self, place: Place) -> None:
+        """Say that a record that was doubted is written again."""
+
+    def writing(self) -> None:
+        """Say that something of the batch is about to be written."""
 
 
 class Source(Protocol):
@@ -226,6 +244,14 @@ class Ledger(Protocol):
         Raises:
             RetryableError: the far side is away.
         """
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A sink whose records are counted where they go to."""
+
+    def place(self, record: Record) -> Place | None:
+        """Where the record goes to; None: nowhere. Never raises."""
 
 
 Selector = Callable[[Record], bool]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from elworkers.contracts import Deliveries, Metrics, Record, Refusal
+from elworkers.contracts import Deliveries, Metrics, Place, Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
 from elworkers.kafka.judging import refusals
@@ -106,7 +106,7 @@ class Producer:
         # This producer is given a record once for each output: what comes again was there before it was made.
         self._again = bool(delivered)
         self._cluster = client.connect(hosts)
-        self._where = ",".join(hosts)
+        self._where = ",".join(sorted(hosts))
         self._placing = Placing(
             self._cluster,
             settings.partitions,
@@ -179,14 +179,22 @@ class Producer:
             routed = route(record)
             if routed is None or delivered.has(place := self._place(routed[0]), record):
                 return None
-            if self._metrics is not None and delivered.doubts(place, record):
-                self._metrics.count("records_repeated")
+            if delivered.doubts(place, record):
+                delivered.repeated(self.place(routed[0], record))
+                if self._metrics is not None:
+                    self._metrics.count("records_repeated")
             return routed
 
         return missing
 
     def _place(self, topic: str) -> str:
         return f"{self._where}/{topic}"
+
+    def place(self, topic: str, record: Record) -> Place:
+        """Where a record that is written again counts as such."""
+        event = record.event.get("event") if record.event is not None and not record.valid else None
+        schema = event.get("schema") if isinstance(event, dict) else None
+        return Place(self._place(topic), str(schema or ""))
 
     def flush(self) -> list[Refusal]:
         """Block until everything taken is acknowledged; returns what the brokers will never take.
@@ -211,6 +219,8 @@ class Producer:
         """
         if not self._messages:
             return
+        if self._delivered is not None:
+            self._delivered.writing()
         plain, made, settings = self._plain, self._made, self._settings
         self._nothing_taken()
         sending = Sending(settings.acks, settings.ack_timeout_ms, settings.compression, self._encoding)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 from elworkers import roles
 from elworkers.arguments import Arguments
-from elworkers.contracts import Metrics
-from elworkers.roles.wiring import Wiring
+from elworkers.contracts import Metrics, Origin
+from elworkers.roles.wiring import Wiring, brokers
 from elworkers.runtime import loop
+from elworkers.runtime.marks import Marks
+from elworkers.runtime.repeatlog import RepeatLog, path_in
+from elworkers.runtime.repeats import Repeats
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
-from elworkers.schemes import DOORS
+from elworkers.schemes import DOORS, check_source, consumer_group
 from elworkers.uris import parse
 
 
@@ -32,10 +35,14 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
     )
 
 
+def _inputs(arguments: Arguments) -> list[str]:
+    texts = arguments.values.get("input", ())
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
 def _joins_a_group(arguments: Arguments) -> bool:
     # Whoever binds a port or reads a file cannot have a double.
-    texts = arguments.values.get("input", ())
-    inputs = [texts] if isinstance(texts, str) else list(texts)
+    inputs = _inputs(arguments)
     return bool(inputs) and all(parse(text).scheme == "kafka" for text in inputs)
 
 
@@ -63,7 +70,8 @@ class _Work:
             spool=_spool(arguments, who),
             sequence=(_state_dir() or _own_state_dir()) / "sequence",
         )
-        loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board)
+        repeats = _repeats(arguments, who)
+        loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
 
 
 def _spool(arguments: Arguments, who: Who) -> tuple[Path, int] | None:
@@ -76,6 +84,24 @@ def _spool(arguments: Arguments, who: Who) -> tuple[Path, int] | None:
         # What a client was told is taken must not be in memory alone, also where somebody starts a forwarder by hand.
         state = _own_state_dir()
     return (state / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]) if state else None
+
+
+def _repeats(arguments: Arguments, who: Who) -> Repeats | None:
+    """What is known of earlier processes of this host; None without a run folder."""
+    state = _state_dir()
+    if state is None:
+        return None
+    groups = {}
+    for endpoint in map(check_source, _inputs(arguments)):
+        if endpoint.uri.scheme == "kafka":
+            cluster = ",".join(sorted(brokers(endpoint.uri)))
+            groups[cluster, endpoint.options["topic"]] = consumer_group(endpoint, arguments["sid"])
+
+    def reader(origin: Origin) -> str:
+        # A spool is one instance's own.
+        return groups.get((origin.cluster, origin.topic)) or f"{who.role}/{who.instance}"
+
+    return Repeats(Marks(state / "marks", reader), RepeatLog(path_in(state)).append)
 
 
 def _state_dir() -> Path | None:

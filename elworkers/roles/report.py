@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elworkers.arguments import Arguments
-from elworkers.contracts import Metrics
+from elworkers.contracts import Metrics, Place
 from elworkers.errors import RetryableError
 from elworkers.kafka.reader import Partition, Range, TopicsReader
 from elworkers.roles.wiring import ERROR_TOPIC, brokers
@@ -103,6 +103,7 @@ class ClusterReport:
         self._there_before: frozenset[Partition] | None = None
         self._seen: dict[Partition, int] = {}
         self._counted: Counter[str] = Counter()
+        self._repeated: Counter[Place] = Counter()
         self._invented: set[str] = set()
         self._metrics = metrics
         self._aside: set[str] = set()
@@ -114,6 +115,13 @@ class ClusterReport:
         for aside in list(self._aside):
             self._resumed(aside)
         self._seen = {partition: offset for partition, offset in self._seen.items() if self._names(partition.topic)}
+
+    def add_repeated(self, repeated: Mapping[Place, int]) -> None:
+        """Messages that workers have written again, so that they are not counted as new; those of any cluster."""
+        where = f"{','.join(sorted(self._hosts))}/"
+        for place, count in repeated.items():
+            if place.store.startswith(where):
+                self._repeated[place._replace(store=place.store.removeprefix(where))] += count
 
     def tell(self, send: Callable[[Counts, Counts], None]) -> None:
         """Look once, and send what there is to say.
@@ -156,7 +164,27 @@ class ClusterReport:
             for name in names[partition.topic]:
                 self._counted[name] += end - before
         self._count_errors(reader, errors, names)
+        self._take_back(names)
         return self._lags(reader, ranges)
+
+    def _take_back(self, names: Mapping[str, Sequence[str]]) -> None:
+        """Count what was repeated as such: by the ends of topics it was counted as if it were new.
+
+        A look that comes between a message and the word that it is a repeated one counts it as new until the next look,
+        which then counts less than nothing where nothing else has come.
+        """
+        known = {name for each in names.values() for name in each}
+        for (topic, schema), count in self._repeated.items():
+            taken_from = list(names.get(topic, ()))
+            if schema and "overall.invalid" in taken_from:
+                taken_from.append(self._invalid(schema, known))
+            for name in taken_from:
+                self._counted[name] -= count
+                if name == "overall.raw":
+                    self._counted["overall.raw_repeated"] += count
+                elif not name.startswith("raw."):
+                    self._counted[f"{name.rpartition('.')[0]}.repeated"] += count
+        self._repeated.clear()
 
     def _names(self, topic: str) -> list[str]:
         """The counters that each message of a topic adds to."""

@@ -59,14 +59,21 @@ def run(arguments: Arguments, _who: Who, stop: Stop, metrics: Metrics, board: Bo
     from elworkers.roles.report import ClusterReport, watched
     from elworkers.runtime.backoff import Backoff
     from elworkers.runtime.loop import State
+    from elworkers.runtime.repeatlog import RepeatLog, path_in
 
     config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     env = environment(Path(run_dir) if run_dir else None)
+    repeated = RepeatLog(path_in(Path(run_dir))) if run_dir else None
     backoff = Backoff(board.trouble)
     reports: dict[tuple[str, ...], ClusterReport] = {}
     known: list[str] | None = None
     while not stop.requested:
+        if repeated is not None:
+            # Before the ends of topics are asked for, so that what is told here is among what is counted there.
+            told = repeated.new()
+            for report in reports.values():
+                report.add_repeated(told)
         try:
             tree = read_tree(config_dir, env)
             if known != (now := [instance.sha256 for instance in tree.instances]):

@@ -10,7 +10,8 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from elworkers.contracts import Origin, Positions, Record
+from elworkers.contracts import Origin, Place, Positions, Record
+from elworkers.runtime.repeats import Repeats
 
 _STALE_AFTER_S = 600.0
 """After which nothing is expected to come again: its partition has gone to another member of the group."""
@@ -21,9 +22,13 @@ class Delivered:
 
     A record is known by its partition and offset, whoever holds the partition now. One without is known as itself,
     and held, because the loop writes the same one again.
+
+    Args:
+        repeats: what an earlier process may have written; None: nothing is known of any.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, repeats: Repeats | None = None) -> None:
+        self.repeats = repeats or Repeats()
         self._offsets: defaultdict[tuple[str, Origin, bool], set[int]] = defaultdict(set)
         self._held: defaultdict[tuple[str, bool], dict[int, Record]] = defaultdict(dict)
         self._marks: dict[tuple[int, Origin], int] = {}
@@ -53,6 +58,14 @@ class Delivered:
     def doubts(self, place: str, record: Record) -> bool:
         """See `contracts.Deliveries.doubts`."""
         return self._knows(place, record, False)
+
+    def repeated(self, place: Place) -> None:
+        """See `contracts.Deliveries.repeated`."""
+        self.repeats.tell([place])
+
+    def writing(self) -> None:
+        """See `contracts.Deliveries.writing`."""
+        self.repeats.writing()
 
     def _knows(self, place: str, record: Record, sure: bool) -> bool:
         if record.origin is None:

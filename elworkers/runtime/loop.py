@@ -24,11 +24,13 @@ from typing import Protocol
 
 import structlog
 
-from elworkers.contracts import Ledger, Metrics, Origin, Record, Refusal, Sink, Source
+from elworkers.contracts import Addressed, Ledger, Metrics, Origin, Place, Record, Refusal, Sink, Source
 from elworkers.errors import RetryableError
 from elworkers.runtime.backoff import Backoff
+from elworkers.runtime.delivered import Delivered
 from elworkers.runtime.pipeline import Kept, Pipeline
 from elworkers.runtime.provisional import Provisional
+from elworkers.runtime.repeats import Repeats
 from elworkers.runtime.stop import Stop
 
 _LONGEST_POLL_S = 0.5
@@ -36,6 +38,8 @@ _LONGEST_DRAIN_S = 2.0
 _DRAIN_POLL_S = 0.05
 _QUIET_S = 10.0
 _SOON_S = 1.0
+_ERRORS = -1
+"""The output of EventErrors of refused records, which has no number."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,18 +71,21 @@ Build = Callable[[Kept], Pipeline]
 """Makes a pipeline, around the source that is kept where there is one."""
 
 
-def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
+def run(build: Build, stop: Stop, metrics: Metrics, board: Board, repeats: Repeats | None = None) -> None:
     """Build a pipeline and drive it until it ends or is asked to stop; build it anew when something was away.
 
     A source that cannot be asked again (`replayable` is False) stays open meanwhile, and what was read from it but not
     flushed is written again. Outputs that have a record already do not get it again.
+
+    Args:
+        repeats: what an earlier process may have written; None: nothing is known of any.
 
     Raises:
         ConfigurationError: it cannot be built as configured.
     """
     backoff = Backoff(board.trouble)
     counts = Provisional(metrics)
-    kept = Kept(counts=counts)
+    kept = Kept(Delivered(repeats), counts)
     done = False
     while not (done or stop.requested):
         pipeline: Pipeline | None = None
@@ -89,8 +96,10 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board) -> None:
             done = True
         except RetryableError as error:
             metrics.count("restarts")
-            if not (kept.staged or kept.raw):
-                # Its records come again, and are counted then.
+            comes_again = not (kept.staged or kept.raw)
+            kept.delivered.repeats.failed(comes_again=comes_again)
+            if comes_again:
+                # And is counted then.
                 counts.drop()
             pause = backoff.failed(str(error))
             board.show(State.WAITING)
@@ -117,6 +126,7 @@ class _Drive:
         self._backoff = backoff
         self._kept = kept
         self._counts = kept.counts or Provisional(metrics)
+        self._repeats = kept.delivered.repeats
         self._positions: dict[Origin, int] = {}
         self._held = 0
         self._since = 0.0
@@ -190,7 +200,9 @@ class _Drive:
         self._held += len(records)
         self._board.read(len(records))
         self._metrics.count("records_read", len(records))
-        self._positions.update(_behind(records))
+        for origin, begin, end in _stretches(records):
+            self._positions[origin] = end
+            self._repeats.read(origin, begin, end)
         if not self._pipeline.source.replayable:
             self._write([], records)
             return
@@ -221,13 +233,23 @@ class _Drive:
             accepted = [record for record in records if accepts(record)]
             if self._kept.delivered:
                 accepted = self._kept.delivered.missing(self._number(sink), accepted)
+            if self._repeats.expected and not isinstance(sink, Ledger):
+                self._repeats.add(self._number(sink), self._repeated(sink, accepted))
             sink.write(accepted)
         if pipeline.forgets_events and pipeline.source.replayable:
             for record in records:
                 record.event = None
 
+    def _repeated(self, sink: Sink, records: Sequence[Record]) -> Iterator[Place]:
+        """Where those go to that an earlier process may have written; a database leaves out what it has."""
+        for record in filter(self._repeats.has, records):
+            place = sink.place(record) if isinstance(sink, Addressed) else Place()
+            if place is not None:
+                yield place
+
     def _flush(self) -> None:
         pipeline, kept = self._pipeline, self._kept
+        self._repeats.writing()
         stores = pipeline.stores()
         flushed: list[Sink] = []
         try:
@@ -236,6 +258,7 @@ class _Drive:
                 if refused:
                     self._take_refused(refused, again=isinstance(sink, Ledger))
                 flushed.append(sink)
+                self._repeats.written(self._number(sink), self._metrics)
             if kept.errors:
                 self._send_errors()
             for sink in stores:
@@ -246,6 +269,7 @@ class _Drive:
             self._remember(flushed)
             raise
         self._counts.settle()
+        self._repeats.committed(self._positions)
         if self._held:
             self._metrics.count("batches_flushed")
         if kept.delivered:
@@ -310,6 +334,9 @@ class _Drive:
         assert sink is not None  # noqa: S101 - there are none otherwise
         sink.write(kept.errors)
         lost = self._flushed(sink)
+        if self._repeats.expected:
+            self._repeats.add(_ERRORS, self._repeated(sink, kept.errors))
+            self._repeats.written(_ERRORS, self._metrics)
         kept.errors = []
         if lost:
             log.error("EventErrors refused", count=len(lost), first=lost[0].message)
@@ -319,12 +346,20 @@ def _place(record: Record) -> tuple[Origin, int] | None:
     return (record.origin._replace(claim=0), record.offset) if record.origin is not None else None
 
 
-def _behind(records: Sequence[Record]) -> Iterator[tuple[Origin, int]]:
-    """The position behind each run of records of one partition: a dictionary's entry for each record costs too much."""
-    last: Record | None = None
+def _stretches(records: Sequence[Record]) -> Iterator[tuple[Origin, int, int]]:
+    """The first offset and the position behind each run of records of one partition.
+
+    A dictionary's entry for each record would cost too much.
+    """
+    first = last = None
     for record in records:
-        if last is not None and last.origin is not record.origin and last.origin is not None:
-            yield last.origin, last.offset + 1
+        if last is None or last.origin is not record.origin:
+            yield from _stretch(first, last)
+            first = record
         last = record
-    if last is not None and last.origin is not None:
-        yield last.origin, last.offset + 1
+    yield from _stretch(first, last)
+
+
+def _stretch(first: Record | None, last: Record | None) -> Iterator[tuple[Origin, int, int]]:
+    if first is not None and last is not None and last.origin is not None:
+        yield last.origin, first.offset, last.offset + 1

@@ -19,7 +19,7 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "rows_duplicate": (("table",), "rows passed over because their uuid was stored already"),
         "rows_refused": (("table",), "rows that the database would not take"),
         "records_refused": ((), "records that a store refused, sent to EventError"),
-        "records_repeated": ((), "records written again, because an output had not said whether it has them"),
+        "records_repeated": ((), "records written again, because an output may have them already"),
         "columns_missing": (("table",), "values left out because the table lacks their column"),
         "positions_begun_anew": (
             ("topic",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elworkers.contracts import Positions, Record, Refusal
+from elworkers.contracts import Place, Positions, Record, Refusal
 from elworkers.kafka.producer import Producer, Route, Settings
 
 
@@ -70,6 +70,14 @@ class KafkaSink:
     def flush(self) -> list[Refusal]:
         """See `contracts.Sink.flush`."""
         return self._producer.flush()
+
+    def place(self, record: Record) -> Place | None:
+        """See `contracts.Addressed.place`."""
+        try:
+            routed = self._route(record)
+        except Exception:  # noqa: BLE001 - whose fault it is, is seen where it is written
+            return None
+        return self._producer.place(routed[0], record) if routed is not None else None
 
     def settle(self, positions: Positions) -> None:
         """Nothing: what was flushed is final."""

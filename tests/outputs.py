@@ -1,0 +1,46 @@
+"""What tests of outputs share: events of any schema go in, what topics, groups and logs say comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from elworkers.contracts import Record
+from elworkers.kafka import client, offsets
+from elworkers.schemes import check_sink
+from elworkers.sinks.kafka import KafkaSink
+
+
+def schemas(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name / "1.json"
+        path.parent.mkdir(parents=True)
+        path.write_text('{"properties": {"a": {"type": "integer"}}}', encoding="utf-8")
+    return folder
+
+
+def capsule(schema: str, number: int) -> bytes:
+    event = {"schema": schema, "revision": 1, "wiki": "w", "recvFrom": "cp1", "webHost": "h", "seqId": number}
+    return json.dumps({**event, "timestamp": 1_469_796_874, "event": {"a": number}}).encode()
+
+
+def fill(kafka: str, topic: str, values: list[bytes], timestamp_ms: int = 0) -> None:
+    options = check_sink(f"kafka:///{kafka}?topic={topic}&partitions=1").options
+    sink = KafkaSink([kafka], options, lambda _: (topic, None))
+    sink.write([Record(value, timestamp_ms=timestamp_ms) for value in values])
+    assert sink.flush() == []
+    sink.close()
+
+
+def count(kafka: str, topic: str) -> int:
+    return sum(offsets.ends(client.connect([kafka]), topic).values())
+
+
+def committed(kafka: str, group: str, topic: str) -> int:
+    return sum(offsets.committed(client.connect([kafka]), group, topic).values())
+
+
+def logged(path: Path, event: str) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
+    return [entry for entry in entries if entry["event"] == event]
