@@ -18,6 +18,7 @@ from rich.console import Console
 
 from elworkers import __version__
 from elworkers.contracts import Record
+from elworkers.devserver.guard import Guard
 from elworkers.devserver.show import Show
 from elworkers.doors.beacon import BeaconDoor
 from elworkers.doors.desk import Answers
@@ -56,10 +57,10 @@ def main(words: list[str] | None = None) -> int:
     try:
         return _run(given)
     except ConfigurationError as error:
-        print(f"eventlogging-devserver: {error}", file=sys.stderr)
+        _say(str(error))
         return EX_CONFIG
     except RetryableError as error:
-        print(f"eventlogging-devserver: {error}; choose another by --bind or --udp", file=sys.stderr)
+        _say(f"{error}; choose another by --bind or --udp")
         return 1
 
 
@@ -76,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         help="as for a processor (default: EVENTLOGGING_SCHEMAS, else the schema wiki); may be given again",
     )
     parser.add_argument("--files", type=Path, metavar="FOLDER", help="served beside /eventlogging.js")
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="take events of this wiki's pages too, as http://HOST[:PORT]; may be given again",
+    )
     parser.add_argument("--brief", action="store_true", help="one line an event")
     return parser
 
@@ -93,7 +101,8 @@ def _run(given: argparse.Namespace) -> int:
     udp = split_host(given.udp, EVENTS_PORT, "--udp")
     with tempfile.TemporaryDirectory(prefix="eventlogging-devserver-") as scratch, contextlib.ExitStack() as opened:
         try:
-            _open(opened, _beacon(http, Path(scratch), given.files), client_side, waiting)
+            guard = Guard(http[0], given.allow_origin, _say)
+            _open(opened, _beacon(http, Path(scratch), given.files, guard), client_side, waiting)
             _open(
                 opened, DatagramDoor(UdpSource(*udp, receive_buffer=_BUFFER, metrics=Counters())), server_side, waiting
             )
@@ -106,6 +115,10 @@ def _run(given: argparse.Namespace) -> int:
             pass
     console.print(f"{show.valid} valid, {show.invalid} invalid")
     return 0
+
+
+def _say(sentence: str) -> None:
+    print(f"eventlogging-devserver: {sentence}", file=sys.stderr)
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -121,7 +134,7 @@ def _stages(schemas: list[str]) -> tuple[ProcessStage, ProcessStage]:
     return client_side, server_side
 
 
-def _beacon(place: tuple[str, int], scratch: Path, files: Path | None) -> Door:
+def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Guard) -> Door:
     answers = Answers(
         path="/beacon/event",
         lines=RawLines(None, Sequence(scratch / "sequence")),
@@ -130,6 +143,7 @@ def _beacon(place: tuple[str, int], scratch: Path, files: Path | None) -> Door:
         trusted=(),
         files=files,
         waiting=lambda: (0, _WAITING),
+        guard=guard,
     )
     return BeaconDoor(place, answers)
 
@@ -144,7 +158,7 @@ def _open(opened: contextlib.ExitStack, door: Door, stage: ProcessStage, waiting
         return taken
 
     def failed(error: ElworkersError) -> None:
-        print(f"eventlogging-devserver: {error}", file=sys.stderr)
+        _say(str(error))
 
     opened.callback(door.close)
     door.open(keep, failed)

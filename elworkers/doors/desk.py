@@ -42,6 +42,7 @@ class Answers:
         trusted: proxies whose X-Forwarded-For is believed.
         files: a folder whose files are served as they are, or None.
         waiting: for `/healthz`.
+        guard: is shown each request, and raises RefusedError for those that are not to be answered.
     """
 
     path: str
@@ -51,6 +52,7 @@ class Answers:
     trusted: Sequence[Network]
     files: Path | None
     waiting: Waiting
+    guard: Callable[[web.BaseRequest], None] | None = None
 
 
 class Desk:
@@ -74,6 +76,8 @@ class Desk:
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to one request; what it carries is on disk by then."""
         try:
+            if self._answers.guard is not None:
+                self._answers.guard(request)
             response = await self._dispatch(request)
         except RefusedError as refused:
             response = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)

@@ -1,0 +1,89 @@
+"""HTTP requests come in; those that a page of somebody else makes in the developer's browser are refused.
+
+A browser sends any page's requests to 127.0.0.1. It says whose they are in `Sec-Fetch-Site`, `Origin` and `Referer`,
+which a page cannot change, and asks first before it sends a header that is not one of its own (the Fetch standard).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from elworkers.doors.limits import RefusedError
+from elworkers.errors import ConfigurationError
+
+HEADER = "X-EventLogging-Devserver"
+"""A request with this header is no other page's, whatever its value."""
+
+_MOST_SAID = 100
+
+
+class Guard:
+    """Lets pages of this server and of some others in, and programs that are no browsers.
+
+    Args:
+        host: that the server was told to listen on.
+        origins: of pages that are let in, as `http://HOST[:PORT]`.
+        say: is given a sentence for each origin that is refused, once.
+
+    Raises:
+        ConfigurationError: one of the origins is none.
+    """
+
+    def __init__(self, host: str, origins: Sequence[str], say: Callable[[str], None]) -> None:
+        self._host = host.lower()
+        self._origins = frozenset(map(_checked, origins))
+        self._say = say
+        self._said: set[str] = set()
+
+    def __call__(self, request: web.BaseRequest) -> None:
+        """Do nothing, or refuse the request.
+
+        Raises:
+            RefusedError: it is another page's.
+        """
+        host = request.headers.get("Host", "").lower()
+        if not self._is_ours(host):
+            raise self._refused(f"the name {host!a}", "ask for it as localhost or by its address")
+        headers = request.headers
+        if HEADER in headers or headers.get("Sec-Fetch-Site") in ("same-origin", "none"):
+            return
+        origin = headers.get("Origin") or _origin_of(headers.get("Referer", ""))
+        if origin in self._origins or origin == f"http://{host}" or not (origin or _is_browser(request)):
+            return
+        shown = ascii(origin)[1:-1] if origin else "an origin that is not said"
+        raise self._refused(f"pages of {shown}", f"--allow-origin {shown if origin else 'ORIGIN'}")
+
+    def _is_ours(self, host: str) -> bool:
+        # Somebody else's name may lead here, too, and makes their page one of the same origin.
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+            return name in (self._host, "localhost") or bool(ipaddress.ip_address(name))
+        except ValueError:
+            return False
+
+    def _refused(self, whose: str, way: str) -> RefusedError:
+        if whose not in self._said and len(self._said) < _MOST_SAID:
+            self._said.add(whose)
+            self._say(f"refused: requests of {whose}; to take them: {way}")
+        return RefusedError(403, f"requests of {whose} are not taken; to take them: {way}")
+
+
+def _is_browser(request: web.BaseRequest) -> bool:
+    # Where the server is not on loopback, Sec-Fetch-Site is not sent, and a page can leave out the rest.
+    return "Sec-Fetch-Site" in request.headers or request.headers.get("User-Agent", "").startswith("Mozilla/")
+
+
+def _origin_of(url: str) -> str:
+    scheme, slashes, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}".lower() if slashes else ""
+
+
+def _checked(origin: str) -> str:
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or not parts.netloc or origin != _origin_of(origin):
+        raise ConfigurationError(f"--allow-origin {origin!r}; expected http(s)://HOST[:PORT] in small letters")
+    return origin
