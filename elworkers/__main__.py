@@ -10,6 +10,7 @@ from pathlib import Path
 from elworkers import __version__, roles
 from elworkers.arguments import Arguments, environment, help_text, read_command_line
 from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.rights import narrow_umask
 from elworkers.roles.checking import checked
 
 _START_UP_S = 3.0
@@ -63,6 +64,9 @@ def _outlast_start_up() -> None:
 def _pool(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> int:
     from elworkers.roles.job import job
 
+    if "SUPERVISOR_ENABLED" not in os.environ:
+        # supervisord has been given one by eventlogging-init.
+        narrow_umask()
     name = arguments["name"] or (Path(file).name if file else f"pid{os.getpid()}")
     state_file = run_dir / "state" / f"{role}-{name}.json" if run_dir else None
     from elworkers.runtime.pool import Pool

@@ -12,12 +12,14 @@ from elworkers.kinds import (
     boolean,
     folder,
     group,
+    mode,
     networks,
     not_in_text,
     offset_reset,
     only,
     pattern,
     seconds,
+    unix_group,
     whole,
     words,
 )
@@ -157,11 +159,15 @@ SOURCES: dict[str, Options] = {
     "stdin": {"raw": _RAW, "max_line_bytes": _FILE_SOURCE["max_line_bytes"]},
     "file": _FILE_SOURCE,
 }
+_RIGHTS: Options = {
+    "mode": Option(mode, None, "of a file that is made, as 0644 (default: 0640, less what the umask forbids)"),
+    "group": Option(unix_group, None, "of a file that is made"),
+}
 SINKS: dict[str, Options] = {
     "kafka": KAFKA_SINK,
     "udp": {"raw": _RAW},
     "stdout": {"raw": _RAW},
-    "file": {"raw": _RAW, "fsync": Option(boolean, False, "let the disk confirm each batch")},
+    "file": {"raw": _RAW, "fsync": Option(boolean, False, "let the disk confirm each batch"), **_RIGHTS},
     "mysql": {
         **_SQL,
         "local_infile": Option(boolean, True, "store rows with LOAD DATA LOCAL where the server allows it"),
@@ -175,7 +181,7 @@ _WEBHDFS: Options = {
     "use_https": Option(boolean, None, "WebHDFS over HTTPS"),
     "token": Option(str, None, "delegation token"),
 }
-STORES: dict[str, Options] = {"file": {}, "hdfs": _WEBHDFS, "webhdfs": _WEBHDFS}
+STORES: dict[str, Options] = {"file": _RIGHTS, "hdfs": _WEBHDFS, "webhdfs": _WEBHDFS}
 
 
 def check_topics(text: str) -> Endpoint:

@@ -14,6 +14,7 @@ from elworkers.arguments import environment
 from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.places import Places
 from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.shipped import shipped
 
 _STOP_GRACE_S = 10
@@ -68,8 +69,10 @@ def provision(places: Places) -> Tree:
                 'supervisord cannot take a folder with a " in its name; choose another', str(folder)
             )
     tree = read_tree(places.config_dir, environment(places.run_dir))
-    for folder in (places.programs, places.run_dir / "log", places.run_dir / "state"):
-        folder.mkdir(parents=True, exist_ok=True)
+    rights, umask = of_run_folder(os.environ), narrow_umask()
+    for folder in (places.run_dir, places.programs, places.run_dir / "log", places.run_dir / "state"):
+        folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
+        rights.of_folder(folder)
     places.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if places.socket.parent.stat().st_uid != os.getuid():
         raise ConfigurationError("belongs to somebody else; choose a shorter --run-dir", str(places.socket.parent))
@@ -81,7 +84,7 @@ def provision(places: Places) -> Tree:
         if path.stem not in kept:
             path.unlink()
     count = len(list(places.programs.glob("*.conf")))
-    _write(places.supervisord_conf, _supervisord(places, count))
+    _write(places.supervisord_conf, _supervisord(places, count, umask if rights.umask is None else rights.umask))
     return tree
 
 
@@ -123,12 +126,13 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _supervisord(places: Places, programs: int) -> str:
+def _supervisord(places: Places, programs: int, umask: int) -> str:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = max(_FDS_AT_LEAST, 256 + _FDS_A_PROGRAM * programs)
     minfds = wanted if hard == resource.RLIM_INFINITY or os.getuid() == 0 else min(wanted, hard)
     text = shipped("supervisor.d/supervisord.conf").read_text(encoding="utf-8")
-    for name, value in {"run_dir": places.run_dir, "socket": places.socket, "minfds": minfds}.items():
+    values = {"run_dir": places.run_dir, "socket": places.socket, "minfds": minfds, "umask": f"{umask:03o}"}
+    for name, value in values.items():
         text = text.replace(f"{{{name}}}", _escaped(str(value)))
     return text
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from elworkers.errors import RetryableError
+from elworkers.rights import DATA_FILE, DATA_FOLDER
 
 _BLOCK = 1_000
 _DIGITS = 20
@@ -31,8 +32,8 @@ class Sequence:
         self._path = path
         self._next = self._end = 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            path.parent.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, DATA_FILE)
         except OSError as error:
             raise RetryableError(f"sequence numbers {path}: {error.strerror}") from error
         try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from elworkers.errors import RetryableError
 from elworkers.importer.hours import Place
 from elworkers.kafka.reader import Partition
+from elworkers.rights import DATA_FILE, DATA_FOLDER
 
 _CHUNK = 1 << 18
 
@@ -66,7 +67,7 @@ class Drafts:
         self._open: OrderedDict[Path, io.FileIO] = OrderedDict()
         self._made = 0
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
             self._lock = (folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -109,7 +110,7 @@ class Drafts:
         if file is None:
             if len(self._open) >= self._most_open:
                 self._open.popitem(last=False)[1].close()
-            file = self._open[path] = path.open("ab", buffering=0)
+            file = self._open[path] = _appending(path)
         self._open.move_to_end(path)
         return file
 
@@ -149,6 +150,10 @@ def chunks_of(path: Path) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise _cannot(path, error) from error
+
+
+def _appending(path: Path) -> io.FileIO:
+    return io.FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, DATA_FILE))
 
 
 def _cannot(path: Path, error: OSError) -> RetryableError:

@@ -87,6 +87,9 @@ def _hosts(endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def _keywords(endpoint: Endpoint) -> dict[str, Any]:
     uri = endpoint.uri
+    if uri.scheme == "file":
+        # Its options are ours.
+        return {}
     given = {name: value for name, value in endpoint.options.items() if value is not None}
     if uri.scheme not in HDFS:
         return given

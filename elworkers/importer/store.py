@@ -14,6 +14,7 @@ from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.importer import faults
 from elworkers.importer.drivers import HDFS, Drivers
 from elworkers.importer.faults import PathRefusedError
+from elworkers.rights import DATA_FOLDER, NOT_SAID, Rights
 from elworkers.uris import Endpoint
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ class Store:
         self._local = uri.scheme == "file"
         self._hdfs = uri.scheme in HDFS
         self._base = uri.path.rstrip("/")
+        self._rights = Rights(endpoint.options["mode"], endpoint.options["group"]) if self._local else NOT_SAID
         self._folders: set[str] = set()
         self._drivers = Drivers(endpoint)
         if self._hdfs and not self._drivers.has_user:
@@ -174,6 +176,7 @@ class Store:
             for chunk in chunks:
                 file.write(chunk)
             if self._local:
+                self._rights.of_file(file.fileno())
                 file.flush()
                 os.fsync(file.fileno())
             file.close()
@@ -226,10 +229,20 @@ class Store:
         if folder in self._folders:
             return
         with self._translated("make folder", folder):
-            self._files.makedirs(self._at(folder), exist_ok=True)
+            if self._local:
+                self._make_locally(Path(self._at(folder)))
+            else:
+                self._files.makedirs(self._at(folder), exist_ok=True)
         if len(self._folders) > 10_000:
             self._folders.clear()
         self._folders.add(folder)
+
+    def _make_locally(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_locally(folder.parent)
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir(DATA_FOLDER)
+                self._rights.of_folder(folder)
 
     def touch(self, path: str) -> None:
         """Have an empty file.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
+from elworkers.rights import Rights
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
 from elworkers.uris import Endpoint, Uri, split_host
@@ -240,7 +241,9 @@ class Wiring:
             return self._sql_sink(endpoint)
         from elworkers.sinks.files import FileSink
 
-        return FileSink(None if uri.scheme == "stdout" else Path(uri.path), fsync=options.get("fsync", False))
+        if uri.scheme == "stdout":
+            return FileSink(None)
+        return FileSink(Path(uri.path), fsync=options["fsync"], rights=Rights(options["mode"], options["group"]))
 
     def _kafka_sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
         from elworkers.kafka.producer import Producer

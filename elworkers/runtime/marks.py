@@ -19,6 +19,7 @@ from typing import NamedTuple
 import structlog
 
 from elworkers.contracts import Origin
+from elworkers.rights import DATA_FILE, DATA_FOLDER
 
 _SLOT = struct.Struct("=8s8sqq")
 _CHECKSUM = struct.Struct("=I")
@@ -98,9 +99,9 @@ class Marks:
 
     def _file(self, name: str) -> int:
         if name not in self._files:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._files[name] = os.open(self._folder / name, flags, 0o644)
+            self._files[name] = os.open(self._folder / name, flags, DATA_FILE)
         return self._files[name]
 
     def _say(self, error: OSError) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from elworkers.contracts import Place
+from elworkers.rights import DATA_FILE
 
 _MOST_BYTES = 1024 * 1024
 """After which the file begins anew: reporters have read it long since."""
@@ -40,7 +41,7 @@ class RepeatLog:
         if not lines:
             return
         try:
-            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, DATA_FILE)
             try:
                 if os.fstat(file).st_size > _MOST_BYTES:
                     os.ftruncate(file, 0)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import structlog
 
+from elworkers.rights import DATA_FOLDER
+
 _WRITE_EVERY_S = 5.0
 
 log = structlog.get_logger(__name__)
@@ -90,7 +92,7 @@ class StateFile:
         }
         scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
             scratch.write_text(json.dumps(content), encoding="utf-8")
             scratch.replace(self._path)
         except OSError as error:

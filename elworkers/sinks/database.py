@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from typing import Any
 
 import sqlalchemy
 import structlog
 from sqlalchemy.engine import Connection, Engine
 
+from elworkers.rights import DATA_FILE
 from elworkers.sinks.localdata import LocalDataConnection
 from elworkers.uris import Uri
 
@@ -55,8 +58,12 @@ def engine(uri: Uri, local_infile: bool = True) -> Engine:
 
 def _sqlite_engine(uri: Uri) -> Engine:
     # As in SQLAlchemy's URLs, sqlite:///events.db is relative and sqlite:////srv/events.db absolute.
+    path = uri.path[1:]
+    with contextlib.suppress(OSError):
+        # SQLite makes its files as readable as the umask lets it, those beside this one as this one.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, DATA_FILE))
     made = sqlalchemy.create_engine(
-        f"sqlite:///{uri.path[1:]}", connect_args={"timeout": 30}, poolclass=sqlalchemy.pool.StaticPool
+        f"sqlite:///{path}", connect_args={"timeout": 30}, poolclass=sqlalchemy.pool.StaticPool
     )
 
     @sqlalchemy.event.listens_for(made, "connect")

@@ -15,6 +15,7 @@ import structlog
 from elworkers.contracts import Positions, Record, Refusal
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.lastresort import LastResort, good_record
+from elworkers.rights import DATA_FILE, NOT_SAID, Rights
 
 _TAIL = 64 * 1024
 
@@ -32,16 +33,18 @@ class FileSink:
     half-way (a full disk) is taken back. Several processes may write one file.
 
     Args:
-        path: the file, or None for standard output. Its folder has to be there; the file is made with mode 0644.
+        path: the file, or None for standard output. Its folder has to be there.
         fsync: let the disk confirm each flush, so that it outlasts a power cut as well.
+        rights: of the file where it is made.
 
     Raises:
         RetryableError: the file cannot be opened.
         ConfigurationError: it is a folder.
     """
 
-    def __init__(self, path: Path | None, *, fsync: bool = False) -> None:
+    def __init__(self, path: Path | None, *, fsync: bool = False, rights: Rights = NOT_SAID) -> None:
         self._path = path
+        self._rights = rights
         self._fsync = fsync
         self._pending: list[bytes] = []
         self._refused: list[Refusal] = []
@@ -116,7 +119,7 @@ class FileSink:
     def _hold(self, path: Path) -> None:
         while True:
             if self._fd < 0:
-                self._fd = _open(path)
+                self._fd = _open(path, self._rights)
             # Waited for perhaps, so that the file may have been moved away in the meantime.
             fcntl.flock(self._fd, fcntl.LOCK_EX)
             if _is_at(path, self._fd):
@@ -154,13 +157,28 @@ def _line(record: Record) -> bytes:
     return value.replace(b"\n", b" ") if b"\n" in value else value
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, rights: Rights) -> int:
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:
-        return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(FileExistsError):
+            return _made(path, flags, rights)
+        return os.open(path, flags, DATA_FILE)
     except IsADirectoryError:
         raise ConfigurationError(f"file {path}: is a folder; expected a file") from None
     except OSError as error:
         raise RetryableError(f"file {path}: cannot be opened: {error.strerror}") from error
+
+
+def _made(path: Path, flags: int, rights: Rights) -> int:
+    made = os.open(path, flags | os.O_EXCL, DATA_FILE)
+    try:
+        rights.of_file(made)
+    except OSError:
+        # The next try shall not find it there, with rights that nobody wanted.
+        os.close(made)
+        path.unlink()
+        raise
+    return made
 
 
 def _is_at(path: Path, fd: int) -> bool:

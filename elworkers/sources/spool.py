@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from elworkers.errors import RetryableError
+from elworkers.rights import DATA_FILE, DATA_FOLDER
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 _CHUNK = 1024 * 1024
@@ -48,8 +49,8 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, DATA_FILE)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._starts = sorted(int(path.stem) for path in folder.glob("*.spool"))
             self._end = self._whole_end()
@@ -136,7 +137,7 @@ class Spool:
             os.close(self._writer)
             self._writer = -1
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._writer = os.open(self._path(self._end), flags, 0o644)
+        self._writer = os.open(self._path(self._end), flags, DATA_FILE)
         if not self._starts or self._starts[-1] != self._end:
             self._starts.append(self._end)
 

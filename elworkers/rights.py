@@ -1,0 +1,88 @@
+"""What an operator says of modes and groups comes in; files and folders that others may read, or may not, go out.
+
+Files of ours hold personal data. Where nobody says otherwise they are 0640, and folders 0750, less what the umask
+forbids.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from elworkers.errors import ConfigurationError
+from elworkers.kinds import mode, unix_group
+
+DATA_FILE, DATA_FOLDER = 0o640, 0o750
+_UMASK = 0o027
+_SETGID = 0o2000
+
+
+def narrow_umask() -> int:
+    """Have files and folders of this process be 0640 and 0750 at most; gives its umask."""
+    umask = os.umask(_UMASK)
+    os.umask(umask | _UMASK)
+    return umask | _UMASK
+
+
+@dataclass(frozen=True)
+class Rights:
+    """Who may read what is made.
+
+    Attributes:
+        mode: of a file; whoever may read it may look into its folder. None: as the umask has it.
+        group: its number; None: that of the process, or of the folder where that has the set-group-ID bit.
+    """
+
+    mode: int | None = None
+    group: int | None = None
+
+    def of_file(self, made: int) -> None:
+        """Give them to a file that was just made.
+
+        Raises:
+            OSError: this process may not.
+        """
+        if self.group is not None:
+            os.fchown(made, -1, self.group)
+        if self.mode is not None:
+            os.fchmod(made, self.mode & 0o666)
+
+    def of_folder(self, folder: Path) -> None:
+        """Give them to a folder; what is made in it later has its group.
+
+        Raises:
+            OSError: this process may not.
+        """
+        if self.group is not None:
+            os.chown(folder, -1, self.group)
+        if self.mode is not None or self.group is not None:
+            mode = DATA_FILE if self.mode is None else self.mode
+            folder.chmod(mode | (mode & 0o444) >> 2 | (_SETGID if self.group is not None else 0))
+
+    @property
+    def umask(self) -> int | None:
+        """What forbids more than the mode to files and folders alike; None where there is none."""
+        return None if self.mode is None else 0o777 & ~(self.mode | (self.mode & 0o444) >> 2)
+
+
+NOT_SAID = Rights()
+"""As the umask has it."""
+
+
+def of_run_folder(environ: Mapping[str, str]) -> Rights:
+    """What `EVENTLOGGING_RUN_MODE` and `EVENTLOGGING_RUN_GROUP` say.
+
+    Raises:
+        ConfigurationError: a value that is none.
+    """
+    return Rights(_said(environ, "EVENTLOGGING_RUN_MODE", mode), _said(environ, "EVENTLOGGING_RUN_GROUP", unix_group))
+
+
+def _said(environ: Mapping[str, str], name: str, read: Callable[[str], int]) -> int | None:
+    text = environ.get(name, "")
+    try:
+        return read(text) if text else None
+    except ValueError as error:
+        raise ConfigurationError(f"{name}: {text!r}; expected {error}") from None
