@@ -10,6 +10,7 @@ from pathlib import Path
 from elworkers import __version__, roles
 from elworkers.arguments import Arguments, environment, help_text, read_command_line
 from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.passwords import guard_tracebacks
 from elworkers.rights import narrow_umask
 from elworkers.roles.checking import checked
 
@@ -35,6 +36,7 @@ def run(role: str, words: list[str]) -> int:
     Returns:
         0 after a stop or the end of the input; `EX_CONFIG` when the configuration cannot work.
     """
+    guard_tracebacks()
     module = roles.module(role)
     if "--help" in words or "-h" in words:
         print(help_text(module.SPEC))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from elworkers.errors import ConfigurationError
+from elworkers.passwords import shown
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -204,14 +205,14 @@ def _hint(flag: str, known: Mapping[str, Option]) -> str:
 def _typed(option: Option, value: str | None, argument: Argument) -> Any:
     if option.value == "none":
         if value is not None:
-            raise argument.error(f"{option.flag} takes no value; got {value!r}")
+            raise argument.error(f"{option.flag} takes no value; got {shown(value)}")
         return True
     if value is None:
         return ""
     try:
         return option.kind(value)
     except ValueError as error:
-        raise argument.error(f"{option.flag} {value!r}; expected {error}") from None
+        raise argument.error(f"{option.flag} {shown(value)}; expected {error}") from None
 
 
 def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], free: Sequence[Argument]) -> Arguments:
@@ -238,7 +239,7 @@ def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], 
         texts = tuple(argument.text for argument in taken)
         values[positional.name] = texts if positional.many else texts[0]
     if left:
-        raise left[0].error(f"{left[0].text[:60]!r} is one argument too many; expected {usage(spec)}")
+        raise left[0].error(f"{shown(left[0].text)} is one argument too many; expected {usage(spec)}")
     return Arguments(spec.name, values, places)
 
 

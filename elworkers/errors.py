@@ -13,6 +13,8 @@ anything else          crashes uncommitted; the pool parent starts another worke
 
 from __future__ import annotations
 
+from elworkers.passwords import without_passwords
+
 EX_TEMPFAIL = 75
 """Exit code of work that is done in part, and goes on when it is started again (sysexits.h)."""
 
@@ -21,21 +23,24 @@ EX_CONFIG = 78
 
 
 class ElworkersError(Exception):
-    """Root of every error that this program raises on purpose."""
+    """Root of every error that this program raises on purpose; its text has no passwords."""
+
+    def __str__(self) -> str:
+        return without_passwords(super().__str__())
 
 
 class ConfigurationError(ElworkersError):
     """Something the operator wrote cannot work; says what and where, and what was expected.
 
     Args:
-        message: what is wrong and what was expected, without any password.
+        message: what is wrong and what was expected; passwords in it are hidden.
         file: the instance file, where there is one.
         line: its line, counted from 1.
     """
 
     def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = without_passwords(message)
+        super().__init__(self.message)
         self.file = file
         self.line = line
 

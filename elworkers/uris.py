@@ -10,17 +10,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
 from elworkers.errors import ConfigurationError
+from elworkers.passwords import HIDDEN, SECRET_NAME, remember, shown
 
-_SECRET = re.compile("pass|secret|token", re.IGNORECASE)
+_NO_PORT = re.compile(r":(?!\d{0,5}(?:,|$))")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Uri:
     """A URI taken apart; its text form never shows the password.
 
@@ -36,14 +37,16 @@ class Uri:
     hosts: tuple[str, ...] = ()
     path: str = ""
     user: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: str | None = None
     query: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        login = "" if self.user is None else f"{self.user}{':***' if self.password else ''}@"
-        query = "&".join(f"{name}={'***' if _SECRET.search(name) else value}" for name, value in self.query)
+        login = "" if self.user is None else f"{self.user}{f':{HIDDEN}' if self.password else ''}@"
+        query = "&".join(f"{name}={HIDDEN if SECRET_NAME.search(name) else value}" for name, value in self.query)
         place = f"//{login}{','.join(self.hosts)}" if self.hosts or self.path else ""
         return f"{self.scheme}:{place}{self.path}{'?' + query if query else ''}"
+
+    __repr__ = __str__
 
     def endpoint(self, default_port: int) -> tuple[str, int]:
         """The first host and its port.
@@ -53,7 +56,7 @@ class Uri:
         """
         if not self.hosts:
             raise ConfigurationError(f"{self}: no host; expected {self.scheme}://HOST:PORT")
-        return split_host(self.hosts[0], default_port, str(self))
+        return split_host(self.hosts[0], default_port, f"{self.scheme} URI")
 
 
 def split_host(text: str, default_port: int, where: str) -> tuple[str, int]:
@@ -64,12 +67,14 @@ def split_host(text: str, default_port: int, where: str) -> tuple[str, int]:
     """
     match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", text)
     if match is None or not match[1]:
-        raise ConfigurationError(f"{where}: {text!r} is no host; expected HOST:PORT or [IPV6]:PORT")
+        raise ConfigurationError(f"{where}: {shown(text)} is no host; expected HOST:PORT or [IPV6]:PORT")
     host, port = match[1].strip("[]"), match[2]
     if port is None:
         return host, default_port
     if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigurationError(f"{where}: port {port!r} of {host}; expected a number from 1 to 65535")
+        # Where a login has lost its @, this is a password.
+        number = f"{port} " if re.fullmatch("[0-9]{1,9}", port) else ""
+        raise ConfigurationError(f"{where}: the port {number}of {shown(host)}; expected a number from 1 to 65535")
     return host, int(port)
 
 
@@ -82,26 +87,34 @@ def parse(text: str) -> Uri:
     match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?([^?]*)(?:\?(.*))?", text, re.DOTALL)
     if match is None:
         # What stands before a colon may be a misspelt scheme, but never more than that: the rest may hold a password.
-        raise ConfigurationError(f"{text.partition(':')[0][:40]!r}… is no URI; expected SCHEME://…")
+        raise ConfigurationError(f"{shown(text, 40)} is no URI; expected SCHEME://…")
     scheme, slashes, rest, query_text = match.groups()
     scheme = scheme.lower()
     authority, slash, path = rest.partition("/") if slashes else ("", "", rest)
     login, at, hosts = authority.rpartition("@")
     user, colon, password = login.partition(":")
-    path = unquote(slash + path)
-    if scheme == "mysql" and ("@" in path or not slashes):
+    # Of a password with a sign in it that means something in a URI, the rest is taken for something else.
+    torn = not at and _NO_PORT.search(hosts) and "@" in rest + (query_text or "")
+    if torn or (scheme == "mysql" and ("@" in path or not slashes)):
         raise ConfigurationError(
-            "mysql URI: expected mysql://USER:PASSWORD@HOST/DATABASE, with a '/' or '@' in the password as %2F or %40"
+            f"{scheme} URI: expected {scheme}://USER:PASSWORD@HOST/…, "
+            "with '/', '?', '@' or '%' in the password as %2F, %3F, %40 or %25"
         )
+    path = unquote(slash + path)
     if scheme == "kafka" and not hosts:
         hosts, path = path.strip("/"), ""
+        if "@" in hosts:
+            raise ConfigurationError("kafka URI: brokers take no login; expected kafka:///HOST:PORT,…?topic=NAME")
+    query = _query(query_text or "", scheme)
+    for secret in (unquote(password), *(value for name, value in query if SECRET_NAME.search(name))):
+        remember(secret)
     return Uri(
         scheme=scheme,
         hosts=tuple(host for host in hosts.split(",") if host),
         path=path,
         user=unquote(user) if at else None,
         password=unquote(password) if colon else None,
-        query=_query(query_text or "", scheme),
+        query=query,
     )
 
 
@@ -111,9 +124,11 @@ def _query(text: str, scheme: str) -> tuple[tuple[str, str], ...]:
         name, equals, value = part.partition("=")
         name = unquote(name)
         if not equals:
-            raise ConfigurationError(f"{scheme} URI: option {name!r} has no value; expected {name}=VALUE")
+            raise ConfigurationError(
+                f"{scheme} URI: option {shown(name)} has no value; expected {shown(name)[1:-1]}=VALUE"
+            )
         if name in pairs:
-            raise ConfigurationError(f"{scheme} URI: option {name!r} is given twice; expected it once")
+            raise ConfigurationError(f"{scheme} URI: option {shown(name)} is given twice; expected it once")
         pairs[name] = unquote(value)
     return tuple(pairs.items())
 
@@ -159,11 +174,12 @@ def typed(uri: Uri, declared: Options) -> Endpoint:
         if option is None:
             nearest = difflib.get_close_matches(name, declared, n=1, cutoff=0.5)
             hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(declared)) or 'none'}"
-            raise ConfigurationError(f"{uri.scheme} URI: unknown option {name!r}; {hint}")
+            raise ConfigurationError(f"{uri.scheme} URI: unknown option {shown(name)}; {hint}")
         try:
             values[name] = option.kind(text)
         except ValueError as error:
-            raise ConfigurationError(f"{uri.scheme} URI: option {name}={text!r}; expected {error}") from None
+            shown_value = HIDDEN if SECRET_NAME.search(name) else repr(text)
+            raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {error}") from None
     return Endpoint(uri, MappingProxyType(values))
 
 

@@ -20,6 +20,7 @@ from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor, SupervisorError
 from elworkers.control.table import printable
 from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
+from elworkers.passwords import guard_tracebacks
 
 _PROGRAM = "eventloggingctl"
 
@@ -32,6 +33,7 @@ def main(words: list[str] | None = None) -> int:
         something does not; 2 for wrong arguments; 78 when an instance file is broken or unknown. `check` has Nagios's
         own codes.
     """
+    guard_tracebacks()
     given = _parser().parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What servers and events say may have signs that this terminal's encoding has not.

@@ -14,6 +14,7 @@ from elworkers.arguments import environment
 from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.places import Places
 from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.passwords import guard_tracebacks
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.shipped import shipped
 
@@ -29,6 +30,7 @@ def main(words: list[str] | None = None) -> int:
     Returns:
         0, or `EX_CONFIG` when an instance file is broken; the programs of all others are written all the same.
     """
+    guard_tracebacks()
     parser = argparse.ArgumentParser(
         prog="eventlogging-init", description="Writes a supervisord program for each instance file."
     )

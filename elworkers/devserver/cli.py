@@ -27,6 +27,7 @@ from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
 from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
+from elworkers.passwords import guard_tracebacks
 from elworkers.runtime.budget import Budget
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import EVENTS_PORT, HTTP_PORT
@@ -53,6 +54,7 @@ def main(words: list[str] | None = None) -> int:
     Returns:
         0 when it was ended; 1 when an address cannot be bound; `EX_CONFIG` for wrong arguments.
     """
+    guard_tracebacks()
     given = _parser().parse_args(words)
     try:
         return _run(given)

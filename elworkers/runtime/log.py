@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from elworkers.passwords import without_passwords
+from elworkers.passwords import HIDDEN, SECRET_NAME, without_passwords
 
 _UNPRINTABLE = re.compile(r"[^ -~]+")
 
@@ -22,15 +22,20 @@ _UNPRINTABLE = re.compile(r"[^ -~]+")
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     # When, how bad and what come first, for whoever reads the raw line.
     first = {name: entry.pop(name) for name in ("timestamp", "level", "event") if name in entry}
-    return {name: _shown(value) for name, value in (*first.items(), *entry.items())}
+    return {name: _shown(value) for name, value in (*first.items(), *_shown(entry).items())}
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, str):
-        return without_passwords(value) if "@" in value else value
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, dict):
-        return {key: _shown(item) for key, item in value.items()}
-    return [_shown(item) for item in value] if isinstance(value, (list, tuple, set, frozenset)) else value
+        return {
+            _shown(key): HIDDEN if isinstance(key, str) and SECRET_NAME.search(key) else _shown(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_shown(item) for item in value]
+    return without_passwords(value if isinstance(value, str) else repr(value))
 
 
 def _line(entry: Any, **how: Any) -> str:
@@ -80,18 +85,18 @@ def configure(level: str = "info", **who: Any) -> None:
         who: fields that every line carries, such as role, instance and worker; the host is added.
     """
     number = logging.getLevelName(level.upper())
-    rendering: list[Any] = (
-        # Rich's stack traces show every local variable: of a deep recursion they take minutes and gigabytes.
-        [_redact, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-        if sys.stderr.isatty()
-        else [structlog.processors.format_exc_info, _redact, structlog.processors.JSONRenderer(_line)]
+    renderer: Any = (
+        # Made text here, before passwords are hidden: ConsoleRenderer's own stack traces show every local variable.
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(_line)
     )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *rendering,
+            structlog.processors.format_exc_info,
+            _redact,
+            renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
