@@ -99,6 +99,17 @@ class Record:
 _new = Record.__new__
 
 
+class OwnTopic(NamedTuple):
+    """A topic that a schema wants for itself, though names of other schemas may lead to it as well.
+
+    `plain` is the schema's name as it stands in the topic: written with what a topic's name can have.
+    """
+
+    topic: str
+    schema: str
+    plain: str
+
+
 class Refusal(NamedTuple):
     """A record that a store will never take, with the store's own words.
 

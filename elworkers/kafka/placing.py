@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from elworkers.contracts import Metrics
 from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client, topics
+from elworkers.kafka import client, owners, topics
 from elworkers.kafka.sets import Topic
 from elworkers.kafka.verdicts import NAMES_OWN, OUTAGES, SETTINGS, words
 
@@ -99,6 +99,8 @@ class Placing:
         return unplaced
 
     def _refused_lately(self, name: str) -> str:
+        if name == owners.TOPIC:
+            return f"the topic {name} says whose topics are, and takes no events"
         why, until = self._refused.get(name, ("", 0.0))
         return why if time.monotonic() < until else ""
 
@@ -110,12 +112,12 @@ class Placing:
             yield name, f"the topic {name} would be one of Kafka's own, which begin with {_INTERNAL}"
         if made.isdisjoint(absent):
             return
-        owners = {_counted(name): name for name in topics.known(self._cluster)}
+        there = {_counted(name): name for name in topics.known(self._cluster)}
         # The operator's come first in `new`.
         for name in absent:
-            owner = owners.setdefault(_counted(name), name)
-            if owner != name and name in made - internal:
-                yield name, f"the topic {name} cannot be beside {owner}, which Kafka counts under the same name"
+            other = there.setdefault(_counted(name), name)
+            if other != name and name in made - internal:
+                yield name, f"the topic {name} cannot be beside {other}, which Kafka counts under the same name"
 
     def _judge(self, name: str, code: int, made: bool, unplaced: Unplaced) -> None:
         if not made:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple
 
-from elworkers.contracts import Deliveries, Metrics, Place, Record, Refusal
+from elworkers.contracts import Deliveries, Metrics, OwnTopic, Place, Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
 from elworkers.kafka.judging import refusals
 from elworkers.kafka.messagesets import message_set
+from elworkers.kafka.owners import Owners
 from elworkers.kafka.placing import Placing, Unplaced
 from elworkers.kafka.sending import Sending
 from elworkers.kafka.sets import Set
+from elworkers.kafka.taken import Name, Taken, topic_of
 from elworkers.lastresort import LastResort, good_record
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -50,30 +51,11 @@ class Settings(NamedTuple):
     metadata_max_age_ms: int
 
 
-Route = Callable[[Record], tuple[str, bytes | None] | None]
+Route = Callable[[Record], tuple[Name, bytes | None] | None]
 """Topic and key of a record, or None where it goes nowhere."""
 
 
 _NOTHING = Record(b"")
-
-
-class _Taken:
-    """Records sorted by topic as they come, until all of them are sent: of many topics each has a few at a time."""
-
-    def __init__(self) -> None:
-        self.plain: defaultdict[str, list[Record]] = defaultdict(list)
-        self.keyed: defaultdict[str, list[tuple[bytes, Record]]] = defaultdict(list)
-
-    def __len__(self) -> int:
-        return len(self.plain) + len(self.keyed)
-
-    def names(self) -> list[str]:
-        """The topics, in the order in which they were first named."""
-        return list(dict.fromkeys(chain(self.plain, self.keyed)))
-
-    def pop(self, name: str) -> list[Record]:
-        """The records of a topic, which are taken out."""
-        return self.plain.pop(name, []) + [record for _, record in self.keyed.pop(name, [])]
 
 
 class Producer:
@@ -85,6 +67,7 @@ class Producer:
         metrics: is told of topics that are set aside, and counts `records_repeated`.
         delivered: what was acknowledged of a batch that is written again.
         used: the operator's topics that this process has written to.
+        has_schema: whether a schema of a name is known to exist.
 
     Raises:
         RetryableError: no broker answers.
@@ -99,6 +82,7 @@ class Producer:
         metrics: Metrics | None = None,
         delivered: Deliveries | None = None,
         used: set[str] | None = None,
+        has_schema: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -115,6 +99,7 @@ class Producer:
             metrics,
             set() if used is None else used,
         )
+        self._owners = Owners(self._cluster, hosts, settings.replication, settings.ack_timeout_ms, has_schema)
         self._aside: set[str] = set()
         self._at_fault: Route = lambda _: None
         self._routing = LastResort("route", lambda: self._at_fault(good_record()))
@@ -123,7 +108,7 @@ class Producer:
         self._nothing_taken()
 
     def _nothing_taken(self) -> None:
-        self._plain, self._made = _Taken(), _Taken()
+        self._plain, self._made = Taken(), Taken()
         self._messages = self._bytes = 0
 
     def wants_more(self) -> bool:
@@ -175,9 +160,9 @@ class Producer:
             self._again = False
             return route
 
-        def missing(record: Record) -> tuple[str, bytes | None] | None:
+        def missing(record: Record) -> tuple[Name, bytes | None] | None:
             routed = route(record)
-            if routed is None or delivered.has(place := self._place(routed[0]), record):
+            if routed is None or delivered.has(place := self._place(topic_of(routed[0])), record):
                 return None
             if delivered.doubts(place, record):
                 delivered.repeated(self.place(routed[0], record))
@@ -190,11 +175,11 @@ class Producer:
     def _place(self, topic: str) -> str:
         return f"{self._where}/{topic}"
 
-    def place(self, topic: str, record: Record) -> Place:
+    def place(self, name: Name, record: Record) -> Place:
         """Where a record that is written again counts as such."""
         event = record.event.get("event") if record.event is not None and not record.valid else None
         schema = event.get("schema") if isinstance(event, dict) else None
-        return Place(self._place(topic), str(schema or ""))
+        return Place(self._place(topic_of(name)), str(schema or ""))
 
     def flush(self) -> list[Refusal]:
         """Block until everything taken is acknowledged; returns what the brokers will never take.
@@ -224,8 +209,10 @@ class Producer:
         plain, made, settings = self._plain, self._made, self._settings
         self._nothing_taken()
         sending = Sending(settings.acks, settings.ack_timeout_ms, settings.compression, self._encoding)
-        named_by_events = [name for name in made.names() if name not in plain.plain and name not in plain.keyed]
-        unplaced = self._placing.find(plain.names(), named_by_events)
+        operators = plain.names()
+        named_by_events = [name for name in made.names() if name not in operators]
+        unplaced = self._placing.find(operators, named_by_events)
+        self._keep_apart(made, set(named_by_events))
         unlisted = self._leave_out(unplaced, (plain, made), sending)
         sending.send(self._sets((plain, made)))
         self._refused += sending.spoiled
@@ -236,8 +223,27 @@ class Producer:
         if sending.outage:
             raise RetryableError(sending.outage)
 
+    def _keep_apart(self, made: Taken, named_by_events: set[str]) -> None:
+        """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'."""
+        found, undecided = self._placing.found, defaultdict[str, list[OwnTopic]](list)
+        wanted = made.own()
+        for name in wanted:
+            if name.topic in named_by_events and name.topic in found and found[name.topic].owner is None:
+                undecided[name.topic].append(name)
+        if undecided:
+            for topic, owner in self._owners.of(undecided).items():
+                found[topic].owner = owner
+        for name in wanted:
+            # What cannot be placed, or is a topic that the operator wrote, has no owner.
+            owned_by = found[name.topic].owner if name.topic in found else None
+            if owned_by is None or owned_by == name.schema:
+                made.give(name)
+            else:
+                why = f"schema {name.schema} has no topic of its own: {name.topic} is that of schema {owned_by}"
+                self._refused += [Refusal(record, why) for record in made.pop(name)]
+
     def _leave_out(
-        self, unplaced: Unplaced, taken: Sequence[_Taken], sending: Sending
+        self, unplaced: Unplaced, taken: Sequence[Taken], sending: Sending
     ) -> list[tuple[str, list[Record], int]]:
         """Take out what cannot be sent; what is refused with a code that is on no list is given back."""
         unlisted = []
@@ -250,16 +256,17 @@ class Producer:
             unlisted += [(name, some.pop(name), code) for name, code in unplaced.unlisted.items()]
         return [one for one in unlisted if one[1]]
 
-    def _sets(self, taken: Iterable[_Taken]) -> Iterator[Set]:
+    def _sets(self, taken: Iterable[Taken]) -> Iterator[Set]:
         found, most = self._placing.found, self._settings.max_set_bytes
         for some in taken:
             for name, records in some.plain.items():
-                if found[name].without_key:
-                    self._refused += [Refusal(record, found[name].without_key) for record in records]
+                topic = found[topic_of(name)]
+                if topic.without_key:
+                    self._refused += [Refusal(record, topic.without_key) for record in records]
                 else:
-                    yield from found[name].sets(records, most)
+                    yield from topic.sets(records, most)
             for name, keyed in some.keyed.items():
-                yield from found[name].keyed_sets(keyed, most)
+                yield from found[topic_of(name)].keyed_sets(keyed, most)
 
     def _tell(self, sending: Sending) -> None:
         """Say which topics take nothing without a key, and which do again."""
@@ -285,3 +292,4 @@ class Producer:
         """Forget what was not flushed, and the connections."""
         self._nothing_taken()
         self._placing.found.clear()
+        self._owners.close()

@@ -53,6 +53,7 @@ class Topic:
 
     Attributes:
         without_key: why it takes no record that has no key; empty where it does.
+        owner: the schema that has it, where several may want it and that was asked for.
     """
 
     def __init__(self, name: str, leaders: Sequence[Any], turns: Iterator[int]) -> None:
@@ -60,6 +61,7 @@ class Topic:
         self._leaders = leaders
         self._turns = turns
         self.without_key = ""
+        self.owner: str | None = None
 
     def sets(self, records: Sequence[Record], most: int) -> Iterator[Set]:
         """Message sets of records without keys.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pykafka.exceptions import KafkaException
@@ -95,7 +96,11 @@ def _ready(cluster: Any, name: str) -> Any | None:
 
 
 def create_missing(
-    cluster: Any, names: Iterable[str], partitions: int | None, replication: int | None
+    cluster: Any,
+    names: Iterable[str],
+    partitions: int | None,
+    replication: int | None,
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, int]:
     """Create those that do not exist, many at a time; `served` then finds each of them.
 
@@ -103,6 +108,7 @@ def create_missing(
 
     Args:
         partitions, replication: as in `ensure`.
+        settings: of the topics, where they are not to be the broker's.
 
     Returns:
         Names that could not be created, with Kafka's error code.
@@ -113,7 +119,17 @@ def create_missing(
     wanted = absent(cluster, names)
     refused: dict[str, int] = {}
     for begin in range(0, len(wanted), _AT_A_TIME):
-        answered = _create(cluster, wanted[begin : begin + _AT_A_TIME], partitions or -1, replication or -1)
+        rows = [
+            CreateTopicRequest(
+                name.encode(),
+                partitions or -1,
+                replication or -1,
+                [],
+                [(key.encode(), value.encode()) for key, value in settings.items()],
+            )
+            for name in wanted[begin : begin + _AT_A_TIME]
+        ]
+        answered = _create(cluster, rows)
         refused.update({name: code for name, code in answered.items() if code not in (0, _EXISTS_ALREADY)})
     if wanted:
         with translated("read metadata"):
@@ -236,11 +252,11 @@ def _known(cluster: Any, key: bytes) -> bool:
     return key in cluster.topics.keys()  # noqa: SIM118 - `in` on pykafka's dict would try to create the topic
 
 
-def _create(cluster: Any, names: Sequence[str], partitions: int, replication: int) -> dict[str, int]:
+def _create(cluster: Any, wanted: Sequence[Any]) -> dict[str, int]:
     """Kafka's error code of each name; 0 for none."""
-    wanted = [CreateTopicRequest(name.encode(), partitions, replication, [], []) for name in names]
     request = CreateTopicsRequest(wanted, timeout=10_000)
-    with translated(f"create topic {names[0]}" if len(names) == 1 else f"create {len(names)} topics"):
+    first = wanted[0].topic_name.decode()
+    with translated(f"create topic {first}" if len(wanted) == 1 else f"create {len(wanted)} topics"):
         broker = cluster.controller_broker or next(iter(cluster.brokers.values()))
         if broker.handler is None:
             broker.connect()

@@ -75,6 +75,9 @@ OUTAGES: Mapping[int, str] = MappingProxyType(
 )
 """Something outside is away for now, for one topic or for all."""
 
+NO_RIGHT = frozenset((29, 30, 31))
+"""Codes of outages that somebody has to end."""
+
 PERHAPS_STORED = frozenset((7, 20))
 """Codes of outages behind which the leader may have the records."""
 

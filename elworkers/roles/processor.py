@@ -54,7 +54,9 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     from elworkers.stages.process import ProcessStage
     from elworkers.stages.validate import ROUTED, Validator
 
-    validator = Validator(wiring.schema_store(arguments["schemas"]))
+    store = wiring.schema_store(arguments["schemas"])
+    wiring = wiring.knowing(store)
+    validator = Validator(store)
     budget = Budget(arguments["event_timeout"])
     keeps_events = any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
     stage = ProcessStage(

@@ -48,6 +48,7 @@ class Wiring:
         producers: by brokers and settings; those of one pipeline.
         verdicts: by database, what is known of its tables.
         used: topics of the operator's that this process has written to.
+        has_schema: whether a schema of a name is known to exist.
     """
 
     metrics: Metrics
@@ -64,6 +65,7 @@ class Wiring:
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    has_schema: Callable[[str], bool] = lambda _: False
 
     @property
     def counts(self) -> Metrics:
@@ -206,6 +208,10 @@ class Wiring:
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
         return SchemaStore(schema_uris(schemas, env), cache, metrics=self.metrics)
 
+    def knowing(self, store: SchemaStore) -> Wiring:
+        """The same for outputs that ask which schemas there are."""
+        return replace(self, has_schema=store.has)
+
     def storing(self, schemas: Sequence[str], source: str) -> Wiring:
         """The same with schemas to make tables from, and with the consumer group of the input `source`."""
         store = self.schema_store(schemas)
@@ -256,7 +262,12 @@ class Wiring:
         key = (*hosts, how)
         if key not in self.producers:
             self.producers[key] = Producer(
-                hosts, how, metrics=self.metrics, delivered=self.kept.delivered, used=self.used
+                hosts,
+                how,
+                metrics=self.metrics,
+                delivered=self.kept.delivered,
+                used=self.used,
+                has_schema=self.has_schema,
             )
         return KafkaSink(hosts, options, route, self.partitions, self.producers[key], made=not route.is_plain)
 

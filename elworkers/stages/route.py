@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from elworkers.contracts import Event, Record
+from elworkers.contracts import Event, OwnTopic, Record
 from elworkers.errors import ConfigurationError, InvalidEventError
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
@@ -61,7 +61,8 @@ class Route:
     """Where a Kafka output sends records.
 
     Args:
-        topic: template of the topic; characters that no topic may have become `_`.
+        topic: template of the topic; characters that no topic may have become `_`. Where that makes the names of
+            several schemas one, the producer knows which of them has the topic.
         key: template of the message key, or None.
         blacklist: events whose schema this regular expression matches (from its beginning) are left out.
         raw: the records are unparsed lines.
@@ -76,20 +77,19 @@ class Route:
         self._left_out = re.compile(blacklist).match if blacklist else None
         if raw and (blacklist or not self._topic.is_plain or not (self._key is None or self._key.is_plain)):
             raise ConfigurationError("kafka URI: topic, key and blacklist can ask only parsed events for their fields")
-        self._names: dict[tuple[str | None, str], str] = {}
-        self._owners: dict[str, str] = {}
-        self._by_field: dict[object, str] = {}
+        self._names: dict[tuple[str | None, str], str | OwnTopic] = {}
+        self._by_field: dict[object, str | OwnTopic] = {}
 
     @property
     def is_plain(self) -> bool:
         """Whether all records go to one topic, whatever is in them."""
         return self._topic.is_plain
 
-    def __call__(self, record: Record) -> tuple[str, bytes | None] | None:
+    def __call__(self, record: Record) -> tuple[str | OwnTopic, bytes | None] | None:
         """Topic and key, or None where the record is left out.
 
         Raises:
-            InvalidEventError: the topic that the record would get belongs to another schema.
+            InvalidEventError: the topic's name would be too long.
         """
         event = record.event
         if self._left_out is not None and event is not None and self._left_out(str(event.get("schema"))):
@@ -104,35 +104,27 @@ class Route:
                 self._by_field[value] = topic
         return topic, self._key(event).encode() if self._key is not None else record.key
 
-    def _named(self, text: str, event: Event | None) -> str:
+    def _named(self, text: str, event: Event | None) -> str | OwnTopic:
         schema = _field(event, "schema") if "schema" in self._topic.asks else None
         topic = self._names.get((schema, text))
         if topic is None:
             if len(self._names) > _MOST_NAMES:
                 self._names.clear()
-                self._owners.clear()
                 self._by_field.clear()
             topic = _NOT_IN_TOPIC.sub("_", text)[:_LONGEST_TOPIC]
             if schema is not None:
-                self._claim(topic, text, schema)
+                topic = self._own(topic, text, schema)
             self._names[schema, text] = topic
         return topic
 
-    def _claim(self, topic: str, text: str, schema: str) -> None:
-        """See to it that a topic has events of one schema, in whatever order and by whatever worker they come."""
+    def _own(self, topic: str, text: str, schema: str) -> str | OwnTopic:
         if len(text) > _LONGEST_TOPIC:
             raise InvalidEventError(
                 f"the topic of schema {schema[:100]} would have {len(text)} characters; Kafka takes {_LONGEST_TOPIC}",
                 "storage",
             )
-        written = _NOT_IN_TOPIC.sub("_", schema)
-        if written != schema:
-            # Also where no event of that schema has come yet: another worker may have seen one.
-            raise InvalidEventError(
-                f"schema {schema} has no topic of its own: {topic} belongs to schema {written}, which is written with"
-                " characters that a topic can have",
-                "storage",
-            )
-        owner = self._owners.setdefault(topic, schema)
-        if owner != schema:
-            raise InvalidEventError(f"schema {schema} has no topic of its own: {topic} is that of {owner}", "storage")
+        plain = _NOT_IN_TOPIC.sub("_", schema)
+        # With no field beside it, only a name with `_` can be what another name was made into.
+        if self._topic.only_field == "schema" and "_" not in plain:
+            return topic
+        return OwnTopic(topic, schema, plain)

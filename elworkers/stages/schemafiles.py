@@ -20,6 +20,8 @@ from elworkers.stages.names import is_title_of
 _LARGEST = 4 * 1024 * 1024
 """Bytes of a schema file; as of an answer of the schema wiki."""
 
+_ENDINGS = (".json", ".yaml", ".yml")
+
 _OF_THE_DISK = frozenset((errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT))
 """Errors that no file has alone."""
 
@@ -38,8 +40,8 @@ class Folder:
 
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
         """See `schemas.Repository.fetch`."""
-        for ending in ("json", "yaml", "yml"):
-            path = self._folder / name / f"{revision}.{ending}"
+        for ending in _ENDINGS:
+            path = self._folder / name / f"{revision}{ending}"
             try:
                 text = _read(path)
             except (FileNotFoundError, NotADirectoryError):
@@ -50,6 +52,12 @@ class Folder:
                 raise InvalidEventError(f"schema {name} of revision {revision} is not UTF-8") from None
             return _loaded(text, ending, name, revision)
         return None
+
+    def has(self, name: str) -> bool:
+        """See `schemas.Repository.has`."""
+        with contextlib.suppress(OSError):
+            return any(path.suffix in _ENDINGS and path.is_file() for path in (self._folder / name).iterdir())
+        return False
 
     def _failed(self, path: Path, error: OSError) -> InvalidEventError | RetryableError:
         message = f"schema file {path}: {error.strerror or error}"
@@ -80,7 +88,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, Any]:
     try:
-        value = json.loads(text) if ending == "json" else yaml.safe_load(text)
+        value = json.loads(text) if ending == ".json" else yaml.safe_load(text)
     except Exception as error:  # noqa: BLE001 - YAML's constructors raise whatever their values lead to
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidEventError(f"schema {name} of revision {revision} cannot be read: {first}") from None
@@ -107,6 +115,10 @@ class Cache:
         if found is not None:
             self._keep(name, revision, found)
         return found
+
+    def has(self, name: str) -> bool:
+        """See `schemas.Repository.has`."""
+        return self._files.has(name)
 
     def _keep(self, name: str, revision: int, schema: Mapping[str, Any]) -> None:
         path = self._folder / name / f"{revision}.json"

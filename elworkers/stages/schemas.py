@@ -37,6 +37,9 @@ class Repository(Protocol):
             InvalidEventError: it has something there that is no schema, or does not give out just this one.
         """
 
+    def has(self, name: str) -> bool:
+        """Whether the place is known, without asking anybody, to have a revision of this schema."""
+
 
 def schema_uris(options: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Where schemas are: `--schemas`, else `EVENTLOGGING_SCHEMAS` (blank-separated), else the schema wiki."""
@@ -95,6 +98,12 @@ class SchemaStore:
                 found.used = True
                 return found
         return self._look_up(_checked(name, revision))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a schema of this name, of any revision; a wiki's only if one was read before."""
+        if not names.is_canonical(name):
+            return False
+        return any(known == name for known, _ in self._known) or any(one.has(name) for one in self._repositories)
 
     def set_aside(self, schema: CompiledSchema, why: str) -> None:
         """Have a schema that was given out be invalid for a while.

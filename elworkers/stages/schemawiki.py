@@ -92,6 +92,10 @@ class SchemaWiki:
             ) from None
         return answer if answer is not None and is_title_of(answer["title"], name) else None
 
+    def has(self, _name: str) -> bool:
+        """See `schemas.Repository.has`."""
+        return False
+
     def _ask_titled(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
         answer = self._ask(query, self._limit)
         if answer is not None and not isinstance(answer.get("title"), str):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.contracts import Record
+from elworkers.contracts import OwnTopic, Record
 from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.stages.route import Route, Template
 
@@ -74,23 +73,25 @@ SCHEMAS = st.text("Ab._/-: ", min_size=1, max_size=4)
 
 
 @given(st.lists(st.tuples(SCHEMAS, st.sampled_from(["x", "b_x"])), min_size=1, max_size=12))
-@pytest.mark.parametrize("topic", ["eventlogging_{schema}", "{schema}_{event.action}"])
-def test_no_topic_is_given_to_two_schemas_whatever_their_order(topic: str, events: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize("topic", ["eventlogging_{schema}", "{schema}_{event.action}", "{event.action}{schema}"])
+def test_a_topic_that_two_schemas_lead_to_is_asked_for_as_their_own(topic: str, events: list[tuple[str, str]]) -> None:
     route = Route(topic, None, None)
     given_to: dict[str, set[str]] = {}
     for schema, action in events:
-        event = {"schema": schema, "event": {"action": action}}
-        with contextlib.suppress(InvalidEventError):
-            routed = route(Record(b"", event=event))
-            assert routed is not None
+        routed = route(Record(b"", event={"schema": schema, "event": {"action": action}}))
+        assert routed is not None
+        if isinstance(routed[0], OwnTopic):
+            assert routed[0].schema == schema
+        else:
             given_to.setdefault(routed[0], set()).add(schema)
     assert all(len(schemas) == 1 for schemas in given_to.values())
 
 
-def test_a_topic_belongs_to_the_schema_that_needs_no_character_replaced() -> None:
-    route = Route("eventlogging_{schema}", None, None)
-    with pytest.raises(InvalidEventError, match="eventlogging_Foo_Bar belongs to schema Foo_Bar"):
-        route(Record(b"", event={"schema": "Foo/Bar"}))
-    assert route(Record(b"", event={"schema": "Foo_Bar"})) == ("eventlogging_Foo_Bar", None)
+def test_a_topic_of_which_no_other_name_can_be_made_is_not_asked_for() -> None:
+    route = Route("event_logging_{schema}", None, None)
+    assert route(Record(b"", event={"schema": "Foo.Bar"})) == ("event_logging_Foo.Bar", None)
+    for schema in ("Foo/Bar", "Foo_Bar"):
+        owned = OwnTopic("event_logging_Foo_Bar", schema, "Foo_Bar")
+        assert route(Record(b"", event={"schema": schema})) == (owned, None)
     with pytest.raises(InvalidEventError, match="Kafka takes 249"):
         route(Record(b"", event={"schema": "x" * 240}))

@@ -62,6 +62,19 @@ def test_the_first_that_has_it_wins(tmp_path: Path, wiki: SchemaWiki) -> None:
     assert wiki.asked == [("Edit", 3)]
 
 
+def test_which_schemas_are_known_to_exist(tmp_path: Path, wiki: SchemaWiki) -> None:
+    write(tmp_path / "folder", "a_b/7.yaml", "properties: {}")
+    write(tmp_path / "folder", "a/b/7.txt", "properties: {}")
+    wiki.schemas[3] = ("Edit", SCHEMA)
+    store = SchemaStore([str(tmp_path / "folder"), wiki.api], tmp_path / "cache")
+    asked = ("a_b", "a", "a/b", "EventError", "Edit", "..", "../folder/a_b")
+    assert [name for name in asked if store.has(name)] == ["a_b", "EventError"]
+    assert wiki.asked == []
+    store.schema("Edit", 3)
+    assert store.has("Edit")
+    assert SchemaStore([wiki.api], tmp_path / "cache").has("Edit")
+
+
 def test_our_own_schemas_need_no_repository() -> None:
     store = SchemaStore([])
     assert store.schema("EventError", 14035058).source["properties"]["rawEvent"]
