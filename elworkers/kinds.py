@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import ipaddress
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,13 @@ def unix_group(text: str) -> int:
         return int(text) if re.fullmatch("[0-9]{1,9}", text) else grp.getgrnam(text).gr_gid
     except KeyError:
         raise ValueError("the name or number of a group of this host") from None
+
+
+def file(text: str) -> Path:
+    """A file that this process can read."""
+    if not (text.startswith("/") and Path(text).is_file() and os.access(text, os.R_OK)):
+        raise ValueError("the path of a file that can be read, from / on")
+    return Path(text)
 
 
 def folder(text: str) -> Path | None:

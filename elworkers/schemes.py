@@ -6,10 +6,13 @@ Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from elworkers.errors import ConfigurationError
 from elworkers.kinds import (
     boolean,
+    file,
     folder,
     group,
     mode,
@@ -171,6 +174,18 @@ SINKS: dict[str, Options] = {
     "mysql": {
         **_SQL,
         "local_infile": Option(boolean, True, "store rows with LOAD DATA LOCAL where the server allows it"),
+        "ssl_ca": Option(
+            file, None, "certificates that the server's is checked with; with any ssl option TLS is a must"
+        ),
+        "ssl_cert": Option(file, None, "certificate that is shown to the server"),
+        "ssl_key": Option(file, None, "its key, where ssl_cert does not hold it; without a password"),
+        "ssl_verify": Option(
+            boolean, None, "whether the server's certificate and name are checked (default: they are)"
+        ),
+        "allow_cleartext": Option(
+            boolean, False, "let a server that was checked have the password in clear, as for PAM"
+        ),
+        "server_public_key": Option(file, None, "the server's own key, that the password may be encrypted with"),
     },
     "sqlite": _SQL,
 }
@@ -246,7 +261,19 @@ def check_sink(text: str) -> Endpoint:
     uri = parse(text)
     endpoint = typed(uri, one_of_schemes(uri, SINKS, "output"))
     _check_place(endpoint)
+    if uri.scheme == "mysql":
+        _check_login(endpoint.options)
     return endpoint
+
+
+def _check_login(options: Mapping[str, Any]) -> None:
+    if options["ssl_key"] is not None and options["ssl_cert"] is None:
+        raise ConfigurationError("mysql URI: option ssl_key without a certificate; expected ssl_cert=FILE as well")
+    wanted = any(options[name] is not None for name in ("ssl_ca", "ssl_cert", "ssl_verify"))
+    if options["allow_cleartext"] and not (wanted and options["ssl_verify"] is not False):
+        raise ConfigurationError(
+            "mysql URI: allow_cleartext=True without a checked certificate; expected ssl_ca=FILE as well"
+        )
 
 
 def _check_place(endpoint: Endpoint) -> None:

@@ -272,6 +272,7 @@ class Wiring:
         return KafkaSink(hosts, options, route, self.partitions, self.producers[key], made=not route.is_plain)
 
     def _sql_sink(self, endpoint: Endpoint) -> Sink:
+        from elworkers.sinks.logins import NOT_SAID, Login
         from elworkers.sinks.sql import SqlSink
         from elworkers.sinks.verdicts import Verdicts
 
@@ -285,6 +286,7 @@ class Wiring:
             metrics=self.metrics,
             group=self.group,
             local_infile=options.get("local_infile", False),
+            login=Login.of(options) if endpoint.uri.scheme == "mysql" else NOT_SAID,
             verdicts=self.verdicts.setdefault(str(endpoint.uri), Verdicts(self.metrics)),
         )
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from elworkers.rights import DATA_FILE
 from elworkers.sinks.localdata import LocalDataConnection
+from elworkers.sinks.logins import NOT_SAID, Login
 from elworkers.uris import Uri
 
 log = structlog.get_logger(__name__)
@@ -20,7 +21,7 @@ _SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_B
 _CONNECT_TIMEOUT_S, _ANSWER_TIMEOUT_S = 10, 120
 
 
-def engine(uri: Uri, local_infile: bool = True) -> Engine:
+def engine(uri: Uri, local_infile: bool = True, login: Login = NOT_SAID) -> Engine:
     """An engine for `mysql://USER:PASSWORD@HOST[:PORT]/DATABASE` or `sqlite:///PATH`.
 
     Always utf8mb4 and strict; the password stays in the closure and never becomes part of an engine's URL.
@@ -28,6 +29,7 @@ def engine(uri: Uri, local_infile: bool = True) -> Engine:
     Args:
         uri: of the database.
         local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
+        login: how a server may be logged in to.
     """
     if uri.scheme == "sqlite":
         return _sqlite_engine(uri)
@@ -36,6 +38,7 @@ def engine(uri: Uri, local_infile: bool = True) -> Engine:
     def connect() -> Any:
         connection = LocalDataConnection(
             local_infile=local_infile,
+            login=login,
             host=host,
             port=port,
             user=uri.user,

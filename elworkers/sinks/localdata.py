@@ -11,9 +11,10 @@ import secrets
 from typing import Any, NamedTuple
 
 import pymysql
-from pymysql.connections import Connection
 from pymysql.constants import CLIENT, COMMAND, CR
 from pymysql.protocol import LoadLocalPacketWrapper
+
+from elworkers.sinks.logins import GuardedConnection
 
 _PACKET_BYTES = 64 * 1024
 
@@ -25,7 +26,7 @@ class Answer(NamedTuple):
     warnings: int
 
 
-class LocalDataConnection(Connection):
+class LocalDataConnection(GuardedConnection):
     """A connection of PyMySQL that can send first and read the answer later, and sends local data from memory alone.
 
     Attributes:
@@ -34,7 +35,7 @@ class LocalDataConnection(Connection):
 
     Args:
         local_infile: whether it may be used where the server allows it.
-        options: of `pymysql.connect`, but `local_infile` and `client_flag`.
+        options: of `GuardedConnection`, but `local_infile` and `client_flag`.
     """
 
     def __init__(self, *, local_infile: bool, **options: Any) -> None:

@@ -13,6 +13,7 @@ from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.sinks import database
 from elworkers.sinks.catalog import Catalog, Schemas
 from elworkers.sinks.faults import Fault, retryable
+from elworkers.sinks.logins import NOT_SAID, Login
 from elworkers.sinks.offsets import Offsets
 from elworkers.sinks.rowmaker import RowMaker, Table
 from elworkers.sinks.storing import BegunAnewError, Stored, Storing
@@ -40,6 +41,7 @@ class SqlSink:
         group: the consumer group whose positions are kept in the database; None: nobody's.
         statsd: host and port that are sent the number of inserted rows.
         local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
+        login: how a server may be logged in to.
         verdicts: what an earlier sink of this worker has learned of the database's tables.
 
     Raises:
@@ -55,13 +57,14 @@ class SqlSink:
         group: str | None = None,
         statsd: tuple[str, int] | None = None,
         local_infile: bool = True,
+        login: Login = NOT_SAID,
         verdicts: Verdicts | None = None,
     ) -> None:
         self._place = str(uri)
         self._metrics = metrics
         self._statsd = statsd
         self._pending: list[Record] = []
-        self._engine = database.engine(uri, local_infile)
+        self._engine = database.engine(uri, local_infile, login)
         self._connection: Connection = retryable(self._place, self._engine.connect)
         self._offsets: Offsets | None = None
         if group is not None:
