@@ -7,12 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-from elworkers import __version__, roles
+from elworkers import __version__, output, roles
 from elworkers.arguments import Arguments, environment, help_text, read_command_line
 from elworkers.errors import EX_CONFIG, ConfigurationError
 from elworkers.passwords import guard_tracebacks
 from elworkers.rights import narrow_umask
 from elworkers.roles.checking import checked
+from elworkers.terminal import printable
 
 _START_UP_S = 3.0
 """Longer than `startsecs` in control.init."""
@@ -22,8 +23,8 @@ def main(words: list[str] | None = None) -> int:
     """Run the role that the first word names."""
     words = sys.argv[1:] if words is None else words
     if not words or words[0] in ("-h", "--help"):
-        print(f"usage: python -m elworkers ROLE [ARGUMENT…]; roles: {', '.join(roles.ROLES)}")
-        return 0 if words else EX_CONFIG
+        usage = f"usage: python -m elworkers ROLE [ARGUMENT…]; roles: {', '.join(roles.ROLES)}"
+        return _say("elworkers", usage) or (0 if words else EX_CONFIG)
     try:
         return run(roles.singular(words[0]), words[1:])
     except ConfigurationError as error:
@@ -39,11 +40,9 @@ def run(role: str, words: list[str]) -> int:
     guard_tracebacks()
     module = roles.module(role)
     if "--help" in words or "-h" in words:
-        print(help_text(module.SPEC))
-        return 0
+        return _say(f"eventlogging-{role}", help_text(module.SPEC))
     if "--version" in words:
-        print(f"eventlogging-{role} {__version__}")
-        return 0
+        return _say(f"eventlogging-{role}", f"eventlogging-{role} {__version__}")
     run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
     file = next((word[1:] for word in words if word.startswith("@")), None)
     try:
@@ -76,10 +75,22 @@ def _pool(role: str, arguments: Arguments, file: str | None, run_dir: Path | Non
     return Pool(job(role, name, arguments, state_file)).run()
 
 
+def _say(program: str, text: str) -> int:
+    def say() -> int:
+        print(text)
+        return 0
+
+    return output.run(program, say)
+
+
 def _refuse(program: str, error: ConfigurationError) -> int:
-    print(f"{program}: {error}", file=sys.stderr, flush=True)
+    def complain() -> int:
+        print(f"{program}: {printable(str(error))}", file=sys.stderr)
+        return EX_CONFIG
+
+    code = output.run(program, complain)
     _outlast_start_up()
-    return EX_CONFIG
+    return code
 
 
 def forwarder() -> int:

@@ -14,6 +14,8 @@ import traceback
 from types import TracebackType
 from urllib.parse import quote
 
+from elworkers.terminal import printable
+
 HIDDEN = "***"
 
 SECRET_NAME = re.compile("pass(?:word|wd|phrase)?|secret|token", re.IGNORECASE)
@@ -97,6 +99,7 @@ def guard_tracebacks() -> None:
     """Have Python print the traceback of what nobody has caught without passwords."""
 
     def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        print(without_passwords("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
+        text = without_passwords("".join(traceback.format_exception(kind, error, trace)))
+        print(printable(text, keep="\n\t"), end="", file=sys.stderr)
 
     sys.excepthook = uncaught

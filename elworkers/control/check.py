@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from elworkers.control.status import Row
-from elworkers.control.table import duration, printable
+from elworkers.control.table import duration
 from elworkers.passwords import without_passwords
+from elworkers.terminal import printable
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes of a Nagios check."""

@@ -8,6 +8,7 @@ from elworkers.arguments import Arguments
 from elworkers.control.instances import Instance
 from elworkers.control.table import aligned
 from elworkers.passwords import without_passwords
+from elworkers.terminal import printable
 
 _HEADINGS = ("TOPIC", "HEAD", "IMPORTED UP TO", "LAG", "LAST FILE", "HOURS FINISHED")
 
@@ -44,5 +45,5 @@ def _table(arguments: Arguments, aside: Mapping[str, str]) -> str:
         return row.topic, str(row.head), str(row.imported), str(row.lag), row.last_file or "-", hours
 
     standing = {**{f"topic {row.topic}": row.fault for row in found if row.fault}, **aside}
-    notes = [f"stands still: {what}: {without_passwords(why)}" for what, why in sorted(standing.items())]
+    notes = [printable(f"stands still: {what}: {without_passwords(why)}") for what, why in sorted(standing.items())]
     return "\n".join([aligned([_HEADINGS, *map(cells, found)]), *notes])

@@ -9,14 +9,18 @@ import shlex
 import sys
 from pathlib import Path
 
-from elworkers import __version__, roles
+from elworkers import __version__, output, roles
 from elworkers.arguments import environment
+from elworkers.control.commandline import lock_wait
+from elworkers.control.errors import SupervisorError
 from elworkers.control.instances import Instance, Tree, read_tree
+from elworkers.control.lock import changing
 from elworkers.control.places import Places
 from elworkers.errors import EX_CONFIG, ConfigurationError
 from elworkers.passwords import guard_tracebacks
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.shipped import shipped
+from elworkers.terminal import printable
 
 _STOP_GRACE_S = 10
 _START_S = 2
@@ -28,9 +32,12 @@ def main(words: list[str] | None = None) -> int:
     """`eventlogging-init`.
 
     Returns:
-        0, or `EX_CONFIG` when an instance file is broken; the programs of all others are written all the same.
+        0; `EX_CONFIG` when an instance file is broken (the programs of all others are written all the same), or a
+        folder cannot be read or written; `EX_TEMPFAIL` when another command is at work.
     """
     guard_tracebacks()
+    if words is None:
+        return output.run("eventlogging-init", lambda: main(sys.argv[1:]))
     parser = argparse.ArgumentParser(
         prog="eventlogging-init", description="Writes a supervisord program for each instance file."
     )
@@ -38,13 +45,15 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--config-dir", help="default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR")
     parser.add_argument("--run-dir", help="default /run/eventlogging, or EVENTLOGGING_RUN_DIR")
     parser.add_argument("--command-dir", help="where the role commands are, or EVENTLOGGING_COMMAND_DIR")
+    lock_wait(parser)
     given = parser.parse_args(words)
     places = Places.given(given.config_dir, given.run_dir, given.command_dir)
     try:
-        tree = provision(places)
-    except (ConfigurationError, OSError) as error:
-        print(f"eventlogging-init: {error}", file=sys.stderr)
-        return EX_CONFIG
+        with changing(places, given.lock_wait, "eventlogging-init"):
+            tree = provision(places)
+    except (ConfigurationError, SupervisorError, OSError) as error:
+        print(f"eventlogging-init: {printable(str(error))}", file=sys.stderr)
+        return error.code if isinstance(error, SupervisorError) else EX_CONFIG
     say_broken("eventlogging-init", tree)
     print(f"{len(tree.instances)} instances in {places.programs}")
     return EX_CONFIG if tree.broken else 0
@@ -53,7 +62,7 @@ def main(words: list[str] | None = None) -> int:
 def say_broken(program: str, tree: Tree) -> None:
     """Name each broken instance with its file and line, on stderr."""
     for broken in tree.broken:
-        print(f"{program}: {broken.error}", file=sys.stderr)
+        print(f"{program}: {printable(str(broken.error))}", file=sys.stderr)
 
 
 def provision(places: Places) -> Tree:
@@ -75,9 +84,6 @@ def provision(places: Places) -> Tree:
     for folder in (places.run_dir, places.programs, places.run_dir / "log", places.run_dir / "state"):
         folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
         rights.of_folder(folder)
-    places.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if places.socket.parent.stat().st_uid != os.getuid():
-        raise ConfigurationError("belongs to somebody else; choose a shorter --run-dir", str(places.socket.parent))
     for instance in tree.instances:
         _write(places.programs / f"{instance.program}.conf", _program(instance, places))
     kept = {instance.program for instance in tree.instances}
@@ -133,20 +139,27 @@ def _supervisord(places: Places, programs: int, umask: int) -> str:
     wanted = max(_FDS_AT_LEAST, 256 + _FDS_A_PROGRAM * programs)
     minfds = wanted if hard == resource.RLIM_INFINITY or os.getuid() == 0 else min(wanted, hard)
     text = shipped("supervisor.d/supervisord.conf").read_text(encoding="utf-8")
-    values = {"run_dir": places.run_dir, "socket": places.socket, "minfds": minfds, "umask": f"{umask:03o}"}
+    values = {
+        "run_dir": places.run_dir,
+        "socket": places.socket_for_supervisord,
+        "minfds": minfds,
+        "umask": f"{umask:03o}",
+    }
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", _escaped(str(value)))
     return text
 
 
 def _write(path: Path, text: str) -> None:
+    # Bytes of a folder's name that the locale knows no sign for stay what they are.
+    data = text.encode("utf-8", "surrogateescape")
     try:
-        if path.read_text(encoding="utf-8") == text:
+        if path.read_bytes() == data:
             return
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         pass
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    scratch.write_text(text, encoding="utf-8")
+    scratch.write_bytes(data)
     scratch.replace(path)
 
 

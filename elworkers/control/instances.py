@@ -17,7 +17,11 @@ from elworkers.errors import ConfigurationError
 from elworkers.roles.checking import checked
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
-_PASSED_OVER = re.compile(r"^\.|~$|\.bak$|\.dpkg-[^.]*$")
+_BACKUP = re.compile(
+    r"~$|^#.*#$|^4913$|\.(?:dpkg|ucf)-[^.]*$"
+    r"|\.(?:rpmsave|rpmnew|rpmorig|orig|old|bak|rej|disabled|save|swp|swo|cfsaved|pacnew)$"
+)
+"""What editors, package managers and operators call a file that is not to be read: `4913` is Vim's."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,15 @@ class Broken:
 
 @dataclass(frozen=True)
 class Tree:
-    """All of a configuration folder, in the order in which instances are started."""
+    """All of a configuration folder, in the order in which instances are started.
+
+    Attributes:
+        passed_over: the backup files in it, as paths below it.
+    """
 
     instances: tuple[Instance, ...]
     broken: tuple[Broken, ...]
+    passed_over: tuple[str, ...] = ()
 
 
 def read_tree(config_dir: Path, env: Environment) -> Tree:
@@ -77,7 +86,11 @@ def read_tree(config_dir: Path, env: Environment) -> Tree:
     """
     instances: list[Instance] = []
     broken: list[Broken] = []
+    passed_over: list[str] = []
     for path in _files(config_dir):
+        if _BACKUP.search(path.name):
+            passed_over.append(str(path.relative_to(config_dir)))
+            continue
         try:
             instances.append(_read(path, env))
         except ConfigurationError as error:
@@ -86,26 +99,31 @@ def read_tree(config_dir: Path, env: Environment) -> Tree:
             broken.append(Broken(path.name, ConfigurationError(f"cannot be read: {error.strerror}", str(path))))
     order = {role: place for place, role in enumerate(roles.ROLES)}
     instances.sort(key=lambda instance: (order[instance.role], instance.name))
-    return Tree(tuple(instances), tuple(broken))
+    return Tree(tuple(instances), tuple(broken), tuple(passed_over))
 
 
 def _files(config_dir: Path) -> Iterator[Path]:
     try:
-        folders = sorted(path for path in config_dir.iterdir() if not _PASSED_OVER.search(path.name))
+        folders = sorted(path for path in config_dir.iterdir() if not _hidden(path.name))
     except OSError as error:
         raise ConfigurationError(
             f"the configuration folder cannot be read: {error.strerror}", str(config_dir)
         ) from None
     for folder in folders:
-        if folder.is_dir() and folder.name.endswith("s"):
+        if folder.is_dir() and folder.name.endswith("s") and not _BACKUP.search(folder.name):
             try:
                 names = sorted(path.name for path in folder.iterdir())
             except OSError:
                 yield folder
                 continue
-            yield from (folder / name for name in names if not _PASSED_OVER.search(name))
+            yield from (folder / name for name in names if not _hidden(name))
         else:
             yield folder
+
+
+def _hidden(name: str) -> bool:
+    # Vim's swap files are hidden as well; they say that somebody is at work.
+    return name.startswith(".") and not _BACKUP.search(name)
 
 
 def _read(path: Path, env: Environment) -> Instance:
@@ -120,6 +138,9 @@ def _read(path: Path, env: Environment) -> Instance:
         raise ConfigurationError("the name may hold only letters, digits, '.', '_' and '-'", place)
     if path.is_dir():
         raise ConfigurationError("is a folder; expected a file with one argument a line", place)
+    if path.is_fifo():
+        # Reading it would wait for whoever writes to it.
+        raise ConfigurationError("is a pipe; expected a file with one argument a line", place)
     try:
         data = path.read_bytes()
     except OSError as error:

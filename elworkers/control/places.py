@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 import sys
-import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,43 @@ class Places:
 
     @property
     def socket(self) -> Path:
-        """supervisord's Unix socket; in a private temporary folder where the run folder's path is too long for one."""
-        wanted = self.run_dir / "supervisor.sock"
-        if len(os.fsencode(wanted)) <= _LONGEST_SOCKET:
-            return wanted
-        digest = hashlib.sha256(os.fsencode(self.run_dir)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"elworkers-{os.getuid()}-{digest}" / "supervisor.sock"
+        """supervisord's Unix socket."""
+        return self.run_dir / "supervisor.sock"
+
+    @property
+    def socket_for_supervisord(self) -> Path:
+        """The same as supervisord and supervisorctl take it; where it is long, they have to be in the run folder."""
+        if len(os.fsencode(self.socket)) <= _LONGEST_SOCKET:
+            return self.socket
+        return Path("/proc/self/cwd", self.socket.name)
+
+    @contextlib.contextmanager
+    def reachable(self) -> Iterator[str]:
+        """A path of the socket that is short enough to connect to.
+
+        Raises:
+            OSError: the run folder is not there, or not for this user.
+        """
+        fd = os.open(self.run_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            yield f"/proc/self/fd/{fd}/{self.socket.name}"
+        finally:
+            os.close(fd)
+
+    @property
+    def supervisord_pid(self) -> Path:
+        """The file with supervisord's pid."""
+        return self.run_dir / "supervisord.pid"
+
+    @property
+    def supervisord_lock(self) -> Path:
+        """What supervisord has locked while it runs."""
+        return self.run_dir / "supervisord.lock"
+
+    @property
+    def control_lock(self) -> Path:
+        """What a command has locked while it changes something."""
+        return self.run_dir / "control.lock"
 
     def log(self, program: str) -> Path:
         """A program's log file."""

@@ -65,9 +65,12 @@ class Row:
         return "WAITING" if self.waits else self.state
 
 
-def rows(places: Places, selection: Selection, tree: Tree) -> list[Row]:
-    """One row for each selected instance, and for each program whose file has gone."""
-    supervisor = Supervisor(places)
+def rows(places: Places, selection: Selection, tree: Tree, supervisor: Supervisor) -> list[Row]:
+    """One row for each selected instance, and for each program whose file has gone.
+
+    Raises:
+        SupervisorError: supervisord runs, but cannot be asked.
+    """
     known = supervisor.programs() if supervisor.running() else {}
     broken = {item.title.replace("/", "-", 1): str(item.error) for item in tree.broken}
     found = [_row(places, program, known.get(program), broken.get(program)) for program in selection.programs]

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 import time
-import xmlrpc.client
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-from supervisor.xmlrpc import Faults, SupervisorTransport
+from supervisor.xmlrpc import Faults
 
+from elworkers.control import daemon
+from elworkers.control.deadline import Deadline
+from elworkers.control.errors import LateError, RefusedError, SupervisorError, UnansweredError
 from elworkers.control.places import Places
-from elworkers.errors import ElworkersError
+from elworkers.control.questions import Questions
 
 _BOOT_WITHIN_S = 20.0
 _LOOK_EVERY_S = 0.1
 _LOOK_SHARE = 0.1
 
 Info = dict[str, Any]
-
-
-class SupervisorError(ElworkersError):
-    """supervisord does not do what it was asked; says why."""
 
 
 class Changes(NamedTuple):
@@ -42,23 +39,18 @@ class Changes(NamedTuple):
 class Supervisor:
     """supervisord of one run folder."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, timeout_s: float) -> None:
+        """Of this run folder; it has to answer each question within so many seconds."""
         self._places = places
-        self._rpc = self._proxy()
-
-    def _proxy(self) -> Any:
-        transport = SupervisorTransport(None, None, f"unix://{self._places.socket}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        self._questions = Questions(places, timeout_s)
 
     def running(self) -> bool:
-        """Whether it answers."""
-        try:
-            self._rpc.supervisor.getState()
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
-            # Its connection remembers a request that was never answered.
-            self._rpc = self._proxy()
-            return False
-        return True
+        """Whether it runs, and answers.
+
+        Raises:
+            UnansweredError: it runs, but cannot be asked, or does not answer in time; says what to do.
+        """
+        return self._questions.runs()
 
     def boot(self) -> None:
         """Start it; it starts every program by priority, which is the order of roles.
@@ -69,37 +61,64 @@ class Supervisor:
         command = shutil.which("supervisord", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
         if command is None:
             raise SupervisorError("there is no supervisord beside this command nor on PATH; install `supervisor`")
-        if not self._socket_answers():
-            self._places.socket.unlink(missing_ok=True)
-        done = subprocess.run(
-            [command, "-c", str(self._places.supervisord_conf)], capture_output=True, text=True, check=False
-        )
-        deadline = time.monotonic() + _BOOT_WITHIN_S
-        while not self.running():
-            if done.returncode or time.monotonic() > deadline:
+        self._places.socket.unlink(missing_ok=True)
+        log = self._places.run_dir / "supervisord.log"
+        try:
+            done = daemon.boot(self._places, command, _BOOT_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            raise SupervisorError(f"supervisord has not started within {_BOOT_WITHIN_S:g} s (log: {log})") from None
+        deadline = Deadline(_BOOT_WITHIN_S)
+        while done.returncode or not self.running():
+            if done.returncode or deadline.over():
                 said = (done.stdout + done.stderr).strip().splitlines()[-3:]
-                log = self._places.run_dir / "supervisord.log"
                 raise SupervisorError(f"supervisord does not start (log: {log}): " + " ".join(said))
             time.sleep(_LOOK_EVERY_S)
 
-    def _socket_answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(self._places.socket))
-            except OSError:
-                return False
-        return True
+    def adopt(self, deadline: Deadline, say: Callable[[str], None]) -> None:
+        """Have one that runs but has no socket any more make it anew, by SIGHUP, for which it restarts every program.
 
-    def shutdown(self) -> None:
-        """End it and everything below it; returns when it is gone."""
-        pid: int = self._rpc.supervisor.getPID()
-        self._rpc.supervisor.shutdown()
-        while _alive(pid):
+        Raises:
+            SupervisorError: its process cannot be told, or it has not done so in time.
+        """
+        process = daemon.find(self._places)
+        if process is None:
+            raise SupervisorError(f"something holds {self._places.supervisord_lock}, but it is no supervisord")
+        say(f"supervisord (pid {process.pid}) makes its socket anew; for that it restarts every program")
+        os.kill(process.pid, signal.SIGHUP)
+        while True:
+            try:
+                if self.running():
+                    return
+            except UnansweredError:
+                if deadline.over():
+                    raise
+            if deadline.over():
+                raise SupervisorError(
+                    f"supervisord (pid {process.pid}) has ended; see {self._places.run_dir}/supervisord.log"
+                )
+            time.sleep(_LOOK_EVERY_S)
+
+    def reopen_logs(self) -> None:
+        """Have it open its logs anew, by SIGUSR2."""
+        # One that answers has its signal handlers, without which it would end.
+        os.kill(self._questions.ask("supervisor.getPID"), signal.SIGUSR2)
+
+    def shutdown(self, deadline: Deadline | None) -> None:
+        """End it and everything below it; returns when it is gone, or without a deadline at once.
+
+        Raises:
+            SupervisorError: it has not ended in time, but will.
+        """
+        pid: int = self._questions.ask("supervisor.getPID")
+        self._questions.ask("supervisor.shutdown")
+        while deadline is not None and _alive(pid):
+            if deadline.over():
+                raise SupervisorError(f"supervisord (pid {pid}) has not ended within {deadline}; it goes on ending")
             time.sleep(_LOOK_EVERY_S)
 
     def programs(self) -> dict[str, Info]:
         """What it knows of each program (supervisord's getProcessInfo)."""
-        return {info["name"]: info for info in self._rpc.supervisor.getAllProcessInfo()}
+        return {info["name"]: info for info in self._questions.ask("supervisor.getAllProcessInfo")}
 
     def reread(self) -> Changes:
         """Have it read its programs anew, which changes nothing that runs.
@@ -108,9 +127,9 @@ class Supervisor:
             SupervisorError: it cannot read one; says which.
         """
         try:
-            ((added, changed, removed),) = self._rpc.supervisor.reloadConfig()
-        except xmlrpc.client.Fault as fault:
-            raise SupervisorError(f"supervisord cannot read its programs: {fault.faultString}") from None
+            ((added, changed, removed),) = self._questions.ask("supervisor.reloadConfig")
+        except RefusedError as error:
+            raise RefusedError(f"supervisord cannot read its programs: {error.said}", error.said) from None
         return Changes(list(added), list(changed), list(removed))
 
     def add(self, programs: Iterable[str]) -> None:
@@ -125,23 +144,43 @@ class Supervisor:
         """Start programs, and do not wait for them."""
         self._each("startProcess", programs, False, ignoring=Faults.ALREADY_STARTED)
 
-    def stop(self, programs: Iterable[str]) -> None:
-        """Stop programs; returns when none of them runs."""
-        for _ in self.stopping(programs):
+    def ask_to_stop(self, programs: Iterable[str]) -> None:
+        """Stop programs, and do not wait for them."""
+        self._each("stopProcess", programs, False, ignoring=Faults.NOT_RUNNING)
+
+    def stop(self, programs: Iterable[str], deadline: Deadline) -> None:
+        """Stop programs; returns when none of them runs.
+
+        Raises:
+            LateError: some have not ended in time.
+        """
+        for _ in self.stopping(programs, deadline):
             pass
 
-    def stopping(self, programs: Iterable[str]) -> Iterator[list[str]]:
-        """Stop programs; gives them, some at a time, as they have ended."""
+    def stopping(self, programs: Iterable[str], deadline: Deadline) -> Iterator[list[str]]:
+        """Stop programs; gives them, some at a time, as they have ended.
+
+        Raises:
+            LateError: some have not ended in time; supervisord kills them when their `--stop-timeout` is over.
+        """
         names = sorted(set(programs))
-        self._each("stopProcess", names, False, ignoring=Faults.NOT_RUNNING)
-        return self._until(names, lambda info: not info["pid"])
+        self.ask_to_stop(names)
+        late = yield from self._until(names, lambda info: not info["pid"], deadline)
+        if late:
+            raise LateError(
+                f"not ended within {deadline}: {', '.join(late)}; supervisord goes on ending them: run this again, or "
+                "with a longer --wait"
+            )
 
-    def settled(self, programs: Iterable[str]) -> None:
-        """Wait until none of the programs is just starting."""
-        for _ in self._until(sorted(set(programs)), lambda info: info["statename"] != "STARTING"):
+    def settled(self, programs: Iterable[str], deadline: Deadline) -> None:
+        """Wait until none of the programs is just starting, or until the deadline."""
+        for _ in self._until(sorted(set(programs)), lambda info: info["statename"] != "STARTING", deadline):
             pass
 
-    def _until(self, names: list[str], done: Callable[[Info], bool]) -> Iterator[list[str]]:
+    def _until(
+        self, names: list[str], done: Callable[[Info], bool], deadline: Deadline
+    ) -> Generator[list[str], None, list[str]]:
+        """Gives those that are done, and at last those that are not."""
         while names:
             began = time.monotonic()
             found = self._each("getProcessInfo", names, ignoring=Faults.BAD_NAME)
@@ -150,15 +189,18 @@ class Supervisor:
                 yield ready
                 names = sorted(set(names) - set(ready))
             if names:
+                if deadline.over():
+                    break
                 # Looking at hundreds of programs takes supervisord a while in which it does nothing else.
                 time.sleep(max(_LOOK_EVERY_S, (time.monotonic() - began) / _LOOK_SHARE))
+        return names
 
     def _each(self, method: str, programs: Iterable[str], *arguments: Any, ignoring: int) -> dict[str, Any]:
         """One call for all programs, however many; gives what supervisord says of each that has no such fault."""
         names = list(programs)
         calls = [{"methodName": f"supervisor.{method}", "params": [name, *arguments]} for name in names]
         answers: dict[str, Any] = {}
-        for name, answer in zip(names, self._rpc.system.multicall(calls) if calls else (), strict=True):
+        for name, answer in zip(names, self._questions.ask("system.multicall", calls) if calls else (), strict=True):
             if not (isinstance(answer, dict) and "faultCode" in answer):
                 answers[name] = answer
             elif answer["faultCode"] != ignoring:

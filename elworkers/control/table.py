@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from elworkers.terminal import printable
+
 _INDENT = "    "
 
 
@@ -32,14 +34,6 @@ def note(text: str, width: int | None) -> str:
     shape = textwrap.TextWrapper(width, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}  ")
     shape.break_on_hyphens = False
     return shape.fill(printable(text))
-
-
-def printable(text: str) -> str:
-    """The text without what a terminal obeys: control characters, line ends, changes of direction.
-
-    Names of schemas, and what servers say, were written by others.
-    """
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def duration(seconds: int) -> str:

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from elworkers import __version__
+from elworkers import __version__, output
 from elworkers.contracts import Record
 from elworkers.devserver.guard import Guard
 from elworkers.devserver.show import Show
@@ -37,8 +37,10 @@ from elworkers.stages.parse import compile_format
 from elworkers.stages.process import ProcessStage
 from elworkers.stages.schemas import SchemaStore, schema_uris
 from elworkers.stages.validate import Validator
+from elworkers.terminal import printable
 from elworkers.uris import split_host
 
+_PROGRAM = "eventlogging-devserver"
 _CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %D %o %{userAgent}i"
 _SERVER_SIDE = "EventLogging %j"
 _WAITING = 10_000
@@ -55,6 +57,8 @@ def main(words: list[str] | None = None) -> int:
         0 when it was ended; 1 when an address cannot be bound; `EX_CONFIG` for wrong arguments.
     """
     guard_tracebacks()
+    if words is None:
+        return output.run(_PROGRAM, lambda: main(sys.argv[1:]))
     given = _parser().parse_args(words)
     try:
         return _run(given)
@@ -67,7 +71,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="eventlogging-devserver", description=__doc__)
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--bind", default=f"127.0.0.1:{HTTP_PORT}", metavar="HOST:PORT", help="for browsers (HTTP)")
     parser.add_argument("--udp", default=f"127.0.0.1:{EVENTS_PORT}", metavar="HOST:PORT", help="for MediaWiki")
@@ -111,7 +115,7 @@ def _run(given: argparse.Namespace) -> int:
             base = f"http://{given.bind}"
             ways_in = f"events: {base}/beacon/event and udp://{given.udp}; browser client: {base}/eventlogging.js"
             console.print(ways_in, soft_wrap=True)
-            while True:
+            while not output.lost():
                 _judge(waiting.get(), show)
         except KeyboardInterrupt:
             pass
@@ -120,7 +124,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _say(sentence: str) -> None:
-    print(f"eventlogging-devserver: {sentence}", file=sys.stderr)
+    print(f"{_PROGRAM}: {printable(sentence)}", file=sys.stderr)
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -7,10 +7,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from rich.console import Console
-from rich.json import JSON
+from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 from elworkers.contracts import Record
+from elworkers.terminal import printable
 
 _LONGEST_RAW = 2_000
 
@@ -44,15 +45,17 @@ class Show:
 
     def failed(self, reason: str) -> None:
         """Show that an event could not be judged."""
-        self._console.print(Text.assemble(("cannot be judged", "bold yellow"), f": {reason}"), soft_wrap=True)
+        said = Text.assemble(("cannot be judged", "bold yellow"), printable(f": {reason}"))
+        self._console.print(said, soft_wrap=True)
 
     def _head(self, word: str, style: str, schema: Any, revision: Any, words: str) -> None:
-        said = Text.assemble((word, style), "  ", (f"{schema}", "bold"), f" {revision}  ", words)
+        said = Text.assemble((word, style), "  ", (printable(f"{schema}"), "bold"), printable(f" {revision}  {words}"))
         self._console.print(said, soft_wrap=True)
 
     def _fields(self, fields: Any) -> None:
         if not self._brief:
-            self._console.print(JSON.from_data(fields, indent=2, sort_keys=True), soft_wrap=True)
+            text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False)
+            self._console.print(JSONHighlighter()(printable(text, keep="\n")), soft_wrap=True)
 
     def _raw(self, line: str) -> None:
         if self._brief:
@@ -63,4 +66,4 @@ class Show:
         try:
             self._fields(json.loads(text[text.find("{") :]))
         except (ValueError, RecursionError):
-            self._console.print(Text(f"  {text[:_LONGEST_RAW]}"), soft_wrap=True)
+            self._console.print(Text(printable(f"  {text[:_LONGEST_RAW]}")), soft_wrap=True)

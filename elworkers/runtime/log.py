@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import socket
 import sys
 import threading
@@ -15,8 +14,7 @@ from typing import Any
 import structlog
 
 from elworkers.passwords import HIDDEN, SECRET_NAME, without_passwords
-
-_UNPRINTABLE = re.compile(r"[^ -~]+")
+from elworkers.terminal import printable
 
 
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -42,11 +40,16 @@ def _line(entry: Any, **how: Any) -> str:
     """The entry as JSON, in which nothing is left that a terminal obeys or that stderr's encoding lacks."""
     readable = (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(entry, ensure_ascii=not readable, **how)
-    return text if text.isprintable() else _UNPRINTABLE.sub(_escaped, text)
+    return printable(text)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return "".join(json.dumps(sign)[1:-1] if not sign.isprintable() else sign for sign in found[0])
+def _harmless(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    # What is no text is shown by repr, which escapes it.
+    long = ("exception", "stack", "stacks")
+    return {
+        name: printable(value, keep="\n\t" if name in long else "") if isinstance(value, str) else value
+        for name, value in entry.items()
+    }
 
 
 class _StandardLibrary(logging.Handler):
@@ -85,9 +88,11 @@ def configure(level: str = "info", **who: Any) -> None:
         who: fields that every line carries, such as role, instance and worker; the host is added.
     """
     number = logging.getLevelName(level.upper())
-    renderer: Any = (
-        # Made text here, before passwords are hidden: ConsoleRenderer's own stack traces show every local variable.
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(_line)
+    rendering: list[Any] = (
+        # Made text before passwords are hidden: ConsoleRenderer's own stack traces show every local variable.
+        [_harmless, structlog.dev.ConsoleRenderer()]
+        if sys.stderr.isatty()
+        else [structlog.processors.JSONRenderer(_line)]
     )
     structlog.configure(
         processors=[
@@ -96,7 +101,7 @@ def configure(level: str = "info", **who: Any) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _redact,
-            renderer,
+            *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),

@@ -1,0 +1,141 @@
+"""A run folder comes in; whether its supervisord runs, and as which process, goes out, whether or not it can be asked.
+
+supervisord inherits a lock when it is booted, and holds it to its end (docs/decisions/0046-one-at-a-time.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from elworkers.control.deadline import Deadline
+from elworkers.control.errors import SupervisorError
+from elworkers.control.lock import free, open_private, taken
+from elworkers.control.places import Places
+
+_HELD = 3
+"""The descriptor of the lock: supervisord closes those from 5 on when it reads its configuration anew, and its programs
+get none of them."""
+
+_FREE_WITHIN_S = 2.0
+"""Whoever only looks whether it is free has it for a moment."""
+
+_LOOK_EVERY_S = 0.02
+
+
+def runs(places: Places) -> bool:
+    """Whether there is a supervisord of this run folder.
+
+    Raises:
+        PermissionError: that is for another user to know.
+    """
+    return _locked(places.supervisord_lock) or _by_pid_file(places) is not None
+
+
+def find(places: Places) -> psutil.Process | None:
+    """Its process, where it can be told."""
+    return _by_pid_file(places) or _by_lock(places.supervisord_lock)
+
+
+def _locked(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not free(fd)
+    finally:
+        os.close(fd)
+
+
+def _by_pid_file(places: Places) -> psutil.Process | None:
+    """The process that the pid file names: for one that was booted without the lock."""
+    try:
+        process = psutil.Process(int(places.supervisord_pid.read_text(encoding="ascii")))
+        return process if _is_supervisord(process, places) else None
+    except (FileNotFoundError, ValueError, OverflowError, psutil.NoSuchProcess):
+        return None
+
+
+def _is_supervisord(process: psutil.Process, places: Places) -> bool:
+    # A pid may be somebody else's by now, also another supervisord's.
+    words = process.cmdline()
+    if process.status() == psutil.STATUS_ZOMBIE or not any("supervisord" in word for word in words[:3]):
+        return False
+    with contextlib.suppress(psutil.AccessDenied):
+        if process.cwd() == str(places.run_dir):
+            return True
+    return str(places.supervisord_conf) in words
+
+
+def _by_lock(path: Path) -> psutil.Process | None:
+    try:
+        lock = path.stat()
+    except OSError:
+        return None
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.path.samestat(Path(f"/proc/{process.pid}/fd/{_HELD}").stat(), lock):
+                return process
+    return None
+
+
+def boot(places: Places, command: str, within_s: float) -> subprocess.CompletedProcess[str]:
+    """Start supervisord with the lock; gives what it printed before it went into the background.
+
+    Args:
+        places: its run folder.
+        command: its path.
+        within_s: how long it may take, in seconds.
+
+    Raises:
+        SupervisorError: another one has the lock.
+        OSError: the lock or the command cannot be had.
+        subprocess.TimeoutExpired: it has not gone into the background in time.
+    """
+    lock = open_private(places.supervisord_lock)
+    try:
+        deadline = Deadline(_FREE_WITHIN_S)
+        while not taken(lock):
+            if deadline.over():
+                raise SupervisorError(f"another supervisord holds {places.supervisord_lock}")
+            time.sleep(_LOOK_EVERY_S)
+        with _as_number(lock, _HELD):
+            return subprocess.run(
+                [command, "-c", str(places.supervisord_conf)],
+                pass_fds=[_HELD],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="backslashreplace",
+                check=False,
+                # Its socket may have a relative path; see Places.socket_for_supervisord.
+                cwd=places.run_dir,
+                timeout=within_s,
+            )
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _as_number(fd: int, number: int) -> Iterator[None]:
+    """Let a descriptor have this number too, whatever has it otherwise."""
+    try:
+        before = os.dup(number)
+    except OSError:
+        before = None
+    os.dup2(fd, number, inheritable=False)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.close(number)
+        else:
+            os.dup2(before, number, inheritable=False)
+            os.close(before)

@@ -1,0 +1,31 @@
+"""How long a wait may take comes in; whether it is over goes out."""
+
+from __future__ import annotations
+
+import time
+
+
+class Deadline:
+    """So many seconds from now, of a clock that nobody sets."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at = time.monotonic() + seconds
+
+    def over(self) -> bool:
+        """Whether it has passed."""
+        return time.monotonic() >= self._at
+
+    def left(self) -> float:
+        """How many seconds are left.
+
+        Raises:
+            TimeoutError: none.
+        """
+        seconds = self._at - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+    def __str__(self) -> str:
+        return f"{self._seconds:g} s"

@@ -1,0 +1,142 @@
+"""A run folder comes in; the right to change what runs in it goes out, to one command at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pwd
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from elworkers.control.deadline import Deadline
+from elworkers.control.errors import LockedError, SupervisorError
+from elworkers.control.places import Places
+from elworkers.rights import DATA_FOLDER
+from elworkers.terminal import printable
+
+_LOOK_EVERY_S = 0.1
+_LONGEST = 4096
+
+
+@contextlib.contextmanager
+def changing(places: Places, wait_s: float, program: str, *, make: bool = True) -> Iterator[None]:
+    """Hold the lock of a run folder.
+
+    Args:
+        places: where it is.
+        wait_s: for how long to wait for another command, in seconds.
+        program: whose word it is, on stderr, that it waits.
+        make: the folder, where it is not there; otherwise there is nothing in it to lock.
+
+    Raises:
+        LockedError: another command is at work there.
+        SupervisorError: the folder belongs to another user.
+        OSError: it cannot be made or written.
+    """
+    if make:
+        places.run_dir.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
+    elif not places.run_dir.exists():
+        yield
+        return
+
+    def say(text: str) -> None:
+        print(f"{program}: {printable(text)}", file=sys.stderr)
+
+    with held(places.control_lock, [Path(sys.argv[0]).name, *sys.argv[1:]], wait_s, say):
+        yield
+
+
+@contextlib.contextmanager
+def held(path: Path, command: Sequence[str], wait_s: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock; it ends with this process, however that ends.
+
+    Args:
+        path: of the lock file, which says the pid and the command line of whoever had it last.
+        command: what to write there of this process.
+        wait_s: for how long to wait for another one.
+        say: is told for whom, before the wait.
+
+    Raises:
+        LockedError: somebody else has had it all the time; says who.
+        SupervisorError: it belongs to another user.
+        OSError: it cannot be made.
+    """
+    try:
+        fd = open_private(path)
+    except PermissionError as error:
+        raise SupervisorError(f"{path}: {error.strerror}; {whose(path.parent)}") from None
+    try:
+        deadline, said = Deadline(wait_s), False
+        while not taken(fd):
+            if deadline.over():
+                raise LockedError(
+                    f"{_holder(fd)} is at work in {path.parent}, and was for {wait_s:g} s; try again later"
+                )
+            if not said:
+                say(f"waits for {_holder(fd)}, at most {wait_s:g} s")
+                said = True
+            time.sleep(_LOOK_EVERY_S)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()} {shlex.join(command)}\n".encode(errors="surrogateescape"), 0)
+        yield
+    finally:
+        os.close(fd)
+
+
+def open_private(path: Path) -> int:
+    """A descriptor of a lock file that only its owner can open: whoever can open a file can lock it.
+
+    One that root makes belongs to whom the folder belongs to.
+
+    Raises:
+        OSError: it cannot be opened or made.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        fd = os.open(path, flags | os.O_CREAT, 0o600)
+    owner = path.parent.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.fchown(fd, owner.st_uid, owner.st_gid)
+    return fd
+
+
+def taken(fd: int) -> bool:
+    """Take the lock; whether nobody else has it."""
+    return _flock(fd, fcntl.LOCK_EX)
+
+
+def free(fd: int) -> bool:
+    """Whether nobody has the lock; keeps nobody else from asking this at the same time."""
+    return _flock(fd, fcntl.LOCK_SH)
+
+
+def _flock(fd: int, how: int) -> bool:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def whose(folder: Path) -> str:
+    """Who had better ask."""
+    try:
+        uid = folder.stat().st_uid
+    except OSError:
+        return "run this as the user whose folder it is, or as root"
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"user {uid}"
+    return f"run this as {name}, whose folder it is" + (", or as root" if uid else "")
+
+
+def _holder(fd: int) -> str:
+    pid, _, command = os.pread(fd, _LONGEST, 0).decode("utf-8", "replace").strip().partition(" ")
+    return f"pid {pid} ({command})" if pid else "another command"

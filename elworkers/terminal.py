@@ -1,0 +1,41 @@
+"""What others wrote comes in as text or bytes; the same, with nothing in it that a terminal obeys, goes out."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+
+_NOT_ASCII = re.compile(r"[^ -~]+")
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""The text without what a terminal obeys: control characters, line ends, changes of direction.
+
+    Each becomes what JSON writes for it (`\u001b`, `\n`), so that a line of JSON stays one and keeps its meaning. Names
+    of schemas, and what clients and servers say, were written by others.
+
+    Args:
+        text: by anybody.
+        keep: signs that stay, such as a line end.
+    """
+    if text.isprintable():
+        return text
+    return _NOT_ASCII.sub(
+        lambda found: "".join(sign if sign.isprintable() or sign in keep else _escaped(sign) for sign in found[0]), text
+    )
+
+
+def _escaped(sign: str) -> str:
+    return json.dumps(sign)[1:-1]
+
+
+class Bytes:
+    """Makes pieces of a byte stream such text, line ends and tabs kept; bytes that are not UTF-8 become `\\xff`."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def text(self, piece: bytes) -> str:
+        """The next piece; a sign that is not yet whole comes with the one after it."""
+        return printable(self._decoder.decode(piece), keep="\n\t")
