@@ -15,18 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from elworkers.errors import ConfigurationError
-from elworkers.passwords import shown
+from elworkers.passwords import has_password, remember, shown
 
-_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_LONGEST_SECRET = 10_000
+
+_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{file:([^}]*)\}")
 
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument and where it was written; `line` counts from 1 and is None on a command line."""
+    """One argument and where it was written; `line` counts from 1 and is None on a command line.
+
+    Attributes:
+        has_password: whether a password stands in the file itself.
+    """
 
     text: str
     file: str | None = None
     line: int | None = None
+    has_password: bool = False
 
     def error(self, message: str) -> ConfigurationError:
         """An error that names this argument's place."""
@@ -112,10 +119,10 @@ def environment(run_dir: Path | None) -> dict[str, str]:
 
 
 def read_lines(data: bytes, name: str, env: Environment) -> list[Argument]:
-    """The arguments in an instance file: one a line, with `${env:NAME:-default}` resolved.
+    """The arguments in an instance file: one a line, with `${env:NAME:-default}` and `${file:/PATH}` resolved.
 
     Raises:
-        ConfigurationError: names the line that is not UTF-8 or whose variable is not set.
+        ConfigurationError: names the line that is not UTF-8, whose variable is not set or whose file cannot be read.
     """
     arguments = []
     for number, raw in enumerate(data.split(b"\n"), 1):
@@ -127,12 +134,15 @@ def read_lines(data: bytes, name: str, env: Environment) -> list[Argument]:
         if "\0" in text:
             raise ConfigurationError("the line holds a NUL byte; expected an argument", name, number)
         if text and not text.startswith("#"):
-            arguments.append(Argument(_resolved(text, env, name, number), name, number))
+            literally = _VARIABLE.sub(lambda match: match[2] or "", text)
+            arguments.append(Argument(_resolved(text, env, name, number), name, number, has_password(literally)))
     return arguments
 
 
 def _resolved(text: str, env: Environment, name: str, number: int) -> str:
     def value(match: re.Match[str]) -> str:
+        if match[3] is not None:
+            return _content(match[3], name, number)
         found = env.get(match[1])
         if found:
             return found
@@ -142,6 +152,23 @@ def _resolved(text: str, env: Environment, name: str, number: int) -> str:
         return match[2]
 
     return _VARIABLE.sub(value, text)
+
+
+def _content(path: str, name: str, number: int) -> str:
+    """What a file holds in its one line: a secret, as a rule."""
+    if not path.startswith("/"):
+        raise ConfigurationError("${file:…} is no path from / on; expected ${file:/PATH}", name, number)
+    try:
+        text = Path(path).read_bytes()[: _LONGEST_SECRET + 1].decode("utf-8").strip("\r\n")
+    except OSError as error:
+        raise ConfigurationError(f"${{file:{path}}} cannot be read: {error.strerror}", name, number) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"${{file:{path}}} is not UTF-8; expected one line of it", name, number) from None
+    if not text or len(text) > _LONGEST_SECRET or "\n" in text or "\0" in text:
+        expected = f"expected one line of 1 to {_LONGEST_SECRET} characters"
+        raise ConfigurationError(f"${{file:{path}}} holds something else; {expected}", name, number)
+    remember(text)
+    return text
 
 
 def read_command_line(words: Sequence[str], env: Environment) -> list[Argument]:

@@ -54,8 +54,15 @@ def remember(secret: str | None) -> None:
 
 def without_passwords(text: str) -> str:
     """The text with each password in it replaced by `***`."""
-    if _known_pattern is not None:
-        text = _known_pattern.sub(HIDDEN, text)
+    return _without_unread(_known_pattern.sub(HIDDEN, text) if _known_pattern is not None else text)
+
+
+def has_password(text: str) -> bool:
+    """Whether there is something where passwords stand."""
+    return _without_unread(text) != text
+
+
+def _without_unread(text: str) -> str:
     if "://" in text and "@" in text:
         text = "\n".join(map(_without_logins, text.split("\n")))
     text = _NAMED.sub(rf"\1{HIDDEN}", text)

@@ -33,11 +33,18 @@ class _Finding(NamedTuple):
     text: str
 
 
-def nagios(found: Sequence[Row], limits: Limits = DEFAULT) -> tuple[int, str]:
-    """Exit code and text of the check; the worst comes first."""
+def nagios(found: Sequence[Row], limits: Limits = DEFAULT, warnings: Sequence[str] = ()) -> tuple[int, str]:
+    """Exit code and text of the check; the worst comes first.
+
+    Args:
+        found: the instances.
+        limits: how long one may wait.
+        warnings: what else is wrong.
+    """
     if not found:
         return UNKNOWN, "UNKNOWN: no EventLogging jobs are configured"
-    findings = sorted(_findings(found, limits), key=lambda finding: -finding.code)
+    every = [*_findings(found, limits), *(_Finding(WARNING, warning) for warning in warnings)]
+    findings = sorted(every, key=lambda finding: -finding.code)
     if not findings:
         return OK, f"OK: {len(found)} EventLogging jobs are running."
     code = findings[0].code
@@ -49,6 +56,8 @@ def _findings(found: Sequence[Row], limits: Limits) -> Iterator[_Finding]:
     if stopped:
         yield _Finding(CRITICAL, f"Stopped EventLogging jobs: {' '.join(stopped)}")
     for row in found:
+        if row.broken and row.runs:
+            yield _Finding(WARNING, f"{row.title} runs as it was; its file is broken ({_short(row.note)})")
         workers = row.workers
         if workers.crashing:
             yield _Finding(CRITICAL, f"{row.title} crashes again and again ({_short(workers.crash)})")

@@ -214,7 +214,7 @@ def _report(places: Places, selection: Selection, tree: Tree, supervisor: Superv
     rows = status.rows(places, selection, tree, supervisor)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(status.table(rows, width))
-    if tree.broken and any(not row.runs for row in rows if row.broken):
+    if any(row.broken for row in rows):
         return EX_CONFIG
     return 0 if rows and all(row.runs for row in rows) else 1
 
@@ -223,7 +223,7 @@ def _check(places: Places, given: argparse.Namespace) -> int:
     tree = _read(places)
     limits = check.Limits(given.warning, given.critical)
     rows = status.rows(places, select(tree, given.instance), tree, Supervisor(places, given.timeout))
-    code, text = check.nagios(rows, limits)
+    code, text = check.nagios(rows, limits, tree.warnings)
     print(text)
     return code
 

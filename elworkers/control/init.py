@@ -60,7 +60,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def say_broken(program: str, tree: Tree) -> None:
-    """Name each broken instance with its file and line, on stderr."""
+    """Name each broken instance with its file and line, and what else is wrong with files, on stderr."""
+    for warning in tree.warnings:
+        print(f"{program}: warning: {printable(warning)}", file=sys.stderr)
     for broken in tree.broken:
         print(f"{program}: {printable(str(broken.error))}", file=sys.stderr)
 

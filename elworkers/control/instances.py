@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class Instance:
         path: absolute.
         sha256: of the file's content, 64 hex digits.
         arguments: as the role takes them.
+        exposed: the line of a password that everybody on this host can read, or None.
     """
 
     role: str
@@ -41,6 +43,7 @@ class Instance:
     path: Path
     sha256: str
     arguments: Arguments
+    exposed: int | None = None
 
     @property
     def program(self) -> str:
@@ -72,6 +75,16 @@ class Tree:
     instances: tuple[Instance, ...]
     broken: tuple[Broken, ...]
     passed_over: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What works, but should not stay as it is."""
+        return [
+            f"{one.path}:{one.exposed}: a password stands in a file that everybody on this host may read; "
+            "take that right away, or write ${file:/PATH} in its place"
+            for one in self.instances
+            if one.exposed is not None
+        ]
 
 
 def read_tree(config_dir: Path, env: Environment) -> Tree:
@@ -143,14 +156,17 @@ def _read(path: Path, env: Environment) -> Instance:
         raise ConfigurationError("is a pipe; expected a file with one argument a line", place)
     try:
         data = path.read_bytes()
+        for_everybody = bool(path.stat().st_mode & stat.S_IROTH)
     except OSError as error:
         raise ConfigurationError(f"cannot be read: {error.strerror}", place) from None
     try:
-        arguments = checked(role, read_lines(data, place, env))
+        lines = read_lines(data, place, env)
+        arguments = checked(role, lines)
     except ConfigurationError as error:
         # An empty file has no line that could carry its name.
         raise error.at(place) from None
-    return Instance(role, path.name, path, hashlib.sha256(data).hexdigest(), arguments)
+    exposed = next((line.line for line in lines if line.has_password), None) if for_everybody else None
+    return Instance(role, path.name, path, hashlib.sha256(data).hexdigest(), arguments, exposed)
 
 
 def _folders() -> str:

@@ -145,9 +145,10 @@ def test_a_file_that_breaks_while_its_instance_runs_stops_nothing(topology: Make
     sound = (site.config_dir / "forwarders" / "one").read_bytes()
     site.instance("forwarder/one", "udp://127.0.0.1:8421", "stdot:")
     for verb in ("update", "restart"):
-        done = site.ctl(verb, expect=None)
+        done = site.ctl(verb, expect=78)
         assert "forwarders/one:2: no output has the scheme 'stdot'" in done.stderr
-    assert site.ctl("status", expect=None).stdout.count("RUNNING") == 1
+    assert site.ctl("status", expect=78).stdout.count("RUNNING") == 1
+    assert "forwarder/one runs as it was; its file is broken" in site.ctl("check", expect=1).stdout
     (site.config_dir / "forwarders" / "one").write_bytes(sound)
     site.ctl("update")
     assert set(site.pids()) == set(before)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.arguments import Arguments, environment, help_text, parse, read_command_line, read_lines
+from elworkers.control.instances import read_tree
 from elworkers.errors import ConfigurationError
+from elworkers.passwords import without_passwords
 from elworkers.roles import ROLES, module
 from elworkers.roles.checking import checked
 
@@ -46,6 +48,61 @@ def test_blank_lines_comments_and_crlf_are_passed_over() -> None:
     plain = "udp://0.0.0.0:8421\nstdout:\n--count\n"
     dressed = "# a forwarder\r\n\r\n  udp://0.0.0.0:8421 \r\n\t\r\nstdout:\r\n--count\r\n# the end"
     assert read("forwarder", dressed).values == read("forwarder", plain).values
+
+
+def test_a_password_comes_out_of_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("p%2Fw d9\n", encoding="utf-8")
+    arguments = read("consumer", f"kafka:///k:1?topic=t&identity=g\nmysql://u:${{file:{secret}}}@h/db")
+    assert arguments["output"] == "mysql://u:p%2Fw d9@h/db"
+    assert without_passwords("somebody says p%2Fw d9, or p/w d9") == "somebody says ***, or ***"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "holds something else; expected one line of 1 to 10000 characters"),
+        (b"two\nlines", "holds something else"),
+        (b"x" * 10_001, "holds something else"),
+        (b"nul\0", "holds something else"),
+        (b"\xff", "is not UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_password_is_named(content: bytes | None, says: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    if content is not None:
+        secret.write_bytes(content)
+    said = refusal("consumer", f"stdin:\nmysql://u:${{file:{secret}}}@h/db")
+    assert said.startswith(f"FILE:2: ${{file:{secret}}} {says}")
+    assert "FILE:1: ${file:…} is no path" in refusal("consumer", "${file:secret}\nstdout:")
+
+
+def test_a_password_in_a_file_for_everybody_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("p9ssword", encoding="utf-8")
+    (tmp_path / "consumers").mkdir()
+    for name, password in {
+        "literal": "s3cret",
+        "default": "${env:NO_SUCH:-s3cret}",
+        "variable": "${env:SECRET}",
+        "file": f"${{file:{tmp_path}/secret}}",
+    }.items():
+        path = tmp_path / "consumers" / name
+        path.write_text(f"kafka:///k:1?topic=t&identity=g\nmysql://u:{password}@h/db\n", encoding="utf-8")
+        path.chmod(0o644)
+    env = {"SECRET": "s3cret"}
+    assert [(one.name, one.exposed) for one in read_tree(tmp_path, env).instances] == [
+        ("default", 2),
+        ("file", None),
+        ("literal", 2),
+        ("variable", None),
+    ]
+    assert [warning.partition(":2: ")[2] for warning in read_tree(tmp_path, env).warnings] == [
+        "a password stands in a file that everybody on this host may read; "
+        "take that right away, or write ${file:/PATH} in its place"
+    ] * 2
+    (tmp_path / "consumers" / "literal").chmod(0o640)
+    assert len(read_tree(tmp_path, env).warnings) == 1
 
 
 @pytest.mark.parametrize("text", ["--workers 3", "--workers=3", "--workers\t3", "--workers = 3", "--workers\n3"])

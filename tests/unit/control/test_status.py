@@ -53,7 +53,11 @@ def test_a_row_says_who_waits_and_crashes_and_what_is_set_aside() -> None:
 
 def test_the_check_counts_workers_too() -> None:
     assert nagios([FINE]) == (OK, "OK: 1 EventLogging jobs are running.")
-    assert nagios([FINE, BROKEN]) == (OK, "OK: 2 EventLogging jobs are running.")
+    assert nagios([FINE, BROKEN]) == (
+        WARNING,
+        "WARNING: consumer/files runs as it was; its file is broken (files:2: no such option)",
+    )
+    assert nagios([FINE], warnings=["a file"]) == (WARNING, "WARNING: a file")
     code, text = nagios([FINE, SHORT, ENDED])
     assert (code, text) == (
         CRITICAL,
