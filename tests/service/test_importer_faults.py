@@ -18,9 +18,11 @@ from topology import free_port
 from elworkers.errors import RetryableError
 from elworkers.importer import aside, store
 from elworkers.importer.faults import PathRefusedError, told
+from elworkers.importer.hours import HOUR_MS
 from elworkers.importer.journal import Journal
 from elworkers.importer.selection import folders
 from elworkers.importer.store import Store
+from elworkers.importer.stretch import Closing
 from elworkers.importer.work import Importer
 from elworkers.kafka.reader import TopicsReader
 from elworkers.runtime.metrics import Counters
@@ -217,6 +219,32 @@ def test_what_hdfs_refuses_of_one_folder_stands_its_topic_still(
     assert site.has(site.bad)
     assert not site.metrics.aside
     assert hidden(site.base) == []
+
+
+def test_a_topic_whose_files_are_not_due_does_not_go_on_before_one_is_taken(
+    kafka: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "_FIRST_PAUSE_S", 0.0)
+    site = Site(kafka, f"file://{tmp_path}/base", unique("Test"), tmp_path / "drafts")
+    site.importer._closing = Closing(size=1 << 30, age_s=3600.0, grace_ms=10 * HOUR_MS)
+    put(site.base, site.bad.removeprefix("eventlogging_"), b"")
+    site.send(site.bad, 5)
+    assert site.run() == 5
+
+    def run_without_hurry() -> int:
+        return site.importer.run(site.reader, lambda _done, _total: True)
+
+    said = site.metrics.changes
+    assert run_without_hurry() == run_without_hurry() == 5
+    assert site.metrics.changes == said
+    # A run that is over before it came to the topic does not know.
+    site.importer.run(site.reader, lambda _done, _total: False)
+    assert f"topic {site.bad}" in site.metrics.aside
+    remove(site.base, site.bad.removeprefix("eventlogging_"))
+    assert run_without_hurry() == 0
+    assert not site.metrics.aside
+    assert site.has(site.bad)
+    site.close()
 
 
 def test_a_name_that_another_file_has_is_not_taken_for_its_own(site: Site) -> None:
