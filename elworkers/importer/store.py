@@ -240,8 +240,12 @@ class Store:
     def _make_locally(self, folder: Path) -> None:
         if not folder.is_dir():
             self._make_locally(folder.parent)
-            with contextlib.suppress(FileExistsError):
+            try:
                 folder.mkdir(DATA_FOLDER)
+            except FileExistsError:
+                if not folder.is_dir():
+                    raise
+            else:
                 self._rights.of_folder(folder)
 
     def touch(self, path: str) -> None:
