@@ -304,12 +304,13 @@ class Metrics(Protocol):
     def counter(self, name: str, **labels: str) -> Callable[[int], None]:
         """A call that adds to one counter, for those who do so often."""
 
-    def set_aside(self, what: str, why: str) -> None:
+    def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """Say that one thing stands still or is refused while all else goes on; `status` and `check` name it.
 
         Args:
             what: kind and name, as `schema Foo/3`, `topic eventlogging_Foo[2]` or `table Foo_3`.
             why: one sentence, without any password.
+            since: when that began, in s since the epoch; None: with the first word on it.
         """
 
     def resumed(self, what: str) -> None:

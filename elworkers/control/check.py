@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from elworkers.control.status import Row
-from elworkers.control.table import duration
+from elworkers.control.table import duration, since
 from elworkers.passwords import without_passwords
 from elworkers.terminal import printable
 
@@ -70,8 +70,11 @@ def _findings(found: Sequence[Row], limits: Limits) -> Iterator[_Finding]:
 
 
 def _aside(row: Row) -> str:
-    aside = row.workers.aside
-    named = [f"{_short(what)} ({_short(why)})" for what, why in sorted(aside.items())[:_MOST_NAMED]]
+    aside, began = row.workers.aside, row.workers.aside_since
+    named = [
+        f"{_short(what)}{f' {since(began[what])}' if what in began else ''} ({_short(why)})"
+        for what, why in sorted(aside.items())[:_MOST_NAMED]
+    ]
     more = len(aside) - len(named) + row.workers.more_aside
     return ", ".join(named) + (f" and {more} more" if more else "")
 

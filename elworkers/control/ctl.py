@@ -238,7 +238,7 @@ def _import(places: Places, given: argparse.Namespace) -> int:
     if not instances:
         print(f"{PROGRAM}: there is no importer in {places.config_dir}", file=sys.stderr)
         return EX_CONFIG
-    print(report(instances, lambda instance: workers.last_said(places.state(instance.program)).aside))
+    print(report(instances, lambda instance: workers.last_said(places.state(instance.program))))
     return 0
 
 

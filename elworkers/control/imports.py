@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from elworkers.arguments import Arguments
 from elworkers.control.instances import Instance
-from elworkers.control.table import aligned
+from elworkers.control.table import aligned, since
+from elworkers.control.workers import Workers
 from elworkers.passwords import without_passwords
 from elworkers.terminal import printable
 
 _HEADINGS = ("TOPIC", "HEAD", "IMPORTED UP TO", "LAG", "LAST FILE", "HOURS FINISHED")
 
 
-def report(instances: Iterable[Instance], aside: Callable[[Instance], Mapping[str, str]]) -> str:
-    """A table for each instance, and behind it what stands still, and why.
+def report(instances: Iterable[Instance], said: Callable[[Instance], Workers]) -> str:
+    """A table for each instance, and behind it what stands still, since when and why.
 
     Args:
         instances: of importers.
-        aside: what an instance says that it has set aside, and why.
+        said: what the workers of an instance have said last.
 
     Raises:
         ConfigurationError: the driver of a folder cannot be had.
         RetryableError: Kafka or the folder's store does not answer.
     """
-    return "\n\n".join(f"{instance.title}\n{_table(instance.arguments, aside(instance))}" for instance in instances)
+    return "\n\n".join(f"{instance.title}\n{_table(instance.arguments, said(instance))}" for instance in instances)
 
 
-def _table(arguments: Arguments, aside: Mapping[str, str]) -> str:
+def _table(arguments: Arguments, said: Workers) -> str:
+    from elworkers.importer.notes import Notes
     from elworkers.importer.status import Row, rows
     from elworkers.importer.store import Store
     from elworkers.roles.importer import selection, topics_reader
     from elworkers.schemes import check_store, check_topics
 
+    store, selected = Store(check_store(arguments["base"])), selection(arguments)
     reader = topics_reader(check_topics(arguments["kafka"]))
     try:
-        found = rows(reader, Store(check_store(arguments["base"])), selection(arguments))
+        found = rows(reader, store, selected)
     finally:
         reader.close()
 
@@ -44,6 +47,13 @@ def _table(arguments: Arguments, aside: Mapping[str, str]) -> str:
         hours += f", {row.unfinished} not yet" if row.unfinished else ""
         return row.topic, str(row.head), str(row.imported), str(row.lag), row.last_file or "-", hours
 
-    standing = {**{f"topic {row.topic}": row.fault for row in found if row.fault}, **aside}
-    notes = [printable(f"stands still: {what}: {without_passwords(why)}") for what, why in sorted(standing.items())]
-    return "\n".join([aligned([_HEADINGS, *map(cells, found)]), *notes])
+    def standing() -> Iterator[str]:
+        noted = {which.name: note for which, note in Notes(store).read().items() if selected.has(which.topic)}
+        began = {**said.aside_since, **{what: note.since for what, note in noted.items()}}
+        faults = {f"topic {row.topic}": row.fault for row in found if row.fault}
+        why = {**faults, **{what: note.why for what, note in noted.items()}, **said.aside}
+        for what in sorted(why):
+            at = f" {since(began[what])}" if what in began else ""
+            yield printable(f"stands still{at}: {what}: {without_passwords(why[what])}")
+
+    return "\n".join([aligned([_HEADINGS, *map(cells, found)]), *standing()])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
 
 from elworkers.control import workers
 from elworkers.control.instances import Tree
 from elworkers.control.places import Places
 from elworkers.control.selection import Selection
 from elworkers.control.supervisor import Info, Supervisor
-from elworkers.control.table import duration, note, rows_of
+from elworkers.control.table import duration, note, rows_of, since
 from elworkers.control.workers import Workers
 from elworkers.passwords import without_passwords
 
@@ -143,11 +143,11 @@ def _notes(row: Row) -> Iterator[str]:
     if said.crashing:
         yield _note(f"died {said.crashes} times in ten minutes; ", said.crash)
     if row.waits:
-        since = datetime.now(timezone.utc) - timedelta(seconds=said.waits_s)
-        yield _note(f"waits since {since:%Y-%m-%d %H:%M:%S} UTC ({duration(round(said.waits_s))}): ", said.reason)
+        yield _note(f"waits {since(time.time() - said.waits_s)}: ", said.reason)
     named = sorted(said.aside.items())
     for what, why in named[:_MOST_ASIDE]:
-        yield _note(f"set aside: {what}: ", why)
+        began = said.aside_since.get(what)
+        yield _note(f"set aside{'' if began is None else f' {since(began)}'}: {what}: ", why)
     more = len(named[_MOST_ASIDE:]) + said.more_aside
     if more:
         yield _note(f"set aside: {more} more", "")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
+import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 
 from elworkers.terminal import printable
 
@@ -41,3 +43,13 @@ def duration(seconds: int) -> str:
     days, rest = divmod(max(0, seconds), 86_400)
     clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days}d {clock}" if days else clock
+
+
+def since(began: float) -> str:
+    """When something began, and how long ago that is.
+
+    Args:
+        began: s since the epoch. The wall clock's: it is kept over processes, and over starts of the machine.
+    """
+    at = datetime.fromtimestamp(began, timezone.utc)
+    return f"since {at:%Y-%m-%d %H:%M:%S} UTC ({duration(round(time.time() - began))})"

@@ -27,6 +27,7 @@ class Workers:
         waits_s: how long it has, in seconds.
         aside: what is set aside, and why.
         more_aside: how many other things are.
+        aside_since: when they were, in s since the epoch.
         crashes: how often one of them has died within ten minutes.
         crash: how it died the last time.
     """
@@ -38,6 +39,7 @@ class Workers:
     waits_s: float = 0.0
     aside: Mapping[str, str] = field(default_factory=dict)
     more_aside: int = 0
+    aside_since: Mapping[str, int] = field(default_factory=dict)
     crashes: int = 0
     crash: str = ""
 
@@ -83,6 +85,7 @@ def _workers(said: Mapping[str, Any]) -> Workers:
         waits_s=max(0.0, now - since),
         aside={what: why for one in each for what, why in one.get("aside", {}).items()},
         more_aside=sum(one.get("more_aside", 0) for one in each),
+        aside_since={what: since for one in each for what, since in one.get("aside_since", {}).items()},
         crashes=crashed.get("crashes", 0),
         crash=crashed.get("crash", ""),
     )

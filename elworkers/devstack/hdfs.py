@@ -17,6 +17,7 @@ USER = "eventlogging"
 
 _PACKAGE = "org.apache.hadoop.hdfs.server"
 _ANSWER_S = 3
+_ANYBODY = "777"
 
 
 def _data(home: Path) -> str:
@@ -33,7 +34,6 @@ def _configure(home: Path, ports: Ports, settings: Mapping[str, object]) -> Path
         "dfs.namenode.rpc-address": rpc,
         "hadoop.tmp.dir": f"/proc/self/cwd/{home.name}/tmp",  # noqa: S108 - in the stack's own folder
         "dfs.replication": 1,
-        "dfs.permissions.enabled": "false",
         "dfs.namenode.fs-limits.min-block-size": 4096,
         # A DataNode that is away is known to be so after 2 rechecks and 10 heartbeats (12 s), not after ten minutes.
         "dfs.namenode.heartbeat.recheck-interval": 1000,
@@ -113,8 +113,11 @@ class DataNode(Part):
         return java(cache, cache.jars("hdfs"), 256, [f"{_PACKAGE}.datanode.DataNode"], home, conf)
 
     def answers(self, ports: Ports) -> bool:
-        """See `Part.answers`."""
-        return self._serves(ports) and not _bean(ports, "NameNodeInfo").get("Safemode", "unknown")
+        """See `Part.answers`; lets everybody make folders in the root, as an administrator would do for `USER`."""
+        if not self._serves(ports) or _bean(ports, "NameNodeInfo").get("Safemode", "unknown"):
+            return False
+        root = _get(ports, "/webhdfs/v1/?op=GETFILESTATUS")
+        return root is not None and _opened(ports, root.json()["FileStatus"])
 
     @staticmethod
     def _serves(ports: Ports) -> bool:
@@ -132,6 +135,17 @@ def _get(ports: Ports, path: str) -> requests.Response | None:
     except requests.RequestException:
         return None
     return answer if answer.ok else None
+
+
+def _opened(ports: Ports, root: Mapping[str, str]) -> bool:
+    if root["permission"] == _ANYBODY:
+        return True
+    # Only a superuser may: whoever started the NameNode, and so owns the root.
+    asked = {"op": "SETPERMISSION", "permission": _ANYBODY, "user.name": root["owner"]}
+    try:
+        return requests.put(f"http://{HOST}:{ports['webhdfs']}/webhdfs/v1/", params=asked, timeout=_ANSWER_S).ok
+    except requests.RequestException:
+        return False
 
 
 def _bean(ports: Ports, name: str) -> Mapping[str, object]:

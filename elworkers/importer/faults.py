@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import re
 
 import requests
@@ -73,6 +74,15 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _OUTAGES:
         return True
     return _OUTAGE_WORDS.search(str(error)) is not None
+
+
+def said_by_hdfs(answer: str) -> str:
+    """The name of an exception of HDFS and what it says, from the body of an answer; else the body."""
+    try:
+        told = json.loads(answer)["RemoteException"]
+        return f"{told['exception']}: {told['message']}"
+    except (ValueError, KeyError, TypeError):
+        return answer
 
 
 def told(error: BaseException) -> str:

@@ -168,7 +168,7 @@ class Store:
         location = files._apply_proxy(told.headers["Location"])
         answer = files.session.put(location, data=chunks, headers={"Content-Type": "application/octet-stream"})
         if not answer.ok:
-            raise OSError(f"HTTP status {answer.status_code}: {answer.text}")
+            raise OSError(f"HTTP status {answer.status_code}: {faults.said_by_hdfs(answer.text)}")
 
     def _fill(self, path: str, chunks: Iterator[bytes]) -> None:
         file = self._files.open(self._at(path), "wb", block_size=BLOCK_BYTES)
@@ -240,8 +240,12 @@ class Store:
     def _make_locally(self, folder: Path) -> None:
         if not folder.is_dir():
             self._make_locally(folder.parent)
-            with contextlib.suppress(FileExistsError):
+            try:
                 folder.mkdir(DATA_FOLDER)
+            except FileExistsError:
+                if not folder.is_dir():
+                    raise
+            else:
                 self._rights.of_folder(folder)
 
     def touch(self, path: str) -> None:

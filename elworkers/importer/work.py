@@ -30,6 +30,7 @@ from elworkers.importer.journal import Journal
 from elworkers.importer.lines import Lines, by_place
 from elworkers.importer.manifest import Manifest
 from elworkers.importer.marks import Marks
+from elworkers.importer.notes import Notes
 from elworkers.importer.publisher import Home, Publisher
 from elworkers.importer.selection import Selection, folders, schema_of
 from elworkers.importer.store import Store
@@ -82,7 +83,7 @@ class Importer:
         self._stretches: dict[Partition, Stretch] = {}
         self._unfinished: dict[str, set[str]] = {}
         self._said_beyond: set[Partition] = set()
-        self._aside = Aside(metrics)
+        self._aside = Aside(metrics, Notes(store))
         self._no_room = False
 
     def _recovered(self, manifest: Manifest) -> None:
@@ -133,6 +134,7 @@ class Importer:
         partitions = reader.partitions()
         self._find_homes({partition.topic for partition in partitions}, reader)
         there = [partition for partition in partitions if self._selection.has(partition.topic)]
+        self._aside.restore(self._selection.has)
         self._load({partition.topic for partition in there})
         if self._no_room:
             # What has been drafted is what fills the local disk, if anything of ours does.
@@ -154,16 +156,19 @@ class Importer:
                         break
                     if fetched.next >= to_read[fetched.partition].end and not stopped():
                         self._close_due([fetched.partition], now_ms, everything)
-            self._aside.say_unreadable({**reader.transactional, **reader.refused})
+            refused = {**reader.transactional, **reader.refused}
+            looked_at = {one for one in ranges if not interrupted and not self._aside.has(one.topic)}
+            self._aside.say_unreadable(refused, looked_at)
         if everything or not stopped():
             self._close_due(self._stretches, now_ms, everything)
         self._finish()
-        self._aside.resume_tried()
         if not interrupted:
             self._mark(there, ranges, now_ms)
+        left = {partition: self._left(partition, reach) for partition, reach in ranges.items()}
+        self._aside.resume_tried({one.topic for one, count in left.items() if count and one not in reader.refused})
         # Of a partition that nobody leads at the moment nobody knows how much there is.
         unknown = len(there) - len(ranges)
-        return unknown + sum(self._left(partition, reach) for partition, reach in ranges.items())
+        return unknown + sum(left.values())
 
     def _left(self, partition: Partition, reach: Range) -> int:
         stretch = self._stretches.get(partition, Stretch(0, 0))
@@ -312,7 +317,9 @@ class Importer:
             if self._aside.has(partition.topic):
                 continue
             stretch = self._stretches[partition]
-            if (everything and stretch.next > stretch.begin) or stretch.due(self._closing, now_ms):
+            # Only a file that is published shows that a topic goes on.
+            at_once = everything or self._aside.is_tried(partition.topic)
+            if (at_once and stretch.next > stretch.begin) or stretch.due(self._closing, now_ms):
                 self._publish(partition)
 
     def _publish(self, partition: Partition) -> None:

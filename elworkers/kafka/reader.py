@@ -131,14 +131,13 @@ class TopicsReader:
             return led
         with client.translated("ask for the transactions of topics"):
             found = transactions.written(self._cluster, {one: self._broker(self._leaders[one]) for one in led})
-        transactions.tell(found - self._transactional)
         self._transactional = found
         return [one for one in led if one not in found]
 
     @property
     def transactional(self) -> dict[Partition, str]:
         """The partitions that `ranges` left out for their transactions, and a sentence on it."""
-        return {Partition(*one): transactions.REASON for one in self._transactional}
+        return {Partition(*one): transactions.SENTENCE for one in self._transactional}
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """How far a consumer group is in a topic; see `offsets.committed`.
@@ -257,7 +256,7 @@ class TopicsReader:
             return None
         if not self._reads_uncommitted and self._has_transactions(leader, partition, reach, part, found):
             # The broker knows their producers no more, but the log has what they wrote.
-            self.refused[partition] = transactions.REASON
+            self.refused[partition] = transactions.SENTENCE
             return None
         after = found[-1][0] + 1 if found else reach.end
         if found and (found[0][0] < reach.begin or after > reach.end):

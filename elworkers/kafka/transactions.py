@@ -11,17 +11,12 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-import structlog
-
 from elworkers.kafka.wire import NO_TAGS, Answer, RawRequest, array, ask, compact, short
 
-log = structlog.get_logger(__name__)
-
-REASON = (
+SENTENCE = (
     "a transactional producer has written to it, and this client cannot tell aborted messages from committed ones:"
-    " it needs another driver"
+    " it needs another driver; transactions=read_uncommitted in the URI reads all of them"
 )
-SENTENCE = f"{REASON}; transactions=read_uncommitted in the URI reads all of them"
 
 _FETCH, _LIST_OFFSETS, _DESCRIBE_PRODUCERS = 1, 2, 61
 _LATEST = -1
@@ -178,9 +173,3 @@ def _producers(answer: Answer) -> tuple[int, bool]:
     # Only a transaction has a coordinator, and an offset where it began; an idempotent producer has neither.
     states = [struct.unpack(">qiiqiq", state) for state in answer.structures(lambda: answer.take(36))]
     return number, any(coordinator >= 0 or began >= 0 for *_, coordinator, began in states)
-
-
-def tell(places: Iterable[tuple[str, int]]) -> None:
-    """Say that partitions are not read, each by topic and number."""
-    for topic, number in sorted(places):
-        log.error("partition stands still; others go on", topic=topic, partition=number, reason=REASON)

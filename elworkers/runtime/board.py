@@ -39,6 +39,7 @@ class Told(NamedTuple):
         reason: why it cannot work, or why it crashed; empty while all is well.
         since: monotonic seconds at which that began.
         aside: what it has set aside, and why.
+        aside_since: and since when, in s since the epoch.
         more: how many others it has set aside, for whose names there was no room.
     """
 
@@ -46,6 +47,7 @@ class Told(NamedTuple):
     since: float = 0.0
     aside: Mapping[str, str] = {}
     more: int = 0
+    aside_since: Mapping[str, int] = {}
 
 
 class SharedBoard:
@@ -115,14 +117,17 @@ class Slot:
 
 
 def _text(told: Told) -> bytes:
-    found: dict[str, Any] = {**told._asdict(), "reason": _cut(told.reason, _REASON_BYTES), "aside": {}}
+    cut = {"reason": _cut(told.reason, _REASON_BYTES), "aside": {}, "aside_since": {}}
+    found: dict[str, Any] = {**told._asdict(), **cut}
     room = _MOST_TEXT - len(json.dumps(found)) - len(str(len(told.aside)))
     more = told.more
     for what, why in told.aside.items():
-        entry = {_cut(what, _WHAT_BYTES): _cut(why, _WHY_BYTES)}
+        name, since = _cut(what, _WHAT_BYTES), told.aside_since.get(what)
+        entry = {"aside": {name: _cut(why, _WHY_BYTES)}, "aside_since": {} if since is None else {name: since}}
         room -= len(json.dumps(entry))
         if room >= 0:
-            found["aside"] |= entry
+            found["aside"] |= entry["aside"]
+            found["aside_since"] |= entry["aside_since"]
         else:
             more += 1
     return json.dumps({**found, "more": more}).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -78,6 +79,8 @@ class Counters:
         self._values: dict[tuple[str, str], set[str]] = {}
         self.aside: dict[str, str] = {}
         """What is set aside, and why."""
+        self.aside_since: dict[str, int] = {}
+        """And since when, in s since the epoch."""
         self.changes = 0
         """How often that has changed."""
 
@@ -124,14 +127,16 @@ class Counters:
             sums[name] = sums.get(name, 0) + value
         return sums
 
-    def set_aside(self, what: str, why: str) -> None:
+    def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """See `contracts.Metrics.set_aside`; of very many things not all are named."""
         known = self.aside.get(what)
         if known != why and (known is not None or len(self.aside) < _MOST_SET_ASIDE):
             self.aside[what] = why
+            self.aside_since.setdefault(what, int(time.time() if since is None else since))
             self.changes += 1
 
     def resumed(self, what: str) -> None:
         """See `contracts.Metrics.resumed`."""
+        self.aside_since.pop(what, None)
         if self.aside.pop(what, None) is not None:
             self.changes += 1

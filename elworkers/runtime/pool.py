@@ -259,6 +259,7 @@ class Pool:
                     reason_since=told.since,
                     aside=told.aside,
                     more_aside=told.more,
+                    aside_since=told.aside_since,
                     crashes=member.crashes,
                     crash=member.crash,
                 )

@@ -43,9 +43,9 @@ class Provisional:
             pending = self._pending[key] = _Pending(self._metrics.counter(name, **labels))
         return pending.add
 
-    def set_aside(self, what: str, why: str) -> None:
+    def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """See `contracts.Metrics.set_aside`."""
-        self._metrics.set_aside(what, why)
+        self._metrics.set_aside(what, why, since)
 
     def resumed(self, what: str) -> None:
         """See `contracts.Metrics.resumed`."""

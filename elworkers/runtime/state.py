@@ -37,6 +37,7 @@ class Seen(NamedTuple):
         reason_since: monotonic seconds at which that began.
         aside: what it has set aside, and why.
         more_aside: how many other things it has set aside.
+        aside_since: when it did, in s since the epoch.
         crashes: how often it has died within the last ten minutes.
         crash: how it died the last time, and what it said of that.
     """
@@ -52,6 +53,7 @@ class Seen(NamedTuple):
     reason_since: float = 0.0
     aside: Mapping[str, str] = {}
     more_aside: int = 0
+    aside_since: Mapping[str, int] = {}
     crashes: int = 0
     crash: str = ""
 

@@ -107,7 +107,8 @@ class _Telling:
     def _tell(self) -> None:
         self._changes = self._metrics.changes
         aside = {what: without_passwords(why) for what, why in list(self._metrics.aside.items())}
-        self._slot.tell(Told(without_passwords(self._reason), self._since, aside))
+        since = dict(self._metrics.aside_since)
+        self._slot.tell(Told(without_passwords(self._reason), self._since, aside, aside_since=since))
 
 
 def main(job: Job, index: int, slot: Slot, parent: int, stacks: int) -> int:

@@ -2,6 +2,8 @@
 
 Characters that a table's name cannot have become `_`, so that the names of two schemas may meet. A name belongs to the
 schema that it holds as it is, where there is one, and else to the first; what was decided is kept in the database.
+Where the database ignores case, so that names meet which differ in it alone, a table that is there and nobody's yet
+belongs to the schema that it is spelt like.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from elworkers.sinks.making import create_if_absent
 TABLE = "eventlogging_tables"
 
 _LONGEST_SCHEMA = 249
+
+_COUNTS, _AS_SPELT = 0, 2
+"""Values of lower_case_table_names: case counts; it does not, but names are kept as they are spelt."""
 
 _TABLE_NAME = sqlalchemy.String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql")
 _SCHEMA_NAME = sqlalchemy.String(_LONGEST_SCHEMA).with_variant(
@@ -57,7 +62,9 @@ class Owners:
             raise RetryableError(
                 f"table {TABLE}, which says whose each table is, cannot be made: {faults.words_of(error)}"
             ) from error
-        self._ignores_case = connection.dialect.name == "sqlite" or _lowers_names(connection)
+        case = _AS_SPELT if connection.dialect.name == "sqlite" else _case_of_names(connection)
+        self._ignores_case = case != _COUNTS
+        self._keeps_spelling = case == _AS_SPELT
         connection.commit()
 
     def table_of(self, schema: str, revision: int) -> str:
@@ -90,11 +97,24 @@ class Owners:
     def _noted(self, key: str, schema: str, revision: int) -> bool:
         owner = self._owner(key)
         if owner is None:
+            if self._is_spelt_like_another(key, schema, revision):
+                return False
             with self._connection.begin():
                 values = {"table_name": key, "schema_name": schema, "revision": revision}
                 self._connection.execute(self._if_absent().values(**values))
             owner = self._owner(key)
         return owner == (schema, revision)
+
+    def _is_spelt_like_another(self, key: str, schema: str, revision: int) -> bool:
+        if not self._keeps_spelling:
+            return False
+        there = sqlalchemy.inspect(self._connection).get_table_names()
+        self._connection.commit()
+        spelt = {name.removesuffix(f"_{revision}"): name for name in there if name.lower() == key}
+        return any(
+            other != schema and tables.table_name(other, revision) == name and self._exists(other, revision)
+            for other, name in spelt.items()
+        )
 
     def _owner(self, key: str) -> tuple[str, int] | None:
         wanted = sqlalchemy.select(_OWNERS.c.schema_name, _OWNERS.c.revision).where(_OWNERS.c.table_name == key)
@@ -108,5 +128,5 @@ class Owners:
         return mysql.insert(_OWNERS).on_duplicate_key_update(table_name=_OWNERS.c.table_name)
 
 
-def _lowers_names(connection: Connection) -> bool:
-    return bool(connection.exec_driver_sql("SELECT @@lower_case_table_names").scalar())
+def _case_of_names(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT @@lower_case_table_names").scalar_one())

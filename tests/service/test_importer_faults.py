@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 import modern
 import pytest
 import requests
-from importing import Job, by_folder, events, expected, lines, paths, produce, run_and_kill, stored
+from importing import Job, by_folder, events, expected, hidden, lines, paths, produce, run_and_kill, stored
 from topology import free_port
 
 from elworkers.errors import RetryableError
 from elworkers.importer import aside, store
 from elworkers.importer.faults import PathRefusedError, told
+from elworkers.importer.hours import HOUR_MS
 from elworkers.importer.journal import Journal
 from elworkers.importer.selection import folders
 from elworkers.importer.store import Store
+from elworkers.importer.stretch import Closing
 from elworkers.importer.work import Importer
 from elworkers.kafka.reader import TopicsReader
 from elworkers.runtime.metrics import Counters
@@ -73,6 +77,16 @@ def site(kafka: str, base: str, unique: Unique, tmp_path: Path, monkeypatch: pyt
     made.close()
 
 
+@pytest.fixture
+def on_hdfs(
+    kafka: str, webhdfs: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    monkeypatch.setattr(aside, "_FIRST_PAUSE_S", 0.0)
+    made = Site(kafka, f"{webhdfs}/{unique('base')}", unique("Test"), tmp_path / "drafts")
+    yield made
+    made.close()
+
+
 def path_of(base: str, path: str) -> str:
     return f"{fsspec.url_to_fs(base)[1]}/{path}"
 
@@ -121,23 +135,116 @@ def test_a_file_in_the_place_of_a_folder_stands_its_topic_still(site: Site) -> N
     assert not site.metrics.aside
 
 
-def test_a_foreign_owner_stands_its_topic_still(webhdfs: str, kafka: str, unique: Unique, tmp_path: Path) -> None:
-    base = f"{webhdfs}/{unique('base')}"
-    made = Site(kafka, base, unique("Test"), tmp_path / "drafts")
-    made.send(made.bad, 5)
-    made.send(made.good, 7)
-    folder = path_of(base, made.bad.removeprefix("eventlogging_"))
-    http = webhdfs.replace("webhdfs://eventlogging@", "http://")
-    owner = webhdfs.rpartition("//")[2].partition("@")[0]
+class Administrator:
+    """Whoever may do anything on an HDFS.
 
-    def operate(**query: str) -> None:
-        answer = requests.put(f"{http}/webhdfs/v1{folder}", params={"user.name": owner, **query}, timeout=30)
-        answer.raise_for_status()
+    Args:
+        webhdfs: its URL.
+    """
 
-    operate(op="MKDIRS", permission="555")
-    assert made.run() in (0, 5)
-    assert made.has(made.good)
-    made.close()
+    def __init__(self, webhdfs: str) -> None:
+        self._url = f"{webhdfs.replace('webhdfs://eventlogging@', 'http://')}/webhdfs/v1"
+        answer = requests.get(f"{self._url}/?op=GETFILESTATUS", timeout=30)
+        self._name = answer.json()["FileStatus"]["owner"]
+
+    def do(self, op: str, path: str, **query: str) -> None:
+        asked = {"op": op, "user.name": self._name, **query}
+        requests.put(f"{self._url}{path}", params=asked, timeout=30).raise_for_status()
+
+
+class Fault(NamedTuple):
+    """What an administrator does to a folder, and undoes; and what HDFS says of it."""
+
+    does: tuple[str, dict[str, str]]
+    undoes: tuple[str, dict[str, str]]
+    said: str
+
+
+FAULTS = {
+    "names": Fault(
+        ("SETQUOTA", {"namespacequota": "1"}), ("SETQUOTA", {"namespacequota": "-1"}), "NameSpace quota .* quota=1 file"
+    ),
+    "space": Fault(
+        ("SETQUOTA", {"storagespacequota": "1"}),
+        ("SETQUOTA", {"storagespacequota": "-1"}),
+        "DiskSpace quota .* diskspace consumed",
+    ),
+    "owner": Fault(
+        ("SETOWNER", {"owner": "somebody"}),
+        ("SETOWNER", {"owner": "eventlogging"}),
+        'Permission denied: user=eventlogging, access=WRITE, inode="[^"]*":somebody:',
+    ),
+    "closed": Fault(
+        ("SETPERMISSION", {"permission": "000"}),
+        ("SETPERMISSION", {"permission": "755"}),
+        "Permission denied: user=eventlogging, access=",
+    ),
+}
+
+
+FOLDERS = ("{name}", "_importer/eventlogging_{name}")
+CASES = set(itertools.product(FAULTS, FOLDERS, (0, 6))) - {
+    # Its hours' folders are ours, whoever has the one that they are in.
+    ("owner", "{name}", 6),
+}
+
+
+@pytest.mark.parametrize(("kind", "of", "earlier"), sorted(CASES))
+def test_what_hdfs_refuses_of_one_folder_stands_its_topic_still(
+    on_hdfs: Site, webhdfs: str, kind: str, of: str, earlier: int
+) -> None:
+    site = on_hdfs
+    folder = of.format(name=site.bad.removeprefix("eventlogging_"))
+    fault, administrator = FAULTS[kind], Administrator(webhdfs)
+    if earlier:
+        site.send(site.bad, earlier)
+        assert site.run() == 0
+    else:
+        site.importer._store.make_folder(folder)
+    (op, query), (undo, lifted) = fault.does, fault.undoes
+    administrator.do(op, path_of(site.base, folder), **query)
+    for number in (1, 2):
+        site.send(site.bad, 5)
+        site.send(site.good, 7)
+        assert site.run() == number * 5
+        assert site.has(site.good)
+        assert list(site.metrics.aside) == [f"topic {site.bad}"]
+        said = site.metrics.aside[f"topic {site.bad}"]
+        assert re.search(fault.said, said)
+        assert folder in said
+        assert "\tat " not in said
+    administrator.do(undo, path_of(site.base, folder), **lifted)
+    site.send(site.bad, 5)
+    assert site.run() == 0
+    assert site.has(site.bad)
+    assert not site.metrics.aside
+    assert hidden(site.base) == []
+
+
+def test_a_topic_whose_files_are_not_due_does_not_go_on_before_one_is_taken(
+    kafka: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aside, "_FIRST_PAUSE_S", 0.0)
+    site = Site(kafka, f"file://{tmp_path}/base", unique("Test"), tmp_path / "drafts")
+    site.importer._closing = Closing(size=1 << 30, age_s=3600.0, grace_ms=10 * HOUR_MS)
+    put(site.base, site.bad.removeprefix("eventlogging_"), b"")
+    site.send(site.bad, 5)
+    assert site.run() == 5
+
+    def run_without_hurry() -> int:
+        return site.importer.run(site.reader, lambda _done, _total: True)
+
+    said = site.metrics.changes
+    assert run_without_hurry() == run_without_hurry() == 5
+    assert site.metrics.changes == said
+    # A run that is over before it came to the topic does not know.
+    site.importer.run(site.reader, lambda _done, _total: False)
+    assert f"topic {site.bad}" in site.metrics.aside
+    remove(site.base, site.bad.removeprefix("eventlogging_"))
+    assert run_without_hurry() == 0
+    assert not site.metrics.aside
+    assert site.has(site.bad)
+    site.close()
 
 
 def test_a_name_that_another_file_has_is_not_taken_for_its_own(site: Site) -> None:

@@ -233,7 +233,7 @@ def test_a_log_tells_of_transactions_that_the_broker_has_forgotten(
                 lambda mine=mine: (found := reader.ranges(mine))[mine[0]].end >= 3 and found, DEADLINE_S, "the marker"
             )
             assert [value for one in reader.read(ranges) for *_, value in one.messages] == values
-            assert reader.refused == {Partition(topic, 0): transactions.REASON}
+            assert reader.refused == {Partition(topic, 0): transactions.SENTENCE}
     finally:
         reader.close()
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -65,7 +66,7 @@ def test_a_single_run_says_by_its_exit_code_whether_everything_is_there(
         (["kafka:///k:9092?topics=(", "file:///b"], "topics='('; expected a regular expression"),
         (["file:///a", "file:///b"], "no input of an importer has the scheme 'file'; expected one of kafka"),
         (["kafka:///k:9092", "hdsf://nn/b"], "no folder has the scheme 'hdsf'; did you mean 'hdfs'?"),
-        (["kafka:///k:9092", "hdfs://nn:x/b"], "port 'x' of nn; expected a number from 1 to 65535"),
+        (["kafka:///k:9092", "hdfs://nn:x/b"], "the port of 'nn'; expected a number from 1 to 65535"),
         (["kafka:///k:9092", "hdfs:///b"], "hdfs URI: no host; expected hdfs://NAMENODE:9870/PATH"),
         (["kafka:///k:9092", "hdfs://nn:9870"], "hdfs URI: no path; expected hdfs://NAMENODE:9870/PATH"),
         (["kafka:///k:9092", "hdfs://nn/b?kerberos=maybe"], "kerberos='maybe'; expected True or False"),
@@ -228,3 +229,29 @@ def test_status_says_what_is_not_imported_yet(kafka: str, topology: Make, unique
     assert shown[2].split()[4] in paths(f"file://{tmp_path}/base")
     site.instance("importer/away", f"kafka:///{kafka}?topics=eventlogging_{name}", "hdfs://127.0.0.1:1/base")
     assert "127.0.0.1:1/base: cannot list" in site.ctl("import", "status", "away", expect=1).stderr
+
+
+def test_status_says_since_when_a_topic_stands_still_whatever_process_finds_it(
+    kafka: str, topology: Make, unique: Unique, tmp_path: Path
+) -> None:
+    name, base = unique("Test"), tmp_path / "base"
+    site = topology({})
+    site.instance("importer/local", f"kafka:///{kafka}?topics=eventlogging_{name}", f"file://{base}")
+    run = ["--once", f"@{site.config_dir}/importers/local", f"--draft-dir={tmp_path}/drafts"]
+    produce(kafka, f"eventlogging_{name}", lines(events(30, hours=1)))
+    base.mkdir()
+    (base / name).write_text("")
+    importer(*run, expect=75)
+    note = base / "_importer" / "~standing" / f"eventlogging_{name}.json"
+    shown = site.ctl("import", "status").stdout
+    assert re.search(rf"stands still since 2\S+ \S+ UTC \(0:0\S+\): topic eventlogging_{name}: file:.*{name}", shown)
+    # As if the first run was some time ago.
+    told = json.loads(note.read_text())
+    note.write_text(json.dumps({**told, "since": "2016-11-24T15:06:40Z"}))
+    importer(*run, expect=75)
+    assert "stands still since 2016-11-24 15:06:40 UTC (3" in site.ctl("import", "status").stdout
+    (base / name).unlink()
+    importer(*run)
+    assert "stands still" not in site.ctl("import", "status").stdout
+    assert by_folder(f"file://{base}")
+    assert not note.exists()

@@ -51,6 +51,17 @@ def test_a_row_says_who_waits_and_crashes_and_what_is_set_aside() -> None:
     assert "set aside: schema Foo/3: no type 'timestamp'" in text
 
 
+def test_it_is_said_since_when_something_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_480_007_200.0)
+    aside = {"topic a": "quota", "topic b": "zstd"}
+    row = Row("importer", "all", "RUNNING", 48, 5, Workers(1, 1, aside=aside, aside_since={"topic a": 1_480_000_000}))
+    shown = table([row])
+    assert "set aside since 2016-11-24 15:06:40 UTC (2:00:00): topic a: quota\n" in shown
+    assert "set aside: topic b: zstd" in shown
+    _, text = nagios([row])
+    assert "topic a since 2016-11-24 15:06:40 UTC (2:00:00) (quota), topic b (zstd)" in text
+
+
 def test_the_check_counts_workers_too() -> None:
     assert nagios([FINE]) == (OK, "OK: 1 EventLogging jobs are running.")
     assert nagios([FINE, BROKEN]) == (
@@ -121,7 +132,7 @@ STATE: dict[str, Any] = {
     ],
 }
 for one in STATE["workers"]:
-    one |= {"aside": {f"schema S/{one['pid']}": "why"}, "more_aside": 1}
+    one |= {"aside": {f"schema S/{one['pid']}": "why"}, "more_aside": 1, "aside_since": {f"schema S/{one['pid']}": 5}}
 
 
 def test_the_workers_of_a_state_file_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +144,7 @@ def test_the_workers_of_a_state_file_are_summed_up(tmp_path: Path, monkeypatch: 
     assert (found.crashes, found.crash) == (3, "SIGSEGV")
     assert found.aside == {"schema S/8": "why", "schema S/9": "why"}
     assert found.more_aside == 3
+    assert found.aside_since == {"schema S/8": 5, "schema S/9": 5}
     assert workers.read(tmp_path / "s", 6) == Workers()
 
 

@@ -13,16 +13,17 @@ from elworkers.runtime.loop import State
 WORDS = st.text(max_size=3_000)
 
 
-@given(WORDS, st.dictionaries(WORDS, WORDS, max_size=100))
-def test_whatever_is_told_fits_and_is_understood(reason: str, aside: dict[str, str]) -> None:
+@given(WORDS, st.dictionaries(WORDS, WORDS, max_size=100), st.integers(0, 2**33))
+def test_whatever_is_told_fits_and_is_understood(reason: str, aside: dict[str, str], began: int) -> None:
     board = SharedBoard()
     slot, neighbour = board.free_slot(), board.free_slot()
     neighbour.tell(Told("fine"))
-    slot.tell(Told(reason, 1.5, aside))
+    slot.tell(Told(reason, 1.5, aside, aside_since=dict.fromkeys(aside, began)))
     found = slot.told()
     assert found.since == 1.5
     assert reason.startswith(found.reason.rstrip("…").removesuffix("…") if len(reason) > 50 else reason)
     assert bool(found.aside) == bool(aside)
+    assert found.aside_since == dict.fromkeys(found.aside, began)
     assert len(found.aside) + found.more >= min(1, len(aside))
     assert neighbour.told() == Told("fine")
 

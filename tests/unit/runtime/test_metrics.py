@@ -50,6 +50,10 @@ def test_what_is_set_aside_is_named_until_it_goes_on_and_never_without_end() -> 
     counters.set_aside("topic a[0]", "no leader")
     counters.set_aside("topic a[0]", "compressed by zstd")
     assert counters.aside == {"topic a[0]": "compressed by zstd"}
+    counters.set_aside("topic b", "a quota", 1_480_000_000)
+    assert counters.aside_since.keys() == counters.aside.keys()
+    assert counters.aside_since["topic b"] == 1_480_000_000
+    counters.resumed("topic b")
     counters.resumed("topic a[0]")
     counters.resumed("topic a[0]")
     for number in range(1_000):

@@ -1,0 +1,125 @@
+"""What stands still, why and since when comes in; it is kept in the base folder, where later processes find it.
+
+One small file for each, so that whoever works on other topics writes other files. They are no more than notes: where
+the store refuses one, the importer works on without.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+import structlog
+
+from elworkers.errors import RetryableError
+from elworkers.importer.faults import PathRefusedError
+from elworkers.importer.manifest import FOLDER
+from elworkers.importer.store import Store
+from elworkers.passwords import without_passwords
+
+_FOLDER, _SUFFIX = f"{FOLDER}/~standing", ".json"
+"""`~` stands in no topic's name; `@` would make what is before it look like a password in a URI."""
+
+log = structlog.get_logger(__name__)
+
+
+class Which(NamedTuple):
+    """A topic, or one of its partitions."""
+
+    topic: str
+    number: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is."""
+        return "topic" if self.number is None else "partition"
+
+    @property
+    def name(self) -> str:
+        """As `contracts.Metrics.set_aside` wants it."""
+        return f"topic {self.topic}" if self.number is None else f"topic {self.topic}[{self.number}]"
+
+
+class Note(NamedTuple):
+    """Why something stands still, and since when, in s since the epoch."""
+
+    why: str
+    since: int
+
+
+class Notes:
+    """The notes of a base folder.
+
+    Args:
+        store: the base folder.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: dict[Which, Note] = {}
+
+    def read(self) -> Mapping[Which, Note]:
+        """All that are there; none where the store refuses their folder, or that are damaged.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        found: dict[Which, Note] = {}
+        try:
+            for entry in self._store.list(_FOLDER):
+                which = _which(entry.name)
+                note = _note(self._store.read(f"{_FOLDER}/{entry.name}")) if which is not None else None
+                if which is not None and note is not None:
+                    found[which] = note
+        except PathRefusedError as error:
+            log.warning("notes of what stands still cannot be read", reason=str(error))
+        self._kept = dict(found)
+        return found
+
+    def keep(self, which: Which, note: Note) -> None:
+        """Write a note, unless it is there."""
+        if self._kept.get(which) == note:
+            return
+        content = {
+            "topic": which.topic,
+            "partition": which.number,
+            "since": datetime.fromtimestamp(note.since, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "reason": without_passwords(note.why),
+        }
+        try:
+            self._store.write(_path(which), [json.dumps(content).encode()])
+        except RetryableError as error:
+            log.warning("cannot note since when it stands still", what=which.name, reason=str(error))
+        else:
+            self._kept[which] = note
+
+    def drop(self, which: Which) -> bool:
+        """Have no such note; False where the store does not do it now."""
+        try:
+            self._store.remove(_path(which))
+        except RetryableError as error:
+            log.warning("cannot remove the note that it stands still", what=which.name, reason=str(error))
+            return False
+        self._kept.pop(which, None)
+        return True
+
+
+def _path(which: Which) -> str:
+    return f"{_FOLDER}/{which.topic}{'' if which.number is None else f'~{which.number}'}{_SUFFIX}"
+
+
+def _which(name: str) -> Which | None:
+    topic, _, number = name.removesuffix(_SUFFIX).partition("~")
+    if not name.endswith(_SUFFIX) or not topic or (number and not number.isdecimal()):
+        return None
+    return Which(topic, int(number) if number else None)
+
+
+def _note(content: bytes) -> Note | None:
+    try:
+        told = json.loads(content)
+        return Note(str(told["reason"]), int(datetime.fromisoformat(told["since"]).timestamp()))
+    except (ValueError, KeyError, TypeError):
+        return None
