@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
@@ -28,6 +30,8 @@ ERROR_TOPIC = "eventlogging_EventError"
 
 SchemaOf = Callable[[str, int], Mapping[str, Any]]
 """Name and revision to the JSON schema of an event."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -202,11 +206,16 @@ class Wiring:
     def schema_store(self, schemas: Sequence[str]) -> SchemaStore:
         """The schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
         from elworkers.stages.schemas import SchemaStore, schema_uris
+        from elworkers.stages.wikicheck import ask_beside
 
         run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
         env = environment(Path(run_dir) if run_dir else None)
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
-        return SchemaStore(schema_uris(schemas, env), cache, metrics=self.metrics)
+        uris = schema_uris(schemas, env)
+        for uri in uris:
+            if "://" in uri and not uri.startswith("file:"):
+                ask_beside(uri)
+        return SchemaStore(uris, cache, metrics=self.metrics)
 
     def knowing(self, store: SchemaStore) -> Wiring:
         """The same for outputs that ask which schemas there are."""
@@ -214,6 +223,8 @@ class Wiring:
 
     def storing(self, schemas: Sequence[str], source: str) -> Wiring:
         """The same with schemas to make tables from, and with the consumer group of the input `source`."""
+        if not (schemas or os.environ.get("EVENTLOGGING_SCHEMAS")):
+            log.info("tables are made of the schema wiki's schemas, because there is no --schemas")
         store = self.schema_store(schemas)
         endpoint = check_source(source)
         group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None

@@ -38,6 +38,7 @@ _LONGEST_DRAIN_S = 2.0
 _DRAIN_POLL_S = 0.05
 _QUIET_S = 10.0
 _SOON_S = 1.0
+_FIRST_S = 5.0
 _ERRORS = -1
 """The output of EventErrors of refused records, which has no number."""
 
@@ -129,6 +130,7 @@ class _Drive:
         self._repeats = kept.delivered.repeats
         self._positions: dict[Origin, int] = {}
         self._held = 0
+        self._proven = False
         self._since = 0.0
         self._began = time.monotonic()
 
@@ -163,9 +165,11 @@ class _Drive:
         return min(_LONGEST_POLL_S, max(0.0, self._since + self._longest_s() - time.monotonic()))
 
     def _longest_s(self) -> float:
-        # After a failure the first batch shows whether everything is there again; nobody is to wait minutes for that.
+        # The first batch, also after a failure, shows whether everything is there; nobody is to wait minutes for that.
         longest_s = self._pipeline.batch.seconds
-        return min(longest_s, _SOON_S) if self._backoff.failing else longest_s
+        if self._backoff.failing:
+            return min(longest_s, _SOON_S)
+        return longest_s if self._proven else min(longest_s, _FIRST_S)
 
     def _step(self, timeout_s: float) -> bool:
         pipeline = self._pipeline
@@ -272,6 +276,7 @@ class _Drive:
         self._repeats.committed(self._positions)
         if self._held:
             self._metrics.count("batches_flushed")
+            self._proven = True
         if kept.delivered:
             kept.delivered.forget(self._positions)
         self._positions, self._held = {}, 0

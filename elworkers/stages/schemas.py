@@ -203,4 +203,12 @@ def _repository(uri: str, cache_dir: Path | None) -> Repository:
     path = uri.removeprefix("file://")
     if "://" in path or not path:
         raise ConfigurationError(f"--schemas {uri!r}; expected a folder, or http(s)://…/api.php of a schema wiki")
-    return Folder(Path(path))
+    folder = Path(path)
+    try:
+        there = folder.is_dir() or folder.is_symlink()
+    except OSError:
+        # Who may not look at it, or whose disk is ill, finds out when it is asked.
+        there = True
+    if not there:
+        raise ConfigurationError(f"--schemas {uri}: there is no such folder")
+    return Folder(folder)

@@ -95,3 +95,29 @@ def test_a_folder_with_something_odd_in_some_places(tmp_path: Path) -> None:
         (made,) = found[name]
         assert made["schema"] == "EventError"
         assert (made["event"]["code"], made["event"]["schema"]) == ("validation", name)
+
+
+@pytest.mark.parametrize("status", [None, 503])
+def test_a_wiki_that_does_not_answer_is_named_at_the_start(wiki: SchemaWiki, status: int | None) -> None:
+    if status is None:
+        wiki.close()
+    else:
+        wiki.status = status
+    command = [BIN / "eventlogging-processor", "%j", "stdin:", "stdout:", "--schemas", wiki.api]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        # No event comes that would ask for a schema.
+        line = next(line for line in process.stderr if b"does not answer" in line)
+        process.stdin.close()
+        assert process.wait(DEADLINE_S) == 0
+    said = json.loads(line)
+    assert (said["level"], said["wiki"]) == ("warning", wiki.api)
+    assert said["reason"] == ("Connection refused" if status is None else "HTTP 503")
+
+
+def test_a_schema_folder_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
+    command = [BIN / "eventlogging-processor", "%j", "stdin:", "stdout:", "--schemas", str(tmp_path / "none")]
+    done = subprocess.run(command, input=b"", capture_output=True, check=False, timeout=DEADLINE_S)
+    assert done.returncode == 78
+    assert b"there is no such folder" in done.stderr

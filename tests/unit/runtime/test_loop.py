@@ -465,3 +465,20 @@ def test_a_batch_whose_outputs_want_more_goes_on_while_there_is_something_to_rea
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100), wants_more=lambda: True))
     assert journal[:6] == ["write", "write", "write", "flush", "settle", "commit"]
     assert source.committed[0] == {PARTITION: 3}
+
+
+def test_the_first_batch_is_written_soon_whatever_its_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    journal: list[str] = []
+
+    class Slow(Listed):
+        def poll(self, limit: int, timeout_s: float) -> list[Record]:
+            now[0] += 4.0
+            return super().poll(limit, timeout_s)
+
+    source, sink = Slow([b"%d" % number for number in range(6)], journal), Kept(journal)
+    pipeline = Pipeline(source, [], [Output(sink, lambda _: True)], Batch(1_000, 300.0))
+    loop.run(lambda _kept: pipeline, Stop(), Counters(), Shown())
+    # Two within the first five seconds and a bit, all others when the input ends.
+    assert [next(iter(one.values())) for one in source.committed] == [3, 6]

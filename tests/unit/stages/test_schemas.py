@@ -390,3 +390,12 @@ segments = st.text("ab.-_/", max_size=8)
 def test_a_name_is_written_in_one_way_only(name: str) -> None:
     canonical = is_canonical(name)
     assert canonical == (posixpath.normpath(f"/{name}")[1:] == name and bool(name) and not name.startswith("/"))
+
+
+def test_a_folder_that_is_not_there_is_the_configurations_fault(tmp_path: Path) -> None:
+    for uri in (f"{tmp_path}/none", f"file://{tmp_path}/none"):
+        with pytest.raises(ConfigurationError, match=f"--schemas {uri}: there is no such folder"):
+            SchemaStore([uri])
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="there is no such folder"):
+        SchemaStore([str(tmp_path / "file")])
