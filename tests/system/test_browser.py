@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 import pytest
 from beacons import Door
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 from topology import ROOT
 from waiting import wait_for
 
@@ -63,7 +64,9 @@ def test_the_client_is_small() -> None:
 def test_an_event_is_a_capsule_with_defaults(page: Page, door: Door) -> None:
     assert page.evaluate("eventLogging.logEvent('Edit', {action: 'save é', n: 1.5})") is True
     wait_for(lambda: door.lines, DEADLINE_S, "the event")
-    assert capsules(door) == [
+    (made,) = capsules(door)
+    assert uuid.UUID(made.pop("uuid")).version == 4
+    assert [made] == [
         {
             "event": {"skin": "vector", "action": "save é", "n": 1.5},
             "revision": 7,
@@ -77,16 +80,170 @@ def test_an_event_is_a_capsule_with_defaults(page: Page, door: Door) -> None:
     assert b"Chrome/" in agent
 
 
-def test_what_does_not_fit_into_a_url_is_posted(page: Page, door: Door) -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_where_no_door_takes_posts_events_go_by_url(page: Page, door: Door, told: bool) -> None:
     methods: list[str] = []
     page.on("request", lambda request: methods.append(request.method))
+    if told:
+        page.evaluate("eventLogging.configure({byUrl: true})")
+    else:
+        # As a Varnish without an HTTP door does.
+        page.route("**/beacon/event", lambda route: route.fulfill(status=405))
     page.evaluate("eventLogging.configure({delay: 0, maxUrl: 500})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(600)})")
+    page.evaluate("eventLogging.logEvent('Edit', {action: 'shorter'})")
+    wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both short events")
+    assert {event["event"]["action"] for event in capsules(door)} == {"short", "shorter"}
+    assert page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(600)})") is False
+    assert page.evaluate("eventLogging.dropped()") == 2
+    assert ("POST" in methods) is not told
+
+
+def test_many_small_events_of_a_page_that_stays_all_arrive(page: Page, door: Door) -> None:
+    at_once: list[int] = []
+    page.on("request", lambda _: at_once.append(1))
+    page.evaluate("for (let i = 0; i < 5000; i++) eventLogging.logEvent('Edit', {i})")
+    wait_for(lambda: len(door.lines) == 5_000, DEADLINE_S, "all events")
+    assert sorted(event["event"]["i"] for event in capsules(door)) == list(range(5_000))
+    assert len({event["uuid"] for event in capsules(door)}) == 5_000
+    assert len(at_once) < 50
+    assert page.evaluate("eventLogging.dropped()") == 0
+
+
+@pytest.mark.parametrize(("count", "size"), [(30, 3_000), (5, 30_000), (1, 70_000), (300, 3_000)])
+def test_what_a_page_cannot_send_as_it_is_left_goes_with_the_next(
+    page: Page, door: Door, count: int, size: int
+) -> None:
+    page.evaluate("eventLogging.configure({delay: 1e9})")
+    event = f"{{i, s: 'é'.repeat({size // 2})}}"
+    logged = f"Array.from({{length: {count}}}, (_, i) => eventLogging.logEvent('Edit', {event}))"
+    assert page.evaluate(logged) == [True] * count
+    page.goto(f"http://127.0.0.1:{door.port}/other.html")
+    page.goto(f"http://127.0.0.1:{door.port}/page.html")
+    wait_for(lambda: len(door.lines) >= count, DEADLINE_S, "all events")
+    assert sorted(event["event"]["i"] for event in capsules(door)) == list(range(count))
+    assert page.evaluate("eventLogging.dropped()") == 0
+
+
+def test_what_was_under_way_when_a_page_was_left_arrives(page: Page, door: Door) -> None:
+    door.held.clear()
+    page.evaluate("eventLogging.configure({delay: 0})")
+    page.evaluate("eventLogging.logEvent('Edit', {action: 'held up'})")
+    assert door.at_work.wait(DEADLINE_S)
+    page.goto("about:blank")
+    door.held.set()
+    wait_for(lambda: door.lines, DEADLINE_S, "the event")
+    # It may arrive twice; by its uuid it is stored once.
+    assert {event["event"]["action"] for event in capsules(door)} == {"held up"}
+    assert len({event["uuid"] for event in capsules(door)}) == 1
+
+
+def test_what_a_full_server_refuses_is_sent_again(page: Page, door: Door) -> None:
+    refused: list[int] = []
+    page.on("response", lambda response: refused.append(response.status))
+    door.full = True
+    page.evaluate("eventLogging.configure({delay: 0})")
+    for number in range(3):
+        page.evaluate(f"eventLogging.logEvent('Edit', {{n: {number}}})")
+    wait_for(lambda: page.evaluate("true") and 503 in refused, DEADLINE_S, "a refusal")
+    door.full = False
+    wait_for(lambda: len(door.lines) == 3, DEADLINE_S, "all events")
+    assert {event["event"]["n"] for event in capsules(door)} == {0, 1, 2}
+    assert page.evaluate("eventLogging.dropped()") == 0
+
+
+def test_what_cannot_be_reached_is_tried_again(page: Page, door: Door) -> None:
+    page.route("**/beacon/event", lambda route: route.abort())
+    page.evaluate("eventLogging.configure({delay: 0})")
+    page.evaluate("eventLogging.logEvent('Edit', {n: 1})")
+    page.wait_for_event("requestfailed")
+    page.unroute("**/beacon/event")
+    wait_for(lambda: len(door.lines) == 1, DEADLINE_S, "the event")
+
+
+def test_one_event_that_is_refused_takes_no_other_with_it(page: Page, door: Door) -> None:
+    def refuse(route: Route) -> None:
+        if "poison" in (route.request.post_data or ""):
+            route.fulfill(status=400)
+        else:
+            route.continue_()
+
+    page.route("**/beacon/event", refuse)
+    for action in ("a", "poison", "b", "c"):
+        page.evaluate(f"eventLogging.logEvent('Edit', {{action: '{action}'}})")
+    # Requests are handed to `refuse` while the page is asked something.
+    wait_for(lambda: page.evaluate("true") and len(door.lines) == 3, DEADLINE_S, "the others")
+    assert {event["event"]["action"] for event in capsules(door)} == {"a", "b", "c"}
+    page.wait_for_function("eventLogging.dropped() === 1")
+
+
+def test_what_can_never_be_sent_is_said_and_counted(page: Page, door: Door) -> None:
+    assert page.evaluate("eventLogging.logEvent('Edit', {s: 'x'.repeat(260000)})") is False
+    assert page.evaluate("eventLogging.dropped()") == 1
+    page.route("**/beacon/event", lambda route: route.abort())
+    said = page.evaluate("Array.from({length: 30}, () => eventLogging.logEvent('Edit', {s: 'x'.repeat(99000)}))")
+    assert said.count(False) == page.evaluate("eventLogging.dropped()") - 1 > 5
+
+
+HOSTILE = """() => {
+    const circular = {}; circular.a = circular;
+    const {logEvent} = eventLogging;
+    const values = [
+        circular, {n: 10n}, {toJSON() { throw 1; }}, {a: {toJSON() { throw new Error('no'); }}},
+        {get a() { throw 1; }}, new Proxy({}, {ownKeys() { throw 1; }}), Symbol('x'), {a: Symbol('x')}, null,
+        undefined, 7, 'text', () => 1, {a: '\\ud800'},
+        Object.freeze({a: 1}), Object.create(null), new Date(NaN), {a: NaN},
+    ];
+    return values.map(value => logEvent('Edit', value)).concat(
+        ['constructor', '__proto__', undefined, null, {}, Symbol('x')].map(name => logEvent(name, {}))
+    );
+}"""
+
+
+def test_no_value_of_the_page_makes_it_throw(page: Page, door: Door) -> None:
+    thrown: list[str] = []
+    page.on("pageerror", lambda error: thrown.append(str(error)))
+    page.evaluate("eventLogging.configure({delay: 0})")
+    said = page.evaluate(HOSTILE)
+    assert {type(one) for one in said} == {bool}
+    assert said[:6] == [False] * 6
+    assert said[-6:] == [False] * 6
+    wait_for(lambda: len(door.lines) == said.count(True), DEADLINE_S, "what could be sent")
+    assert page.evaluate("eventLogging.dropped()") == 6
+    assert thrown == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "console.warn = () => { throw 1; }",
+        "Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('no'); }})",
+        "Storage.prototype.setItem = () => { throw 1; }",
+        "navigator.sendBeacon = () => false",
+        "Object.prototype.polluted = {x: 1}",
+    ],
+)
+def test_a_page_that_has_changed_the_browser_is_left_in_peace(browser: Browser, door: Door, broken: str) -> None:
+    thrown: list[str] = []
+    context = browser.new_context()
+    context.add_init_script(broken)
+    page = context.new_page()
+    page.on("pageerror", lambda error: thrown.append(str(error)))
+    page.goto(f"http://127.0.0.1:{door.port}/page.html")
+    assert page.evaluate("[eventLogging.logEvent('Edit', {a: 1}), eventLogging.logEvent('Edti', {})]") == [True, False]
+    wait_for(lambda: len(door.lines) == 1, DEADLINE_S, "the event")
+    page.evaluate("eventLogging.logEvent('Edit', {a: 2})")
+    page.goto(f"http://127.0.0.1:{door.port}/page.html")
+    assert thrown == []
+    context.close()
+
+
+def test_the_script_included_twice_keeps_what_was_declared_and_waits(page: Page, door: Door) -> None:
+    page.evaluate("eventLogging.logEvent('Edit', {a: 1})")
+    page.add_script_tag(url="/eventlogging.js")
+    assert page.evaluate("eventLogging.logEvent('Edit', {a: 2})") is True
     wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both events")
-    assert {len(event["event"]["action"]) for event in capsules(door)} == {5, 600}
-    # A beacon's POST is not among the requests that the page is told of.
-    assert methods == ["GET"]
 
 
 def test_leaving_the_page_sends_what_waits(page: Page, door: Door) -> None:
