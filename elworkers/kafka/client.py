@@ -121,6 +121,7 @@ _WITHOUT_WORDS = {
     "GroupCoordinatorNotAvailable": "the group has no coordinator at the moment",
     "GroupLoadInProgress": "the group's coordinator is not ready yet",
     "RequestTimedOut": "the broker has not got it done in time",
+    "UnknownMemberId": "the group has given this member up, because it had heard nothing of it for too long",
     "UnknownTopicOrPartition": "the broker does not know the topic or partition",
     "ConsumerStoppedException": "the consumer has stopped",
     "ReferenceError": "the consumer has stopped",
