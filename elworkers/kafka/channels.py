@@ -19,6 +19,8 @@ from pykafka.exceptions import SocketDisconnectedError
 from pykafka.handlers import RequestHandler
 from pykafka.protocol.base import Request
 
+from elworkers.kafka.absent import text
+
 OVER_QUOTA = (
     "its next message set is larger than a quota of the broker (consumer_byte_rate) lets through in ten seconds,"
     " so that nobody with this client id can read it; raise the quota"
@@ -133,7 +135,7 @@ class Channel:
     """
 
     def __init__(self, broker: Any) -> None:
-        host = broker.host.decode() if isinstance(broker.host, bytes) else broker.host
+        host = text(broker.host)
         self._to = (broker.host, broker.port, broker._handler)
         self._timeout_ms = broker._socket_timeout_ms
         self._requests: Any = None
@@ -183,7 +185,7 @@ def of(broker: Any) -> Channel:
         SocketDisconnectedError: it is known not to be there.
     """
     if broker.handler is None:
-        raise SocketDisconnectedError(f"broker {broker.id} is not there")
+        raise SocketDisconnectedError(getattr(broker, "why", "") or f"broker {broker.id} is not there")
     with _making:
         found: Channel | None = getattr(broker, "channel", None)
         if found is None:

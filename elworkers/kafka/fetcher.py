@@ -124,13 +124,16 @@ class Fetcher(Placed):
 
     def _look_for_leaders(self) -> None:
         """Let partitions stand still that nobody leads, and ask again who does where it is time to."""
-        without = [
-            one.partition.id for broker, owned in self._partitions_by_leader.items() if not broker for one in owned
+        due = [
+            (one.partition.id, broker)
+            for broker, owned in self._partitions_by_leader.items()
+            if not broker
+            for one in owned
+            if self._is_wanted(one.partition.id)
         ]
-        due = list(filter(self._is_wanted, without))
         if due:
-            for partition in due:
-                self._stand(partition, _OWN_REASONS[_NO_LEADER])
+            for partition, broker in due:
+                self._stand(partition, broker.why or _OWN_REASONS[_NO_LEADER])
             self._update()
 
     def _is_wanted(self, partition: int) -> bool:

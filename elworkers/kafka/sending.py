@@ -117,9 +117,10 @@ class Sending:
             return left, None
         request = ProduceSets([(one.place, pieces) for one, pieces in encoded], self._acks, self._ack_timeout_ms)
         try:
-            with client.translated("produce"):
+            with client.translated(f"produce to {_names(left)}"):
                 return left, channels.of(leader).request(request)
-        except RetryableError:
+        except RetryableError as error:
+            self._lose(leader, str(error))
             return left, None
 
     def _waits_for_quota(self, leader: Any) -> bool:
