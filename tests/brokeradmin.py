@@ -62,3 +62,12 @@ def create_topic(broker: str, topic: str, settings: Mapping[str, str], partition
 def _settings(settings: Mapping[str, str]) -> bytes:
     rows = (_text(name) + _text(value) for name, value in settings.items())
     return struct.pack("!i", len(settings)) + b"".join(rows)
+
+
+def set_quota(broker: str, client_id: str, name: str, value: float | None) -> None:
+    """Bound what a client id may do, as by `consumer_byte_rate`; None: no longer (AlterClientQuotas)."""
+    entity = struct.pack("!i", 1) + _text("client-id") + _text(client_id)
+    change = struct.pack("!i", 1) + _text(name) + struct.pack("!d?", value or 0.0, value is None)
+    answer = _ask(broker, 49, struct.pack("!i", 1) + entity + change + b"\0")
+    (code,) = struct.unpack_from("!h", answer, 4 + 4 + 4)
+    assert code == 0, f"error code {code}"

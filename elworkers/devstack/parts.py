@@ -32,6 +32,7 @@ class Kafka(Part):
     Attributes:
         jars: the artifacts that it runs from.
         variable: what `env` calls it.
+        advertised: the host that it tells its clients.
     """
 
     name: str = "kafka"
@@ -39,6 +40,7 @@ class Kafka(Part):
     jars: str = "kafka"
     variable: str = "KAFKA"
     node: int = 1
+    advertised: str = HOST
 
     def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
         """See `Part.prepare`."""
@@ -50,7 +52,7 @@ class Kafka(Part):
             "node.id": self.node,
             "controller.quorum.voters": f"1@{controller}",
             "listeners": f"PLAINTEXT://{listener}" + (f",CONTROLLER://{controller}" if first else ""),
-            "advertised.listeners": f"PLAINTEXT://{listener}",
+            "advertised.listeners": f"PLAINTEXT://{self.advertised}:{ports[self.ports[0]]}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": home / "data",

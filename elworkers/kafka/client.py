@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import struct
 import time
@@ -19,7 +20,7 @@ from pykafka.protocol import ApiVersionsRequest, ApiVersionsResponse
 from pykafka.protocol.base import Request
 
 from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka.absent import Brokers
+from elworkers.kafka.absent import Brokers, why_unreachable
 
 BROKER_VERSION = "1.0.0"
 """What pykafka is told: it then asks for API versions and writes messages with a timestamp (format 1)."""
@@ -121,6 +122,7 @@ _WITHOUT_WORDS = {
     "GroupCoordinatorNotAvailable": "the group has no coordinator at the moment",
     "GroupLoadInProgress": "the group's coordinator is not ready yet",
     "RequestTimedOut": "the broker has not got it done in time",
+    "UnknownMemberId": "the group has given this member up, because it had heard nothing of it for too long",
     "UnknownTopicOrPartition": "the broker does not know the topic or partition",
     "ConsumerStoppedException": "the consumer has stopped",
     "ReferenceError": "the consumer has stopped",
@@ -128,9 +130,15 @@ _WITHOUT_WORDS = {
 """What errors mean that the library raises without a word."""
 
 
+_ADDRESS = re.compile(r"<broker b?'?(?P<host>[^'>]*?)'?:(?P<port>\d+)>")
+"""What the library says of a broker, and nothing else, where a connection fails or ends."""
+
+
 def _told(error: Exception) -> str:
     name = type(error).__name__
     text = str(error).replace("See logs.", "").strip()
+    if address := _ADDRESS.fullmatch(text):
+        text = why_unreachable(address["host"], int(address["port"]))
     if not text or text == name:
         text = _WITHOUT_WORDS.get(name, "the library says no more")
     return f"{text} ({name})"
@@ -144,10 +152,11 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
         socket_timeout_ms: longest wait for one answer, in ms.
 
     Raises:
-        RetryableError: no broker answers.
+        RetryableError: no broker answers, or none can be reached at the address that it tells its clients.
         ConfigurationError: the broker no longer speaks pykafka's record format (Kafka 4).
     """
     first_refusal: RetryableError | None = None
+    unreachable: RetryableError | None = None
     for host in hosts:
         name, _, port = host.rpartition(":")
         try:
@@ -157,13 +166,18 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
             first_refusal = first_refusal or error
             continue
         with translated(f"read metadata from {host}"):
-            return _Cluster(
+            cluster = _Cluster(
                 host,
                 Handler(),
                 socket_timeout_ms=socket_timeout_ms,
                 offsets_channel_socket_timeout_ms=10_000,
                 broker_version=BROKER_VERSION,
             )
+        if cluster.brokers or not cluster.brokers.absent:
+            return cluster
+        unreachable = unreachable or RetryableError(f"Kafka: {host} answers, but {cluster.brokers.absent[0].why}")
+    if unreachable is not None:
+        raise unreachable
     raise RetryableError(f"Kafka: no broker of {','.join(hosts)} answers ({first_refusal})")
 
 

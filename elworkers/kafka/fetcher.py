@@ -10,14 +10,16 @@ What differs from pykafka's SimpleConsumer:
 * Where partitions begin and what is committed is `placed`'s.
 * An offset out of range goes to the earliest, and the gap is counted.
 * A partition that cannot be read for a reason of its own stands still and is asked again later; the others go on.
+* While a quota throttles this client, partitions are asked for a little in their turn, when the broker wants it.
 * So does one that a transactional producer has written to (see `transactions`), unless all is to be read.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -25,15 +27,22 @@ from pykafka.exceptions import OffsetOutOfRangeError, SocketDisconnectedError
 from pykafka.protocol import FetchRequest, PartitionFetchRequest
 
 from elworkers.errors import RetryableError
-from elworkers.kafka import transactions
+from elworkers.kafka import channels, transactions
 from elworkers.kafka.inbox import Inbox
-from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once, parts
+from elworkers.kafka.messages import (
+    FETCH_VERSION,
+    Fields,
+    Part,
+    UnreadableError,
+    fields,
+    once,
+    parts,
+    throttle_ms,
+)
 from elworkers.kafka.placed import EARLIEST, Placed
+from elworkers.kafka.shares import Shares
 
-_ANSWER_BYTES = 2 * 1024 * 1024
-"""Of which three are in memory for a moment: pykafka receives into a buffer that it then copies."""
-
-_SMALLEST_SHARE = 64 * 1024
+_MESSAGE_BYTES = 1024 * 1024
 _LOOK_EVERY_S = 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _NOT_AUTHORIZED = 29
@@ -75,16 +84,17 @@ class Fetcher(Placed):
 
     def __init__(self, *words: Any, **keywords: Any) -> None:
         self.inbox = Inbox()
-        self._asked: dict[int, int] = {}
-        self._larger: dict[int, None] = {}
+        self._ended = threading.Event()
+        self._paces: dict[int, channels.Pace] = {}
         self._standing: dict[int, _Standing] = {}
         self._refused: set[int] = set()
+        self._shares = Shares(keywords.get("fetch_message_max_bytes", _MESSAGE_BYTES))
         super().__init__(*words, **keywords)
 
     def fetch(self) -> None:
         """Ask each leader once for what comes next; pykafka's thread calls this again and again."""
         held = self._partitions_by_id
-        self.inbox.wait(lambda: not self._running or any(map(self._is_wanted, held)), _LOOK_EVERY_S)
+        self.inbox.wait(lambda: not self._running or any(map(self._is_wanted, held)), self._longest_wait_s())
         self._look_for_leaders()
         for broker, owned in sorted(self._partitions_by_leader.items(), key=lambda item: item[0].id):
             if not broker:
@@ -94,7 +104,7 @@ class Fetcher(Placed):
             try:
                 wanted = [one for one in locked if self._is_wanted(one.partition.id)]
                 if wanted:
-                    self._receive(parts(self._ask(broker, wanted)))
+                    self._receive(self._ask(broker, wanted))
             except (OSError, SocketDisconnectedError):
                 if self._running:
                     self._update()
@@ -103,19 +113,34 @@ class Fetcher(Placed):
                 for one in locked:
                     one.fetch_lock.release()
 
+    def _longest_wait_s(self) -> float:
+        silent_s = [left_s for pace in self._paces.values() if (left_s := pace.left_s)]
+        return min([_LOOK_EVERY_S, *silent_s])
+
+    def stop(self) -> None:
+        """As pykafka's, and nothing waits for a quota any longer."""
+        self._ended.set()
+        super().stop()
+
     def _look_for_leaders(self) -> None:
         """Let partitions stand still that nobody leads, and ask again who does where it is time to."""
-        without = [
-            one.partition.id for broker, owned in self._partitions_by_leader.items() if not broker for one in owned
+        due = [
+            (one.partition.id, broker)
+            for broker, owned in self._partitions_by_leader.items()
+            if not broker
+            for one in owned
+            if self._is_wanted(one.partition.id)
         ]
-        due = list(filter(self._is_wanted, without))
         if due:
-            for partition in due:
-                self._stand(partition, _OWN_REASONS[_NO_LEADER])
+            for partition, broker in due:
+                self._stand(partition, broker.why or _OWN_REASONS[_NO_LEADER])
             self._update()
 
     def _is_wanted(self, partition: int) -> bool:
         if partition in self._refused:
+            return False
+        pace = self._paces.get(self._partitions_by_id[partition].partition.leader.id)
+        if pace is not None and pace.left_s:
             return False
         standing = self._standing.get(partition)
         if standing is not None and time.monotonic() < standing.until:
@@ -133,36 +158,25 @@ class Fetcher(Placed):
         if self._standing.pop(partition, None) is not None:
             self.on_standing(partition, None)
 
-    def _ask(self, broker: Any, wanted: Sequence[Any]) -> Any:
-        share = min(self._fetch_message_max_bytes, max(_SMALLEST_SHARE, _ANSWER_BYTES // len(wanted)))
-        grown = self._grown({one.partition.id for one in wanted}, share)
-        requests = []
-        for one in wanted:
-            partition = one.partition.id
-            size = self._asked[partition] = grown.get(partition, share)
-            requests.append(PartitionFetchRequest(self._topic.name, partition, one.next_offset, size))
+    def _ask(self, broker: Any, wanted: Sequence[Any]) -> list[Part]:
+        channel = channels.of(broker)
+        pace = self._paces[broker.id] = channel.fetches
+        shares = self._shares.of([one.partition.id for one in wanted], careful=pace.careful)
+        requests = [
+            PartitionFetchRequest(self._topic.name, partition, self._partitions_by_id[partition].next_offset, size)
+            for partition, size in shares.items()
+        ]
         request = FetchRequest(
             requests, timeout=self._fetch_wait_max_ms, min_bytes=self._fetch_min_bytes, api_version=FETCH_VERSION
         )
-        if broker.handler is None:
-            raise SocketDisconnectedError
-        return broker.handler.request(request).get()
+        answer = channel.request(request).get()
+        found = list(parts(answer))
+        pace.fetched(throttle_ms(answer), empty=not found)
+        if found:
+            self._shares.answered(shares)
+        return found
 
-    def _grown(self, wanted: Container[int], share: int) -> dict[int, int]:
-        """Larger shares for partitions whose next message did not fit: in their turn, and as many as fit an answer."""
-        grown: dict[int, int] = {}
-        room = _ANSWER_BYTES
-        for partition in list(self._larger):
-            if partition not in wanted:
-                continue
-            size = min(LARGEST_MESSAGE, 4 * self._asked.get(partition, share))
-            if grown and size > room:
-                break
-            grown[partition] = size
-            room -= size
-        return grown
-
-    def _receive(self, answered: Any) -> None:
+    def _receive(self, answered: Sequence[Part]) -> None:
         failed: dict[int, list[tuple[Any, Part]]] = defaultdict(list)
         for part in answered:
             owned = self._partitions_by_id[part.partition]
@@ -198,19 +212,23 @@ class Fetcher(Placed):
     def _find_nothing(self, owned: Any) -> None:
         """There is more in a partition, but nothing of it came: it is too large, or no message."""
         partition = owned.partition.id
-        if partition not in self._larger:
-            self._larger[partition] = None
+        if not self._shares.too_small(partition):
             return
-        for batch in self._batches_at(owned, owned.next_offset)[:1]:
+        try:
+            batches = self._batches_at(owned, owned.next_offset)
+        except transactions.ThrottledError:
+            self._stand(partition, channels.OVER_QUOTA)
+            return
+        for batch in batches[:1]:
             if batch.transactional and not self.reads_uncommitted:
                 self._stand(partition, transactions.SENTENCE)
             elif batch.empty:
                 self.pass_over(owned, batch.next)
-                self._larger.pop(partition, None)
+                self._shares.fits(partition)
 
     def _batches_at(self, owned: Any, offset: int, size: int = 1) -> list[transactions.Batch]:
         topic = self._topic.name.decode()
-        return transactions.batches_at(owned.partition.leader, topic, owned.partition.id, offset, size)
+        return transactions.batches_at(owned.partition.leader, topic, owned.partition.id, offset, size, self._ended)
 
     def _has_transactions(self, owned: Any, part: Part, found: list[Fields]) -> bool:
         """Whether the first offset that no message has, and what follows it, is of a transaction."""
@@ -232,7 +250,7 @@ class Fetcher(Placed):
         self._go_on(part.partition)
         owned.next_offset = behind
         self.inbox.put(part.partition, found, len(part.data))
-        self._larger.pop(part.partition, None)
+        self._shares.fits(part.partition)
         return True
 
     def refuse(self, partition: int, offset: int, why: str) -> None:

@@ -77,6 +77,18 @@ class Part(NamedTuple):
     data: memoryview
 
 
+def throttle_ms(answer: bytes | bytearray | memoryview) -> int:
+    """For how long the broker reads nothing more of this connection, because of a quota; then the answer has no part.
+
+    Raises:
+        RetryableError: the answer breaks off.
+    """
+    if len(answer) < _COUNT.size:
+        raise RetryableError("Kafka: an answer to a fetch breaks off, or is none")
+    found: int = _COUNT.unpack_from(answer, 0)[0]
+    return found
+
+
 def parts(answer: bytes | bytearray | memoryview) -> Iterator[Part]:
     """The partitions of a fetch answer of version 2, without its correlation id.
 

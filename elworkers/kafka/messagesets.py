@@ -1,7 +1,7 @@
 """Records come in; the bytes of message sets, and of the request that carries them, go out, and the answer comes in.
 
 pykafka makes an object of each message and packs it in three steps. The layout is that of messages of magic 1 and of
-produce requests of version 0 (Kafka's protocol guide, "Messages", "Old Message Format").
+produce requests of version 1 (Kafka's protocol guide, "Messages", "Old Message Format").
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _COUNT = struct.Struct(">i")
 _ACKS = struct.Struct(">hii")
 _PARTITION = struct.Struct(">ii")
 _LENGTH = struct.Struct(">h")
+_VERSION = 1
+"""The oldest one whose answer has a throttle time."""
+
 _ANSWERED = struct.Struct(">ihq")
 _AFTER_SIZE = MESSAGE_OVERHEAD - 12
 """Bytes of a message without key and value that its size counts."""
@@ -93,7 +96,7 @@ class ProduceSets(Request):  # type: ignore[misc]
                 pieces.append(_PARTITION.pack(partition, sum(map(len, one))))
                 pieces += one
         output = bytearray().join(pieces)
-        self._write_header(output)
+        self._write_header(output, api_version=_VERSION)
         self._output = output
 
     def get_bytes(self) -> bytearray:
@@ -101,8 +104,20 @@ class ProduceSets(Request):  # type: ignore[misc]
         return self._output
 
 
-def codes(answer: bytes | memoryview) -> dict[Place, int]:
-    """Kafka's error code of each place in the answer to a produce request, without its correlation id; 0 for none."""
+class Answered(NamedTuple):
+    """What is said to a produce request.
+
+    Attributes:
+        codes: place → Kafka's error code, 0 for none.
+        throttle_ms: for how long the broker reads nothing more of this connection, because of a quota.
+    """
+
+    codes: dict[Place, int]
+    throttle_ms: int
+
+
+def answered(answer: bytes | memoryview) -> Answered:
+    """What an answer says; it comes without its correlation id."""
     found: dict[Place, int] = {}
     (topics,) = _COUNT.unpack_from(answer, 0)
     at = _COUNT.size
@@ -115,4 +130,4 @@ def codes(answer: bytes | memoryview) -> dict[Place, int]:
         for partition, code, _offset in _ANSWERED.iter_unpack(answer[at : at + count * _ANSWERED.size]):
             found[Place(topic, partition)] = code
         at += count * _ANSWERED.size
-    return found
+    return Answered(found, *_COUNT.unpack_from(answer, at))

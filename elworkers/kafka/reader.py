@@ -12,20 +12,19 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pykafka.common import OffsetType
-from pykafka.protocol import FetchRequest, PartitionFetchRequest, PartitionOffsetRequest
+from pykafka.protocol import PartitionOffsetRequest
 
 from elworkers.errors import RetryableError
-from elworkers.kafka import client, offsets, transactions
-from elworkers.kafka.messages import FETCH_VERSION, LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once, parts
+from elworkers.kafka import channels, client, offsets, transactions
+from elworkers.kafka.asking import Asked, Asking
+from elworkers.kafka.channels import OVER_QUOTA
+from elworkers.kafka.messages import LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once
 from elworkers.kafka.topics import ids
 
 _ANSWER_BYTES = 8 * 1024 * 1024
 """Of a broker, however many partitions it is of."""
 
-_ALONE_BYTES, _WAIT_MS = 2 * 1024 * 1024, 100
-_STALE = frozenset((1, 3, 5, 6, 7, 9))
-"""Kafka's error codes after which all is asked for anew: what was known of a partition is out of date."""
-
+_ALONE_BYTES = 2 * 1024 * 1024
 _AHEAD, _LOOK_EVERY_S = 1, 0.5
 
 
@@ -76,6 +75,7 @@ class TopicsReader:
         self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
     ) -> None:
         self._cluster = client.connect(hosts)
+        self._asking = Asking(self._broker)
         self._partition_bytes = partition_bytes
         self._alone_bytes = max(partition_bytes, _ALONE_BYTES)
         self._leaders: dict[Partition, int] = {}
@@ -187,7 +187,7 @@ class TopicsReader:
         """
         self.refused = {}
         ready: queue.Queue[Fetched | BaseException | None] = queue.Queue(_AHEAD)
-        enough = threading.Event()
+        enough = self._asking.ended = threading.Event()
 
         def fetch() -> None:
             last: BaseException | None = None
@@ -219,7 +219,9 @@ class TopicsReader:
                 yield from self._until_empty(leader, group)
 
     def _until_empty(self, leader: int, group: dict[Partition, Range]) -> Iterator[Fetched]:
-        for partition, part in self._ask(leader, group, self._partition_bytes):
+        begins = [(partition, reach.begin) for partition, reach in group.items()]
+        for part in self._asking.told(self._asking.send(leader, begins, self._partition_bytes)):
+            partition = Partition(part.topic, part.partition)
             fetched = self._advanced(leader, partition, group[partition], part)
             group[partition] = Range(fetched.next if fetched else group[partition].end, group[partition].end)
             if fetched:
@@ -230,33 +232,32 @@ class TopicsReader:
 
     def _alone(self, leader: int, partition: Partition, reach: Range) -> Iterator[Fetched]:
         """A range that is longer than a share of an answer, to its end: so it is whole while others are read."""
-        asked: Any = self._send(leader, {partition: reach}, self._alone_bytes)
+
+        def send() -> Asked:
+            return self._asking.send(leader, [(partition, reach.begin)], self._alone_bytes)
+
+        asked: Asked | None = send()
         while asked is not None:
-            ((_, part),) = self._told(asked)
+            (part,) = self._asking.told(asked)
             fetched = self._advanced(leader, partition, reach, part)
             if fetched is None:
                 return
             reach = Range(fetched.next, reach.end)
             # The next answer is on its way while this one is worked on.
-            asked = self._send(leader, {partition: reach}, self._alone_bytes) if reach.begin < reach.end else None
+            asked = send() if reach.begin < reach.end else None
             yield fetched
 
     def _advanced(self, leader: int, partition: Partition, reach: Range, part: Part) -> Fetched | None:
         """What an answer has of a range; None where the leader has no more of it now."""
-        size, found = self._alone_bytes, self._readable(partition, part)
-        while not found and size < LARGEST_MESSAGE and partition not in self.refused:
-            # Larger than its share of an answer.
-            size *= 4
-            ((_, part),) = self._ask(leader, {partition: reach}, size)
-            found = self._readable(partition, part)
+        part, found = self._grown(leader, partition, reach, part)
         if not found and partition in self.refused:
             return None
         if not found and part.high_watermark < reach.end:
             # A leader that knows less than the one before it; what it does not have must not be passed over.
             return None
-        if not self._reads_uncommitted and self._has_transactions(leader, partition, reach, part, found):
-            # The broker knows their producers no more, but the log has what they wrote.
-            self.refused[partition] = transactions.SENTENCE
+        why = self._not_to_be_passed_over(leader, partition, reach, part, found)
+        if why:
+            self.refused[partition] = why
             return None
         after = found[-1][0] + 1 if found else reach.end
         if found and (found[0][0] < reach.begin or after > reach.end):
@@ -266,18 +267,37 @@ class TopicsReader:
             found = once(found)
         return Fetched(partition, found, reach.begin, min(after, reach.end))
 
-    def _has_transactions(
+    def _grown(self, leader: int, partition: Partition, reach: Range, part: Part) -> tuple[Part, list[Fields]]:
+        """An answer and its messages, asked for again with more room where there is none."""
+        size, found = self._asking.careful_size(leader, self._alone_bytes), self._readable(partition, part)
+        while not found and size < LARGEST_MESSAGE and partition not in self.refused:
+            size *= 4
+            (part,) = self._asking.told(self._asking.send(leader, [(partition, reach.begin)], size, whole=True))
+            found = self._readable(partition, part)
+            if len(part.data) < size:
+                # That is all there is, or all that a quota lets through at once.
+                break
+        return part, found
+
+    def _not_to_be_passed_over(
         self, leader: int, partition: Partition, reach: Range, part: Part, found: Sequence[Fields]
-    ) -> bool:
-        """Whether the first offset that no message has, if there is one, is of a transaction."""
+    ) -> str:
+        """Why a partition cannot be read on at the first offset that no message has; empty where it can or has none."""
         if found and found[-1][0] - found[0][0] + 1 == len(found) and found[0][0] <= reach.begin:
-            return False
+            return ""
+        if found and self._reads_uncommitted:
+            return ""
         offset = transactions.without_message(reach.begin, (one[0] for one in found))
-        with client.translated("ask what is at an offset without a message"):
-            batches = transactions.batches_at(
-                self._broker(leader), partition.topic, partition.number, offset, max(1, len(part.data))
-            )
-        return any(batch.transactional for batch in batches)
+        try:
+            batches = self._asking.batches_at(leader, partition, offset, len(part.data))
+        except transactions.ThrottledError:
+            return OVER_QUOTA
+        if not self._reads_uncommitted and any(batch.transactional for batch in batches):
+            # The broker knows their producers no more, but the log has what they wrote.
+            return transactions.SENTENCE
+        if not found and any(not batch.empty for batch in batches[:1]):
+            return OVER_QUOTA
+        return ""
 
     def _readable(self, partition: Partition, part: Part) -> list[Fields]:
         if part.error:
@@ -290,29 +310,10 @@ class TopicsReader:
                 self.refused[partition] = str(error).removeprefix("Kafka: ")
             return error.before
 
-    def _ask(self, leader: int, group: Mapping[Partition, Range], size: int) -> list[tuple[Partition, Part]]:
-        return self._told(self._send(leader, group, size))
-
-    def _send(self, leader: int, group: Mapping[Partition, Range], size: int) -> Any:
-        requests = [
-            PartitionFetchRequest(partition.topic.encode(), partition.number, reach.begin, size)
-            for partition, reach in group.items()
-        ]
-        request = FetchRequest(requests, timeout=_WAIT_MS, min_bytes=1, api_version=FETCH_VERSION)
-        with client.translated("fetch messages"):
-            return self._broker(leader).handler.request(request)
-
-    def _told(self, asked: Any) -> list[tuple[Partition, Part]]:
-        with client.translated("fetch messages"):
-            found = [(Partition(part.topic, part.partition), part) for part in parts(asked.get())]
-        for partition, part in found:
-            if part.error in _STALE:
-                raise RetryableError(f"Kafka: {partition.topic}, partition {partition.number}: error {part.error}")
-        return found
-
     def close(self) -> None:
         """Let go of the connections; never raises."""
         for broker in list(self._cluster.brokers.values()):
+            channels.close(broker)
             handler = broker.handler
             if handler is not None:
                 handler.stop()

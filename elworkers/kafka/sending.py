@@ -6,6 +6,7 @@ records around a refused one may be stored in another order than they came in.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,8 +15,8 @@ from typing import Any
 
 from elworkers.contracts import Refusal
 from elworkers.errors import RetryableError
-from elworkers.kafka import client
-from elworkers.kafka.messagesets import ProduceSets, codes, message_set
+from elworkers.kafka import channels, client
+from elworkers.kafka.messagesets import ProduceSets, answered, message_set
 from elworkers.kafka.sets import Set, requests
 from elworkers.kafka.verdicts import NAMES_OWN, OUTAGES, PERHAPS_STORED, WITHOUT_KEY, words
 from elworkers.lastresort import LastResort
@@ -28,6 +29,9 @@ _AHEAD = 64
 
 _PROBED = 8
 """Records without a key after which a topic that has refused each of them is believed to take none."""
+
+_LONGEST_REST_S = 30.0
+"""That a broker's quota may keep a batch waiting without a sign of life."""
 
 _UNSAID = -1
 """Kafka's code for an error that has none."""
@@ -54,6 +58,7 @@ class Sending:
         self._ack_timeout_ms = ack_timeout_ms
         self._compression = compression
         self._lost: set[Any] = set()
+        self._rested_s = 0.0
         self._without_key: Counter[str] = Counter()
         self._takes_without_key: set[str] = set()
         self.acked: list[Set] = []
@@ -108,12 +113,26 @@ class Sending:
         left = [one for one, _ in encoded]
         if not left or leader in self._lost:
             return left, None
+        if not self._waits_for_quota(leader):
+            return left, None
         request = ProduceSets([(one.place, pieces) for one, pieces in encoded], self._acks, self._ack_timeout_ms)
         try:
-            with client.translated("produce"):
-                return left, leader.handler.request(request) if leader.handler is not None else None
-        except RetryableError:
+            with client.translated(f"produce to {_names(left)}"):
+                return left, channels.of(leader).request(request)
+        except RetryableError as error:
+            self._lose(leader, str(error))
             return left, None
+
+    def _waits_for_quota(self, leader: Any) -> bool:
+        """Let the time pass in which a broker wants nothing, unless that is long: then it is an outage that says so."""
+        if leader.handler is None:
+            return True
+        pace = channels.of(leader).produces
+        self._rested_s += pace.left_s
+        if self._rested_s > _LONGEST_REST_S:
+            self._lose(leader, f"Kafka: produce: {pace.reason}")
+            return False
+        return pace.rest(threading.Event())
 
     def _without_spoiled(self, one: Set, now_ms: int) -> Set:
         good = []
@@ -139,7 +158,8 @@ class Sending:
             self._lose(leader, str(error))
             self.unsure += sets
             return
-        found = codes(answer)
+        found, throttle_ms = answered(answer)
+        channels.of(leader).produces.throttled(throttle_ms)
         for one in sets:
             code = found.get(one.place, _UNSAID)
             if not code:

@@ -8,9 +8,13 @@ the end, and the attributes of the batch at an offset that no message has (KIP-9
 from __future__ import annotations
 
 import struct
+import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from elworkers.errors import RetryableError
+from elworkers.kafka import channels
 from elworkers.kafka.wire import NO_TAGS, Answer, RawRequest, array, ask, compact, short
 
 SENTENCE = (
@@ -28,6 +32,12 @@ attributes, how far its last offset is from the first, times and producer, and h
 _SIZE_COUNTS_FROM = 12
 _TRANSACTIONAL, _CONTROL = 0x10, 0x20
 _NEWEST_MAGIC = 2
+_THROTTLED_FOR_S = 12.0
+"""A broker counts what a client had in the last eleven seconds, by default."""
+
+
+class ThrottledError(RetryableError):
+    """A quota has let through nothing of what is at an offset for so long that it never will."""
 
 
 class Batch(NamedTuple):
@@ -44,22 +54,41 @@ class Batch(NamedTuple):
     empty: bool
 
 
-def batches_at(leader: Any, topic: str, partition: int, offset: int, size: int = 1) -> list[Batch]:
+def batches_at(
+    leader: Any, topic: str, partition: int, offset: int, size: int = 1, ended: threading.Event | None = None
+) -> list[Batch]:
     """The batches from the one that holds an offset on, or from the next one where none does.
 
     Args:
         leader: pykafka's broker.
         size: bytes of them; the first one is whole, whatever this says.
+        ended: set where nobody waits for this any longer.
 
     Raises:
+        ThrottledError: the broker's quota does not let through the first one.
         KafkaException, OSError, RetryableError: the broker is away; the caller translates.
     """
     # At once, also where there is nothing.
     body = struct.pack(">iiiib", -1, 0, 0, size, _UNCOMMITTED)
     wanted = array([struct.pack(">iqi", partition, offset, size)])
-    answer = ask(leader, RawRequest(_FETCH, 4, body + array([short(topic) + wanted])))
-    answer.take(4)
-    return [batch for records in answer.items(lambda: _records(answer)) for batch in _batches(records)]
+    request = RawRequest(_FETCH, 4, body + array([short(topic) + wanted]))
+    if leader.handler is None:
+        leader.connect()
+    channel = channels.of(leader)
+    deadline = time.monotonic() + _THROTTLED_FOR_S
+    # An answer that is throttled is about no topic at all.
+    while not (topics := _answered(channel, request)) and channel.fetches.left_s:
+        if time.monotonic() > deadline or not channel.fetches.rest(ended or threading.Event()):
+            raise ThrottledError(f"Kafka: {topic}, partition {partition}: {channel.fetches.reason}")
+    return [batch for records in topics for batch in _batches(records)]
+
+
+def _answered(channel: channels.Channel, request: RawRequest) -> list[bytes]:
+    answer = Answer(bytes(channel.request(request).get()))
+    throttle_ms = answer.number(4)
+    found = list(answer.items(lambda: _records(answer)))
+    channel.fetches.fetched(throttle_ms, empty=not found)
+    return found
 
 
 def without_message(begin: int, offsets: Iterable[int]) -> int:

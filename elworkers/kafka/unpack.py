@@ -18,6 +18,8 @@ NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 _XERIAL = b"\x82SNAPPY\0"
 _XERIAL_HEADER_BYTES = 16
 _BLOCK = struct.Struct(">i")
+_MEMBER_BYTES = 256
+"""Of a further gzip member that are tried first."""
 
 
 def unpacked(codec: int, data: bytes) -> bytes:
@@ -42,17 +44,25 @@ class _TooLargeError(Exception):
 
 
 def _gzip(data: bytes) -> bytes:
-    # Members may follow one another (RFC 1952); each has an end of its own.
-    found, left = b"", data
-    while left:
+    # Members may follow one another (RFC 1952); each has an end of its own. One is the rule, and is given all there is;
+    # what is behind it is given a little at a time, because what a member leaves over is copied.
+    found: list[bytes] = []
+    at = size = 0
+    while at < len(data):
         stream = isal_zlib.decompressobj(31)
-        member: bytes = stream.decompress(left, LARGEST_UNPACKED - len(found) + 1)
-        if len(found) + len(member) > LARGEST_UNPACKED:
-            raise _TooLargeError
-        if not stream.eof:
-            raise EOFError
-        found, left = found + member if found else member, stream.unused_data
-    return found
+        step = _MEMBER_BYTES if at else len(data)
+        while not stream.eof:
+            if at == len(data):
+                raise EOFError
+            piece = data[at : at + step]
+            part = stream.decompress(piece, LARGEST_UNPACKED - size + 1)
+            size += len(part)
+            if size > LARGEST_UNPACKED:
+                raise _TooLargeError
+            found.append(part)
+            at += len(piece) - len(stream.unused_data)
+            step *= 2
+    return b"".join(found)
 
 
 def _lz4(data: bytes) -> bytes:

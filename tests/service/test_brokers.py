@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import modern
@@ -15,6 +17,8 @@ from topology import BIN
 from waiting import wait_for
 
 from elworkers.devstack import Stack
+from elworkers.devstack.part import HOST
+from elworkers.devstack.parts import Kafka
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, offsets, topics
 from elworkers.kafka.fetcher import Fetcher
@@ -139,5 +143,93 @@ def test_a_partition_without_a_leader_stands_still_and_the_others_go_on(two_brok
         two_brokers.start("kafka-2")
         read(source, gone, [b"e"])
         assert not metrics.aside
+    finally:
+        source.close()
+
+
+@dataclass(frozen=True)
+class Unresolvable(Kafka):
+    """A broker at a name that only it knows; alone, it answers nobody."""
+
+    advertised: str = "nohost.invalid"
+
+    def answers(self, ports: Mapping[str, int]) -> bool:
+        try:
+            client.connect([f"{HOST}:{ports[self.ports[0]]}"])
+        except RetryableError as error:
+            return "advertised.listeners" in str(error)
+        return True
+
+
+def test_a_broker_that_advertises_what_cannot_be_resolved_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("elworkers.devstack.stack.PARTS", {"kafka": Unresolvable()})
+    stack = Stack(tmp_path / "stack")
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        stack.up("kafka")
+        kafka = stack.env()["KAFKA"]
+        options = f"{kafka}?topic=t&identity=reader"
+        for role, words in {
+            "forwarder": ["stdin:", f"kafka:///{kafka}?topic=t"],
+            "processor": ["%q", f"kafka:///{options}", f"kafka:///{kafka}?topic=u"],
+            "consumer": [f"kafka:///{options}", f"file://{tmp_path}/out"],
+            "importer": [f"kafka:///{kafka}?topics=t", f"file://{tmp_path}/imported"],
+        }.items():
+            with (tmp_path / role).open("wb") as log:
+                command = [BIN / f"eventlogging-{role}", *words]
+                running[role] = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log, stdout=log)
+        name = f"nohost.invalid:{kafka.rpartition(':')[2]}"
+        for role, one in running.items():
+            said = wait_for(
+                lambda role=role: [
+                    line for line in (tmp_path / role).read_text(encoding="utf-8").splitlines() if name in line
+                ],
+                DEADLINE_S,
+                f"the word of the {role}",
+            )
+            assert f"connect to {name} (advertised.listeners), and nohost.invalid cannot be resolved" in said[0]
+            assert "waiting to try again" in said[0]
+            assert one.poll() is None
+        for role, one in running.items():
+            one.terminate()
+            one.wait(DEADLINE_S)
+            assert "Traceback" not in (tmp_path / role).read_text(encoding="utf-8")
+    finally:
+        for one in running.values():
+            one.kill()
+            one.wait(DEADLINE_S)
+        stack.down()
+
+
+def test_one_broker_that_cannot_be_resolved_holds_up_no_other(
+    two_brokers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = two_brokers.env()["KAFKA"]
+    partitions = topics.ensure(client.connect([kafka]), "halved", 2, 1).partitions
+    (gone,) = [number for number, one in partitions.items() if one.leader.id == 2]
+    options = check_source(f"kafka:///{kafka}?topic=halved&auto_offset_reset=earliest&session_timeout_ms=6000").options
+    metrics = Counters()
+    # So that the group has offsets for both.
+    KafkaSource([kafka], options, "halved", metrics).close()
+    two_brokers.kill("kafka-2")
+    second = Unresolvable("kafka-2", ("kafka-2", "kafka-controller"), variable="KAFKA_2", node=2)
+    monkeypatch.setattr("elworkers.devstack.stack.PARTS", {"kafka": Kafka(), "kafka-2": second})
+    two_brokers.start("kafka-2")
+    modern.produce(kafka, "halved", [b"a"], 1 - gone)
+    source = KafkaSource([kafka], options, "halved", metrics)
+    try:
+        values: list[bytes] = []
+        what = f"topic halved[{gone}]"
+        wait_for(
+            lambda: (
+                values.extend(one.value for one in source.poll(100, 0.2))
+                or (values and "nohost.invalid cannot be resolved" in metrics.aside.get(what, ""))
+            ),
+            DEADLINE_S,
+            "the word on the partition",
+        )
+        assert values == [b"a"]
     finally:
         source.close()

@@ -15,8 +15,8 @@ from elworkers.devstack import Stack
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, offsets, topics
 from elworkers.kafka import producer as producer_module
-from elworkers.kafka.fetcher import _ANSWER_BYTES, Fetcher
 from elworkers.kafka.producer import Producer
+from elworkers.kafka.shares import _ANSWER_BYTES, Shares
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import check_sink, check_source
 from elworkers.sinks.kafka import KafkaSink, settings
@@ -318,14 +318,14 @@ def test_many_messages_larger_than_a_fetch_are_read_a_few_at_a_time(
     kafka: str, members: Members, unique: Unique, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    ask = Fetcher._ask
+    shares_of = Shares.of
 
-    def spied(self: Fetcher, broker: Any, wanted: Sequence[Any]) -> Any:
-        answer = ask(self, broker, wanted)
-        asked.append(sum(self._asked[one.partition.id] for one in wanted))
-        return answer
+    def spied(self: Shares, wanted: Sequence[int], *, careful: bool) -> dict[int, int]:
+        shares = shares_of(self, wanted, careful=careful)
+        asked.append(sum(shares.values()))
+        return shares
 
-    monkeypatch.setattr(Fetcher, "_ask", spied)
+    monkeypatch.setattr(Shares, "of", spied)
     topic, partitions = unique("topic"), 64
     produce(kafka, topic, [b"x" * 300_000] * partitions, f"&partitions={partitions}")
     records = read(members.join(topic), partitions)

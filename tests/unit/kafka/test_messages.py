@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import random
 import struct
 import zlib
 
@@ -169,6 +170,27 @@ def test_all_members_of_a_gzip_stream_are_read(members: int) -> None:
         read(entry(5, stream + b"x", attributes=GZIP))
 
 
+def test_thousands_of_gzip_members_take_no_longer_than_their_bytes() -> None:
+    members, value = 200_000, bytes(8 * 1024 * 1024)
+    inner = entry(0, value)
+    # Whoever copies all that is left, or all that was found, for each of them does not come to an end.
+    stream = gzip.compress(inner[:-members]) + gzip.compress(b"\0") * members
+    (found,) = read(entry(0, stream, attributes=GZIP))
+    assert found.value == value
+    for damaged in (stream + b"x", stream + gzip.compress(b"")[:-1], stream[:-1]):
+        with pytest.raises(UnreadableError, match="damaged"):
+            read(entry(0, damaged, attributes=GZIP))
+
+
+@pytest.mark.parametrize("behind", [1, 255, 256, 257, 5000])
+def test_a_gzip_member_of_any_size_may_come_second(behind: int) -> None:
+    value = random.Random(behind).randbytes(behind)
+    inner = entry(0, value)
+    for cut in (0, 1, len(inner) // 2):
+        stream = gzip.compress(inner[:cut]) + gzip.compress(inner[cut:])
+        assert [one.value for one in read(entry(0, stream, attributes=GZIP))] == [value]
+
+
 def bomb(codec: int) -> bytes:
     size = unpack.LARGEST_UNPACKED + 1
     if codec == GZIP:
@@ -176,6 +198,11 @@ def bomb(codec: int) -> bytes:
     if codec == LZ4:
         return bytes(compression.encode_lz4(bytes(size)))
     return b"\xff\xff\xff\xff\x0f" + b"\0" * 10
+
+
+def test_what_unpacks_to_too_much_in_its_second_member_is_not_unpacked() -> None:
+    with pytest.raises(UnreadableError, match=f"larger than {unpack.LARGEST_UNPACKED} bytes"):
+        read(entry(5, gzip.compress(b"x") + bomb(GZIP), attributes=GZIP))
 
 
 @pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4])

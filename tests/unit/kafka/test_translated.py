@@ -38,6 +38,8 @@ def test_what_the_library_stumbles_over_is_an_outage() -> None:
     ("error", "said"),
     [
         (SocketDisconnectedError(), "the broker has closed the connection"),
+        (SocketDisconnectedError("<broker b'nohost.invalid':92>"), r"to nohost\.invalid:92 .* cannot be resolved"),
+        (SocketDisconnectedError("<broker 127.0.0.1:92>"), r"no connection to 127\.0\.0\.1:92"),
         (KafkaException(), "the library says no more"),
         (KafkaException("Unable to connect to a broker to fetch metadata. See logs."), "Unable to connect"),
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
