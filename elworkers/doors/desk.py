@@ -39,7 +39,7 @@ class Answers:
         lines: makes the lines.
         limits: what a client may ask.
         client_address: whether lines have the client's address; else `-`.
-        trusted: proxies whose X-Forwarded-For is believed.
+        trusted: proxies whose X-Forwarded-For or Forwarded is believed.
         files: a folder whose files are served as they are, or None.
         waiting: for `/healthz`.
         guard: is shown each request, and raises RefusedError for those that are not to be answered.
@@ -149,7 +149,13 @@ class Desk:
     def _client(self, request: web.BaseRequest) -> str:
         if request.remote is None:
             return "-"
-        return client_address(request.remote, request.headers.getall("X-Forwarded-For", ()), self._answers.trusted)
+        headers = request.headers
+        return client_address(
+            request.remote,
+            headers.getall("X-Forwarded-For", ()),
+            self._answers.trusted,
+            headers.getall("Forwarded", ()),
+        )
 
     async def _from_body(self, request: web.BaseRequest) -> list[bytes]:
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -79,10 +81,93 @@ def test_escapes_of_varnishncsa(escaped: bytes, plain: bytes) -> None:
         ("127.0.0.1", ["nonsense"], "127.0.0.1"),
         ("127.0.0.1", ["1.1.1.1, \tnonsense"], "127.0.0.1"),
         ("127.0.0.1", ["10.0.0.1, 10.0.0.2"], "10.0.0.1"),
+        ("127.0.0.1", ["203.0.113.7:4711"], "203.0.113.7"),
+        ("127.0.0.1", ["198.51.100.7, 10.0.0.1:80"], "198.51.100.7"),
+        ("127.0.0.1", ["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("127.0.0.1", ["2001:db8::1"], "2001:db8::1"),
+        ("127.0.0.1", ['"203.0.113.7"'], "203.0.113.7"),
+        ("127.0.0.1", ['"[2001:db8::1]:4711"'], "2001:db8::1"),
+        ("127.0.0.1", ["[::ffff:203.0.113.7]:1"], "203.0.113.7"),
+        ("127.0.0.1", ["fe80::1%eth0"], "fe80::1"),
+        ("127.0.0.1", ["[fe80::1%25eth0]:4711"], "fe80::1"),
+        ("fe80::1%lo", ["203.0.113.7"], "fe80::1"),
+        ("127.0.0.1", ["unknown"], "-"),
+        ("127.0.0.1", ["203.0.113.7, Unknown:80"], "-"),
+        ("127.0.0.1", ["_hidden"], "-"),
+        ("127.0.0.1", ["unknown, 203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["203.0.113.7, , "], "203.0.113.7"),
+        ("127.0.0.1", ["", "203.0.113.7", ""], "203.0.113.7"),
+        ("127.0.0.1", ['"open, 203.0.113.7'], "203.0.113.7"),
+        ("127.0.0.1", ["203.0.113.7:123456"], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.7%eth0"], "127.0.0.1"),
+        ("192.0.2.1", ["unknown"], "192.0.2.1"),
     ],
 )
 def test_only_trusted_proxies_are_believed(peer: str, forwarded: list[str], client: str) -> None:
     assert client_address(peer, forwarded, TRUSTED) == client
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "client"),
+    [
+        (["for=203.0.113.7"], "203.0.113.7"),
+        (['For="203.0.113.7:4711"'], "203.0.113.7"),
+        (['for="[2001:db8::1]:4711"'], "2001:db8::1"),
+        (["for=[2001:db8::1]"], "2001:db8::1"),
+        (["by=10.0.0.1;for=203.0.113.7;host=a.example;proto=https"], "203.0.113.7"),
+        (["for=203.0.113.9, for=203.0.113.7;by=10.0.0.2, for=10.0.0.2"], "203.0.113.7"),
+        (["for=203.0.113.9", "for=203.0.113.7", "for=10.0.0.2"], "203.0.113.7"),
+        (["for=203.0.113.9, for=unknown"], "-"),
+        (["for=203.0.113.9, for=_x"], "-"),
+        (['for="_x:_port"'], "-"),
+        (["for=203.0.113.9, proto=https"], "-"),
+        (['for=203.0.113.7;secret="a, for=1.1.1.1;b\\"c"'], "203.0.113.7"),
+        (['for="open, for="[2001:db8::1]:4711"'], "2001:db8::1"),
+        (['for="fe80::1%eth0"'], "fe80::1"),
+        (["for=203.0.113.9;for=203.0.113.7"], "127.0.0.1"),
+        (["for"], "127.0.0.1"),
+        (["for=203.0.113.9, nonsense"], "127.0.0.1"),
+    ],
+)
+def test_forwarded_of_trusted_proxies_is_read(forwarded: list[str], client: str) -> None:
+    assert client_address("127.0.0.1", [], TRUSTED, forwarded) == client
+    assert client_address("127.0.0.1", [""], TRUSTED, forwarded) == client
+    assert client_address("192.0.2.1", [], TRUSTED, forwarded) == "192.0.2.1"
+    # Of a proxy that knows only the older header, anybody may have written the newer one.
+    assert client_address("127.0.0.1", ["198.51.100.7"], TRUSTED, forwarded) == "198.51.100.7"
+
+
+_ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).filter(
+    lambda one: getattr(one, "ipv4_mapped", None) is None and not any(one in network for network in TRUSTED)
+)
+_NOISE = st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=30)
+
+
+@given(_ADDRESSES, st.sampled_from(["", ":4711", ":_p"]), st.booleans(), _NOISE, st.booleans())
+def test_what_a_client_writes_hides_no_address(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: str, quoted: bool, noise: str, again: bool
+) -> None:
+    written = f"[{address}]{port}" if address.version == 6 else f"{address}{port}"
+    node = f'"{written}"' if quoted else written
+    for name, values in (("", [f"{noise}, {node}"]), ("for=", [f"{noise}, for={node};proto=http"])):
+        if again:
+            values = [*values, f"{name}10.0.0.1"]
+        given_ = ([], values) if name else (values, [])
+        assert client_address("127.0.0.1", given_[0], TRUSTED, given_[1]) == str(address)
+
+
+@given(st.lists(_NOISE, max_size=4), st.lists(_NOISE, max_size=4))
+def test_any_headers_give_an_address_or_none(forwarded_for: list[str], forwarded: list[str]) -> None:
+    found = client_address("127.0.0.1", forwarded_for, TRUSTED, forwarded)
+    assert found == "-" or ipaddress.ip_address(found)
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1," * 6_000, '"' + ',"a",' * 10_000, ",\\\"" * 16_000, "for=" * 16_000])
+def test_long_headers_take_no_time(value: str) -> None:
+    began = time.process_time()
+    client_address("127.0.0.1", [value], TRUSTED)
+    client_address("127.0.0.1", [], TRUSTED, [value])
+    assert time.process_time() - began < 0.5
 
 
 def test_numbers_continue_over_a_restart_without_a_gap(tmp_path: Path) -> None:
