@@ -58,9 +58,7 @@ class BeaconDoor:
     async def _serve(self, desk: Desk) -> None:
         self._loop = asyncio.get_running_loop()
         limits = self._answers.limits
-        server = BoundedServer(
-            desk.answer, most=limits.connections, quiet_s=limits.quiet_s, longest_line=limits.url_bytes
-        )
+        server = BoundedServer(desk.answer, limits)
         # asyncio accepts a whole backlog in one go; so many newcomers would push each other out before they are read.
         at_once = max(1, limits.connections // _TURNS)
         listening = await self._loop.create_server(server, sock=self._socket, backlog=at_once)

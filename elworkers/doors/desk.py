@@ -13,14 +13,13 @@ from aiohttp import web
 
 from elworkers.doors.bodies import BodyError, queries
 from elworkers.doors.door import Failed, Keep
-from elworkers.doors.limits import Limits, RefusedError
+from elworkers.doors.limits import LONGEST_HEAD, SERVER_NAME, Limits, RefusedError, come_again
 from elworkers.doors.proxies import client_address
 from elworkers.doors.rawline import RawLines, utc
 from elworkers.doors.uploads import Uploads
 from elworkers.errors import RetryableError
 from elworkers.kinds import Network
 
-_RETRY_AFTER_S = 30
 _METHODS = "GET, HEAD, POST, OPTIONS"
 # A request may name the whole URL (RFC 9112, section 3.2.2).
 _ABSOLUTE = re.compile("https?://[^/?]*", re.IGNORECASE)
@@ -81,7 +80,7 @@ class Desk:
             response = await self._dispatch(request)
         except RefusedError as refused:
             response = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
-        response.headers["Server"] = "elworkers"
+        response.headers["Server"] = SERVER_NAME
         origin = request.headers.get("Origin", "")
         echoed = bool(origin) and origin.isascii() and origin.isprintable()
         response.headers["Access-Control-Allow-Origin"] = origin if echoed else "*"
@@ -93,6 +92,9 @@ class Desk:
         return response
 
     async def _dispatch(self, request: web.BaseRequest) -> web.Response:
+        head = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+        if head > LONGEST_HEAD:
+            raise RefusedError(431, f"{head} bytes of header fields; expected at most {LONGEST_HEAD}")
         path, _, query = _ABSOLUTE.sub("", request.raw_path).partition("?")
         if path == self._answers.path:
             return await self._beacon(request, query)
@@ -143,7 +145,7 @@ class Desk:
             self._failed(error)
             taken = 0
         if not taken:
-            raise RefusedError(503, "no room for events at the moment; try again", {"Retry-After": str(_RETRY_AFTER_S)})
+            raise come_again("no room for events at the moment")
         self._taken += taken
 
     def _client(self, request: web.BaseRequest) -> str:

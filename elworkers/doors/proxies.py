@@ -34,12 +34,12 @@ def client_address(
         peer: the other end of the connection.
         forwarded_for: the values of X-Forwarded-For, in order.
         trusted: the proxies that are believed.
-        forwarded: the values of Forwarded, which are read where there is no X-Forwarded-For. A proxy that knows only the
-            older header passes on the newer one as its client wrote it.
+        forwarded: the values of Forwarded, which are read where there is no X-Forwarded-For. A proxy that knows only
+            the older header passes on the newer one as its client wrote it.
 
     Returns:
-        The address; `UNKNOWN` where a trusted proxy says that it does not know it or keeps it to itself. Of a proxy that
-        says neither, its own.
+        The address; `UNKNOWN` where a trusted proxy says that it does not know it or keeps it to itself. Of a
+        proxy that says neither, its own.
     """
     found = _address(peer)
     old = any(value.strip() for value in forwarded_for)
@@ -60,12 +60,13 @@ def client_address(
 def _from_the_last(values: Sequence[str], node: Callable[[str], str]) -> Iterator[str]:
     """The node of each element of a list, the last one first: a quote that a client leaves open hides no later one."""
     for value in reversed(values):
-        while value:
-            value, _, element = value.rpartition(",")
+        rest = value
+        while rest:
+            rest, _, element = rest.rpartition(",")
             for _ in range(_MOST_PIECES):
-                if not value or _is_balanced(element):
+                if not rest or _is_balanced(element):
                     break
-                value, _, piece = value.rpartition(",")
+                rest, _, piece = rest.rpartition(",")
                 element = f"{piece},{element}"
             if element.strip():
                 yield _unquoted(node(element.strip()))

@@ -91,7 +91,7 @@ def test_head_and_options_are_no_events(door: Door) -> None:
         ("GET", "/", None, 404, "events go to /beacon/event"),
         ("POST", "/elsewhere", b"{}", 404, "expected /beacon/event"),
         ("GET", "/../../etc/passwd", None, 404, "no such page"),
-        ("GET", "/beacon/event?" + "x" * 16_000, None, 400, ""),
+        ("GET", "/beacon/event?" + "x" * 17_000, None, 414, "request line is too long; expected at most 16000 bytes"),
     ],
 )
 def test_what_is_refused_is_told_why(
@@ -194,13 +194,16 @@ def test_the_clients_address_is_that_of_trusted_proxies_alone(tmp_path: Path) ->
         b"GET /beacon/event?a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET /beacon/event?" + b"x" * 20_000,
-        b"GET /beacon/event?x HTTP/1.1\r\n" + b"A: " + b"x" * 20_000,
+        b"GET /beacon/event?x HTTP/1.1\r\n" + b"A: " + b"x" * 70_000,
     ],
     ids=["tls", "no-path", "blank", "no-colon", "length", "chunk", "long-line", "long-field"],
 )
 def test_what_is_no_request_is_refused_and_hurts_nobody(door: Door, request_line: bytes) -> None:
     answer = until_closed(door.raw(request_line))
-    assert answer == b"" or b" 400 " in answer.split(b"\r\n")[0]
+    statuses = (b" 400 ", b" 414 ", b" 431 ")
+    assert answer == b"" or any(status in answer.split(b"\r\n")[0] for status in statuses)
+    assert b"Python" not in answer
+    assert b"aiohttp" not in answer
     assert door.lines == []
     assert door.ask("GET", "/beacon/event?next")[0] == 204
     assert door.failures == []
@@ -260,6 +263,49 @@ def test_a_head_without_an_end_is_cut_short(door: Door) -> None:
     assert door.lines == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Cookie: " + b"c" * 8_200, b"204"),
+        (b"Cookie: " + b"c" * 65_400, b"204"),
+        (b"\r\n".join(b"A%d: %b" % (n, b"x" * 5_000) for n in range(13)), b"204"),
+        (b"Cookie: " + b"c" * 65_600, b"431"),
+        (b"\r\n".join(b"A%d: %b" % (n, b"x" * 5_000) for n in range(14)), b"431"),
+        (b"\r\n".join(b"A%d: x" % n for n in range(200)), b"431"),
+    ],
+    ids=["8k", "64k", "64k-in-many", "too-long", "too-long-in-many", "too-many"],
+)
+def test_fields_may_have_as_many_bytes_as_stated(door: Door, fields: bytes, status: bytes) -> None:
+    head = b"GET /beacon/event?x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields + b"\r\n\r\n"
+    answer = until_closed(door.raw(head))
+    assert answer.split(b" ")[1] == status
+    assert b"\r\nServer: elworkers\r\n" in answer
+    assert len(door.lines) == (status == b"204")
+
+
+def test_a_client_that_sends_on_sees_why_it_is_refused(door: Door) -> None:
+    connection = door.raw(b"GET /beacon/event?" + b"x" * 20_000)
+    for _ in range(20):
+        connection.sendall(b"x" * 10_000)
+    assert until_closed(connection).split(b" ")[1] == b"414"
+
+
+@pytest.mark.parametrize(("version", "answers"), [(b"1.0", [b"204"]), (b"1.1", [b"100", b"204"])])
+def test_only_a_client_that_knows_of_it_is_told_to_go_on(door: Door, version: bytes, answers: list[bytes]) -> None:
+    head = b"POST /beacon/event HTTP/%b\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    connection = door.raw(head % version)
+    if len(answers) == 2:
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 100 ")
+    else:
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1_000)
+        connection.settimeout(DEADLINE_S)
+    connection.sendall(b"{}")
+    assert connection.recv(1_000).split(b" ")[1] == b"204"
+    connection.close()
+
+
 def test_clients_that_say_nothing_or_half_are_let_go(tmp_path: Path) -> None:
     door = Door(tmp_path, Limits(quiet_s=0.5))
     silent = door.raw(b"")
@@ -304,8 +350,8 @@ def test_half_bodies_are_bounded_together(tmp_path: Path) -> None:
     door = Door(tmp_path, Limits(body_bytes=size))
     half = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b" " * (size - 2)
     slow = [door.raw(half) for _ in range(20)]
-    # More than 32 MiB: those that began first make room.
-    assert until_closed(slow[0]) == b""
+    # More than 32 MiB: those that said nothing for longest make room.
+    assert until_closed(slow[0]).startswith(b"HTTP/1.1 503")
     assert door.ask("POST", "/beacon/event", b" " * (size - 2) + b"{}")[0] == 204
     slow[-1].sendall(b"{}")
     assert slow[-1].recv(100).startswith(b"HTTP/1.1 204")

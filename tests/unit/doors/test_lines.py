@@ -149,11 +149,10 @@ def test_what_a_client_writes_hides_no_address(
 ) -> None:
     written = f"[{address}]{port}" if address.version == 6 else f"{address}{port}"
     node = f'"{written}"' if quoted else written
-    for name, values in (("", [f"{noise}, {node}"]), ("for=", [f"{noise}, for={node};proto=http"])):
-        if again:
-            values = [*values, f"{name}10.0.0.1"]
-        given_ = ([], values) if name else (values, [])
-        assert client_address("127.0.0.1", given_[0], TRUSTED, given_[1]) == str(address)
+    last = ["10.0.0.1"] if again else []
+    assert client_address("127.0.0.1", [f"{noise}, {node}", *last], TRUSTED) == str(address)
+    last = ["for=10.0.0.1"] if again else []
+    assert client_address("127.0.0.1", [], TRUSTED, [f"{noise}, for={node};proto=http", *last]) == str(address)
 
 
 @given(st.lists(_NOISE, max_size=4), st.lists(_NOISE, max_size=4))
@@ -162,7 +161,7 @@ def test_any_headers_give_an_address_or_none(forwarded_for: list[str], forwarded
     assert found == "-" or ipaddress.ip_address(found)
 
 
-@pytest.mark.parametrize("value", ["127.0.0.1," * 6_000, '"' + ',"a",' * 10_000, ",\\\"" * 16_000, "for=" * 16_000])
+@pytest.mark.parametrize("value", ["127.0.0.1," * 6_000, '"' + ',"a",' * 10_000, ',\\"' * 16_000, "for=" * 16_000])
 def test_long_headers_take_no_time(value: str) -> None:
     began = time.process_time()
     client_address("127.0.0.1", [value], TRUSTED)
