@@ -14,9 +14,9 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 from elworkers.doors.limits import LONGEST_HEAD, RETRY_AFTER_S, SERVER_NAME, Limits
 from elworkers.runtime.process import give_memory_back
 
-_PIECE = 32 * 1024
+_PIECE = 16 * 1024
 """Bytes that are read of a connection in one go, and of an answer that wait until the client reads."""
-_UNREAD = 16 * 1024
+_UNREAD = 8 * 1024
 """Bytes of a body at which no more are read until somebody takes these."""
 _LINGER_S = 1.0
 _MUCH = 8 * 1024 * 1024

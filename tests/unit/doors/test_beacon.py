@@ -14,6 +14,7 @@ import pytest
 from beacons import Door
 from waiting import wait_for
 
+from elworkers.doors import intake
 from elworkers.doors.beacon import BeaconDoor
 from elworkers.doors.limits import Limits
 from elworkers.errors import RetryableError
@@ -150,17 +151,49 @@ def test_without_room_clients_are_told_to_come_again(door: Door) -> None:
     assert len(door.lines) == 1
 
 
-def test_health_says_how_full_it_is(tmp_path: Path) -> None:
-    waiting = [0]
-    door = Door(tmp_path, waiting=lambda: (waiting[0], 1_000_000))
+def test_health_says_what_the_next_request_would_be_told(door: Door) -> None:
     status, text, _ = door.ask("GET", "/healthz")
     assert (status, json.loads(text)) == (200, {"status": "ok", "taken": 0, "waiting_bytes": 0, "max_bytes": 1_000_000})
     assert door.ask("POST", "/beacon/event", b"[{}, {}]")[0] == 204
     assert json.loads(door.ask("GET", "/healthz")[1])["taken"] == 2
-    waiting[0] = 990_000
+    door.full = True
     status, text, _ = door.ask("GET", "/healthz")
-    assert (status, json.loads(text)["status"]) == (503, "full")
-    door.door.close()
+    assert (status, json.loads(text)["status"], json.loads(text)["reason"]) == (503, "full", "no space")
+
+
+def test_a_disk_that_hangs_stalls_no_other_connection(door: Door, tmp_path: Path) -> None:
+    door.held.clear()
+    waiting = [door.raw(b"GET /beacon/event?%d HTTP/1.1\r\nHost: x\r\n\r\n" % n) for n in range(5)]
+    assert door.at_work.wait(DEADLINE_S)
+    assert door.ask("GET", "/eventlogging.js")[0] == 200
+    assert door.ask("POST", "/beacon/event", b"{")[0] == 400
+    assert door.lines == []
+    door.held.set()
+    for connection in waiting:
+        assert connection.recv(100).startswith(b"HTTP/1.1 204")
+        connection.close()
+    assert [line.split(b"\t")[0] for line in door.lines] == [b"?%d" % n for n in range(5)]
+
+
+def test_events_that_wait_for_the_disk_are_bounded_in_bytes_and_in_time(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_ANSWERED_WITHIN_S", 2.0)
+    door.held.clear()
+    body = b"[" + b",".join([b'"%b"' % (b"x" * 1_000)] * 200) + b"]"
+    head = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    waiting = [door.raw(head + body) for _ in range(60)]
+    answers = [connection.recv(1_000) for connection in waiting]
+    assert {answer.split(b" ")[1] for answer in answers} == {b"503"}
+    assert 10 < sum(b"too many events wait for the disk" in answer for answer in answers) < 50
+    assert any(b"does not answer in time" in answer for answer in answers)
+    assert json.loads(door.ask("GET", "/healthz")[1])["status"] == "full"
+    door.held.set()
+    assert door.ask("GET", "/beacon/event?next")[0] == 204
+    # Of those who were told to come again, only what was at work on the disk by then is kept.
+    assert len(door.lines) in (1, 201)
+    for connection in waiting:
+        connection.close()
 
 
 def test_files_of_the_folder_and_the_client_are_served(tmp_path: Path) -> None:
