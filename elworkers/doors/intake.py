@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import threading
 import time
 from collections import deque
@@ -59,10 +60,9 @@ class Intake:
         self._lines = lines
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
-        self._jobs: deque[_Job] = deque()
+        # None is the last.
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._size = 0
-        self._work = threading.Event()
-        self._closed = False
         self._pending: dict[asyncio.Future[Any], _Job] = {}
         self._said: deque[tuple[_Job, bool | Room]] = deque()
         self._telling = False
@@ -104,8 +104,7 @@ class Intake:
         job.arrival.told = partial(self._tell, job)
         self._size += size if queries else 0
         self._pending[answer] = job
-        self._jobs.append(job)
-        self._work.set()
+        self._jobs.put(job)
         if self._look is None:
             self._look = self._loop.call_later(_LOOK_AGAIN_S, self._look_for_late)
 
@@ -143,12 +142,13 @@ class Intake:
         self._look = self._loop.call_later(_LOOK_AGAIN_S, self._look_for_late) if waiting else None
 
     def _run(self) -> None:
-        while not self._closed or self._jobs:
-            self._work.wait()
-            self._work.clear()
-            jobs = [self._jobs.popleft() for _ in range(len(self._jobs))]
-            if jobs:
-                self._take([job for job in jobs if not job.arrival.withdrawn])
+        last = False
+        while not last:
+            given = [self._jobs.get()]
+            given += [self._jobs.get() for _ in range(self._jobs.qsize())]
+            jobs = [job for job in given if job is not None]
+            last = len(jobs) < len(given)
+            self._take([job for job in jobs if not job.arrival.withdrawn])
 
     def _take(self, jobs: Sequence[_Job]) -> None:
         made: list[Arrival] = []
@@ -174,8 +174,7 @@ class Intake:
 
     def close(self) -> None:
         """Keep what was taken in; a disk that hangs is not waited for."""
-        self._closed = True
-        self._work.set()
+        self._jobs.put(None)
         self._thread.join(_ENDS_WITHIN_S)
         if self._look is not None:
             self._look.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from elworkers.doors.proxies import client_address
 from elworkers.doors.rawline import RawLines, unescaped, utc
@@ -202,6 +204,27 @@ def test_two_doors_of_a_host_never_draw_the_same_number(tmp_path: Path) -> None:
     drawn.append(last.next())
     last.close()
     assert len(set(drawn)) == len(drawn)
+
+
+def test_where_the_disk_takes_no_number_they_go_on_from_one_drawn_by_lot(
+    tmp_path: Path,
+) -> None:
+    numbers = [Sequence(tmp_path / "sequence") for _ in range(2)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        # The kernel refuses any write that makes a file longer.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        with capture_logs():
+            drawn = [one.next() for _ in range(1_500) for one in numbers]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert len(set(drawn)) == len(drawn)
+    assert all(1 << 62 <= number < 1 << 63 for number in drawn)
+    assert numbers[0].take(5) == 0
+    for one in numbers:
+        one.close()
 
 
 def test_a_file_that_holds_something_else_is_named(tmp_path: Path) -> None:
