@@ -134,7 +134,9 @@ DOORS: dict[str, Options] = {
     "http": {
         "host": _HOST,
         "client_address": _CLIENT_ADDRESS,
-        "trusted_proxies": Option(networks, None, "proxies whose X-Forwarded-For is believed, as 127.0.0.1,10.0.0.0/8"),
+        "trusted_proxies": Option(
+            networks, None, "proxies whose X-Forwarded-For or Forwarded is believed, as 127.0.0.1,10.0.0.0/8"
+        ),
         "files": Option(folder, None, "a folder whose files are served beside eventlogging.js"),
         "max_url_bytes": Option(whole(100), 16_000, "bytes of a request line"),
         "max_body_bytes": Option(whole(100), 256 * 1024, "bytes of a POST; in its line an event may be thrice as long"),

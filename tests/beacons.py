@@ -10,6 +10,7 @@ from pathlib import Path
 
 from elworkers.doors.beacon import BeaconDoor
 from elworkers.doors.desk import Answers
+from elworkers.doors.door import Arrival, Room
 from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence as Numbers
@@ -35,20 +36,23 @@ class Door:
             "client_address": False,
             "trusted": (),
             "files": None,
-            "waiting": lambda: (0, 10**9),
         }
         self.door = BeaconDoor(("127.0.0.1", 0), Answers(**(given | answers)))  # type: ignore[arg-type]
         self.port = self.door.address[1]
-        self.door.open(self.keep, self.failures.append)
+        self.door.open(self, self.failures.append)
 
-    def keep(self, lines: Sequence[bytes], now_ms: int, together: bool) -> int:
-        assert together
+    def keep(self, arrivals: Sequence[Arrival]) -> None:
         self.at_work.set()
         assert self.held.wait(DEADLINE_S)
-        if self.full:
-            return 0
-        self.lines += lines
-        return len(lines)
+        for arrival in arrivals:
+            if not self.full:
+                self.lines += arrival.lines
+            assert arrival.told is not None
+            arrival.told(not self.full)
+
+    def room(self, size: int) -> Room:
+        assert self.held.wait(DEADLINE_S)
+        return Room("full", 990_000, 1_000_000, "no space") if self.full else Room("ok", 0, 1_000_000)
 
     def ask(
         self, method: str, path: str, body: bytes | None = None, **headers: str

@@ -22,7 +22,7 @@ from elworkers.devserver.guard import Guard
 from elworkers.devserver.show import Show
 from elworkers.doors.beacon import BeaconDoor
 from elworkers.doors.desk import Answers
-from elworkers.doors.door import Door
+from elworkers.doors.door import Arrival, Door, Room
 from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
@@ -148,26 +148,41 @@ def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Gu
         client_address=False,
         trusted=(),
         files=files,
-        waiting=lambda: (0, _WAITING),
         guard=guard,
     )
     return BeaconDoor(place, answers)
 
 
-def _open(opened: contextlib.ExitStack, door: Door, stage: ProcessStage, waiting: Waiting) -> None:
-    def keep(lines: Iterable[bytes], now_ms: int, _together: bool) -> int:
-        taken = 0
-        with contextlib.suppress(queue.Full):
-            for line in lines:
-                waiting.put_nowait((stage, Record(line, timestamp_ms=now_ms)))
-                taken += 1
-        return taken
+class _Judged:
+    """Has lines judged as they come; implements `door.Keeper`."""
 
+    def __init__(self, stage: ProcessStage, waiting: Waiting) -> None:
+        self._stage = stage
+        self._waiting = waiting
+
+    def keep(self, arrivals: Iterable[Arrival]) -> None:
+        """See `door.Keeper.keep`."""
+        for arrival in arrivals:
+            left = self._waiting.maxsize - self._waiting.qsize()
+            if arrival.told is not None and len(arrival.lines) > left:
+                arrival.told(False)
+                continue
+            for line in arrival.lines[:left]:
+                self._waiting.put((self._stage, Record(line, timestamp_ms=arrival.came_ms)))
+            if arrival.told is not None:
+                arrival.told(True)
+
+    def room(self, _size: int) -> Room:
+        """See `door.Keeper.room`; counts events."""
+        return Room("full" if self._waiting.full() else "ok", self._waiting.qsize(), self._waiting.maxsize)
+
+
+def _open(opened: contextlib.ExitStack, door: Door, stage: ProcessStage, waiting: Waiting) -> None:
     def failed(error: ElworkersError) -> None:
         _say(str(error))
 
     opened.callback(door.close)
-    door.open(keep, failed)
+    door.open(_Judged(stage, waiting), failed)
 
 
 def _judge(item: tuple[ProcessStage, Record], show: Show) -> None:

@@ -8,7 +8,8 @@ import threading
 
 from elworkers.doors.connections import BoundedServer
 from elworkers.doors.desk import Answers, Desk
-from elworkers.doors.door import Failed, Keep
+from elworkers.doors.door import Failed, Keeper
+from elworkers.doors.intake import Intake
 from elworkers.errors import RetryableError
 from elworkers.sockets import bound
 
@@ -40,27 +41,26 @@ class BeaconDoor:
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def open(self, keep: Keep, failed: Failed) -> None:
+    def open(self, keeper: Keeper, failed: Failed) -> None:
         """See `door.Door.open`."""
-        desk = Desk(self._answers, keep, failed)
-        self._thread = threading.Thread(target=self._run, args=(desk, failed), name="beacon", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(keeper, failed), name="beacon", daemon=True)
         self._thread.start()
         self._ready.wait()
 
-    def _run(self, desk: Desk, failed: Failed) -> None:
+    def _run(self, keeper: Keeper, failed: Failed) -> None:
         try:
-            asyncio.run(self._serve(desk))
+            asyncio.run(self._serve(keeper))
         except OSError as error:
             failed(RetryableError(f"http://{self.address[0]}:{self.address[1]}: {error.strerror}"))
         finally:
             self._ready.set()
 
-    async def _serve(self, desk: Desk) -> None:
+    async def _serve(self, keeper: Keeper) -> None:
         self._loop = asyncio.get_running_loop()
+        intake = Intake(self._answers.lines, keeper)
+        desk = Desk(self._answers, intake)
         limits = self._answers.limits
-        server = BoundedServer(
-            desk.answer, most=limits.connections, quiet_s=limits.quiet_s, longest_line=limits.url_bytes
-        )
+        server = BoundedServer(desk.answer, limits)
         # asyncio accepts a whole backlog in one go; so many newcomers would push each other out before they are read.
         at_once = max(1, limits.connections // _TURNS)
         listening = await self._loop.create_server(server, sock=self._socket, backlog=at_once)
@@ -70,6 +70,7 @@ class BeaconDoor:
         listening.close()
         server.pre_shutdown()
         await server.shutdown(_ENDS_WITHIN_S)
+        intake.close()
 
     def close(self) -> None:
         """Answer what is under way, and let go of the address."""

@@ -9,15 +9,27 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 
-_LONGEST_HEAD = 64 * 1024
-_TOO_LONG = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n\r\n"
-    b"the head of the request is longer than 64 KiB\n"
-)
+from elworkers.doors.limits import LONGEST_HEAD, RETRY_AFTER_S, SERVER_NAME, Limits
+from elworkers.runtime.process import give_memory_back
+
+_PIECE = 16 * 1024
+"""Bytes that are read of a connection in one go, and of an answer that wait until the client reads."""
+_UNREAD = 8 * 1024
+"""Bytes of a body at which no more are read until somebody takes these."""
 _LINGER_S = 1.0
+_MUCH = 8 * 1024 * 1024
+_GIVE_BACK_AFTER_S = 1.0
 _OF_CLIENTS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
+_PLAIN = f"Server: {SERVER_NAME}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+_TOO_LONG = (
+    f"HTTP/1.1 431 Request Header Fields Too Large\r\n{_PLAIN}\r\nthe head of the request is too long\n".encode()
+)
+_NO_ROOM = (
+    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER_S}\r\n{_PLAIN}\r\n"
+    "too many requests are under way; try again\n"
+).encode()
 
 log = structlog.get_logger(__name__)
 
@@ -40,18 +52,41 @@ class _Bugs:
 
 
 class Connection(web.RequestHandler):
-    """One client."""
+    """One client.
 
-    __slots__ = ("_head", "_in_head")
+    Attributes:
+        server: whose it is.
+        held: bytes of requests that are not answered.
+        upload: reads the body that is under way; cancelled where it has to make room.
+        made_way: what it sends now is not taken.
+    """
+
+    __slots__ = ("_gone", "_head", "_in_head", "_lingers", "held", "made_way", "server", "upload")
 
     def __init__(self, manager: BoundedServer, **options: Any) -> None:
         super().__init__(manager, **options)
+        self.server = manager
         self._in_head = True
         self._head = 0
+        self._lingers = False
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self.held = 0
+        self.upload: asyncio.Future[bytes] | None = None
+        self.made_way = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read and write in small pieces: there may be a thousand of each at a time."""
+        # Of asyncio's transports; 256 KiB unless it is set.
+        transport.max_size = _PIECE  # type: ignore[attr-defined]
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.set_write_buffer_limits(high=_PIECE)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what came, unless a head has no end: aiohttp bounds each of its fields, not all of them together."""
         before = self._request_count
+        if data and not self._lingers:
+            self.server.holds(self, len(data))
         super().data_received(data)
         if self._request_count != before:
             # Not when the request is taken up: more of its body may have come by then.
@@ -59,57 +94,169 @@ class Connection(web.RequestHandler):
             self._head = 0
         elif self._in_head:
             self._head += len(data)
-            if self._head > _LONGEST_HEAD and self.transport is not None:
-                self.transport.write(_TOO_LONG)
-                self.force_close()
+            if self._head > LONGEST_HEAD + self.max_line_size:
+                self._refuse(_TOO_LONG)
 
-    def ends(self) -> None:
-        """The request is answered."""
-        self._in_head = True
+    def eof_received(self) -> None:
+        """The client sends no more."""
+        self._is_gone()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone."""
+        self._is_gone()
+        super().connection_lost(exc)
+
+    def _is_gone(self) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def make_way(self) -> None:
+        """Give up what is not whole; the client is told to send it again."""
+        if self.upload is not None:
+            self.made_way = True
+            self.upload.cancel()
+        elif self._in_head and not self._request_in_progress and not self._messages:
+            self._refuse(_NO_ROOM)
+        else:
+            self.made_way = True
+
+    def _refuse(self, answer: bytes) -> None:
+        if self.transport is None or self._lingers:
+            return
+        self.lingers()
+        self._close = True
+        self.transport.write(answer)
+        self.transport.write_eof()
+        self._loop.call_later(_LINGER_S, self.force_close)
+
+    def lingers(self) -> None:
+        """What still comes is read for a moment and forgotten, so that the client sees its answer."""
+        self._lingers = True
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer to what is no request."""
+        if isinstance(exc, LineTooLong):
+            in_line = exc.args[1] == self.max_line_size
+            status = 414 if in_line else 431
+            message = (
+                f"the {'request line' if in_line else 'field'} is too long; expected at most {exc.args[1]} bytes\n"
+            )
+        elif isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
+            status, message = 431, f"too many fields; expected at most {self.max_headers}\n"
+        response = super().handle_error(request, status, exc, message)
+        response.headers["Server"] = SERVER_NAME
+        self.lingers()
+        return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send it; behind what is no request the client may send more of that, and would not see the answer."""
+        done = await super().finish_response(request, resp, start_time)
+        if self._lingers and request.content.is_eof() and self.transport is not None:
+            self._close = True
+            self.transport.write_eof()
+            await asyncio.wait({self._gone}, timeout=_LINGER_S)
+        return done
+
+    def answered(self, *, whole: bool) -> None:
+        """The request has its answer.
+
+        Args:
+            whole: and nothing more of it comes.
+        """
+        if whole:
+            self._in_head = True
+        else:
+            self.lingers()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether other requests have been read."""
+        return bool(self._messages)
 
 
 class BoundedServer(web.Server):
     """An HTTP server that slow or silent clients cannot fill.
 
-    Where all connections are taken, the one whose last answer, or beginning, is longest ago makes room.
+    Where all connections are taken, the one whose last answer, or beginning, is longest ago makes room. Where the
+    requests that are not answered grow too large together, the one makes room that was longest without progress.
 
     Args:
         handler: answers a request.
-        most: connections at a time.
-        quiet_s: a connection without a whole request for so many seconds is closed.
-        longest_line: bytes of a request line.
+        limits: of connections and of what they hold.
     """
 
-    def __init__(self, handler: Handler, *, most: int, quiet_s: float, longest_line: int) -> None:
+    def __init__(self, handler: Handler, limits: Limits) -> None:
         super().__init__(self._watched)
         self._answer = handler
-        self._most = most
+        self._most = limits.connections
+        self._most_held = limits.held_bytes
         self._said = False
         self._options: dict[str, Any] = {
             "access_log": None,
-            "keepalive_timeout": quiet_s,
+            "keepalive_timeout": limits.quiet_s,
             "lingering_time": _LINGER_S,
-            "max_line_size": longest_line,
+            "max_line_size": limits.url_bytes,
+            "max_field_size": LONGEST_HEAD + 1,
+            "read_bufsize": _UNREAD,
             "logger": _Bugs(),
         }
         self._open: OrderedDict[Connection, None] = OrderedDict()
+        self._under_way: OrderedDict[Connection, None] = OrderedDict()
+        self._held = 0
+        self._to_give_back = False
 
     def __call__(self) -> Connection:
         """The protocol of a new connection."""
         return Connection(self, loop=asyncio.get_running_loop(), **self._options)
+
+    def holds(self, connection: Connection, more: int) -> None:
+        """A connection has read so many bytes of a request, or unpacked them."""
+        connection.held += more
+        self._held += more
+        self._under_way[connection] = None
+        self._under_way.move_to_end(connection)
+        while self._held > self._most_held and self._under_way:
+            oldest, _ = self._under_way.popitem(last=False)
+            self._forget(oldest)
+            oldest.make_way()
+        if self._held > _MUCH and not self._to_give_back:
+            self._to_give_back = True
+            asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
+
+    def is_whole(self, connection: Connection) -> None:
+        """The request was read to its end, so that it need not make room."""
+        self._under_way.pop(connection, None)
+
+    def _forget(self, connection: Connection) -> None:
+        self._under_way.pop(connection, None)
+        self._held -= connection.held
+        connection.held = 0
+
+    def _give_back(self) -> None:
+        # Again and again while there is much, and once when there is no more.
+        self._to_give_back = self._held > _MUCH
+        give_memory_back()
+        if self._to_give_back:
+            asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
 
     async def _watched(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)  # noqa: S101 - `__call__` makes no others
         try:
             response = await self._answer(request)
-            if request.content.is_eof():
-                connection.ends()
-            else:
+            whole = request.content.is_eof()
+            connection.answered(whole=whole)
+            if not whole:
                 # A body that nobody wants is read for a moment, so that the client sees the reply, and then no more.
                 response.force_close()
             return response
         finally:
+            if not connection.has_more:
+                self._forget(connection)
             # To the end of the line: for the others it is longer ago now.
             if connection in self._open:
                 self._open.move_to_end(connection)
@@ -131,3 +278,4 @@ class BoundedServer(web.Server):
         super().connection_lost(handler, exc)
         assert isinstance(handler, Connection)  # noqa: S101 - `__call__` makes no others
         self._open.pop(handler, None)
+        self._forget(handler)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 import re
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +12,18 @@ from pathlib import Path
 from aiohttp import web
 
 from elworkers.doors.bodies import BodyError, queries
-from elworkers.doors.door import Failed, Keep
-from elworkers.doors.limits import Limits, RefusedError
+from elworkers.doors.intake import Intake, Sender
+from elworkers.doors.limits import LONGEST_HEAD, SERVER_NAME, Limits, RefusedError, come_again
 from elworkers.doors.proxies import client_address
-from elworkers.doors.rawline import RawLines, utc
+from elworkers.doors.rawline import RawLines
+from elworkers.doors.replies import FileReply
 from elworkers.doors.uploads import Uploads
-from elworkers.errors import RetryableError
 from elworkers.kinds import Network
 
-_RETRY_AFTER_S = 30
 _METHODS = "GET, HEAD, POST, OPTIONS"
 # A request may name the whole URL (RFC 9112, section 3.2.2).
 _ABSOLUTE = re.compile("https?://[^/?]*", re.IGNORECASE)
 _CLIENT = Path(__file__).parent.parent / "browser" / "eventlogging.js"
-
-Waiting = Callable[[], tuple[int, int]]
-"""How many bytes wait to be taken on, and how many may."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +35,8 @@ class Answers:
         lines: makes the lines.
         limits: what a client may ask.
         client_address: whether lines have the client's address; else `-`.
-        trusted: proxies whose X-Forwarded-For is believed.
+        trusted: proxies whose X-Forwarded-For or Forwarded is believed.
         files: a folder whose files are served as they are, or None.
-        waiting: for `/healthz`.
         guard: is shown each request, and raises RefusedError for those that are not to be answered.
     """
 
@@ -51,7 +46,6 @@ class Answers:
     client_address: bool
     trusted: Sequence[Network]
     files: Path | None
-    waiting: Waiting
     guard: Callable[[web.BaseRequest], None] | None = None
 
 
@@ -60,18 +54,15 @@ class Desk:
 
     Args:
         answers: which.
-        keep: takes the lines.
-        failed: told when there can be no more of them.
+        intake: takes the events.
     """
 
-    def __init__(self, answers: Answers, keep: Keep, failed: Failed) -> None:
+    def __init__(self, answers: Answers, intake: Intake) -> None:
         self._answers = answers
         self._limits = answers.limits
-        self._keep = keep
-        self._failed = failed
+        self._intake = intake
         self._uploads = Uploads(answers.limits)
         self._taken = 0
-        self._second: tuple[int, bytes] = (0, b"")
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer to one request; what it carries is on disk by then."""
@@ -81,7 +72,7 @@ class Desk:
             response = await self._dispatch(request)
         except RefusedError as refused:
             response = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
-        response.headers["Server"] = "elworkers"
+        response.headers["Server"] = SERVER_NAME
         origin = request.headers.get("Origin", "")
         echoed = bool(origin) and origin.isascii() and origin.isprintable()
         response.headers["Access-Control-Allow-Origin"] = origin if echoed else "*"
@@ -92,23 +83,29 @@ class Desk:
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    async def _dispatch(self, request: web.BaseRequest) -> web.Response:
+    async def _dispatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        head = sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+        if head > LONGEST_HEAD:
+            raise RefusedError(431, f"{head} bytes of header fields; expected at most {LONGEST_HEAD}")
         path, _, query = _ABSOLUTE.sub("", request.raw_path).partition("?")
         if path == self._answers.path:
             return await self._beacon(request, query)
         if request.method not in ("GET", "HEAD"):
             raise RefusedError(404, f"nothing is taken here; expected {self._answers.path}")
         if path == "/healthz":
-            return self._health()
+            return await self._health()
         if path == "/eventlogging.js":
-            return _file(_CLIENT)
-        folder = self._answers.files
-        if folder is not None:
-            # Only names that are there: no text of a client becomes part of a path.
-            for file in folder.iterdir():
-                if path == f"/{file.name}" and file.is_file():
-                    return _file(file)
+            return await _file(_CLIENT)
+        file = await asyncio.to_thread(self._named, path[1:])
+        if file is not None:
+            return await _file(file)
         raise RefusedError(404, f"no such page; events go to {self._answers.path}")
+
+    def _named(self, name: str) -> Path | None:
+        # Only names that are there: no text of a client becomes part of a path.
+        folder = self._answers.files
+        found = folder.iterdir() if folder is not None else iter(())
+        return next((file for file in found if file.name == name and file.is_file()), None)
 
     async def _beacon(self, request: web.BaseRequest, query: str) -> web.Response:
         if request.method == "OPTIONS":
@@ -121,35 +118,32 @@ class Desk:
                 },
             )
         if request.method == "GET" or (request.method == "POST" and not request.body_exists):
-            self._take(request, [_from_url(query, self._answers.path)])
+            await self._take(request, [_from_url(query, self._answers.path)])
         elif request.method == "POST":
             if query:
                 raise RefusedError(400, "an event in the URL and a body; expected one of the two")
-            self._take(request, await self._from_body(request))
+            await self._take(request, await self._from_body(request))
         elif request.method != "HEAD":
             raise RefusedError(405, f"method {request.method}; expected one of {_METHODS}", {"Allow": _METHODS})
         return web.Response(status=204)
 
-    def _take(self, request: web.BaseRequest, found: Sequence[bytes]) -> None:
-        now_s = time.time()
-        if int(now_s) != self._second[0]:
-            self._second = int(now_s), utc(now_s)
+    async def _take(self, request: web.BaseRequest, found: Sequence[bytes]) -> None:
         address = self._client(request).encode() if self._answers.client_address else b""
         agent = request.headers.get("User-Agent", "").encode("utf-8", "surrogateescape")
-        try:
-            made = [self._answers.lines.line(query, self._second[1], address, agent) for query in found]
-            taken = self._keep(made, int(now_s * 1000), True)
-        except RetryableError as error:
-            self._failed(error)
-            taken = 0
-        if not taken:
-            raise RefusedError(503, "no room for events at the moment; try again", {"Retry-After": str(_RETRY_AFTER_S)})
-        self._taken += taken
+        if not await self._intake.keep(found, Sender(address, agent)):
+            raise come_again("no room for events at the moment")
+        self._taken += len(found)
 
     def _client(self, request: web.BaseRequest) -> str:
         if request.remote is None:
             return "-"
-        return client_address(request.remote, request.headers.getall("X-Forwarded-For", ()), self._answers.trusted)
+        headers = request.headers
+        return client_address(
+            request.remote,
+            headers.getall("X-Forwarded-For", ()),
+            self._answers.trusted,
+            headers.getall("Forwarded", ()),
+        )
 
     async def _from_body(self, request: web.BaseRequest) -> list[bytes]:
         try:
@@ -160,14 +154,21 @@ class Desk:
             raise RefusedError(413, f"{len(found)} events in one body; expected at most {self._limits.events}")
         return found
 
-    def _health(self) -> web.Response:
-        waiting, most = self._answers.waiting()
+    async def _health(self) -> web.Response:
         # A batch of events may be refused before the last byte is taken.
-        full = waiting + self._limits.body_bytes > most
-        return web.json_response(
-            {"status": "full" if full else "ok", "taken": self._taken, "waiting_bytes": waiting, "max_bytes": most},
-            status=503 if full else 200,
-        )
+        try:
+            room = await self._intake.room(self._limits.body_bytes)
+        except RefusedError as refused:
+            return web.json_response({"status": "full", "taken": self._taken, "reason": str(refused)}, status=503)
+        said = {
+            "status": room.status,
+            "taken": self._taken,
+            "waiting_bytes": room.waiting_bytes,
+            "max_bytes": room.max_bytes,
+        }
+        if room.reason:
+            said["reason"] = room.reason
+        return web.json_response(said, status=503 if room.status == "full" else 200)
 
 
 def _from_url(query: str, path: str) -> bytes:
@@ -176,6 +177,8 @@ def _from_url(query: str, path: str) -> bytes:
     return b"?" + query.encode("utf-8", "surrogateescape")
 
 
-def _file(path: Path) -> web.Response:
+async def _file(path: Path) -> FileReply:
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return web.Response(body=path.read_bytes(), headers={"Content-Type": kind, "Cache-Control": "public, max-age=300"})
+    reply = FileReply(path, {"Content-Type": kind, "Cache-Control": "public, max-age=300"})
+    await reply.open()
+    return reply

@@ -3,23 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 from elworkers.errors import ElworkersError
 
-Keep = Callable[[Sequence[bytes], int, bool], int]
-"""Takes lines that came at a time (ms since the epoch), on disk when it returns; gives how many had room.
+Told = Callable[[bool], None]
+"""Told once, by any thread, whether lines are kept: on disk, or acknowledged by the output. Never raises."""
 
-The third says that all of them belong together: then it is all or none. Never raises; one thread at a time calls it.
-"""
+
+@dataclass(eq=False)
+class Arrival:
+    """Lines that came at the same time.
+
+    Attributes:
+        lines: without the LF that ends them.
+        came_ms: when, ms since the epoch.
+        told: of a client that can send them again; all of them are kept, or none. None: nobody can, so that each line
+            that is kept is worth it, and the others are counted.
+        withdrawn: the client waits no longer.
+    """
+
+    lines: Sequence[bytes]
+    came_ms: int
+    told: Told | None = None
+    withdrawn: bool = False
+
+
+class Room(NamedTuple):
+    """What becomes of the next request.
+
+    Attributes:
+        status: `ok`, `straight` where it goes to the output past the disk, or `full` where it is refused.
+        waiting_bytes: so many bytes of lines are on disk.
+        max_bytes: and so many may be.
+        reason: why it is not `ok`.
+    """
+
+    status: str
+    waiting_bytes: int
+    max_bytes: int
+    reason: str = ""
+
+
+class Keeper(Protocol):
+    """Takes lines. One thread at a time calls it; file work is done there, which may take its time. Never raises."""
+
+    def keep(self, arrivals: Sequence[Arrival]) -> None:
+        """Take lines; each `told` is called now or later."""
+
+    def room(self, size: int) -> Room:
+        """What would become of a request of at most so many bytes of lines."""
+
+
 Failed = Callable[[ElworkersError], None]
 """Told by a door that it can take nothing any more."""
 
 
 class Door(Protocol):
-    """Where lines come in that nobody will send again."""
+    """Where lines come in that nobody will send again, or only those who are told to."""
 
-    def open(self, keep: Keep, failed: Failed) -> None:
+    def open(self, keeper: Keeper, failed: Failed) -> None:
         """Begin to take lines, on a thread of the door's own."""
 
     def close(self) -> None:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+SERVER_NAME = "elworkers"
+RETRY_AFTER_S = 30
+LONGEST_HEAD = 64 * 1024
+"""Bytes of all fields of a request."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -16,6 +21,7 @@ class Limits:
         events: in a POST.
         connections: at a time.
         quiet_s: without a whole request, or for a body.
+        held_bytes: of all requests that are not answered.
     """
 
     url_bytes: int = 16_000
@@ -23,6 +29,7 @@ class Limits:
     events: int = 1_000
     connections: int = 1_000
     quiet_s: float = 30.0
+    held_bytes: int = 32 * 1024 * 1024
 
 
 class RefusedError(Exception):
@@ -32,3 +39,8 @@ class RefusedError(Exception):
         super().__init__(words)
         self.status = status
         self.headers = dict(headers or {})
+
+
+def come_again(words: str) -> RefusedError:
+    """The answer to a request that is taken at another time."""
+    return RefusedError(503, f"{words}; try again", {"Retry-After": str(RETRY_AFTER_S)})

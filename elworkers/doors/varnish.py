@@ -14,7 +14,7 @@ from functools import partial
 
 import structlog
 
-from elworkers.doors.door import Failed, Keep
+from elworkers.doors.door import Arrival, Failed, Keeper
 from elworkers.doors.rawline import RawLines, unescaped
 from elworkers.errors import ConfigurationError, ElworkersError
 from elworkers.runtime.backoff import Backoff
@@ -65,15 +65,15 @@ class VarnishDoor:
         self._thread: threading.Thread | None = None
         self._backoff = Backoff()
 
-    def open(self, keep: Keep, failed: Failed) -> None:
+    def open(self, keeper: Keeper, failed: Failed) -> None:
         """See `door.Door.open`."""
-        self._thread = threading.Thread(target=self._run, args=(keep, failed), name="varnishncsa", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(keeper, failed), name="varnishncsa", daemon=True)
         self._thread.start()
 
-    def _run(self, keep: Keep, failed: Failed) -> None:
+    def _run(self, keeper: Keeper, failed: Failed) -> None:
         try:
             while not self._closed.is_set():
-                reason = self._until_it_ends(keep)
+                reason = self._until_it_ends(keeper)
                 if _WRONG_QUERY in reason:
                     raise ConfigurationError(f"varnish URI: option query: {reason}; expected one as in vsl-query(7)")
                 if not self._closed.is_set():
@@ -81,7 +81,7 @@ class VarnishDoor:
         except ElworkersError as error:
             failed(error)
 
-    def _until_it_ends(self, keep: Keep) -> str:
+    def _until_it_ends(self, keeper: Keeper) -> str:
         try:
             child = self._start()
         except OSError as error:
@@ -91,7 +91,7 @@ class VarnishDoor:
             try:
                 words = Words(child, self._longest, self._closed)
                 for lines in words.batches():
-                    self._take(keep, lines)
+                    self._take(keeper, lines)
             finally:
                 child.kill()
         return f"varnishncsa ended with exit code {child.returncode}: {words.complaint or 'no words'}"
@@ -108,7 +108,7 @@ class VarnishDoor:
             preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),  # noqa: PLW1509 - one call into the kernel
         )
 
-    def _take(self, keep: Keep, lines: list[bytes]) -> None:
+    def _take(self, keeper: Keeper, lines: list[bytes]) -> None:
         made = []
         for line in lines:
             fields = line.split(b"\t")
@@ -119,7 +119,7 @@ class VarnishDoor:
             address = address if self._client_address else b""
             made.append(self._lines.line(unescaped(query), when, address, unescaped(agent[1:-1])))
         if made:
-            keep(made, int(time.time() * 1000), False)
+            keeper.keep([Arrival(made, int(time.time() * 1000))])
             self._backoff.worked()
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from elworkers.doors.door import Door
@@ -13,13 +12,12 @@ from elworkers.schemes import HTTP_PORT
 from elworkers.uris import Endpoint
 
 
-def door(endpoint: Endpoint, sequence: Path, waiting: Callable[[], tuple[int, int]]) -> Door:
+def door(endpoint: Endpoint, sequence: Path) -> Door:
     """The door.
 
     Args:
         endpoint: of `schemes.check_source`.
         sequence: the file of this host's sequence numbers.
-        waiting: how many bytes are spooled, and how many may be.
 
     Raises:
         ConfigurationError: this machine lacks what it needs.
@@ -27,7 +25,7 @@ def door(endpoint: Endpoint, sequence: Path, waiting: Callable[[], tuple[int, in
     """
     lines = RawLines(endpoint.options["host"], Sequence(sequence))
     try:
-        return _varnish(endpoint, lines) if endpoint.uri.scheme == "varnish" else _beacon(endpoint, lines, waiting)
+        return _varnish(endpoint, lines) if endpoint.uri.scheme == "varnish" else _beacon(endpoint, lines)
     except Exception:
         lines.close()
         raise
@@ -47,7 +45,7 @@ def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
     )
 
 
-def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int, int]]) -> Door:
+def _beacon(endpoint: Endpoint, lines: RawLines) -> Door:
     from elworkers.doors.beacon import BeaconDoor
     from elworkers.doors.desk import Answers
     from elworkers.doors.limits import Limits
@@ -70,6 +68,5 @@ def _beacon(endpoint: Endpoint, lines: RawLines, waiting: Callable[[], tuple[int
         client_address=options["client_address"],
         trusted=options["trusted_proxies"] or (),
         files=files,
-        waiting=waiting,
     )
     return BeaconDoor(endpoint.uri.endpoint(HTTP_PORT), answers)

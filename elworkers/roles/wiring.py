@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from elworkers.doors.door import Door
     from elworkers.kafka.producer import Producer
     from elworkers.sinks.verdicts import Verdicts
-    from elworkers.sources.spool import Spool
     from elworkers.stages.schemas import SchemaStore
 
 ERROR_TOPIC = "eventlogging_EventError"
@@ -145,7 +144,7 @@ class Wiring:
 
         receive_buffer = endpoint.options["receive_buffer"]
         return self._spooled(
-            lambda _: DatagramDoor(UdpSource(host, port, receive_buffer=receive_buffer, metrics=self.metrics))
+            lambda: DatagramDoor(UdpSource(host, port, receive_buffer=receive_buffer, metrics=self.metrics))
         )
 
     def _door_source(self, endpoint: Endpoint) -> Source:
@@ -153,17 +152,17 @@ class Wiring:
 
         if self.spool is None or self.sequence is None:
             raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
-        sequence, (_, most) = self.sequence, self.spool
-        return self._spooled(lambda spool: door(endpoint, sequence, lambda: (spool.waiting_bytes, most)))
+        sequence = self.sequence
+        return self._spooled(lambda: door(endpoint, sequence))
 
-    def _spooled(self, make: Callable[[Spool], Door]) -> Source:
+    def _spooled(self, make: Callable[[], Door]) -> Source:
         from elworkers.sources.spool import Spool
         from elworkers.sources.spooled import SpooledSource
 
         assert self.spool is not None  # noqa: S101 - whoever calls has looked
         spool = Spool(*self.spool)
         try:
-            return SpooledSource(make(spool), spool, self.metrics, self.draw)
+            return SpooledSource(make(), spool, self.metrics, self.draw)
         except Exception:
             spool.close()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -9,7 +10,7 @@ import sys
 import threading
 from collections.abc import MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -50,6 +51,23 @@ def _harmless(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mu
         name: printable(value, keep="\n\t" if name in long else "") if isinstance(value, str) else value
         for name, value in entry.items()
     }
+
+
+class _Unfailing:
+    """A file whose disk may be full: that a line cannot be logged is no reason to end what it tells of."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write what can be written."""
+        with contextlib.suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """The same."""
+        with contextlib.suppress(OSError):
+            self._file.flush()
 
 
 class _StandardLibrary(logging.Handler):
@@ -104,7 +122,7 @@ def configure(level: str = "info", **who: Any) -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()

@@ -150,6 +150,8 @@ class _Drive:
         kept.staged, kept.raw = [], []
         if staged or raw:
             self._held, self._since = len(staged) + len(raw), time.monotonic()
+            # Of a spool; without these it would keep, and after a restart read again, what is stored now.
+            self._positions.update((origin, end) for origin, _, end in _stretches([*staged, *raw]))
             self._write(staged, raw)
             self._flush()
 

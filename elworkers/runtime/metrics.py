@@ -42,7 +42,9 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "import_recreated": (("topic",), "topics found to have been deleted and made again"),
         "import_conflicts": ((), "files withdrawn because another importer had published the same messages"),
         "udp_kernel_drops": ((), "datagrams that the kernel dropped, because the receive buffer was full"),
-        "spool_dropped": ((), "lines that the spool had no room for"),
+        "spool_dropped": ((), "lines that had room neither in the spool nor on the way past it"),
+        "spool_refused": ((), "the same, of clients that were told to send them again"),
+        "spool_passed_over": ((), "lines that went straight to the output, because the spool took none"),
         "lines_cut": ((), "lines longer than the source takes"),
     }
 )

@@ -51,6 +51,16 @@ def collect_rarely() -> None:
     gc.set_threshold(_CONTAINERS, *gc.get_threshold()[1:])
 
 
+def give_memory_back() -> None:
+    """Give the operating system what was freed, also below what is in use (malloc_trim(3)).
+
+    Garbage in cycles, as connections that were cut leave it, is looked for first: it is large, and not many containers.
+    """
+    gc.collect()
+    with contextlib.suppress(AttributeError):
+        _LIBC.malloc_trim(0)
+
+
 def title(role: str, instance: str, what: str) -> None:
     """Show `eventlogging-<role> <instance> [<what>]` in the process list, and with it no URI."""
     setproctitle.setproctitle(f"eventlogging-{role} {instance} [{what}]")

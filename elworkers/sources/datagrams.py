@@ -6,7 +6,7 @@ import threading
 
 import structlog
 
-from elworkers.doors.door import Failed, Keep
+from elworkers.doors.door import Arrival, Failed, Keeper
 from elworkers.errors import RetryableError
 from elworkers.sources.udp import UdpSource
 
@@ -28,26 +28,26 @@ class DatagramDoor:
         self._udp = udp
         self._closed = threading.Event()
         self._receiver: threading.Thread | None = None
-        self._keep: Keep | None = None
+        self._keeper: Keeper | None = None
 
-    def open(self, keep: Keep, failed: Failed) -> None:
+    def open(self, keeper: Keeper, failed: Failed) -> None:
         """See `door.Door.open`."""
-        self._keep = keep
-        self._receiver = threading.Thread(target=self._receive, args=(keep, failed), name="receiver", daemon=True)
+        self._keeper = keeper
+        self._receiver = threading.Thread(target=self._receive, args=(keeper, failed), name="receiver", daemon=True)
         self._receiver.start()
 
-    def _receive(self, keep: Keep, failed: Failed) -> None:
+    def _receive(self, keeper: Keeper, failed: Failed) -> None:
         try:
             while not self._closed.is_set():
-                self._take(keep, _RECEIVE_WITHIN_S)
+                self._take(keeper, _RECEIVE_WITHIN_S)
         except RetryableError as error:
-            self._keep = None
+            self._keeper = None
             failed(error)
 
-    def _take(self, keep: Keep, within_s: float) -> bool:
+    def _take(self, keeper: Keeper, within_s: float) -> bool:
         records = self._udp.poll(_RECEIVE, within_s)
         if records:
-            keep([record.value for record in records], records[0].timestamp_ms, False)
+            keeper.keep([Arrival([record.value for record in records], records[0].timestamp_ms)])
         return bool(records)
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class DatagramDoor:
         if self._receiver is not None:
             self._receiver.join()
         try:
-            while self._keep is not None and self._take(self._keep, 0.0):
+            while self._keeper is not None and self._take(self._keeper, 0.0):
                 pass
         except RetryableError as error:
             log.warning("the socket could not be emptied", reason=str(error))

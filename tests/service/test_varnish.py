@@ -18,6 +18,7 @@ from conftest import Varnished
 from waiting import wait_for
 
 from elworkers.devstack import Stack
+from elworkers.doors.door import Arrival
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence as Numbers
 from elworkers.doors.varnish import VarnishDoor
@@ -44,11 +45,11 @@ class Reading:
         self.failures: list[ElworkersError] = []
         made = RawLines("host", Numbers(folder / "sequence"))
         self.door = VarnishDoor(program, name, query, client_address=True, max_line_bytes=longest, lines=made)
-        self.door.open(self.keep, self.failures.append)
+        self.door.open(self, self.failures.append)  # type: ignore[arg-type] - nobody asks for room
 
-    def keep(self, lines: Sequence[bytes], _now_ms: int, _together: bool) -> int:
-        self.lines += lines
-        return len(lines)
+    def keep(self, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            self.lines += arrival.lines
 
     def queries(self) -> list[bytes]:
         return [line.split(b"\t")[0] for line in self.lines]

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -133,6 +134,43 @@ def test_what_was_taken_arrives_whatever_happens(
     # Two lines of one number are the same line, sent again.
     assert len(numbers) == len(set(lines))
     assert not {line for line in lines if line.startswith(b"?refused")}
+
+
+def test_half_sent_bodies_fill_no_memory_and_keep_nobody_out(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    half = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: 262144\r\n\r\n" + b" " * 200_000
+    peak = 0
+    with forwarder(tmp_path, f"http://{address}/beacon/event", f"file://{tmp_path}/out") as pool:
+        wait_for(lambda: ask(address, "/healthz"), DEADLINE_S, "an answer")
+        process = worker(pool)
+        before = process.memory_info().rss
+        for _ in range(5):
+            slow = [half_sent(address, half) for _ in range(900)]
+            # It may have to come again, as it is told.
+            wait_for(lambda: post(address, b" " * 200_000 + b"{}") == 204, DEADLINE_S, "an event taken")
+            peak = max(peak, process.memory_info().rss)
+            for connection in slow:
+                connection.close()
+        assert peak < 200 * 1024 * 1024
+        wait_for(lambda: process.memory_info().rss - before < 40 * 1024 * 1024, DEADLINE_S, "memory given back")
+
+
+def half_sent(address: str, content: bytes) -> socket.socket:
+    """A connection on which so much was sent as the server lets it."""
+    host, port = address.split(":")
+    made = socket.create_connection((host, int(port)), timeout=DEADLINE_S)
+    with contextlib.suppress(OSError):
+        made.sendall(content)
+    return made
+
+
+def post(address: str, body: bytes) -> int:
+    """The status of the answer."""
+    connection = http.client.HTTPConnection(address, timeout=DEADLINE_S)
+    connection.request("POST", "/beacon/event", body)
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def test_clicks_in_a_browser_become_rows(

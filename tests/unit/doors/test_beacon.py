@@ -14,6 +14,7 @@ import pytest
 from beacons import Door
 from waiting import wait_for
 
+from elworkers.doors import intake
 from elworkers.doors.beacon import BeaconDoor
 from elworkers.doors.limits import Limits
 from elworkers.errors import RetryableError
@@ -91,7 +92,7 @@ def test_head_and_options_are_no_events(door: Door) -> None:
         ("GET", "/", None, 404, "events go to /beacon/event"),
         ("POST", "/elsewhere", b"{}", 404, "expected /beacon/event"),
         ("GET", "/../../etc/passwd", None, 404, "no such page"),
-        ("GET", "/beacon/event?" + "x" * 16_000, None, 400, ""),
+        ("GET", "/beacon/event?" + "x" * 17_000, None, 414, "request line is too long; expected at most 16000 bytes"),
     ],
 )
 def test_what_is_refused_is_told_why(
@@ -150,17 +151,49 @@ def test_without_room_clients_are_told_to_come_again(door: Door) -> None:
     assert len(door.lines) == 1
 
 
-def test_health_says_how_full_it_is(tmp_path: Path) -> None:
-    waiting = [0]
-    door = Door(tmp_path, waiting=lambda: (waiting[0], 1_000_000))
+def test_health_says_what_the_next_request_would_be_told(door: Door) -> None:
     status, text, _ = door.ask("GET", "/healthz")
     assert (status, json.loads(text)) == (200, {"status": "ok", "taken": 0, "waiting_bytes": 0, "max_bytes": 1_000_000})
     assert door.ask("POST", "/beacon/event", b"[{}, {}]")[0] == 204
     assert json.loads(door.ask("GET", "/healthz")[1])["taken"] == 2
-    waiting[0] = 990_000
+    door.full = True
     status, text, _ = door.ask("GET", "/healthz")
-    assert (status, json.loads(text)["status"]) == (503, "full")
-    door.door.close()
+    assert (status, json.loads(text)["status"], json.loads(text)["reason"]) == (503, "full", "no space")
+
+
+def test_a_disk_that_hangs_stalls_no_other_connection(door: Door, tmp_path: Path) -> None:
+    door.held.clear()
+    waiting = [door.raw(b"GET /beacon/event?%d HTTP/1.1\r\nHost: x\r\n\r\n" % n) for n in range(5)]
+    assert door.at_work.wait(DEADLINE_S)
+    assert door.ask("GET", "/eventlogging.js")[0] == 200
+    assert door.ask("POST", "/beacon/event", b"{")[0] == 400
+    assert door.lines == []
+    door.held.set()
+    for connection in waiting:
+        assert connection.recv(100).startswith(b"HTTP/1.1 204")
+        connection.close()
+    assert [line.split(b"\t")[0] for line in door.lines] == [b"?%d" % n for n in range(5)]
+
+
+def test_events_that_wait_for_the_disk_are_bounded_in_bytes_and_in_time(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake, "_ANSWERED_WITHIN_S", 2.0)
+    door.held.clear()
+    body = b"[" + b",".join([b'"%b"' % (b"x" * 1_000)] * 200) + b"]"
+    head = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    waiting = [door.raw(head + body) for _ in range(60)]
+    answers = [connection.recv(1_000) for connection in waiting]
+    assert {answer.split(b" ")[1] for answer in answers} == {b"503"}
+    assert 10 < sum(b"too many events wait for the disk" in answer for answer in answers) < 50
+    assert any(b"does not answer in time" in answer for answer in answers)
+    assert json.loads(door.ask("GET", "/healthz")[1])["status"] == "full"
+    door.held.set()
+    assert door.ask("GET", "/beacon/event?next")[0] == 204
+    # Of those who were told to come again, only what was at work on the disk by then is kept.
+    assert len(door.lines) in (1, 201)
+    for connection in waiting:
+        connection.close()
 
 
 def test_files_of_the_folder_and_the_client_are_served(tmp_path: Path) -> None:
@@ -194,13 +227,16 @@ def test_the_clients_address_is_that_of_trusted_proxies_alone(tmp_path: Path) ->
         b"GET /beacon/event?a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET /beacon/event?" + b"x" * 20_000,
-        b"GET /beacon/event?x HTTP/1.1\r\n" + b"A: " + b"x" * 20_000,
+        b"GET /beacon/event?x HTTP/1.1\r\n" + b"A: " + b"x" * 70_000,
     ],
     ids=["tls", "no-path", "blank", "no-colon", "length", "chunk", "long-line", "long-field"],
 )
 def test_what_is_no_request_is_refused_and_hurts_nobody(door: Door, request_line: bytes) -> None:
     answer = until_closed(door.raw(request_line))
-    assert answer == b"" or b" 400 " in answer.split(b"\r\n")[0]
+    statuses = (b" 400 ", b" 414 ", b" 431 ")
+    assert answer == b"" or any(status in answer.split(b"\r\n")[0] for status in statuses)
+    assert b"Python" not in answer
+    assert b"aiohttp" not in answer
     assert door.lines == []
     assert door.ask("GET", "/beacon/event?next")[0] == 204
     assert door.failures == []
@@ -260,6 +296,49 @@ def test_a_head_without_an_end_is_cut_short(door: Door) -> None:
     assert door.lines == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        (b"Cookie: " + b"c" * 8_200, b"204"),
+        (b"Cookie: " + b"c" * 65_400, b"204"),
+        (b"\r\n".join(b"A%d: %b" % (n, b"x" * 5_000) for n in range(13)), b"204"),
+        (b"Cookie: " + b"c" * 65_600, b"431"),
+        (b"\r\n".join(b"A%d: %b" % (n, b"x" * 5_000) for n in range(14)), b"431"),
+        (b"\r\n".join(b"A%d: x" % n for n in range(200)), b"431"),
+    ],
+    ids=["8k", "64k", "64k-in-many", "too-long", "too-long-in-many", "too-many"],
+)
+def test_fields_may_have_as_many_bytes_as_stated(door: Door, fields: bytes, status: bytes) -> None:
+    head = b"GET /beacon/event?x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + fields + b"\r\n\r\n"
+    answer = until_closed(door.raw(head))
+    assert answer.split(b" ")[1] == status
+    assert b"\r\nServer: elworkers\r\n" in answer
+    assert len(door.lines) == (status == b"204")
+
+
+def test_a_client_that_sends_on_sees_why_it_is_refused(door: Door) -> None:
+    connection = door.raw(b"GET /beacon/event?" + b"x" * 20_000)
+    for _ in range(20):
+        connection.sendall(b"x" * 10_000)
+    assert until_closed(connection).split(b" ")[1] == b"414"
+
+
+@pytest.mark.parametrize(("version", "answers"), [(b"1.0", [b"204"]), (b"1.1", [b"100", b"204"])])
+def test_only_a_client_that_knows_of_it_is_told_to_go_on(door: Door, version: bytes, answers: list[bytes]) -> None:
+    head = b"POST /beacon/event HTTP/%b\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    connection = door.raw(head % version)
+    if len(answers) == 2:
+        assert connection.recv(1_000).startswith(b"HTTP/1.1 100 ")
+    else:
+        connection.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            connection.recv(1_000)
+        connection.settimeout(DEADLINE_S)
+    connection.sendall(b"{}")
+    assert connection.recv(1_000).split(b" ")[1] == b"204"
+    connection.close()
+
+
 def test_clients_that_say_nothing_or_half_are_let_go(tmp_path: Path) -> None:
     door = Door(tmp_path, Limits(quiet_s=0.5))
     silent = door.raw(b"")
@@ -304,8 +383,8 @@ def test_half_bodies_are_bounded_together(tmp_path: Path) -> None:
     door = Door(tmp_path, Limits(body_bytes=size))
     half = b"POST /beacon/event HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b" " * (size - 2)
     slow = [door.raw(half) for _ in range(20)]
-    # More than 32 MiB: those that began first make room.
-    assert until_closed(slow[0]) == b""
+    # More than 32 MiB: those that said nothing for longest make room.
+    assert until_closed(slow[0]).startswith(b"HTTP/1.1 503")
     assert door.ask("POST", "/beacon/event", b" " * (size - 2) + b"{}")[0] == 204
     slow[-1].sendall(b"{}")
     assert slow[-1].recv(100).startswith(b"HTTP/1.1 204")

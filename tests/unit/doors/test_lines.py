@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import resource
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from elworkers.doors.proxies import client_address
 from elworkers.doors.rawline import RawLines, unescaped, utc
@@ -79,10 +83,92 @@ def test_escapes_of_varnishncsa(escaped: bytes, plain: bytes) -> None:
         ("127.0.0.1", ["nonsense"], "127.0.0.1"),
         ("127.0.0.1", ["1.1.1.1, \tnonsense"], "127.0.0.1"),
         ("127.0.0.1", ["10.0.0.1, 10.0.0.2"], "10.0.0.1"),
+        ("127.0.0.1", ["203.0.113.7:4711"], "203.0.113.7"),
+        ("127.0.0.1", ["198.51.100.7, 10.0.0.1:80"], "198.51.100.7"),
+        ("127.0.0.1", ["[2001:db8::1]:4711"], "2001:db8::1"),
+        ("127.0.0.1", ["2001:db8::1"], "2001:db8::1"),
+        ("127.0.0.1", ['"203.0.113.7"'], "203.0.113.7"),
+        ("127.0.0.1", ['"[2001:db8::1]:4711"'], "2001:db8::1"),
+        ("127.0.0.1", ["[::ffff:203.0.113.7]:1"], "203.0.113.7"),
+        ("127.0.0.1", ["fe80::1%eth0"], "fe80::1"),
+        ("127.0.0.1", ["[fe80::1%25eth0]:4711"], "fe80::1"),
+        ("fe80::1%lo", ["203.0.113.7"], "fe80::1"),
+        ("127.0.0.1", ["unknown"], "-"),
+        ("127.0.0.1", ["203.0.113.7, Unknown:80"], "-"),
+        ("127.0.0.1", ["_hidden"], "-"),
+        ("127.0.0.1", ["unknown, 203.0.113.7"], "203.0.113.7"),
+        ("127.0.0.1", ["203.0.113.7, , "], "203.0.113.7"),
+        ("127.0.0.1", ["", "203.0.113.7", ""], "203.0.113.7"),
+        ("127.0.0.1", ['"open, 203.0.113.7'], "203.0.113.7"),
+        ("127.0.0.1", ["203.0.113.7:123456"], "127.0.0.1"),
+        ("127.0.0.1", ["203.0.113.7%eth0"], "127.0.0.1"),
+        ("192.0.2.1", ["unknown"], "192.0.2.1"),
     ],
 )
 def test_only_trusted_proxies_are_believed(peer: str, forwarded: list[str], client: str) -> None:
     assert client_address(peer, forwarded, TRUSTED) == client
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "client"),
+    [
+        (["for=203.0.113.7"], "203.0.113.7"),
+        (['For="203.0.113.7:4711"'], "203.0.113.7"),
+        (['for="[2001:db8::1]:4711"'], "2001:db8::1"),
+        (["for=[2001:db8::1]"], "2001:db8::1"),
+        (["by=10.0.0.1;for=203.0.113.7;host=a.example;proto=https"], "203.0.113.7"),
+        (["for=203.0.113.9, for=203.0.113.7;by=10.0.0.2, for=10.0.0.2"], "203.0.113.7"),
+        (["for=203.0.113.9", "for=203.0.113.7", "for=10.0.0.2"], "203.0.113.7"),
+        (["for=203.0.113.9, for=unknown"], "-"),
+        (["for=203.0.113.9, for=_x"], "-"),
+        (['for="_x:_port"'], "-"),
+        (["for=203.0.113.9, proto=https"], "-"),
+        (['for=203.0.113.7;secret="a, for=1.1.1.1;b\\"c"'], "203.0.113.7"),
+        (['for="open, for="[2001:db8::1]:4711"'], "2001:db8::1"),
+        (['for="fe80::1%eth0"'], "fe80::1"),
+        (["for=203.0.113.9;for=203.0.113.7"], "127.0.0.1"),
+        (["for"], "127.0.0.1"),
+        (["for=203.0.113.9, nonsense"], "127.0.0.1"),
+    ],
+)
+def test_forwarded_of_trusted_proxies_is_read(forwarded: list[str], client: str) -> None:
+    assert client_address("127.0.0.1", [], TRUSTED, forwarded) == client
+    assert client_address("127.0.0.1", [""], TRUSTED, forwarded) == client
+    assert client_address("192.0.2.1", [], TRUSTED, forwarded) == "192.0.2.1"
+    # Of a proxy that knows only the older header, anybody may have written the newer one.
+    assert client_address("127.0.0.1", ["198.51.100.7"], TRUSTED, forwarded) == "198.51.100.7"
+
+
+_ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).filter(
+    lambda one: getattr(one, "ipv4_mapped", None) is None and not any(one in network for network in TRUSTED)
+)
+_NOISE = st.text(st.characters(codec="latin-1", exclude_characters="\r\n"), max_size=30)
+
+
+@given(_ADDRESSES, st.sampled_from(["", ":4711", ":_p"]), st.booleans(), _NOISE, st.booleans())
+def test_what_a_client_writes_hides_no_address(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, port: str, quoted: bool, noise: str, again: bool
+) -> None:
+    written = f"[{address}]{port}" if address.version == 6 else f"{address}{port}"
+    node = f'"{written}"' if quoted else written
+    last = ["10.0.0.1"] if again else []
+    assert client_address("127.0.0.1", [f"{noise}, {node}", *last], TRUSTED) == str(address)
+    last = ["for=10.0.0.1"] if again else []
+    assert client_address("127.0.0.1", [], TRUSTED, [f"{noise}, for={node};proto=http", *last]) == str(address)
+
+
+@given(st.lists(_NOISE, max_size=4), st.lists(_NOISE, max_size=4))
+def test_any_headers_give_an_address_or_none(forwarded_for: list[str], forwarded: list[str]) -> None:
+    found = client_address("127.0.0.1", forwarded_for, TRUSTED, forwarded)
+    assert found == "-" or ipaddress.ip_address(found)
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1," * 6_000, '"' + ',"a",' * 10_000, ',\\"' * 16_000, "for=" * 16_000])
+def test_long_headers_take_no_time(value: str) -> None:
+    began = time.process_time()
+    client_address("127.0.0.1", [value], TRUSTED)
+    client_address("127.0.0.1", [], TRUSTED, [value])
+    assert time.process_time() - began < 0.5
 
 
 def test_numbers_continue_over_a_restart_without_a_gap(tmp_path: Path) -> None:
@@ -118,6 +204,27 @@ def test_two_doors_of_a_host_never_draw_the_same_number(tmp_path: Path) -> None:
     drawn.append(last.next())
     last.close()
     assert len(set(drawn)) == len(drawn)
+
+
+def test_where_the_disk_takes_no_number_they_go_on_from_one_drawn_by_lot(
+    tmp_path: Path,
+) -> None:
+    numbers = [Sequence(tmp_path / "sequence") for _ in range(2)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        # The kernel refuses any write that makes a file longer.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        with capture_logs():
+            drawn = [one.next() for _ in range(1_500) for one in numbers]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert len(set(drawn)) == len(drawn)
+    assert all(1 << 62 <= number < 1 << 63 for number in drawn)
+    assert numbers[0].take(5) == 0
+    for one in numbers:
+        one.close()
 
 
 def test_a_file_that_holds_something_else_is_named(tmp_path: Path) -> None:

@@ -218,6 +218,22 @@ def test_what_cannot_be_asked_again_is_kept_over_a_failure_and_staged_once() -> 
     assert staged == [b"a", b"b"]
 
 
+def test_positions_of_what_is_kept_over_a_failure_are_committed_with_it() -> None:
+    class Durable(Listed):
+        """As a spool: kept over a failure of the sinks, but with positions."""
+
+        def poll(self, limit: int, timeout_s: float) -> list[Record]:
+            (record,) = super().poll(limit, timeout_s)
+            record.origin = PARTITION
+            return [record]
+
+    journal: list[str] = []
+    source, sink = Durable([b"a"], journal, replayable=False), Kept(journal, failures=1)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)]))
+    assert sink.stored == [b"a"]
+    assert source.committed[0] == {PARTITION: 1}
+
+
 def test_what_a_failing_stage_was_given_is_staged_again() -> None:
     journal: list[str] = []
     source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
