@@ -34,7 +34,9 @@ _AUTHORIZATION = re.compile(
 _SCHEME_END = re.compile(r"://")
 _LOGIN = re.compile(r"[^/\s:@\[]{0,255}:")
 _PORT = re.compile(r"\d{1,5}(?=[/,?\s\"')\]]|$)")
-_PLACEHOLDER = "PASSWORD@"
+_NONE = (f"{HIDDEN}@", "PASSWORD@")
+"""What is hidden already, and what stands for a password in a sentence."""
+
 _SHORTEST = 5
 
 _known: set[str] = set()
@@ -84,7 +86,7 @@ def _without_logins(line: str) -> str:
         end = line.rfind("@", login.end(), following)
         # One with a :// in it seems to begin a URI of its own.
         end = last if end < 0 else end
-        if end > login.end() and not line.startswith(_PLACEHOLDER, login.end()):
+        if end > login.end() and not line.startswith(_NONE, login.end()):
             parts += [line[done : login.end()], HIDDEN]
             done = end
     return "".join((*parts, line[done:]))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elworkers import roles
 from elworkers.arguments import Arguments
 from elworkers.contracts import Metrics, Origin
 from elworkers.roles.wiring import Wiring, brokers
 from elworkers.runtime import loop
-from elworkers.runtime.marks import Marks
-from elworkers.runtime.repeatlog import RepeatLog, path_in
-from elworkers.runtime.repeats import Repeats
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
 from elworkers.schemes import DOORS, check_source, consumer_group
 from elworkers.uris import parse
+
+if TYPE_CHECKING:
+    from elworkers.runtime.repeats import Repeats
 
 
 def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> Job:
@@ -91,6 +92,11 @@ def _repeats(arguments: Arguments, who: Who) -> Repeats | None:
     state = _state_dir()
     if state is None:
         return None
+    # Imported here: hashlib alone takes a parent's megabyte.
+    from elworkers.runtime.marks import Marks
+    from elworkers.runtime.repeatlog import RepeatLog, path_in
+    from elworkers.runtime.repeats import Repeats
+
     groups = {}
     for endpoint in map(check_source, _inputs(arguments)):
         if endpoint.uri.scheme == "kafka":

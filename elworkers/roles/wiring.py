@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
@@ -29,8 +27,6 @@ ERROR_TOPIC = "eventlogging_EventError"
 
 SchemaOf = Callable[[str, int], Mapping[str, Any]]
 """Name and revision to the JSON schema of an event."""
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -223,7 +219,11 @@ class Wiring:
     def storing(self, schemas: Sequence[str], source: str) -> Wiring:
         """The same with schemas to make tables from, and with the consumer group of the input `source`."""
         if not (schemas or os.environ.get("EVENTLOGGING_SCHEMAS")):
-            log.info("tables are made of the schema wiki's schemas, because there is no --schemas")
+            import structlog
+
+            structlog.get_logger(__name__).info(
+                "tables are made of the schema wiki's schemas, because there is no --schemas"
+            )
         store = self.schema_store(schemas)
         endpoint = check_source(source)
         group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None

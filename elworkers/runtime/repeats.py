@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from elworkers.contracts import Metrics, Origin, Place, Positions, Record
-from elworkers.runtime.marks import Marks
+
+if TYPE_CHECKING:
+    from elworkers.runtime.marks import Marks
 
 Tell = Callable[[Counter[Place]], None]
 """Is given how many records were written again where, for those who count what is in topics."""

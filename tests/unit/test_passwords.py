@@ -74,6 +74,7 @@ def test_a_secret_behind_its_name_is_hidden(text: str, secret: str) -> None:
         "http://h:8080/path?mail=a@b",
         "http://[::1]:8080/a@b",
         "mysql://user@host/db",
+        "database mysql://u:***@127.0.0.1:3306/log: INSERT command denied to user 'u'@'127.0.0.1' for table `log`.`t`",
         "3 tokens were read",
     ],
 )
