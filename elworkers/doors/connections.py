@@ -15,7 +15,7 @@ from elworkers.doors.limits import LONGEST_HEAD, RETRY_AFTER_S, SERVER_NAME, Lim
 from elworkers.runtime.process import give_memory_back
 
 _PIECE = 16 * 1024
-"""Bytes that are read of a connection in one go, and of an answer that wait until the client reads."""
+"""Bytes that are read of a connection at a time, and of an answer that wait until the client reads."""
 _UNREAD = 8 * 1024
 """Bytes of a body at which no more are read until somebody takes these."""
 _LINGER_S = 1.0
@@ -169,6 +169,7 @@ class Connection(web.RequestHandler):
         """
         if whole:
             self._in_head = True
+            self.made_way = False
         else:
             self.lingers()
 
