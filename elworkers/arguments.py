@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from elworkers import regular
 from elworkers.errors import ConfigurationError
 from elworkers.passwords import has_password, remember, shown
 
@@ -159,7 +160,7 @@ def _content(path: str, name: str, number: int) -> str:
     if not path.startswith("/"):
         raise ConfigurationError("${file:…} is no path from / on; expected ${file:/PATH}", name, number)
     try:
-        text = Path(path).read_bytes()[: _LONGEST_SECRET + 1].decode("utf-8").strip("\r\n")
+        text = regular.read(Path(path), 4 * _LONGEST_SECRET + 2).decode("utf-8").strip("\r\n")
     except OSError as error:
         raise ConfigurationError(f"${{file:{path}}} cannot be read: {error.strerror}", name, number) from None
     except UnicodeDecodeError:

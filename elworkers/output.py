@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from elworkers.passwords import guard_tracebacks
+
 
 class _Patient(io.FileIO):
     """Remembers the first error, and from then on takes everything without writing it."""
@@ -30,7 +32,7 @@ class _Patient(io.FileIO):
 
 
 def run(program: str, command: Callable[[], int], code_unsaid: int = 1) -> int:
-    """Run a command and flush what it said.
+    """Run a command and flush what it said; a traceback of what nobody catches shows no password.
 
     Args:
         program: whose errors they are.
@@ -41,6 +43,7 @@ def run(program: str, command: Callable[[], int], code_unsaid: int = 1) -> int:
         the command's exit code. That a reader has gone changes nothing; any other failure of standard output is
         named on stderr and makes a 0 `code_unsaid`.
     """
+    guard_tracebacks()
     for fd in range(3):
         _open(fd)
     out, err = _Patient(1, "wb", closefd=False), _Patient(2, "wb", closefd=False)

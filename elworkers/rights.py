@@ -58,13 +58,18 @@ class Rights:
         if self.group is not None:
             os.chown(folder, -1, self.group)
         if self.mode is not None or self.group is not None:
-            mode = DATA_FILE if self.mode is None else self.mode
-            folder.chmod(mode | (mode & 0o444) >> 2 | (_SETGID if self.group is not None else 0))
+            mode = _folders_of(DATA_FILE if self.mode is None else self.mode)
+            folder.chmod(mode | (_SETGID if self.group is not None else 0))
 
     @property
     def umask(self) -> int | None:
         """What forbids more than the mode to files and folders alike; None where there is none."""
-        return None if self.mode is None else 0o777 & ~(self.mode | (self.mode & 0o444) >> 2)
+        return None if self.mode is None else 0o777 & ~_folders_of(self.mode)
+
+
+def _folders_of(mode: int) -> int:
+    """The mode of folders whose files have this one."""
+    return mode | (mode & 0o444) >> 2
 
 
 NOT_SAID = Rights()

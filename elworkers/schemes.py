@@ -192,6 +192,9 @@ SINKS: dict[str, Options] = {
     "sqlite": _SQL,
 }
 
+TABLES = ("mysql", "sqlite")
+"""Outputs that store events in tables."""
+
 _WEBHDFS: Options = {
     "user": Option(str, None, "who WebHDFS is told that asks; may stand before an @ as well"),
     "kerberos": Option(boolean, None, "log in by Kerberos (needs the package requests-kerberos)"),

@@ -22,7 +22,6 @@ from elworkers.control.places import Places
 from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor
 from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
-from elworkers.passwords import guard_tracebacks
 from elworkers.terminal import printable
 
 
@@ -34,7 +33,6 @@ def main(words: list[str] | None = None) -> int:
         something does not; 2 for wrong arguments; 78 when an instance file is broken or unknown. `check` has Nagios's
         own codes.
     """
-    guard_tracebacks()
     if words is None:
         return output.run(PROGRAM, lambda: main(sys.argv[1:]), code_unsaid=check.UNKNOWN if "check" in sys.argv else 1)
     given = parser().parse_args(words)

@@ -17,7 +17,6 @@ from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.lock import changing
 from elworkers.control.places import Places
 from elworkers.errors import EX_CONFIG, ConfigurationError
-from elworkers.passwords import guard_tracebacks
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.shipped import shipped
 from elworkers.terminal import printable
@@ -35,7 +34,6 @@ def main(words: list[str] | None = None) -> int:
         0; `EX_CONFIG` when an instance file is broken (the programs of all others are written all the same), or a
         folder cannot be read or written; `EX_TEMPFAIL` when another command is at work.
     """
-    guard_tracebacks()
     if words is None:
         return output.run("eventlogging-init", lambda: main(sys.argv[1:]))
     parser = argparse.ArgumentParser(

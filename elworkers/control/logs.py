@@ -22,7 +22,7 @@ def reopen(places: Places, supervisor: Supervisor, deadline: Deadline) -> None:
         SupervisorError: supervisord could not open one, of which it would end; or has not made one in time.
         OSError: there is no folder for them.
     """
-    logs = [places.run_dir / "supervisord.log"]
+    logs = [places.supervisord_log]
     logs += [places.log(program) for program, info in supervisor.programs().items() if info["pid"]]
     owner = places.socket.stat()
     for log in logs:

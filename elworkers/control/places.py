@@ -73,6 +73,11 @@ class Places:
         return self.run_dir / "supervisord.pid"
 
     @property
+    def supervisord_log(self) -> Path:
+        """supervisord's own log."""
+        return self.run_dir / "supervisord.log"
+
+    @property
     def supervisord_lock(self) -> Path:
         """What supervisord has locked while it runs."""
         return self.run_dir / "supervisord.lock"

@@ -62,7 +62,7 @@ class Supervisor:
         if command is None:
             raise SupervisorError("there is no supervisord beside this command nor on PATH; install `supervisor`")
         self._places.socket.unlink(missing_ok=True)
-        log = self._places.run_dir / "supervisord.log"
+        log = self._places.supervisord_log
         try:
             done = daemon.boot(self._places, command, _BOOT_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -93,9 +93,7 @@ class Supervisor:
                 if deadline.over():
                     raise
             if deadline.over():
-                raise SupervisorError(
-                    f"supervisord (pid {process.pid}) has ended; see {self._places.run_dir}/supervisord.log"
-                )
+                raise SupervisorError(f"supervisord (pid {process.pid}) has ended; see {self._places.supervisord_log}")
             time.sleep(_LOOK_EVERY_S)
 
     def reopen_logs(self) -> None:

@@ -27,7 +27,6 @@ from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
 from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
-from elworkers.passwords import guard_tracebacks
 from elworkers.runtime.budget import Budget
 from elworkers.runtime.metrics import Counters
 from elworkers.schemes import EVENTS_PORT, HTTP_PORT
@@ -56,7 +55,6 @@ def main(words: list[str] | None = None) -> int:
     Returns:
         0 when it was ended; 1 when an address cannot be bound; `EX_CONFIG` for wrong arguments.
     """
-    guard_tracebacks()
     if words is None:
         return output.run(_PROGRAM, lambda: main(sys.argv[1:]))
     given = _parser().parse_args(words)

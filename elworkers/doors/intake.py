@@ -36,12 +36,16 @@ class Sender(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """Of one request; without events it asks how much room there is."""
+    """Of one request; without events it asks how much room there is.
+
+    `came_s` is since the epoch, for its lines; `until` of the monotonic clock, which nobody sets.
+    """
 
     answer: asyncio.Future[Any]
     queries: Sequence[bytes]
     sender: Sender
     came_s: float
+    until: float
     size: int
     arrival: Arrival
 
@@ -100,7 +104,7 @@ class Intake:
         sender: Sender,
         size: int,
     ) -> None:
-        job = _Job(answer, queries, sender, time.time(), size, Arrival((), 0))
+        job = _Job(answer, queries, sender, time.time(), time.monotonic() + _ANSWERED_WITHIN_S, size, Arrival((), 0))
         job.arrival.told = partial(self._tell, job)
         self._size += size if queries else 0
         self._pending[answer] = job
@@ -130,10 +134,9 @@ class Intake:
             self._size -= job.size
 
     def _look_for_late(self) -> None:
-        now = time.time()
+        now = time.monotonic()
         for job in list(self._pending.values()):
-            # Also after a step of the clock.
-            if 0 <= now - job.came_s < _ANSWERED_WITHIN_S:
+            if now < job.until:
                 break
             job.arrival.withdrawn = True
             if not job.answer.done():

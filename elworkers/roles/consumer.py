@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.contracts import Ledger, Stage
 from elworkers.roles.common import COMMON, SCHEMAS, SID, STORED_BATCH, single_worker
-from elworkers.schemes import check_source
+from elworkers.schemes import TABLES, check_sink, check_source
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         from elworkers.stages.decode import DecodeStage
 
         stages.append(DecodeStage(wiring.counts))
-        wiring = wiring.storing(arguments["schemas"], text)
+        if check_sink(output).uri.scheme in TABLES:
+            wiring = wiring.storing(arguments["schemas"], text)
         outputs = [wiring.output(output, lambda record: record.valid)]
         errors = wiring.error_sink([text])
         if errors is not None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, 
 from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.rights import Rights
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
-from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
+from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, TABLES, check_sink, check_source, consumer_group
 from elworkers.uris import Endpoint, Uri, split_host
 
 if TYPE_CHECKING:
@@ -201,16 +202,16 @@ class Wiring:
     def schema_store(self, schemas: Sequence[str]) -> SchemaStore:
         """The schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
         from elworkers.stages.schemas import SchemaStore, schema_uris
+        from elworkers.stages.schemawiki import is_wiki
         from elworkers.stages.wikicheck import ask_beside
 
-        run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-        env = environment(Path(run_dir) if run_dir else None)
+        run_dir, env = os.environ.get("EVENTLOGGING_RUN_DIR"), _environment()
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
         uris = schema_uris(schemas, env)
-        for uri in uris:
-            if "://" in uri and not uri.startswith("file:"):
-                ask_beside(uri)
-        return SchemaStore(uris, cache, metrics=self.metrics)
+        store = SchemaStore(uris, cache, metrics=self.metrics)
+        for uri in filter(is_wiki, uris):
+            ask_beside(uri)
+        return store
 
     def knowing(self, store: SchemaStore) -> Wiring:
         """The same for outputs that ask which schemas there are."""
@@ -218,12 +219,8 @@ class Wiring:
 
     def storing(self, schemas: Sequence[str], source: str) -> Wiring:
         """The same with schemas to make tables from, and with the consumer group of the input `source`."""
-        if not (schemas or os.environ.get("EVENTLOGGING_SCHEMAS")):
-            import structlog
-
-            structlog.get_logger(__name__).info(
-                "tables are made of the schema wiki's schemas, because there is no --schemas"
-            )
+        if not (schemas or _environment().get("EVENTLOGGING_SCHEMAS")):
+            _say_that_nobody_says_where_schemas_are()
         store = self.schema_store(schemas)
         endpoint = check_source(source)
         group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None
@@ -253,7 +250,7 @@ class Wiring:
             from elworkers.sinks.udp import UdpSink
 
             return UdpSink(*uri.endpoint(EVENTS_PORT))
-        if uri.scheme in ("mysql", "sqlite"):
+        if uri.scheme in TABLES:
             return self._sql_sink(endpoint)
         from elworkers.sinks.files import FileSink
 
@@ -329,6 +326,19 @@ def _schema_cache(run_dir: str | None) -> Path:
     if run_dir:
         return Path(run_dir) / "schemas"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elworkers" / "schemas"
+
+
+def _environment() -> dict[str, str]:
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    return environment(Path(run_dir) if run_dir else None)
+
+
+@cache
+def _say_that_nobody_says_where_schemas_are() -> None:
+    """Once in a process, and not again with each try."""
+    import structlog
+
+    structlog.get_logger(__name__).info("tables are made of the schema wiki's schemas, because there is no --schemas")
 
 
 def brokers(uri: Uri) -> list[str]:

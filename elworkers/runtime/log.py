@@ -21,7 +21,7 @@ from elworkers.terminal import printable
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     # When, how bad and what come first, for whoever reads the raw line.
     first = {name: entry.pop(name) for name in ("timestamp", "level", "event") if name in entry}
-    return {name: _shown(value) for name, value in (*first.items(), *_shown(entry).items())}
+    return cast(MutableMapping[str, Any], _shown({**first, **entry}))
 
 
 def _shown(value: Any) -> Any:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 import yaml
 
+from elworkers import regular
 from elworkers.errors import InvalidEventError, RetryableError
 from elworkers.stages.names import is_title_of
 
@@ -43,7 +43,7 @@ class Folder:
         for ending in _ENDINGS:
             path = self._folder / name / f"{revision}{ending}"
             try:
-                text = _read(path)
+                text = regular.read(path, _LARGEST).decode("utf-8")
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -69,21 +69,6 @@ class Folder:
             return RetryableError(message)
         # The folder answers, so that it is this file: a folder in its place, or one that nobody may read.
         return InvalidEventError(message)
-
-
-def _read(path: Path) -> str:
-    with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file")
-        data = file.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise OSError(errno.EFBIG, f"has more than {_LARGEST} bytes")
-    return data.decode("utf-8")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    # A pipe would make the worker wait until somebody writes into it.
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from elworkers.stages import names
 from elworkers.stages.badschemas import BadSchemas, Key
 from elworkers.stages.compiled import CompiledSchema
 from elworkers.stages.schemafiles import Cache, Folder
-from elworkers.stages.schemawiki import SchemaWiki, is_address
+from elworkers.stages.schemawiki import SchemaWiki, is_address, is_wiki
 
 SCHEMA_WIKI = "https://meta.wikimedia.org/w/api.php"
 """Where schemas are where nobody says otherwise."""
@@ -193,7 +192,7 @@ def _shown(value: Any) -> str:
 
 
 def _repository(uri: str, cache_dir: Path | None) -> Repository:
-    if re.match(r"https?://", uri):
+    if is_wiki(uri):
         if not is_address(uri):
             raise ConfigurationError(
                 "--schemas: the address of a schema wiki is none; expected http(s)://HOST/…/api.php"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -59,8 +60,8 @@ class SchemaWiki:
     def __init__(self, api: str) -> None:
         self._api = api
         self._limit, self._small_limit = TimeLimit(_MOST_LEFT), TimeLimit(_MOST_LEFT)
-        # What is said stands in EventErrors too; a password in the address does not.
-        self._shown = urlsplit(api)._replace(netloc=urlsplit(api).netloc.rpartition("@")[2]).geturl()
+        # What is said stands in EventErrors too.
+        self._shown = without_login(api)
 
     @cached_property
     def _session(self) -> requests.Session:
@@ -186,6 +187,17 @@ def _body(response: requests.Response, deadline: float) -> bytes:
     except HTTPError as error:
         raise _OddAnswerError(f"its answer breaks off: {type(error).__name__}") from None
     return bytes(body)
+
+
+def is_wiki(uri: str) -> bool:
+    """Whether this is meant as the address of a schema wiki, and not as a folder."""
+    return re.match(r"https?://", uri) is not None
+
+
+def without_login(url: str) -> str:
+    """An address as it can be shown."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def is_address(url: str) -> bool:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import http.client
 import threading
+from functools import cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import structlog
+
+from elworkers.stages.schemawiki import without_login
 
 _TIMEOUT_S = 10.0
 
 log = structlog.get_logger(__name__)
 
 
+@cache
 def ask_beside(api: str) -> None:
-    """Ask the wiki something small, in a thread of its own, and log where it does not answer.
+    """Ask the wiki something small, once in a process, in a thread of its own, and log where it does not answer.
 
     Args:
         api: the address of its API. Where a proxy stands before it, nothing is asked.
@@ -30,7 +34,6 @@ def ask_beside(api: str) -> None:
 def _ask(api: str) -> None:
     parts = urlsplit(api)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
         connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
         connection.request("GET", f"{parts.path}?action=query&meta=siteinfo&format=json")
@@ -42,4 +45,8 @@ def _ask(api: str) -> None:
         why = f"HTTP {status}"
         if status < http.HTTPStatus.INTERNAL_SERVER_ERROR:
             return
-    log.warning("the schema wiki does not answer; events of schemas not known yet will wait", wiki=shown, reason=why)
+    log.warning(
+        "the schema wiki does not answer; events of schemas not known yet will wait",
+        wiki=without_login(api),
+        reason=why,
+    )
