@@ -14,13 +14,14 @@ from typing import NamedTuple
 from elworkers.contracts import Deliveries, Metrics, OwnTopic, Place, Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
-from elworkers.kafka.judging import refusals
+from elworkers.kafka.judging import refusals, refusals_of_unled
 from elworkers.kafka.messagesets import message_set
 from elworkers.kafka.owners import Owners
 from elworkers.kafka.placing import Placing, Unplaced
 from elworkers.kafka.sending import Sending
 from elworkers.kafka.sets import Set
 from elworkers.kafka.taken import Name, Taken, topic_of
+from elworkers.kafka.unled import Unled
 from elworkers.lastresort import LastResort, good_record
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -68,6 +69,7 @@ class Producer:
         delivered: what was acknowledged of a batch that is written again.
         used: the operator's topics that this process has written to.
         has_schema: whether a schema of a name is known to exist.
+        unled: what is known of partitions without a leader.
 
     Raises:
         RetryableError: no broker answers.
@@ -83,6 +85,7 @@ class Producer:
         delivered: Deliveries | None = None,
         used: set[str] | None = None,
         has_schema: Callable[[str], bool] = lambda _: False,
+        unled: Unled | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -91,13 +94,14 @@ class Producer:
         self._again = bool(delivered)
         self._cluster = client.connect(hosts)
         self._where = ",".join(sorted(hosts))
+        self._unled = unled or Unled(metrics)
         self._placing = Placing(
             self._cluster,
-            settings.partitions,
-            settings.replication,
+            (settings.partitions, settings.replication),
             settings.metadata_max_age_ms,
             metrics,
             set() if used is None else used,
+            self._unled,
         )
         self._owners = Owners(self._cluster, hosts, settings.replication, settings.ack_timeout_ms, has_schema)
         self._aside: set[str] = set()
@@ -217,6 +221,7 @@ class Producer:
         sending.send(self._sets((plain, made)))
         self._refused += sending.spoiled
         self._refused += refusals(sending, unlisted, named_by_events, self._placing)
+        self._refused += refusals_of_unled(sending, named_by_events, self._unled)
         self._tell(sending)
         if self._delivered is not None and (sending.outage or not last):
             self._remember(self._delivered, sending)
