@@ -62,6 +62,8 @@ def refusals_of_unled(sending: Sending, made: Collection[str], unled: Unled) -> 
     """
     for one in sending.unled:
         why = f"Kafka: {one.place.topic}[{one.place.partition}] has no leader"
+        if reason := getattr(one.leader, "why", ""):
+            why = f"Kafka: produce to {one.place.topic}[{one.place.partition}]: {reason}"
         is_own = one.place.topic in made and unled.for_long(one.place)
         for record in one.records:
             # An EventError tells of what was refused; it waits, whatever topic it goes to.

@@ -76,7 +76,7 @@ class Producer:
         ConfigurationError: the broker is too new.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what all producers of a process share
         self,
         hosts: Sequence[str],
         settings: Settings,
@@ -216,7 +216,7 @@ class Producer:
         operators = plain.names()
         named_by_events = [name for name in made.names() if name not in operators]
         unplaced = self._placing.find(operators, named_by_events)
-        self._keep_apart(made, set(named_by_events))
+        sending.unled += self._keep_apart(made, set(named_by_events))
         unlisted = self._leave_out(unplaced, (plain, made), sending)
         sending.send(self._sets((plain, made)))
         self._refused += sending.spoiled
@@ -228,8 +228,11 @@ class Producer:
         if sending.outage:
             raise RetryableError(sending.outage)
 
-    def _keep_apart(self, made: Taken, named_by_events: set[str]) -> None:
-        """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'."""
+    def _keep_apart(self, made: Taken, named_by_events: set[str]) -> Iterator[Set]:
+        """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'.
+
+        What cannot be decided for want of a leader is given back.
+        """
         found, undecided = self._placing.found, defaultdict[str, list[OwnTopic]](list)
         wanted = made.own()
         for name in wanted:
@@ -241,7 +244,9 @@ class Producer:
         for name in wanted:
             # What cannot be placed, or is a topic that the operator wrote, has no owner.
             owned_by = found[name.topic].owner if name.topic in found else None
-            if owned_by is None or owned_by == name.schema:
+            if owned_by is None and name.topic in undecided:
+                yield found[name.topic].unled_set(made.pop(name))
+            elif owned_by is None or owned_by == name.schema:
                 made.give(name)
             else:
                 why = f"schema {name.schema} has no topic of its own: {name.topic} is that of schema {owned_by}"

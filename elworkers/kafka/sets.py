@@ -83,6 +83,11 @@ class Topic:
             number = self._open[next(self._turns) % len(self._open)]
             yield Set(self._places[number], self._leaders[number], records[begin:end], [], size)
 
+    def unled_set(self, records: Sequence[Record]) -> Set:
+        """A set that waits for the first partition without a leader."""
+        number = next((number for number, leader in enumerate(self._leaders) if not leader), 0)
+        return Set(self._places[number], self._leaders[number], records, [], 0)
+
     def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[Set]:
         """Message sets of records with keys, which say the partition, also where it has no leader."""
         by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)

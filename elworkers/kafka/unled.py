@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 class Unled:
-    """Which partitions of the topics that are written to have no leader.
+    """Which partitions of the topics that are written to have no leader, or none that can be reached.
 
     Args:
         metrics: is told what is set aside.
@@ -37,7 +37,7 @@ class Unled:
         self._since: dict[str, dict[int, float]] = {}
 
     def look(self, topic: str, leaders: Sequence[Any]) -> None:
-        """Take note of a topic's leaders, by number of their partition; false where there is none."""
+        """Take note of a topic's leaders, by number of their partition; an `AbsentBroker` where there is none."""
         before = self._since.pop(topic, {})
         without = [number for number, leader in enumerate(leaders) if not leader]
         for number in before.keys() - set(without):
@@ -49,10 +49,11 @@ class Unled:
         now = time.monotonic()
         self._since[topic] = {number: before.get(number, now) for number in without}
         for number in without:
+            why = leaders[number].why or NO_LEADER
             if number not in before:
-                log.error("partition cannot be written to", topic=topic, partition=number, reason=NO_LEADER)
+                log.error("partition cannot be written to", topic=topic, partition=number, reason=why)
             if self._metrics is not None:
-                self._metrics.set_aside(f"topic {topic}[{number}]", NO_LEADER)
+                self._metrics.set_aside(f"topic {topic}[{number}]", why)
 
     def has(self, topic: str) -> bool:
         """Whether a partition of the topic had no leader when it was last looked at."""
