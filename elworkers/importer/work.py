@@ -156,9 +156,8 @@ class Importer:
                         break
                     if fetched.next >= to_read[fetched.partition].end and not stopped():
                         self._close_due([fetched.partition], now_ms, everything)
-            refused = {**reader.transactional, **reader.refused}
             looked_at = {one for one in ranges if not interrupted and not self._aside.has(one.topic)}
-            self._aside.say_unreadable(refused, looked_at)
+            self._aside.say_unreadable({**reader.left_out, **reader.refused}, looked_at)
         if everything or not stopped():
             self._close_due(self._stretches, now_ms, everything)
         self._finish()

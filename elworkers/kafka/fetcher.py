@@ -23,11 +23,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
-from pykafka.exceptions import OffsetOutOfRangeError, SocketDisconnectedError
+from pykafka.exceptions import KafkaException, OffsetOutOfRangeError, SocketDisconnectedError
 from pykafka.protocol import FetchRequest, PartitionFetchRequest
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import channels, transactions
+from elworkers.kafka.absent import NO_LEADER
 from elworkers.kafka.inbox import Inbox
 from elworkers.kafka.messages import (
     FETCH_VERSION,
@@ -46,10 +47,9 @@ _MESSAGE_BYTES = 1024 * 1024
 _LOOK_EVERY_S = 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _NOT_AUTHORIZED = 29
-_NO_LEADER = 5
 _OWN_REASONS = {
     2: "a message in it is damaged on the broker's disk",
-    5: "it has no leader at the moment",
+    5: NO_LEADER,
     9: "its replica is not available",
     35: "the broker does not convert its messages for this client (message.downconversion.enable=false)",
     56: "the disk it is on has failed",
@@ -133,19 +133,42 @@ class Fetcher(Placed):
         ]
         if due:
             for partition, broker in due:
-                self._stand(partition, broker.why or _OWN_REASONS[_NO_LEADER])
+                self._stand(partition, broker.why or NO_LEADER)
             self._update()
 
     def _is_wanted(self, partition: int) -> bool:
-        if partition in self._refused:
+        if partition in self._refused or not self._is_due(partition):
             return False
         pace = self._paces.get(self._partitions_by_id[partition].partition.leader.id)
         if pace is not None and pace.left_s:
             return False
-        standing = self._standing.get(partition)
-        if standing is not None and time.monotonic() < standing.until:
+        if partition in self.unplaced and self._partitions_by_id[partition].partition.leader:
+            # Whoever drives this consumer calls `place_rest` for it.
             return False
         return self.inbox.has_room(partition, self._queued_max_messages)
+
+    def _is_due(self, partition: int) -> bool:
+        standing = self._standing.get(partition)
+        return standing is None or time.monotonic() >= standing.until
+
+    def place_rest(self) -> list[int]:
+        """Place partitions that could not be placed before and have a leader now; gives back those that are."""
+        held = self._partitions_by_id
+        due = [one for one in self.unplaced if held[one].partition.leader and self._is_due(one)]
+        for partition in due:
+            try:
+                self.place([partition])
+            except (KafkaException, OSError) as error:
+                self._stand(partition, str(error) or type(error).__name__)
+                continue
+            if partition in self.unplaced:
+                self._stand(partition, "the broker does not say where it begins")
+            else:
+                self._go_on(partition)
+        placed = [one for one in due if one not in self.unplaced]
+        if placed:
+            self._setup_partitions_by_leader()
+        return placed
 
     def _stand(self, partition: int, why: str) -> None:
         """Leave a partition alone for a while; its position stays."""
@@ -266,8 +289,12 @@ class Fetcher(Placed):
             self.on_standing(partition, None)
 
     def starts(self) -> dict[int, int]:
-        """Partition id → where it was placed, whatever has been fetched since."""
-        return {partition: owned.last_offset_consumed + 1 for partition, owned in self._partitions_by_id.items()}
+        """Partition id → where it was placed, whatever has been fetched since; without those that were not."""
+        return {
+            partition: owned.last_offset_consumed + 1
+            for partition, owned in self._partitions_by_id.items()
+            if partition not in self.unplaced
+        }
 
     def go_to(self, partition: int, offset: int) -> None:
         """Go on from an offset, and forget what has come of the partition."""

@@ -68,7 +68,7 @@ class Settling:
         if self._use_rdkafka:
             from pykafka.rdkafka import RdKafkaSimpleConsumer
 
-            fetcher_class = type("RdKafkaFetcher", (Fetcher, RdKafkaSimpleConsumer), {})
+            fetcher_class = type("RdKafkaFetcher", (Fetcher, RdKafkaSimpleConsumer), {"places_later": False})
         fetcher = fetcher_class(
             self._topic,
             self._cluster,

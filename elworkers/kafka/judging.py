@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from elworkers.contracts import Record, Refusal
 from elworkers.kafka.placing import Placing
 from elworkers.kafka.sending import Sending
+from elworkers.kafka.unled import Unled
 from elworkers.kafka.verdicts import NAMES_OWN, RECORDS_OWN, TOO_LARGE, words
 
 _Refused = tuple[str, Sequence[Record], int]
@@ -49,6 +50,27 @@ def refusals(
         else:
             names = ", ".join(sorted(strange[code])[:3])
             sending.fails(f"Kafka: everything for {names} is refused: {words(code)}")
+
+
+def refusals_of_unled(sending: Sending, made: Collection[str], unled: Unled) -> Iterator[Refusal]:
+    """What is refused because its partition has no leader; where that may be an outage, `sending` is told of it.
+
+    Args:
+        sending: what was sent.
+        made: names of topics that were made from events.
+        unled: since when there is no leader.
+    """
+    for one in sending.unled:
+        why = f"Kafka: {one.place.topic}[{one.place.partition}] has no leader"
+        if reason := getattr(one.leader, "why", ""):
+            why = f"Kafka: produce to {one.place.topic}[{one.place.partition}]: {reason}"
+        is_own = one.place.topic in made and unled.for_long(one.place)
+        for record in one.records:
+            # An EventError tells of what was refused; it waits, whatever topic it goes to.
+            if is_own and record.valid:
+                yield Refusal(record, why)
+            else:
+                sending.fails(why)
 
 
 def _strange(refused: Sequence[_Refused]) -> dict[int, set[str]]:

@@ -64,7 +64,7 @@ class Owners:
         self._said = False
 
     def of(self, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, str]:
-        """Topic → the schema that has it.
+        """Topic → the schema that has it; without those that only a partition without a leader could tell of.
 
         Args:
             wanted: topics that exist, with what wants each, at least one.
@@ -86,7 +86,8 @@ class Owners:
             if first.get(topic) in {one.plain for one in some}:
                 # Nobody can say otherwise, so that no claim is needed: most topics are found like this.
                 owners[topic] = first[topic]
-        new = {topic: some for topic, some in left.items() if topic not in owners}
+        hidden = {one.topic for one in self._reader.left_out} - first.keys()
+        new = {topic: some for topic, some in left.items() if topic not in owners and topic not in hidden}
         return owners | (self._decided(self._reader, new, claims, first) if new else {})
 
     def close(self) -> None:
@@ -157,7 +158,9 @@ class Owners:
     @staticmethod
     def _claimed(reader: TopicsReader) -> dict[_Claim, str]:
         """All claims, each the first of its topic."""
-        reach = _ranges(reader, [_LOG])
+        reach = reader.ranges([_LOG])
+        if not reach:
+            raise RetryableError(f"Kafka: {TOPIC}[{_LOG.number}]: {reader.left_out[_LOG]}")
         claimed: dict[_Claim, str] = {}
         for fetched in reader.read(reach):
             for _, _, _, value in fetched.messages:
@@ -188,21 +191,13 @@ def candidate(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callabl
     return foremost.plain if first is not None or has_schema(foremost.plain) else foremost.schema
 
 
-def _ranges(reader: TopicsReader, partitions: Sequence[Partition]) -> dict[Partition, Range]:
-    ranges = reader.ranges(partitions)
-    for partition in partitions:
-        if partition not in ranges:
-            raise RetryableError(f"Kafka: {partition.topic}[{partition.number}] has no leader at the moment")
-    return ranges
-
-
 def _first_schemas(reader: TopicsReader, partitions: Sequence[Partition]) -> dict[str, str]:
     """Topic → schema of the first event that it has; empty where there is none among its first messages.
 
-    Without topics that are empty.
+    Without topics that are empty, as far as their partitions have leaders.
     """
     wanted: dict[str, tuple[Partition, Range]] = {}
-    for partition, reach in sorted(_ranges(reader, partitions).items()):
+    for partition, reach in sorted(reader.ranges(partitions).items()):
         if reach.begin < reach.end:
             few = Range(reach.begin, min(reach.end, reach.begin + _FIRST_MESSAGES))
             wanted.setdefault(partition.topic, (partition, few))

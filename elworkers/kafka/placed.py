@@ -3,6 +3,7 @@
 * Nothing is committed but what the loop hands over, and a commit that fails says so.
 * A partition that stays with this consumer goes on where the loop is, not at the last commit.
 * A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
+* So does one without an offset that has no leader: where it ended when the group began, nobody can say later.
 * A commit says of which topic it is, by Kafka's id: an offset of a topic that was deleted and made again says nothing.
 * Where a log goes on with something that is no message, what is committed is behind it.
 """
@@ -10,7 +11,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -22,6 +24,9 @@ from elworkers.kafka.identity import Identity
 
 EARLIEST = -2
 _NO_OFFSET = -1
+_SAID_LATER = frozenset((5, 9, 56))
+"""Kafka's error codes of a partition that cannot be asked for now: no leader, no replica, no disk."""
+
 _MOVED_ON = {error.ERROR_CODE for error in (IllegalGeneration, UnknownMemberId, RebalanceInProgress)}
 
 log = structlog.get_logger(__name__)
@@ -34,14 +39,25 @@ class Placed(SimpleConsumer):  # type: ignore[misc]
         resume: partition id → offset to go on from, for partitions held without interruption.
         identity: of the topic, which commits carry.
         passed: partition id → an offset, and the one behind what is no message there.
+        unplaced: partitions without an offset of which nobody could say yet where they begin.
+        places_later: whether `unplaced` ones are left to `place`; else all wait for them.
     """
 
     resume: Mapping[int, int] = {}
     identity = Identity()
+    places_later = True
 
     def __init__(self, *words: Any, **keywords: Any) -> None:
         self.passed: dict[int, tuple[int, int]] = {}
+        self.unplaced: set[int] = set()
         super().__init__(*words, **keywords)
+
+    def _setup_partitions_by_leader(self) -> None:
+        # Another thread may be looking at what there is.
+        by_leader = defaultdict(list)
+        for owned in self._partitions_by_id.values():
+            by_leader[owned.partition.leader].append(owned)
+        self._partitions_by_leader = by_leader
 
     def pass_over(self, owned: Any, behind: int) -> None:
         """Go on behind something that is no message."""
@@ -92,29 +108,75 @@ class Placed(SimpleConsumer):  # type: ignore[misc]
         """Place every held partition: where the loop is, where the group was, or where the group begins."""
         committed = self._committed()
         group_is_new = not self.identity.made_anew and all(offset == _NO_OFFSET for offset in committed.values())
-        begin: dict[int, int] = {}
-        passed_over = 0
+        without = []
         for partition, owned in self._partitions_by_id.items():
             # Where another member was further while this one was away unnoticed, its commit counts.
             offset = max(self.resume.get(partition, _NO_OFFSET), committed.get(partition, _NO_OFFSET))
             if offset == _NO_OFFSET:
-                offset = self.edge(partition, self._auto_offset_reset if group_is_new else EARLIEST)
-                begin[partition] = offset
-                passed_over += offset - self.edge(partition, EARLIEST)
-            owned.set_offset(offset - 1)
-        if passed_over:
-            log.warning(
-                "a group without offsets begins at the latest; what the topic has is passed over",
-                group=self._consumer_group.decode(),
-                topic=self._topic.name.decode(),
-                partitions=sorted(begin),
-                messages=passed_over,
-            )
+                without.append(partition)
+            else:
+                owned.set_offset(offset - 1)
+        which = self._auto_offset_reset if group_is_new else EARLIEST
+        passed_over = self.place(without, which)
+        if which != EARLIEST:
+            self._say_what_is_passed_over(without, passed_over)
+        return []
+
+    def reset_offsets(self, *_: Any, **__: Any) -> None:
+        """Place every held partition where groups begin, whatever was committed; pykafka calls this at the start."""
+        self.place(self._partitions_by_id, self._auto_offset_reset)
+        if self.unplaced and self._auto_offset_reset != EARLIEST:
+            # Better behind what the group has read than at the earliest.
+            committed = self._committed()
+            for partition in [one for one in self.unplaced if committed.get(one, _NO_OFFSET) != _NO_OFFSET]:
+                self._partitions_by_id[partition].set_offset(committed[partition] - 1)
+                self.unplaced.discard(partition)
+
+    def place(self, partitions: Iterable[int], which: int = EARLIEST) -> int:
+        """Place partitions at their earliest or latest offset, and commit that; what cannot be is `unplaced`.
+
+        Returns:
+            How many messages are before these offsets.
+
+        Raises:
+            KafkaException: a broker does not say where a partition begins, or nothing may have been committed.
+        """
+        wanted = list(partitions)
+        if not wanted:
+            return 0
+        edges = self._topic.fetch_offset_limits(which)
+        earliest = edges if which == EARLIEST else self._topic.fetch_offset_limits(EARLIEST)
+        begin: dict[int, int] = {}
+        passed_over = 0
+        for partition in wanted:
+            if self.places_later and {edges[partition].err, earliest[partition].err} & _SAID_LATER:
+                self.unplaced.add(partition)
+                continue
+            begin[partition] = _offset(partition, edges)
+            passed_over += begin[partition] - _offset(partition, earliest)
+            self._partitions_by_id[partition].set_offset(begin[partition] - 1)
         if begin:
             # Without this a group that starts at the latest offset and sees no event would, after a restart, skip
             # what came in between.
             self.commit(begin)
-        return []
+        self.unplaced.difference_update(begin)
+        return passed_over
+
+    def _say_what_is_passed_over(self, begun: Iterable[int], messages: int) -> None:
+        names = {"group": self._consumer_group.decode(), "topic": self._topic.name.decode()}
+        if messages:
+            log.warning(
+                "a group without offsets begins at the latest; what the topic has is passed over",
+                **names,
+                partitions=sorted(set(begun) - self.unplaced),
+                messages=messages,
+            )
+        if self.unplaced:
+            log.warning(
+                "a group without offsets begins at the latest; what has no leader now will be read from its earliest",
+                **names,
+                partitions=sorted(self.unplaced),
+            )
 
     def _committed(self) -> dict[int, int]:
         requests = [PartitionOffsetFetchRequest(self._topic.name, partition) for partition in self._topic.partitions]
@@ -140,7 +202,11 @@ class Placed(SimpleConsumer):  # type: ignore[misc]
         Raises:
             KafkaException: the broker does not say.
         """
-        edge = self._topic.fetch_offset_limits(which)[partition]
-        if edge.err:
-            raise ERROR_CODES[edge.err](f"the broker does not say where partition {partition} begins or ends")
-        return int(edge.offset[0])
+        return _offset(partition, self._topic.fetch_offset_limits(which))
+
+
+def _offset(partition: int, limits: Mapping[int, Any]) -> int:
+    limit = limits[partition]
+    if limit.err:
+        raise ERROR_CODES[limit.err](f"the broker does not say where partition {partition} begins or ends")
+    return int(limit.offset[0])

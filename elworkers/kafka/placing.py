@@ -12,6 +12,7 @@ from elworkers.contracts import Metrics
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kafka import client, owners, topics
 from elworkers.kafka.sets import Topic
+from elworkers.kafka.unled import Unled
 from elworkers.kafka.verdicts import NAMES_OWN, OUTAGES, SETTINGS, words
 
 _LOOK_AGAIN_AFTER_S = 60.0
@@ -41,26 +42,28 @@ class Placing:
 
     Args:
         cluster: of `client.connect`.
-        partitions, replication: of topics that have to be created; None: the broker's default.
+        how: partitions and replication of topics that have to be created; None: the broker's default.
         metadata_max_age_ms: how old metadata may become.
         metrics: is told of topics that are set aside.
         used: the operator's topics that this process has written to.
+        unled: is told of partitions without a leader.
     """
 
     def __init__(
         self,
         cluster: Any,
-        partitions: int | None,
-        replication: int | None,
+        how: tuple[int | None, int | None],
         metadata_max_age_ms: int,
         metrics: Metrics | None,
         used: set[str],
+        unled: Unled,
     ) -> None:
         self._cluster = cluster
-        self._how = (partitions, replication)
+        self._how = how
         self._freshness = topics.Freshness(cluster, metadata_max_age_ms)
         self._metrics = metrics
         self._used = used
+        self._unled = unled
         self._turns: dict[str, Iterator[int]] = {}
         self._refused: dict[str, tuple[str, float]] = {}
         self.found: dict[str, Topic] = {}
@@ -86,13 +89,17 @@ class Placing:
         for name, why in self._taken_by_others(new, set(made)):
             unplaced.refused[name] = self.set_aside(name, why)
         wanted = [name for name in new if name not in unplaced.refused]
+        there = set(topics.known(self._cluster))
         for name, code in topics.create_missing(self._cluster, wanted, *self._how).items():
             self._judge(name, code, name in made, unplaced)
-        deadline = time.monotonic() + topics.APPEARS_WITHIN_S
+        now = time.monotonic()
+        deadline = now + topics.APPEARS_WITHIN_S
         for name in new:
             if not any(name in reasons for reasons in unplaced):
+                # One that was there before has its leaders, or goes without.
+                leaders_within_s = 0.0 if self._unled.has(name) else topics.LEADERS_WITHIN_S
                 try:
-                    self._look_up(name, deadline)
+                    self._look_up(name, deadline, now + leaders_within_s if name in there else deadline)
                 except RetryableError as error:
                     unplaced.missing[name] = str(error)
         self._used.update(name for name in plain if name in self.found)
@@ -152,10 +159,11 @@ class Placing:
             self._metrics.set_aside(f"topic {name}", why)
         return why
 
-    def _look_up(self, name: str, deadline: float) -> None:
-        found = topics.served(self._cluster, name, deadline)
+    def _look_up(self, name: str, deadline: float, leaders_until: float) -> None:
+        found = topics.partly_served(self._cluster, name, deadline, leaders_until)
         with client.translated(f"look up the leaders of {name}"):
             leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
+        self._unled.look(name, leaders)
         # Beginning anywhere, so that several workers do not all begin at the same partition.
         turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))
         self.found[name] = Topic(name, leaders, turns)

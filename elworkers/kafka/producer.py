@@ -14,13 +14,14 @@ from typing import NamedTuple
 from elworkers.contracts import Deliveries, Metrics, OwnTopic, Place, Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.kafka import client
-from elworkers.kafka.judging import refusals
+from elworkers.kafka.judging import refusals, refusals_of_unled
 from elworkers.kafka.messagesets import message_set
 from elworkers.kafka.owners import Owners
 from elworkers.kafka.placing import Placing, Unplaced
 from elworkers.kafka.sending import Sending
 from elworkers.kafka.sets import Set
 from elworkers.kafka.taken import Name, Taken, topic_of
+from elworkers.kafka.unled import Unled
 from elworkers.lastresort import LastResort, good_record
 
 _MOST_BYTES = 32 * 1024 * 1024
@@ -68,13 +69,14 @@ class Producer:
         delivered: what was acknowledged of a batch that is written again.
         used: the operator's topics that this process has written to.
         has_schema: whether a schema of a name is known to exist.
+        unled: what is known of partitions without a leader.
 
     Raises:
         RetryableError: no broker answers.
         ConfigurationError: the broker is too new.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what all producers of a process share
         self,
         hosts: Sequence[str],
         settings: Settings,
@@ -83,6 +85,7 @@ class Producer:
         delivered: Deliveries | None = None,
         used: set[str] | None = None,
         has_schema: Callable[[str], bool] = lambda _: False,
+        unled: Unled | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -91,13 +94,14 @@ class Producer:
         self._again = bool(delivered)
         self._cluster = client.connect(hosts)
         self._where = ",".join(sorted(hosts))
+        self._unled = unled or Unled(metrics)
         self._placing = Placing(
             self._cluster,
-            settings.partitions,
-            settings.replication,
+            (settings.partitions, settings.replication),
             settings.metadata_max_age_ms,
             metrics,
             set() if used is None else used,
+            self._unled,
         )
         self._owners = Owners(self._cluster, hosts, settings.replication, settings.ack_timeout_ms, has_schema)
         self._aside: set[str] = set()
@@ -212,19 +216,23 @@ class Producer:
         operators = plain.names()
         named_by_events = [name for name in made.names() if name not in operators]
         unplaced = self._placing.find(operators, named_by_events)
-        self._keep_apart(made, set(named_by_events))
+        sending.unled += self._keep_apart(made, set(named_by_events))
         unlisted = self._leave_out(unplaced, (plain, made), sending)
         sending.send(self._sets((plain, made)))
         self._refused += sending.spoiled
         self._refused += refusals(sending, unlisted, named_by_events, self._placing)
+        self._refused += refusals_of_unled(sending, named_by_events, self._unled)
         self._tell(sending)
         if self._delivered is not None and (sending.outage or not last):
             self._remember(self._delivered, sending)
         if sending.outage:
             raise RetryableError(sending.outage)
 
-    def _keep_apart(self, made: Taken, named_by_events: set[str]) -> None:
-        """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'."""
+    def _keep_apart(self, made: Taken, named_by_events: set[str]) -> Iterator[Set]:
+        """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'.
+
+        What cannot be decided for want of a leader is given back.
+        """
         found, undecided = self._placing.found, defaultdict[str, list[OwnTopic]](list)
         wanted = made.own()
         for name in wanted:
@@ -236,7 +244,9 @@ class Producer:
         for name in wanted:
             # What cannot be placed, or is a topic that the operator wrote, has no owner.
             owned_by = found[name.topic].owner if name.topic in found else None
-            if owned_by is None or owned_by == name.schema:
+            if owned_by is None and name.topic in undecided:
+                yield found[name.topic].unled_set(made.pop(name))
+            elif owned_by is None or owned_by == name.schema:
                 made.give(name)
             else:
                 why = f"schema {name.schema} has no topic of its own: {name.topic} is that of schema {owned_by}"

@@ -16,10 +16,12 @@ from pykafka.protocol import PartitionOffsetRequest
 
 from elworkers.errors import RetryableError
 from elworkers.kafka import channels, client, offsets, transactions
+from elworkers.kafka.absent import NO_LEADER
 from elworkers.kafka.asking import Asked, Asking
 from elworkers.kafka.channels import OVER_QUOTA
 from elworkers.kafka.messages import LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once
 from elworkers.kafka.topics import ids
+from elworkers.kafka.verdicts import words
 
 _ANSWER_BYTES = 8 * 1024 * 1024
 """Of a broker, however many partitions it is of."""
@@ -60,6 +62,7 @@ class TopicsReader:
 
     Attributes:
         refused: partition → why it could not be read further in the last `read`.
+        left_out: partition → why the last `ranges` is without it.
 
     Args:
         hosts: the brokers, each `host:port`.
@@ -80,8 +83,8 @@ class TopicsReader:
         self._alone_bytes = max(partition_bytes, _ALONE_BYTES)
         self._leaders: dict[Partition, int] = {}
         self.refused: dict[Partition, str] = {}
+        self.left_out: dict[Partition, str] = {}
         self._reads_uncommitted = reads_uncommitted
-        self._transactional: set[tuple[str, int]] = set()
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """Kafka's ids of topics; see `topics.ids`.
@@ -115,9 +118,11 @@ class TopicsReader:
         Raises:
             RetryableError: Kafka does not answer.
         """
-        there = self._cluster.brokers.keys()
-        led = [partition for partition in wanted if self._leaders[partition] in there]
-        led = self._without_transactions(led)
+        brokers = self._cluster.brokers
+        self.left_out = {
+            one: brokers[self._leaders[one]].why or NO_LEADER for one in wanted if not brokers[self._leaders[one]]
+        }
+        led = self._without_transactions([one for one in wanted if one not in self.left_out])
         earliest = self._limits(led, OffsetType.EARLIEST)
         latest = self._limits(led, OffsetType.LATEST)
         return {
@@ -131,13 +136,8 @@ class TopicsReader:
             return led
         with client.translated("ask for the transactions of topics"):
             found = transactions.written(self._cluster, {one: self._broker(self._leaders[one]) for one in led})
-        self._transactional = found
+        self.left_out |= {Partition(*one): transactions.SENTENCE for one in found}
         return [one for one in led if one not in found]
-
-    @property
-    def transactional(self) -> dict[Partition, str]:
-        """The partitions that `ranges` left out for their transactions, and a sentence on it."""
-        return {Partition(*one): transactions.SENTENCE for one in self._transactional}
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """How far a consumer group is in a topic; see `offsets.committed`.
@@ -159,7 +159,9 @@ class TopicsReader:
                 answer = self._broker(leader).request_offset_limits(requests)
                 for partition in partitions:
                     limit = answer.topics[partition.topic.encode()][partition.number]
-                    if not limit.err:
+                    if limit.err:
+                        self.left_out[partition] = f"the broker does not say how much it has: {words(limit.err)}"
+                    else:
                         found[partition] = int(limit.offset[0])
         return found
 

@@ -49,6 +49,7 @@ class Sending:
         unsure: what they may have, though they did not say so.
         refused: what they refuse, with Kafka's error code.
         spoiled: records that could not be encoded.
+        unled: what has no broker to go to.
         outage: why something is missing that is not refused; empty where nothing is.
     """
 
@@ -65,6 +66,7 @@ class Sending:
         self.unsure: list[Set] = []
         self.refused: list[tuple[Set, int]] = []
         self.spoiled: list[Refusal] = []
+        self.unled: list[Set] = []
         self.outage = ""
 
     def fails(self, reason: str) -> None:
@@ -88,7 +90,10 @@ class Sending:
     def _exchange(self, sets: Iterable[Set], ahead: int) -> list[tuple[Set, int]]:
         by_leader: defaultdict[Any, list[Set]] = defaultdict(list)
         for one in sets:
-            by_leader[one.leader].append(one)
+            if one.leader:
+                by_leader[one.leader].append(one)
+            else:
+                self.unled.append(one)
         turns = zip_longest(*([(leader, some) for some in requests(of_it)] for leader, of_it in by_leader.items()))
         refused: list[tuple[Set, int]] = []
         while at_once := [one for turn in islice(turns, ahead) for one in turn if one is not None]:

@@ -51,6 +51,11 @@ def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
 class Topic:
     """A topic's partitions with their leaders, and the turns that they take.
 
+    Args:
+        name: of the topic.
+        leaders: of its partitions, by number; false where there is none.
+        turns: whose turn it is.
+
     Attributes:
         without_key: why it takes no record that has no key; empty where it does.
         owner: the schema that has it, where several may want it and that was asked for.
@@ -59,6 +64,9 @@ class Topic:
     def __init__(self, name: str, leaders: Sequence[Any], turns: Iterator[int]) -> None:
         self._places = [Place(name, number) for number in range(len(leaders))]
         self._leaders = leaders
+        led = [number for number, leader in enumerate(leaders) if leader]
+        # Where there is no leader at all, whoever sends finds that out.
+        self._open = led or range(len(leaders))
         self._turns = turns
         self.without_key = ""
         self.owner: str | None = None
@@ -67,15 +75,21 @@ class Topic:
         """Message sets of records without keys.
 
         All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
-        shares. Where a set is full the next partition has its turn earlier.
+        shares. Where a set is full the next partition has its turn earlier. One without a leader has none while others
+        have one.
         """
         sizes = [MESSAGE_OVERHEAD + len(record.value) for record in records]
         for begin, end, size in _cuts(sizes, most):
-            number = next(self._turns) % len(self._places)
+            number = self._open[next(self._turns) % len(self._open)]
             yield Set(self._places[number], self._leaders[number], records[begin:end], [], size)
 
+    def unled_set(self, records: Sequence[Record]) -> Set:
+        """A set that waits for the first partition without a leader."""
+        number = next((number for number, leader in enumerate(self._leaders) if not leader), 0)
+        return Set(self._places[number], self._leaders[number], records, [], 0)
+
     def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[Set]:
-        """Message sets of records with keys, which say the partition."""
+        """Message sets of records with keys, which say the partition, also where it has no leader."""
         by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
         for one in keyed:
             by_partition[zlib.crc32(one[0]) % len(self._places)].append(one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from elworkers.kafka import topicids
 from elworkers.kafka.client import translated
 from elworkers.kafka.verdicts import NAMES_OWN, SETTINGS, words
 
-_LEADERS_WITHIN_S = 3.0
+LEADERS_WITHIN_S = 3.0
 """How long partitions of a topic that is there may take to get leaders."""
 
 APPEARS_WITHIN_S = 15.0
@@ -68,8 +69,25 @@ def served(cluster: Any, name: str, deadline: float) -> Any:
     Raises:
         RetryableError: the broker is away, or the topic does not get leaders in time.
     """
+    return partly_served(cluster, name, deadline, math.inf)
+
+
+def partly_served(cluster: Any, name: str, deadline: float, leaders_until: float) -> Any:
+    """The topic, as soon as each of its partitions has a leader that knows of it, or some have none for too long.
+
+    Args:
+        deadline: how long leaders may take to know of it, as `time.monotonic` counts.
+        leaders_until: how long partitions may have no leader.
+
+    Raises:
+        RetryableError: the broker is away, or the topic is not there in time.
+    """
     while (topic := _ready(cluster, name)) is None:
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        topic = existing(cluster, name) if now > leaders_until else None
+        if topic is not None and topic.partitions and not _led(topic):
+            return topic
+        if now > deadline:
             raise RetryableError(f"Kafka: topic {name} has no leaders {APPEARS_WITHIN_S:.0f} s after it was asked for")
         time.sleep(0.05)
         with translated(f"wait for topic {name}"):
@@ -80,7 +98,7 @@ def served(cluster: Any, name: str, deadline: float) -> Any:
 def _partly_ready(cluster: Any, name: str) -> Any | None:
     """The topic, once some partitions have had time to get a leader and others have one."""
     try:
-        return served(cluster, name, time.monotonic() + _LEADERS_WITHIN_S)
+        return served(cluster, name, time.monotonic() + LEADERS_WITHIN_S)
     except RetryableError:
         topic = existing(cluster, name)
         return topic if topic is not None and any(one.leader for one in topic.partitions.values()) else None

@@ -21,6 +21,7 @@ from elworkers.uris import Endpoint, Uri, split_host
 if TYPE_CHECKING:
     from elworkers.doors.door import Door
     from elworkers.kafka.producer import Producer
+    from elworkers.kafka.unled import Unled
     from elworkers.sinks.verdicts import Verdicts
     from elworkers.stages.schemas import SchemaStore
 
@@ -49,6 +50,7 @@ class Wiring:
         verdicts: by database, what is known of its tables.
         used: topics of the operator's that this process has written to.
         has_schema: whether a schema of a name is known to exist.
+        unled: by brokers, what is known of partitions without a leader.
     """
 
     metrics: Metrics
@@ -66,6 +68,7 @@ class Wiring:
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     has_schema: Callable[[str], bool] = lambda _: False
+    unled: dict[tuple[str, ...], Unled] = field(default_factory=dict)
 
     @property
     def counts(self) -> Metrics:
@@ -260,6 +263,7 @@ class Wiring:
 
     def _kafka_sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
         from elworkers.kafka.producer import Producer
+        from elworkers.kafka.unled import Unled
         from elworkers.sinks.kafka import KafkaSink, settings
         from elworkers.stages.route import Route
 
@@ -275,6 +279,7 @@ class Wiring:
                 delivered=self.kept.delivered,
                 used=self.used,
                 has_schema=self.has_schema,
+                unled=self.unled.setdefault(tuple(hosts), Unled(self.metrics)),
             )
         return KafkaSink(hosts, options, route, self.partitions, self.producers[key], made=not route.is_plain)
 

@@ -177,6 +177,8 @@ class KafkaSource:
             fetcher._raise_worker_exceptions()
             if fetcher is not self._fetcher:
                 self._take_over(fetcher)
+            if fetcher.unplaced:
+                self._place_rest(fetcher)
             taken = self._consumed(fetcher, limit) if self._rdkafka else fetcher.inbox.take(limit)
             for partition, found in taken:
                 origin = self._origins[partition]
@@ -228,10 +230,18 @@ class KafkaSource:
         self._standing.keep(held)
         log.info("partitions assigned", topic=self._topic_name, partitions=sorted(held))
 
+    def _place_rest(self, fetcher: Any) -> None:
+        """Begin partitions that have got a leader only now."""
+        placed = fetcher.place_rest()
+        if placed:
+            if self._ledger is not None:
+                self._begin(fetcher, {partition: self._origins[partition] for partition in placed}, self._ledger)
+            self._look_for_transactions(fetcher)
+
     @staticmethod
     def _begin(fetcher: Any, new: Mapping[int, Origin], ledger: Ledger) -> None:
         placed = fetcher.starts()
-        starts = {origin: placed[partition] for partition, origin in new.items()}
+        starts = {origin: placed[partition] for partition, origin in new.items() if partition in placed}
         for origin, offset in ledger.begin_at(starts).items():
             if offset != starts[origin]:
                 fetcher.go_to(origin.partition, offset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,7 +32,20 @@ def maria(request: pytest.FixtureRequest, mariadb: str, unique: Callable[[str], 
 
 @pytest.fixture
 def two_brokers(tmp_path: Path) -> Iterator[Stack]:
-    made = Stack(tmp_path / "stack")
+    with _two_brokers(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two brokers for the tests of a file, each of which starts again what it kills."""
+    with _two_brokers(tmp_path_factory.mktemp("pair")) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def _two_brokers(folder: Path) -> Iterator[Stack]:
+    made = Stack(folder / "stack")
     try:
         made.up("kafka")
         # Offsets are kept on the first broker, which stays.

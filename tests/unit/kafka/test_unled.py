@@ -1,0 +1,47 @@
+"""Leaders of topics → which partitions have had none for long, and what is said of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from elworkers.kafka import unled
+from elworkers.kafka.absent import AbsentBroker
+from elworkers.kafka.messagesets import Place
+from elworkers.kafka.unled import Unled
+from elworkers.runtime.metrics import Counters
+
+NOBODY = AbsentBroker(-1)
+
+
+def test_a_partition_is_named_while_it_has_no_leader() -> None:
+    metrics = Counters()
+    known = Unled(metrics)
+    known.look("a", ["broker", NOBODY, NOBODY])
+    known.look("b", ["broker"])
+    assert set(metrics.aside) == {"topic a[1]", "topic a[2]"}
+    assert (known.has("a"), known.has("b")) == (True, False)
+    known.look("a", ["broker", "broker", NOBODY])
+    assert set(metrics.aside) == {"topic a[2]"}
+    known.look("a", ["broker"] * 3)
+    assert not metrics.aside
+    assert not known.has("a")
+
+
+def test_how_long_counts_from_the_first_look_that_found_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Unled()
+    known.look("a", [NOBODY])
+    known.look("a", [NOBODY])
+    assert not known.for_long(Place("a", 0))
+    monkeypatch.setattr(unled, "_PATIENCE_S", 0.0)
+    assert known.for_long(Place("a", 0))
+    assert not known.for_long(Place("a", 1))
+    known.look("a", ["broker"])
+    assert not known.for_long(Place("a", 0))
+
+
+def test_topics_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unled, "_MOST", 2)
+    known = Unled()
+    for name in "abc":
+        known.look(name, [NOBODY])
+    assert [known.has(name) for name in "abc"] == [True, True, False]
