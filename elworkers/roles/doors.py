@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import socket
 from pathlib import Path
 
 from elworkers.doors.door import Door
@@ -12,12 +14,13 @@ from elworkers.schemes import HTTP_PORT
 from elworkers.uris import Endpoint
 
 
-def door(endpoint: Endpoint, sequence: Path) -> Door:
+def door(endpoint: Endpoint, sequence: Path, sockets: list[socket.socket]) -> Door:
     """The door.
 
     Args:
         endpoint: of `schemes.check_source`.
         sequence: the file of this host's sequence numbers.
+        sockets: those of the worker's parent, where there are some.
 
     Raises:
         ConfigurationError: this machine lacks what it needs.
@@ -25,10 +28,17 @@ def door(endpoint: Endpoint, sequence: Path) -> Door:
     """
     lines = RawLines(endpoint.options["host"], Sequence(sequence))
     try:
-        return _varnish(endpoint, lines) if endpoint.uri.scheme == "varnish" else _beacon(endpoint, lines)
+        if endpoint.uri.scheme == "varnish":
+            return _varnish(endpoint, lines)
+        return _beacon(endpoint, lines, sockets)
     except Exception:
         lines.close()
         raise
+
+
+def prepare(scheme: str) -> None:
+    """Import what the door of a scheme will need, which takes a while."""
+    importlib.import_module("elworkers.doors.varnish" if scheme == "varnish" else "elworkers.doors.beacon")
 
 
 def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
@@ -45,7 +55,7 @@ def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
     )
 
 
-def _beacon(endpoint: Endpoint, lines: RawLines) -> Door:
+def _beacon(endpoint: Endpoint, lines: RawLines, sockets: list[socket.socket]) -> Door:
     from elworkers.doors.beacon import BeaconDoor
     from elworkers.doors.desk import Answers
     from elworkers.doors.limits import Limits
@@ -69,4 +79,4 @@ def _beacon(endpoint: Endpoint, lines: RawLines) -> Door:
         trusted=options["trusted_proxies"] or (),
         files=files,
     )
-    return BeaconDoor(endpoint.uri.endpoint(HTTP_PORT), answers)
+    return BeaconDoor(endpoint.uri.endpoint(HTTP_PORT), answers, sockets)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +14,9 @@ from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.rights import Rights
+from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
-from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group
+from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, check_sink, check_source, consumer_group, listens_on
 from elworkers.uris import Endpoint, Uri, split_host
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ class Wiring:
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
+        listening: what the worker's parent listens on.
         kept: where `source` puts what it opens, and what it gives where there is something.
         producers: by brokers and settings; those of one pipeline.
         verdicts: by database, what is known of its tables.
@@ -60,6 +63,7 @@ class Wiring:
     spool: tuple[Path, int] | None = None
     sequence: Path | None = None
     draw: Callable[[int], int] | None = None
+    listening: Listening = field(default_factory=Listening)
     kept: Kept = field(default_factory=Kept)
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
@@ -133,15 +137,19 @@ class Wiring:
     def _udp_source(self, endpoint: Endpoint) -> Source:
         from elworkers.sources.udp import UdpSource
 
-        host, port = endpoint.uri.endpoint(EVENTS_PORT)
+        def bound() -> UdpSource:
+            return UdpSource(
+                *endpoint.uri.endpoint(EVENTS_PORT),
+                receive_buffer=endpoint.options["receive_buffer"],
+                metrics=self.metrics,
+                sockets=self._inherited(endpoint),
+            )
+
         if self.spool is None:
-            return UdpSource(host, port, receive_buffer=endpoint.options["receive_buffer"], metrics=self.metrics)
+            return bound()
         from elworkers.sources.datagrams import DatagramDoor
 
-        receive_buffer = endpoint.options["receive_buffer"]
-        return self._spooled(
-            lambda: DatagramDoor(UdpSource(host, port, receive_buffer=receive_buffer, metrics=self.metrics))
-        )
+        return self._spooled(lambda: DatagramDoor(bound()))
 
     def _door_source(self, endpoint: Endpoint) -> Source:
         from elworkers.roles.doors import door
@@ -149,7 +157,11 @@ class Wiring:
         if self.spool is None or self.sequence is None:
             raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
         sequence = self.sequence
-        return self._spooled(lambda: door(endpoint, sequence))
+        return self._spooled(lambda: door(endpoint, sequence, self._inherited(endpoint)))
+
+    def _inherited(self, endpoint: Endpoint) -> list[socket.socket]:
+        address = listens_on(endpoint)
+        return self.listening.inherited(address) if address is not None else []
 
     def _spooled(self, make: Callable[[], Door]) -> Source:
         from elworkers.sources.spool import Spool

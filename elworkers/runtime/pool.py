@@ -1,6 +1,7 @@
 """A job comes in; a parent that keeps its workers alive, and an exit code when it ends, go out.
 
-The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them.
+The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them. It
+holds the sockets that its workers read from, so that what comes while none of them runs waits there.
 
 =========  ==================================================================
 signal     does
@@ -23,12 +24,13 @@ from types import FrameType
 
 import structlog
 
-from elworkers.errors import EX_CONFIG, EX_TEMPFAIL
+from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, RetryableError
 from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
-from elworkers.runtime.board import MOST_WORKERS, SharedBoard, Told
-from elworkers.runtime.loop import State
+from elworkers.runtime.board import MOST_WORKERS, SharedBoard
+from elworkers.runtime.listening import Listening, ShutOut
 from elworkers.runtime.member import Member
+from elworkers.runtime.members import Members, shut_out
 from elworkers.runtime.process import die_with_parent, title
 from elworkers.runtime.worker import Job
 
@@ -52,13 +54,13 @@ class Pool:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._members: dict[int, Member] = {}
+        self._members = Members(SharedBoard())
+        self._listening = Listening(job.addresses)
+        self._shut_out = ShutOut()
         self._to_replace: list[int] = []
         self._replace_since = 0.0
-        self._stand_ins = 0
         self._ends_with = 0
         self._wanted = job.workers
-        self._board = SharedBoard()
         self._noted: list[int] = []
         self._pipe = os.pipe()
         self._exit_code: int | None = None
@@ -79,9 +81,10 @@ class Pool:
         if "SUPERVISOR_ENABLED" in os.environ and not die_with_parent(signal.SIGTERM, os.getppid()):
             return 1
         log.info("pool started", workers=self._wanted, pid=os.getpid())
-        while not (self._exit_code is not None and not self._alive()):
+        while not (self._exit_code is not None and not self._members.alive()):
             self._act_on_signals()
             self._reap()
+            self._open()
             self._keep_wanted()
             self._replace_next()
             self._watch()
@@ -123,8 +126,8 @@ class Pool:
     def _stop(self, exit_code: int) -> None:
         if self._exit_code is None:
             self._exit_code = exit_code
-            log.info("stopping", workers=len(self._alive()), within_s=self._job.stop_timeout_s)
-        for member in self._alive():
+            log.info("stopping", workers=len(self._members.alive()), within_s=self._job.stop_timeout_s)
+        for member in self._members.alive():
             member.ask_to_end(self._job.stop_timeout_s)
 
     def _scale(self, by: int) -> None:
@@ -135,20 +138,16 @@ class Pool:
         log.info("scaled", workers=self._wanted)
 
     def _tell(self) -> None:
-        for seen in self._seen():
-            now = time.monotonic()
-            ages = {"alive": round(now - seen.alive, 1), "since": round(now - self._members[seen.worker].begun, 1)}
+        now = time.monotonic()
+        for member, seen in zip(self._members, self._members.seen(), strict=True):
+            ages = {"alive": round(now - seen.alive, 1), "since": round(now - member.begun, 1)}
             if seen.reason:
                 ages["reason_since"] = round(now - seen.reason_since, 1)
             log.info("worker state", **seen._asdict() | ages)
-        for member in self._alive():
             member.send(signal.SIGUSR1)
 
-    def _alive(self) -> list[Member]:
-        return [member for member in self._members.values() if member.pid is not None]
-
     def _reap(self) -> None:
-        for member in self._alive():
+        for member in self._members.alive():
             pid = member.pid
             code = member.reap()
             if code is not None:
@@ -163,67 +162,89 @@ class Pool:
     def _ended(self, member: Member, pid: int | None, code: int) -> None:
         if self._exit_code is not None or member.leaving:
             return
-        if code == EX_CONFIG:
+        if member is self._members.successor and code in (0, EX_CONFIG, EX_TEMPFAIL):
+            log.error("workers not replaced; those of before go on", reason=member.slot.told().reason, exit_code=code)
+            self._members.dismiss()
+            self._to_replace = []
+        elif code == EX_CONFIG:
             self._stop(EX_CONFIG)
         elif code in (0, EX_TEMPFAIL):
             member.leaving = True
             self._ends_with = max(self._ends_with, code)
-            if all(other.leaving for other in self._members.values()):
+            if self._members.all_leaving():
                 self._stop(self._ends_with)
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             log.error("worker died", worker_index=member.index, pid=pid, how=how, again_in_s=member.died(how))
 
+    def _open(self) -> None:
+        if self._listening.complete or self._exit_code is not None or not self._shut_out.tries():
+            return
+        try:
+            self._listening.open()
+        except RetryableError as error:
+            self._shut_out.failed(error)
+        else:
+            self._shut_out.worked()
+
     def _keep_wanted(self) -> None:
         if self._exit_code is not None:
             return
-        room = self._wanted + self._stand_ins
-        for index in range(room):
-            if index not in self._members:
-                self._members[index] = Member(index, self._board.free_slot())
-            member = self._members[index]
+        for index in range(self._wanted if self._listening.complete else 0):
+            member = self._members.place(index)
             if member.pid is None and not member.leaving and time.monotonic() >= member.not_before:
                 self._start(member)
-        for index in [index for index in self._members if index >= room]:
-            member = self._members[index]
+        for member in self._members.beyond(self._wanted):
             if member.pid is None:
-                self._board.give_back(self._members.pop(index).slot)
-                member.stacks.close()
+                self._members.remove(member)
             elif not member.leaving:
                 member.ask_to_end(self._job.stop_timeout_s)
 
-    def _start(self, member: Member) -> None:
-        job, parent, slot, index, stacks = self._job, self._parent, member.slot, member.index, member.stacks.file
+    def _start(self, member: Member, after: int | None = None) -> None:
+        job, parent, slot, stacks = self._job, self._parent, member.slot, member.stacks.file
+        who = worker.Who(job.role, job.instance, member.index, self._listening, after)
 
         def work() -> int:
             for end in self._pipe:
                 os.close(end)
-            return worker.main(job, index, slot, parent, stacks)
+            return worker.main(job, who, slot, parent, stacks)
 
         member.start(work, _SIGNALS)
 
     def _replace_next(self) -> None:
-        """One step of a replacement; while it lasts, one more works where that is possible, so that none is missed."""
-        if self._exit_code is not None or not self._to_replace:
+        """One step of a replacement; one more works meanwhile where that is possible, so that none is missed."""
+        if self._exit_code is not None or not self._to_replace or not self._listening.complete:
             return
-        self._stand_ins = 1 if self._job.side_by_side else 0
-        stand_in = self._members.get(self._wanted)
-        if self._stand_ins and not (stand_in is not None and stand_in.at_work):
+        if self._members.successor is not None:
+            self._succeed(self._members.successor)
             return
         member = self._members.get(self._to_replace[0])
-        if member is not None and member.begun < self._replace_since:
-            if member.pid is None:
-                self._start(member)
-            elif not member.leaving:
-                member.ask_to_end(self._job.stop_timeout_s)
-        elif member is None or member.at_work:
+        if member is None:
             self._to_replace.pop(0)
+        elif member.begun >= self._replace_since:
+            if self._job.side_by_side or member.at_work:
+                self._to_replace.pop(0)
+        elif member.pid is None:
+            self._start(member)
+        elif self._job.side_by_side:
+            self._start(self._members.name_successor(member), after=member.pid)
+        elif not member.leaving:
+            member.ask_to_end(self._job.stop_timeout_s)
         if not self._to_replace:
-            self._stand_ins = 0
             log.info("workers replaced")
 
+    def _succeed(self, successor: Member) -> None:
+        member = self._members.get(successor.index)
+        if member is None or member.pid is None:
+            self._members.promote()
+        elif successor.pid is None:
+            if time.monotonic() >= successor.not_before:
+                self._start(successor, after=member.pid)
+        elif successor.ready and not member.leaving:
+            member.ask_to_end(self._job.stop_timeout_s)
+
     def _watch(self) -> None:
-        for member in self._alive():
+        for member in self._members.alive():
             self._log_stacks(member, member.pid, member.stacks.settled())
             if member.kill_at:
                 if time.monotonic() > member.kill_at:
@@ -241,27 +262,6 @@ class Pool:
                 member.kill_at = time.monotonic() + _DUMP_S
 
     def _seen(self) -> list[state.Seen]:
-        seen = []
-        for member in self._members.values():
-            said = member.slot.look()
-            shown = State.STOPPED if member.pid is None else said.state
-            told = member.slot.told() if member.pid is not None else Told()
-            seen.append(
-                state.Seen(
-                    worker=member.index,
-                    pid=member.pid,
-                    state=shown.name.lower(),
-                    restarts=member.restarts,
-                    since=member.since,
-                    alive=said.alive,
-                    records=said.records,
-                    reason=told.reason,
-                    reason_since=told.since,
-                    aside=told.aside,
-                    more_aside=told.more,
-                    aside_since=told.aside_since,
-                    crashes=member.crashes,
-                    crash=member.crash,
-                )
-            )
-        return seen
+        if self._shut_out.reason and not self._members.alive():
+            return shut_out(self._wanted, self._shut_out.reason, self._shut_out.since)
+        return self._members.seen()
