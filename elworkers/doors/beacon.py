@@ -39,6 +39,7 @@ class BeaconDoor:
         name = self._sockets[0].getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: BoundedServer | None = None
         self._ended = asyncio.Event()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
@@ -62,7 +63,7 @@ class BeaconDoor:
         intake = Intake(self._answers.lines, keeper)
         desk = Desk(self._answers, intake)
         limits = self._answers.limits
-        server = BoundedServer(desk.answer, limits)
+        self._server = server = BoundedServer(desk.answer, limits)
         # asyncio accepts a whole backlog in one go; so many newcomers would push each other out before they are read.
         at_once = max(1, limits.connections // _TURNS)
         listening: list[asyncio.Server] = []

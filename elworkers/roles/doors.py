@@ -36,9 +36,26 @@ def door(endpoint: Endpoint, sequence: Path, sockets: list[socket.socket]) -> Do
         raise
 
 
-def prepare(scheme: str) -> None:
-    """Import what the door of a scheme will need, which takes a while."""
-    importlib.import_module("elworkers.doors.varnish" if scheme == "varnish" else "elworkers.doors.beacon")
+def prepare(endpoint: Endpoint) -> None:
+    """Import what the door will need, which takes a while, and look at what it will name.
+
+    Raises:
+        ConfigurationError: as `door`.
+    """
+    if endpoint.uri.scheme == "varnish":
+        from elworkers.doors.varnish import found
+
+        found(endpoint.options["program"])
+    elif endpoint.uri.scheme == "http":
+        importlib.import_module("elworkers.doors.beacon")
+        _files(endpoint)
+
+
+def _files(endpoint: Endpoint) -> Path | None:
+    files: Path | None = endpoint.options["files"]
+    if files is not None and not files.is_dir():
+        raise ConfigurationError(f"http URI: option files={str(files)!r}; expected a folder, and there is none")
+    return files
 
 
 def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
@@ -61,9 +78,7 @@ def _beacon(endpoint: Endpoint, lines: RawLines, sockets: list[socket.socket]) -
     from elworkers.doors.limits import Limits
 
     options = endpoint.options
-    files = options["files"]
-    if files is not None and not files.is_dir():
-        raise ConfigurationError(f"http URI: option files={str(files)!r}; expected a folder, and there is none")
+    files = _files(endpoint)
     limits = Limits(
         url_bytes=options["max_url_bytes"],
         body_bytes=options["max_body_bytes"],

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from elworkers import roles
 from elworkers.arguments import Arguments
-from elworkers.contracts import Metrics, Origin
+from elworkers.contracts import Metrics, Origin, Source
+from elworkers.errors import RetryableError
 from elworkers.roles.wiring import Wiring, brokers
 from elworkers.runtime import loop
+from elworkers.runtime.pipeline import Kept
 from elworkers.runtime.process import runs
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
@@ -79,21 +82,32 @@ class _Work:
             listening=who.listening,
         )
         if who.after is not None and wiring.spool is not None and not _all_of(_inputs(arguments), "kafka"):
-            _take_over(parse(arguments["input"]).scheme, wiring.spool[0], who.after, stop, board)
+            from elworkers.roles.doors import prepare
+
+            prepare(check_source(arguments["input"]))
+            _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
+            _wait_for_turn(wiring.spool[0], who.after, stop, board)
         repeats = _repeats(arguments, who)
         loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
 
 
-def _take_over(scheme: str, spool: Path, after: int, stop: Stop, board: loop.Board) -> None:
-    """Be ready, and wait until the worker before has ended and left its spool.
+def _rehearse(build: loop.Build) -> None:
+    """Build everything but the source, and let go of it: what a new worker cannot do, its present one goes on doing.
 
-    What takes a while comes first: between that end and this beginning nobody takes anything off the sockets.
+    It also imports what takes a while: between the end of that worker and the beginning of this one nobody takes
+    anything off the sockets.
+
+    Raises:
+        ConfigurationError: as `build`.
     """
-    from elworkers.roles import doors
-    from elworkers.sources import datagrams, spooled, turn  # noqa: F401
+    absent = cast(Source, object())
+    with contextlib.suppress(RetryableError):
+        build(Kept(source=absent)).close(but=absent)
 
-    if scheme in DOORS:
-        doors.prepare(scheme)
+
+def _wait_for_turn(spool: Path, after: int, stop: Stop, board: loop.Board) -> None:
+    """Say that this worker is ready, and wait until the one before it has ended and left its spool."""
+    from elworkers.sources import datagrams, spooled, turn  # noqa: F401
 
     def waits() -> bool:
         board.show(loop.State.READY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from elworkers.runtime.board import SharedBoard, Told
 from elworkers.runtime.loop import State
@@ -18,10 +18,15 @@ class Members:
         successor: started beside the one whose index it has; None: there is none.
     """
 
-    def __init__(self, board: SharedBoard) -> None:
+    def __init__(self, board: SharedBoard, places: Iterable[Member] = ()) -> None:
         self._board = board
-        self._places: dict[int, Member] = {}
+        self._places = {member.index: member for member in places}
         self.successor: Member | None = None
+
+    @property
+    def board(self) -> int:
+        """Descriptor of the scoreboard's memory."""
+        return self._board.file
 
     def __iter__(self) -> Iterator[Member]:
         """All places, the successor last."""
@@ -36,12 +41,8 @@ class Members:
     def place(self, index: int) -> Member:
         """The place of this index, which is made where there is none."""
         if index not in self._places:
-            self.add(Member(index, self._board.free_slot()))
+            self._places[index] = Member(index, self._board.free_slot())
         return self._places[index]
-
-    def add(self, member: Member) -> None:
-        """A place that somebody else has made."""
-        self._places[member.index] = member
 
     def beyond(self, count: int) -> list[Member]:
         """The places that are more than so many."""
@@ -65,7 +66,7 @@ class Members:
         if self.successor is not None:
             if self.successor.index in self._places:
                 self.remove(self._places[self.successor.index])
-            self.add(self.successor)
+            self._places[self.successor.index] = self.successor
             self.successor = None
 
     def dismiss(self) -> None:

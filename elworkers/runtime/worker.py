@@ -142,6 +142,8 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
     # lost by it, because only what is flushed was committed.
     if not die_with_parent(signal.SIGKILL, parent):
         return 1
+    # An address that is no longer wanted is to be closed when the last one who listens there has ended.
+    who.listening.let_go()
     use_one_arena()
     collect_rarely()
     faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=True)

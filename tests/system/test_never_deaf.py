@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,10 +31,10 @@ class Door:
         site.ctl("start")
         wait_for(self.at_work, DEADLINE_S, "an open door")
 
-    def write(self, *more: str, port: int = 0) -> Path:
+    def write(self, *more: str, query: str = "") -> Path:
         """Write its instance file."""
         path = "/beacon/event" if self.scheme == "http" else ""
-        uri = f"{self.scheme}://127.0.0.1:{port or self.port}{path}"
+        uri = f"{self.scheme}://127.0.0.1:{self.port}{path}{query}"
         return self.site.instance("forwarder/door", uri, f"file://{self.out}", *more)
 
     def load(self, kept: bool = False) -> Load:
@@ -79,7 +80,7 @@ class Door:
             act()
             goes_on(load.sent)
         everything = set(range(load.sent))
-        wait_for(lambda: self.arrived() >= everything, 10.0, "what was sent") if not load.troubles else None
+        wait_for(lambda: load.troubles or self.arrived() >= everything, 10.0, "what was sent")
         assert not load.troubles
         return everything - self.arrived()
 
@@ -121,3 +122,98 @@ def test_what_comes_while_no_worker_lives_waits_for_the_next(http: Door) -> None
     # One connection was its own.
     assert len(load.troubles) <= 1
     assert not [trouble for trouble in load.troubles if "refused" in trouble]
+
+
+def renewals(door: Door) -> int:
+    """How often its parent has executed itself, and is through with it."""
+    (said,) = door.site.states()
+    return 0 if said["replacing"] else int(said["renewals"])
+
+
+def usr2(door: Door, times: int) -> None:
+    """Have the parent execute itself anew."""
+    for done in range(1, times + 1):
+        os.kill(door.pid, signal.SIGUSR2)
+        wait_for(lambda done=done: renewals(door) == done, DEADLINE_S, "another image and its workers")
+
+
+@pytest.mark.parametrize(("scheme", "kept"), [("udp", False), ("http", False), ("http", True)])
+def test_a_parent_executes_itself_anew_and_nothing_is_lost(topology: Make, scheme: str, kept: bool) -> None:
+    door = Door(topology({}), scheme)
+    parent, before = door.pid, door.worker()
+    assert not door.under_load(door.load(kept), lambda: usr2(door, 3))
+    assert door.pid == parent
+    assert before not in door.workers()
+    assert len(door.workers()) == 1
+    assert door.site.ctl("status").stdout.count("RUNNING") == 1
+    # Who dies with whom is as before.
+    (worker,) = door.workers()
+    os.kill(parent, signal.SIGKILL)
+    wait_for(lambda: not psutil.pid_exists(worker), DEADLINE_S, "the end of the worker")
+
+
+def refused(door: Door, times: int) -> str:
+    """Why its parent has stayed as it was, once it has done so as often."""
+    state = lambda: next(door.site.states())  # noqa: E731
+    wait_for(lambda: state()["refusals"] == times, DEADLINE_S, "a refusal")
+    assert state()["renewals"] == 0
+    return str(state()["refusal"])
+
+
+def test_nothing_changes_where_the_next_image_could_not_work(http: Door) -> None:
+    worker, port = http.worker(), http.port
+    path = http.write("--cuont")
+    os.kill(http.pid, signal.SIGUSR2)
+    assert f"{path}:3: unknown option --cuont" in refused(http, 1)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        http.port = other.getsockname()[1]
+        http.write()
+        os.kill(http.pid, signal.SIGUSR2)
+        assert f"http://127.0.0.1:{http.port}: cannot be bound: Address already in use" in refused(http, 2)
+    http.port = port
+    assert http.workers() == [worker]
+    load = http.load()
+    assert not http.under_load(load, lambda: None)
+
+
+def test_the_present_worker_goes_on_where_its_successor_finds_that_it_cannot(http: Door) -> None:
+    worker = http.worker()
+    http.write(query="?files=/no/such")
+    os.kill(http.pid, signal.SIGUSR2)
+    wait_for(lambda: http.said("workers not replaced; those of before go on"), DEADLINE_S, "the end of it")
+    assert "expected a folder" in wait_for(lambda: next(http.site.states())["refusal"], DEADLINE_S, "the reason")
+    assert not http.under_load(http.load(), lambda: None)
+    assert http.workers() == [worker]
+    http.write()
+    os.kill(http.pid, signal.SIGUSR2)
+    wait_for(lambda: http.workers() != [worker] and renewals(http) == 2, DEADLINE_S, "another worker")
+
+
+def test_another_address_is_opened_before_the_old_one_is_closed(http: Door) -> None:
+    before = http.port
+    http.port = free_port()
+    http.write()
+    os.kill(http.pid, signal.SIGUSR2)
+    wait_for(lambda: renewals(http) == 1, DEADLINE_S, "another image")
+    assert not http.under_load(http.load(), lambda: None)
+
+    def closed() -> bool:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", before)):
+            return False
+        return True
+
+    wait_for(closed, DEADLINE_S, "the end of the old address")
+
+
+def test_a_port_that_is_taken_is_said_and_had_as_soon_as_it_is_free(topology: Make) -> None:
+    site = topology({})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        address = f"udp://127.0.0.1:{other.getsockname()[1]}"
+        site.instance("forwarder/door", address, "stdout:")
+        site.ctl("start", expect=1)
+        shown = site.ctl("status", expect=1).stdout
+        assert " WAITING " in shown
+        assert " 0/1" in shown
+        assert f"{address}: cannot be bound: Address already in use" in shown
+    wait_for(lambda: " 1/1" in site.ctl("status", expect=None).stdout, DEADLINE_S, "the port")
