@@ -183,6 +183,8 @@ class Pool:
             return
         if member is self._members.successor and code in (0, EX_CONFIG, EX_TEMPFAIL):
             self._refused(self._replacement.given_up(member, code))
+            # Its workers have read something else.
+            self._image = self._image._replace(read={})
         elif code == EX_CONFIG:
             self._stop(EX_CONFIG)
         elif code in (0, EX_TEMPFAIL):

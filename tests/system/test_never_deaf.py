@@ -152,6 +152,44 @@ def test_a_parent_executes_itself_anew_and_nothing_is_lost(topology: Make, schem
     wait_for(lambda: not psutil.pid_exists(worker), DEADLINE_S, "the end of the worker")
 
 
+def restarted(door: Door) -> None:
+    """Have it restarted, and then its file changed and read again."""
+    door.site.ctl("restart", "forwarder/door")
+    door.write("--log-level=debug")
+    assert "forwarder-door: restarted" in door.site.ctl("update").stdout
+
+
+@pytest.mark.parametrize("scheme", ["udp", "http"])
+def test_restart_and_update_lose_and_refuse_nothing(topology: Make, scheme: str) -> None:
+    door = Door(topology({}), scheme)
+    parent, before = door.pid, door.worker()
+    program = door.site.run_dir / "supervisor.d" / "forwarder-door.conf"
+    section = program.read_bytes()
+    assert not door.under_load(door.load(), lambda: restarted(door))
+    assert renewals(door) == 2
+    assert door.pid == parent
+    assert before not in door.workers()
+    assert program.read_bytes() == section
+
+
+def test_update_says_why_a_forwarder_goes_on_as_before(http: Door) -> None:
+    worker, port = http.worker(), http.port
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        http.port = other.getsockname()[1]
+        http.write()
+        done = http.site.ctl("update", expect=1)
+        said = f"http://127.0.0.1:{http.port}: cannot be bound: Address already in use"
+        assert f"forwarder-door goes on as before: eventlogging-forwarder: {said}" in done.stderr
+        shown = http.site.ctl("status").stdout
+        assert said in shown
+        assert "its file has changed since it was read" in shown
+    assert "forwarder-door: restarted" in http.site.ctl("update").stdout
+    assert http.workers() != [worker]
+    assert not http.under_load(http.load(), lambda: None)
+    assert "goes on as before" not in http.site.ctl("status").stdout
+    assert http.port != port
+
+
 def refused(door: Door, times: int) -> str:
     """Why its parent has stayed as it was, once it has done so as often."""
     state = lambda: next(door.site.states())  # noqa: E731
