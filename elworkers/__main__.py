@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elworkers import __version__, output, roles
-from elworkers.arguments import Arguments, environment, help_text, read_command_line
-from elworkers.errors import EX_CONFIG, ConfigurationError
-from elworkers.passwords import guard_tracebacks
+from elworkers.arguments import Argument, Arguments, environment, help_text, read_command_line
+from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
+from elworkers.passwords import guard_tracebacks, remember, remembered
 from elworkers.rights import narrow_umask
 from elworkers.roles.checking import checked
+from elworkers.runtime.handover import Configuration, Handed, HandoverError, add, given, take
+from elworkers.runtime.renewal import CHECK
 from elworkers.terminal import printable
+
+if TYPE_CHECKING:
+    from elworkers.runtime.worker import Job
 
 _START_UP_S = 3.0
 """Longer than `startsecs` in control.init."""
@@ -43,17 +50,70 @@ def run(role: str, words: list[str]) -> int:
         return _say(f"eventlogging-{role}", help_text(module.SPEC))
     if "--version" in words:
         return _say(f"eventlogging-{role}", f"eventlogging-{role} {__version__}")
+    only_check = CHECK in words
+    words = [word for word in words if word != CHECK]
     run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
     file = next((word[1:] for word in words if word.startswith("@")), None)
     try:
-        arguments = checked(role, read_command_line(words, environment(run_dir)))
+        memory = given()
+        handed = take(memory) if memory is not None else None
+        if handed is not None and handed.configuration is not None:
+            read = handed.configuration
+            for secret in read.secrets:
+                remember(secret)
+        else:
+            read = _read(words, file, run_dir)
+        arguments = checked(role, [Argument(*one) for one in read.arguments])
+    except HandoverError as error:
+        return _refuse(f"eventlogging-{role}", error, EX_CONFIG if only_check else 1, for_good=False)
     except ConfigurationError as error:
         # What stands beside a file on the command line may be what is wrong.
-        return _refuse(f"eventlogging-{role}", error.at(file) if len(words) == 1 else error)
-    code = _pool(role, arguments, file, run_dir)
+        return _refuse(f"eventlogging-{role}", error.at(file) if len(words) == 1 else error, for_good=not only_check)
+    made = _job(role, arguments, file, run_dir)
+    if only_check:
+        return _check(role, made, read, handed, memory)
+    from elworkers.runtime.pool import Pool
+    from elworkers.runtime.renewal import Renewal
+
+    if memory is not None:
+        os.close(memory)
+    code = Pool(made, Renewal(read, handed)).run()
     if code == EX_CONFIG:
         _outlast_start_up()
     return code
+
+
+def _read(words: list[str], file: str | None, run_dir: Path | None) -> Configuration:
+    """What the words say, and what the file that is named in them does."""
+    digests: list[str] = []
+
+    def content(name: str) -> bytes:
+        data = Path(name).read_bytes()
+        digests.append(hashlib.sha256(data).hexdigest())
+        return data
+
+    at = time.time()
+    found = read_command_line(words, environment(run_dir), content)
+    words_read = [(one.text, one.file, one.line) for one in found]
+    return Configuration(words_read, file, digests[0] if digests else None, at, remembered())
+
+
+def _check(role: str, made: Job, read: Configuration, handed: Handed | None, memory: int | None) -> int:
+    """Try what the next image of a pool would do at once; whoever asked for that finds there what was read.
+
+    Returns:
+        0, or `EX_CONFIG` where it could not be done.
+    """
+    from elworkers.runtime.listening import Listening
+
+    if handed is None or memory is None:
+        return _say(f"eventlogging-{role}", f"eventlogging-{role}: the arguments can work")
+    try:
+        Listening(made.addresses, handed.opened()).open()
+    except RetryableError as error:
+        return _refuse(f"eventlogging-{role}", error, for_good=False)
+    add(memory, read)
+    return 0
 
 
 def _outlast_start_up() -> None:
@@ -62,17 +122,14 @@ def _outlast_start_up() -> None:
         time.sleep(_START_UP_S)
 
 
-def _pool(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> int:
+def _job(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> Job:
     from elworkers.roles.job import job
 
     if "SUPERVISOR_ENABLED" not in os.environ:
         # supervisord has been given one by eventlogging-init.
         narrow_umask()
     name = arguments["name"] or (Path(file).name if file else f"pid{os.getpid()}")
-    state_file = run_dir / "state" / f"{role}-{name}.json" if run_dir else None
-    from elworkers.runtime.pool import Pool
-
-    return Pool(job(role, name, arguments, state_file)).run()
+    return job(role, name, arguments, run_dir / "state" / f"{role}-{name}.json" if run_dir else None)
 
 
 def _say(program: str, text: str) -> int:
@@ -83,14 +140,15 @@ def _say(program: str, text: str) -> int:
     return output.run(program, say)
 
 
-def _refuse(program: str, error: ConfigurationError) -> int:
+def _refuse(program: str, error: ElworkersError, code: int = EX_CONFIG, *, for_good: bool = True) -> int:
     def complain() -> int:
         print(f"{program}: {printable(str(error))}", file=sys.stderr)
-        return EX_CONFIG
+        return code
 
-    code = output.run(program, complain)
-    _outlast_start_up()
-    return code
+    said = output.run(program, complain)
+    if for_good:
+        _outlast_start_up()
+    return said
 
 
 def forwarder() -> int:

@@ -172,8 +172,19 @@ def _content(path: str, name: str, number: int) -> str:
     return text
 
 
-def read_command_line(words: Sequence[str], env: Environment) -> list[Argument]:
+def _of_file(name: str) -> bytes:
+    return Path(name).read_bytes()
+
+
+def read_command_line(
+    words: Sequence[str], env: Environment, content: Callable[[str], bytes] = _of_file
+) -> list[Argument]:
     """The arguments of a command line, where `@FILE` stands for the file's lines.
+
+    Args:
+        words: of the command line.
+        env: for `${env:NAME}`.
+        content: reads a file.
 
     Raises:
         ConfigurationError: a file cannot be read, or see `read_lines`.
@@ -182,7 +193,7 @@ def read_command_line(words: Sequence[str], env: Environment) -> list[Argument]:
     for word in words:
         if word.startswith("@") and len(word) > 1:
             try:
-                arguments += read_lines(Path(word[1:]).read_bytes(), word[1:], env)
+                arguments += read_lines(content(word[1:]), word[1:], env)
             except OSError as error:
                 raise ConfigurationError(f"cannot be read: {error.strerror}", word[1:]) from None
         else:
@@ -286,4 +297,5 @@ def help_text(spec: RoleSpec) -> str:
         default = f" (default {option.default})" if option.default not in (None, False) else ""
         lines.append(f"  {option.flag + shown[option.value]:<24}{option.help}{default}")
     lines.append(f"  {'--help, --version':<24}print this text or the version, and end")
+    lines.append(f"  {'--check':<24}check the arguments, and end")
     return "\n".join(lines)

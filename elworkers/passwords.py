@@ -39,6 +39,7 @@ _NONE = (f"{HIDDEN}@", "PASSWORD@")
 
 _SHORTEST = 5
 
+_secrets: set[str] = set()
 _known: set[str] = set()
 _known_pattern: re.Pattern[str] | None = None
 
@@ -48,10 +49,16 @@ def remember(secret: str | None) -> None:
     global _known_pattern  # noqa: PLW0603 - what one part of a process has read, no other may show
     if secret is None or len(secret) < _SHORTEST or secret.isalpha() or secret in _known:
         return
+    _secrets.add(secret)
     forms = {secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1], repr(secret.encode())[2:-1]}
     forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     _known.update(forms)
     _known_pattern = re.compile("|".join(sorted(map(re.escape, _known), key=len, reverse=True)))
+
+
+def remembered() -> list[str]:
+    """What is hidden, for another process that is to hide it as well."""
+    return sorted(_secrets)
 
 
 def without_passwords(text: str) -> str:

@@ -26,6 +26,7 @@ from elworkers.kinds import (
     whole,
     words,
 )
+from elworkers.sockets import Address
 from elworkers.uris import Endpoint, Option, Options, one_of_schemes, parse, split_host, typed
 
 KAFKA_PORT = 9092
@@ -255,6 +256,13 @@ def check_source(text: str) -> Endpoint:
                 f"kafka URI: option topic={endpoint.options['topic']!r}; expected the name of one topic"
             )
     return endpoint
+
+
+def listens_on(endpoint: Endpoint) -> Address | None:
+    """What an input of `check_source` listens on, where it does."""
+    if endpoint.uri.scheme == "udp":
+        return Address("udp", *endpoint.uri.endpoint(EVENTS_PORT), endpoint.options["receive_buffer"])
+    return Address("http", *endpoint.uri.endpoint(HTTP_PORT)) if endpoint.uri.scheme == "http" else None
 
 
 def check_sink(text: str) -> Endpoint:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import socket
 from collections.abc import Iterator, Sequence
+
+from elworkers.outgoing import Sender
 
 PREFIX = "eventlogging.{host}"
 """What names begin with; `{host}` is this host's name."""
@@ -32,25 +33,26 @@ def prefixed(prefix: str) -> str:
     return prefix.replace("{host}", plain(socket.gethostname()))
 
 
+_SENDERS: dict[tuple[str, int], Sender] = {}
+"""Kept, because a refusal may come after what is refused."""
+
+
 def send(host: str, port: int, lines: Sequence[str]) -> None:
     """Send lines such as `name:1|c`; one that no datagram can carry is dropped and logged, and holds up no other.
+
+    Where one of the host's addresses refuses them, they go to the next. Where nobody listens at any, they are gone, as
+    is usual for statsd.
 
     Raises:
         OSError: the host is not known, or there is no way to it.
     """
+    datagrams = list(_datagrams(lines))
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-    except UnicodeError:
-        # Of a part that is empty or longer than 63 characters.
-        raise OSError(errno.EINVAL, "is no name of a host") from None
-    with socket.socket(family, kind) as udp:
-        for datagram in _datagrams(lines):
-            try:
-                udp.sendto(datagram, address)
-            except OSError as error:
-                if error.errno != errno.EMSGSIZE:
-                    raise
-                _say_dropped(datagram)
+        too_long = _SENDERS.setdefault((host, port), Sender(host, port)).send(datagrams)
+    except ConnectionRefusedError:
+        return
+    for number in too_long:
+        _say_dropped(datagrams[number])
 
 
 def _say_dropped(datagram: bytes) -> None:

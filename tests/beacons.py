@@ -22,7 +22,7 @@ DEADLINE_S = 30.0
 class Door:
     """A door on a free port, and what it has handed over."""
 
-    def __init__(self, folder: Path, limits: Limits | None = None, **answers: object) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None, host: str = "127.0.0.1", **answers: object) -> None:
         self.lines: list[bytes] = []
         self.full = False
         self.held = threading.Event()
@@ -37,7 +37,7 @@ class Door:
             "trusted": (),
             "files": None,
         }
-        self.door = BeaconDoor(("127.0.0.1", 0), Answers(**(given | answers)))  # type: ignore[arg-type]
+        self.door = BeaconDoor((host, 0), Answers(**(given | answers)))  # type: ignore[arg-type]
         self.port = self.door.address[1]
         self.door.open(self, self.failures.append)
 
@@ -55,10 +55,10 @@ class Door:
         return Room("full", 990_000, 1_000_000, "no space") if self.full else Room("ok", 0, 1_000_000)
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
+        self, method: str, path: str, body: bytes | None = None, at: str = "127.0.0.1", **headers: str
     ) -> tuple[int, str, http.client.HTTPResponse]:
         """Status, text and reply."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection(at, self.port, timeout=DEADLINE_S)
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         reply = connection.getresponse()
         text = reply.read().decode()

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     for name, what in (
         ("start", "start instances, and supervisord where it is not there; in the order of roles"),
         ("stop", "stop instances; in the reverse order"),
-        ("restart", "stop and start instances"),
+        ("restart", "stop and start instances; forwarders begin anew in place, and miss nothing"),
         ("status", "print role, instance, state, pid, uptime and workers; exit 0 when all run"),
         ("tail", "print the end of the logs"),
         ("update", "start, restart and stop the instances whose files were added, changed or removed"),

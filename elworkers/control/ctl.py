@@ -15,10 +15,11 @@ from elworkers.control.commandline import CHANGING, PROGRAM, parser
 from elworkers.control.deadline import Deadline
 from elworkers.control.errors import LateError, SupervisorError, UnaskedError
 from elworkers.control.init import provision, say_broken
-from elworkers.control.instances import Tree, read_tree
+from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.lock import changing
 from elworkers.control.logs import reopen
 from elworkers.control.places import Places
+from elworkers.control.renewing import renew, renew_changed, renewable
 from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor
 from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
@@ -142,25 +143,37 @@ def _restart(places: Places, given: argparse.Namespace) -> int:
     tree = provision(places)
     selection = select(tree, given.instance)
     supervisor = Supervisor(places, given.timeout)
+    failed = 0
     if supervisor.running():
         deadline = Deadline(given.wait)
         _apply(supervisor, set(selection.programs), deadline)
+        renewing = renewable(places, _chosen(tree, selection), supervisor.programs())
         # What could not be started again goes on.
         for programs in reversed(selection.by_role()):
-            supervisor.stop(_sound(tree, supervisor, programs), deadline)
-    return _start_all(places, given, tree)
+            supervisor.stop(set(_sound(tree, supervisor, programs)) - {one.program for one in renewing}, deadline)
+        failed = renew(places, supervisor, renewing, None if given.no_wait else deadline)
+    return _start_all(places, given, tree) or failed
 
 
 def _update(places: Places, given: argparse.Namespace) -> int:
     tree = provision(places)
     selection = select(tree, given.instance)
     supervisor = Supervisor(places, given.timeout)
+    failed = 0
     if not supervisor.running():
         supervisor.boot()
     else:
         _apply(supervisor, set(selection.programs) if given.instance else None, Deadline(given.wait))
         _start_mended(supervisor, selection, tree)
-    return _started(supervisor, places, given, selection, tree)
+        deadline = Deadline(given.wait)
+        # One that has just started may have read the file of before.
+        supervisor.settled(selection.programs, deadline)
+        failed = renew_changed(places, supervisor, _chosen(tree, selection), None if given.no_wait else deadline)
+    return _started(supervisor, places, given, selection, tree) or failed
+
+
+def _chosen(tree: Tree, selection: Selection) -> list[Instance]:
+    return [instance for instance in tree.instances if instance.program in selection.programs]
 
 
 def _start_mended(supervisor: Supervisor, selection: Selection, tree: Tree) -> None:

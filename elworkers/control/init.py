@@ -16,12 +16,14 @@ from elworkers.control.errors import SupervisorError
 from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.lock import changing
 from elworkers.control.places import Places
+from elworkers.control.renewing import RENEWED
 from elworkers.errors import EX_CONFIG, ConfigurationError
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.shipped import shipped
 from elworkers.terminal import printable
 
 _STOP_GRACE_S = 10
+_RENEWED_STOP_S = 600
 _START_S = 2
 _RETRIES = 2**31 - 1
 _FDS_A_PROGRAM, _FDS_AT_LEAST = 8, 1024
@@ -98,12 +100,15 @@ def provision(places: Places) -> Tree:
 
 def _program(instance: Instance, places: Places) -> str:
     words = [str(places.command_dir / f"eventlogging-{instance.role}"), f"@{instance.path}"]
+    # What is renewed in place says itself what it has read; its program is to stay as it is when its file changes.
+    renewed = instance.role in RENEWED
+    digest = {} if renewed else {"ELWORKERS_INSTANCE_SHA256": instance.sha256}
     variables = {
-        "ELWORKERS_INSTANCE_SHA256": instance.sha256,
+        **digest,
         "EVENTLOGGING_CONFIG_DIR": str(places.config_dir),
         "EVENTLOGGING_RUN_DIR": str(places.run_dir),
     }
-    stop_s = int(instance.arguments["stop_timeout"]) + _STOP_GRACE_S
+    stop_s = max(int(instance.arguments["stop_timeout"]) + _STOP_GRACE_S, _RENEWED_STOP_S if renewed else 0)
     settings = {
         "command": _escaped(" ".join(map(shlex.quote, words))),
         "environment": _escaped(",".join(f'{name}="{value}"' for name, value in variables.items())),

@@ -30,6 +30,7 @@ class Row:
     Attributes:
         state: supervisord's word for it, BROKEN where its file is and nothing runs.
         workers: what its pool parent says.
+        changed: whether its file is another one than was read.
         note: the last word of its log where it does not run; what is wrong with its file where it is broken.
     """
 
@@ -41,6 +42,7 @@ class Row:
     workers: Workers = field(default_factory=Workers)
     note: str = ""
     broken: bool = False
+    changed: bool = False
 
     @property
     def title(self) -> str:
@@ -73,7 +75,11 @@ def rows(places: Places, selection: Selection, tree: Tree, supervisor: Superviso
     """
     known = supervisor.programs() if supervisor.running() else {}
     broken = {item.title.replace("/", "-", 1): str(item.error) for item in tree.broken}
-    found = [_row(places, program, known.get(program), broken.get(program)) for program in selection.programs]
+    present = {instance.program: instance.sha256 for instance in tree.instances}
+    found = [
+        _row(places, program, known.get(program), broken.get(program), present.get(program))
+        for program in selection.programs
+    ]
     files = {instance.program for instance in tree.instances} | set(broken)
     if len(selection.programs) == len(files):
         found += [
@@ -84,7 +90,7 @@ def rows(places: Places, selection: Selection, tree: Tree, supervisor: Superviso
     return found
 
 
-def _row(places: Places, program: str, info: Info | None, wrong: str | None) -> Row:
+def _row(places: Places, program: str, info: Info | None, wrong: str | None, present: str | None = None) -> Row:
     role, _, name = program.partition("-")
     if info is None:
         state = "BROKEN" if wrong else "STOPPED"
@@ -95,7 +101,8 @@ def _row(places: Places, program: str, info: Info | None, wrong: str | None) -> 
         said = info["spawnerr"] or _last_word(places, program)
     uptime_s = info["now"] - info["start"] if pid else 0
     found = workers.read(places.state(program), pid)
-    return Row(role, name, info["statename"], pid, uptime_s, found, said, wrong is not None)
+    changed = bool(found.sha256 and present) and found.sha256 != present
+    return Row(role, name, info["statename"], pid, uptime_s, found, said, wrong is not None, changed)
 
 
 def _last_word(places: Places, program: str) -> str:
@@ -140,6 +147,10 @@ def _notes(row: Row) -> Iterator[str]:
     said = row.workers
     if row.note and (row.broken or row.state != "RUNNING"):
         yield _note("", row.note)
+    if row.changed:
+        yield _note("its file has changed since it was read; `update` has it read again", "")
+    if said.refusal:
+        yield _note("goes on as before: ", said.refusal)
     if said.crashing:
         yield _note(f"died {said.crashes} times in ten minutes; ", said.crash)
     if row.waits:

@@ -155,6 +155,10 @@ class Supervisor:
         for _ in self.stopping(programs, deadline):
             pass
 
+    def signal(self, programs: Iterable[str], name: str) -> None:
+        """Send the processes of programs a signal, as `USR2`."""
+        self._each("signalProcess", programs, name, ignoring=Faults.NOT_RUNNING)
+
     def stopping(self, programs: Iterable[str], deadline: Deadline) -> Iterator[list[str]]:
         """Stop programs; gives them, some at a time, as they have ended.
 

@@ -30,6 +30,8 @@ class Workers:
         aside_since: when they were, in s since the epoch.
         crashes: how often one of them has died within ten minutes.
         crash: how it died the last time.
+        sha256: of the instance file that was read; empty where the parent has not said.
+        refusal: why it has not read another one, the last time that it was asked to.
     """
 
     alive: int | None = None
@@ -42,6 +44,8 @@ class Workers:
     aside_since: Mapping[str, int] = field(default_factory=dict)
     crashes: int = 0
     crash: str = ""
+    sha256: str = ""
+    refusal: str = ""
 
     @property
     def crashing(self) -> bool:
@@ -88,4 +92,6 @@ def _workers(said: Mapping[str, Any]) -> Workers:
         aside_since={what: since for one in each for what, since in one.get("aside_since", {}).items()},
         crashes=crashed.get("crashes", 0),
         crash=crashed.get("crash", ""),
+        sha256=said.get("read", {}).get("sha256") or "",
+        refusal=said.get("refusal", ""),
     )

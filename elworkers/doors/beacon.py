@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Sequence
 
 from elworkers.doors.connections import BoundedServer
 from elworkers.doors.desk import Answers, Desk
 from elworkers.doors.door import Failed, Keeper
 from elworkers.doors.intake import Intake
+from elworkers.doors.leaving import leave
 from elworkers.errors import RetryableError
-from elworkers.sockets import bound
+from elworkers.sockets import BACKLOG, Address, opened
 
-_BACKLOG = 1_024
 _TURNS = 8
 """A connection is answered within so many turns of the event loop."""
 _ENDS_WITHIN_S = 2.0
+_CUT_AFTER_S = 0.1
 
 
 class BeaconDoor:
@@ -25,18 +27,19 @@ class BeaconDoor:
     Args:
         place: host and port to bind; port 0 for a free one (see `address`).
         answers: what it says.
+        sockets: those that listen there already, which are this door's own from now on; none: it binds some.
 
     Raises:
         RetryableError: the address cannot be bound.
     """
 
-    def __init__(self, place: tuple[str, int], answers: Answers) -> None:
+    def __init__(self, place: tuple[str, int], answers: Answers, sockets: Sequence[socket.socket] = ()) -> None:
         self._answers = answers
-        # For TCP it only lets us have an address whose last connections are still dying.
-        self._socket = bound("http", *place, socket.SOCK_STREAM, SO_REUSEADDR=1)
-        name = self._socket.getsockname()
+        self._sockets = list(sockets) or opened(Address("http", *place))
+        name = self._sockets[0].getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: BoundedServer | None = None
         self._ended = asyncio.Event()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
@@ -60,16 +63,22 @@ class BeaconDoor:
         intake = Intake(self._answers.lines, keeper)
         desk = Desk(self._answers, intake)
         limits = self._answers.limits
-        server = BoundedServer(desk.answer, limits)
+        self._server = server = BoundedServer(desk.answer, limits)
         # asyncio accepts a whole backlog in one go; so many newcomers would push each other out before they are read.
         at_once = max(1, limits.connections // _TURNS)
-        listening = await self._loop.create_server(server, sock=self._socket, backlog=at_once)
-        self._socket.listen(_BACKLOG)
+        listening: list[asyncio.Server] = []
+        for one in self._sockets:
+            listening.append(await self._loop.create_server(server, sock=one, backlog=at_once))
+            one.listen(BACKLOG)
+
+        def stop_accepting() -> None:
+            for one in listening:
+                one.close()
+
         self._ready.set()
         await self._ended.wait()
-        listening.close()
-        server.pre_shutdown()
-        await server.shutdown(_ENDS_WITHIN_S)
+        await leave(server, stop_accepting, _ENDS_WITHIN_S)
+        await server.shutdown(_CUT_AFTER_S)
         intake.close()
 
     def close(self) -> None:
@@ -78,5 +87,6 @@ class BeaconDoor:
             if self._loop is not None and self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
-        self._socket.close()
+        for one in self._sockets:
+            one.close()
         self._answers.lines.close()

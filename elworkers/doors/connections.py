@@ -59,9 +59,11 @@ class Connection(web.RequestHandler):
         held: bytes of requests that are not answered.
         upload: reads the body that is under way; cancelled where it has to make room.
         made_way: what it sends now is not taken.
+        begun: when it was accepted, in the event loop's seconds.
+        asked: whether there was a request on it.
     """
 
-    __slots__ = ("_gone", "_head", "_in_head", "_lingers", "held", "made_way", "server", "upload")
+    __slots__ = ("_gone", "_head", "_in_head", "_lingers", "asked", "begun", "held", "made_way", "server", "upload")
 
     def __init__(self, manager: BoundedServer, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -73,6 +75,8 @@ class Connection(web.RequestHandler):
         self.held = 0
         self.upload: asyncio.Future[bytes] | None = None
         self.made_way = False
+        self.asked = False
+        self.begun = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read and write in small pieces: there may be a thousand of each at a time."""
@@ -188,6 +192,9 @@ class BoundedServer(web.Server):
     Args:
         handler: answers a request.
         limits: of connections and of what they hold.
+
+    Attributes:
+        leaving: whether each answer is a connection's last.
     """
 
     def __init__(self, handler: Handler, limits: Limits) -> None:
@@ -196,6 +203,7 @@ class BoundedServer(web.Server):
         self._most = limits.connections
         self._most_held = limits.held_bytes
         self._said = False
+        self.leaving = False
         self._options: dict[str, Any] = {
             "access_log": None,
             "keepalive_timeout": limits.quiet_s,
@@ -247,8 +255,11 @@ class BoundedServer(web.Server):
     async def _watched(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         assert isinstance(connection, Connection)  # noqa: S101 - `__call__` makes no others
+        connection.asked = True
         try:
             response = await self._answer(request)
+            if self.leaving:
+                response.force_close()
             whole = request.content.is_eof()
             connection.answered(whole=whole)
             if not whole:

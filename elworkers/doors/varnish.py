@@ -50,14 +50,8 @@ class VarnishDoor:
     def __init__(
         self, program: str, instance: str, query: str, *, client_address: bool, max_line_bytes: int, lines: RawLines
     ) -> None:
-        found = shutil.which(program)
-        if found is None:
-            raise ConfigurationError(
-                f"varnish URI: {program} is not on PATH; install Varnish (Debian: varnish),"
-                " or name the program by option program=/PATH/varnishncsa"
-            )
         place = ["-n", instance] if instance else []
-        self._command = [found, *place, "-q", query, "-F", _FORMAT]
+        self._command = [found(program), *place, "-q", query, "-F", _FORMAT]
         self._client_address = client_address
         self._longest = max_line_bytes
         self._lines = lines
@@ -128,6 +122,21 @@ class VarnishDoor:
         if self._thread is not None:
             self._thread.join()
         self._lines.close()
+
+
+def found(program: str) -> str:
+    """The path of a program.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    path = shutil.which(program)
+    if path is None:
+        raise ConfigurationError(
+            f"varnish URI: {program} is not on PATH; install Varnish (Debian: varnish),"
+            " or name the program by option program=/PATH/varnishncsa"
+        )
+    return path
 
 
 class Words:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import socket
 from pathlib import Path
 
 from elworkers.doors.door import Door
@@ -12,12 +14,13 @@ from elworkers.schemes import HTTP_PORT
 from elworkers.uris import Endpoint
 
 
-def door(endpoint: Endpoint, sequence: Path) -> Door:
+def door(endpoint: Endpoint, sequence: Path, sockets: list[socket.socket]) -> Door:
     """The door.
 
     Args:
         endpoint: of `schemes.check_source`.
         sequence: the file of this host's sequence numbers.
+        sockets: those of the worker's parent, where there are some.
 
     Raises:
         ConfigurationError: this machine lacks what it needs.
@@ -25,10 +28,34 @@ def door(endpoint: Endpoint, sequence: Path) -> Door:
     """
     lines = RawLines(endpoint.options["host"], Sequence(sequence))
     try:
-        return _varnish(endpoint, lines) if endpoint.uri.scheme == "varnish" else _beacon(endpoint, lines)
+        if endpoint.uri.scheme == "varnish":
+            return _varnish(endpoint, lines)
+        return _beacon(endpoint, lines, sockets)
     except Exception:
         lines.close()
         raise
+
+
+def prepare(endpoint: Endpoint) -> None:
+    """Import what the door will need, which takes a while, and look at what it will name.
+
+    Raises:
+        ConfigurationError: as `door`.
+    """
+    if endpoint.uri.scheme == "varnish":
+        from elworkers.doors.varnish import found
+
+        found(endpoint.options["program"])
+    elif endpoint.uri.scheme == "http":
+        importlib.import_module("elworkers.doors.beacon")
+        _files(endpoint)
+
+
+def _files(endpoint: Endpoint) -> Path | None:
+    files: Path | None = endpoint.options["files"]
+    if files is not None and not files.is_dir():
+        raise ConfigurationError(f"http URI: option files={str(files)!r}; expected a folder, and there is none")
+    return files
 
 
 def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
@@ -45,15 +72,13 @@ def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
     )
 
 
-def _beacon(endpoint: Endpoint, lines: RawLines) -> Door:
+def _beacon(endpoint: Endpoint, lines: RawLines, sockets: list[socket.socket]) -> Door:
     from elworkers.doors.beacon import BeaconDoor
     from elworkers.doors.desk import Answers
     from elworkers.doors.limits import Limits
 
     options = endpoint.options
-    files = options["files"]
-    if files is not None and not files.is_dir():
-        raise ConfigurationError(f"http URI: option files={str(files)!r}; expected a folder, and there is none")
+    files = _files(endpoint)
     limits = Limits(
         url_bytes=options["max_url_bytes"],
         body_bytes=options["max_body_bytes"],
@@ -69,4 +94,4 @@ def _beacon(endpoint: Endpoint, lines: RawLines) -> Door:
         trusted=options["trusted_proxies"] or (),
         files=files,
     )
-    return BeaconDoor(endpoint.uri.endpoint(HTTP_PORT), answers)
+    return BeaconDoor(endpoint.uri.endpoint(HTTP_PORT), answers, sockets)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from elworkers import roles
 from elworkers.arguments import Arguments
-from elworkers.contracts import Metrics, Origin
+from elworkers.contracts import Metrics, Origin, Source
+from elworkers.errors import RetryableError
 from elworkers.roles.wiring import Wiring, brokers
 from elworkers.runtime import loop
+from elworkers.runtime.pipeline import Kept
+from elworkers.runtime.process import runs
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
-from elworkers.schemes import DOORS, check_source, consumer_group
+from elworkers.schemes import DOORS, check_source, consumer_group, listens_on
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
     from elworkers.runtime.repeats import Repeats
 
+_LOOK_EVERY_S = 0.02
+
 
 def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> Job:
     """What the pool runs for these arguments."""
+    inputs = _inputs(arguments)
+    listening = (listens_on(check_source(text)) for text in inputs)
     return Job(
         role=role,
         instance=name,
@@ -29,8 +38,10 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
         workers=arguments["workers"],
         stop_timeout_s=arguments["stop_timeout"],
         worker_timeout_s=arguments["worker_timeout"],
-        scalable=_joins_a_group(arguments),
-        side_by_side=_joins_a_group(arguments),
+        scalable=_all_of(inputs, "kafka"),
+        # Who reads a file cannot have a double. Of those with a spool, a successor waits for it.
+        side_by_side=_all_of(inputs, "kafka", "udp", *DOORS),
+        addresses=tuple(dict.fromkeys(address for address in listening if address is not None)),
         state_file=state_file,
         log_level=arguments["log_level"],
     )
@@ -41,10 +52,8 @@ def _inputs(arguments: Arguments) -> list[str]:
     return [texts] if isinstance(texts, str) else list(texts)
 
 
-def _joins_a_group(arguments: Arguments) -> bool:
-    # Whoever binds a port or reads a file cannot have a double.
-    inputs = _inputs(arguments)
-    return bool(inputs) and all(parse(text).scheme == "kafka" for text in inputs)
+def _all_of(inputs: Sequence[str], *schemes: str) -> bool:
+    return bool(inputs) and all(parse(text).scheme in schemes for text in inputs)
 
 
 class _Work:
@@ -70,9 +79,41 @@ class _Work:
             batch_seconds=arguments.values.get("linger", arguments.values.get("batch_seconds")),
             spool=_spool(arguments, who),
             sequence=(_state_dir() or _own_state_dir()) / "sequence",
+            listening=who.listening,
         )
+        if who.after is not None and wiring.spool is not None and not _all_of(_inputs(arguments), "kafka"):
+            from elworkers.roles.doors import prepare
+
+            prepare(check_source(arguments["input"]))
+            _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
+            _wait_for_turn(wiring.spool[0], who.after, stop, board)
         repeats = _repeats(arguments, who)
         loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
+
+
+def _rehearse(build: loop.Build) -> None:
+    """Build everything but the source, and let go of it: what a new worker cannot do, its present one goes on doing.
+
+    It also imports what takes a while: between the end of that worker and the beginning of this one nobody takes
+    anything off the sockets.
+
+    Raises:
+        ConfigurationError: as `build`.
+    """
+    absent = cast(Source, object())
+    with contextlib.suppress(RetryableError):
+        build(Kept(source=absent)).close(but=absent)
+
+
+def _wait_for_turn(spool: Path, after: int, stop: Stop, board: loop.Board) -> None:
+    """Say that this worker is ready, and wait until the one before it has ended and left its spool."""
+    from elworkers.sources import datagrams, spooled, turn  # noqa: F401
+
+    def waits() -> bool:
+        board.show(loop.State.READY)
+        return not stop.wait(_LOOK_EVERY_S) and runs(after)
+
+    turn.wait_for_turn(spool, waits)
 
 
 def _spool(arguments: Arguments, who: Who) -> tuple[Path, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -14,8 +15,18 @@ from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
 from elworkers.rights import Rights
+from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
-from elworkers.schemes import DOORS, EVENTS_PORT, KAFKA_PORT, TABLES, check_sink, check_source, consumer_group
+from elworkers.schemes import (
+    DOORS,
+    EVENTS_PORT,
+    KAFKA_PORT,
+    TABLES,
+    check_sink,
+    check_source,
+    consumer_group,
+    listens_on,
+)
 from elworkers.uris import Endpoint, Uri, split_host
 
 if TYPE_CHECKING:
@@ -45,6 +56,7 @@ class Wiring:
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
+        listening: what the worker's parent listens on.
         kept: where `source` puts what it opens, and what it gives where there is something.
         producers: by brokers and settings; those of one pipeline.
         verdicts: by database, what is known of its tables.
@@ -63,6 +75,7 @@ class Wiring:
     spool: tuple[Path, int] | None = None
     sequence: Path | None = None
     draw: Callable[[int], int] | None = None
+    listening: Listening = field(default_factory=Listening)
     kept: Kept = field(default_factory=Kept)
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
@@ -137,15 +150,19 @@ class Wiring:
     def _udp_source(self, endpoint: Endpoint) -> Source:
         from elworkers.sources.udp import UdpSource
 
-        host, port = endpoint.uri.endpoint(EVENTS_PORT)
+        def bound() -> UdpSource:
+            return UdpSource(
+                *endpoint.uri.endpoint(EVENTS_PORT),
+                receive_buffer=endpoint.options["receive_buffer"],
+                metrics=self.metrics,
+                sockets=self._inherited(endpoint),
+            )
+
         if self.spool is None:
-            return UdpSource(host, port, receive_buffer=endpoint.options["receive_buffer"], metrics=self.metrics)
+            return bound()
         from elworkers.sources.datagrams import DatagramDoor
 
-        receive_buffer = endpoint.options["receive_buffer"]
-        return self._spooled(
-            lambda: DatagramDoor(UdpSource(host, port, receive_buffer=receive_buffer, metrics=self.metrics))
-        )
+        return self._spooled(lambda: DatagramDoor(bound()))
 
     def _door_source(self, endpoint: Endpoint) -> Source:
         from elworkers.roles.doors import door
@@ -153,7 +170,11 @@ class Wiring:
         if self.spool is None or self.sequence is None:
             raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
         sequence = self.sequence
-        return self._spooled(lambda: door(endpoint, sequence))
+        return self._spooled(lambda: door(endpoint, sequence, self._inherited(endpoint)))
+
+    def _inherited(self, endpoint: Endpoint) -> list[socket.socket]:
+        address = listens_on(endpoint)
+        return self.listening.inherited(address) if address is not None else []
 
     def _spooled(self, make: Callable[[], Door]) -> Source:
         from elworkers.sources.spool import Spool

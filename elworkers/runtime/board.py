@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import struct
 import time
 import zlib
@@ -20,6 +21,9 @@ _MOST_TEXT = _SLOT_BYTES - _TEXT_AT - _TEXT.size
 _REASON_BYTES, _WHAT_BYTES, _WHY_BYTES = 1_000, 300, 300
 """As JSON, in which a character takes up to twelve."""
 MOST_WORKERS = 1024
+_BYTES = _SLOT_BYTES * MOST_WORKERS
+LAYOUT = f"{_SLOT.format} {_TEXT.format} {_TEXT_AT} {_SLOT_BYTES} {MOST_WORKERS} {[*State.__members__.items()]}"
+"""What memory that another version has written has to say of itself, to be understood."""
 CRASHED = "crashed: "
 """What the last reason of a worker that crashes begins with."""
 
@@ -51,11 +55,32 @@ class Told(NamedTuple):
 
 
 class SharedBoard:
-    """One slot for each worker, made by the parent before it forks."""
+    """One slot for each worker, made by the parent before it forks.
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, _SLOT_BYTES * MOST_WORKERS)
+    Args:
+        file: descriptor of memory that another image of this process has made; None: new memory.
+
+    Attributes:
+        file: descriptor of its memory.
+    """
+
+    def __init__(self, file: int | None = None) -> None:
+        if file is None:
+            file = os.memfd_create("board", os.MFD_CLOEXEC)
+            os.ftruncate(file, _BYTES)
+        self.file = file
+        self._memory = mmap.mmap(file, _BYTES)
         self._free = list(range(MOST_WORKERS - 1, -1, -1))
+
+    @staticmethod
+    def fits(file: int) -> bool:
+        """Whether the memory is as large as a board's."""
+        return os.fstat(file).st_size == _BYTES
+
+    def slot(self, number: int) -> Slot:
+        """The slot that somebody has already."""
+        self._free.remove(number)
+        return Slot(self._memory, number)
 
     def free_slot(self) -> Slot:
         """A slot that nobody else has."""

@@ -53,6 +53,8 @@ class State(IntEnum):
     WAITING = 2
     STOPPED = 3
     IDLE = 4
+    READY = 5
+    """Takes up the work as soon as the worker before it has ended."""
 
 
 class Board(Protocol):

@@ -126,6 +126,15 @@ class Member:
         """Whether its process has come through its start."""
         return self.pid is not None and self.slot.look().state in _AT_WORK
 
+    @property
+    def ready(self) -> bool:
+        """Whether it works, or will as soon as the one before it has ended."""
+        return self.at_work or (self.pid is not None and self.slot.look().state is State.READY)
+
+    def successor(self, slot: Slot) -> Member:
+        """Another one for the same place, which remembers how those before it died."""
+        return Member(self.index, slot, restarts=self.restarts, crash=self.crash, _crashed=self._crashed)
+
     def silent_s(self) -> float:
         """Seconds since its process last came by, unless it waits for something on purpose."""
         said = self.slot.look()
@@ -137,7 +146,7 @@ def _become(work: Callable[[], int], signals: Iterable[signal.Signals]) -> None:
     try:
         signal.set_wakeup_fd(-1)
         for number in signals:
-            ignored = number in (signal.SIGTTIN, signal.SIGTTOU, signal.SIGHUP, signal.SIGUSR1)
+            ignored = number not in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
             signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         code = work()

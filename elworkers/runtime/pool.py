@@ -1,6 +1,7 @@
 """A job comes in; a parent that keeps its workers alive, and an exit code when it ends, go out.
 
-The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them.
+The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them. It
+holds the sockets that its workers read from, so that what comes while none of them runs waits there.
 
 =========  ==================================================================
 signal     does
@@ -9,27 +10,31 @@ TERM, INT  workers flush, commit and end, within the stop timeout
 HUP        workers are replaced one after another
 TTIN TTOU  one worker more, one less
 USR1       the state of each worker is logged
+USR2       the parent executes itself anew, and replaces the workers
 =========  ==================================================================
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import select
 import signal
 import time
-from types import FrameType
+from dataclasses import replace
 
 import structlog
 
-from elworkers.errors import EX_CONFIG, EX_TEMPFAIL
+from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, RetryableError
 from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
-from elworkers.runtime.board import MOST_WORKERS, SharedBoard, Told
-from elworkers.runtime.loop import State
+from elworkers.runtime.board import LAYOUT, MOST_WORKERS, SharedBoard
+from elworkers.runtime.handover import Configuration, Handed, place
+from elworkers.runtime.listening import Listening, ShutOut
 from elworkers.runtime.member import Member
+from elworkers.runtime.members import Members, shut_out
+from elworkers.runtime.noted import Noted
 from elworkers.runtime.process import die_with_parent, title
+from elworkers.runtime.renewal import RefusedError, Renewal
+from elworkers.runtime.replacement import Replacement
 from elworkers.runtime.worker import Job
 
 _LOOK_EVERY_S = 0.5
@@ -42,28 +47,41 @@ _SIGNALS = (
     signal.SIGTTIN,
     signal.SIGTTOU,
     signal.SIGUSR1,
+    signal.SIGUSR2,
 )
 
 log = structlog.get_logger(__name__)
 
 
 class Pool:
-    """The parent of a job's workers."""
+    """The parent of a job's workers.
 
-    def __init__(self, job: Job) -> None:
+    Args:
+        job: what they do.
+        renewal: how this parent can execute itself anew, and what it has of the image before; None: it cannot.
+    """
+
+    def __init__(self, job: Job, renewal: Renewal | None = None) -> None:
         self._job = job
-        self._members: dict[int, Member] = {}
-        self._to_replace: list[int] = []
-        self._replace_since = 0.0
-        self._stand_ins = 0
+        self._renewal = renewal
+        handed = renewal.handed if renewal else None
+        board, same = handed.shared_board() if handed else (SharedBoard(), True)
+        self._members = Members(board, handed.members(board, same) if handed else ())
+        self._listening = Listening(job.addresses, handed.opened() if handed else ())
+        self._shut_out = ShutOut()
+        self._replacement = Replacement(
+            self._members, side_by_side=job.side_by_side, stop_timeout_s=job.stop_timeout_s, start=self._start
+        )
         self._ends_with = 0
-        self._wanted = job.workers
-        self._board = SharedBoard()
-        self._noted: list[int] = []
-        self._pipe = os.pipe()
+        # What TTIN and TTOU have made of it stays, unless the file says something else now.
+        self._wanted = handed.wanted if handed and handed.configured == job.workers else job.workers
+        self._signals = Noted(_SIGNALS)
         self._exit_code: int | None = None
         self._parent = os.getpid()
         self._state = state.StateFile(job.state_file, job.role, job.instance)
+        self._image = state.Image()
+        self._asked = False
+        self._next: Configuration | None = None
 
     def run(self) -> int:
         """Keep the workers alive until asked to stop.
@@ -74,57 +92,61 @@ class Pool:
         job = self._job
         title(job.role, job.instance, "parent")
         logs.configure(job.log_level, role=job.role, instance=job.instance, worker="parent")
-        self._listen()
+        self._signals.listen()
         # A supervisord that was killed cannot stop its children; a new one would start doubles beside them.
         if "SUPERVISOR_ENABLED" in os.environ and not die_with_parent(signal.SIGTERM, os.getppid()):
             return 1
-        log.info("pool started", workers=self._wanted, pid=os.getpid())
-        while not (self._exit_code is not None and not self._alive()):
+        self._begin()
+        while not (self._exit_code is not None and not self._members.alive()):
             self._act_on_signals()
             self._reap()
+            self._open()
             self._keep_wanted()
             self._replace_next()
             self._watch()
-            self._state.write(self._wanted, self._seen())
+            self._renew()
+            self._tell_state()
             self._wait()
-        self._state.write(self._wanted, self._seen())
+        if self._renewal is not None:
+            self._renewal.forget()
+        self._tell_state()
         log.info("pool ended", exit_code=self._exit_code)
         return self._exit_code
 
-    def _listen(self) -> None:
-        for end in self._pipe:
-            os.set_blocking(end, False)
-        signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        for number in _SIGNALS:
-            signal.signal(number, self._note)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._noted.append(number)
+    def _begin(self) -> None:
+        if self._renewal is None:
+            log.info("pool started", workers=self._wanted, pid=os.getpid())
+            return
+        read = self._renewal.configuration
+        told = {"file": read.file, "sha256": read.sha256, "at": read.at}
+        self._image = self._image._replace(renewals=self._renewal.number, read=told)
+        if self._renewal.handed is None:
+            log.info("pool started", workers=self._wanted, pid=os.getpid())
+            return
+        log.info("pool renewed", workers=self._wanted, pid=os.getpid(), of_before=len(self._members.alive()))
+        self._replacement.begin(range(self._wanted))
 
     def _wait(self) -> None:
-        select.select([self._pipe[0]], [], [], _LOOK_EVERY_S)
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._pipe[0], 512):
-                pass
+        self._signals.wait(_LOOK_EVERY_S)
 
     def _act_on_signals(self) -> None:
-        while self._noted:
-            number = self._noted.pop(0)
+        for number in self._signals.take():
             if number in (signal.SIGTERM, signal.SIGINT):
                 self._stop(0)
             elif number == signal.SIGHUP:
-                self._to_replace, self._replace_since = list(range(self._wanted)), time.monotonic()
-                log.info("replacing workers one after another", workers=len(self._to_replace))
+                self._replacement.begin(range(self._wanted))
             elif number in (signal.SIGTTIN, signal.SIGTTOU):
                 self._scale(+1 if number == signal.SIGTTIN else -1)
             elif number == signal.SIGUSR1:
                 self._tell()
+            elif number == signal.SIGUSR2:
+                self._asked = self._renewal is not None
 
     def _stop(self, exit_code: int) -> None:
         if self._exit_code is None:
             self._exit_code = exit_code
-            log.info("stopping", workers=len(self._alive()), within_s=self._job.stop_timeout_s)
-        for member in self._alive():
+            log.info("stopping", workers=len(self._members.alive()), within_s=self._job.stop_timeout_s)
+        for member in self._members.alive():
             member.ask_to_end(self._job.stop_timeout_s)
 
     def _scale(self, by: int) -> None:
@@ -135,20 +157,16 @@ class Pool:
         log.info("scaled", workers=self._wanted)
 
     def _tell(self) -> None:
-        for seen in self._seen():
-            now = time.monotonic()
-            ages = {"alive": round(now - seen.alive, 1), "since": round(now - self._members[seen.worker].begun, 1)}
+        now = time.monotonic()
+        for member, seen in zip(self._members, self._members.seen(), strict=True):
+            ages = {"alive": round(now - seen.alive, 1), "since": round(now - member.begun, 1)}
             if seen.reason:
                 ages["reason_since"] = round(now - seen.reason_since, 1)
             log.info("worker state", **seen._asdict() | ages)
-        for member in self._alive():
             member.send(signal.SIGUSR1)
 
-    def _alive(self) -> list[Member]:
-        return [member for member in self._members.values() if member.pid is not None]
-
     def _reap(self) -> None:
-        for member in self._alive():
+        for member in self._members.alive():
             pid = member.pid
             code = member.reap()
             if code is not None:
@@ -163,67 +181,60 @@ class Pool:
     def _ended(self, member: Member, pid: int | None, code: int) -> None:
         if self._exit_code is not None or member.leaving:
             return
-        if code == EX_CONFIG:
+        if member is self._members.successor and code in (0, EX_CONFIG, EX_TEMPFAIL):
+            self._refused(self._replacement.given_up(member, code))
+            # Its workers have read something else.
+            self._image = self._image._replace(read={})
+        elif code == EX_CONFIG:
             self._stop(EX_CONFIG)
         elif code in (0, EX_TEMPFAIL):
             member.leaving = True
             self._ends_with = max(self._ends_with, code)
-            if all(other.leaving for other in self._members.values()):
+            if self._members.all_leaving():
                 self._stop(self._ends_with)
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             log.error("worker died", worker_index=member.index, pid=pid, how=how, again_in_s=member.died(how))
 
+    def _open(self) -> None:
+        if self._listening.complete or self._exit_code is not None or not self._shut_out.tries():
+            return
+        try:
+            self._listening.open()
+        except RetryableError as error:
+            self._shut_out.failed(error)
+        else:
+            self._shut_out.worked()
+
     def _keep_wanted(self) -> None:
         if self._exit_code is not None:
             return
-        room = self._wanted + self._stand_ins
-        for index in range(room):
-            if index not in self._members:
-                self._members[index] = Member(index, self._board.free_slot())
-            member = self._members[index]
+        for index in range(self._wanted if self._listening.complete else 0):
+            member = self._members.place(index)
             if member.pid is None and not member.leaving and time.monotonic() >= member.not_before:
-                self._start(member)
-        for index in [index for index in self._members if index >= room]:
-            member = self._members[index]
+                self._start(member, None)
+        for member in self._members.beyond(self._wanted):
             if member.pid is None:
-                self._board.give_back(self._members.pop(index).slot)
-                member.stacks.close()
+                self._members.remove(member)
             elif not member.leaving:
                 member.ask_to_end(self._job.stop_timeout_s)
 
-    def _start(self, member: Member) -> None:
-        job, parent, slot, index, stacks = self._job, self._parent, member.slot, member.index, member.stacks.file
+    def _start(self, member: Member, after: int | None) -> None:
+        job, parent, slot, stacks = self._job, self._parent, member.slot, member.stacks.file
+        who = worker.Who(job.role, job.instance, member.index, self._listening, after)
 
         def work() -> int:
-            for end in self._pipe:
-                os.close(end)
-            return worker.main(job, index, slot, parent, stacks)
+            self._signals.close()
+            return worker.main(job, who, slot, parent, stacks)
 
         member.start(work, _SIGNALS)
 
     def _replace_next(self) -> None:
-        """One step of a replacement; while it lasts, one more works where that is possible, so that none is missed."""
-        if self._exit_code is not None or not self._to_replace:
-            return
-        self._stand_ins = 1 if self._job.side_by_side else 0
-        stand_in = self._members.get(self._wanted)
-        if self._stand_ins and not (stand_in is not None and stand_in.at_work):
-            return
-        member = self._members.get(self._to_replace[0])
-        if member is not None and member.begun < self._replace_since:
-            if member.pid is None:
-                self._start(member)
-            elif not member.leaving:
-                member.ask_to_end(self._job.stop_timeout_s)
-        elif member is None or member.at_work:
-            self._to_replace.pop(0)
-        if not self._to_replace:
-            self._stand_ins = 0
-            log.info("workers replaced")
+        if self._exit_code is None and self._listening.complete and self._replacement.step():
+            self._listening.let_go()
 
     def _watch(self) -> None:
-        for member in self._alive():
+        for member in self._members.alive():
             self._log_stacks(member, member.pid, member.stacks.settled())
             if member.kill_at:
                 if time.monotonic() > member.kill_at:
@@ -240,28 +251,54 @@ class Pool:
                 member.send(signal.SIGUSR2)
                 member.kill_at = time.monotonic() + _DUMP_S
 
+    def _renew(self) -> None:
+        """One step of the way to the next image."""
+        renewal = self._renewal
+        if renewal is None or self._exit_code is not None:
+            return
+        try:
+            if self._asked:
+                self._asked, self._next = False, None
+                log.info("reading the configuration for another image")
+                renewal.ask(self._handed(renewal))
+            self._next = renewal.answer() or self._next
+            if self._next is not None:
+                self._execute(renewal, self._next)
+        except RefusedError as error:
+            log.error("not renewed; everything goes on as before", reason=str(error))  # noqa: TRY400 - no bug to trace
+            self._refused(str(error))
+
+    def _refused(self, reason: str) -> None:
+        self._next = None
+        self._image = self._image._replace(refusals=self._image.refusals + 1, refusal=reason)
+
+    def _execute(self, renewal: Renewal, read: Configuration) -> None:
+        self._replacement.abandon()
+        if self._members.successor is not None:
+            # It takes its place first, or ends: the next image knows of one worker a place.
+            return
+        with self._signals.blocked():
+            self._act_on_signals()
+            if self._exit_code is None and not self._asked:
+                renewal.execute(replace(self._handed(renewal), renewals=renewal.number + 1, configuration=read))
+
+    def _handed(self, renewal: Renewal) -> Handed:
+        return Handed(
+            pid=self._parent,
+            renewals=renewal.number,
+            configured=self._job.workers,
+            wanted=self._wanted,
+            board=(self._members.board, LAYOUT),
+            sockets=[one.fileno() for one in self._listening.all()],
+            workers=[place(member) for member in self._members],
+        )
+
+    def _tell_state(self) -> None:
+        image = self._image._replace(replacing=self._replacement.under_way)
+        self._state.write(self._wanted, self._seen(), image)
+
     def _seen(self) -> list[state.Seen]:
-        seen = []
-        for member in self._members.values():
-            said = member.slot.look()
-            shown = State.STOPPED if member.pid is None else said.state
-            told = member.slot.told() if member.pid is not None else Told()
-            seen.append(
-                state.Seen(
-                    worker=member.index,
-                    pid=member.pid,
-                    state=shown.name.lower(),
-                    restarts=member.restarts,
-                    since=member.since,
-                    alive=said.alive,
-                    records=said.records,
-                    reason=told.reason,
-                    reason_since=told.since,
-                    aside=told.aside,
-                    more_aside=told.more,
-                    aside_since=told.aside_since,
-                    crashes=member.crashes,
-                    crash=member.crash,
-                )
-            )
-        return seen
+        if not self._shut_out.reason:
+            return self._members.seen()
+        waiting = shut_out(self._wanted, self._shut_out.reason, self._shut_out.since)
+        return waiting if not self._members.alive() else [*self._members.seen(), *waiting[:1]]

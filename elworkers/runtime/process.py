@@ -32,6 +32,15 @@ def die_with_parent(number: signal.Signals, parent: int) -> bool:
     return os.getppid() == parent
 
 
+def runs(pid: int) -> bool:
+    """Whether there is such a process, perhaps one that has ended and that its parent has not looked after yet."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def use_one_arena() -> None:
     """Have glibc allocate memory of all threads in one place (mallopt(3), M_ARENA_MAX); before there are others.
 

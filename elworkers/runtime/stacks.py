@@ -13,12 +13,15 @@ class Stacks:
     It writes from within a signal handler, past every log, and line by line. Whoever collects these lines can make one
     log line of them.
 
+    Args:
+        file: descriptor of memory that another image of this process has made; None: new memory.
+
     Attributes:
         file: the descriptor to write to.
     """
 
-    def __init__(self) -> None:
-        self.file = os.memfd_create("stacks", os.MFD_CLOEXEC)
+    def __init__(self, file: int | None = None) -> None:
+        self.file = os.memfd_create("stacks", os.MFD_CLOEXEC) if file is None else file
         self._size = 0
 
     def settled(self) -> str:

@@ -63,6 +63,24 @@ class Seen(NamedTuple):
         return self._replace(since=0.0, alive=0.0, records=0)
 
 
+class Image(NamedTuple):
+    """Which image of a parent this is.
+
+    Attributes:
+        renewals: how often the process has executed itself anew.
+        read: `file` and `sha256` of the instance file, and `at` when it was read, in seconds since the epoch.
+        replacing: whether workers of before are still to be replaced.
+        refusals: how often this image has stayed because the next could not work.
+        refusal: why, the last time.
+    """
+
+    renewals: int = 0
+    read: Mapping[str, object] = {}
+    replacing: bool = False
+    refusals: int = 0
+    refusal: str = ""
+
+
 class StateFile:
     """Writes at once when a worker's process or state changes, and now and then for the counts."""
 
@@ -78,16 +96,17 @@ class StateFile:
         self._written: tuple[object, ...] = ()
         self._written_at = 0.0
 
-    def write(self, wanted: int, workers: list[Seen]) -> None:
+    def write(self, wanted: int, workers: list[Seen], image: Image | None = None) -> None:
         """Write the file atomically where something worth it has changed; a failure is logged, never raised."""
         if self._path is None:
             return
-        gist = (wanted, *(seen.gist for seen in workers))
+        gist = (wanted, image, *(seen.gist for seen in workers))
         if gist == self._written and time.monotonic() - self._written_at < _WRITE_EVERY_S:
             return
         self._written, self._written_at = gist, time.monotonic()
         content = {
             **self._fixed,
+            **(image or Image())._asdict(),
             "written": self._written_at,
             "wanted": wanted,
             "workers": [seen._asdict() for seen in workers],

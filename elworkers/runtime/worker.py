@@ -8,7 +8,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -20,20 +20,30 @@ from elworkers.passwords import without_passwords
 from elworkers.runtime import log as logs
 from elworkers.runtime import loop
 from elworkers.runtime.board import CRASHED, Slot, Told
+from elworkers.runtime.listening import Listening
 from elworkers.runtime.metrics import Counters
 from elworkers.runtime.process import collect_rarely, die_with_parent, title, use_one_arena
 from elworkers.runtime.stop import Stop
+from elworkers.sockets import Address
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Who:
-    """Which worker this is."""
+    """Which worker this is.
+
+    Attributes:
+        role, instance, worker: its names; workers count from 0.
+        listening: what its parent listens on for it.
+        after: pid of the worker whose place it takes, which still works; None where there is none.
+    """
 
     role: str
     instance: str
     worker: int
+    listening: Listening = field(default_factory=Listening)
+    after: int | None = None
 
 
 Run = Callable[[Who, Stop, Metrics, loop.Board], None]
@@ -51,7 +61,8 @@ class Job:
         stop_timeout_s: how long workers may take to flush and commit when asked to stop.
         worker_timeout_s: how long a worker may go without a sign of life before it is replaced.
         scalable: whether one worker more or less changes only how fast the work is done.
-        side_by_side: whether a worker's successor can work before it has ended.
+        side_by_side: whether a worker's successor can be started before it has ended.
+        addresses: what its inputs listen on.
         state_file: where the parent writes what it knows of its workers; None: nowhere.
         log_level: see `log.configure`.
     """
@@ -64,6 +75,7 @@ class Job:
     worker_timeout_s: float = 300.0
     scalable: bool = True
     side_by_side: bool = False
+    addresses: tuple[Address, ...] = ()
     state_file: Path | None = None
     log_level: str = "info"
 
@@ -111,11 +123,11 @@ class _Telling:
         self._slot.tell(Told(without_passwords(self._reason), self._since, aside, aside_since=since))
 
 
-def main(job: Job, index: int, slot: Slot, parent: int, stacks: int) -> int:
+def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
     """Run one worker to its end.
 
     Args:
-        job, index, slot: what it is to do, and where it says what it does.
+        job, who, slot: what it is to do, which it is, and where it says what it does.
         parent: its parent's pid.
         stacks: descriptor that its stacks are written to, on SIGUSR2 and on a fatal signal.
 
@@ -124,12 +136,14 @@ def main(job: Job, index: int, slot: Slot, parent: int, stacks: int) -> int:
         configuration cannot work, 1 after a crash.
     """
     started = time.monotonic()
-    title(job.role, job.instance, f"worker {index}")
-    logs.configure(job.log_level, role=job.role, instance=job.instance, worker=index)
+    title(job.role, job.instance, f"worker {who.worker}")
+    logs.configure(job.log_level, role=job.role, instance=job.instance, worker=who.worker)
     # SIGKILL, not SIGTERM: only the kernel can end a worker that hangs in C code once its parent is gone. Nothing is
     # lost by it, because only what is flushed was committed.
     if not die_with_parent(signal.SIGKILL, parent):
         return 1
+    # An address that is no longer wanted is to be closed when the last one who listens there has ended.
+    who.listening.let_go()
     use_one_arena()
     collect_rarely()
     faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=True)
@@ -140,8 +154,9 @@ def main(job: Job, index: int, slot: Slot, parent: int, stacks: int) -> int:
     board = _Telling(slot, metrics)
     signal.signal(signal.SIGUSR1, board.ask)
     try:
-        job.run(Who(job.role, job.instance, index), stop, metrics, board)
+        job.run(who, stop, metrics, board)
     except ConfigurationError as error:
+        board.trouble(str(error))
         log.error("configuration cannot work", reason=str(error), exit_code=EX_CONFIG)  # noqa: TRY400 - no bug to trace
         return EX_CONFIG
     except UnfinishedError as error:

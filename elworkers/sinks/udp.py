@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import socket
 from collections.abc import Sequence
 
 from elworkers.contracts import Positions, Record, Refusal
 from elworkers.errors import RetryableError
 from elworkers.lastresort import LastResort, good_record
+from elworkers.outgoing import Sender
+from elworkers.sockets import Address
 
 _LARGEST_PAYLOAD = 65_507
 
 
 class UdpSink:
-    """Sends to one address; implements `contracts.Sink`.
+    """Sends to one address, of several that a name has to one that does not refuse; implements `contracts.Sink`.
 
     UDP acknowledges nothing: what was sent counts as stored, unless the other side's machine says that nobody listens.
 
@@ -27,19 +27,11 @@ class UdpSink:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._place = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
+        self._place = str(Address("udp", host, port))
         self._pending: list[Record] = []
         self._datagrams = LastResort("make a datagram of", lambda: _fits(good_record()))
-        try:
-            family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-            self._socket = socket.socket(family, kind)
-        except OSError as error:
-            raise RetryableError(f"{self._place}: {error.strerror or error}") from error
-        try:
-            self._socket.connect(address)
-        except OSError as error:
-            self._socket.close()
-            raise RetryableError(f"{self._place}: {error.strerror}") from error
+        self._sender = Sender(host, port)
+        self._send([])
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
@@ -48,32 +40,26 @@ class UdpSink:
     def flush(self) -> list[Refusal]:
         """See `contracts.Sink.flush`; a value that no datagram can hold is refused."""
         pending, self._pending = self._pending, []
-        refused = []
+        refused, sent = [], []
         for record in pending:
             try:
                 fits = _fits(record)
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
                 refused.append(self._datagrams.refusal(record, error))
                 continue
-            if not fits or not self._send(record.value):
-                message = f"{len(record.value)} bytes do not fit into a datagram of {_LARGEST_PAYLOAD}"
-                refused.append(Refusal(record, message, too_large=True))
-        # The last datagram's own answer; on this machine and on some networks it is there by now.
-        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED:
-            raise RetryableError(f"{self._place}: nobody listens")
-        return refused
+            if fits:
+                sent.append(record)
+            else:
+                refused.append(_too_long(record))
+        return refused + [_too_long(sent[number]) for number in self._send([record.value for record in sent])]
 
-    def _send(self, value: bytes) -> bool:
+    def _send(self, values: Sequence[bytes]) -> list[int]:
         try:
-            self._socket.send(value)
+            return self._sender.send(values)
         except ConnectionRefusedError:
-            # What an earlier datagram met; this one was not sent.
             raise RetryableError(f"{self._place}: nobody listens") from None
         except OSError as error:
-            if error.errno == errno.EMSGSIZE:
-                return False
-            raise RetryableError(f"{self._place}: {error.strerror}") from error
-        return True
+            raise RetryableError(f"{self._place}: {error.strerror or error}") from error
 
     def settle(self, positions: Positions) -> None:
         """Nothing: what was flushed is final."""
@@ -81,8 +67,13 @@ class UdpSink:
     def close(self) -> None:
         """Close the socket."""
         self._pending = []
-        self._socket.close()
+        self._sender.close()
 
 
 def _fits(record: Record) -> bool:
     return len(record.value) <= _LARGEST_PAYLOAD
+
+
+def _too_long(record: Record) -> Refusal:
+    message = f"{len(record.value)} bytes do not fit into a datagram of {_LARGEST_PAYLOAD}"
+    return Refusal(record, message, too_large=True)

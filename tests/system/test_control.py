@@ -41,11 +41,11 @@ def free(site: Topology, title: str) -> None:
     site.instance(title, f"udp://127.0.0.1:{free_udp_port()}", f"file://{site.run_dir}/{title.replace('/', '-')}.out")
 
 
-def stand_ins(site: Topology) -> list[str]:
+def stand_ins(site: Topology, role: str = "forwarder") -> list[str]:
     """The option for commands that do nothing, for tests with many programs."""
     folder = site.run_dir.parent / "commands"
     folder.mkdir(exist_ok=True)
-    command = folder / "eventlogging-forwarder"
+    command = folder / f"eventlogging-{role}"
     command.write_text("#!/bin/sh\nexec sleep 86400\n", encoding="utf-8")
     command.chmod(0o755)
     return ["--command-dir", str(folder)]
@@ -72,14 +72,24 @@ def test_init_writes_a_program_for_each_file_and_removes_what_has_gone(topology:
         free(site, f"forwarder/{name}")
     assert init(site).returncode == 0
     assert programs(site) == {"forwarder-one.conf", "forwarder-two.conf"}
-    first = (site.run_dir / "supervisor.d" / "forwarder-one.conf").read_text(encoding="utf-8")
     (site.config_dir / "forwarders" / "two").unlink()
-    with (site.config_dir / "forwarders" / "one").open("a", encoding="utf-8") as file:
-        file.write("# one more line\n")
     assert init(site).returncode == 0
     assert programs(site) == {"forwarder-one.conf"}
-    second = (site.run_dir / "supervisor.d" / "forwarder-one.conf").read_text(encoding="utf-8")
-    sums = [re.findall(r'ELWORKERS_INSTANCE_SHA256="([0-9a-f]{64})"', text) for text in (first, second)]
+
+
+def test_a_program_changes_with_its_file_unless_its_parent_can_begin_anew(topology: Make) -> None:
+    site = topology({})
+    site.instance("forwarder/f", "udp://127.0.0.1:8421", "stdout:")
+    site.instance("consumer/c", "file:///in?follow=True", "stdout:")
+    before, after = [], []
+    for found in (before, after):
+        assert init(site).returncode == 0
+        for name in ("forwarder-f", "consumer-c"):
+            found.append((site.run_dir / "supervisor.d" / f"{name}.conf").read_text(encoding="utf-8"))
+        site.instance("forwarder/f", "udp://127.0.0.1:8422", "stdout:", "--stop-timeout=90", "--workers=1")
+        site.instance("consumer/c", "file:///in?follow=True", "stdout:", "--workers=1")
+    assert before[0] == after[0]
+    sums = [re.findall(r'ELWORKERS_INSTANCE_SHA256="([0-9a-f]{64})"', text[1]) for text in (before, after)]
     assert len(sums[0]) == len(sums[1]) == 1
     assert sums[0] != sums[1]
 
@@ -179,7 +189,7 @@ def test_start_status_stop_and_the_nagios_check(topology: Make) -> None:
     site.ctl("start", "forwarder/two")
     assert site.pids()["forwarder/one"] == pids["forwarder/one"]
     site.ctl("restart", "forwarder/one")
-    assert site.pids()["forwarder/one"] != pids["forwarder/one"]
+    assert site.pids()["forwarder/one"] == pids["forwarder/one"]
 
     site.ctl("stop")
     assert not site.pids()
@@ -280,23 +290,34 @@ def test_instances_start_in_the_order_of_roles_and_stop_in_the_reverse(topology:
 
 def test_update_touches_only_what_was_added_changed_or_removed(topology: Make) -> None:
     site = topology({})
+    (site.run_dir / "in").write_text("", encoding="utf-8")
+    consumer = (f"file://{site.run_dir}/in?raw=True&follow=True", f"file://{site.run_dir}/c")
+    site.instance("consumer/changed", *consumer)
+    site.instance("consumer/kept", *consumer)
     for name in ("kept", "changed", "removed"):
         free(site, f"forwarder/{name}")
     site.ctl("start")
     before, boss = site.pids(), supervisord(site)
     site.instance("forwarder/changed", f"udp://127.0.0.1:{free_udp_port()}", f"file://{site.run_dir}/elsewhere.out")
+    site.instance("consumer/changed", *consumer, "--stop-timeout=20")
     (site.config_dir / "forwarders" / "removed").unlink()
     free(site, "forwarder/added")
+    assert site.ctl("status", expect=None).stdout.count("its file has changed since it was read") == 2
     done = site.ctl("update")
     assert sorted(line for line in done.stdout.splitlines() if ": " in line) == [
+        "consumer-changed: restarted",
         "forwarder-added: started",
         "forwarder-changed: restarted",
         "forwarder-removed: stopped",
     ]
     after = site.pids()
-    assert set(after) == {"forwarder/kept", "forwarder/changed", "forwarder/added"}
-    assert after["forwarder/kept"] == before["forwarder/kept"]
-    assert after["forwarder/changed"] != before["forwarder/changed"]
+    assert set(after) == {"consumer/kept", "consumer/changed", "forwarder/kept", "forwarder/changed", "forwarder/added"}
+    for same in ("consumer/kept", "forwarder/kept", "forwarder/changed"):
+        assert after[same] == before[same]
+    assert after["consumer/changed"] != before["consumer/changed"]
+    states = {f"{said['role']}/{said['instance']}": said["renewals"] for said in site.states()}
+    assert states == dict.fromkeys(after, 0) | {"forwarder/changed": 1}
+    assert "has changed" not in done.stdout
     assert supervisord(site) == boss
     again = site.ctl("update")
     assert not [line for line in again.stdout.splitlines() if ": " in line]
@@ -474,11 +495,11 @@ def test_supervisord_is_asked_as_often_for_many_instances_as_for_few(
 
 def test_one_that_takes_long_to_end_keeps_no_other_from_coming_back(topology: Make) -> None:
     site = topology({})
-    free(site, "forwarder/swift")
-    free(site, "forwarder/slow")
+    for name in ("swift", "slow"):
+        site.instance(f"consumer/{name}", "stdin:", "stdout:")
     ends = site.run_dir / "slow-may-end"
-    words = stand_ins(site)
-    Path(words[1], "eventlogging-forwarder").write_text(
+    words = stand_ins(site, "consumer")
+    Path(words[1], "eventlogging-consumer").write_text(
         f"""#!/bin/sh
 case $1 in *slow) trap 'until [ -e "{ends}" ]; do sleep 0.05; done; exit 0' TERM;; *) exec sleep 86400;; esac
 while :; do sleep 0.05; done
@@ -486,18 +507,18 @@ while :; do sleep 0.05; done
         encoding="utf-8",
     )
     site.ctl("start", *words)
-    for path in (site.config_dir / "forwarders").iterdir():
+    for path in (site.config_dir / "consumers").iterdir():
         path.write_bytes(path.read_bytes() + b"# one more line\n")
     folders = ["--config-dir", str(site.config_dir), "--run-dir", str(site.run_dir)]
     update = subprocess.Popen([BIN / "eventloggingctl", *folders, *words, "update"], stdout=subprocess.PIPE, text=True)
     log = site.run_dir / "supervisord.log"
-    spawned = lambda name: log.read_text(encoding="utf-8").count(f"spawned: 'forwarder-{name}'")  # noqa: E731
+    spawned = lambda name: log.read_text(encoding="utf-8").count(f"spawned: 'consumer-{name}'")  # noqa: E731
     wait_for(lambda: spawned("swift") == 2, DEADLINE_S, "the swift one again")
     assert spawned("slow") == 1
     assert update.poll() is None
     ends.touch()
     said, _ = update.communicate(timeout=DEADLINE_S)
-    assert said.splitlines()[:2] == ["forwarder-swift: restarted", "forwarder-slow: restarted"]
+    assert said.splitlines()[:2] == ["consumer-swift: restarted", "consumer-slow: restarted"]
     assert spawned("slow") == 2
 
 

@@ -440,7 +440,8 @@ def test_a_parent_stays_small_and_opens_no_connection(tmp_path: Path, role: str)
         assert "127.0.0.1:1" in json.loads(state.read_text("utf-8"))["workers"][0]["reason"]
         assert parent.memory_info().rss <= PARENT_MIB * 1024**2
         assert parent.children()[0].memory_info().rss <= WORKER_MIB * 1024**2
-        assert parent.net_connections() == []
+        # What it listens on has no other side.
+        assert not [one for one in parent.net_connections() if one.raddr]
     finally:
         parent.terminate()
         assert parent.wait(DEADLINE_S) == 0

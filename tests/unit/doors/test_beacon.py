@@ -6,6 +6,7 @@ import gzip
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -436,6 +437,27 @@ def test_what_was_answered_is_kept_when_the_door_is_closed(tmp_path: Path) -> No
     assert len(door.lines) == 1
     with pytest.raises(ConnectionRefusedError):
         door.raw(b"")
+
+
+def test_a_door_that_is_closed_answers_who_is_there_and_says_so(tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    request = b"GET /beacon/event?%b HTTP/1.1\r\nHost: x\r\n\r\n"
+    kept = door.raw(request % b"kept")
+    assert b"Connection: close" not in kept.recv(1_000)
+    newcomer = door.raw(b"")
+    wait_for(lambda: len(door.door._server.connections) == 2, DEADLINE_S, "both connections")
+    closing = threading.Thread(target=door.door.close)
+    closing.start()
+    try:
+        wait_for(lambda: door.door._server.leaving, DEADLINE_S, "the end of the door")
+        for one, name in ((kept, b"last"), (newcomer, b"first")):
+            one.sendall(request % name)
+            said = until_closed(one)
+            assert said.startswith(b"HTTP/1.1 204")
+            assert b"\r\nConnection: close\r\n" in said
+    finally:
+        closing.join()
+    assert [line.split(b"\t")[0] for line in door.lines] == [b"?kept", b"?last", b"?first"]
 
 
 def test_an_address_that_is_taken_is_named(door: Door, tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""Instances come in whose parents can execute themselves anew; they do, and how it ended goes out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from elworkers.control.commandline import PROGRAM
+from elworkers.control.deadline import Deadline
+from elworkers.control.instances import Instance
+from elworkers.control.places import Places
+from elworkers.control.supervisor import Info, Supervisor
+from elworkers.terminal import printable
+
+RENEWED = ("forwarder",)
+"""Roles whose instances are not stopped for another file or version: nobody sends again what they would miss."""
+_USR2 = "USR2"
+_LOOK_EVERY_S = 0.05
+
+
+def _has_changed(places: Places, instance: Instance) -> bool:
+    """Whether its parent has read another file than is there now; False also where it has not said what it has read."""
+    said = _said(places, instance)
+    return instance.role in RENEWED and "read" in said and said["read"].get("sha256") != instance.sha256
+
+
+def renewable(places: Places, instances: Sequence[Instance], programs: Mapping[str, Info]) -> list[Instance]:
+    """Those that run, and that know the signal: another program, or an earlier version, would be ended by it."""
+    return [one for one in instances if one.role in RENEWED and _runs(_said(places, one), programs.get(one.program))]
+
+
+def _runs(said: Mapping[str, Any], info: Info | None) -> bool:
+    return info is not None and bool(info["pid"]) and said.get("pid") == info["pid"] and "renewals" in said
+
+
+def renew_changed(
+    places: Places, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None
+) -> int:
+    """Have those renewed whose file is another one, and start those that do not run; see `renew`."""
+    programs = supervisor.programs()
+    changed = [one for one in instances if one.program in programs and _has_changed(places, one)]
+    stopped = [one.program for one in changed if not programs[one.program]["pid"]]
+    supervisor.start(stopped)
+    for program in stopped:
+        print(f"{program}: started")
+    return renew(places, supervisor, renewable(places, changed, programs), deadline)
+
+
+def renew(places: Places, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None) -> int:
+    """Have all of them renewed at the same time, and say of each how it ended.
+
+    Args:
+        instances: of `renewable`.
+        deadline: to be done; None: they are only asked.
+
+    Returns:
+        0, or 1 where one goes on as it was, or is not done.
+    """
+    failed = 0
+    before = {one.program: _said(places, one) for one in instances}
+    supervisor.signal(before, _USR2)
+    for program, reason in _renewed(places, before, instances, deadline) if deadline else ():
+        if reason:
+            failed = 1
+            print(f"{PROGRAM}: {program} goes on as before: {printable(reason)}", file=sys.stderr)
+        else:
+            print(f"{program}: restarted", flush=True)
+    return failed
+
+
+def _renewed(
+    places: Places, before: Mapping[str, Mapping[str, Any]], instances: Sequence[Instance], deadline: Deadline
+) -> Iterator[tuple[str, str]]:
+    """Each program, and why it was not renewed, or an empty text."""
+    left = list(instances)
+    while left:
+        for one in list(left):
+            reason = _reason(before[one.program], _said(places, one))
+            if reason is None and deadline.over():
+                reason = f"its workers have not been replaced within {deadline}; see `status`"
+            if reason is not None:
+                left.remove(one)
+                yield one.program, reason
+        if left:
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _reason(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Why it has stayed as it was, empty where it is another one, None where that is not seen yet."""
+    if now.get("pid") != before["pid"]:
+        return "" if now.get("pid") else None
+    if now["renewals"] > before["renewals"]:
+        return None if now["replacing"] else str(now["refusal"])
+    return str(now["refusal"]) if now["refusals"] > before["refusals"] else None
+
+
+def _said(places: Places, instance: Instance) -> dict[str, Any]:
+    try:
+        said = json.loads(places.state(instance.program).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,37 @@
+"""The folder of a spool comes in; the moment at which no other process has it goes out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+_LOCK = "lock"
+"""The file that `spool.Spool` holds locked."""
+
+
+def wait_for_turn(folder: Path, waits: Callable[[], bool]) -> None:
+    """Return as soon as no other process has the spool, or `waits` says that it was long enough.
+
+    Args:
+        folder: the spool's, which need not be there.
+        waits: waits a moment, and says whether to look again.
+    """
+    while _is_taken(folder / _LOCK) and waits():
+        pass
+
+
+def _is_taken(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        # Whoever opens the spool finds out what is wrong with it.
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
