@@ -315,3 +315,11 @@ class Metrics(Protocol):
 
     def resumed(self, what: str) -> None:
         """Say that it is set aside no longer; nothing happens where it never was."""
+
+    def remark(self, what: str, words: str) -> None:
+        """Say of one thing that it works, but is not as it was configured; `status` names it.
+
+        Args:
+            what: as in `set_aside`.
+            words: one sentence, without any password; empty: it is as it was configured.
+        """

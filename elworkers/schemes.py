@@ -27,7 +27,7 @@ from elworkers.kinds import (
     words,
 )
 from elworkers.sockets import Address
-from elworkers.uris import Endpoint, Option, Options, one_of_schemes, parse, split_host, typed
+from elworkers.uris import Endpoint, Option, Options, Uri, one_of_schemes, parse, split_host, typed
 
 KAFKA_PORT = 9092
 STATSD_PORT = 8125
@@ -319,6 +319,11 @@ def _check_brokers(endpoint: Endpoint) -> None:
         raise ConfigurationError("kafka URI: no broker; expected kafka:///HOST:PORT,…?…")
     for host in endpoint.uri.hosts:
         split_host(host, KAFKA_PORT, "kafka URI")
+
+
+def brokers(uri: Uri) -> list[str]:
+    """Kafka's brokers, each `host:port`."""
+    return ["{}:{}".format(*split_host(host, KAFKA_PORT, "kafka URI")) for host in uri.hosts]
 
 
 def consumer_group(endpoint: Endpoint, sid: str | None) -> str | None:

@@ -22,6 +22,7 @@ from elworkers.control.places import Places
 from elworkers.control.renewing import renew, renew_changed, renewable
 from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor
+from elworkers.control.working import settled
 from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
 from elworkers.terminal import printable
 
@@ -104,8 +105,10 @@ def _started(
     if given.no_wait:
         say_broken(PROGRAM, tree)
         return EX_CONFIG if tree.broken else 0
-    supervisor.settled(selection.programs, Deadline(given.wait))
-    return _report(places, selection, tree, supervisor)
+    deadline = Deadline(given.wait)
+    supervisor.settled(selection.programs, deadline)
+    rows = settled(lambda: status.rows(places, selection, tree, supervisor), deadline)
+    return _report(rows, tree) or (0 if all(row.works for row in rows) else 1)
 
 
 def _sound(tree: Tree, supervisor: Supervisor, programs: Sequence[str]) -> list[str]:
@@ -213,16 +216,15 @@ def _add(supervisor: Supervisor, added: set[str]) -> None:
 
 def _status(places: Places, given: argparse.Namespace) -> int:
     tree = _read(places)
-    code = _report(places, select(tree, given.instance), tree, Supervisor(places, given.timeout))
+    code = _report(status.rows(places, select(tree, given.instance), tree, Supervisor(places, given.timeout)), tree)
     if not given.instance:
         for path in tree.passed_over:
             print(f"passed over, as a backup file is: {printable(path)}")
     return code
 
 
-def _report(places: Places, selection: Selection, tree: Tree, supervisor: Supervisor) -> int:
+def _report(rows: Sequence[status.Row], tree: Tree) -> int:
     say_broken(PROGRAM, tree)
-    rows = status.rows(places, selection, tree, supervisor)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(status.table(rows, width))
     if any(row.broken for row in rows):

@@ -7,9 +7,10 @@ import os
 import resource
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from elworkers import __version__, output, roles
+from elworkers import __version__, output, planned, roles
 from elworkers.arguments import environment
 from elworkers.control.commandline import lock_wait
 from elworkers.control.errors import SupervisorError
@@ -19,6 +20,8 @@ from elworkers.control.places import Places
 from elworkers.control.renewing import RENEWED
 from elworkers.errors import EX_CONFIG, ConfigurationError
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
+from elworkers.roles.checking import endpoints
+from elworkers.schemes import brokers
 from elworkers.shipped import shipped
 from elworkers.terminal import printable
 
@@ -88,6 +91,7 @@ def provision(places: Places) -> Tree:
         rights.of_folder(folder)
     for instance in tree.instances:
         _write(places.programs / f"{instance.program}.conf", _program(instance, places))
+    _write(places.run_dir / planned.FILE, planned.text(_wanted(tree)))
     kept = {instance.program for instance in tree.instances}
     kept |= {broken.title.replace("/", "-") for broken in tree.broken}
     for path in places.programs.glob("*.conf"):
@@ -96,6 +100,17 @@ def provision(places: Places) -> Tree:
     count = len(list(places.programs.glob("*.conf")))
     _write(places.supervisord_conf, _supervisord(places, count, umask if rights.umask is None else rights.umask))
     return tree
+
+
+def _wanted(tree: Tree) -> Iterator[planned.Wanted]:
+    for instance in tree.instances:
+        for endpoint in endpoints(instance.arguments):
+            if endpoint.uri.scheme == "kafka":
+                options = endpoint.options
+                partitions = options["partitions"] or instance.arguments["partitions"]
+                yield planned.Wanted(
+                    tuple(brokers(endpoint.uri)), options["topic"], partitions, options["replication"], instance.title
+                )
 
 
 def _program(instance: Instance, places: Places) -> str:

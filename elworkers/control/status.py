@@ -55,6 +55,11 @@ class Row:
         return self.state == "RUNNING" and (self.workers.wanted is None or self.workers.alive == self.workers.wanted)
 
     @property
+    def works(self) -> bool:
+        """Whether it runs, and each of its workers has its place in its group, its port, or what else it needs."""
+        return self.runs and not (self.waits or self.workers.crashing or self.workers.starting)
+
+    @property
     def waits(self) -> bool:
         """Whether the program runs, but a worker cannot work for now."""
         return self.state == "RUNNING" and bool(self.workers.reason)
@@ -64,7 +69,9 @@ class Row:
         """The state as operators see it."""
         if self.state == "RUNNING" and self.workers.crashing:
             return "CRASHING"
-        return "WAITING" if self.waits else self.state
+        if self.waits:
+            return "WAITING"
+        return "STARTING" if self.state == "RUNNING" and self.workers.starting else self.state
 
 
 def rows(places: Places, selection: Selection, tree: Tree, supervisor: Supervisor) -> list[Row]:
@@ -153,6 +160,8 @@ def _notes(row: Row) -> Iterator[str]:
         yield _note("goes on as before: ", said.refusal)
     if said.crashing:
         yield _note(f"died {said.crashes} times in ten minutes; ", said.crash)
+    if row.shown == "STARTING" and said.starting:
+        yield _note(f"{said.starting} of {said.wanted} workers have no place in their group, or no port, yet", "")
     if row.waits:
         yield _note(f"waits {since(time.time() - said.waits_s)}: ", said.reason)
     named = sorted(said.aside.items())
@@ -162,6 +171,8 @@ def _notes(row: Row) -> Iterator[str]:
     more = len(named[_MOST_ASIDE:]) + said.more_aside
     if more:
         yield _note(f"set aside: {more} more", "")
+    for what, words in sorted(said.remarks.items())[:_MOST_ASIDE]:
+        yield _note(f"not as configured: {what}: ", words)
 
 
 def _note(about: str, text: str) -> str:

@@ -21,13 +21,15 @@ class Workers:
     """The workers of one instance.
 
     Attributes:
-        alive, wanted: how many there are, and should be; None where the parent has not said.
+        alive, wanted: how many there are, or have done their work, and should be; None where the parent has not said.
         idle: those without a partition.
+        starting: those without a place in their group, or what else they need, that wait for nothing that is away.
         reason: why one of them waits (the one that has waited longest); empty where none does.
         waits_s: how long it has, in seconds.
         aside: what is set aside, and why.
         more_aside: how many other things are.
         aside_since: when they were, in s since the epoch.
+        remarks: what is not as it was configured, and how it is.
         crashes: how often one of them has died within ten minutes.
         crash: how it died the last time.
         sha256: of the instance file that was read; empty where the parent has not said.
@@ -37,11 +39,13 @@ class Workers:
     alive: int | None = None
     wanted: int | None = None
     idle: int = 0
+    starting: int = 0
     reason: str = ""
     waits_s: float = 0.0
     aside: Mapping[str, str] = field(default_factory=dict)
     more_aside: int = 0
     aside_since: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
     crashes: int = 0
     crash: str = ""
     sha256: str = ""
@@ -73,7 +77,8 @@ def _said(path: Path, counts: Callable[[int], bool]) -> Workers:
 
 def _workers(said: Mapping[str, Any]) -> Workers:
     each: list[dict[str, Any]] = said["workers"]
-    alive, wanted = sum(one["pid"] is not None for one in each), int(said["wanted"])
+    # One that has done its work is not missing.
+    alive, wanted = sum(one["pid"] is not None or one.get("done", False) for one in each), int(said["wanted"])
     now = time.monotonic()
     # A parent of before an update has said less.
     waiting = min((one for one in each if one.get("reason")), key=lambda one: float(one["reason_since"]), default={})
@@ -85,11 +90,13 @@ def _workers(said: Mapping[str, Any]) -> Workers:
         alive=min(alive, wanted),
         wanted=wanted,
         idle=sum(one["state"] == "idle" for one in each),
+        starting=sum(one["state"] == "starting" and not one.get("reason") for one in each),
         reason=reason,
         waits_s=max(0.0, now - since),
         aside={what: why for one in each for what, why in one.get("aside", {}).items()},
         more_aside=sum(one.get("more_aside", 0) for one in each),
         aside_since={what: since for one in each for what, since in one.get("aside_since", {}).items()},
+        remarks={what: words for one in each for what, words in one.get("remarks", {}).items()},
         crashes=crashed.get("crashes", 0),
         crash=crashed.get("crash", ""),
         sha256=said.get("read", {}).get("sha256") or "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from elworkers.kafka import client, owners, topics
 from elworkers.kafka.sets import Topic
 from elworkers.kafka.unled import Unled
 from elworkers.kafka.verdicts import NAMES_OWN, OUTAGES, SETTINGS, words
+from elworkers.planned import How, Plan
 
 _LOOK_AGAIN_AFTER_S = 60.0
 _MOST_REFUSED = 1_000
@@ -42,7 +44,7 @@ class Placing:
 
     Args:
         cluster: of `client.connect`.
-        how: partitions and replication of topics that have to be created; None: the broker's default.
+        plan: how topics have to be made.
         metadata_max_age_ms: how old metadata may become.
         metrics: is told of topics that are set aside.
         used: the operator's topics that this process has written to.
@@ -52,14 +54,15 @@ class Placing:
     def __init__(
         self,
         cluster: Any,
-        how: tuple[int | None, int | None],
+        plan: Plan,
         metadata_max_age_ms: int,
         metrics: Metrics | None,
         used: set[str],
         unled: Unled,
     ) -> None:
         self._cluster = cluster
-        self._how = how
+        self._plan = plan
+        self._hows: dict[str, How] = {}
         self._freshness = topics.Freshness(cluster, metadata_max_age_ms)
         self._metrics = metrics
         self._used = used
@@ -90,7 +93,8 @@ class Placing:
             unplaced.refused[name] = self.set_aside(name, why)
         wanted = [name for name in new if name not in unplaced.refused]
         there = set(topics.known(self._cluster))
-        for name, code in topics.create_missing(self._cluster, wanted, *self._how).items():
+        self._hows = self._plan.of(wanted)
+        for name, code in self._created(wanted).items():
             self._judge(name, code, name in made, unplaced)
         now = time.monotonic()
         deadline = now + topics.APPEARS_WITHIN_S
@@ -104,6 +108,16 @@ class Placing:
                     unplaced.missing[name] = str(error)
         self._used.update(name for name in plain if name in self.found)
         return unplaced
+
+    def _created(self, wanted: Sequence[str]) -> dict[str, int]:
+        """Create those that are not there; names that cannot be, with Kafka's error code."""
+        alike = defaultdict[tuple[int | None, int | None], list[str]](list)
+        for name in wanted:
+            alike[self._hows[name][:2]].append(name)
+        refused: dict[str, int] = {}
+        for how, names in alike.items():
+            refused |= topics.create_missing(self._cluster, names, *how)
+        return refused
 
     def _refused_lately(self, name: str) -> str:
         if name == owners.TOPIC:
@@ -142,7 +156,7 @@ class Placing:
         Raises:
             ConfigurationError: it never can, and was not used before.
         """
-        error = topics.not_created(name, code, *self._how)
+        error = topics.not_created(name, code, *self._hows.get(name, How())[:2])
         if isinstance(error, ConfigurationError):
             if name not in self._used:
                 raise error
@@ -164,6 +178,8 @@ class Placing:
         with client.translated(f"look up the leaders of {name}"):
             leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
         self._unled.look(name, leaders)
+        if self._metrics is not None:
+            self._metrics.remark(f"topic {name}", self._hows.get(name, How()).differs(*topics.shape(found)))
         # Beginning anywhere, so that several workers do not all begin at the same partition.
         turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))
         self.found[name] = Topic(name, leaders, turns)

@@ -23,6 +23,7 @@ from elworkers.kafka.sets import Set
 from elworkers.kafka.taken import Name, Taken, topic_of
 from elworkers.kafka.unled import Unled
 from elworkers.lastresort import LastResort, good_record
+from elworkers.planned import Plan
 
 _MOST_BYTES = 32 * 1024 * 1024
 """Of values that are taken before they are sent; what several outputs take is in memory once."""
@@ -70,6 +71,7 @@ class Producer:
         used: the operator's topics that this process has written to.
         has_schema: whether a schema of a name is known to exist.
         unled: what is known of partitions without a leader.
+        plan: how topics have to be made; None: as `settings` says.
 
     Raises:
         RetryableError: no broker answers.
@@ -86,6 +88,7 @@ class Producer:
         used: set[str] | None = None,
         has_schema: Callable[[str], bool] = lambda _: False,
         unled: Unled | None = None,
+        plan: Plan | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -97,7 +100,7 @@ class Producer:
         self._unled = unled or Unled(metrics)
         self._placing = Placing(
             self._cluster,
-            (settings.partitions, settings.replication),
+            plan or Plan(None, hosts, (settings.partitions, settings.replication)),
             settings.metadata_max_age_ms,
             metrics,
             set() if used is None else used,

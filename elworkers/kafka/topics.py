@@ -188,6 +188,12 @@ def not_created(
     return RetryableError(said)
 
 
+def shape(topic: Any) -> tuple[int, int]:
+    """How many partitions a topic of `ensure` has, and how many replicas the first of them."""
+    partitions = topic.partitions
+    return len(partitions), len(partitions[0].replicas) if 0 in partitions else 0
+
+
 def _led(topic: Any) -> bool:
     return topic is not None and bool(topic.partitions) and all(one.leader for one in topic.partitions.values())
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from elworkers import roles
 from elworkers.arguments import Argument, Arguments, parse
 from elworkers.errors import ConfigurationError
 from elworkers.schemes import DOORS, check_sink, check_source, check_store, check_topics, consumer_group
+from elworkers.uris import Endpoint
 
 
 def checked(role: str, words: Sequence[Argument]) -> Arguments:
@@ -21,15 +22,29 @@ def checked(role: str, words: Sequence[Argument]) -> Arguments:
     for positional in module.SPEC.positionals:
         for place in arguments.places[positional.name]:
             _check_one(positional.kind, place, arguments)
-    for place in arguments.places.get("output_invalid", ()):
-        _, _, text = place.text.partition("=") if "=" in place.text.split()[0] else place.text.partition(" ")
-        if text.strip():
-            _check_one("sink", Argument(text.strip(), place.file, place.line), arguments)
+    for place in _places_of_invalid(arguments):
+        _check_one("sink", place, arguments)
     try:
         module.check(arguments)
     except ConfigurationError as error:
         raise error.at(words[0].file if words else None) from None
     return arguments
+
+
+def endpoints(arguments: Arguments) -> Iterator[Endpoint]:
+    """The inputs and outputs that `checked` arguments name."""
+    for positional in roles.module(arguments.role).SPEC.positionals:
+        check = {"source": check_source, "sink": check_sink}.get(positional.kind)
+        if check is not None:
+            yield from (check(place.text) for place in arguments.places[positional.name])
+    yield from (check_sink(place.text) for place in _places_of_invalid(arguments))
+
+
+def _places_of_invalid(arguments: Arguments) -> Iterator[Argument]:
+    for place in arguments.places.get("output_invalid", ()):
+        _, _, text = place.text.partition("=") if "=" in place.text.split()[0] else place.text.partition(" ")
+        if text.strip():
+            yield Argument(text.strip(), place.file, place.line)
 
 
 def _check_one(kind: str, place: Argument, arguments: Arguments) -> None:

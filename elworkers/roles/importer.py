@@ -115,7 +115,7 @@ def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: Boa
 def topics_reader(source: Endpoint) -> TopicsReader:
     """What reads the topics of an importer's input."""
     from elworkers.kafka.reader import TopicsReader
-    from elworkers.roles.wiring import brokers
+    from elworkers.schemes import brokers
 
     options = source.options
     uncommitted = options["transactions"] == READ_UNCOMMITTED

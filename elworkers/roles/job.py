@@ -12,13 +12,13 @@ from elworkers import roles
 from elworkers.arguments import Arguments
 from elworkers.contracts import Metrics, Origin, Source
 from elworkers.errors import RetryableError
-from elworkers.roles.wiring import Wiring, brokers
+from elworkers.roles.wiring import Wiring
 from elworkers.runtime import loop
 from elworkers.runtime.pipeline import Kept
 from elworkers.runtime.process import runs
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
-from elworkers.schemes import DOORS, check_source, consumer_group, listens_on
+from elworkers.schemes import DOORS, brokers, check_source, consumer_group, listens_on
 from elworkers.uris import parse
 
 if TYPE_CHECKING:

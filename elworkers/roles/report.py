@@ -13,8 +13,8 @@ from elworkers.arguments import Arguments
 from elworkers.contracts import Metrics, Place
 from elworkers.errors import RetryableError
 from elworkers.kafka.reader import Partition, Range, TopicsReader
-from elworkers.roles.wiring import ERROR_TOPIC, brokers
-from elworkers.schemes import check_sink, check_source, consumer_group
+from elworkers.roles.wiring import ERROR_TOPIC
+from elworkers.schemes import brokers, check_sink, check_source, consumer_group
 from elworkers.statsd import plain
 from elworkers.uris import Endpoint
 

@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
 from elworkers.errors import ConfigurationError, InvalidEventError
+from elworkers.planned import Plan
 from elworkers.rights import Rights
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.schemes import (
     DOORS,
     EVENTS_PORT,
-    KAFKA_PORT,
     TABLES,
+    brokers,
     check_sink,
     check_source,
     consumer_group,
     listens_on,
 )
-from elworkers.uris import Endpoint, Uri, split_host
+from elworkers.uris import Endpoint
 
 if TYPE_CHECKING:
     from elworkers.doors.door import Door
@@ -133,7 +134,7 @@ class Wiring:
                 raise ConfigurationError(
                     "kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME"
                 )
-            return KafkaSource(brokers(uri), options, group, self.metrics, self.partitions, ledger)
+            return KafkaSource(brokers(uri), options, group, self.metrics, ledger, self._plan(endpoint))
         if uri.scheme == "udp":
             return self._udp_source(endpoint)
         if uri.scheme in DOORS:
@@ -301,8 +302,14 @@ class Wiring:
                 used=self.used,
                 has_schema=self.has_schema,
                 unled=self.unled.setdefault(tuple(hosts), Unled(self.metrics)),
+                plan=self._plan(endpoint),
             )
-        return KafkaSink(hosts, options, route, self.partitions, self.producers[key], made=not route.is_plain)
+        return KafkaSink(hosts, options, route, self.producers[key], made=not route.is_plain)
+
+    def _plan(self, endpoint: Endpoint) -> Plan:
+        run_dir, options = os.environ.get("EVENTLOGGING_RUN_DIR"), endpoint.options
+        own = options["partitions"] or self.partitions, options["replication"]
+        return Plan(Path(run_dir) if run_dir else None, brokers(endpoint.uri), own)
 
     def _sql_sink(self, endpoint: Endpoint) -> Sink:
         from elworkers.sinks.logins import NOT_SAID, Login
@@ -365,11 +372,6 @@ def _say_that_nobody_says_where_schemas_are() -> None:
     import structlog
 
     structlog.get_logger(__name__).info("tables are made of the schema wiki's schemas, because there is no --schemas")
-
-
-def brokers(uri: Uri) -> list[str]:
-    """Kafka's brokers, each `host:port`."""
-    return ["{}:{}".format(*split_host(host, KAFKA_PORT, "kafka URI")) for host in uri.hosts]
 
 
 def refused(refusal: Refusal) -> Record | None:

@@ -45,6 +45,7 @@ class Told(NamedTuple):
         aside: what it has set aside, and why.
         aside_since: and since when, in s since the epoch.
         more: how many others it has set aside, for whose names there was no room.
+        remarks: what is not as it was configured, and how it is; as far as there is room.
     """
 
     reason: str = ""
@@ -52,6 +53,7 @@ class Told(NamedTuple):
     aside: Mapping[str, str] = {}
     more: int = 0
     aside_since: Mapping[str, int] = {}
+    remarks: Mapping[str, str] = {}
 
 
 class SharedBoard:
@@ -142,7 +144,7 @@ class Slot:
 
 
 def _text(told: Told) -> bytes:
-    cut = {"reason": _cut(told.reason, _REASON_BYTES), "aside": {}, "aside_since": {}}
+    cut = {"reason": _cut(told.reason, _REASON_BYTES), "aside": {}, "aside_since": {}, "remarks": {}}
     found: dict[str, Any] = {**told._asdict(), **cut}
     room = _MOST_TEXT - len(json.dumps(found)) - len(str(len(told.aside)))
     more = told.more
@@ -155,6 +157,11 @@ def _text(told: Told) -> bytes:
             found["aside_since"] |= entry["aside_since"]
         else:
             more += 1
+    for what, words in told.remarks.items():
+        remark = {_cut(what, _WHAT_BYTES): _cut(words, _WHY_BYTES)}
+        room -= len(json.dumps(remark))
+        if room >= 0:
+            found["remarks"] |= remark
     return json.dumps({**found, "more": more}).encode()
 
 

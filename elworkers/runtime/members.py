@@ -108,6 +108,8 @@ def _seen(member: Member) -> Seen:
         aside_since=told.aside_since,
         crashes=member.crashes,
         crash=member.crash,
+        done=member.leaving and not runs,
+        remarks=told.remarks,
     )
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import structlog
+
 DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
     {
         "records_read": ((), "records taken from the source"),
@@ -61,6 +63,9 @@ OTHER = "other"
 """What counts instead of any further value."""
 
 _LONGEST_VALUE = 249
+_MOST_REMARKS = 100
+
+log = structlog.get_logger(__name__)
 
 
 class _Counter:
@@ -83,8 +88,10 @@ class Counters:
         """What is set aside, and why."""
         self.aside_since: dict[str, int] = {}
         """And since when, in s since the epoch."""
+        self.remarks: dict[str, str] = {}
+        """What is not as it was configured, and how it is."""
         self.changes = 0
-        """How often that has changed."""
+        """How often any of that has changed."""
 
     @property
     def totals(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], int]:
@@ -142,3 +149,15 @@ class Counters:
         self.aside_since.pop(what, None)
         if self.aside.pop(what, None) is not None:
             self.changes += 1
+
+    def remark(self, what: str, words: str) -> None:
+        """See `contracts.Metrics.remark`; of very many things not all are named."""
+        known = self.remarks.get(what, "")
+        if known == words or (words and not known and len(self.remarks) >= _MOST_REMARKS):
+            return
+        self.remarks[what] = words
+        if words:
+            log.warning("not as it was configured", what=what, reason=words)
+        else:
+            del self.remarks[what]
+        self.changes += 1

@@ -62,3 +62,7 @@ class Provisional:
         """Forget what was held back: its batch will come again."""
         for pending in self._pending.values():
             pending.value = 0
+
+    def remark(self, what: str, words: str) -> None:
+        """See `contracts.Metrics.remark`."""
+        self._metrics.remark(what, words)

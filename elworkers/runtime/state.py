@@ -40,6 +40,8 @@ class Seen(NamedTuple):
         aside_since: when it did, in s since the epoch.
         crashes: how often it has died within the last ten minutes.
         crash: how it died the last time, and what it said of that.
+        done: whether it has ended with its work done.
+        remarks: what is not as it was configured, and how it is.
     """
 
     worker: int
@@ -56,6 +58,8 @@ class Seen(NamedTuple):
     aside_since: Mapping[str, int] = {}
     crashes: int = 0
     crash: str = ""
+    done: bool = False
+    remarks: Mapping[str, str] = {}
 
     @property
     def gist(self) -> tuple[object, ...]:

@@ -120,7 +120,8 @@ class _Telling:
         self._changes = self._metrics.changes
         aside = {what: without_passwords(why) for what, why in list(self._metrics.aside.items())}
         since = dict(self._metrics.aside_since)
-        self._slot.tell(Told(without_passwords(self._reason), self._since, aside, aside_since=since))
+        reason, remarks = without_passwords(self._reason), dict(self._metrics.remarks)
+        self._slot.tell(Told(reason, self._since, aside, aside_since=since, remarks=remarks))
 
 
 def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:

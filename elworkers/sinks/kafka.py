@@ -34,7 +34,6 @@ class KafkaSink:
         hosts: the brokers, each `host:port`.
         options: of `schemes.KAFKA_SINK`, typed.
         route: topic and key of a record.
-        partitions: for topics that have to be created and a URI that does not say.
         producer: made for the same brokers and settings; a flush sends what all of its sinks have written.
         made: the route makes names of topics from events.
 
@@ -48,12 +47,11 @@ class KafkaSink:
         hosts: Sequence[str],
         options: Mapping[str, Any],
         route: Route,
-        partitions: int | None = None,
         producer: Producer | None = None,
         *,
         made: bool = False,
     ) -> None:
-        self._producer = producer or Producer(hosts, settings(options, partitions))
+        self._producer = producer or Producer(hosts, settings(options))
         self._route = route
         self._made = made
         self._each = not options["async"]

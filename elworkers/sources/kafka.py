@@ -16,6 +16,7 @@ from elworkers.kafka import client, member, topics, transactions
 from elworkers.kafka.identity import Identity
 from elworkers.kafka.messages import Fields
 from elworkers.kafka.standing import Standing
+from elworkers.planned import Plan
 
 _SETTLE_SHARE = 0.4
 _PAUSE_S = 0.1
@@ -31,8 +32,8 @@ class KafkaSource:
         options: of `schemes.KAFKA_SOURCE`, typed.
         group_name: the consumer group.
         metrics: counts `kafka_gap_messages`, `kafka_transactional_messages` and `topics_recreated`.
-        partitions: for a topic that has to be created and an URI that does not say.
         ledger: knows better than Kafka where to begin partitions.
+        plan: how the topic has to be made; None: as the options say.
 
     Raises:
         ConfigurationError: `use_rdkafka` cannot be had, or the broker is too new.
@@ -49,8 +50,8 @@ class KafkaSource:
         options: Mapping[str, Any],
         group_name: str,
         metrics: Metrics,
-        partitions: int | None = None,
         ledger: Ledger | None = None,
+        plan: Plan | None = None,
     ) -> None:
         member.check_rdkafka(options)
         self._ledger = ledger
@@ -75,14 +76,11 @@ class KafkaSource:
         cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
         self._cluster = cluster
         self._identity = Identity(cluster, self._cluster_name, self._topic_name, metrics)
-        topic = topics.ensure(
-            cluster,
-            self._topic_name,
-            options["partitions"] or partitions,
-            options["replication"],
-            create=not self._identity.was_read,
-        )
+        plan = plan or Plan(None, hosts, (options["partitions"], options["replication"]))
+        self._how = plan.of([self._topic_name])[self._topic_name]
+        topic = topics.ensure(cluster, self._topic_name, *self._how[:2], create=not self._identity.was_read)
         self._topic = topic
+        metrics.remark(f"topic {self._topic_name}", self._how.differs(*topics.shape(topic)))
         self._identity.found()
         self._partition_count = len(topic.partitions)
         self._freshness = topics.Freshness(cluster, options["metadata_max_age_ms"])

@@ -18,7 +18,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from topology import BIN, Topology, free_udp_port, processes
 from waiting import wait_for
 
-from elworkers.control import ctl
+from elworkers.control import ctl, working
 
 Make = Callable[..., Topology]
 DEADLINE_S = 30.0
@@ -200,7 +200,7 @@ def test_a_worker_that_waits_is_shown_with_the_reason_until_it_works_again(topol
     site, port = topology({}), free_udp_port()
     folder = site.run_dir / "not there"
     site.instance("forwarder/stuck", f"udp://127.0.0.1:{port}", f"file://{folder}/out")
-    site.ctl("start")
+    site.ctl("start", expect=1)
     wait_for(lambda: " WAITING " in site.ctl("status").stdout, DEADLINE_S, "a worker that waits")
     shown = site.ctl("status").stdout
     assert "No such file or directory" in shown
@@ -480,6 +480,8 @@ def test_supervisord_is_asked_as_often_for_many_instances_as_for_few(
         return real(self, host, handler, body, verbose)
 
     monkeypatch.setattr(SupervisorTransport, "request", counted)
+    # The stand-ins say nothing of their workers, so that nothing is waited for.
+    monkeypatch.setattr(working, "_SILENT_S", 0)
     counts = []
     for many in (2, 40):
         site = topology({})

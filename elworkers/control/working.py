@@ -1,0 +1,43 @@
+"""Instances that were started come in; the wait until their workers can work, and what they are then, go out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from elworkers.control.deadline import Deadline
+from elworkers.control.status import Row
+
+_LOOK_EVERY_S = 0.2
+_WAITS_S = 10.0
+"""Nobody waits for a worker that has waited for so long itself; what it waits for is said."""
+_SILENT_S = 5
+"""A program that says nothing of its workers for so long is of before an update, and never will."""
+
+
+def settled(look: Callable[[], Sequence[Row]], deadline: Deadline) -> Sequence[Row]:
+    """Wait until each worker has its place in its group, or its port, or it is known what it waits for.
+
+    Args:
+        look: gives the rows of the instances.
+        deadline: the wait ends then, whatever they do.
+
+    Returns:
+        The rows as they are then.
+    """
+    while True:
+        rows = look()
+        if deadline.over() or not any(_is_under_way(row) for row in rows):
+            return rows
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_under_way(row: Row) -> bool:
+    said = row.workers
+    if row.state != "RUNNING" or said.crashing:
+        return False
+    if said.wanted is None:
+        return row.uptime_s < _SILENT_S
+    if said.reason:
+        return said.waits_s < _WAITS_S
+    return not row.works
