@@ -200,7 +200,7 @@ def test_a_worker_that_waits_is_shown_with_the_reason_until_it_works_again(topol
     site, port = topology({}), free_udp_port()
     folder = site.run_dir / "not there"
     site.instance("forwarder/stuck", f"udp://127.0.0.1:{port}", f"file://{folder}/out")
-    site.ctl("start", expect=1)
+    site.ctl("start", "--no-wait")
     wait_for(lambda: " WAITING " in site.ctl("status").stdout, DEADLINE_S, "a worker that waits")
     shown = site.ctl("status").stdout
     assert "No such file or directory" in shown
