@@ -9,7 +9,7 @@ import fsspec
 import requests
 from requests.adapters import HTTPAdapter
 
-from elworkers.errors import ConfigurationError
+from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.schemes import WEBHDFS_PORT
 from elworkers.uris import Endpoint, split_host
 
@@ -18,7 +18,8 @@ HDFS = ("hdfs", "webhdfs")
 
 _CONNECT_S, _ANSWER_S = 10, 120
 _STANDBY = "state standby"
-_NO_DRIVER = (ImportError, ValueError)
+_NO_DRIVER = (ImportError, ValueError, TypeError)
+"""What fsspec raises where there is no driver, or it lacks an option or does not know one."""
 
 
 class Drivers:
@@ -31,7 +32,8 @@ class Drivers:
         endpoint: of `schemes.check_store`.
 
     Raises:
-        ConfigurationError: the driver cannot be had, or does not take an option.
+        ConfigurationError: the driver cannot be had, lacks an option or does not take one.
+        RetryableError: it connects at once, and nobody answers.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -47,6 +49,8 @@ class Drivers:
             self.of_thread()
         except _NO_DRIVER as error:
             raise ConfigurationError(f"{uri.scheme} URI: {error}") from None
+        except OSError as error:
+            raise RetryableError(f"{uri.scheme} URI: {error}") from error
 
     def of_thread(self) -> Any:
         """This thread's driver."""

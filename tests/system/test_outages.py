@@ -58,7 +58,7 @@ def test_a_log_file_that_cannot_be_written_is_waited_for(
         "consumer/file", f"kafka:///{kafka}?topic={topic}&raw=True&identity={topic}&{OPTIONS}", f"file://{out}"
     )
     flow.produce(kafka, topic, range(100))
-    site.ctl("start")
+    site.ctl("start", "--no-wait")
     wait_for(lambda: waits(site, "consumer/file", reason), DEADLINE_S, f"the words {reason}")
     wait_for(lambda: [said["workers"][0]["state"] for said in site.states()] == ["waiting"], DEADLINE_S, "the state")
     workers = [worker.pid for pid in site.pids().values() for worker in psutil.Process(pid).children()]
@@ -134,7 +134,7 @@ def test_events_wait_for_a_schema_wiki_that_is_away(
     )
     wiki.status = 503
     flow.produce(kafka, topic, range(20))
-    site.ctl("start")
+    site.ctl("start", "--no-wait")
     wait_for(lambda: waits(site, "processor/p", "HTTP 503"), DEADLINE_S, "the wiki's answer in the log")
     assert not lines(out)
     schema = json.loads((SCHEMAS / flow.SCHEMA / f"{flow.REVISION}.json").read_text(encoding="utf-8"))

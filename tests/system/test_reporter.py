@@ -102,7 +102,7 @@ def test_brokers_that_are_away_silence_no_others_and_can_be_corrected(
     site.instance("consumer/right", f"kafka:///{kafka}?topic={own}-raw", f"--sid={own}-right", "stdout:")
     site.instance("consumer/wrong", f"kafka:///127.0.0.1:1?topic={own}-raw", f"--sid={own}-wrong", "stdout:")
     site.instance("reporter/r", "--host=127.0.0.1", f"--port={statsd.port}", "--interval=0.3")
-    site.ctl("start", "reporter")
+    site.ctl("start", "--no-wait", "reporter")
     right, wrong = (f"eventlogging.{HOST}.lag.{own}-{which}.{own}-raw" for which in ("right", "wrong"))
     wait_for(lambda: right in statsd.read().gauges, DEADLINE_S, f"the gauge {right}")
     site.instance("consumer/wrong", f"kafka:///{kafka}?topic={own}-raw", f"--sid={own}-wrong", "stdout:")

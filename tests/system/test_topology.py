@@ -124,7 +124,7 @@ def test_one_more_processor_takes_its_share_and_disturbs_nobody(topology: Make, 
     (site.run_dir / "env").open("a", encoding="utf-8").write(f"EVENTLOGGING_LOG_DIR={site.run_dir}\n")
     shutil.rmtree(site.config_dir)
     shutil.copytree(ROOT / "etc" / "eventlogging.d", site.config_dir)
-    site.ctl("start")
+    site.ctl("start", "--no-wait")
     topic = "eventlogging-client-side"
 
     def shared_by(count: int) -> bool:

@@ -1,0 +1,19 @@
+"""Drivers of fsspec's that cannot be had as the URI wants them."""
+
+from __future__ import annotations
+
+import pytest
+
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.importer.drivers import Drivers
+from elworkers.schemes import check_store
+
+
+def test_options_that_a_driver_cannot_work_with_are_the_configurations() -> None:
+    with pytest.raises(ConfigurationError, match=r"ftp URI: .*'host'"):
+        Drivers(check_store("ftp:///log?username=u"))
+
+
+def test_a_driver_that_finds_nobody_is_an_outage() -> None:
+    with pytest.raises(RetryableError, match=r"ftp URI: .*refused"):
+        Drivers(check_store("ftp:///log?host=127.0.0.1"))
