@@ -22,9 +22,14 @@ _LOOK_EVERY_S = 0.05
 
 
 def _has_changed(places: Places, instance: Instance) -> bool:
-    """Whether its parent has read another file than is there now; False also where it has not said what it has read."""
+    """Whether its parent has read another file than is there now, or was asked to and could not.
+
+    False also where it has not said what it has read.
+    """
     said = _said(places, instance)
-    return instance.role in RENEWED and "read" in said and said["read"].get("sha256") != instance.sha256
+    if instance.role not in RENEWED or "read" not in said:
+        return False
+    return bool(said.get("refusal")) or said["read"].get("sha256") != instance.sha256
 
 
 def renewable(places: Places, instances: Sequence[Instance], programs: Mapping[str, Info]) -> list[Instance]:
