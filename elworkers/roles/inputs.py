@@ -81,8 +81,10 @@ def _door(wiring: Wiring, endpoint: Endpoint) -> Source:
 
     if wiring.spool is None or wiring.sequence is None:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
-    sequence = wiring.sequence
-    return _spooled(wiring, lambda: door(endpoint, sequence, _inherited(wiring, endpoint)))
+    sequence, (spool, _) = wiring.sequence, wiring.spool
+    if wiring.early:
+        return _spooled(wiring, wiring.early.pop)
+    return _spooled(wiring, lambda: door(endpoint, sequence, spool, _inherited(wiring, endpoint)))
 
 
 def _inherited(wiring: Wiring, endpoint: Endpoint) -> list[socket.socket]:

@@ -28,6 +28,7 @@ from elworkers.schemes import (
 from elworkers.uris import Endpoint
 
 if TYPE_CHECKING:
+    from elworkers.doors.door import Door
     from elworkers.kafka.producer import Producer
     from elworkers.kafka.unled import Unled
     from elworkers.sinks.verdicts import Verdicts
@@ -54,6 +55,7 @@ class Wiring:
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
         listening: what the worker's parent listens on.
+        early: a door that has begun already, for the next source.
         kept: where `source` puts what it opens, and what it gives where there is something.
         producers: by brokers and settings; those of one pipeline.
         verdicts: by database, what is known of its tables.
@@ -73,6 +75,7 @@ class Wiring:
     sequence: Path | None = None
     draw: Callable[[int], int] | None = None
     listening: Listening = field(default_factory=Listening)
+    early: list[Door] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
     verdicts: dict[str, Verdicts] = field(default_factory=dict)

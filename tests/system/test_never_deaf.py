@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 import pytest
+from conftest import Varnished
 from livedoor import DEADLINE_S, Door, hup, refused, renewals, usr2
+from load import Requests
 from topology import Topology, free_port
 from waiting import wait_for
 
 Make = Callable[..., Topology]
+PROBE = 10**9
 
 
 @pytest.fixture
@@ -69,6 +75,52 @@ def restarted(door: Door) -> None:
     door.site.ctl("restart", "forwarder/door")
     door.write("--log-level=debug")
     assert "forwarder-door: restarted" in door.site.ctl("update").stdout
+
+
+class BehindVarnish(Door):
+    """A forwarder that reads the log of a Varnish."""
+
+    def __init__(self, site: Topology, varnish: Varnished) -> None:
+        self.varnish = varnish
+        super().__init__(site, "varnish")
+        self.port = int(varnish.address.rpartition(":")[2])
+        probe = Requests(self.port)
+
+        def reads() -> bool:
+            probe.send(PROBE)
+            return PROBE in self.arrived()
+
+        wait_for(reads, DEADLINE_S, "a request in the log")
+
+    def write(self, *more: str, query: str = "") -> Path:
+        """See `Door.write`."""
+        return self.site.instance(
+            "forwarder/door", f"varnish:///{self.varnish.name}{query}", f"file://{self.out}", *more
+        )
+
+
+def test_requests_in_the_log_of_varnish_are_there_once(topology: Make, varnish: Varnished) -> None:
+    door = BehindVarnish(topology({}), varnish)
+
+    def replaced() -> None:
+        hup(door, 2)
+        usr2(door, 1)
+        door.site.ctl("restart", "forwarder/door")
+
+    assert not door.under_load(door.load(), replaced)
+    assert renewals(door) == 2
+    numbers = re.findall(rb"\?(\d+)\.", door.out.read_bytes())
+    twice = [number for number, times in Counter(numbers).items() if times > 1 and int(number) != PROBE]
+    assert not twice
+
+
+def test_a_query_that_varnish_does_not_understand_changes_nothing(topology: Make, varnish: Varnished) -> None:
+    door = BehindVarnish(topology({}), varnish)
+    worker = door.worker()
+    door.write(query="?query=ReqURL%20!!%20x")
+    assert "Query expression error" in door.site.ctl("update", expect=1).stderr
+    assert door.workers() == [worker]
+    assert not door.under_load(door.load(), lambda: None)
 
 
 @pytest.mark.parametrize("scheme", ["udp", "http"])
