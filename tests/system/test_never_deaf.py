@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
@@ -73,8 +74,12 @@ def test_a_parent_executes_itself_anew_and_nothing_is_lost(topology: Make, schem
 def restarted(door: Door) -> None:
     """Have it restarted, and then its file changed and read again."""
     door.site.ctl("restart", "forwarder/door")
-    door.write("--log-level=debug")
+    path = door.write("--log-level=debug")
     assert "forwarder-door: restarted" in door.site.ctl("update").stdout
+    (said,) = door.site.states()
+    assert said["read"]["file"] == str(path)
+    assert said["read"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert said["started"] < path.stat().st_mtime <= said["read"]["at"]
 
 
 class BehindVarnish(Door):

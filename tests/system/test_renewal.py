@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -106,9 +107,20 @@ def test_a_storm_of_signals_loses_nothing_and_leaves_one_worker(udp: Door) -> No
     wait_for(lambda: len(udp.workers()) == 1, DEADLINE_S, "one worker")
 
 
+def titles(door: Door) -> list[str]:
+    """Of the processes below its parent."""
+    found = []
+    for child in psutil.Process(door.pid).children():
+        with contextlib.suppress(psutil.Error):
+            found.append(" ".join(child.cmdline()).rstrip())
+    return found
+
+
 MOMENTS = {
     "at once": lambda _: True,
-    "while a child reads": lambda door: len(psutil.Process(door.pid).children()) > 1,
+    "while a child reads": lambda door: any(title.endswith("[check]") for title in titles(door)),
+    # Until it has its title anew it has no handler for any signal.
+    "while it becomes another image": lambda door: not psutil.Process(door.pid).cmdline()[0].endswith("[parent]"),
     "as soon as it is another image": lambda door: door.said("pool renewed"),
     "while there are two workers": lambda door: door.said("pool renewed") and len(door.workers()) > 1,
     "as its workers are replaced": lambda door: door.said("worker done"),
@@ -260,3 +272,28 @@ def test_code_that_has_moved_is_found_and_code_that_has_gone_changes_nothing(by_
     command.symlink_to(later)
     usr2(door, 1)
     assert b"OF_LATER=1" in Path(f"/proc/{door.pid}/environ").read_bytes()
+
+
+def test_the_number_of_workers_is_that_of_signals_until_the_file_says_another(topology: Make) -> None:
+    site = topology({})
+
+    def write(workers: int) -> None:
+        source = "kafka:///127.0.0.1:1?topic=x&raw=True&identity=x"
+        site.instance("consumer/scaled", source, "stdout:", f"--workers={workers}")
+
+    def has(renewals: int, workers: int) -> bool:
+        (said,) = site.states()
+        places = {worker["worker"] for worker in said["workers"] if worker["pid"]}
+        return (said["renewals"], said["wanted"], len(places)) == (renewals, workers, workers)
+
+    write(2)
+    site.ctl("start", expect=None)
+    pid = wait_for(lambda: site.pids().get("consumer/scaled"), DEADLINE_S, "its parent")
+    wait_for(lambda: has(0, 2), DEADLINE_S, "two workers")
+    os.kill(pid, signal.SIGTTIN)
+    wait_for(lambda: has(0, 3), DEADLINE_S, "three workers")
+    os.kill(pid, signal.SIGUSR2)
+    wait_for(lambda: has(1, 3), DEADLINE_S, "three workers of another image")
+    write(1)
+    os.kill(pid, signal.SIGUSR2)
+    wait_for(lambda: has(2, 1), DEADLINE_S, "one worker")
