@@ -16,6 +16,7 @@ from elworkers.passwords import guard_tracebacks, remember, remembered
 from elworkers.rights import narrow_umask
 from elworkers.roles.checking import checked
 from elworkers.runtime.handover import Configuration, Handed, HandoverError, add, given, take
+from elworkers.runtime.process import title
 from elworkers.runtime.renewal import CHECK
 from elworkers.terminal import printable
 
@@ -52,8 +53,11 @@ def run(role: str, words: list[str]) -> int:
         return _say(f"eventlogging-{role}", f"eventlogging-{role} {__version__}")
     only_check = CHECK in words
     words = [word for word in words if word != CHECK]
-    run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
     file = next((word[1:] for word in words if word.startswith("@")), None)
+    if only_check:
+        # What it was started with may hold a password.
+        title(role, Path(file).name if file else "", "check")
+    run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
     try:
         memory = given()
         handed = take(memory) if memory is not None else None
@@ -104,12 +108,13 @@ def _check(role: str, made: Job, read: Configuration, handed: Handed | None, mem
     Returns:
         0, or `EX_CONFIG` where it could not be done.
     """
-    from elworkers.runtime.listening import Listening
+    from elworkers.runtime.pool import Pool
+    from elworkers.runtime.renewal import Renewal
 
     if handed is None or memory is None:
         return _say(f"eventlogging-{role}", f"eventlogging-{role}: the arguments can work")
     try:
-        Listening(made.addresses, handed.opened()).open()
+        Pool(made, Renewal(read, handed)).rehearse()
     except RetryableError as error:
         return _refuse(f"eventlogging-{role}", error, for_good=False)
     add(memory, read)

@@ -86,8 +86,17 @@ def opened(address: Address, held: Sequence[socket.socket] = ()) -> list[socket.
         for one in made:
             if one not in held:
                 one.close()
-        raise RetryableError(f"{address}: cannot be bound: {error.strerror}") from error
+        raise RetryableError(f"{address}: cannot be bound: {error.strerror}{_by_whom(error, places, held)}") from error
     return made
+
+
+def _by_whom(error: OSError, places: Sequence[Place], held: Sequence[socket.socket]) -> str:
+    """Says so where an address that is held, with the same port, may be in the way."""
+    wanted, ports = [where[0] for _, where in places], {where[1] for _, where in places}
+    mine = [host for host, port, *_ in (one.getsockname() for one in held) if port in ports and host not in wanted]
+    if error.errno != errno.EADDRINUSE or not mine:
+        return ""
+    return f", perhaps by this instance itself, which listens on {' and '.join(mine)}; stop and start it"
 
 
 def _each(address: Address, places: Sequence[Place], held: Sequence[socket.socket]) -> Iterator[socket.socket]:

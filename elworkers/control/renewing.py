@@ -22,9 +22,14 @@ _LOOK_EVERY_S = 0.05
 
 
 def _has_changed(places: Places, instance: Instance) -> bool:
-    """Whether its parent has read another file than is there now; False also where it has not said what it has read."""
+    """Whether its parent has read another file than is there now, or was asked to and could not.
+
+    False also where it has not said what it has read.
+    """
     said = _said(places, instance)
-    return instance.role in RENEWED and "read" in said and said["read"].get("sha256") != instance.sha256
+    if instance.role not in RENEWED or "read" not in said:
+        return False
+    return bool(said.get("refusal")) or said["read"].get("sha256") != instance.sha256
 
 
 def renewable(places: Places, instances: Sequence[Instance], programs: Mapping[str, Info]) -> list[Instance]:
@@ -62,10 +67,10 @@ def renew(places: Places, supervisor: Supervisor, instances: Sequence[Instance],
     failed = 0
     before = {one.program: _said(places, one) for one in instances}
     supervisor.signal(before, _USR2)
-    for program, reason in _renewed(places, before, instances, deadline) if deadline else ():
-        if reason:
+    for program, trouble in _renewed(places, before, instances, deadline) if deadline else ():
+        if trouble:
             failed = 1
-            print(f"{PROGRAM}: {program} goes on as before: {printable(reason)}", file=sys.stderr)
+            print(f"{PROGRAM}: {program} {printable(trouble)}", file=sys.stderr)
         else:
             print(f"{program}: restarted", flush=True)
     return failed
@@ -74,16 +79,17 @@ def renew(places: Places, supervisor: Supervisor, instances: Sequence[Instance],
 def _renewed(
     places: Places, before: Mapping[str, Mapping[str, Any]], instances: Sequence[Instance], deadline: Deadline
 ) -> Iterator[tuple[str, str]]:
-    """Each program, and why it was not renewed, or an empty text."""
+    """Each program, and what has kept it from being renewed, or an empty text."""
     left = list(instances)
     while left:
         for one in list(left):
             reason = _reason(before[one.program], _said(places, one))
-            if reason is None and deadline.over():
-                reason = f"its workers have not been replaced within {deadline}; see `status`"
-            if reason is not None:
+            trouble = f"goes on as before: {reason}" if reason else reason
+            if trouble is None and deadline.over():
+                trouble = f"has not replaced its workers within {deadline}; see `status`"
+            if trouble is not None:
                 left.remove(one)
-                yield one.program, reason
+                yield one.program, trouble
         if left:
             time.sleep(_LOOK_EVERY_S)
 

@@ -9,23 +9,32 @@ import signal
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import structlog
 
 from elworkers.doors.door import Arrival, Failed, Keeper
 from elworkers.doors.rawline import RawLines, unescaped
+from elworkers.doors.seen import Seen
 from elworkers.errors import ConfigurationError, ElworkersError
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.process import die_with_parent
 
-_FORMAT = '%q\t%{%FT%T}t\t%h\t"%{User-agent}i"'
+_FORMAT = '%q\t%{%FT%T}t\t%h\t"%{User-agent}i"\t%{Varnish:vxid}x'
+_FIELDS = 4
+"""And the request's number, where the program knows what that is."""
 _CHUNK = 64 * 1024
 _LOOK_AGAIN_S = 0.2
 _ENDS_WITHIN_S = 3.0
 _WRONG_QUERY = "Query expression error"
 _COMPLAINT = 300
+_BEGINS_WITHIN_S = 2.0
+_MOST_EARLY = 50_000
+_TWICE_WITHIN_S = 30.0
+"""How long after the process before has ended a request may come that it has taken as well."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +42,9 @@ log = structlog.get_logger(__name__)
 class VarnishDoor:
     """Runs `varnishncsa` as a child, again with growing waits when it ends; implements `door.Door`.
 
-    The child begins at the end of Varnish's log: what was requested while it did not run is not seen.
+    The child begins at the end of Varnish's log: what was requested while it did not run is not seen. A process that
+    takes another one's place therefore begins early: its child runs already while that one still takes everything, and
+    what both have had is taken once.
 
     Args:
         program: path or name of `varnishncsa`.
@@ -42,6 +53,9 @@ class VarnishDoor:
         client_address: whether lines have the address; else `-`.
         max_line_bytes: what is longer is passed over, and logged.
         lines: makes the lines.
+
+    Attributes:
+        seen: what this process and the one before have handed over; None: it takes nobody's place, nor anybody its.
 
     Raises:
         ConfigurationError: there is no such program.
@@ -55,27 +69,69 @@ class VarnishDoor:
         self._client_address = client_address
         self._longest = max_line_bytes
         self._lines = lines
+        self.seen: Seen | None = None
+        self._after: int | None = None
+        self._until = 0.0
+        self._taking = threading.Lock()
+        self._early: deque[list[bytes]] = deque(maxlen=_MOST_EARLY)
+        self._keeper: Keeper | None = None
+        self._failed: Failed | None = None
+        self._failure: ElworkersError | None = None
+        self._attached = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._backoff = Backoff()
 
+    def begin(self, after: int) -> None:
+        """Read early, until `open`; returns as soon as nothing more is missed, or Varnish is not there.
+
+        Args:
+            after: pid of the process that still has the door.
+
+        Raises:
+            ConfigurationError: Varnish does not understand the query.
+        """
+        self._after = after
+        self._start_thread()
+        self._attached.wait(_BEGINS_WITHIN_S)
+        if isinstance(self._failure, ConfigurationError):
+            raise self._failure
+
     def open(self, keeper: Keeper, failed: Failed) -> None:
         """See `door.Door.open`."""
-        self._thread = threading.Thread(target=self._run, args=(keeper, failed), name="varnishncsa", daemon=True)
+        with self._taking:
+            self._keeper, self._failed = keeper, failed
+            if self.seen is not None and self._after is not None and self.seen.take(self._after):
+                self._until = time.monotonic() + _TWICE_WITHIN_S
+                self._hand_over(keeper, list(self._early))
+            # Otherwise nobody knows what the process before has taken of it.
+            self._early.clear()
+            if self._failure is not None:
+                failed(self._failure)
+        if self._thread is None:
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="varnishncsa", daemon=True)
         self._thread.start()
 
-    def _run(self, keeper: Keeper, failed: Failed) -> None:
+    def _run(self) -> None:
         try:
             while not self._closed.is_set():
-                reason = self._until_it_ends(keeper)
+                reason = self._until_it_ends()
+                self._attached.set()
                 if _WRONG_QUERY in reason:
                     raise ConfigurationError(f"varnish URI: option query: {reason}; expected one as in vsl-query(7)")
                 if not self._closed.is_set():
                     self._closed.wait(self._backoff.failed(reason))
         except ElworkersError as error:
-            failed(error)
+            with self._taking:
+                self._failure = error
+                if self._failed is not None:
+                    self._failed(error)
+            self._attached.set()
 
-    def _until_it_ends(self, keeper: Keeper) -> str:
+    def _until_it_ends(self) -> str:
         try:
             child = self._start()
         except OSError as error:
@@ -85,7 +141,9 @@ class VarnishDoor:
             try:
                 words = Words(child, self._longest, self._closed)
                 for lines in words.batches():
-                    self._take(keeper, lines)
+                    if not self._attached.is_set() and has_log(child.pid):
+                        self._attached.set()
+                    self._take(lines)
             finally:
                 child.kill()
         return f"varnishncsa ended with exit code {child.returncode}: {words.complaint or 'no words'}"
@@ -102,16 +160,32 @@ class VarnishDoor:
             preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),  # noqa: PLW1509 - one call into the kernel
         )
 
-    def _take(self, keeper: Keeper, lines: list[bytes]) -> None:
-        made = []
+    def _take(self, lines: list[bytes]) -> None:
+        found = []
         for line in lines:
             fields = line.split(b"\t")
-            if len(fields) != 4:
+            if len(fields) in (_FIELDS, _FIELDS + 1):
+                found.append(fields)
+            else:
                 log.warning("a line of varnishncsa has not four fields", line=line[:200])
-                continue
-            query, when, address, agent = fields
-            address = address if self._client_address else b""
-            made.append(self._lines.line(unescaped(query), when, address, unescaped(agent[1:-1])))
+        with self._taking:
+            if self._keeper is None:
+                self._early += found
+            else:
+                self._hand_over(self._keeper, found)
+
+    def _hand_over(self, keeper: Keeper, found: list[list[bytes]]) -> None:
+        if self.seen is not None and self._until and time.monotonic() > self._until:
+            self._until = 0.0
+            self.seen.forget_before()
+        made = []
+        for query, when, address, agent, *number in found:
+            if self.seen is not None and number:
+                if number[0] in self.seen:
+                    continue
+                self.seen.add(number[0])
+            client = address if self._client_address else b""
+            made.append(self._lines.line(unescaped(query), when, client, unescaped(agent[1:-1])))
         if made:
             keeper.keep([Arrival(made, int(time.time() * 1000))])
             self._backoff.worked()
@@ -121,6 +195,8 @@ class VarnishDoor:
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
+        if self._keeper is not None and self.seen is not None:
+            self.seen.leave()
         self._lines.close()
 
 
@@ -137,6 +213,14 @@ def found(program: str) -> str:
             " or name the program by option program=/PATH/varnishncsa"
         )
     return path
+
+
+def has_log(pid: int) -> bool:
+    """Whether a `varnishncsa` has opened Varnish's log, a file in memory."""
+    try:
+        return b"/_.Log." in Path(f"/proc/{pid}/maps").read_bytes()
+    except OSError:
+        return False
 
 
 class Words:
@@ -164,6 +248,8 @@ class Words:
             if deadline is None and self._closed.is_set():
                 self._child.terminate()
                 deadline = time.monotonic() + _ENDS_WITHIN_S
+            # The reader wants to know now and then, also where nothing is said.
+            yield []
             for output in select.select(list(self._outputs), [], [], _LOOK_AGAIN_S)[0]:
                 chunk = os.read(output, _CHUNK)
                 *lines, rest = (self._outputs[output] + chunk).split(b"\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from elworkers.doors.door import Door
 from elworkers.doors.rawline import RawLines
@@ -13,13 +14,17 @@ from elworkers.errors import ConfigurationError
 from elworkers.schemes import HTTP_PORT
 from elworkers.uris import Endpoint
 
+if TYPE_CHECKING:
+    from elworkers.doors.varnish import VarnishDoor
 
-def door(endpoint: Endpoint, sequence: Path, sockets: list[socket.socket]) -> Door:
+
+def door(endpoint: Endpoint, sequence: Path, spool: Path, sockets: list[socket.socket]) -> Door:
     """The door.
 
     Args:
         endpoint: of `schemes.check_source`.
         sequence: the file of this host's sequence numbers.
+        spool: the folder of its spool.
         sockets: those of the worker's parent, where there are some.
 
     Raises:
@@ -29,26 +34,38 @@ def door(endpoint: Endpoint, sequence: Path, sockets: list[socket.socket]) -> Do
     lines = RawLines(endpoint.options["host"], Sequence(sequence))
     try:
         if endpoint.uri.scheme == "varnish":
-            return _varnish(endpoint, lines)
+            return _varnish(endpoint, lines, spool)
         return _beacon(endpoint, lines, sockets)
     except Exception:
         lines.close()
         raise
 
 
-def prepare(endpoint: Endpoint) -> None:
+def prepare(endpoint: Endpoint, sequence: Path, spool: Path, after: int) -> Door | None:
     """Import what the door will need, which takes a while, and look at what it will name.
 
+    Args:
+        endpoint, sequence, spool: as of `door`.
+        after: pid of the process that still has it.
+
+    Returns:
+        One that has to begin early.
+
     Raises:
-        ConfigurationError: as `door`.
+        ConfigurationError, RetryableError: as `door`.
     """
     if endpoint.uri.scheme == "varnish":
-        from elworkers.doors.varnish import found
-
-        found(endpoint.options["program"])
-    elif endpoint.uri.scheme == "http":
+        early = _varnish(endpoint, RawLines(endpoint.options["host"], Sequence(sequence)), spool)
+        try:
+            early.begin(after)
+        except ConfigurationError:
+            early.close()
+            raise
+        return early
+    if endpoint.uri.scheme == "http":
         importlib.import_module("elworkers.doors.beacon")
         _files(endpoint)
+    return None
 
 
 def _files(endpoint: Endpoint) -> Path | None:
@@ -58,11 +75,12 @@ def _files(endpoint: Endpoint) -> Path | None:
     return files
 
 
-def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
+def _varnish(endpoint: Endpoint, lines: RawLines, spool: Path) -> VarnishDoor:
+    from elworkers.doors.seen import Seen
     from elworkers.doors.varnish import VarnishDoor
 
     options = endpoint.options
-    return VarnishDoor(
+    made = VarnishDoor(
         options["program"],
         endpoint.uri.path[1:],
         options["query"],
@@ -70,6 +88,8 @@ def _varnish(endpoint: Endpoint, lines: RawLines) -> Door:
         max_line_bytes=options["max_line_bytes"],
         lines=lines,
     )
+    made.seen = Seen(spool / "seen", endpoint.uri.path)
+    return made
 
 
 def _beacon(endpoint: Endpoint, lines: RawLines, sockets: list[socket.socket]) -> Door:

@@ -71,6 +71,7 @@ class _Work:
         if hasattr(module, "run"):
             module.run(arguments, who, stop, metrics, board)
             return
+        sequence = (_state_dir() or _own_state_dir()) / "sequence"
         wiring = Wiring(
             metrics,
             sid=arguments["sid"],
@@ -78,17 +79,22 @@ class _Work:
             batch_records=arguments["batch_size"],
             batch_seconds=arguments.values.get("linger", arguments.values.get("batch_seconds")),
             spool=_spool(arguments, who),
-            sequence=(_state_dir() or _own_state_dir()) / "sequence",
+            sequence=sequence,
             listening=who.listening,
         )
         if who.after is not None and wiring.spool is not None and not _all_of(_inputs(arguments), "kafka"):
             from elworkers.roles.doors import prepare
 
-            prepare(check_source(arguments["input"]))
             _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
+            early = prepare(check_source(arguments["input"]), sequence, wiring.spool[0], who.after)
+            wiring.early.extend([early] if early is not None else ())
             _wait_for_turn(wiring.spool[0], who.after, stop, board)
         repeats = _repeats(arguments, who)
-        loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
+        try:
+            loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
+        finally:
+            for one in wiring.early:
+                one.close()
 
 
 def _rehearse(build: loop.Build) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -12,21 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elworkers.arguments import environment
-from elworkers.contracts import Ledger, Metrics, Output, Record, Refusal, Sink, Source
-from elworkers.errors import ConfigurationError, InvalidEventError
+from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source
+from elworkers.errors import ConfigurationError
 from elworkers.planned import Plan
 from elworkers.rights import Rights
+from elworkers.roles.inputs import opened
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.schemes import (
-    DOORS,
     EVENTS_PORT,
     TABLES,
     brokers,
     check_sink,
     check_source,
     consumer_group,
-    listens_on,
 )
 from elworkers.uris import Endpoint
 
@@ -58,6 +55,7 @@ class Wiring:
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
         listening: what the worker's parent listens on.
+        early: a door that has begun already, for the next source.
         kept: where `source` puts what it opens, and what it gives where there is something.
         producers: by brokers and settings; those of one pipeline.
         verdicts: by database, what is known of its tables.
@@ -77,6 +75,7 @@ class Wiring:
     sequence: Path | None = None
     draw: Callable[[int], int] | None = None
     listening: Listening = field(default_factory=Listening)
+    early: list[Door] = field(default_factory=list)
     kept: Kept = field(default_factory=Kept)
     producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
     verdicts: dict[str, Verdicts] = field(default_factory=dict)
@@ -105,89 +104,8 @@ class Wiring:
             RetryableError: the far side is away.
         """
         if self.kept.source is None:
-            self.kept.source = self._one(texts, ledger)
+            self.kept.source = opened(self, texts, ledger)
         return self.kept.source
-
-    def _one(self, texts: Sequence[str], ledger: Ledger | None) -> Source:
-        if len(texts) == 1:
-            return self._source(texts[0], ledger)
-        from elworkers.sources.merged import MergedSource
-
-        opened: list[Source] = []
-        try:
-            for text in texts:
-                opened.append(self._source(text))
-        except Exception:
-            for source in opened:
-                source.close()
-            raise
-        return MergedSource(opened)
-
-    def _source(self, text: str, ledger: Ledger | None = None) -> Source:
-        endpoint = check_source(text)
-        uri, options = endpoint.uri, endpoint.options
-        if uri.scheme == "kafka":
-            from elworkers.sources.kafka import KafkaSource
-
-            group = consumer_group(endpoint, self.sid)
-            if group is None:
-                raise ConfigurationError(
-                    "kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME"
-                )
-            return KafkaSource(brokers(uri), options, group, self.metrics, ledger, self._plan(endpoint))
-        if uri.scheme == "udp":
-            return self._udp_source(endpoint)
-        if uri.scheme in DOORS:
-            return self._door_source(endpoint)
-        from elworkers.sources.lines import LinesSource
-
-        return LinesSource(
-            None if uri.scheme == "stdin" else Path(uri.path),
-            follow=options.get("follow", False),
-            max_line_bytes=options["max_line_bytes"],
-            metrics=self.metrics,
-        )
-
-    def _udp_source(self, endpoint: Endpoint) -> Source:
-        from elworkers.sources.udp import UdpSource
-
-        def bound() -> UdpSource:
-            return UdpSource(
-                *endpoint.uri.endpoint(EVENTS_PORT),
-                receive_buffer=endpoint.options["receive_buffer"],
-                metrics=self.metrics,
-                sockets=self._inherited(endpoint),
-            )
-
-        if self.spool is None:
-            return bound()
-        from elworkers.sources.datagrams import DatagramDoor
-
-        return self._spooled(lambda: DatagramDoor(bound()))
-
-    def _door_source(self, endpoint: Endpoint) -> Source:
-        from elworkers.roles.doors import door
-
-        if self.spool is None or self.sequence is None:
-            raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
-        sequence = self.sequence
-        return self._spooled(lambda: door(endpoint, sequence, self._inherited(endpoint)))
-
-    def _inherited(self, endpoint: Endpoint) -> list[socket.socket]:
-        address = listens_on(endpoint)
-        return self.listening.inherited(address) if address is not None else []
-
-    def _spooled(self, make: Callable[[], Door]) -> Source:
-        from elworkers.sources.spool import Spool
-        from elworkers.sources.spooled import SpooledSource
-
-        assert self.spool is not None  # noqa: S101 - whoever calls has looked
-        spool = Spool(*self.spool)
-        try:
-            return SpooledSource(make(), spool, self.metrics, self.draw)
-        except Exception:
-            spool.close()
-            raise
 
     def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
         """The sink behind an output URI.
@@ -260,7 +178,7 @@ class Wiring:
             inputs, outputs: where Kafka is, the first that is Kafka's.
             errors: where EventErrors go if neither of them is.
         """
-        from elworkers.stages.event_error import shorter
+        from elworkers.stages.event_error import refused, shorter
 
         pipeline.refused_to = self.error_sink(inputs) or errors or self.error_sink((), outputs)
         pipeline.refused = refused
@@ -302,11 +220,12 @@ class Wiring:
                 used=self.used,
                 has_schema=self.has_schema,
                 unled=self.unled.setdefault(tuple(hosts), Unled(self.metrics)),
-                plan=self._plan(endpoint),
+                plan=self.plan(endpoint),
             )
         return KafkaSink(hosts, options, route, self.producers[key], made=not route.is_plain)
 
-    def _plan(self, endpoint: Endpoint) -> Plan:
+    def plan(self, endpoint: Endpoint) -> Plan:
+        """How a topic of the endpoint is made where it is not there."""
         run_dir, options = os.environ.get("EVENTLOGGING_RUN_DIR"), endpoint.options
         own = options["partitions"] or self.partitions, options["replication"]
         return Plan(Path(run_dir) if run_dir else None, brokers(endpoint.uri), own)
@@ -372,17 +291,3 @@ def _say_that_nobody_says_where_schemas_are() -> None:
     import structlog
 
     structlog.get_logger(__name__).info("tables are made of the schema wiki's schemas, because there is no --schemas")
-
-
-def refused(refusal: Refusal) -> Record | None:
-    """The EventError of a record that a store refused, with the store's own words; None of what is an EventError."""
-    from elworkers.stages.event_error import SCHEMA, event_error
-    from elworkers.stages.jsontext import read_object
-
-    record, event = refusal.record, refusal.record.event
-    # The event may be forgotten, in part or altogether; the value of a raw line may be none.
-    with contextlib.suppress(InvalidEventError):
-        event = read_object(record.value)
-    if not record.valid or (event is not None and event.get("schema") == SCHEMA[0]):
-        return None
-    return event_error(record, InvalidEventError(refusal.message, refusal.code), event)

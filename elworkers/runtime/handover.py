@@ -47,6 +47,11 @@ class Configuration:
     at: float = 0.0
     secrets: list[str] = field(default_factory=list, repr=False)
 
+    @property
+    def told(self) -> dict[str, object]:
+        """What operators learn of it."""
+        return {"file": self.file, "sha256": self.sha256, "at": self.at}
+
 
 @dataclass(frozen=True)
 class Handed:
@@ -180,7 +185,7 @@ def take(file: int) -> Handed:
             workers=said["workers"],
             configuration=None if read is None else _configuration(read),
         )
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise HandoverError(f"what the pool that runs hands over is damaged: {error!r}; stop and start it") from None
     if handed.pid not in (os.getpid(), os.getppid()):
         raise HandoverError(f"what process {handed.pid} hands over is not for this one")

@@ -35,10 +35,10 @@ from elworkers.runtime.noted import Noted
 from elworkers.runtime.process import die_with_parent, title
 from elworkers.runtime.renewal import RefusedError, Renewal
 from elworkers.runtime.replacement import Replacement
+from elworkers.runtime.watching import log_stacks, watch
 from elworkers.runtime.worker import Job
 
 _LOOK_EVERY_S = 0.5
-_DUMP_S = 1.0
 _SIGNALS = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -83,6 +83,14 @@ class Pool:
         self._asked = False
         self._next: Configuration | None = None
 
+    def rehearse(self) -> None:
+        """Of a child that reads the configuration first: whatever else the next image does at once.
+
+        Raises:
+            RetryableError: an address cannot be had.
+        """
+        self._listening.open()
+
     def run(self) -> int:
         """Keep the workers alive until asked to stop.
 
@@ -103,7 +111,7 @@ class Pool:
             self._open()
             self._keep_wanted()
             self._replace_next()
-            self._watch()
+            watch(self._members.alive(), self._job.worker_timeout_s)
             self._renew()
             self._tell_state()
             self._wait()
@@ -117,9 +125,7 @@ class Pool:
         if self._renewal is None:
             log.info("pool started", workers=self._wanted, pid=os.getpid())
             return
-        read = self._renewal.configuration
-        told = {"file": read.file, "sha256": read.sha256, "at": read.at}
-        self._image = self._image._replace(renewals=self._renewal.number, read=told)
+        self._image = self._image._replace(renewals=self._renewal.number, read=self._renewal.configuration.told)
         if self._renewal.handed is None:
             log.info("pool started", workers=self._wanted, pid=os.getpid())
             return
@@ -170,20 +176,15 @@ class Pool:
             pid = member.pid
             code = member.reap()
             if code is not None:
-                self._log_stacks(member, pid, member.stacks.take())
+                log_stacks(member, pid, member.stacks.take())
                 self._ended(member, pid, code)
-
-    @staticmethod
-    def _log_stacks(member: Member, pid: int | None, text: str) -> None:
-        if text:
-            log.error("stacks of a worker", worker_index=member.index, pid=pid, stacks=text)
 
     def _ended(self, member: Member, pid: int | None, code: int) -> None:
         if self._exit_code is not None or member.leaving:
             return
-        if member is self._members.successor and code in (0, EX_CONFIG, EX_TEMPFAIL):
+        if self._replacement.hopeless(member, code):
             self._refused(self._replacement.given_up(member, code))
-            # Its workers have read something else.
+            # The workers have read something else.
             self._image = self._image._replace(read={})
         elif code == EX_CONFIG:
             self._stop(EX_CONFIG)
@@ -232,24 +233,8 @@ class Pool:
     def _replace_next(self) -> None:
         if self._exit_code is None and self._listening.complete and self._replacement.step():
             self._listening.let_go()
-
-    def _watch(self) -> None:
-        for member in self._members.alive():
-            self._log_stacks(member, member.pid, member.stacks.settled())
-            if member.kill_at:
-                if time.monotonic() > member.kill_at:
-                    log.error("worker killed: it did not stop in time", worker_index=member.index, pid=member.pid)
-                    member.send(signal.SIGKILL)
-            elif member.silent_s() > self._job.worker_timeout_s:
-                member.hangs = f"no sign of life for {round(member.silent_s())} s"
-                log.error(
-                    "worker makes no progress; its stacks follow, then it is replaced",
-                    worker_index=member.index,
-                    pid=member.pid,
-                    seconds=round(member.silent_s()),
-                )
-                member.send(signal.SIGUSR2)
-                member.kill_at = time.monotonic() + _DUMP_S
+            if self._renewal is not None and not self._image.read:
+                self._image = self._image._replace(read=self._renewal.configuration.told, refusal="")
 
     def _renew(self) -> None:
         """One step of the way to the next image."""

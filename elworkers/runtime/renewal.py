@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from elworkers.passwords import without_passwords
 from elworkers.runtime import handover
@@ -17,10 +18,35 @@ CHECK = "--check"
 """The option that has a role's command check its arguments, and end."""
 _CHECKS_WITHIN_S = 60.0
 _LONGEST_REASON = 1_000
+_LONGEST_HEAD = 2_000
 
 
 class RefusedError(Exception):
     """There is no next image; says why."""
+
+
+def own_command(words: Sequence[str]) -> list[str]:
+    """What starts this program once more.
+
+    A script is named, not its interpreter: the next version of it, behind a link perhaps, may have another one.
+
+    Args:
+        words: what this process was started with, as the kernel has it (`sys.orig_argv`).
+    """
+    interpreter, *rest = words
+    if rest and _is_started_by(Path(rest[0]), interpreter):
+        return rest
+    return [sys.executable, *rest]
+
+
+def _is_started_by(script: Path, interpreter: str) -> bool:
+    try:
+        with script.open("rb") as file:
+            # pip names a long path in the second line, behind one for a shell.
+            head = file.read(_LONGEST_HEAD).removeprefix(b"#!").split(b"\n")[:2]
+    except OSError:
+        return False
+    return os.access(script, os.X_OK) and os.fsencode(interpreter) in b" ".join(head).split()
 
 
 class Renewal:
@@ -29,7 +55,7 @@ class Renewal:
     Args:
         configuration: what the present one has read.
         handed: what the one before has left, if there was one.
-        command: what starts this program; this process's own command where nobody says otherwise.
+        command: what starts this program; see `own_command` where nobody says otherwise.
     """
 
     def __init__(
@@ -37,7 +63,7 @@ class Renewal:
     ) -> None:
         self.configuration = configuration
         self.handed = handed
-        self._command = list(command) if command else [sys.executable, *sys.orig_argv[1:]]
+        self._command = list(command) if command else own_command(sys.orig_argv)
         self._child: subprocess.Popen[bytes] | None = None
         self._file = self._said = -1
         self._until = 0.0

@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
+from elworkers.errors import EX_CONFIG, EX_TEMPFAIL
 from elworkers.runtime.member import Member
 from elworkers.runtime.members import Members
+
+_TRIES = 3
+"""Of a successor that dies before it is ready; the present one goes on meanwhile."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +40,8 @@ class Replacement:
         self._start = start
         self._left: list[int] = []
         self._since = 0.0
+        self._abandoned = False
+        self._deaths = 0
 
     @property
     def under_way(self) -> bool:
@@ -45,11 +51,12 @@ class Replacement:
     def begin(self, indices: Iterable[int]) -> None:
         """Replace the workers of these places that are there now."""
         self._left, self._since = list(indices), time.monotonic()
+        self._abandoned = False
         log.info("replacing workers one after another", workers=len(self._left))
 
     def abandon(self) -> None:
         """Leave those that are not replaced yet; a successor that has nobody's place yet ends."""
-        self._left = []
+        self._left, self._abandoned = [], True
         successor = self._members.successor
         if successor is not None and not (successor.leaving or self._taking_over(successor)):
             successor.ask_to_end(self._stop_timeout_s)
@@ -58,8 +65,20 @@ class Replacement:
         member = self._members.get(successor.index)
         return member is None or member.pid is None or member.leaving
 
+    def hopeless(self, member: Member, code: int) -> bool:
+        """Whether a worker that has ended is a successor that is of no use, while the present one works.
+
+        Args:
+            member: the worker.
+            code: its exit code.
+        """
+        if member is not self._members.successor or self._taking_over(member):
+            return False
+        self._deaths += 1
+        return code in (0, EX_CONFIG, EX_TEMPFAIL) or self._deaths >= _TRIES
+
     def given_up(self, successor: Member, code: int) -> str:
-        """The successor has ended for good, and those of before go on; gives the reason.
+        """A successor is of no use, and the workers of before go on; gives the reason.
 
         Args:
             successor: which.
@@ -72,7 +91,7 @@ class Replacement:
         return reason
 
     def step(self) -> bool:
-        """One step; whether it was the last one."""
+        """One step; whether it was the last one, with which every worker is another one."""
         successor = self._members.successor
         if successor is not None:
             self._succeed(successor)
@@ -80,7 +99,7 @@ class Replacement:
             self._replace(self._members.get(self._left[0]))
         else:
             return False
-        done = not self._left and self._members.successor is None
+        done = not self._left and self._members.successor is None and not self._abandoned
         if done:
             log.info("workers replaced")
         return done
@@ -96,6 +115,7 @@ class Replacement:
         elif member.leaving:
             pass
         elif self._side_by_side:
+            self._deaths = 0
             self._start(self._members.name_successor(member), member.pid)
         else:
             member.ask_to_end(self._stop_timeout_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import structlog
 
@@ -11,6 +12,8 @@ from elworkers.errors import RetryableError
 from elworkers.sources.udp import UdpSource
 
 _RECEIVE, _RECEIVE_WITHIN_S = 1_000, 0.2
+_LAST_S = 2.0
+"""A flood must not keep it from closing."""
 
 log = structlog.get_logger(__name__)
 
@@ -55,8 +58,9 @@ class DatagramDoor:
         self._closed.set()
         if self._receiver is not None:
             self._receiver.join()
+        until = time.monotonic() + _LAST_S
         try:
-            while self._keeper is not None and self._take(self._keeper, 0.0):
+            while self._keeper is not None and time.monotonic() < until and self._take(self._keeper, 0.0):
                 pass
         except RetryableError as error:
             log.warning("the socket could not be emptied", reason=str(error))

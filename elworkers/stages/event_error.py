@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import socket
@@ -12,7 +13,7 @@ from urllib.parse import unquote
 import orjson
 import structlog
 
-from elworkers.contracts import Event, Record
+from elworkers.contracts import Event, Record, Refusal
 from elworkers.errors import InvalidEventError
 from elworkers.stages.capsule import uuid5_hex
 from elworkers.stages.jsontext import read_object, to_bytes
@@ -30,6 +31,17 @@ _RAW_REVISION = re.compile(r'"revision"\s*:\s*"?(-?\d{1,18})')
 _HOST = socket.gethostname()
 
 log = structlog.get_logger(__name__)
+
+
+def refused(refusal: Refusal) -> Record | None:
+    """The EventError of a record that a store refused, with the store's own words; None of what is an EventError."""
+    record, event = refusal.record, refusal.record.event
+    # The event may be forgotten, in part or altogether; the value of a raw line may be none.
+    with contextlib.suppress(InvalidEventError):
+        event = read_object(record.value)
+    if not record.valid or (event is not None and event.get("schema") == SCHEMA[0]):
+        return None
+    return event_error(record, InvalidEventError(refusal.message, refusal.code), event)
 
 
 def event_error_of_any(record: Record, error: InvalidEventError, event: Event | None) -> Record:

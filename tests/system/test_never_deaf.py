@@ -3,98 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from load import Datagrams, Load, Requests
-from topology import Topology, free_port, free_udp_port
+from conftest import Varnished
+from livedoor import DEADLINE_S, Door, hup, refused, renewals, usr2
+from load import Requests
+from topology import Topology, free_port
 from waiting import wait_for
 
-DEADLINE_S = 60.0
 Make = Callable[..., Topology]
-
-
-class Door:
-    """A forwarder from a door to a file, under supervisord."""
-
-    def __init__(self, site: Topology, scheme: str) -> None:
-        self.site, self.scheme = site, scheme
-        self.port = free_udp_port() if scheme == "udp" else free_port()
-        self.out = site.run_dir / "out"
-        self.write()
-        site.ctl("start")
-        wait_for(self.at_work, DEADLINE_S, "an open door")
-
-    def write(self, *more: str, query: str = "") -> Path:
-        """Write its instance file."""
-        path = "/beacon/event" if self.scheme == "http" else ""
-        uri = f"{self.scheme}://127.0.0.1:{self.port}{path}{query}"
-        return self.site.instance("forwarder/door", uri, f"file://{self.out}", *more)
-
-    def load(self, kept: bool = False) -> Load:
-        """A load that is to arrive."""
-        return Datagrams(self.port) if self.scheme == "udp" else Requests(self.port, kept=kept)
-
-    def said(self, event: str) -> int:
-        """How often its log says so."""
-        return self.site.log("forwarder/door").count(f'"event": "{event}"')
-
-    @property
-    def pid(self) -> int:
-        """Its parent's."""
-        return self.site.pids()["forwarder/door"]
-
-    def at_work(self) -> bool:
-        """Whether a worker says that it is."""
-        return any(worker["state"] == "running" for said in self.site.states() for worker in said["workers"])
-
-    def workers(self) -> list[int]:
-        """Pids of its workers."""
-        found = []
-        for child in psutil.Process(self.pid).children():
-            with contextlib.suppress(psutil.Error):
-                found += [child.pid] if "[worker" in " ".join(child.cmdline()) else []
-        return found
-
-    def worker(self) -> int:
-        """The pid of its one worker, once it is at work."""
-        return wait_for(self.workers, DEADLINE_S, "a worker")[0]
-
-    def arrived(self) -> set[int]:
-        """The numbers that have arrived."""
-        return {
-            int(number) for number in re.findall(rb"\?(\d+)\.", self.out.read_bytes() if self.out.exists() else b"")
-        }
-
-    def under_load(self, load: Load, act: Callable[[], object]) -> set[int]:
-        """What is missing of a load during which something was done, a second of it before and after."""
-        goes_on = lambda at: wait_for(lambda: load.sent > at + 150, DEADLINE_S, "more load")  # noqa: E731
-        with load:
-            goes_on(load.sent)
-            act()
-            goes_on(load.sent)
-        everything = set(range(load.sent))
-        wait_for(lambda: load.troubles or self.arrived() >= everything, 10.0, "what was sent")
-        assert not load.troubles
-        return everything - self.arrived()
+PROBE = 10**9
 
 
 @pytest.fixture
 def http(topology: Make) -> Door:
     return Door(topology({}), "http")
-
-
-def hup(door: Door, times: int) -> None:
-    """Have the workers replaced."""
-    for done in range(1, times + 1):
-        os.kill(door.pid, signal.SIGHUP)
-        wait_for(lambda done=done: door.said("workers replaced") == done, DEADLINE_S, "other workers")
 
 
 @pytest.mark.parametrize(("scheme", "kept"), [("udp", False), ("http", False), ("http", True)])
@@ -124,19 +56,6 @@ def test_what_comes_while_no_worker_lives_waits_for_the_next(http: Door) -> None
     assert not [trouble for trouble in load.troubles if "refused" in trouble]
 
 
-def renewals(door: Door) -> int:
-    """How often its parent has executed itself, and is through with it."""
-    (said,) = door.site.states()
-    return 0 if said["replacing"] else int(said["renewals"])
-
-
-def usr2(door: Door, times: int) -> None:
-    """Have the parent execute itself anew."""
-    for done in range(1, times + 1):
-        os.kill(door.pid, signal.SIGUSR2)
-        wait_for(lambda done=done: renewals(door) == done, DEADLINE_S, "another image and its workers")
-
-
 @pytest.mark.parametrize(("scheme", "kept"), [("udp", False), ("http", False), ("http", True)])
 def test_a_parent_executes_itself_anew_and_nothing_is_lost(topology: Make, scheme: str, kept: bool) -> None:
     door = Door(topology({}), scheme)
@@ -155,8 +74,58 @@ def test_a_parent_executes_itself_anew_and_nothing_is_lost(topology: Make, schem
 def restarted(door: Door) -> None:
     """Have it restarted, and then its file changed and read again."""
     door.site.ctl("restart", "forwarder/door")
-    door.write("--log-level=debug")
+    path = door.write("--log-level=debug")
     assert "forwarder-door: restarted" in door.site.ctl("update").stdout
+    (said,) = door.site.states()
+    assert said["read"]["file"] == str(path)
+    assert said["read"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert said["started"] < path.stat().st_mtime <= said["read"]["at"]
+
+
+class BehindVarnish(Door):
+    """A forwarder that reads the log of a Varnish."""
+
+    def __init__(self, site: Topology, varnish: Varnished) -> None:
+        self.varnish = varnish
+        super().__init__(site, "varnish")
+        self.port = int(varnish.address.rpartition(":")[2])
+        probe = Requests(self.port)
+
+        def reads() -> bool:
+            probe.send(PROBE)
+            return PROBE in self.arrived()
+
+        wait_for(reads, DEADLINE_S, "a request in the log")
+
+    def write(self, *more: str, query: str = "") -> Path:
+        """See `Door.write`."""
+        return self.site.instance(
+            "forwarder/door", f"varnish:///{self.varnish.name}{query}", f"file://{self.out}", *more
+        )
+
+
+def test_requests_in_the_log_of_varnish_are_there_once(topology: Make, varnish: Varnished) -> None:
+    door = BehindVarnish(topology({}), varnish)
+
+    def replaced() -> None:
+        hup(door, 2)
+        usr2(door, 1)
+        door.site.ctl("restart", "forwarder/door")
+
+    assert not door.under_load(door.load(), replaced)
+    assert renewals(door) == 2
+    numbers = re.findall(rb"\?(\d+)\.", door.out.read_bytes())
+    twice = [number for number, times in Counter(numbers).items() if times > 1 and int(number) != PROBE]
+    assert not twice
+
+
+def test_a_query_that_varnish_does_not_understand_changes_nothing(topology: Make, varnish: Varnished) -> None:
+    door = BehindVarnish(topology({}), varnish)
+    worker = door.worker()
+    door.write(query="?query=ReqURL%20!!%20x")
+    assert "Query expression error" in door.site.ctl("update", expect=1).stderr
+    assert door.workers() == [worker]
+    assert not door.under_load(door.load(), lambda: None)
 
 
 @pytest.mark.parametrize("scheme", ["udp", "http"])
@@ -188,14 +157,6 @@ def test_update_says_why_a_forwarder_goes_on_as_before(http: Door) -> None:
     assert not http.under_load(http.load(), lambda: None)
     assert "goes on as before" not in http.site.ctl("status").stdout
     assert http.port != port
-
-
-def refused(door: Door, times: int) -> str:
-    """Why its parent has stayed as it was, once it has done so as often."""
-    state = lambda: next(door.site.states())  # noqa: E731
-    wait_for(lambda: state()["refusals"] == times, DEADLINE_S, "a refusal")
-    assert state()["renewals"] == 0
-    return str(state()["refusal"])
 
 
 def test_nothing_changes_where_the_next_image_could_not_work(http: Door) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from elworkers.contracts import Record, Refusal
 from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.roles.wiring import Wiring, refused
+from elworkers.roles.wiring import Wiring
 from elworkers.runtime.metrics import Counters
 from elworkers.runtime.pipeline import Batch
+from elworkers.stages.event_error import refused
 
 
 def test_what_was_opened_is_let_go_when_the_next_cannot_be() -> None:

@@ -1,0 +1,105 @@
+"""Input URIs come in; the sources behind them go out."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from elworkers.contracts import Ledger, Source
+from elworkers.errors import ConfigurationError
+from elworkers.schemes import DOORS, EVENTS_PORT, brokers, check_source, consumer_group, listens_on
+from elworkers.uris import Endpoint
+
+if TYPE_CHECKING:
+    from elworkers.doors.door import Door
+    from elworkers.roles.wiring import Wiring
+
+
+def opened(wiring: Wiring, texts: Sequence[str], ledger: Ledger | None) -> Source:
+    """The source behind one URI, or the merged one behind several; see `Wiring.source`."""
+    if len(texts) == 1:
+        return _one(wiring, texts[0], ledger)
+    from elworkers.sources.merged import MergedSource
+
+    found: list[Source] = []
+    try:
+        for text in texts:
+            found.append(_one(wiring, text))
+    except Exception:
+        for source in found:
+            source.close()
+        raise
+    return MergedSource(found)
+
+
+def _one(wiring: Wiring, text: str, ledger: Ledger | None = None) -> Source:
+    endpoint = check_source(text)
+    uri, options = endpoint.uri, endpoint.options
+    if uri.scheme == "kafka":
+        from elworkers.sources.kafka import KafkaSource
+
+        group = consumer_group(endpoint, wiring.sid)
+        if group is None:
+            raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
+        return KafkaSource(brokers(uri), options, group, wiring.metrics, ledger, wiring.plan(endpoint))
+    if uri.scheme == "udp":
+        return _udp(wiring, endpoint)
+    if uri.scheme in DOORS:
+        return _door(wiring, endpoint)
+    from elworkers.sources.lines import LinesSource
+
+    return LinesSource(
+        None if uri.scheme == "stdin" else Path(uri.path),
+        follow=options.get("follow", False),
+        max_line_bytes=options["max_line_bytes"],
+        metrics=wiring.metrics,
+    )
+
+
+def _udp(wiring: Wiring, endpoint: Endpoint) -> Source:
+    from elworkers.sources.udp import UdpSource
+
+    def bound() -> UdpSource:
+        return UdpSource(
+            *endpoint.uri.endpoint(EVENTS_PORT),
+            receive_buffer=endpoint.options["receive_buffer"],
+            metrics=wiring.metrics,
+            sockets=_inherited(wiring, endpoint),
+        )
+
+    if wiring.spool is None:
+        return bound()
+    from elworkers.sources.datagrams import DatagramDoor
+
+    return _spooled(wiring, lambda: DatagramDoor(bound()))
+
+
+def _door(wiring: Wiring, endpoint: Endpoint) -> Source:
+    from elworkers.roles.doors import door
+
+    if wiring.spool is None or wiring.sequence is None:
+        raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
+    sequence, (spool, _) = wiring.sequence, wiring.spool
+    if wiring.early:
+        return _spooled(wiring, wiring.early.pop)
+    return _spooled(wiring, lambda: door(endpoint, sequence, spool, _inherited(wiring, endpoint)))
+
+
+def _inherited(wiring: Wiring, endpoint: Endpoint) -> list[socket.socket]:
+    address = listens_on(endpoint)
+    return wiring.listening.inherited(address) if address is not None else []
+
+
+def _spooled(wiring: Wiring, make: Callable[[], Door]) -> Source:
+    from elworkers.sources.spool import Spool
+    from elworkers.sources.spooled import SpooledSource
+
+    assert wiring.spool is not None  # noqa: S101 - whoever calls has looked
+    spool = Spool(*wiring.spool)
+    try:
+        return SpooledSource(make(), spool, wiring.metrics, wiring.draw)
+    except Exception:
+        spool.close()
+        raise
