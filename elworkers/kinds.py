@@ -88,6 +88,13 @@ def group(text: str) -> str:
     return text
 
 
+def zookeeper(text: str) -> str:
+    """ZooKeeper's servers with commas between them, and behind the last one perhaps a chroot."""
+    if not re.fullmatch(r"(?:[^\s,/]+,)*[^\s,/]+(?:/[^\s,]*)?", text) or "//" in text:
+        raise ValueError("HOST:PORT,HOST:PORT/CHROOT, the chroot only once at the end")
+    return text
+
+
 def only(value: bool, why: str) -> Callable[[str], bool]:
     """A boolean of which only one value makes sense here."""
 

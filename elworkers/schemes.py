@@ -25,6 +25,7 @@ from elworkers.kinds import (
     unix_group,
     whole,
     words,
+    zookeeper,
 )
 from elworkers.sockets import Address
 from elworkers.uris import Endpoint, Option, Options, one_of_schemes, parse, split_host, typed
@@ -62,8 +63,11 @@ KAFKA_SOURCE: Options = {
     "metadata_max_age_ms": _METADATA_AGE,
     "transactions": _TRANSACTIONS,
     "session_timeout_ms": Option(whole(1), 30_000, "the group gives this consumer's partitions away after this"),
-    "zookeeper_connect": Option(str, None, "ZooKeeper servers that manage the group, instead of Kafka"),
-    "zookeeper_hosts": Option(str, None, "the same by its newer name"),
+    "zookeeper_connect": Option(
+        zookeeper, None, "ZooKeeper servers that manage the group, instead of Kafka: HOST:PORT,…[/CHROOT]"
+    ),
+    "zookeeper_hosts": Option(zookeeper, None, "the same by its newer name"),
+    "zookeeper_make_chroot": Option(boolean, True, "False: a chroot (HOST:PORT/PATH) that is missing is an error"),
     "zookeeper_connection_timeout_ms": Option(whole(0), 6_000, "longest wait for ZooKeeper"),
     "auto_commit_enable": Option(boolean, False, "commit at least every auto_commit_interval_ms, never unflushed"),
     "auto_commit_interval_ms": Option(whole(1), 60_000, "bounds a batch's age where auto_commit_enable is True"),

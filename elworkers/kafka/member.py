@@ -53,6 +53,7 @@ def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) 
             use_rdkafka=options["use_rdkafka"],
             **keywords,
         )
+        consumer.make_chroot = options["zookeeper_make_chroot"]
     else:
         consumer = group.ManagedGroup(
             topic,
