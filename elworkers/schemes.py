@@ -71,7 +71,7 @@ KAFKA_SOURCE: Options = {
     "zookeeper_connection_timeout_ms": Option(whole(0), 6_000, "longest wait for ZooKeeper"),
     "auto_commit_enable": Option(boolean, False, "commit at least every auto_commit_interval_ms, never unflushed"),
     "auto_commit_interval_ms": Option(whole(1), 60_000, "bounds a batch's age where auto_commit_enable is True"),
-    "auto_offset_reset": Option(offset_reset, -2, "where a group without offsets starts"),
+    "auto_offset_reset": Option(offset_reset, None, "where a group without offsets starts (default: earliest)"),
     "fetch_message_max_bytes": Option(
         whole(1), 1024 * 1024, "bytes of one partition in a fetch, unless one message is larger"
     ),
