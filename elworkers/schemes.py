@@ -22,6 +22,7 @@ from elworkers.kinds import (
     only,
     pattern,
     seconds,
+    statsd_prefix,
     unix_group,
     whole,
     words,
@@ -131,6 +132,7 @@ _SQL: Options = {
     "batch_seconds": Option(seconds, 300.0, "age of a batch"),
     "statsd_host": Option(str, None, "where the number of inserted rows is sent"),
     "statsd_port": Option(whole(1), STATSD_PORT, "its UDP port"),
+    "statsd_prefix": Option(statsd_prefix, None, "what its names begin with (default: as --statsd-names says)"),
 }
 
 _HOST = Option(str, None, "what becomes recvFrom (default: the name of this host)")
