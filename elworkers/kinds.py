@@ -88,6 +88,20 @@ def group(text: str) -> str:
     return text
 
 
+def zookeeper(text: str) -> str:
+    """ZooKeeper's servers with commas between them, and behind the last one perhaps a chroot."""
+    if not re.fullmatch(r"(?:[^\s,/]+,)*[^\s,/]+(?:/[^\s,]*)?", text) or "//" in text:
+        raise ValueError("HOST:PORT,HOST:PORT/CHROOT, the chroot only once at the end")
+    return text
+
+
+def statsd_prefix(text: str) -> str:
+    """Levels of statsd's names, of which one may be `{host}`."""
+    if not re.fullmatch(r"(?:[A-Za-z0-9_-]|\{host\})+(?:\.(?:[A-Za-z0-9_-]|\{host\})+)*", text):
+        raise ValueError("letters, digits, '_', '-' and {host}, with single dots between, as eventlogging.{host}")
+    return text
+
+
 def only(value: bool, why: str) -> Callable[[str], bool]:
     """A boolean of which only one value makes sense here."""
 

@@ -22,9 +22,11 @@ from elworkers.kinds import (
     only,
     pattern,
     seconds,
+    statsd_prefix,
     unix_group,
     whole,
     words,
+    zookeeper,
 )
 from elworkers.sockets import Address
 from elworkers.uris import Endpoint, Option, Options, Uri, one_of_schemes, parse, split_host, typed
@@ -62,12 +64,15 @@ KAFKA_SOURCE: Options = {
     "metadata_max_age_ms": _METADATA_AGE,
     "transactions": _TRANSACTIONS,
     "session_timeout_ms": Option(whole(1), 30_000, "the group gives this consumer's partitions away after this"),
-    "zookeeper_connect": Option(str, None, "ZooKeeper servers that manage the group, instead of Kafka"),
-    "zookeeper_hosts": Option(str, None, "the same by its newer name"),
+    "zookeeper_connect": Option(
+        zookeeper, None, "ZooKeeper servers that manage the group, instead of Kafka: HOST:PORT,…[/CHROOT]"
+    ),
+    "zookeeper_hosts": Option(zookeeper, None, "the same by its newer name"),
+    "zookeeper_make_chroot": Option(boolean, True, "False: a chroot (HOST:PORT/PATH) that is missing is an error"),
     "zookeeper_connection_timeout_ms": Option(whole(0), 6_000, "longest wait for ZooKeeper"),
     "auto_commit_enable": Option(boolean, False, "commit at least every auto_commit_interval_ms, never unflushed"),
     "auto_commit_interval_ms": Option(whole(1), 60_000, "bounds a batch's age where auto_commit_enable is True"),
-    "auto_offset_reset": Option(offset_reset, -2, "where a group without offsets starts"),
+    "auto_offset_reset": Option(offset_reset, None, "where a group without offsets starts (default: earliest)"),
     "fetch_message_max_bytes": Option(
         whole(1), 1024 * 1024, "bytes of one partition in a fetch, unless one message is larger"
     ),
@@ -127,6 +132,7 @@ _SQL: Options = {
     "batch_seconds": Option(seconds, 300.0, "age of a batch"),
     "statsd_host": Option(str, None, "where the number of inserted rows is sent"),
     "statsd_port": Option(whole(1), STATSD_PORT, "its UDP port"),
+    "statsd_prefix": Option(statsd_prefix, None, "what its names begin with (default: as --statsd-names says)"),
 }
 
 _HOST = Option(str, None, "what becomes recvFrom (default: the name of this host)")

@@ -11,6 +11,9 @@ from elworkers.outgoing import Sender
 PREFIX = "eventlogging.{host}"
 """What names begin with; `{host}` is this host's name."""
 
+NAMES = {"host": PREFIX, "original": "eventlogging"}
+"""What names begin with by `--statsd-names`; the original's have no host in them."""
+
 LONGEST_LEVEL = 249
 """Characters of one level of a name: as long as the names of Kafka's topics can be."""
 

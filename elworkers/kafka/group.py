@@ -7,6 +7,7 @@ What differs from pykafka's own:
 * The session timeout of a group managed by Kafka can be chosen.
 * Members that read different topics may share a group name, as they could under ZooKeeper; pykafka's leader would
   give the partitions of its own topic to all of them.
+* Under ZooKeeper they share partitions with pykafka's own, on Python 2 as the original's and on 3 (decision 55).
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import Any
 
 import structlog
 from pykafka.balancedconsumer import BalancedConsumer
-from pykafka.exceptions import ERROR_CODES
+from pykafka.exceptions import ERROR_CODES, PartitionOwnedError
 from pykafka.managedbalancedconsumer import ManagedBalancedConsumer
 from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
 from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment
 from pykafka.protocol.group_membership import JoinGroupRequest, JoinGroupResponse
 
+from elworkers.kafka import chroot
 from elworkers.kafka.fetcher import Fetcher
 from elworkers.kafka.identity import Identity
+from elworkers.kafka.ownernodes import OwnerNodes
 
 log = structlog.get_logger(__name__)
 
@@ -150,17 +153,38 @@ class ManagedGroup(Settling, ManagedBalancedConsumer):  # type: ignore[misc]
 
 
 class ZooKeeperGroup(Settling, BalancedConsumer):  # type: ignore[misc]
-    """A member of a group that ZooKeeper manages."""
+    """A member of a group that ZooKeeper manages.
+
+    Attributes:
+        make_chroot: whether a chroot that is missing is made.
+    """
+
+    make_chroot: bool
 
     def start(self) -> None:
         """Join the group; unlike pykafka's, raises when that fails and needs no broker registered in ZooKeeper."""
+        self._owners = OwnerNodes(self._consumer_group.decode(), self._topic.name.decode())
+        chroot.ensure(self._zookeeper_connect, self._zookeeper_connection_timeout_ms / 1000, self.make_chroot)
         self._setup_zookeeper(self._zookeeper_connect, self._zookeeper_connection_timeout_ms)
-        for path in ("/brokers/ids", "/brokers/topics", self._topic_path):
+        for path in ("/brokers/ids", "/brokers/topics", *self._owners.folders):
             self._zookeeper.ensure_path(path)
         self._add_self()
         self._running = True
         self._set_watches()
         self._rebalance()
+
+    def _get_held_partitions(self) -> set[Any]:
+        held = self._owners.held(self._zookeeper, self._consumer_id)
+        return {self._topic.partitions[number] for number in held}
+
+    def _add_partitions(self, partitions: Collection[Any]) -> None:
+        leaders = {one.id: one.leader.id for one in partitions}
+        owned = self._owners.take(self._zookeeper, self._consumer_id, leaders)
+        if owned is not None:
+            raise PartitionOwnedError(self._topic.partitions[owned])
+
+    def _remove_partitions(self, partitions: Collection[Any]) -> None:
+        self._owners.give_up(self._zookeeper, self._consumer_id, {one.id for one in partitions})
 
     def _get_participants(self) -> Any:
         found = super()._get_participants()

@@ -7,6 +7,7 @@ from typing import Any
 
 from elworkers.errors import ConfigurationError
 from elworkers.kafka import group
+from elworkers.kafka.placed import EARLIEST
 from elworkers.schemes import READ_UNCOMMITTED
 
 _PASSED_ON = (
@@ -42,6 +43,8 @@ def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) 
         "consumer_timeout_ms": 100,
         "membership_protocol": group.protocol(options["membership_protocol"]),
     }
+    if keywords["auto_offset_reset"] is None:
+        keywords["auto_offset_reset"] = EARLIEST
     zookeeper = options["zookeeper_connect"] or options["zookeeper_hosts"]
     if zookeeper:
         consumer: Any = group.ZooKeeperGroup(
@@ -53,6 +56,7 @@ def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) 
             use_rdkafka=options["use_rdkafka"],
             **keywords,
         )
+        consumer.make_chroot = options["zookeeper_make_chroot"]
     else:
         consumer = group.ManagedGroup(
             topic,

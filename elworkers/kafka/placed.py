@@ -39,6 +39,7 @@ class Placed(SimpleConsumer):  # type: ignore[misc]
         resume: partition id → offset to go on from, for partitions held without interruption.
         identity: of the topic, which commits carry.
         passed: partition id → an offset, and the one behind what is no message there.
+        begun: partitions of a group without offsets, placed where groups begin.
         unplaced: partitions without an offset of which nobody could say yet where they begin.
         places_later: whether `unplaced` ones are left to `place`; else all wait for them.
     """
@@ -49,6 +50,7 @@ class Placed(SimpleConsumer):  # type: ignore[misc]
 
     def __init__(self, *words: Any, **keywords: Any) -> None:
         self.passed: dict[int, tuple[int, int]] = {}
+        self.begun: set[int] = set()
         self.unplaced: set[int] = set()
         super().__init__(*words, **keywords)
 
@@ -118,6 +120,8 @@ class Placed(SimpleConsumer):  # type: ignore[misc]
                 owned.set_offset(offset - 1)
         which = self._auto_offset_reset if group_is_new else EARLIEST
         passed_over = self.place(without, which)
+        if group_is_new:
+            self.begun = set(without) - self.unplaced
         if which != EARLIEST:
             self._say_what_is_passed_over(without, passed_over)
         return []

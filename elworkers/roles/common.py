@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from elworkers import statsd
 from elworkers.arguments import Option
 from elworkers.errors import ConfigurationError
 from elworkers.kinds import group, seconds, wait, whole, words
@@ -37,6 +38,13 @@ SCHEMAS = Option(
     "--schemas",
     "where schemas are: a folder or a schema wiki's api.php; may be given again, in order of preference",
     repeatable=True,
+)
+
+STATSD_NAMES = Option(
+    "--statsd-names",
+    "host: names sent to statsd begin with eventlogging.<this host>; original: with eventlogging, as the original's",
+    words(*statsd.NAMES),
+    default="host",
 )
 
 

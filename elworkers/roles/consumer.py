@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.contracts import Ledger, Stage
-from elworkers.roles.common import COMMON, SCHEMAS, SID, STORED_BATCH, single_worker
+from elworkers.roles.common import COMMON, SCHEMAS, SID, STATSD_NAMES, STORED_BATCH, single_worker
 from elworkers.schemes import TABLES, check_sink, check_source
 from elworkers.uris import parse
 
@@ -21,7 +21,7 @@ SPEC = RoleSpec(
         Positional("input", "source", "where events come from"),
         Positional("output", "sink", "where they are stored: mysql://, sqlite://, file://, stdout: and others"),
     ),
-    (SID, SCHEMAS, *STORED_BATCH, *COMMON),
+    (SID, SCHEMAS, *STORED_BATCH, STATSD_NAMES, *COMMON),
 )
 
 
@@ -48,7 +48,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
 
         stages.append(DecodeStage(wiring.counts))
         if check_sink(output).uri.scheme in TABLES:
-            wiring = wiring.storing(arguments["schemas"], text)
+            wiring = wiring.storing(arguments["schemas"], text, arguments["statsd_names"])
         outputs = [wiring.output(output, lambda record: record.valid)]
         errors = wiring.error_sink([text])
         if errors is not None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from elworkers import statsd
 from elworkers.arguments import Arguments, Option, RoleSpec, environment
-from elworkers.errors import RetryableError
+from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kinds import seconds, whole
-from elworkers.roles.common import COMMON, single_worker
+from elworkers.roles.common import COMMON, STATSD_NAMES, single_worker
 from elworkers.schemes import STATSD_PORT
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ SPEC = RoleSpec(
         Option("--host", "statsd's host", default="127.0.0.1"),
         Option("--port", "statsd's UDP port", whole(1), default=STATSD_PORT),
         Option("--interval", "seconds between two reports", seconds, default=10.0),
-        Option("--prefix", "what every name begins with; {host} is this host's name", default=statsd.PREFIX),
+        Option("--prefix", "what every name begins with; {host} is this host's name (default: as --statsd-names says)"),
+        STATSD_NAMES,
         Option("--config-dir", "where the instance files are (default: EVENTLOGGING_CONFIG_DIR)"),
         *COMMON,
     ),
@@ -44,8 +45,12 @@ def check(arguments: Arguments) -> None:
     """Refuse what only the role as a whole shows to be wrong.
 
     Raises:
-        ConfigurationError: several workers would report everything several times.
+        ConfigurationError: several workers would report everything several times, or two options name a prefix.
     """
+    if arguments["prefix"] is not None and arguments["statsd_names"] != "host":
+        raise ConfigurationError(
+            f"--prefix {arguments['prefix']} and --statsd-names {arguments['statsd_names']}; expected one of them"
+        )
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
 
 
@@ -121,7 +126,7 @@ def _close(reports: Iterable[ClusterReport]) -> None:
 
 
 def _send(arguments: Arguments, counters: Mapping[str, int], gauges: Mapping[str, int]) -> None:
-    prefix = statsd.prefixed(arguments["prefix"])
+    prefix = statsd.prefixed(arguments["prefix"] or statsd.NAMES[arguments["statsd_names"]])
     lines = [f"{prefix}.{name}:{value}|c" for name, value in sorted(counters.items()) if value]
     lines += [f"{prefix}.{name}:{value}|g" for name, value in sorted(gauges.items())]
     try:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from elworkers import statsd
 from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source
 from elworkers.errors import ConfigurationError
@@ -51,6 +52,7 @@ class Wiring:
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds` or `--linger`, where given.
         schema_of: for tables, where there is a sink that makes some.
         group: whose positions such a sink keeps, if anybody's.
+        statsd_prefix: what the names of such a sink begin with, unless its URI says.
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
@@ -71,6 +73,7 @@ class Wiring:
     batch_seconds: float | None = None
     schema_of: SchemaOf | None = None
     group: str | None = None
+    statsd_prefix: str = statsd.PREFIX
     spool: tuple[Path, int] | None = None
     sequence: Path | None = None
     draw: Callable[[int], int] | None = None
@@ -160,14 +163,25 @@ class Wiring:
         """The same for outputs that ask which schemas there are."""
         return replace(self, has_schema=store.has)
 
-    def storing(self, schemas: Sequence[str], source: str) -> Wiring:
-        """The same with schemas to make tables from, and with the consumer group of the input `source`."""
+    def storing(self, schemas: Sequence[str], source: str, statsd_names: str) -> Wiring:
+        """The same with schemas to make tables from, and with the consumer group of the input `source`.
+
+        Args:
+            schemas: of `--schemas`.
+            source: the input.
+            statsd_names: of `statsd.NAMES`.
+        """
         if not (schemas or _environment().get("EVENTLOGGING_SCHEMAS")):
             _say_that_nobody_says_where_schemas_are()
         store = self.schema_store(schemas)
         endpoint = check_source(source)
         group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None
-        return replace(self, schema_of=lambda name, revision: store.schema(name, revision).source, group=group)
+        return replace(
+            self,
+            schema_of=lambda name, revision: store.schema(name, revision).source,
+            group=group,
+            statsd_prefix=statsd.NAMES[statsd_names],
+        )
 
     def with_refusals(
         self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Sink | None = None
@@ -242,6 +256,7 @@ class Wiring:
             endpoint.uri,
             schemas=self.schema_of,
             statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
+            statsd_prefix=options["statsd_prefix"] or self.statsd_prefix,
             metrics=self.metrics,
             group=self.group,
             local_infile=options.get("local_infile", False),

@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import MutableMapping
 from types import TracebackType
 from typing import Any, TextIO, cast
@@ -91,11 +92,22 @@ def _catch_the_rest() -> None:
             exc_info=(found.exc_type, found.exc_value, found.exc_traceback),
         )
 
+    def warned(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,  # noqa: ARG001 - the same
+        line: str | None = None,  # noqa: ARG001 - the same
+    ) -> None:
+        where = f"{filename}:{lineno}"
+        log.warning("a library warns", warning=str(message), kind=category.__name__, where=where)
+
     log = structlog.get_logger(__name__)
     sys.excepthook = uncaught
     sys.unraisablehook = ignored
     threading.excepthook = lambda found: uncaught(found.exc_type, found.exc_value, found.exc_traceback)
-    logging.captureWarnings(True)
+    warnings.showwarning = warned
 
 
 def configure(level: str = "info", **who: Any) -> None:

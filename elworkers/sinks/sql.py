@@ -18,6 +18,7 @@ from elworkers.sinks.offsets import Offsets
 from elworkers.sinks.rowmaker import RowMaker, Table
 from elworkers.sinks.storing import BegunAnewError, Stored, Storing
 from elworkers.sinks.verdicts import Verdicts
+from elworkers.statsd import PREFIX
 from elworkers.uris import Uri
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ class SqlSink:
         metrics: counts rows.
         group: the consumer group whose positions are kept in the database; None: nobody's.
         statsd: host and port that are sent the number of inserted rows.
+        statsd_prefix: what their names begin with.
         local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
         login: how a server may be logged in to.
         verdicts: what an earlier sink of this worker has learned of the database's tables.
@@ -56,6 +58,7 @@ class SqlSink:
         metrics: Metrics,
         group: str | None = None,
         statsd: tuple[str, int] | None = None,
+        statsd_prefix: str = PREFIX,
         local_infile: bool = True,
         login: Login = NOT_SAID,
         verdicts: Verdicts | None = None,
@@ -63,6 +66,7 @@ class SqlSink:
         self._place = str(uri)
         self._metrics = metrics
         self._statsd = statsd
+        self._statsd_prefix = statsd_prefix
         self._pending: list[Record] = []
         self._engine = database.engine(uri, local_infile, login)
         self._connection: Connection = retryable(self._place, self._engine.connect)
@@ -176,7 +180,7 @@ class SqlSink:
 
     def _tell_statsd(self, address: tuple[str, int], count: int) -> None:
         try:
-            statsd.send(*address, [f"{statsd.prefixed(statsd.PREFIX)}.overall.inserted:{count}|c"])
+            statsd.send(*address, [f"{statsd.prefixed(self._statsd_prefix)}.overall.inserted:{count}|c"])
         except OSError as error:
             log.warning("statsd cannot be reached", host=address[0], port=address[1], reason=str(error))
             self._statsd = None

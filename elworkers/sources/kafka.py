@@ -12,7 +12,7 @@ import structlog
 
 from elworkers.contracts import Ledger, Metrics, Origin, Positions, Record
 from elworkers.errors import RetryableError
-from elworkers.kafka import client, member, topics, transactions
+from elworkers.kafka import beginning, client, member, topics, transactions
 from elworkers.kafka.identity import Identity
 from elworkers.kafka.messages import Fields
 from elworkers.kafka.standing import Standing
@@ -59,6 +59,8 @@ class KafkaSource:
         self._cluster_name = ",".join(sorted(hosts))
         self._clean: dict[int, int] = {}
         self._topic_name: str = options["topic"]
+        self._group_name = group_name
+        self._begins_by_default = options["auto_offset_reset"] is None
         self._taken: dict[int, int] = {}
         self._claims: dict[int, int] = {}
         self._claim_count = 0
@@ -84,11 +86,11 @@ class KafkaSource:
         self._identity.found()
         self._partition_count = len(topic.partitions)
         self._freshness = topics.Freshness(cluster, options["metadata_max_age_ms"])
-        self._consumer = self._join(cluster, topic, options, group_name)
+        self._consumer = self._join(cluster, topic, options)
 
-    def _join(self, cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
-        with client.translated(f"join group {group_name} for topic {self._topic_name}"):
-            consumer = member.made(cluster, topic, options, group_name)
+    def _join(self, cluster: Any, topic: Any, options: Mapping[str, Any]) -> Any:
+        with client.translated(f"join group {self._group_name} for topic {self._topic_name}"):
+            consumer = member.made(cluster, topic, options, self._group_name)
             consumer.moving, consumer.resume_from, consumer.on_gap = self._moving, self._resume_from, self._on_gap
             consumer.on_standing = self._on_standing
             consumer.identity = self._identity
@@ -217,7 +219,8 @@ class KafkaSource:
             for count, partition in enumerate(sorted(held - set(self._claims)), 1)
         }
         if new and self._ledger is not None:
-            self._begin(fetcher, new, self._ledger)
+            beginning.as_kept(fetcher, new, self._ledger, self._group_name)
+        beginning.say(fetcher, self._group_name, self._topic_name, self._begins_by_default)
         self._claim_count += len(new)
         for partition, origin in new.items():
             self._claims[partition] = origin.claim
@@ -233,16 +236,9 @@ class KafkaSource:
         placed = fetcher.place_rest()
         if placed:
             if self._ledger is not None:
-                self._begin(fetcher, {partition: self._origins[partition] for partition in placed}, self._ledger)
+                new = {partition: self._origins[partition] for partition in placed}
+                beginning.as_kept(fetcher, new, self._ledger, self._group_name)
             self._look_for_transactions(fetcher)
-
-    @staticmethod
-    def _begin(fetcher: Any, new: Mapping[int, Origin], ledger: Ledger) -> None:
-        placed = fetcher.starts()
-        starts = {origin: placed[partition] for partition, origin in new.items() if partition in placed}
-        for origin, offset in ledger.begin_at(starts).items():
-            if offset != starts[origin]:
-                fetcher.go_to(origin.partition, offset)
 
     def _resume_from(self) -> Mapping[int, int]:
         return dict(self._taken)

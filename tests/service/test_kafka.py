@@ -8,6 +8,7 @@ from typing import Any
 
 import brokeradmin
 import pytest
+from members import DEADLINE_S, Members, positions, produce, read, sink_to
 from waiting import wait_for
 
 from elworkers.contracts import Origin, Record
@@ -17,34 +18,11 @@ from elworkers.kafka import client, offsets, topics
 from elworkers.kafka import producer as producer_module
 from elworkers.kafka.producer import Producer
 from elworkers.kafka.shares import _ANSWER_BYTES, Shares
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_source
+from elworkers.schemes import check_sink
 from elworkers.sinks.kafka import KafkaSink, settings
 from elworkers.sources.kafka import KafkaSource
 
 Unique = Callable[[str], str]
-DEADLINE_S = 30.0
-
-
-class Members:
-    """Makes consumers of one group, and closes all of them at the end."""
-
-    def __init__(self, kafka: str, zookeeper: str | None, group: str) -> None:
-        self._kafka = kafka
-        self._extra = f"&zookeeper_connect={zookeeper}" if zookeeper else ""
-        self._group = group
-        self._made: list[KafkaSource] = []
-        self.metrics = Counters()
-
-    def join(self, topic: str, options: str = "") -> KafkaSource:
-        text = f"kafka:///{self._kafka}?topic={topic}&session_timeout_ms=6000{self._extra}{options}"
-        source = KafkaSource([self._kafka], check_source(text).options, self._group, self.metrics)
-        self._made.append(source)
-        return source
-
-    def close(self) -> None:
-        for source in self._made:
-            source.close()
 
 
 @pytest.fixture(params=["kafka", "zookeeper"])
@@ -53,29 +31,6 @@ def members(request: pytest.FixtureRequest, kafka: str, unique: Unique) -> Itera
     made = Members(kafka, zookeeper, unique("group"))
     yield made
     made.close()
-
-
-def sink_to(kafka: str, topic: str, options: str = "") -> KafkaSink:
-    return KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}{options}").options, lambda _: (topic, None))
-
-
-def produce(kafka: str, topic: str, values: list[bytes], options: str = "&partitions=4") -> None:
-    sink = sink_to(kafka, topic, options)
-    # A batch a value, because a batch goes to one partition.
-    for value in values:
-        sink.write([Record(value)])
-        assert sink.flush() == []
-    sink.close()
-
-
-def read(source: KafkaSource, count: int) -> list[Record]:
-    found: list[Record] = []
-    wait_for(lambda: found.extend(source.poll(1000, 0.2)) or len(found) >= count, DEADLINE_S, f"{count} records")
-    return found
-
-
-def positions(records: list[Record]) -> dict[Origin, int]:
-    return {record.origin: record.offset + 1 for record in records if record.origin is not None}
 
 
 def values(records: list[Record]) -> list[bytes]:

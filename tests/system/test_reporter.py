@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import pytest
 from statsd import HOST, Statsd
 from topology import BIN, Topology
 from waiting import wait_for
@@ -32,8 +33,11 @@ def event(number: int, schema: str = "EchoMail") -> str:
     return json.dumps(capsule)
 
 
+@pytest.mark.parametrize(
+    ("option", "p"), [("--statsd-names=host", f"eventlogging.{HOST}"), ("--statsd-names=original", "eventlogging")]
+)
 def test_counts_by_schema_and_lag_of_what_the_instances_name(
-    topology: Callable[..., Topology], kafka: str, unique: Callable[[str], str]
+    topology: Callable[..., Topology], kafka: str, unique: Callable[[str], str], option: str, p: str
 ) -> None:
     own, statsd = unique("site"), Statsd()
     site = topology({"EVENTLOGGING_PREFIX": own, "KAFKA": kafka})
@@ -46,9 +50,8 @@ def test_counts_by_schema_and_lag_of_what_the_instances_name(
         "kafka:///${env:KAFKA}?topic=${env:EVENTLOGGING_PREFIX}_{schema}",
         "--output-invalid",
     )
-    site.instance("reporter/r", "--host=127.0.0.1", f"--port={statsd.port}", "--interval=0.3")
+    site.instance("reporter/r", "--host=127.0.0.1", f"--port={statsd.port}", "--interval=0.3", option)
     site.ctl("start")
-    p = f"eventlogging.{HOST}"
     lag = f"{p}.lag.{own}-group.{own}-raw"
     wait_for(lambda: statsd.read().gauges.get(lag) == 0, DEADLINE_S, f"the gauge {lag}")
 

@@ -11,6 +11,10 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from elworkers import statsd
+from elworkers.arguments import Argument
+from elworkers.errors import ConfigurationError
+from elworkers.roles.checking import checked
+from elworkers.schemes import check_sink
 
 
 @given(st.text())
@@ -48,3 +52,15 @@ def test_lines_come_in_order_in_datagrams_of_one_frame(sizes: list[int]) -> None
     datagrams = sent(lines)
     assert b"\n".join(datagrams).decode().splitlines() == [*lines, "end:1|c"]
     assert all(len(datagram) <= 1_432 or b"\n" not in datagram for datagram in datagrams)
+
+
+@pytest.mark.parametrize("prefix", ["a b", "a:1|c", ".a", "a..b", "a.", "{hosts}"])
+def test_a_prefix_that_statsd_would_misread_is_refused(prefix: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"statsd_prefix.*expected letters"):
+        check_sink(f"mysql://u:p@h/log?statsd_prefix={prefix}")
+
+
+def test_a_prefix_and_names_of_another_one_are_refused_together() -> None:
+    words = [Argument("--prefix=mine"), Argument("--statsd-names=original")]
+    with pytest.raises(ConfigurationError, match="--prefix mine and --statsd-names original; expected one of them"):
+        checked("reporter", words)

@@ -97,6 +97,17 @@ def test_what_is_no_uri_does_not_show_its_password(text: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("servers", ["z1:2181", "z1,z2:2181", "z1:2181,z2:2181/kafka/eqiad", "[::1]:2181/k", "z:1/"])
+def test_zookeepers_servers_may_have_a_chroot(servers: str) -> None:
+    assert check_source(f"kafka:///k:1?topic=t&zookeeper_connect={servers}").options["zookeeper_connect"] == servers
+
+
+@pytest.mark.parametrize("servers", ["z1:2181/kafka,z2:2181/kafka", "/kafka", "z1,,z2", "z1:2181//kafka", "z1 z2"])
+def test_what_names_no_zookeeper_is_refused(servers: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"zookeeper_connect.*HOST:PORT/CHROOT, the chroot only once"):
+        check_source(f"kafka:///k:1?topic=t&zookeeper_connect={servers}")
+
+
 def test_sid_and_identity_must_agree() -> None:
     endpoint = check_source("kafka:///k:1?topic=t&identity=a")
     assert consumer_group(endpoint, None) == "a"

@@ -94,18 +94,21 @@ Bad()
 thread = threading.Thread(target=lambda: 1 / 0)
 thread.start()
 thread.join()
-warnings.warn("a warning")
+warnings.warn("a warning\\nof two lines")
 raise ValueError("the end")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     entries = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [entry["event"] for entry in entries if "warning" not in entry["event"]] == [
+    assert [entry["event"] for entry in entries] == [
         "exception ignored by Python",
         "uncaught exception",
+        "a library warns",
         "uncaught exception",
     ]
+    assert (entries[2]["warning"], entries[2]["kind"]) == ("a warning\nof two lines", "UserWarning")
+    assert entries[2]["where"].startswith("<string>:")
     said = [entry.get("exception", entry["event"]) for entry in entries]
-    for word in ("finalizer", "ZeroDivisionError", "a warning", "the end"):
+    for word in ("finalizer", "ZeroDivisionError", "the end"):
         assert any(word in text for text in said)
 
 
