@@ -110,6 +110,12 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def firefox() -> str:
+    """The path of Firefox; needs a package that only root can install."""
+    return packaged("firefox-esr", "firefox-esr")
+
+
+@pytest.fixture(scope="session")
 def php() -> str:
     """The path of PHP; needs a package that only root can install."""
     return packaged("php", "php-cli")

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs what the tests of the front doors want and cannot fetch by themselves: Varnish, Chromium and PHP, from
-# Debian's packages, where this may install them. Never fails: the tests of what is missing are skipped, and say so.
+# Installs what the tests of the front doors want and cannot fetch by themselves: Varnish, Chromium, Firefox and
+# PHP, from Debian's packages, where this may install them. Never fails: the tests of what is missing are skipped, and say so.
 missing=
-for pair in varnishd:varnish chromium:chromium php:php-cli; do
+for pair in varnishd:varnish chromium:chromium firefox-esr:firefox-esr php:php-cli; do
 	PATH=$PATH:/usr/local/sbin:/usr/sbin command -v "${pair%:*}" >/dev/null || missing="$missing ${pair#*:}"
 done
 [ -z "$missing" ] && exit 0

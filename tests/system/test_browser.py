@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import sqlite3
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +16,9 @@ from urllib.parse import unquote
 import pytest
 from aiohttp.web import BaseRequest
 from beacons import Door
+from browsers import HOSTILE
 from playwright.sync_api import Browser, Page, Route, sync_playwright
-from topology import ROOT
+from topology import BIN, ROOT
 from waiting import wait_for
 
 from demo.doors import CHROMIUM
@@ -145,6 +149,38 @@ def test_what_was_under_way_when_a_page_was_left_arrives(page: Page, door: Door)
     assert len({event["uuid"] for event in capsules(door)}) == 1
 
 
+def test_what_is_sent_again_after_a_lost_answer_is_stored_once(page: Page, door: Door, tmp_path: Path) -> None:
+    def lose_the_first_answer(route: Route) -> None:
+        if not door.lines:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/beacon/event", lose_the_first_answer)
+    page.evaluate("eventLogging.configure({delay: 0})")
+    page.evaluate("eventLogging.logEvent('Edit', {action: 'once'})")
+    wait_for(lambda: page.evaluate("true") and len(door.lines) == 2, DEADLINE_S, "the event, twice")
+    schemas = tmp_path / "schemas" / "Edit"
+    schemas.mkdir(parents=True)
+    (schemas / "7.json").write_text('{"properties": {"action": {"type": "string"}, "skin": {"type": "string"}}}')
+    database = tmp_path / "events.db"
+    more = ("--schemas", str(schemas.parent))
+    valid = subprocess.run(
+        [BIN / "eventlogging-processor", "%q %{recvFrom}s %{seqId}d %t %h %{userAgent}i", "stdin:", "stdout:", *more],
+        input=b"".join(line + b"\n" for line in door.lines),
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    ).stdout
+    events = [json.loads(line) for line in valid.splitlines() if b'"schema"' in line]
+    assert len(events) == 2
+    command = [BIN / "eventlogging-consumer", "stdin:", f"sqlite:///{database}", *more]
+    subprocess.run(command, input=b"".join(json.dumps(one).encode() + b"\n" for one in events), check=True, timeout=60)
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT event_action FROM Edit_7").fetchall() == [("once",)]
+
+
 def test_what_a_full_server_refuses_is_sent_again(page: Page, door: Door) -> None:
     refused: list[int] = []
     page.on("response", lambda response: refused.append(response.status))
@@ -190,21 +226,6 @@ def test_what_can_never_be_sent_is_said_and_counted(page: Page, door: Door) -> N
     page.route("**/beacon/event", lambda route: route.abort())
     said = page.evaluate("Array.from({length: 30}, () => eventLogging.logEvent('Edit', {s: 'x'.repeat(99000)}))")
     assert said.count(False) == page.evaluate("eventLogging.dropped()") - 1 > 5
-
-
-HOSTILE = """() => {
-    const circular = {}; circular.a = circular;
-    const {logEvent} = eventLogging;
-    const values = [
-        circular, {n: 10n}, {toJSON() { throw 1; }}, {a: {toJSON() { throw new Error('no'); }}},
-        {get a() { throw 1; }}, new Proxy({}, {ownKeys() { throw 1; }}), Symbol('x'), {a: Symbol('x')}, null,
-        undefined, 7, 'text', () => 1, {a: '\\ud800'},
-        Object.freeze({a: 1}), Object.create(null), new Date(NaN), {a: NaN},
-    ];
-    return values.map(value => logEvent('Edit', value)).concat(
-        ['constructor', '__proto__', undefined, null, {}, Symbol('x')].map(name => logEvent(name, {}))
-    );
-}"""
 
 
 def test_no_value_of_the_page_makes_it_throw(page: Page, door: Door) -> None:
