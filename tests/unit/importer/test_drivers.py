@@ -9,11 +9,14 @@ from elworkers.importer.drivers import Drivers
 from elworkers.schemes import check_store
 
 
+# What fsspec has not finished making complains as it goes.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_options_that_a_driver_cannot_work_with_are_the_configurations() -> None:
     with pytest.raises(ConfigurationError, match=r"ftp URI: .*'host'"):
         Drivers(check_store("ftp:///log?username=u"))
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_driver_that_finds_nobody_is_an_outage() -> None:
     with pytest.raises(RetryableError, match=r"ftp URI: .*refused"):
         Drivers(check_store("ftp:///log?host=127.0.0.1"))
