@@ -70,20 +70,23 @@ class Plan:
         run_dir: None, and one without the file: nobody says anything.
         hosts: the brokers, each `host:port`; files that name one of them mean the same cluster.
         own: what the process itself was told of its topics: partitions and replication.
+
+    Attributes:
+        own: see above.
     """
 
     def __init__(self, run_dir: Path | None, hosts: Sequence[str], own: tuple[int | None, int | None]) -> None:
         self._file = run_dir / FILE if run_dir else None
         self._hosts = frozenset(hosts)
-        self._own = own
+        self.own = own
 
     def of(self, topics: Iterable[str]) -> dict[str, How]:
         """How each topic has to be made. A file that cannot be read says nothing."""
-        said = [one for one in _read(self._file) if self._hosts & set(one.hosts)]
+        said = [one for one in read(self._file) if self._hosts & set(one.hosts)]
         return {topic: self._how([one for one in said if _names(one.topic, topic)]) for topic in topics}
 
     def _how(self, said: Sequence[Wanted]) -> How:
-        own = Wanted((), "", *self._own, "this instance")
+        own = Wanted((), "", *self.own, "this instance")
         most = max((own, *said), key=lambda one: one.partitions or 0)
         widest = max((own, *said), key=lambda one: one.replication or 0)
         return How(most.partitions, widest.replication, (most.where, widest.where))
@@ -94,7 +97,8 @@ def text(wanted: Iterable[Wanted]) -> str:
     return json.dumps([one._asdict() for one in wanted if one.partitions or one.replication], indent=1) + "\n"
 
 
-def _read(file: Path | None) -> list[Wanted]:
+def read(file: Path | None) -> list[Wanted]:
+    """What the file says; nothing where it cannot be read."""
     try:
         said = json.loads(file.read_bytes()) if file else []
         return [Wanted(tuple(one["hosts"]), *(one[name] for name in Wanted._fields[1:])) for one in said]

@@ -91,7 +91,7 @@ def provision(places: Places) -> Tree:
         rights.of_folder(folder)
     for instance in tree.instances:
         _write(places.programs / f"{instance.program}.conf", _program(instance, places))
-    _write(places.run_dir / planned.FILE, planned.text(_wanted(tree)))
+    _write(places.run_dir / planned.FILE, planned.text([*_wanted(tree), *_said_before(places, tree)]))
     kept = {instance.program for instance in tree.instances}
     kept |= {broken.title.replace("/", "-") for broken in tree.broken}
     for path in places.programs.glob("*.conf"):
@@ -111,6 +111,12 @@ def _wanted(tree: Tree) -> Iterator[planned.Wanted]:
                 yield planned.Wanted(
                     tuple(brokers(endpoint.uri)), options["topic"], partitions, options["replication"], instance.title
                 )
+
+
+def _said_before(places: Places, tree: Tree) -> list[planned.Wanted]:
+    """What files said that are broken now, and whose instances may run on."""
+    broken = {one.title for one in tree.broken}
+    return [one for one in planned.read(places.run_dir / planned.FILE) if one.where in broken]
 
 
 def _program(instance: Instance, places: Places) -> str:

@@ -57,7 +57,12 @@ class Row:
     @property
     def works(self) -> bool:
         """Whether it runs, and each of its workers has its place in its group, its port, or what else it needs."""
-        return self.runs and not (self.waits or self.workers.crashing or self.workers.starting)
+        return self.runs and not (self.waits or self.workers.crashing or self.begins)
+
+    @property
+    def begins(self) -> bool:
+        """Whether the program runs, but a worker has not come through its start, or nothing is known of them yet."""
+        return self.state == "RUNNING" and (self.workers.wanted is None or self.workers.starting > 0)
 
     @property
     def waits(self) -> bool:
@@ -71,7 +76,7 @@ class Row:
             return "CRASHING"
         if self.waits:
             return "WAITING"
-        return "STARTING" if self.state == "RUNNING" and self.workers.starting else self.state
+        return "STARTING" if self.begins else self.state
 
 
 def rows(places: Places, selection: Selection, tree: Tree, supervisor: Supervisor) -> list[Row]:
@@ -160,7 +165,9 @@ def _notes(row: Row) -> Iterator[str]:
         yield _note("goes on as before: ", said.refusal)
     if said.crashing:
         yield _note(f"died {said.crashes} times in ten minutes; ", said.crash)
-    if row.shown == "STARTING" and said.starting:
+    if row.begins and said.wanted is None:
+        yield _note("it has not said yet what its workers do", "")
+    elif row.shown == "STARTING" and said.starting:
         yield _note(f"{said.starting} of {said.wanted} workers have no place in their group, or no port, yet", "")
     if row.waits:
         yield _note(f"waits {since(time.time() - said.waits_s)}: ", said.reason)

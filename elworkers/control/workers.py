@@ -26,6 +26,7 @@ class Workers:
         starting: those without a place in their group, or what else they need, that wait for nothing that is away.
         reason: why one of them waits (the one that has waited longest); empty where none does.
         waits_s: how long it has, in seconds.
+        proving: whether all that have waited have what they waited for again, and only have to show it.
         aside: what is set aside, and why.
         more_aside: how many other things are.
         aside_since: when they were, in s since the epoch.
@@ -42,6 +43,7 @@ class Workers:
     starting: int = 0
     reason: str = ""
     waits_s: float = 0.0
+    proving: bool = False
     aside: Mapping[str, str] = field(default_factory=dict)
     more_aside: int = 0
     aside_since: Mapping[str, int] = field(default_factory=dict)
@@ -84,8 +86,9 @@ def _workers(said: Mapping[str, Any]) -> Workers:
     waiting = min((one for one in each if one.get("reason")), key=lambda one: float(one["reason_since"]), default={})
     crashed = max(each, key=lambda one: int(one.get("crashes", 0)), default={})
     reason, since = waiting.get("reason", ""), waiting.get("reason_since", now)
+    proving = all(one["state"] in ("running", "idle") for one in each if one.get("reason"))
     if now - said.get("written", now) > _SILENT_S:
-        reason, since = "its parent has not written its state since then", said["written"]
+        reason, since, proving = "its parent has not written its state since then", said["written"], False
     return Workers(
         alive=min(alive, wanted),
         wanted=wanted,
@@ -93,6 +96,7 @@ def _workers(said: Mapping[str, Any]) -> Workers:
         starting=sum(one["state"] == "starting" and not one.get("reason") for one in each),
         reason=reason,
         waits_s=max(0.0, now - since),
+        proving=bool(reason) and proving,
         aside={what: why for one in each for what, why in one.get("aside", {}).items()},
         more_aside=sum(one.get("more_aside", 0) for one in each),
         aside_since={what: since for one in each for what, since in one.get("aside_since", {}).items()},

@@ -11,8 +11,6 @@ from elworkers.control.status import Row
 _LOOK_EVERY_S = 0.2
 _WAITS_S = 10.0
 """Nobody waits for a worker that has waited for so long itself; what it waits for is said."""
-_SILENT_S = 5
-"""A program that says nothing of its workers for so long is of before an update, and never will."""
 
 
 def settled(look: Callable[[], Sequence[Row]], deadline: Deadline) -> Sequence[Row]:
@@ -36,8 +34,6 @@ def _is_under_way(row: Row) -> bool:
     said = row.workers
     if row.state != "RUNNING" or said.crashing:
         return False
-    if said.wanted is None:
-        return row.uptime_s < _SILENT_S
     if said.reason:
-        return said.waits_s < _WAITS_S
+        return said.proving or said.waits_s < _WAITS_S
     return not row.works

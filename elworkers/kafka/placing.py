@@ -116,7 +116,7 @@ class Placing:
             alike[self._hows[name][:2]].append(name)
         refused: dict[str, int] = {}
         for how, names in alike.items():
-            refused |= topics.create_missing(self._cluster, names, *how)
+            refused |= topics.create_missing(self._cluster, names, *how, own=self._plan.own)
         return refused
 
     def _refused_lately(self, name: str) -> str:
@@ -156,7 +156,7 @@ class Placing:
         Raises:
             ConfigurationError: it never can, and was not used before.
         """
-        error = topics.not_created(name, code, *self._hows.get(name, How())[:2])
+        error = topics.not_created(name, code, *self._plan.own)
         if isinstance(error, ConfigurationError):
             if name not in self._used:
                 raise error

@@ -25,11 +25,18 @@ APPEARS_WITHIN_S = 15.0
 """How long a topic that was created may take to get leaders."""
 
 _EXISTS_ALREADY, _FORBIDDEN = 36, 44
+_INVALID_PARTITIONS, _INVALID_REPLICATION = 37, 38
 _AT_A_TIME = 50
 
 
 def ensure(
-    cluster: Any, name: str, partitions: int | None = None, replication: int | None = None, *, create: bool = True
+    cluster: Any,
+    name: str,
+    partitions: int | None = None,
+    replication: int | None = None,
+    *,
+    create: bool = True,
+    own: tuple[int | None, int | None] | None = None,
 ) -> Any:
     """The topic, created where it does not exist yet; of one that does, some partitions may have no leader.
 
@@ -41,6 +48,7 @@ def ensure(
         partitions: how many it gets when it has to be created; None means the broker's default.
         replication: how many replicas of each; None means the broker's default.
         create: False: wait for somebody else to make it.
+        own: see `create_missing`; None: the same as `partitions` and `replication`.
 
     Raises:
         RetryableError: the broker is away, the topic does not get leaders in time, or is not there to be read.
@@ -54,9 +62,10 @@ def ensure(
         raise RetryableError(f"Kafka: topic {name} was deleted while it was read; reading again once it is made")
     if not is_absent and (topic := _partly_ready(cluster, name)) is not None:
         return topic
-    refused = create_missing(cluster, [name], partitions, replication)
+    own = own or (partitions, replication)
+    refused = create_missing(cluster, [name], partitions, replication, own=own)
     if name in refused:
-        raise not_created(name, refused[name], partitions, replication)
+        raise not_created(name, refused[name], *own)
     return served(cluster, name, time.monotonic() + APPEARS_WITHIN_S)
 
 
@@ -119,6 +128,7 @@ def create_missing(
     partitions: int | None,
     replication: int | None,
     settings: Mapping[str, str] = MappingProxyType({}),
+    own: tuple[int | None, int | None] | None = None,
 ) -> dict[str, int]:
     """Create those that do not exist, many at a time; `served` then finds each of them.
 
@@ -127,6 +137,8 @@ def create_missing(
     Args:
         partitions, replication: as in `ensure`.
         settings: of the topics, where they are not to be the broker's.
+        own: partitions and replication that take the place of a number that Kafka cannot do, because somebody else has
+            said that; None: nothing does.
 
     Returns:
         Names that could not be created, with Kafka's error code.
@@ -149,10 +161,30 @@ def create_missing(
         ]
         answered = _create(cluster, rows)
         refused.update({name: code for name, code in answered.items() if code not in (0, _EXISTS_ALREADY)})
+    if own is not None:
+        refused = _made_otherwise(cluster, refused, (partitions, replication), settings, own)
     if wanted:
         with translated("read metadata"):
             cluster.update()
     return refused
+
+
+def _made_otherwise(
+    cluster: Any,
+    refused: dict[str, int],
+    how: tuple[int | None, int | None],
+    settings: Mapping[str, str],
+    own: tuple[int | None, int | None],
+) -> dict[str, int]:
+    """Those that still cannot be created, with a number of one's own for the one that Kafka has refused."""
+    left = dict(refused)
+    for code, then in ((_INVALID_PARTITIONS, (own[0], how[1])), (_INVALID_REPLICATION, (how[0], own[1]))):
+        names = [name for name, found in refused.items() if found == code]
+        if names and then != how:
+            for name in names:
+                del left[name]
+            left |= create_missing(cluster, names, *then, settings, own)
+    return left
 
 
 def absent(cluster: Any, names: Iterable[str]) -> list[str]:

@@ -80,7 +80,8 @@ class KafkaSource:
         self._identity = Identity(cluster, self._cluster_name, self._topic_name, metrics)
         plan = plan or Plan(None, hosts, (options["partitions"], options["replication"]))
         self._how = plan.of([self._topic_name])[self._topic_name]
-        topic = topics.ensure(cluster, self._topic_name, *self._how[:2], create=not self._identity.was_read)
+        create = not self._identity.was_read
+        topic = topics.ensure(cluster, self._topic_name, *self._how[:2], create=create, own=plan.own)
         self._topic = topic
         metrics.remark(f"topic {self._topic_name}", self._how.differs(*topics.shape(topic)))
         self._identity.found()

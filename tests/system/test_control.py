@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 from supervisor.xmlrpc import SupervisorTransport
-from topology import BIN, Topology, free_udp_port, processes
+from topology import BIN, Topology, free_udp_port, processes, says_that_it_works
 from waiting import wait_for
 
-from elworkers.control import ctl, working
+from elworkers.control import ctl
 
 Make = Callable[..., Topology]
 DEADLINE_S = 30.0
@@ -42,11 +42,11 @@ def free(site: Topology, title: str) -> None:
 
 
 def stand_ins(site: Topology, role: str = "forwarder") -> list[str]:
-    """The option for commands that do nothing, for tests with many programs."""
+    """The option for commands that only say that they work, for tests with many programs."""
     folder = site.run_dir.parent / "commands"
     folder.mkdir(exist_ok=True)
     command = folder / f"eventlogging-{role}"
-    command.write_text("#!/bin/sh\nexec sleep 86400\n", encoding="utf-8")
+    command.write_text(f"#!/bin/sh\n{says_that_it_works(role)}exec sleep 86400\n", encoding="utf-8")
     command.chmod(0o755)
     return ["--command-dir", str(folder)]
 
@@ -480,8 +480,6 @@ def test_supervisord_is_asked_as_often_for_many_instances_as_for_few(
         return real(self, host, handler, body, verbose)
 
     monkeypatch.setattr(SupervisorTransport, "request", counted)
-    # The stand-ins say nothing of their workers, so that nothing is waited for.
-    monkeypatch.setattr(working, "_SILENT_S", 0)
     counts = []
     for many in (2, 40):
         site = topology({})
@@ -503,6 +501,7 @@ def test_one_that_takes_long_to_end_keeps_no_other_from_coming_back(topology: Ma
     words = stand_ins(site, "consumer")
     Path(words[1], "eventlogging-consumer").write_text(
         f"""#!/bin/sh
+{says_that_it_works("consumer")}
 case $1 in *slow) trap 'until [ -e "{ends}" ]; do sleep 0.05; done; exit 0' TERM;; *) exec sleep 86400;; esac
 while :; do sleep 0.05; done
 """,

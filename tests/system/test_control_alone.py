@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from topology import BIN, Topology, free_udp_port, processes
+from topology import BIN, Topology, free_udp_port, processes, says_that_it_works
 from waiting import wait_for
 
 Make = Callable[..., Topology]
@@ -264,7 +264,7 @@ def test_stopping_has_a_bound_of_its_own(topology: Make) -> None:
     folder.mkdir()
     command, ends = folder / "eventlogging-forwarder", folder / "may-end"
     loop = f"trap 'until [ -e \"{ends}\" ]; do sleep 0.05; done; exit 0' TERM\nwhile :; do sleep 0.05; done\n"
-    command.write_text(f"#!/bin/sh\n{loop}", encoding="utf-8")
+    command.write_text(f"#!/bin/sh\n{says_that_it_works('forwarder')}{loop}", encoding="utf-8")
     command.chmod(0o755)
     more = ["--command-dir", str(folder)]
     assert not site.ctl("start", "--no-wait", *more).stdout

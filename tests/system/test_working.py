@@ -7,12 +7,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from brokeradmin import add_partitions
-from topology import Topology, free_udp_port
+from topology import BIN, Topology, free_udp_port
 from waiting import wait_for
 
 from elworkers.kafka import client, topics
@@ -126,6 +128,26 @@ def test_one_that_dies_again_and_again_is_said_at_once(topology: Make, kafka: st
     assert json.loads((site.run_dir / "state" / "consumer-file.json").read_text(encoding="utf-8"))["wanted"] == 1
 
 
+def test_one_that_has_said_nothing_of_its_workers_yet_is_waited_for(topology: Make, tmp_path: Path) -> None:
+    site = topology({})
+    site.instance("forwarder/slow", f"udp://127.0.0.1:{free_udp_port()}", f"file://{site.run_dir}/out")
+    begins = tmp_path / "begins"
+    command = tmp_path / "eventlogging-forwarder"
+    command.write_text(
+        f"""#!/bin/sh
+until [ -e "{begins}" ]; do sleep 0.05; done
+exec "{BIN}/eventlogging-forwarder" "$@"
+""",
+        encoding="utf-8",
+    )
+    command.chmod(0o755)
+    words = ["--command-dir", str(tmp_path)]
+    shown = site.ctl("start", "--wait=6", *words, expect=1).stdout
+    assert re.search(r"slow +STARTING .* -\n +it has not said yet what its workers do", shown)
+    begins.touch()
+    assert re.search(r"slow +RUNNING .* 1/1", site.ctl("start", *words).stdout)
+
+
 def topology_of_two(site: Topology, kafka: str, topic: str, door: int) -> None:
     schemas = f"kafka:///{kafka}?topic={topic}_{{schema}}&partitions=3"
     uri = f"kafka:///{kafka}?topic={topic}&identity={topic}&session_timeout_ms=2000&metadata_max_age_ms=2000"
@@ -157,3 +179,31 @@ def test_a_topic_that_is_not_as_a_file_says_is_named(topology: Make, kafka: str,
     assert f"{entry['what']}: {entry['reason']}" == said
     add_partitions(kafka, topic, 4)
     wait_for(lambda: "not as" not in site.ctl("status", "processor/p", expect=None).stdout, 90, "the others")
+
+
+def test_what_a_neighbour_says_and_kafka_cannot_do_holds_up_nobody_else(
+    topology: Make, kafka: str, unique: Unique
+) -> None:
+    site, topic = topology({}), unique("neighbour")
+    topology_of_two(site, kafka, topic, free_udp_port())
+    consumer(site, kafka, topic)
+    wide = f"kafka:///{kafka}?raw=True&partitions=7&replication=30&topic="
+    site.instance("forwarder/wide", f"udp://127.0.0.1:{free_udp_port()}", f"{wide}{topic}")
+    shown = site.ctl("start", "processor/p", "consumer").stdout
+    assert "it has 1 replica, and forwarder/wide says replication=30" in shown
+    assert len(topics.existing(client.connect([kafka]), topic).partitions) == 7
+
+
+def test_a_file_that_has_become_broken_still_says_what_it_said(topology: Make) -> None:
+    site = topology({})
+    uri = "kafka:///k1:9092?topic=raw&raw=True&partitions="
+    for name, partitions in (("good", 4), ("other", 2)):
+        site.instance(f"forwarder/{name}", "udp://127.0.0.1:1", f"{uri}{partitions}")
+    folders = ["--config-dir", str(site.config_dir), "--run-dir", str(site.run_dir)]
+    init = [BIN / "eventlogging-init", *folders]
+    subprocess.run(init, check=True, timeout=60)
+    site.instance("forwarder/good", "udp://127.0.0.1:1", f"{uri}4", "--slip")
+    (site.config_dir / "forwarders" / "other").unlink()
+    assert subprocess.run(init, check=False, timeout=60).returncode == 78
+    (said,) = json.loads((site.run_dir / "topics.json").read_text(encoding="utf-8"))
+    assert (said["where"], said["partitions"]) == ("forwarder/good", 4)
