@@ -50,7 +50,7 @@ def _two_brokers(folder: Path) -> Iterator[Stack]:
         made.up("kafka")
         # Offsets are kept on the first broker, which stays.
         options = check_source(f"kafka:///{made.env()['KAFKA']}?topic=first&auto_offset_reset=earliest").options
-        KafkaSource([made.env()["KAFKA"]], options, "first", Counters(), 1).close()
+        KafkaSource([made.env()["KAFKA"]], options, "first", Counters()).close()
         made.up("kafka-2")
         yield made
     finally:

@@ -170,7 +170,7 @@ def source(kafka: str, topic: str) -> Iterator[Callable[[SqlSink], KafkaSource]]
     options = check_source(f"kafka:///{kafka}?topic={topic}&auto_offset_reset=earliest").options
 
     def make(sink: SqlSink) -> KafkaSource:
-        made.append(KafkaSource([kafka], options, f"group-{topic}", Counters(), 1, sink))
+        made.append(KafkaSource([kafka], options, f"group-{topic}", Counters(), sink))
         return made[-1]
 
     yield make
@@ -189,7 +189,7 @@ def read(source: KafkaSource, count: int) -> list[int]:
 def test_the_database_knows_better_than_kafka_where_to_go_on(
     maria: Place, kafka: str, topic: str, source: Callable[[SqlSink], KafkaSource], position: int
 ) -> None:
-    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None))
     sink.write([Record(json.dumps({"number": number}).encode()) for number in range(10)])
     sink.flush()
     first = source(maria.sink(SCHEMA, f"group-{topic}"))
@@ -206,7 +206,7 @@ def test_the_database_knows_better_than_kafka_where_to_go_on(
 def test_what_was_fetched_but_not_stored_is_not_passed_over(
     maria: Place, kafka: str, topic: str, source: Callable[[SqlSink], KafkaSource]
 ) -> None:
-    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None))
     sink.write([Record(b"%d" % number) for number in range(10)])
     sink.flush()
     for _ in range(2):
@@ -223,7 +223,7 @@ def test_a_consumer_that_was_down_meanwhile_stores_all_of_a_topic_made_again(
     maria: Place, kafka: str, topic: str, source: Callable[[SqlSink], KafkaSource]
 ) -> None:
     def run(values: list[str]) -> None:
-        producer = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+        producer = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None))
         producer.write([Record(value.encode()) for value in values])
         assert producer.flush() == []
         producer.close()

@@ -60,7 +60,7 @@ def test_nothing_is_asked_while_no_event_comes(maria: Place, kafka: str, unique:
 
     def build(_kept: Kept) -> Pipeline:
         store = maria.sink({"a": {"type": "string"}}, f"group-{topic}")
-        source = KafkaSource([kafka], options, f"group-{topic}", Counters(), 1, store)
+        source = KafkaSource([kafka], options, f"group-{topic}", Counters(), store)
         return Pipeline(source, [DecodeStage(Counters())], [Output(store, lambda _: True)], Batch(3_000, 0.1))
 
     # Before the run: a server counts a connection's end when it gets to it, one of this run perhaps between two looks.
