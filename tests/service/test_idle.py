@@ -52,7 +52,7 @@ def test_nothing_is_asked_while_no_event_comes(maria: Place, kafka: str, unique:
     topic, stop = unique("topic"), Stop()
     event = maria.record(1, {"a": "x"}).event
     assert event is not None
-    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None), 1)
+    sink = KafkaSink([kafka], check_sink(f"kafka:///{kafka}?topic={topic}").options, lambda _: (topic, None))
     sink.write([Record(to_bytes(event))])
     sink.flush()
     sink.close()
