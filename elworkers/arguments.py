@@ -6,16 +6,17 @@ line, and makes an argument of a blank line.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from elworkers import regular
 from elworkers.errors import ConfigurationError
+from elworkers.hints import nearest
+from elworkers.inherited import FLAGS, PASSED, READ, port_alone
 from elworkers.passwords import has_password, remember, shown
 
 _LONGEST_SECRET = 10_000
@@ -90,13 +91,26 @@ class RoleSpec:
     options: tuple[Option, ...] = ()
 
 
+class Passed(NamedTuple):
+    """A name that was accepted though it has no meaning here: why, and where it stands."""
+
+    name: str
+    why: str
+    place: Argument
+
+
 @dataclass(frozen=True)
 class Arguments:
-    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names."""
+    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names.
+
+    Attributes:
+        passed: what was accepted though it has no meaning here.
+    """
 
     role: str
     values: Mapping[str, Any]
     places: Mapping[str, Sequence[Argument]] = field(repr=False)
+    passed: tuple[Passed, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -211,6 +225,7 @@ def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
     known = {option.flag: option for option in spec.options}
     given: dict[str, list[tuple[Any, Argument]]] = {}
     free: list[Argument] = []
+    passed: list[Passed] = []
     queue = list(arguments)
     while queue:
         argument = queue.pop(0)
@@ -218,15 +233,20 @@ def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
             free.append(argument)
             continue
         flag, value = _split(argument.text)
-        option = known.get(flag)
+        way = FLAGS.get(flag)
+        if flag not in known and way is not None and way.does == PASSED:
+            passed.append(Passed(flag, way.text, argument))
+            continue
+        option = known.get(way.text if way is not None and way.does == READ else flag)
         if option is None:
-            raise argument.error(f"unknown option {flag}; {_hint(flag, known)}")
+            hint = f"expected {way.text}" if way is not None and way.does != READ else _hint(flag, known)
+            raise argument.error(f"unknown option {flag}; {hint}")
         if option.value == "required" and value is None:
             if not queue or queue[0].text.startswith("--"):
                 raise argument.error(f"{flag} has no value; expected one on its line or the next")
             value = queue.pop(0).text
         given.setdefault(option.name, []).append((_typed(option, value, argument), argument))
-    return _arguments(spec, given, free)
+    return _arguments(spec, given, free, passed)
 
 
 def _split(text: str) -> tuple[str, str | None]:
@@ -237,8 +257,8 @@ def _split(text: str) -> tuple[str, str | None]:
 
 
 def _hint(flag: str, known: Mapping[str, Option]) -> str:
-    nearest = difflib.get_close_matches(flag, known, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(sorted(known))}"
+    near = nearest(flag, known)
+    return f"did you mean {near}?" if near else f"expected one of {', '.join(sorted(known))}"
 
 
 def _typed(option: Option, value: str | None, argument: Argument) -> Any:
@@ -254,7 +274,12 @@ def _typed(option: Option, value: str | None, argument: Argument) -> Any:
         raise argument.error(f"{option.flag} {shown(value)}; expected {error}") from None
 
 
-def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], free: Sequence[Argument]) -> Arguments:
+def _arguments(
+    spec: RoleSpec,
+    given: Mapping[str, list[tuple[Any, Argument]]],
+    free: Sequence[Argument],
+    passed: Sequence[Passed],
+) -> Arguments:
     values: dict[str, Any] = {}
     places: dict[str, Sequence[Argument]] = {}
     for option in spec.options:
@@ -266,6 +291,10 @@ def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], 
         else:
             values[option.name] = found[0][0] if found else option.default
         places[option.name] = [place for _, place in found]
+    for argument in free:
+        complaint = port_alone(argument.text, only=spec.name == "forwarder" and len(free) == 1)
+        if complaint is not None:
+            raise argument.error(complaint)
     left = list(free)
     for index, positional in enumerate(spec.positionals):
         later = len(spec.positionals) - index - 1
@@ -279,7 +308,7 @@ def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], 
         values[positional.name] = texts if positional.many else texts[0]
     if left:
         raise left[0].error(f"{shown(left[0].text)} is one argument too many; expected {usage(spec)}")
-    return Arguments(spec.name, values, places)
+    return Arguments(spec.name, values, places, tuple(passed))
 
 
 def usage(spec: RoleSpec) -> str:

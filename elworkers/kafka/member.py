@@ -8,7 +8,7 @@ from typing import Any
 from elworkers.errors import ConfigurationError
 from elworkers.kafka import group
 from elworkers.kafka.placed import EARLIEST
-from elworkers.schemes import READ_UNCOMMITTED
+from elworkers.registry import READ_UNCOMMITTED
 
 _PASSED_ON = (
     "fetch_message_max_bytes",

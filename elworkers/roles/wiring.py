@@ -11,21 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from elworkers import statsd
 from elworkers.arguments import environment
-from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source
+from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source, Stage
 from elworkers.errors import ConfigurationError
 from elworkers.planned import Plan
+from elworkers.registry import EVENTS_PORT, TABLES
 from elworkers.rights import Rights
-from elworkers.roles.inputs import opened
+from elworkers.roles.inputs import left_out, opened
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
-from elworkers.schemes import (
-    EVENTS_PORT,
-    TABLES,
-    brokers,
-    check_sink,
-    check_source,
-    consumer_group,
-)
+from elworkers.schemes import brokers, check_sink, check_source, consumer_group
 from elworkers.uris import Endpoint
 
 if TYPE_CHECKING:
@@ -110,6 +104,10 @@ class Wiring:
             self.kept.source = opened(self, texts, ledger)
         return self.kept.source
 
+    def left_out(self, *texts: str) -> list[Stage]:
+        """The stage that leaves out what inputs' blacklists match, where one of these has a blacklist."""
+        return left_out(self, texts)
+
     def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
         """The sink behind an output URI.
 
@@ -129,7 +127,7 @@ class Wiring:
 
     def asks(self, text: str) -> frozenset[str]:
         """The fields of a capsule that the output needs to know where to send it."""
-        from elworkers.stages.route import Template
+        from elworkers.templates import Template
 
         options = check_sink(text).options
         named = Template((options.get("topic") or "") + (options.get("key") or "")).asks

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from elworkers.errors import ConfigurationError
-from elworkers.schemes import SINKS, SOURCES, check_sink, check_source, consumer_group
+from elworkers.registry import SINKS, SOURCES
+from elworkers.schemes import check_sink, check_source, consumer_group
 from elworkers.uris import parse
 
 CLIENT_SIDE = (
