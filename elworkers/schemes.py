@@ -83,6 +83,13 @@ def check_sources(text: str) -> tuple[Endpoint, ...]:
     named = {endpoint.options["identity"], endpoint.options["consumer_group"]} - {None}
     if len(named) > 1:
         raise ConfigurationError(f"kafka URI: identity and consumer_group name different groups: {sorted(named)}")
+    if endpoint.options["use_rdkafka"] and not (
+        endpoint.options["zookeeper_connect"] or endpoint.options["zookeeper_hosts"]
+    ):
+        raise ConfigurationError(
+            "kafka URI: option use_rdkafka=True; pykafka has it only for groups managed by ZooKeeper"
+            " (zookeeper_connect=HOST:PORT), not for those managed by Kafka"
+        )
     return tuple(
         replace(endpoint, options=MappingProxyType({**endpoint.options, "topic": topic})) for topic in _topics(endpoint)
     )

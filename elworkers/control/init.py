@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elworkers import __version__, output, planned, roles
-from elworkers.arguments import environment
 from elworkers.control.commandline import lock_wait
 from elworkers.control.errors import SupervisorError
 from elworkers.control.instances import Instance, Tree, read_tree
@@ -19,6 +18,7 @@ from elworkers.control.lock import changing
 from elworkers.control.places import Places
 from elworkers.control.renewing import RENEWED
 from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.reading import environment
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.roles.checking import endpoints
 from elworkers.schemes import brokers

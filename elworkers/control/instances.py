@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from elworkers import roles
-from elworkers.arguments import Arguments, Environment, read_lines
+from elworkers.arguments import Arguments
 from elworkers.errors import ConfigurationError
 from elworkers.hints import nearest
+from elworkers.reading import Environment, read_lines
 from elworkers.roles.checking import checked
 
 _FOLDERS = tuple(f"{role}s" for role in roles.ROLES)
@@ -71,7 +72,7 @@ class Tree:
 
     Attributes:
         passed_over: the backup files in it, as paths below it.
-        strangers: folders that are no role's, with files in them, and what to say of each.
+        strangers: what to say of each folder that is no role's.
     """
 
     instances: tuple[Instance, ...]
@@ -105,7 +106,7 @@ def read_tree(config_dir: Path, env: Environment) -> Tree:
 
     Args:
         config_dir: with one folder a role, in the plural.
-        env: for `${env:NAME}`; see `arguments.environment`.
+        env: for `${env:NAME}`; see `reading.environment`.
 
     Raises:
         ConfigurationError: the folder itself cannot be read.

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from elworkers import roles
-from elworkers.arguments import Argument, Arguments, Passed, parse
+from elworkers.arguments import Arguments, Passed, parse
 from elworkers.errors import ConfigurationError
+from elworkers.reading import Argument
 from elworkers.registry import DOORS, TABLES
 from elworkers.schemes import check_sink, check_source, check_sources, check_store, check_topics, consumer_group
 from elworkers.uris import Endpoint

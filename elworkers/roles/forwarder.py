@@ -14,6 +14,7 @@ from elworkers.contracts import Stage
 from elworkers.kinds import whole
 from elworkers.registry import DOORS
 from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
+from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
     from elworkers.runtime.pipeline import Pipeline
 
-    stages = wiring.left_out(arguments["input"])
+    stages = left_out([arguments["input"]], wiring.counts)
     if arguments["count"]:
         wiring, counting = _counting(arguments["input"], wiring)
         stages += counting

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers.contracts import Ledger, Source, Stage
+from elworkers.contracts import Ledger, Metrics, Source, Stage
 from elworkers.errors import ConfigurationError
 from elworkers.registry import DOORS, EVENTS_PORT
 from elworkers.schemes import brokers, check_sources, consumer_group, listens_on
@@ -36,7 +36,7 @@ def opened(wiring: Wiring, texts: Sequence[str], ledger: Ledger | None) -> Sourc
     return MergedSource(found)
 
 
-def left_out(wiring: Wiring, texts: Sequence[str]) -> list[Stage]:
+def left_out(texts: Sequence[str], metrics: Metrics) -> list[Stage]:
     """The stage that leaves out what the inputs' blacklists match, where one has a blacklist."""
     endpoints = [endpoint for text in texts for endpoint in check_sources(text) if endpoint.options.get("blacklist")]
     if not endpoints:
@@ -47,7 +47,7 @@ def left_out(wiring: Wiring, texts: Sequence[str]) -> list[Stage]:
         (",".join(sorted(brokers(endpoint.uri))), endpoint.options["topic"]): endpoint.options["blacklist"]
         for endpoint in endpoints
     }
-    return [LeaveOutStage(blacklists, wiring.counts)]
+    return [LeaveOutStage(blacklists, metrics)]
 
 
 def _one(wiring: Wiring, endpoint: Endpoint, ledger: Ledger | None) -> Source:

@@ -8,6 +8,7 @@ from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Output, Stage
 from elworkers.kinds import seconds
 from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
+from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     stage = ProcessStage(
         compile_format(arguments["format"]), validator, wiring.counts, budget, keeps_events=keeps_events
     )
-    stages: list[Stage] = [stage, *wiring.left_out(arguments["input"])]
+    stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts)]
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
     if invalid == "":

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elworkers import statsd
-from elworkers.arguments import environment
-from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source, Stage
+from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source
 from elworkers.errors import ConfigurationError
 from elworkers.planned import Plan
+from elworkers.reading import environment
 from elworkers.registry import EVENTS_PORT, TABLES
 from elworkers.rights import Rights
-from elworkers.roles.inputs import left_out, opened
+from elworkers.roles.inputs import opened
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.schemes import brokers, check_sink, check_source, consumer_group
@@ -103,10 +103,6 @@ class Wiring:
         if self.kept.source is None:
             self.kept.source = opened(self, texts, ledger)
         return self.kept.source
-
-    def left_out(self, *texts: str) -> list[Stage]:
-        """The stage that leaves out what inputs' blacklists match, where one of these has a blacklist."""
-        return left_out(self, texts)
 
     def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
         """The sink behind an output URI.

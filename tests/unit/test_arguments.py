@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.arguments import Arguments, environment, help_text, parse, read_command_line, read_lines
+from elworkers.arguments import Arguments, help_text, parse
 from elworkers.control.instances import read_tree
 from elworkers.errors import ConfigurationError
 from elworkers.passwords import without_passwords
+from elworkers.reading import environment, read_command_line, read_lines
 from elworkers.roles import ROLES, module
 from elworkers.roles.checking import checked
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from elworkers import inherited
-from elworkers.arguments import Arguments, read_lines
+from elworkers.arguments import Arguments
 from elworkers.control.instances import read_tree
 from elworkers.errors import ConfigurationError
 from elworkers.hints import nearest
 from elworkers.inherited import READ
+from elworkers.reading import read_lines
 from elworkers.registry import SINKS, SOURCES
 from elworkers.roles.checking import checked, endpoints
 from elworkers.roles.report import watched
