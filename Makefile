@@ -83,6 +83,10 @@ lint: $(STAMP) ## style and common mistakes
 types: $(STAMP) ## the type checker
 	$(BIN)/mypy
 
+.PHONY: tables
+tables: $(STAMP) ## the tables in docs/original.md anew
+	PYTHONPATH=tests $(BIN)/python -m original
+
 .PHONY: clean
 clean: ## remove the environment and the caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info

@@ -23,7 +23,7 @@ from elworkers.devstack import Stack, varnish
 from elworkers.devstack.errors import DevstackError
 from elworkers.errors import ElworkersError
 from elworkers.kafka import client, offsets
-from elworkers.schemes import EVENTS_PORT, HTTP_PORT
+from elworkers.registry import EVENTS_PORT, HTTP_PORT
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

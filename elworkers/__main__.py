@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers import __version__, output, roles
-from elworkers.arguments import Argument, Arguments, environment, help_text, read_command_line
+from elworkers.arguments import Arguments, help_text
 from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
 from elworkers.passwords import guard_tracebacks, remember, remembered
+from elworkers.reading import Argument, environment, read_command_line
 from elworkers.rights import narrow_umask
 from elworkers.roles.checking import checked
 from elworkers.runtime.handover import Configuration, Handed, HandoverError, add, given, take

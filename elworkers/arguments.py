@@ -1,44 +1,16 @@
-"""An instance file's lines or a command line come in; a role's typed arguments, each with its place, go out.
-
-Not argparse's `@file`: that takes `--opt value` on one line for a positional, lets an optional value swallow the next
-line, and makes an argument of a blank line.
-"""
+"""Arguments come in; a role's positionals and options, typed, each with its place, go out."""
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from elworkers import regular
-from elworkers.errors import ConfigurationError
-from elworkers.passwords import has_password, remember, shown
-
-_LONGEST_SECRET = 10_000
-
-_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{file:([^}]*)\}")
-
-
-@dataclass(frozen=True)
-class Argument:
-    """One argument and where it was written; `line` counts from 1 and is None on a command line.
-
-    Attributes:
-        has_password: whether a password stands in the file itself.
-    """
-
-    text: str
-    file: str | None = None
-    line: int | None = None
-    has_password: bool = False
-
-    def error(self, message: str) -> ConfigurationError:
-        """An error that names this argument's place."""
-        return ConfigurationError(message, self.file, self.line)
+from elworkers.hints import nearest
+from elworkers.inherited import FLAGS, PASSED, READ, port_alone
+from elworkers.passwords import shown
+from elworkers.reading import Argument
 
 
 @dataclass(frozen=True)
@@ -90,115 +62,32 @@ class RoleSpec:
     options: tuple[Option, ...] = ()
 
 
+class Passed(NamedTuple):
+    """A name that was accepted though it has no meaning here: why, and where it stands."""
+
+    name: str
+    why: str
+    place: Argument
+
+
 @dataclass(frozen=True)
 class Arguments:
-    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names."""
+    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names.
+
+    Attributes:
+        passed: what was accepted though it has no meaning here.
+    """
 
     role: str
     values: Mapping[str, Any]
     places: Mapping[str, Sequence[Argument]] = field(repr=False)
+    passed: tuple[Passed, ...] = ()
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.values)
-
-
-Environment = Mapping[str, str]
-
-
-def environment(run_dir: Path | None) -> dict[str, str]:
-    """This process's environment, and below it the NAME=VALUE lines of `<run-dir>/env`."""
-    values: dict[str, str] = {}
-    if run_dir is not None and (run_dir / "env").is_file():
-        for line in (run_dir / "env").read_text(encoding="utf-8").splitlines():
-            name, equals, value = line.partition("=")
-            if equals and not line.startswith("#"):
-                values[name.strip()] = value
-    return values | dict(os.environ)
-
-
-def read_lines(data: bytes, name: str, env: Environment) -> list[Argument]:
-    """The arguments in an instance file: one a line, with `${env:NAME:-default}` and `${file:/PATH}` resolved.
-
-    Raises:
-        ConfigurationError: names the line that is not UTF-8, whose variable is not set or whose file cannot be read.
-    """
-    arguments = []
-    for number, raw in enumerate(data.split(b"\n"), 1):
-        try:
-            text = raw.decode("utf-8").strip("\r").strip()
-        except UnicodeDecodeError as error:
-            message = f"byte {error.start + 1} of the line is not UTF-8; expected an argument in UTF-8"
-            raise ConfigurationError(message, name, number) from None
-        if "\0" in text:
-            raise ConfigurationError("the line holds a NUL byte; expected an argument", name, number)
-        if text and not text.startswith("#"):
-            literally = _VARIABLE.sub(lambda match: match[2] or "", text)
-            arguments.append(Argument(_resolved(text, env, name, number), name, number, has_password(literally)))
-    return arguments
-
-
-def _resolved(text: str, env: Environment, name: str, number: int) -> str:
-    def value(match: re.Match[str]) -> str:
-        if match[3] is not None:
-            return _content(match[3], name, number)
-        found = env.get(match[1])
-        if found:
-            return found
-        if match[2] is None:
-            message = f"the variable {match[1]} is not set; set it in the environment or in <run-dir>/env"
-            raise ConfigurationError(message, name, number)
-        return match[2]
-
-    return _VARIABLE.sub(value, text)
-
-
-def _content(path: str, name: str, number: int) -> str:
-    """What a file holds in its one line: a secret, as a rule."""
-    if not path.startswith("/"):
-        raise ConfigurationError("${file:…} is no path from / on; expected ${file:/PATH}", name, number)
-    try:
-        text = regular.read(Path(path), 4 * _LONGEST_SECRET + 2).decode("utf-8").strip("\r\n")
-    except OSError as error:
-        raise ConfigurationError(f"${{file:{path}}} cannot be read: {error.strerror}", name, number) from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"${{file:{path}}} is not UTF-8; expected one line of it", name, number) from None
-    if not text or len(text) > _LONGEST_SECRET or "\n" in text or "\0" in text:
-        expected = f"expected one line of 1 to {_LONGEST_SECRET} characters"
-        raise ConfigurationError(f"${{file:{path}}} holds something else; {expected}", name, number)
-    remember(text)
-    return text
-
-
-def _of_file(name: str) -> bytes:
-    return Path(name).read_bytes()
-
-
-def read_command_line(
-    words: Sequence[str], env: Environment, content: Callable[[str], bytes] = _of_file
-) -> list[Argument]:
-    """The arguments of a command line, where `@FILE` stands for the file's lines.
-
-    Args:
-        words: of the command line.
-        env: for `${env:NAME}`.
-        content: reads a file.
-
-    Raises:
-        ConfigurationError: a file cannot be read, or see `read_lines`.
-    """
-    arguments: list[Argument] = []
-    for word in words:
-        if word.startswith("@") and len(word) > 1:
-            try:
-                arguments += read_lines(content(word[1:]), word[1:], env)
-            except OSError as error:
-                raise ConfigurationError(f"cannot be read: {error.strerror}", word[1:]) from None
-        else:
-            arguments.append(Argument(word))
-    return arguments
 
 
 def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
@@ -211,6 +100,7 @@ def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
     known = {option.flag: option for option in spec.options}
     given: dict[str, list[tuple[Any, Argument]]] = {}
     free: list[Argument] = []
+    passed: list[Passed] = []
     queue = list(arguments)
     while queue:
         argument = queue.pop(0)
@@ -218,15 +108,20 @@ def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
             free.append(argument)
             continue
         flag, value = _split(argument.text)
-        option = known.get(flag)
+        way = FLAGS.get(flag)
+        if flag not in known and way is not None and way.does == PASSED:
+            passed.append(Passed(flag, way.text, argument))
+            continue
+        option = known.get(way.text if way is not None and way.does == READ else flag)
         if option is None:
-            raise argument.error(f"unknown option {flag}; {_hint(flag, known)}")
+            hint = f"expected {way.text}" if way is not None and way.does != READ else _hint(flag, known)
+            raise argument.error(f"unknown option {flag}; {hint}")
         if option.value == "required" and value is None:
             if not queue or queue[0].text.startswith("--"):
                 raise argument.error(f"{flag} has no value; expected one on its line or the next")
             value = queue.pop(0).text
         given.setdefault(option.name, []).append((_typed(option, value, argument), argument))
-    return _arguments(spec, given, free)
+    return _arguments(spec, given, free, passed)
 
 
 def _split(text: str) -> tuple[str, str | None]:
@@ -237,8 +132,8 @@ def _split(text: str) -> tuple[str, str | None]:
 
 
 def _hint(flag: str, known: Mapping[str, Option]) -> str:
-    nearest = difflib.get_close_matches(flag, known, n=1)
-    return f"did you mean {nearest[0]}?" if nearest else f"expected one of {', '.join(sorted(known))}"
+    near = nearest(flag, known)
+    return f"did you mean {near}?" if near else f"expected one of {', '.join(sorted(known))}"
 
 
 def _typed(option: Option, value: str | None, argument: Argument) -> Any:
@@ -254,7 +149,12 @@ def _typed(option: Option, value: str | None, argument: Argument) -> Any:
         raise argument.error(f"{option.flag} {shown(value)}; expected {error}") from None
 
 
-def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], free: Sequence[Argument]) -> Arguments:
+def _arguments(
+    spec: RoleSpec,
+    given: Mapping[str, list[tuple[Any, Argument]]],
+    free: Sequence[Argument],
+    passed: Sequence[Passed],
+) -> Arguments:
     values: dict[str, Any] = {}
     places: dict[str, Sequence[Argument]] = {}
     for option in spec.options:
@@ -266,6 +166,10 @@ def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], 
         else:
             values[option.name] = found[0][0] if found else option.default
         places[option.name] = [place for _, place in found]
+    for argument in free:
+        complaint = port_alone(argument.text, only=spec.name == "forwarder" and len(free) == 1)
+        if complaint is not None:
+            raise argument.error(complaint)
     left = list(free)
     for index, positional in enumerate(spec.positionals):
         later = len(spec.positionals) - index - 1
@@ -279,7 +183,7 @@ def _arguments(spec: RoleSpec, given: Mapping[str, list[tuple[Any, Argument]]], 
         values[positional.name] = texts if positional.many else texts[0]
     if left:
         raise left[0].error(f"{shown(left[0].text)} is one argument too many; expected {usage(spec)}")
-    return Arguments(spec.name, values, places)
+    return Arguments(spec.name, values, places, tuple(passed))
 
 
 def usage(spec: RoleSpec) -> str:

@@ -74,8 +74,8 @@ def pattern(text: str) -> str:
 
 
 def offset_reset(text: str) -> int:
-    """Where a group without offsets starts: pykafka's -1 (latest) and -2 (earliest), or the words."""
-    known = {"-1": -1, "latest": -1, "-2": -2, "earliest": -2}
+    """Where a group without offsets starts: pykafka's -1 (latest) and -2 (earliest), or the words, of old too."""
+    known = {"-1": -1, "latest": -1, "largest": -1, "-2": -2, "earliest": -2, "smallest": -2}
     if text.lower() not in known:
         raise ValueError("earliest, latest, -2 or -1")
     return known[text.lower()]
@@ -84,7 +84,9 @@ def offset_reset(text: str) -> int:
 def group(text: str) -> str:
     """A consumer group's name; pykafka sends it as ASCII."""
     if not re.fullmatch(r"[!-~]{1,249}", text):
-        raise ValueError("a name of 1 to 249 ASCII characters without blanks")
+        joined = "-".join(text.split())
+        like = f", as {joined}" if re.fullmatch(r"[!-~]{1,249}", joined) else ""
+        raise ValueError(f"a name of 1 to 249 ASCII characters without blanks{like}")
     return text
 
 

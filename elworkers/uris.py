@@ -2,12 +2,11 @@
 
 A URI is `scheme:[//authority][/path][?name=value&…]`. Only percent escapes are decoded in the query: `+` stays
 `+`, because it is common in blacklist patterns (reference of 2016). Kafka's brokers may stand in the authority or,
-as they did in 2016, in the path: `kafka:///k1:9092,k2:9092?topic=…`.
+as they did in 2016, in the path: `kafka:///k1:9092,k2:9092?topic=…`; or, as early in 2015, in `brokers=`.
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from elworkers.errors import ConfigurationError
+from elworkers.hints import nearest
+from elworkers.inherited import KAFKA_SCHEMES, PASSED, READ, REFUSED, Way, Ways
 from elworkers.passwords import HIDDEN, SECRET_NAME, remember, shown
 
 _NO_PORT = re.compile(r":(?!\d{0,5}(?:,|$))")
@@ -26,7 +27,7 @@ class Uri:
     """A URI taken apart; its text form never shows the password.
 
     Attributes:
-        scheme: in lower case.
+        scheme: in lower case; `kafka` where it names a Kafka client of the original's.
         hosts: each `host` or `host:port`; IPv6 addresses in brackets.
         path: decoded, with its leading slash; empty where the path held Kafka's brokers.
         user, password: decoded, or None.
@@ -89,7 +90,7 @@ def parse(text: str) -> Uri:
         # What stands before a colon may be a misspelt scheme, but never more than that: the rest may hold a password.
         raise ConfigurationError(f"{shown(text, 40)} is no URI; expected SCHEME://…")
     scheme, slashes, rest, query_text = match.groups()
-    scheme = scheme.lower()
+    scheme = "kafka" if scheme.lower() in KAFKA_SCHEMES else scheme.lower()
     authority, slash, path = rest.partition("/") if slashes else ("", "", rest)
     login, at, hosts = authority.rpartition("@")
     user, colon, password = login.partition(":")
@@ -106,6 +107,8 @@ def parse(text: str) -> Uri:
         if "@" in hosts:
             raise ConfigurationError("kafka URI: brokers take no login; expected kafka:///HOST:PORT,…?topic=NAME")
     query = _query(query_text or "", scheme)
+    if scheme == "kafka":
+        hosts, query = _with_brokers(hosts, query)
     for secret in (unquote(password), *(value for name, value in query if SECRET_NAME.search(name))):
         remember(secret)
     return Uri(
@@ -116,6 +119,15 @@ def parse(text: str) -> Uri:
         password=unquote(password) if colon else None,
         query=query,
     )
+
+
+def _with_brokers(hosts: str, query: tuple[tuple[str, str], ...]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    named = dict(query).get("brokers")
+    if named is None:
+        return hosts, query
+    if hosts and hosts != named:
+        raise ConfigurationError("kafka URI: brokers stand before the ? and in brokers=; expected kafka:///HOST:PORT,…")
+    return named, tuple(pair for pair in query if pair[0] != "brokers")
 
 
 def _query(text: str, scheme: str) -> tuple[tuple[str, str], ...]:
@@ -153,45 +165,87 @@ Options = Mapping[str, Option]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A URI together with the values of all options of its scheme."""
+    """A URI together with the values of all options of its scheme.
+
+    Attributes:
+        passed: what it has that means nothing here, and why.
+    """
 
     uri: Uri
     options: Mapping[str, Any]
+    passed: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return str(self.uri)
 
 
-def typed(uri: Uri, declared: Options) -> Endpoint:
+def typed(uri: Uri, declared: Options, inherited: Ways = MappingProxyType({})) -> Endpoint:
     """The URI with every declared option typed, defaults filled in.
+
+    Args:
+        uri: as it was written.
+        declared: the options of its scheme.
+        inherited: what becomes of other names; see `inherited`.
 
     Raises:
         ConfigurationError: names an unknown option and the nearest known one, or what a value should have been.
     """
     values = {name: option.default for name, option in declared.items()}
+    passed: list[tuple[str, str]] = []
+    seen: dict[str, str] = {}
     for name, text in uri.query:
-        option = declared.get(name)
-        if option is None:
-            nearest = difflib.get_close_matches(name, declared, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(declared)) or 'none'}"
-            raise ConfigurationError(f"{uri.scheme} URI: unknown option {shown(name)}; {hint}")
+        known, way = _known(uri.scheme, name, declared, inherited)
+        if way.does == PASSED or (way.does == REFUSED and text in way.values):
+            passed.append((name, way.values.get(text, way.text)))
+            continue
+        shown_value = HIDDEN if SECRET_NAME.search(name) else repr(text)
+        if way.does == REFUSED:
+            raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {way.text}")
+        if known in seen:
+            raise ConfigurationError(f"{uri.scheme} URI: options {seen[known]} and {name} are one; expected it once")
+        seen[known] = name
         try:
-            values[name] = option.kind(text)
+            values[known] = declared[known].kind(way.values.get(text, text))
         except ValueError as error:
-            shown_value = HIDDEN if SECRET_NAME.search(name) else repr(text)
             raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {error}") from None
-    return Endpoint(uri, MappingProxyType(values))
+    return Endpoint(uri, MappingProxyType(values), tuple(passed))
 
 
-def one_of_schemes(uri: Uri, schemes: Mapping[str, Options], what: str) -> Options:
+def _known(scheme: str, name: str, declared: Options, inherited: Ways) -> tuple[str, Way]:
+    """The option that a name stands for, and what becomes of it."""
+    plain = name.replace(".", "_")
+    if plain in declared:
+        return plain, Way(READ, plain)
+    way = inherited.get(plain)
+    if way is not None:
+        return way.text, way
+    meant = {known: known for known in declared} | {old: w.text for old, w in inherited.items() if w.does == READ}
+    near = nearest(plain, meant, 0.5)
+    hint = f"did you mean {meant[near]!r}?" if near else f"known: {', '.join(sorted(declared)) or 'none'}"
+    raise ConfigurationError(f"{scheme} URI: unknown option {shown(name)}; {hint}")
+
+
+def one_of_schemes(
+    uri: Uri, schemes: Mapping[str, Options], what: str, inherited: Ways = MappingProxyType({})
+) -> Options:
     """The options that the URI's scheme knows.
 
+    Args:
+        uri: as it was written.
+        schemes: those that there are.
+        what: they can be, an input or an output.
+        inherited: other schemes, and what is to be written instead.
+
     Raises:
-        ConfigurationError: names the scheme and the ones that can be `what` (an input or an output).
+        ConfigurationError: names the scheme and what was expected.
     """
     declared = schemes.get(uri.scheme)
     if declared is None:
-        nearest = difflib.get_close_matches(uri.scheme, schemes, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"expected one of {', '.join(sorted(schemes))}"
+        if uri.scheme in inherited:
+            raise ConfigurationError(
+                f"{uri.scheme} URI: there is no such {what} here; expected {inherited[uri.scheme].text}"
+            )
+        near = nearest(uri.scheme, schemes)
+        hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(sorted(schemes))}"
         raise ConfigurationError(f"no {what} has the scheme {uri.scheme!r}; {hint}")
     return declared

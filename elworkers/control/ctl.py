@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Sequence
 
 from elworkers import output
-from elworkers.arguments import environment
 from elworkers.control import check, status, workers
 from elworkers.control.commandline import CHANGING, PROGRAM, parser
 from elworkers.control.deadline import Deadline
@@ -24,6 +23,7 @@ from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor
 from elworkers.control.working import settled
 from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
+from elworkers.reading import environment
 from elworkers.terminal import printable
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from elworkers import __version__, output, planned, roles
-from elworkers.arguments import environment
 from elworkers.control.commandline import lock_wait
 from elworkers.control.errors import SupervisorError
 from elworkers.control.instances import Instance, Tree, read_tree
@@ -19,6 +18,7 @@ from elworkers.control.lock import changing
 from elworkers.control.places import Places
 from elworkers.control.renewing import RENEWED
 from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.reading import environment
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.roles.checking import endpoints
 from elworkers.schemes import brokers
@@ -58,13 +58,15 @@ def main(words: list[str] | None = None) -> int:
         print(f"eventlogging-init: {printable(str(error))}", file=sys.stderr)
         return error.code if isinstance(error, SupervisorError) else EX_CONFIG
     say_broken("eventlogging-init", tree)
+    for note in tree.notes:
+        print(f"eventlogging-init: note: {printable(note)}", file=sys.stderr)
     print(f"{len(tree.instances)} instances in {places.programs}")
     return EX_CONFIG if tree.broken else 0
 
 
 def say_broken(program: str, tree: Tree) -> None:
     """Name each broken instance with its file and line, and what else is wrong with files, on stderr."""
-    for warning in tree.warnings:
+    for warning in (*tree.strangers, *tree.warnings):
         print(f"{program}: warning: {printable(warning)}", file=sys.stderr)
     for broken in tree.broken:
         print(f"{program}: {printable(str(broken.error))}", file=sys.stderr)

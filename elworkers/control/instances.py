@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from elworkers import roles
-from elworkers.arguments import Arguments, Environment, read_lines
+from elworkers.arguments import Arguments
 from elworkers.errors import ConfigurationError
+from elworkers.hints import nearest
+from elworkers.reading import Environment, read_lines
 from elworkers.roles.checking import checked
 
+_FOLDERS = tuple(f"{role}s" for role in roles.ROLES)
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _BACKUP = re.compile(
     r"~$|^#.*#$|^4913$|\.(?:dpkg|ucf)-[^.]*$"
@@ -70,11 +72,13 @@ class Tree:
 
     Attributes:
         passed_over: the backup files in it, as paths below it.
+        strangers: what to say of each folder that is no role's.
     """
 
     instances: tuple[Instance, ...]
     broken: tuple[Broken, ...]
     passed_over: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -86,13 +90,23 @@ class Tree:
             if one.exposed is not None
         ]
 
+    @property
+    def notes(self) -> list[str]:
+        """The names in files that mean nothing here, once each."""
+        places: dict[tuple[str, str], list[str]] = {}
+        for one in self.instances:
+            for name, why, place in one.arguments.passed:
+                found = places.setdefault((name, why), [])
+                found.append(f"{one.title}:{place.line}")
+        return [f"{name} means nothing here ({why}): {', '.join(found)}" for (name, why), found in places.items()]
+
 
 def read_tree(config_dir: Path, env: Environment) -> Tree:
     """Read every instance file; one that is broken keeps no other from being read.
 
     Args:
         config_dir: with one folder a role, in the plural.
-        env: for `${env:NAME}`; see `arguments.environment`.
+        env: for `${env:NAME}`; see `reading.environment`.
 
     Raises:
         ConfigurationError: the folder itself cannot be read.
@@ -100,22 +114,26 @@ def read_tree(config_dir: Path, env: Environment) -> Tree:
     instances: list[Instance] = []
     broken: list[Broken] = []
     passed_over: list[str] = []
-    for path in _files(config_dir):
+    files, strangers = _files(config_dir)
+    for path in files:
         if _BACKUP.search(path.name):
             passed_over.append(str(path.relative_to(config_dir)))
             continue
         try:
-            instances.append(_read(path, env))
+            instances.append(_read(path, config_dir, env))
         except ConfigurationError as error:
             broken.append(Broken(f"{path.parent.name.removesuffix('s')}/{path.name}", error))
         except OSError as error:
             broken.append(Broken(path.name, ConfigurationError(f"cannot be read: {error.strerror}", str(path))))
     order = {role: place for place, role in enumerate(roles.ROLES)}
     instances.sort(key=lambda instance: (order[instance.role], instance.name))
-    return Tree(tuple(instances), tuple(broken), tuple(passed_over))
+    return Tree(tuple(instances), tuple(broken), tuple(passed_over), tuple(strangers))
 
 
-def _files(config_dir: Path) -> Iterator[Path]:
+def _files(config_dir: Path) -> tuple[list[Path], list[str]]:
+    """The files of all roles and whatever else is to be looked at; and what to say of folders that are no role's."""
+    files: list[Path] = []
+    strangers: list[str] = []
     try:
         folders = sorted(path for path in config_dir.iterdir() if not _hidden(path.name))
     except OSError as error:
@@ -123,15 +141,23 @@ def _files(config_dir: Path) -> Iterator[Path]:
             f"the configuration folder cannot be read: {error.strerror}", str(config_dir)
         ) from None
     for folder in folders:
-        if folder.is_dir() and folder.name.endswith("s") and not _BACKUP.search(folder.name):
-            try:
-                names = sorted(path.name for path in folder.iterdir())
-            except OSError:
-                yield folder
-                continue
-            yield from (folder / name for name in names if not _hidden(name))
+        if not folder.is_dir() or _BACKUP.search(folder.name):
+            files.append(folder)
+        elif folder.name not in _FOLDERS:
+            # The original's have neighbours here, such as services/.
+            near = nearest(folder.name, _FOLDERS)
+            expected = f"did you mean {near}?" if near else f"those are {', '.join(_FOLDERS)}"
+            strangers.append(f"{folder}: is no role's folder, and what is in it is passed over; {expected}")
         else:
-            yield folder
+            files += _files_of_role(folder)
+    return files, strangers
+
+
+def _files_of_role(folder: Path) -> list[Path]:
+    try:
+        return [folder / name for name in sorted(path.name for path in folder.iterdir()) if not _hidden(name)]
+    except OSError:
+        return [folder]
 
 
 def _hidden(name: str) -> bool:
@@ -139,14 +165,11 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") and not _BACKUP.search(name)
 
 
-def _read(path: Path, env: Environment) -> Instance:
+def _read(path: Path, config_dir: Path, env: Environment) -> Instance:
     place = str(path)
-    if path.parent.name == path.parent.parent.name or not path.parent.name.endswith("s"):
-        raise ConfigurationError(f"is in no role's folder; expected one of {_folders()}", place)
-    try:
-        role = roles.singular(path.parent.name)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{error.message} (folders: {_folders()})", place) from None
+    if path.parent == config_dir:
+        raise ConfigurationError(f"is in no role's folder; expected one of {', '.join(_FOLDERS)}", place)
+    role = roles.singular(path.parent.name)
     if not NAME.fullmatch(path.name):
         raise ConfigurationError("the name may hold only letters, digits, '.', '_' and '-'", place)
     if path.is_dir():
@@ -167,7 +190,3 @@ def _read(path: Path, env: Environment) -> Instance:
         raise error.at(place) from None
     exposed = next((line.line for line in lines if line.has_password), None) if for_everybody else None
     return Instance(role, path.name, path, hashlib.sha256(data).hexdigest(), arguments, exposed)
-
-
-def _folders() -> str:
-    return ", ".join(f"{role}s" for role in roles.ROLES)

@@ -27,9 +27,9 @@ from elworkers.doors.limits import Limits
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
 from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
+from elworkers.registry import EVENTS_PORT, HTTP_PORT
 from elworkers.runtime.budget import Budget
 from elworkers.runtime.metrics import Counters
-from elworkers.schemes import EVENTS_PORT, HTTP_PORT
 from elworkers.sources.datagrams import DatagramDoor
 from elworkers.sources.udp import UdpSource
 from elworkers.stages.parse import compile_format

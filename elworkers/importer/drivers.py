@@ -10,7 +10,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.schemes import WEBHDFS_PORT
+from elworkers.registry import WEBHDFS_PORT
 from elworkers.uris import Endpoint, split_host
 
 HDFS = ("hdfs", "webhdfs")

@@ -8,7 +8,7 @@ from typing import Any
 from elworkers.errors import ConfigurationError
 from elworkers.kafka import group
 from elworkers.kafka.placed import EARLIEST
-from elworkers.schemes import READ_UNCOMMITTED
+from elworkers.registry import READ_UNCOMMITTED
 
 _PASSED_ON = (
     "fetch_message_max_bytes",
@@ -79,11 +79,6 @@ def check_rdkafka(options: Mapping[str, Any]) -> None:
     """
     if not options["use_rdkafka"]:
         return
-    if not (options["zookeeper_connect"] or options["zookeeper_hosts"]):
-        raise ConfigurationError(
-            "kafka URI: option use_rdkafka=True; pykafka has it only for groups managed by ZooKeeper"
-            " (zookeeper_connect=HOST:PORT), not for those managed by Kafka"
-        )
     try:
         import pykafka.rdkafka  # noqa: F401 - only whether it is there
     except ImportError:

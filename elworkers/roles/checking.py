@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from elworkers import roles
-from elworkers.arguments import Argument, Arguments, parse
+from elworkers.arguments import Arguments, Passed, parse
 from elworkers.errors import ConfigurationError
-from elworkers.schemes import DOORS, check_sink, check_source, check_store, check_topics, consumer_group
+from elworkers.reading import Argument
+from elworkers.registry import DOORS, TABLES
+from elworkers.schemes import check_sink, check_source, check_sources, check_store, check_topics, consumer_group
 from elworkers.uris import Endpoint
 
 
@@ -19,24 +22,27 @@ def checked(role: str, words: Sequence[Argument]) -> Arguments:
     """
     module = roles.module(role)
     arguments = parse(module.SPEC, words)
+    passed = list(arguments.passed)
     for positional in module.SPEC.positionals:
         for place in arguments.places[positional.name]:
-            _check_one(positional.kind, place, arguments)
+            passed += _check_one(positional.kind, place, arguments)
     for place in _places_of_invalid(arguments):
-        _check_one("sink", place, arguments)
+        passed += _check_one("sink", place, arguments)
     try:
         module.check(arguments)
     except ConfigurationError as error:
         raise error.at(words[0].file if words else None) from None
-    return arguments
+    return replace(arguments, passed=tuple(passed))
 
 
 def endpoints(arguments: Arguments) -> Iterator[Endpoint]:
-    """The inputs and outputs that `checked` arguments name."""
+    """The inputs and outputs that `checked` arguments name; an input with several topics once for each."""
     for positional in roles.module(arguments.role).SPEC.positionals:
-        check = {"source": check_source, "sink": check_sink}.get(positional.kind)
-        if check is not None:
-            yield from (check(place.text) for place in arguments.places[positional.name])
+        for place in arguments.places[positional.name]:
+            if positional.kind == "source":
+                yield from check_sources(place.text)
+            elif positional.kind == "sink":
+                yield check_sink(place.text)
     yield from (check_sink(place.text) for place in _places_of_invalid(arguments))
 
 
@@ -47,12 +53,13 @@ def _places_of_invalid(arguments: Arguments) -> Iterator[Argument]:
             yield Argument(text.strip(), place.file, place.line)
 
 
-def _check_one(kind: str, place: Argument, arguments: Arguments) -> None:
+def _check_one(kind: str, place: Argument, arguments: Arguments) -> list[Passed]:
+    endpoint: Endpoint | None = None
     try:
         if kind == "source":
-            _check_source(place.text, arguments)
+            endpoint = _checked_source(place.text, arguments)
         elif kind == "sink":
-            _check_sink(place.text)
+            endpoint = _checked_sink(place.text, arguments)
         elif kind == "topics":
             check_topics(place.text)
         elif kind == "store":
@@ -63,21 +70,32 @@ def _check_one(kind: str, place: Argument, arguments: Arguments) -> None:
             compile_format(place.text)
     except ConfigurationError as error:
         raise error.at(place.file, place.line) from None
+    return [Passed(name, why, place) for name, why in endpoint.passed] if endpoint else []
 
 
-def _check_source(text: str, arguments: Arguments) -> None:
+def _checked_source(text: str, arguments: Arguments) -> Endpoint:
     endpoint = check_source(text)
     if endpoint.uri.scheme in DOORS and "spool_dir" not in arguments.values:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
     if endpoint.uri.scheme == "kafka" and consumer_group(endpoint, arguments["sid"]) is None:
         raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
+    return endpoint
 
 
-def _check_sink(text: str) -> None:
+def _checked_sink(text: str, arguments: Arguments) -> Endpoint:
     endpoint = check_sink(text)
+    consumes = arguments.role == "consumer"
+    raw = arguments.role == "forwarder" or (consumes and check_source(arguments["input"]).options["raw"])
+    if endpoint.uri.scheme in TABLES and not consumes:
+        expected = "expected a Kafka topic here, and an instance in consumers/ that reads it"
+        raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database; {expected}")
+    if endpoint.uri.scheme in TABLES and raw:
+        raise ConfigurationError(
+            f"{endpoint.uri.scheme} URI: lines of raw=True have no table; expected the input without raw=True"
+        )
     if endpoint.uri.scheme == "kafka":
-        from elworkers.stages.route import Template
+        from elworkers.stages.route import Route
 
-        Template(endpoint.options["topic"])
-        if endpoint.options["key"]:
-            Template(endpoint.options["key"])
+        options = endpoint.options
+        Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
+    return endpoint

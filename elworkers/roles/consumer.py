@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.contracts import Ledger, Stage
+from elworkers.registry import TABLES
 from elworkers.roles.common import COMMON, SCHEMAS, SID, STATSD_NAMES, STORED_BATCH, single_worker
-from elworkers.schemes import TABLES, check_sink, check_source
+from elworkers.roles.inputs import left_out
+from elworkers.schemes import check_sink, check_source
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         errors = wiring.error_sink([text])
         if errors is not None:
             outputs.append(wiring.to(errors, lambda record: not record.valid))
+    stages += left_out([text], wiring.counts)
     sink = outputs[0].sink
     source = wiring.source(text, ledger=sink if isinstance(sink, Ledger) else None)
     return wiring.with_refusals(Pipeline(source, stages, outputs, wiring.batch([text], [output])), [text])

@@ -11,7 +11,7 @@ from elworkers.doors.door import Door
 from elworkers.doors.rawline import RawLines
 from elworkers.doors.sequence import Sequence
 from elworkers.errors import ConfigurationError
-from elworkers.schemes import HTTP_PORT
+from elworkers.registry import HTTP_PORT
 from elworkers.uris import Endpoint
 
 if TYPE_CHECKING:

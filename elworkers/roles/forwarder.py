@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Stage
 from elworkers.kinds import whole
+from elworkers.registry import DOORS
 from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
-from elworkers.schemes import DOORS
+from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
     from elworkers.runtime.pipeline import Pipeline
 
-    stages: list[Stage] = []
+    stages = left_out([arguments["input"]], wiring.counts)
     if arguments["count"]:
-        wiring, stages = _counting(arguments["input"], wiring)
+        wiring, counting = _counting(arguments["input"], wiring)
+        stages += counting
     source = wiring.source(arguments["input"])
     outputs = [wiring.raw_output(text) for text in arguments["output"]]
     pipeline = Pipeline(source, stages, outputs, wiring.batch([arguments["input"]], arguments["output"]))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.errors import ConfigurationError
 from elworkers.kinds import minutes, seconds, whole, words
+from elworkers.registry import READ_UNCOMMITTED
 from elworkers.roles.common import COMMON, SCHEMAS
-from elworkers.schemes import READ_UNCOMMITTED, check_store, check_topics
+from elworkers.schemes import check_store, check_topics
 
 if TYPE_CHECKING:
     from elworkers.contracts import Metrics

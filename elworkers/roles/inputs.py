@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers.contracts import Ledger, Source
+from elworkers.contracts import Ledger, Metrics, Source, Stage
 from elworkers.errors import ConfigurationError
-from elworkers.schemes import DOORS, EVENTS_PORT, brokers, check_source, consumer_group, listens_on
+from elworkers.registry import DOORS, EVENTS_PORT
+from elworkers.schemes import brokers, check_sources, consumer_group, listens_on
 from elworkers.uris import Endpoint
 
 if TYPE_CHECKING:
@@ -18,15 +19,16 @@ if TYPE_CHECKING:
 
 
 def opened(wiring: Wiring, texts: Sequence[str], ledger: Ledger | None) -> Source:
-    """The source behind one URI, or the merged one behind several; see `Wiring.source`."""
-    if len(texts) == 1:
-        return _one(wiring, texts[0], ledger)
+    """The source behind one URI, or the merged one behind several or several topics; see `Wiring.source`."""
+    endpoints = [endpoint for text in texts for endpoint in check_sources(text)]
+    if len(endpoints) == 1:
+        return _one(wiring, endpoints[0], ledger)
     from elworkers.sources.merged import MergedSource
 
     found: list[Source] = []
     try:
-        for text in texts:
-            found.append(_one(wiring, text))
+        for endpoint in endpoints:
+            found.append(_one(wiring, endpoint, ledger))
     except Exception:
         for source in found:
             source.close()
@@ -34,8 +36,21 @@ def opened(wiring: Wiring, texts: Sequence[str], ledger: Ledger | None) -> Sourc
     return MergedSource(found)
 
 
-def _one(wiring: Wiring, text: str, ledger: Ledger | None = None) -> Source:
-    endpoint = check_source(text)
+def left_out(texts: Sequence[str], metrics: Metrics) -> list[Stage]:
+    """The stage that leaves out what the inputs' blacklists match, where one has a blacklist."""
+    endpoints = [endpoint for text in texts for endpoint in check_sources(text) if endpoint.options.get("blacklist")]
+    if not endpoints:
+        return []
+    from elworkers.stages.leaveout import LeaveOutStage
+
+    blacklists = {
+        (",".join(sorted(brokers(endpoint.uri))), endpoint.options["topic"]): endpoint.options["blacklist"]
+        for endpoint in endpoints
+    }
+    return [LeaveOutStage(blacklists, metrics)]
+
+
+def _one(wiring: Wiring, endpoint: Endpoint, ledger: Ledger | None) -> Source:
     uri, options = endpoint.uri, endpoint.options
     if uri.scheme == "kafka":
         from elworkers.sources.kafka import KafkaSource

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -12,13 +13,14 @@ from elworkers import roles
 from elworkers.arguments import Arguments
 from elworkers.contracts import Metrics, Origin, Source
 from elworkers.errors import RetryableError
+from elworkers.registry import DOORS
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime import loop
 from elworkers.runtime.pipeline import Kept
 from elworkers.runtime.process import runs
 from elworkers.runtime.stop import Stop
 from elworkers.runtime.worker import Job, Who
-from elworkers.schemes import DOORS, brokers, check_source, consumer_group, listens_on
+from elworkers.schemes import brokers, check_source, check_sources, consumer_group, listens_on
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
         addresses=tuple(dict.fromkeys(address for address in listening if address is not None)),
         state_file=state_file,
         log_level=arguments["log_level"],
+        passed=tuple(dict.fromkeys((name, why) for name, why, _ in arguments.passed)),
     )
 
 
@@ -145,7 +148,7 @@ def _repeats(arguments: Arguments, who: Who) -> Repeats | None:
     from elworkers.runtime.repeats import Repeats
 
     groups = {}
-    for endpoint in map(check_source, _inputs(arguments)):
+    for endpoint in chain.from_iterable(map(check_sources, _inputs(arguments))):
         if endpoint.uri.scheme == "kafka":
             cluster = ",".join(sorted(brokers(endpoint.uri)))
             groups[cluster, endpoint.options["topic"]] = consumer_group(endpoint, arguments["sid"])

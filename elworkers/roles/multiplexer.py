@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Positional, RoleSpec
+from elworkers.contracts import Stage
 from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
+from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     from elworkers.stages.decode import DecodeStage
 
     output = arguments["output"]
-    stages = [] if wiring.is_plain(output) else [DecodeStage(wiring.counts)]
+    stages: list[Stage] = [] if wiring.is_plain(output) else [DecodeStage(wiring.counts)]
+    stages += left_out(arguments["input"], wiring.counts)
     outputs = [wiring.output(output)]
     source = wiring.source(*arguments["input"])
     pipeline = Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.contracts import Output
+from elworkers.contracts import Output, Stage
 from elworkers.kinds import seconds
 from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
+from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     stage = ProcessStage(
         compile_format(arguments["format"]), validator, wiring.counts, budget, keeps_events=keeps_events
     )
+    stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts)]
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
     if invalid == "":
@@ -72,12 +74,12 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     # No database among the outputs: that is for consumers.
     if keeps_events:
         batch = wiring.batch([arguments["input"]], arguments["output"])
-        pipeline = Pipeline(source, [stage], outputs, batch, forgets_events=True)
+        pipeline = Pipeline(source, stages, outputs, batch, forgets_events=True)
     else:
         batch = wiring.batch([arguments["input"]], arguments["output"], records=20_000)
         pipeline = Pipeline(
             source,
-            [stage],
+            stages,
             outputs,
             batch,
             forgets_events=True,

@@ -14,7 +14,7 @@ from elworkers.contracts import Metrics, Place
 from elworkers.errors import RetryableError
 from elworkers.kafka.reader import Partition, Range, TopicsReader
 from elworkers.roles.wiring import ERROR_TOPIC
-from elworkers.schemes import brokers, check_sink, check_source, consumer_group
+from elworkers.schemes import brokers, check_sink, check_sources, consumer_group
 from elworkers.statsd import plain
 from elworkers.uris import Endpoint
 
@@ -72,9 +72,7 @@ def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], Watched]:
 def _inputs(arguments: Arguments) -> Iterator[Endpoint]:
     texts = arguments.values.get("input", ())
     for text in [texts] if isinstance(texts, str) else texts:
-        endpoint = check_source(text)
-        if endpoint.uri.scheme == "kafka":
-            yield endpoint
+        yield from (endpoint for endpoint in check_sources(text) if endpoint.uri.scheme == "kafka")
 
 
 def _kafka_sinks(texts: Iterable[str]) -> Iterator[Endpoint]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers import statsd
-from elworkers.arguments import Arguments, Option, RoleSpec, environment
+from elworkers.arguments import Arguments, Option, RoleSpec
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.kinds import seconds, whole
+from elworkers.reading import environment
+from elworkers.registry import STATSD_PORT
 from elworkers.roles.common import COMMON, STATSD_NAMES, single_worker
-from elworkers.schemes import STATSD_PORT
 
 if TYPE_CHECKING:
     from elworkers.contracts import Metrics

@@ -10,22 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elworkers import statsd
-from elworkers.arguments import environment
 from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source
 from elworkers.errors import ConfigurationError
 from elworkers.planned import Plan
+from elworkers.reading import environment
+from elworkers.registry import EVENTS_PORT, TABLES
 from elworkers.rights import Rights
 from elworkers.roles.inputs import opened
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
-from elworkers.schemes import (
-    EVENTS_PORT,
-    TABLES,
-    brokers,
-    check_sink,
-    check_source,
-    consumer_group,
-)
+from elworkers.schemes import brokers, check_sink, check_source, consumer_group
 from elworkers.uris import Endpoint
 
 if TYPE_CHECKING:
@@ -129,7 +123,7 @@ class Wiring:
 
     def asks(self, text: str) -> frozenset[str]:
         """The fields of a capsule that the output needs to know where to send it."""
-        from elworkers.stages.route import Template
+        from elworkers.templates import Template
 
         options = check_sink(text).options
         named = Template((options.get("topic") or "") + (options.get("key") or "")).asks

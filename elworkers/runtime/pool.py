@@ -122,12 +122,12 @@ class Pool:
         return self._exit_code
 
     def _begin(self) -> None:
-        if self._renewal is None:
+        if self._renewal is not None:
+            self._image = self._image._replace(renewals=self._renewal.number, read=self._renewal.configuration.told)
+        if self._renewal is None or self._renewal.handed is None:
             log.info("pool started", workers=self._wanted, pid=os.getpid())
-            return
-        self._image = self._image._replace(renewals=self._renewal.number, read=self._renewal.configuration.told)
-        if self._renewal.handed is None:
-            log.info("pool started", workers=self._wanted, pid=os.getpid())
+            for name, why in self._job.passed:
+                log.info("passed over: it means nothing here", what=name, reason=why)
             return
         log.info("pool renewed", workers=self._wanted, pid=os.getpid(), of_before=len(self._members.alive()))
         self._replacement.begin(range(self._wanted))

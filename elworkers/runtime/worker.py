@@ -65,6 +65,7 @@ class Job:
         addresses: what its inputs listen on.
         state_file: where the parent writes what it knows of its workers; None: nowhere.
         log_level: see `log.configure`.
+        passed: names in its configuration that mean nothing here, and why.
     """
 
     role: str
@@ -78,6 +79,7 @@ class Job:
     addresses: tuple[Address, ...] = ()
     state_file: Path | None = None
     log_level: str = "info"
+    passed: tuple[tuple[str, str], ...] = ()
 
 
 class _Telling:

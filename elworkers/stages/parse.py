@@ -7,6 +7,7 @@ specifier   matches                                        becomes
 %q          `?` and percent-encoded JSON, `;` may end it   the capsule
 %t  %D      2016-07-29T12:34:56 (UTC)                      `timestamp`, Unix seconds; `dt`, the same as text
 %h          up to a blank                                  `clientIp`
+%l  %n      up to a blank; digits                          `recvFrom`; `seqId` (files of 2013)
 %u          up to a tab                                    `userAgent`, taken apart (`useragent.parsed`)
 %{name}i    up to a tab                                    the field, a string
 %{name}s    up to a blank                                  the field, a string
@@ -82,6 +83,8 @@ _LETTERS: dict[str, tuple[str | None, str, Conversion | None]] = {
     "t": ("timestamp", TIME, unix_seconds),
     "D": ("dt", TIME, _iso_time),
     "h": ("clientIp", r"\S+", None),
+    "l": ("recvFrom", r"\S+", None),
+    "n": ("seqId", r"\d+", _whole),
     "u": ("userAgent", r"[^\t]+", _agent),
     "o": (None, r"\S+", None),
 }
@@ -197,7 +200,7 @@ def _field(text: str, token: re.Match[str], fields: dict[str, Conversion | None]
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise _format_error(text, token, "has no field name; expected letters, digits and '_' in the braces")
     else:
-        known = "%j %q %t %D %h %u %o %{name}i %{name}s %{name}d"
+        known = "%j %q %t %D %h %l %n %u %o %{name}i %{name}s %{name}d"
         raise _format_error(text, token, f"is no specifier; expected one of {known}")
     if name is None:
         return pattern

@@ -3,58 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from elworkers.contracts import Event, OwnTopic, Record
 from elworkers.errors import ConfigurationError, InvalidEventError
+from elworkers.templates import Template, field_of
 
-_FIELD = re.compile(r"\{([^{}]*)\}")
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _NOT_IN_TOPIC = re.compile(r"[^A-Za-z0-9._-]")
 _LONGEST_TOPIC = 249
 _MOST_NAMES = 10_000
-
-
-class Template:
-    """A format string over an event: `eventlogging_{schema}`; `{event.action}` reaches into the event proper.
-
-    Attributes:
-        is_plain: it has no field.
-        asks: the capsule's own fields among those it has, or that hold them.
-        only_field: the only one it has, where that is the event's own.
-
-    Raises:
-        ConfigurationError: what stands in braces is no field name.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._parts = _FIELD.split(text)
-        for name in self._parts[1::2]:
-            if not _FIELD_NAME.fullmatch(name):
-                raise ConfigurationError(
-                    f"template {text!r}: {{{name}}} is no field; expected a name such as {{schema}}"
-                )
-        if any("{" in part or "}" in part for part in self._parts[::2]):
-            raise ConfigurationError(f"template {text!r} has a brace without its partner")
-        self.is_plain = len(self._parts) == 1
-        self.asks = frozenset(name.partition(".")[0] for name in self._parts[1::2])
-        self.only_field = self._parts[1] if len(self._parts) == 3 and "." not in self._parts[1] else None
-
-    def __call__(self, event: Event | None) -> str:
-        """The text with each field in its place; `unknown` where the event does not have it."""
-        if self.is_plain:
-            return self._text
-        parts = list(self._parts)
-        parts[1::2] = [_field(event, name) for name in parts[1::2]]
-        return "".join(parts)
-
-
-def _field(event: Event | None, name: str) -> str:
-    value: Any = event
-    for step in name.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return "unknown" if value is None or isinstance(value, dict | list) else str(value)
 
 
 class Route:
@@ -105,7 +61,7 @@ class Route:
         return topic, self._key(event).encode() if self._key is not None else record.key
 
     def _named(self, text: str, event: Event | None) -> str | OwnTopic:
-        schema = _field(event, "schema") if "schema" in self._topic.asks else None
+        schema = field_of(event, "schema") if "schema" in self._topic.asks else None
         topic = self._names.get((schema, text))
         if topic is None:
             if len(self._names) > _MOST_NAMES:

@@ -24,7 +24,7 @@ from elworkers.doors.sequence import Sequence as Numbers
 from elworkers.doors.varnish import VarnishDoor
 from elworkers.errors import ConfigurationError, ElworkersError
 from elworkers.kinds import networks
-from elworkers.schemes import VARNISH_QUERY
+from elworkers.registry import VARNISH_QUERY
 
 DEADLINE_S = 60.0
 AGENT = 'My "agent" \\ back\ttab é'.encode()

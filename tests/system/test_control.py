@@ -23,7 +23,6 @@ from elworkers.control import ctl
 Make = Callable[..., Topology]
 DEADLINE_S = 30.0
 BROKEN = {
-    "producers/one": (b"stdin:\nstdout:\n", "producers/one: there is no role 'producers'"),
     "forwarders/unknown-option": (b"udp://:1\n\nstdout:\n--cuont\n", "forwarders/unknown-option:4: unknown option"),
     "forwarders/bad-uri": (b"udp://h:0\nstdout:\n", "forwarders/bad-uri:1: "),
     "forwarders/no-output": (b"udp://h:1\n", "forwarders/no-output: OUTPUT is missing"),

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.arguments import Arguments, environment, help_text, parse, read_command_line, read_lines
+from elworkers.arguments import Arguments, help_text, parse
 from elworkers.control.instances import read_tree
 from elworkers.errors import ConfigurationError
 from elworkers.passwords import without_passwords
+from elworkers.reading import environment, read_command_line, read_lines
 from elworkers.roles import ROLES, module
 from elworkers.roles.checking import checked
 
@@ -162,7 +163,7 @@ def test_a_repeatable_option_keeps_its_order() -> None:
             "%j\nstdin:\nstdout:\n--output-invalid=nowhere:",
             "FILE:4: no output has the scheme 'nowhere'; expected one of file, kafka",
         ),
-        ("processor", "%j\nstdin:\nkafka:///k:1?topic={sch ema}", "FILE:3: template '{sch ema}'"),
+        ("processor", "%j\nstdin:\nkafka:///k:1?topic={sch ema}", "FILE:3: kafka URI: option topic='{sch ema}'"),
         ("forwarder", "udp://0.0.0.0:99999\nstdout:", "FILE:1: udp URI: the port 99999 of '0.0.0.0'"),
         ("forwarder", "udp://0.0.0.0:1\nstdout:\n--workers=2", "FILE: --workers 2: this input has room for 1"),
         ("consumer", b"stdin:\nfile:///\xff\xfe", "FILE:2: byte 9 of the line is not UTF-8"),

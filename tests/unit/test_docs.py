@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import original
 import pytest
 
+from elworkers.registry import KAFKA_TOPICS, SINKS, SOURCES, STORES
 from elworkers.roles import ROLES, module
 from elworkers.roles.common import COMMON
-from elworkers.schemes import KAFKA_TOPICS, SINKS, SOURCES, STORES
 from elworkers.uris import Options
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,6 +38,11 @@ def test_every_option_of_the_importer_is_in_its_table() -> None:
             default = option.default
             shown = "" if default in (None, False) else f"{default:g}" if isinstance(default, float) else default
             assert f"| `{option.flag}` | {shown} |" in page or option.flag == "--draft-dir"
+
+
+def test_the_tables_of_the_originals_names_are_those_of_the_registry() -> None:
+    text = original.PAGE.read_text(encoding="utf-8")
+    assert text == original.page(text), "make tables writes them anew"
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers import passwords
-from elworkers.arguments import Argument
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.passwords import HIDDEN, remember, shown, without_passwords
+from elworkers.reading import Argument
 from elworkers.roles.checking import checked
 from elworkers.uris import parse
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from elworkers import statsd
-from elworkers.arguments import Argument
 from elworkers.errors import ConfigurationError
+from elworkers.reading import Argument
 from elworkers.roles.checking import checked
 from elworkers.schemes import check_sink
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from elworkers.contracts import OwnTopic, Record
 from elworkers.errors import ConfigurationError, InvalidEventError
-from elworkers.stages.route import Route, Template
+from elworkers.stages.route import Route
+from elworkers.templates import Template
 
 EVENT = {"schema": "Edit", "revision": 7, "wiki": "enwiki", "event": {"action": "open", "page": {"id": 3}}}
 

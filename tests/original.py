@@ -1,0 +1,73 @@
+"""The registry of the original's names comes in; the tables of docs/original.md go out. If run, writes them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from elworkers import inherited
+from elworkers.inherited import PASSED, READ, REFUSED, Way, Ways
+from elworkers.registry import SINKS, SOURCES
+from elworkers.uris import Options
+
+PAGE = Path(__file__).parent.parent / "docs" / "original.md"
+BEGIN, END = "<!-- the tables begin -->\n", "<!-- the tables end -->\n"
+
+_ORDER = (READ, PASSED, REFUSED)
+_SHOWN = {READ: "read as `{text}`", PASSED: "passed over: {text}", REFUSED: "refused; expected {text}"}
+
+
+def rendered() -> str:
+    """All tables, one for the schemes of each direction, one for each scheme's parameters, one for options."""
+    parts = [
+        _table("Schemes of inputs", inherited.INPUT_SCHEMES, dict.fromkeys(SOURCES)),
+        _table("Schemes of outputs", inherited.OUTPUT_SCHEMES, dict.fromkeys(SINKS)),
+        *_parameters("Inputs", inherited.INPUTS, SOURCES),
+        *_parameters("Outputs", inherited.OUTPUTS, SINKS),
+        _table("Options of programs", inherited.FLAGS, {}),
+    ]
+    return "\n".join(parts)
+
+
+def _parameters(what: str, tables: Mapping[str, Ways], ours: Mapping[str, Options]) -> Iterator[str]:
+    """A table for each scheme; schemes that know the same share one."""
+    done: list[str] = []
+    for scheme, ways in tables.items():
+        alike = [name for name, others in tables.items() if others == ways]
+        if scheme not in done:
+            done += alike
+            shared = set.intersection(*(set(ours[name]) for name in alike))
+            yield _table(f"{what}: {', '.join(f'`{name}:`' for name in alike)}", ways, dict.fromkeys(shared))
+
+
+def _table(title: str, ways: Ways, same: Mapping[str, object]) -> str:
+    groups: dict[str, list[str]] = {}
+    for name, way in sorted(ways.items(), key=lambda item: (_ORDER.index(item[1].does), item[0])):
+        groups.setdefault(_said(way), []).append(name)
+    lines = [f"### {title}", "", "| name | here |", "|---|---|"]
+    if same:
+        lines.append(f"| {_names(same)} | as it is ([instance files](instances.md)) |")
+    lines += [f"| {_names(names)} | {said} |" for said, names in groups.items()]
+    return "\n".join([*lines, ""])
+
+
+def _said(way: Way) -> str:
+    said = _SHOWN[way.does].format(text=way.text)
+    if way.does == READ:
+        return said + "".join(f", `{old}` as `{new}`" for old, new in way.values.items())
+    return said + "".join(f"; `{value}` is passed over" for value in way.values)
+
+
+def _names(names: object) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))  # type: ignore[call-overload]
+
+
+def page(text: str) -> str:
+    """The page with its tables as the registry has them."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{rendered()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
