@@ -145,7 +145,8 @@ class MariaDB(Part):
     def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
         """See `Part.prepare`."""
         base = cache.mariadb()
-        data = home / "data"
+        data, scratch_files = home / "data", home / "tmp"
+        scratch_files.mkdir(exist_ok=True)
         user = ["--user=root"] if os.geteuid() == 0 else []
         if not (data / "mysql").is_dir():
             shutil.rmtree(data, ignore_errors=True)
@@ -161,6 +162,8 @@ class MariaDB(Part):
             *user,
             f"--basedir={base}",
             f"--datadir={data}",
+            # In a folder of others a server that starts removes the temporary tables of those that run.
+            f"--tmpdir={scratch_files}",
             f"--bind-address={HOST}",
             f"--port={ports[self.name]}",
             # Relative to the data folder: the path of a Unix socket has room for 107 characters.

@@ -21,6 +21,8 @@ _UNREAD = 8 * 1024
 _LINGER_S = 1.0
 _MUCH = 8 * 1024 * 1024
 _GIVE_BACK_AFTER_S = 1.0
+_GIVE_BACK_TIMES = 5
+"""After there was much: what was cut lingers, and is freed only then."""
 _OF_CLIENTS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 _PLAIN = f"Server: {SERVER_NAME}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
 _TOO_LONG = (
@@ -216,7 +218,7 @@ class BoundedServer(web.Server):
         self._open: OrderedDict[Connection, None] = OrderedDict()
         self._under_way: OrderedDict[Connection, None] = OrderedDict()
         self._held = 0
-        self._to_give_back = False
+        self._to_give_back = 0
 
     def __call__(self) -> Connection:
         """The protocol of a new connection."""
@@ -232,9 +234,10 @@ class BoundedServer(web.Server):
             oldest, _ = self._under_way.popitem(last=False)
             self._forget(oldest)
             oldest.make_way()
-        if self._held > _MUCH and not self._to_give_back:
-            self._to_give_back = True
-            asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
+        if self._held > _MUCH:
+            if not self._to_give_back:
+                asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
+            self._to_give_back = _GIVE_BACK_TIMES
 
     def is_whole(self, connection: Connection) -> None:
         """The request was read to its end, so that it need not make room."""
@@ -246,8 +249,8 @@ class BoundedServer(web.Server):
         connection.held = 0
 
     def _give_back(self) -> None:
-        # Again and again while there is much, and once when there is no more.
-        self._to_give_back = self._held > _MUCH
+        # Again and again while there is much, and a few times when there is no more.
+        self._to_give_back = _GIVE_BACK_TIMES if self._held > _MUCH else self._to_give_back - 1
         give_memory_back()
         if self._to_give_back:
             asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)

@@ -18,10 +18,12 @@ from elworkers.uris import Uri
 log = structlog.get_logger(__name__)
 
 _SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-_CONNECT_TIMEOUT_S, _ANSWER_TIMEOUT_S = 10, 120
+_CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10, 120
 
 
-def engine(uri: Uri, local_infile: bool = True, login: Login = NOT_SAID) -> Engine:
+def engine(
+    uri: Uri, local_infile: bool = True, login: Login = NOT_SAID, answer_timeout_s: int | None = ANSWER_TIMEOUT_S
+) -> Engine:
     """An engine for `mysql://USER:PASSWORD@HOST[:PORT]/DATABASE` or `sqlite:///PATH`.
 
     Always utf8mb4 and strict; the password stays in the closure and never becomes part of an engine's URL.
@@ -30,6 +32,7 @@ def engine(uri: Uri, local_infile: bool = True, login: Login = NOT_SAID) -> Engi
         uri: of the database.
         local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
         login: how a server may be logged in to.
+        answer_timeout_s: the longest wait for a server's answer; None: without end.
     """
     if uri.scheme == "sqlite":
         return _sqlite_engine(uri)
@@ -46,8 +49,8 @@ def engine(uri: Uri, local_infile: bool = True, login: Login = NOT_SAID) -> Engi
             database=uri.path[1:],
             charset="utf8mb4",
             connect_timeout=_CONNECT_TIMEOUT_S,
-            read_timeout=_ANSWER_TIMEOUT_S,
-            write_timeout=_ANSWER_TIMEOUT_S,
+            read_timeout=answer_timeout_s,
+            write_timeout=ANSWER_TIMEOUT_S,
         )
         if local_infile and not connection.loads:
             log.info("LOAD DATA LOCAL is not allowed by the server; INSERT is used", database=str(uri))

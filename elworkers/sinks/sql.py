@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, RootTransaction
 from elworkers import statsd
 from elworkers.contracts import Metrics, Positions, Record, Refusal
 from elworkers.errors import InvalidEventError, RetryableError
-from elworkers.sinks import database
+from elworkers.sinks import database, narrow
 from elworkers.sinks.catalog import Catalog, Schemas
 from elworkers.sinks.faults import Fault, retryable
 from elworkers.sinks.logins import NOT_SAID, Login
@@ -78,6 +78,9 @@ class SqlSink:
         self._catalog: Catalog = retryable(
             self._place, lambda: Catalog(self._connection, schemas, self._verdicts, metrics)
         )
+        if not self._verdicts.looked_at_tables:
+            retryable(self._place, lambda: narrow.say(self._connection))
+            self._verdicts.looked_at_tables = True
         self._rows = RowMaker()
         self._stored: list[Stored] = []
 

@@ -16,7 +16,9 @@ LONGEST_NAME = 64
 """Characters of a table's or column's name in MySQL and MariaDB."""
 
 VARCHAR = 1024
-_ROW_BYTES = 65_535
+ROW_BYTES = 65_535
+"""Of a row in MySQL and MariaDB, at most; long texts count with a few bytes."""
+
 _BYTES_A_CHARACTER = 4
 _MOST_INDEXES = 40
 _MOST_COLUMNS = 1000
@@ -164,7 +166,7 @@ def _shortened(name: str, whole: str) -> str:
 def _fitted(found: Sequence[Column]) -> list[Column]:
     null_bits = len(found) // 8 + 1
     fixed = sum((Kind.TEXT if column.kind is Kind.VARCHAR else column.kind).value for column in found)
-    left = _ROW_BYTES - Kind.BIGINT.value - null_bits - fixed
+    left = ROW_BYTES - Kind.BIGINT.value - null_bits - fixed
     fitted, indexes = [], 0
     for column in found:
         extra = Kind.VARCHAR.value - Kind.TEXT.value

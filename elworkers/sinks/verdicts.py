@@ -22,10 +22,14 @@ class Verdicts:
 
     Args:
         metrics: is told which tables are set aside.
+
+    Attributes:
+        looked_at_tables: whether narrow tables have been named.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self.looked_at_tables = False
         self._alike: dict[int | None, set[str]] = {}
         self._unmade: dict[tuple[str, int], tuple[float, str]] = {}
         self._cannot_be_made: dict[str, Fault] = {}
