@@ -12,7 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlalchemy
+from load import Datagrams
 from topology import BIN, ROOT, Topology, free_udp_port
 from waiting import wait_for
 
@@ -194,3 +196,28 @@ def line(schema: str, number: int, timestamp: int | None = None) -> bytes:
     capsule = {"schema": schema, "revision": 1, "wiki": "w", "recvFrom": "mw1", "webHost": "h", "userAgent": "agent"}
     at = int(time.time()) if timestamp is None else timestamp
     return b"EventLogging " + json.dumps({**capsule, "timestamp": at, "event": {"a": number}}).encode()
+
+
+class Load(Datagrams):
+    """Events of one schema, to whichever port is meant at the time."""
+
+    def __init__(self, port: int, schema: str) -> None:
+        super().__init__(port)
+        self._schema = schema
+
+    def line(self, number: int) -> bytes:
+        """See `Datagrams.line`."""
+        return line(self._schema, number)
+
+    def goes_on(self) -> None:
+        """Wait for a second's worth."""
+        at = self.sent
+        wait_for(lambda: self.sent > at + 150, DEADLINE_S, "more load")
+
+
+def link_libraries(folder: Path) -> None:
+    """All that is installed here but this program."""
+    folder.mkdir()
+    for path in Path(pytest.__file__).parent.parent.iterdir():
+        if "elworkers" not in path.name:
+            (folder / path.name).symlink_to(path)

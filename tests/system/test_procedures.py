@@ -17,8 +17,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from load import Datagrams
-from procedures import DEADLINE_S, Flow, Host, line, sections, shell
+from procedures import DEADLINE_S, Flow, Host, Load, line, link_libraries, sections, shell
 from topology import BIN, ROOT
 from waiting import wait_for
 
@@ -72,30 +71,6 @@ def hosts(folder: Path, stack: Stack, kafka: str, mariadb: str) -> Iterator[Host
 @pytest.fixture(scope="module")
 def flow(hosts: Hosts, folder: Path, kafka: str, mariadb: str) -> Flow:
     return Flow(hosts("old"), kafka, mariadb, f"p{uuid.uuid4().hex[:10]}", folder / "schemas")
-
-
-def link_libraries(folder: Path) -> None:
-    """All that is installed here but this program."""
-    folder.mkdir()
-    for path in Path(pytest.__file__).parent.parent.iterdir():
-        if "elworkers" not in path.name:
-            (folder / path.name).symlink_to(path)
-
-
-class Load(Datagrams):
-    """Events of one schema, to whichever port is meant at the time."""
-
-    def __init__(self, port: int, schema: str) -> None:
-        super().__init__(port)
-        self._schema = schema
-
-    def line(self, number: int) -> bytes:
-        return line(self._schema, number)
-
-    def goes_on(self) -> None:
-        """Wait for a second's worth."""
-        at = self.sent
-        wait_for(lambda: self.sent > at + 150, DEADLINE_S, "more load")
 
 
 def days_ago(days: int) -> datetime:
