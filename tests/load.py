@@ -54,7 +54,11 @@ class Datagrams(Load):
 
     def send(self, number: int) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-            udp.sendto(b"?%d." % number, self.place)
+            udp.sendto(self.line(number), self.place)
+
+    def line(self, number: int) -> bytes:
+        """What stands in the datagram."""
+        return b"?%d." % number
 
 
 class Requests(Load):

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from elworkers import output
-from elworkers.control import check, status, workers
+from elworkers.control import check, overheard, status, workers
 from elworkers.control.commandline import CHANGING, PROGRAM, parser
 from elworkers.control.deadline import Deadline
-from elworkers.control.errors import LateError, SupervisorError, UnaskedError
+from elworkers.control.errors import ForbiddenError, LateError, SupervisorError, UnaskedError
 from elworkers.control.init import provision, say_broken
 from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.lock import changing
@@ -233,10 +233,14 @@ def _report(rows: Sequence[status.Row], tree: Tree) -> int:
 
 
 def _check(places: Places, given: argparse.Namespace) -> int:
-    tree = _read(places)
-    limits = check.Limits(given.warning, given.critical)
-    rows = status.rows(places, select(tree, given.instance), tree, Supervisor(places, given.timeout))
-    code, text = check.nagios(rows, limits, tree.warnings)
+    warnings: Sequence[str] = ()
+    try:
+        tree = _read(places)
+        rows = status.rows(places, select(tree, given.instance), tree, Supervisor(places, given.timeout))
+        warnings = tree.warnings
+    except (ForbiddenError, PermissionError) as error:
+        rows = overheard.rows(places, given.instance, error)
+    code, text = check.nagios(rows, check.Limits(given.warning, given.critical), warnings)
     print(text)
     return code
 

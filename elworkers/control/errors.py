@@ -39,6 +39,10 @@ class UnaskedError(UnansweredError):
     """supervisord runs, but has no socket to ask it by."""
 
 
+class ForbiddenError(UnansweredError):
+    """supervisord runs, or may run, but this user may not ask it."""
+
+
 class LateError(SupervisorError):
     """Some programs have not ended in time."""
 

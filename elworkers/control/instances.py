@@ -130,6 +130,21 @@ def read_tree(config_dir: Path, env: Environment) -> Tree:
     return Tree(tuple(instances), tuple(broken), tuple(passed_over), tuple(strangers))
 
 
+def titles(config_dir: Path) -> list[str]:
+    """`role/name` of every instance, also for a user who may read none of the files.
+
+    Raises:
+        ConfigurationError: the folder itself, or that of a role, cannot be read.
+    """
+    found = []
+    for path in _files(config_dir)[0]:
+        if path.parent == config_dir and path.name in _FOLDERS:
+            raise ConfigurationError("the folder cannot be read", str(path))
+        if path.parent != config_dir and not _BACKUP.search(path.name):
+            found.append(f"{roles.singular(path.parent.name)}/{path.name}")
+    return found
+
+
 def _files(config_dir: Path) -> tuple[list[Path], list[str]]:
     """The files of all roles and whatever else is to be looked at; and what to say of folders that are no role's."""
     files: list[Path] = []

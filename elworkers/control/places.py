@@ -87,10 +87,15 @@ class Places:
         """What a command has locked while it changes something."""
         return self.run_dir / "control.lock"
 
+    @property
+    def states(self) -> Path:
+        """The folder in which pool parents say how their workers are."""
+        return self.run_dir / "state"
+
     def log(self, program: str) -> Path:
         """A program's log file."""
         return self.run_dir / "log" / f"{program}.log"
 
     def state(self, program: str) -> Path:
         """What a program's pool parent says of its workers."""
-        return self.run_dir / "state" / f"{program}.json"
+        return self.states / f"{program}.json"

@@ -16,7 +16,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from elworkers.control import daemon
 from elworkers.control.deadline import Deadline
-from elworkers.control.errors import RefusedError, SupervisorError, UnansweredError, UnaskedError
+from elworkers.control.errors import ForbiddenError, RefusedError, SupervisorError, UnansweredError, UnaskedError
 from elworkers.control.lock import whose
 from elworkers.control.places import Places
 
@@ -100,7 +100,7 @@ class Questions:
                 return daemon.runs(self._places)
         except (PermissionError, psutil.AccessDenied):
             pass
-        raise UnansweredError(
+        raise ForbiddenError(
             f"supervisord of {self._places.run_dir} may not be asked; {whose(self._places.run_dir)}"
         ) from None
 

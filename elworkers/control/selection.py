@@ -33,7 +33,11 @@ def select(tree: Tree, words: Sequence[str]) -> Selection:
     Raises:
         ConfigurationError: there is no such role or instance; names the nearest.
     """
-    titles = [instance.title for instance in tree.instances] + [broken.title for broken in tree.broken]
+    return among([one.title for one in tree.instances] + [one.title for one in tree.broken], words)
+
+
+def among(titles: Sequence[str], words: Sequence[str]) -> Selection:
+    """The same of instances of which only the titles are known, each `role/name`."""
     known = sorted((title for title in titles if title.partition("/")[0] in roles.ROLES), key=_place)
     if not words:
         return Selection(tuple(title.replace("/", "-", 1) for title in known))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from elworkers import __version__
 from elworkers.control import workers
 from elworkers.control.instances import Tree
 from elworkers.control.places import Places
@@ -161,6 +162,8 @@ def _notes(row: Row) -> Iterator[str]:
         yield _note("", row.note)
     if row.changed:
         yield _note("its file has changed since it was read; `update` has it read again", "")
+    if said.version not in ("", __version__):
+        yield _note(f"runs version {said.version}; `restart` has it run {__version__}", "")
     if said.refusal:
         yield _note("goes on as before: ", said.refusal)
     if said.crashing:

@@ -34,6 +34,7 @@ class Workers:
         crashes: how often one of them has died within ten minutes.
         crash: how it died the last time.
         sha256: of the instance file that was read; empty where the parent has not said.
+        version: of the program that the parent runs; empty where it has not said.
         refusal: why it has not read another one, the last time that it was asked to.
     """
 
@@ -51,6 +52,7 @@ class Workers:
     crashes: int = 0
     crash: str = ""
     sha256: str = ""
+    version: str = ""
     refusal: str = ""
 
     @property
@@ -104,5 +106,6 @@ def _workers(said: Mapping[str, Any]) -> Workers:
         crashes=crashed.get("crashes", 0),
         crash=crashed.get("crash", ""),
         sha256=said.get("read", {}).get("sha256") or "",
+        version=said.get("version", ""),
         refusal=said.get("refusal", ""),
     )

@@ -98,6 +98,13 @@ class Settling:
         return fetcher
 
 
+class _Assignment(MemberAssignment):  # type: ignore[misc]
+    """With user data (of length 0), which pykafka's lacks, and without which Kafka's own tools cannot read it."""
+
+    def __len__(self) -> int:
+        return int(super().__len__()) + 4
+
+
 class ManagedGroup(Settling, ManagedBalancedConsumer):  # type: ignore[misc]
     """A member of a group that Kafka manages."""
 
@@ -149,7 +156,7 @@ class ManagedGroup(Settling, ManagedBalancedConsumer):  # type: ignore[misc]
             for member in group:
                 decided = self._membership_protocol.decide_partitions(group, topic.partitions, member)
                 shares[member].append((name, sorted(partition.id for partition in decided)))
-        return [(member, MemberAssignment(share)) for member, share in shares.items()]
+        return [(member, _Assignment(share)) for member, share in shares.items()]
 
 
 class ZooKeeperGroup(Settling, BalancedConsumer):  # type: ignore[misc]

@@ -23,6 +23,7 @@ from dataclasses import replace
 
 import structlog
 
+from elworkers import __version__
 from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, RetryableError
 from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
@@ -125,11 +126,12 @@ class Pool:
         if self._renewal is not None:
             self._image = self._image._replace(renewals=self._renewal.number, read=self._renewal.configuration.told)
         if self._renewal is None or self._renewal.handed is None:
-            log.info("pool started", workers=self._wanted, pid=os.getpid())
+            log.info("pool started", workers=self._wanted, pid=os.getpid(), version=__version__)
             for name, why in self._job.passed:
                 log.info("passed over: it means nothing here", what=name, reason=why)
             return
-        log.info("pool renewed", workers=self._wanted, pid=os.getpid(), of_before=len(self._members.alive()))
+        of_before = len(self._members.alive())
+        log.info("pool renewed", workers=self._wanted, pid=os.getpid(), version=__version__, of_before=of_before)
         self._replacement.begin(range(self._wanted))
 
     def _wait(self) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
+from elworkers import __version__
 from elworkers.rights import DATA_FOLDER
 
 _WRITE_EVERY_S = 5.0
@@ -95,6 +96,7 @@ class StateFile:
             "instance": instance,
             "host": socket.gethostname(),
             "pid": os.getpid(),
+            "version": __version__,
             "started": time.time(),
         }
         self._written: tuple[object, ...] = ()

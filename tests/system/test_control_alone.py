@@ -246,6 +246,39 @@ def test_another_user_is_told_so(open_to_all: Topology) -> None:
     site.ctl("status")
 
 
+def test_another_user_who_may_read_the_states_gets_a_check(
+    open_to_all: Topology, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0 or setpriv is None:
+        pytest.skip("becoming another user takes root and setpriv (util-linux)")
+    site = open_to_all
+    for name in ("one", "two"):
+        free(site, f"forwarder/{name}")
+    monkeypatch.setenv("EVENTLOGGING_RUN_MODE", "0644")
+    site.ctl("start")
+    # Passwords are nobody else's.
+    (site.run_dir / "env").chmod(0o600)
+    (site.config_dir / "forwarders" / "one").chmod(0o600)
+
+    def check() -> tuple[int, str]:
+        command = [setpriv, "--reuid", f"{NOBODY}", "--regid", f"{NOBODY}", "--clear-groups", *words(site, "check")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        if "ermission denied" in done.stderr:
+            pytest.skip("another user may not run the commands of this environment")
+        return done.returncode, done.stdout
+
+    assert check() == (0, "OK: 2 EventLogging jobs are running.\n")
+    os.kill(site.pids()["forwarder/two"], signal.SIGKILL)
+    site.ctl("stop", "forwarder/two")
+    stopped = "CRITICAL: Stopped EventLogging jobs: forwarder/two\n"
+    assert check() == (2, stopped)
+    site.ctl("shutdown")
+    assert check() == (2, stopped.replace("two", "one forwarder/two"))
+    (site.config_dir / "forwarders").chmod(0o700)
+    assert check() == (3, f"UNKNOWN: {site.config_dir}/forwarders: the folder cannot be read\n")
+
+
 def test_a_question_to_a_frozen_supervisord_ends_in_time(frozen: Topology) -> None:
     check = subprocess.Popen(words(frozen, "check"), stdout=subprocess.PIPE, text=True)
     began = time.monotonic()

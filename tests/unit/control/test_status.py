@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elworkers import __version__
 from elworkers.control import workers
 from elworkers.control.check import CRITICAL, OK, UNKNOWN, WARNING, Limits, nagios
 from elworkers.control.status import Row, table
@@ -49,6 +50,12 @@ def test_a_row_says_who_waits_and_crashes_and_what_is_set_aside() -> None:
     assert "died 4 times in ten minutes; exit code 1: crashed: KeyError: 76" in text
     assert "RUNNING" in text
     assert "set aside: schema Foo/3: no type 'timestamp'" in text
+
+
+def test_it_is_said_who_runs_another_version() -> None:
+    assert "version" not in table([Row("processor", "p", "RUNNING", 46, 5, Workers(1, 1, version=__version__))])
+    shown = table([Row("processor", "p", "RUNNING", 46, 5, Workers(1, 1, version="0.0.9"))])
+    assert shown.endswith(f"\n    runs version 0.0.9; `restart` has it run {__version__}")
 
 
 def test_it_is_said_since_when_something_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,59 @@
+"""The check of a user who may not ask supervisord: rows of what pool parents have written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from elworkers.control import overheard
+from elworkers.control.check import CRITICAL, OK, nagios
+from elworkers.control.places import Places
+from elworkers.errors import ConfigurationError
+
+REFUSAL = PermissionError(13, "Permission denied")
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    made = Places(tmp_path / "etc", tmp_path / "run", tmp_path / "bin")
+    made.states.mkdir(parents=True)
+    made.states.chmod(0o2750)
+    for title in ("processors/p", "consumers/c", "consumers/c.dpkg-old"):
+        path = made.config_dir / title
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return made
+
+
+def says(places: Places, program: str, pid: int, alive: int = 1) -> None:
+    workers = [{"pid": pid if place < alive else None, "state": "running"} for place in range(2)]
+    places.state(program).write_text(json.dumps({"pid": pid, "wanted": 2, "workers": workers}), encoding="utf-8")
+
+
+def dead_pid() -> int:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    return ended.pid
+
+
+def test_what_runs_is_ok_and_what_has_ended_or_said_nothing_is_not(places: Places) -> None:
+    says(places, "consumer-c", os.getpid(), alive=2)
+    assert nagios(overheard.rows(places, ["consumer"], REFUSAL))[0] == OK
+    assert nagios(overheard.rows(places, [], REFUSAL)) == (CRITICAL, "CRITICAL: Stopped EventLogging jobs: processor/p")
+    says(places, "processor-p", dead_pid(), alive=2)
+    assert nagios(overheard.rows(places, [], REFUSAL))[0] == CRITICAL
+    says(places, "processor-p", os.getpid(), alive=1)
+    assert nagios(overheard.rows(places, [], REFUSAL))[0] == CRITICAL
+
+
+def test_without_states_the_refusal_stands_and_a_wrong_name_is_named(places: Places) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean consumer/c"):
+        overheard.rows(places, ["consumer/d"], REFUSAL)
+    for gone in (False, True):
+        places.states.rmdir() if gone else places.states.chmod(0o750)
+        with pytest.raises(PermissionError):
+            overheard.rows(places, [], REFUSAL)
