@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import ipaddress
 import os
 import re
@@ -118,21 +117,6 @@ def only(value: bool, why: str) -> Callable[[str], bool]:
 def not_in_text(_text: str) -> Any:
     """A keyword of BalancedConsumer whose value is a Python object."""
     raise ValueError("nothing: its value is a Python object, which no URI can hold")
-
-
-def mode(text: str) -> int:
-    """The mode of a file, as chmod(1) has it in digits; its owner has to be able to use it."""
-    if not re.fullmatch(r"0?[67][0-7]{2}", text):
-        raise ValueError("a mode of three digits of which the first is 6 or 7, as 0640")
-    return int(text, 8)
-
-
-def unix_group(text: str) -> int:
-    """A group of this host, by name or number; gives its number."""
-    try:
-        return int(text) if re.fullmatch("[0-9]{1,9}", text) else grp.getgrnam(text).gr_gid
-    except KeyError:
-        raise ValueError("the name or number of a group of this host") from None
 
 
 def file(text: str) -> Path:

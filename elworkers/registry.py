@@ -10,7 +10,6 @@ from elworkers.kinds import (
     file,
     folder,
     group,
-    mode,
     networks,
     not_in_text,
     offset_reset,
@@ -18,11 +17,11 @@ from elworkers.kinds import (
     pattern,
     seconds,
     statsd_prefix,
-    unix_group,
     whole,
     words,
     zookeeper,
 )
+from elworkers.rights import mode, unix_group
 from elworkers.templates import template, topic_template
 from elworkers.uris import Option, Options
 

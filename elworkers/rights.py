@@ -6,13 +6,14 @@ forbids.
 
 from __future__ import annotations
 
+import grp
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from elworkers.errors import ConfigurationError
-from elworkers.kinds import mode, unix_group
 
 DATA_FILE, DATA_FOLDER = 0o640, 0o750
 _UMASK = 0o027
@@ -24,6 +25,21 @@ def narrow_umask() -> int:
     umask = os.umask(_UMASK)
     os.umask(umask | _UMASK)
     return umask | _UMASK
+
+
+def mode(text: str) -> int:
+    """The mode of a file, as chmod(1) has it in digits; its owner has to be able to use it."""
+    if not re.fullmatch(r"0?[67][0-7]{2}", text):
+        raise ValueError("a mode of three digits of which the first is 6 or 7, as 0640")
+    return int(text, 8)
+
+
+def unix_group(text: str) -> int:
+    """A group of this host, by name or number; gives its number."""
+    try:
+        return int(text) if re.fullmatch("[0-9]{1,9}", text) else grp.getgrnam(text).gr_gid
+    except KeyError:
+        raise ValueError("the name or number of a group of this host") from None
 
 
 @dataclass(frozen=True)
