@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from elworkers import roles
 from elworkers.arguments import Arguments, Passed, parse
 from elworkers.errors import ConfigurationError
-from elworkers.reading import Argument
+from elworkers.reading import Argument, Environment
 from elworkers.registry import DOORS, TABLES
 from elworkers.schemes import check_sink, check_source, check_sources, check_store, check_topics, consumer_group
 from elworkers.uris import Endpoint
+from elworkers.uris import parse as parse_uri
+from elworkers.wraps import Wrap
 
 
-def checked(role: str, words: Sequence[Argument]) -> Arguments:
-    """The arguments of a role, sorted and checked without opening anything.
+def checked(role: str, words: Sequence[Argument], env: Environment = os.environ) -> Arguments:
+    """The arguments of a role, sorted and checked without opening anything or executing operators' own code.
+
+    Args:
+        role, words: the role and what it is given.
+        env: says where modules with functions are.
 
     Raises:
         ConfigurationError: the first thing that is wrong, with file and line.
@@ -28,6 +35,8 @@ def checked(role: str, words: Sequence[Argument]) -> Arguments:
             passed += _check_one(positional.kind, place, arguments)
     for place in _places_of_invalid(arguments):
         passed += _check_one("sink", place, arguments)
+    for place, wrap in functions(arguments):
+        _check_function(place, wrap, env)
     try:
         module.check(arguments)
     except ConfigurationError as error:
@@ -44,6 +53,40 @@ def endpoints(arguments: Arguments) -> Iterator[Endpoint]:
             elif positional.kind == "sink":
                 yield check_sink(place.text)
     yield from (check_sink(place.text) for place in _places_of_invalid(arguments))
+
+
+def functions(arguments: Arguments) -> Iterator[tuple[Argument, Wrap]]:
+    """The functions that inputs and outputs name, each with its place."""
+    for positional in roles.module(arguments.role).SPEC.positionals:
+        if positional.kind in ("source", "sink"):
+            for place in arguments.places[positional.name]:
+                yield from ((place, wrap) for wrap in parse_uri(place.text).wraps)
+    for place in _places_of_invalid(arguments):
+        yield from ((place, wrap) for wrap in parse_uri(place.text).wraps)
+
+
+def _check_function(place: Argument, wrap: Wrap, env: Environment) -> None:
+    from elworkers.functions.finding import check, folders
+
+    try:
+        check(wrap, folders(env))
+    except ConfigurationError as error:
+        raise error.at(place.file, place.line) from None
+
+
+def rehearse(arguments: Arguments, env: Environment) -> None:
+    """Load operators' own functions in a process of their own, as each worker will.
+
+    Raises:
+        ConfigurationError: one cannot be loaded; with file and line.
+    """
+    for place, wrap in functions(arguments):
+        from elworkers.functions import loading
+
+        try:
+            loading.rehearse(wrap, env)
+        except ConfigurationError as error:
+            raise error.at(place.file, place.line) from None
 
 
 def _places_of_invalid(arguments: Arguments) -> Iterator[Argument]:
