@@ -59,14 +59,16 @@ def place(wrap: Wrap) -> Own | None:
     """Where a function of an operator's own is to be found; None of one that is built in.
 
     Raises:
-        ConfigurationError: nothing is called so, or a list of schemas is missing or has no meaning.
+        ConfigurationError: nothing is called so, or it needs a list of schemas.
     """
     builtin = BUILTIN.get(wrap.function)
     if builtin is not None:
-        _check_list(wrap, builtin.list_name)
+        if builtin.list_name and not listed(wrap):
+            raise ConfigurationError(
+                f"{wrap.title}: its list of schemas stood in a plug-in's file, which is not executed; "
+                f"expected {SCHEMAS}=NAME,NAME,… as well, with what {builtin.list_name} had there"
+            )
         return None
-    if wrap.schemas is not None:
-        raise ConfigurationError(f"{wrap.title}: it takes no option {SCHEMAS}; expected only function=MODULE:NAME")
     if _PLACE.fullmatch(wrap.function):
         return Own(*wrap.function.split(":"))
     found = {} if ":" in wrap.function else _entry_points(tuple(sys.path))
@@ -75,16 +77,6 @@ def place(wrap: Wrap) -> Own | None:
     near = nearest(wrap.function, [*BUILTIN, *found])
     hint = f"did you mean {near}?" if near else f"built in are {', '.join(sorted(BUILTIN))}"
     raise ConfigurationError(f"{wrap.title}: there is no such function; {_EXPECTED}; {hint}")
-
-
-def _check_list(wrap: Wrap, list_name: str) -> None:
-    if not list_name and wrap.schemas is not None:
-        raise ConfigurationError(f"{wrap.title}: it takes no option {SCHEMAS}; expected it left out")
-    if list_name and not listed(wrap):
-        raise ConfigurationError(
-            f"{wrap.title}: its list of schemas stood in a plug-in's file, which is not executed; "
-            f"expected {SCHEMAS}=NAME,NAME,… as well, with what {list_name} had there"
-        )
 
 
 def listed(wrap: Wrap) -> frozenset[str]:
@@ -101,24 +93,26 @@ def _entry_points(_path: Sequence[str]) -> Mapping[str, Own]:
     return found
 
 
-def check(wrap: Wrap, beside: Sequence[str]) -> None:
-    """Look whether a function is there, without executing any of its code.
+def check(wraps: Sequence[Wrap], beside: Sequence[str]) -> None:
+    """Look whether a URI's functions are there, without executing any of their code.
 
     What only executing it would show, such as names that a module makes as it runs, is left to the start.
 
     Args:
-        wrap: names it.
+        wraps: name them.
         beside: of `folders`.
 
     Raises:
-        ConfigurationError: it, or its module, is not there, or it is seen to be no function; says what was expected.
+        ConfigurationError: one, or its module, is not there, or it is seen to be no function; says what was expected.
     """
-    own = place(wrap)
-    if own is None:
-        return
-    fault = _fault(own, beside)
-    if fault:
-        raise ConfigurationError(f"{wrap.title}: {fault}")
+    for wrap in wraps:
+        own = place(wrap)
+        fault = _fault(own, beside) if own is not None else ""
+        if fault:
+            raise ConfigurationError(f"{wrap.title}: {fault}")
+    takers = [wrap for wrap in wraps if wrap.function in BUILTIN and BUILTIN[wrap.function].list_name]
+    if wraps and wraps[0].schemas is not None and not takers:
+        raise ConfigurationError(f"{wraps[0].title}: it takes no option {SCHEMAS}; expected it left out")
 
 
 def _fault(own: Own, beside: Sequence[str]) -> str:

@@ -35,8 +35,8 @@ def checked(role: str, words: Sequence[Argument], env: Environment = os.environ)
             passed += _check_one(positional.kind, place, arguments)
     for place in _places_of_invalid(arguments):
         passed += _check_one("sink", place, arguments)
-    for place, wrap in functions(arguments):
-        _check_function(place, wrap, env)
+    for place, wraps in functions(arguments):
+        _check_functions(place, wraps, env)
     try:
         module.check(arguments)
     except ConfigurationError as error:
@@ -55,21 +55,21 @@ def endpoints(arguments: Arguments) -> Iterator[Endpoint]:
     yield from (check_sink(place.text) for place in _places_of_invalid(arguments))
 
 
-def functions(arguments: Arguments) -> Iterator[tuple[Argument, Wrap]]:
-    """The functions that inputs and outputs name, each with its place."""
-    for positional in roles.module(arguments.role).SPEC.positionals:
-        if positional.kind in ("source", "sink"):
-            for place in arguments.places[positional.name]:
-                yield from ((place, wrap) for wrap in parse_uri(place.text).wraps)
-    for place in _places_of_invalid(arguments):
-        yield from ((place, wrap) for wrap in parse_uri(place.text).wraps)
+def functions(arguments: Arguments) -> Iterator[tuple[Argument, tuple[Wrap, ...]]]:
+    """The functions of inputs and outputs that name any, with the place of each."""
+    specs = roles.module(arguments.role).SPEC.positionals
+    places = [place for spec in specs if spec.kind in ("source", "sink") for place in arguments.places[spec.name]]
+    for place in (*places, *_places_of_invalid(arguments)):
+        wraps = parse_uri(place.text).wraps
+        if wraps:
+            yield place, wraps
 
 
-def _check_function(place: Argument, wrap: Wrap, env: Environment) -> None:
+def _check_functions(place: Argument, wraps: Sequence[Wrap], env: Environment) -> None:
     from elworkers.functions.finding import check, folders
 
     try:
-        check(wrap, folders(env))
+        check(wraps, folders(env))
     except ConfigurationError as error:
         raise error.at(place.file, place.line) from None
 
@@ -80,11 +80,12 @@ def rehearse(arguments: Arguments, env: Environment) -> None:
     Raises:
         ConfigurationError: one cannot be loaded; with file and line.
     """
-    for place, wrap in functions(arguments):
+    for place, wraps in functions(arguments):
         from elworkers.functions import loading
 
         try:
-            loading.rehearse(wrap, env)
+            for wrap in wraps:
+                loading.rehearse(wrap, env)
         except ConfigurationError as error:
             raise error.at(place.file, place.line) from None
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from elworkers.contracts import Addressed, Ledger, Place, Positions, Record, Refusal, Sink
 from elworkers.errors import InvalidEventError
 from elworkers.functions.applied import Functions
+from elworkers.stages.event_error import SCHEMA
+from elworkers.stages.jsontext import read_object
 
 
 def through(functions: Functions, sink: Sink) -> Sink:
@@ -17,7 +19,8 @@ def through(functions: Functions, sink: Sink) -> Sink:
 class FunctionSink:
     """Sends events through functions before they are written; implements `contracts.Sink`.
 
-    An event whose function fails is refused, as one that a store does not take.
+    An event whose function fails is refused, as one that a store does not take. An EventError goes on as it is then:
+    nothing else tells of its event.
 
     Args:
         functions: of the output.
@@ -37,7 +40,10 @@ class FunctionSink:
                 try:
                     one = self._functions.apply(record)
                 except InvalidEventError as error:
-                    self._refused.append(Refusal(record, error.message, error.code))
+                    if _tells_of_another(record):
+                        made.append(record)
+                    else:
+                        self._refused.append(Refusal(record, error.message, error.code))
                 else:
                     made += [one] if one is not None else []
         self._behind.write(made)
@@ -66,6 +72,10 @@ class FunctionSink:
         if made is None:
             return None
         return self._behind.place(made) if isinstance(self._behind, Addressed) else Place()
+
+
+def _tells_of_another(record: Record) -> bool:
+    return not record.valid or read_object(record.value).get("schema") == SCHEMA[0]
 
 
 class _FunctionLedger(FunctionSink):

@@ -258,6 +258,14 @@ def test_functions_of_an_output_take_eventerrors_that_go_there() -> None:
     assert [(made.valid, made.event and made.event["event"]) for made in behind.records] == [(False, {"a": 2})]
 
 
+def test_no_eventerror_is_lost_where_a_function_fails_for_it() -> None:
+    behind, own, read = Kept(), record("EventError"), record("EventError", offset=1)
+    own.valid = False
+    sink = through(functions(maps(raises(KeyError("action")))), behind)
+    sink.write([own, read])
+    assert (behind.records, sink.flush()) == ([own, read], [])
+
+
 def test_an_output_that_keeps_positions_goes_on_keeping_them() -> None:
     assert not isinstance(through(functions(), Kept()), Ledger)
     ledger = through(functions(), KeptLedger())

@@ -155,6 +155,11 @@ def test_a_wrapped_uri_is_the_one_behind_it() -> None:
     assert parse(str(uri)) == uri
 
 
+def test_a_list_of_schemas_is_for_the_function_that_takes_one(env: Mapping[str, str]) -> None:
+    both = "function=eventlogging_schemas_disabled_filter&schemas=A&function=site_of_ours.deep.functions:good"
+    read(env, f"filter://map://{INPUT}&{both}", "stdout:")
+
+
 def test_a_password_behind_a_function_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as caught:
         read({}, INPUT, "map://mysql://u:hunter2@h/log?function=no:f")
