@@ -36,8 +36,8 @@ def _functions() -> str:
     """The functions of plug-ins that are built in."""
     lines = ["### Functions of `map:` and `filter:`", "", "| name | since | here |", "|---|---|---|"]
     for name, one in BUILTIN.items():
-        needs = f"; its list, {one.list_name} in the plug-in, is `schemas=NAME,NAME,…`" if one.list_name else ""
-        lines.append(f"| `{name}` | {one.since} | {one.does}{needs} |")
+        where = f": `schemas=NAME,NAME,…`, or `{one.list_name}` in a plug-in's file" if one.list_name else ""
+        lines.append(f"| `{name}` | {one.since} | {one.does}{where} |")
     return "\n".join([*lines, ""])
 
 

@@ -107,7 +107,7 @@ BUILTIN: Mapping[str, Builtin] = {
     "eventlogging_valid_mixed_filter": Builtin(
         _among,
         "September 2018",
-        "leaves out events of all other schemas",
+        "lets events of these schemas alone go on",
         list_name="eventlogging_valid_mixed_schema_whitelist",
     ),
 }

@@ -17,7 +17,9 @@ from pkgutil import get_importer
 from typing import NamedTuple
 
 from elworkers.errors import ConfigurationError
-from elworkers.functions.builtin import BUILTIN
+from elworkers.functions import plugins
+from elworkers.functions.builtin import BUILTIN, Builtin
+from elworkers.functions.source import Names, names
 from elworkers.hints import nearest
 from elworkers.wraps import SCHEMAS, Wrap
 
@@ -55,7 +57,7 @@ def folders(env: Mapping[str, str]) -> tuple[str, ...]:
     return found
 
 
-def place(wrap: Wrap) -> Own | None:
+def place(wrap: Wrap, env: Mapping[str, str]) -> Own | None:
     """Where a function of an operator's own is to be found; None of one that is built in.
 
     Raises:
@@ -63,10 +65,11 @@ def place(wrap: Wrap) -> Own | None:
     """
     builtin = BUILTIN.get(wrap.function)
     if builtin is not None:
-        if builtin.list_name and not listed(wrap):
+        if builtin.list_name and not schemas(wrap, builtin, env):
+            where = env.get(plugins.FOLDER) or plugins.DEFAULT
             raise ConfigurationError(
-                f"{wrap.title}: its list of schemas stood in a plug-in's file, which is not executed; "
-                f"expected {SCHEMAS}=NAME,NAME,… as well, with what {builtin.list_name} had there"
+                f"{wrap.title}: it has no list of schemas; expected {SCHEMAS}=NAME,NAME,… as well, "
+                f"or {builtin.list_name} = (…) in a plug-in's file in {where}, which is read and not executed"
             )
         return None
     if _PLACE.fullmatch(wrap.function):
@@ -74,14 +77,22 @@ def place(wrap: Wrap) -> Own | None:
     found = {} if ":" in wrap.function else _entry_points(tuple(sys.path))
     if wrap.function in found:
         return found[wrap.function]
+    plugin = plugins.defining(wrap.function, env)
+    if plugin is not None:
+        way = f"function={plugin.stem}:{wrap.function} and {FOLDERS}={plugin.parent}"
+        raise ConfigurationError(f"{wrap.title}: a plug-in of {plugin} is not executed by itself; expected {way}")
     near = nearest(wrap.function, [*BUILTIN, *found])
     hint = f"did you mean {near}?" if near else f"built in are {', '.join(sorted(BUILTIN))}"
     raise ConfigurationError(f"{wrap.title}: there is no such function; {_EXPECTED}; {hint}")
 
 
-def listed(wrap: Wrap) -> frozenset[str]:
-    """The schemas that a function is for."""
-    return frozenset(filter(None, (name.strip() for name in (wrap.schemas or "").split(","))))
+def schemas(wrap: Wrap, builtin: Builtin, env: Mapping[str, str]) -> frozenset[str]:
+    """The schemas that a function is for: those of `schemas=`, or else of a plug-in's file."""
+    if not builtin.list_name:
+        return frozenset()
+    if wrap.schemas is None:
+        return plugins.listed(builtin.list_name, env)
+    return frozenset(filter(None, (name.strip() for name in wrap.schemas.split(","))))
 
 
 @lru_cache(maxsize=1)
@@ -93,21 +104,21 @@ def _entry_points(_path: Sequence[str]) -> Mapping[str, Own]:
     return found
 
 
-def check(wraps: Sequence[Wrap], beside: Sequence[str]) -> None:
+def check(wraps: Sequence[Wrap], env: Mapping[str, str]) -> None:
     """Look whether a URI's functions are there, without executing any of their code.
 
     What only executing it would show, such as names that a module makes as it runs, is left to the start.
 
     Args:
         wraps: name them.
-        beside: of `folders`.
+        env: variables that say where modules are.
 
     Raises:
         ConfigurationError: one, or its module, is not there, or it is seen to be no function; says what was expected.
     """
     for wrap in wraps:
-        own = place(wrap)
-        fault = _fault(own, beside) if own is not None else ""
+        own = place(wrap, env)
+        fault = _fault(own, folders(env)) if own is not None else ""
         if fault:
             raise ConfigurationError(f"{wrap.title}: {fault}")
     takers = [wrap for wrap in wraps if wrap.function in BUILTIN and BUILTIN[wrap.function].list_name]
@@ -123,13 +134,13 @@ def _fault(own: Own, beside: Sequence[str]) -> str:
     if spec.origin is None or not spec.origin.endswith(".py"):
         return ""
     try:
-        tree = ast.parse(Path(spec.origin).read_bytes())
+        made = names(Path(spec.origin))
     except (SyntaxError, ValueError) as error:
         at = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         return f"{spec.origin}{at} is no Python: {getattr(error, 'msg', error)}; expected a module"
     except OSError as error:
         return f"{spec.origin} cannot be read: {error.strerror}; expected a module"
-    return _fault_of_name(own, tree, spec.origin)
+    return _fault_of_name(own, made, spec.origin)
 
 
 def _spec(module: str, beside: Sequence[str]) -> ModuleSpec | None:
@@ -161,9 +172,8 @@ def _below(name: str, path: Sequence[str]) -> ModuleSpec | None:
     return folders_only
 
 
-def _fault_of_name(own: Own, tree: ast.Module, file: str) -> str:
+def _fault_of_name(own: Own, made: Names, file: str) -> str:
     first, _, rest = own.name.partition(".")
-    made = _made(tree.body)
     if first not in made:
         if "*" in made or "__getattr__" in made:
             return ""
@@ -178,29 +188,3 @@ def _fault_of_name(own: Own, tree: ast.Module, file: str) -> str:
 
 
 _NO_FUNCTION = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Set, ast.JoinedStr, ast.ListComp, ast.DictComp)
-
-
-def _made(body: Sequence[ast.stmt]) -> dict[str, ast.AST]:
-    """The names that a module's statements make, each with what makes it; `*` where one imports all of another's."""
-    made: dict[str, ast.AST] = {}
-    for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            made[node.name] = node
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            made.update({(one.asname or one.name.partition(".")[0]): node for one in node.names})
-        else:
-            made.update(_assigned(node))
-            for field in ("body", "orelse", "finalbody"):
-                made.update(_made(getattr(node, field, [])))
-            for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-                made.update(_made(part.body))
-    return made
-
-
-def _assigned(statement: ast.stmt) -> dict[str, ast.AST]:
-    """Names that a statement assigns, also inside of it (`with … as`, `for`, `:=`)."""
-    names = {one.id: one for one in ast.walk(statement) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        return {**names, **{one.id: statement.value for one in targets if isinstance(one, ast.Name)}}
-    return dict(names)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from elworkers.contracts import Event
 from elworkers.errors import ConfigurationError
 from elworkers.functions.builtin import BUILTIN
-from elworkers.functions.finding import Own, folders, listed, place
+from elworkers.functions.finding import Own, folders, place, schemas
 from elworkers.passwords import without_passwords
 from elworkers.runtime.process import die_with_parent
 from elworkers.wraps import Wrap
@@ -46,15 +46,16 @@ def loaded(wrap: Wrap, env: Mapping[str, str]) -> Function:
 
     Args:
         wrap: names it.
-        env: with the variable `finding.FOLDERS`.
+        env: variables that say where modules are.
 
     Raises:
         ConfigurationError: it cannot be imported, or is no function; says why.
     """
-    own = place(wrap)
+    own = place(wrap, env)
     if own is None:
         builtin = BUILTIN[wrap.function]
-        return Function(wrap.function, builtin.make(listed(wrap)), wrap.scheme == "filter" or not builtin.changes)
+        call = builtin.make(schemas(wrap, builtin, env))
+        return Function(wrap.function, call, wrap.scheme == "filter" or not builtin.changes)
     sys.path += [folder for folder in folders(env) if folder not in sys.path]
     try:
         found = _imported(own)
@@ -87,7 +88,7 @@ def rehearse(wrap: Wrap, env: Mapping[str, str]) -> None:
     Raises:
         ConfigurationError: as `loaded`, and where importing takes too long or ends the process.
     """
-    if place(wrap) is None:
+    if place(wrap, env) is None:
         return
     fault = _fault_of(lambda: loaded(wrap, env))
     if fault:

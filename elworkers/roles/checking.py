@@ -66,10 +66,10 @@ def functions(arguments: Arguments) -> Iterator[tuple[Argument, tuple[Wrap, ...]
 
 
 def _check_functions(place: Argument, wraps: Sequence[Wrap], env: Environment) -> None:
-    from elworkers.functions.finding import check, folders
+    from elworkers.functions.finding import check
 
     try:
-        check(wraps, folders(env))
+        check(wraps, env)
     except ConfigurationError as error:
         raise error.at(place.file, place.line) from None
 

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from elworkers.contracts import Output, Stage
+from elworkers.contracts import Output, Sink, Stage
 from elworkers.errors import ConfigurationError
 from elworkers.schemes import brokers, check_sources
 from elworkers.uris import Uri, parse
@@ -52,6 +52,13 @@ def _places(texts: Sequence[str]) -> Iterator[tuple[Place | None, Uri]]:
             yield (",".join(sorted(brokers(endpoint.uri))), endpoint.options["topic"]), endpoint.uri
         else:
             yield None, endpoint.uri
+
+
+def before(sink: Sink, wraps: Sequence[Wrap], wiring: Wiring) -> Sink:
+    """The sink behind an output's functions."""
+    from elworkers.sinks.functions import through
+
+    return through(applied(wraps, wiring), sink)
 
 
 def applied(wraps: Sequence[Wrap], wiring: Wiring) -> Functions:

@@ -16,6 +16,7 @@ from elworkers.planned import Plan
 from elworkers.reading import environment
 from elworkers.registry import EVENTS_PORT, TABLES
 from elworkers.rights import Rights
+from elworkers.roles.functions import before
 from elworkers.roles.inputs import opened
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
@@ -202,12 +203,7 @@ class Wiring:
 
     def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
         sink = self._bare_sink(endpoint, raw)
-        if not endpoint.uri.wraps:
-            return sink
-        from elworkers.roles.functions import applied
-        from elworkers.sinks.functions import through
-
-        return through(applied(endpoint.uri.wraps, self), sink)
+        return before(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
 
     def _bare_sink(self, endpoint: Endpoint, raw: bool) -> Sink:
         uri, options = endpoint.uri, endpoint.options

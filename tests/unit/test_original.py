@@ -220,7 +220,7 @@ DISABLED = "map://kafka:///k:1?topic=eventlogging_{schema}&retries=6&function=ev
         ("consumer", [INPUT, "mongodb://u:p@m:27017/?w=1"], "expected mysql://USER:PASSWORD@HOST/DATABASE or file:///"),
         ("consumer", [INPUT, "statsd://s:8125"], "expected an instance in reporters/ with --host HOST and --port PORT"),
         ("consumer", [f"filter://{INPUT}&function=f", "stdout:"], "FILE:1: filter URI: function=f: there is no such"),
-        ("processor", ["%j", INPUT, DISABLED], "expected schemas=NAME,NAME,… as well, with what eventlogging_schemas"),
+        ("processor", ["%j", INPUT, DISABLED], "it has no list of schemas; expected schemas=NAME,NAME,… as well, or"),
         ("processor", ["%j", INPUT, "mysql://u@h/log"], "FILE:3: mysql URI: only a consumer stores events"),
         ("processor", ["%j", INPUT, OUTPUT, "--output-invalid=sqlite:///x"], "FILE:4: sqlite URI: only a consumer"),
         ("forwarder", [INPUT, "mysql://u@h/log"], "FILE:2: mysql URI: only a consumer stores events"),

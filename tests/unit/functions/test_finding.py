@@ -99,8 +99,8 @@ def test_what_only_executing_would_show_is_left_to_the_start(function: str, env:
         ("/usr/local/lib/eventlogging/plugins.py", "no plug-in folder is executed; built in are"),
         ("plugins.py:f()", "expected MODULE:NAME"),
         (":f", "expected MODULE:NAME"),
-        ("eventlogging_schemas_disabled_filter", "expected schemas=NAME,NAME,… as well, with what eventlogging_sch"),
-        ("eventlogging_valid_mixed_filter&schemas=,", "with what eventlogging_valid_mixed_schema_whitelist had there"),
+        ("eventlogging_schemas_disabled_filter", "it has no list of schemas; expected schemas=NAME,NAME,…"),
+        ("eventlogging_valid_mixed_filter&schemas=,", "or eventlogging_valid_mixed_schema_whitelist = (…) in"),
         ("mysql_mapper&schemas=A", "it takes no option schemas"),
         ("json:dumps&schemas=A", "it takes no option schemas"),
     ],
@@ -198,6 +198,42 @@ def test_an_entry_point_is_a_function_by_its_name(tmp_path: Path, monkeypatch: p
     assert loaded(place, {}).call({}) == "ours"
     with pytest.raises(ConfigurationError, match=r"module_of_an_entry_point\.py has no g"):
         read({}, named("gone"), "stdout:")
+
+
+PLUGIN = """
+raise SystemExit("nobody may execute this")
+
+import dateutil.parser
+
+eventlogging_schemas_disabled = (
+    # A comment.
+    'Test',
+    'Edit',
+)
+eventlogging_valid_mixed_schema_whitelist = tuple(sorted(['Edit']))
+
+def ours(event):
+    return event
+"""
+
+
+def test_lists_of_a_plug_in_are_read_and_nothing_of_it_is_executed(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("(")
+    (tmp_path / "plugins.py").write_text(PLUGIN)
+    env = {"EVENTLOGGING_PLUGIN_DIR": str(tmp_path)}
+    text = named("eventlogging_schemas_disabled_filter")
+    read(env, text, "stdout:")
+    (wrap,) = parse(text).wraps
+    function = loaded(wrap, env)
+    assert [function.call({"schema": name}) for name in ("Test", "Edit", "Other")] == [False, False, True]
+    (wrap,) = parse(f"{text}&schemas=Other").wraps
+    assert [loaded(wrap, env).call({"schema": name}) for name in ("Test", "Other")] == [True, False]
+    with pytest.raises(ConfigurationError, match="it has no list of schemas"):
+        read(env, named("eventlogging_valid_mixed_filter"), "stdout:")
+    with pytest.raises(ConfigurationError) as caught:
+        read(env, named("ours"), "stdout:")
+    way = f"expected function=plugins:ours and {FOLDERS}={tmp_path}"
+    assert f"a plug-in of {tmp_path}/plugins.py is not executed by itself; {way}" in str(caught.value)
 
 
 def test_init_and_ctl_know_the_folders_of_the_run_folder(tmp_path: Path, env: Mapping[str, str]) -> None:
