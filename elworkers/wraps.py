@@ -69,7 +69,7 @@ def named(schemes: Sequence[str], options: Sequence[tuple[str, str]]) -> tuple[W
     functions = [value for name, value in options if name == FUNCTION]
     lists = [value for name, value in options if name == SCHEMAS]
     if len(functions) != len(schemes):
-        count = f"{len(functions)} functions" if functions else "no function"
+        count = f"function= is there {len(functions)} times" if functions else "no function"
         each = " for each of " + ", ".join(f"{scheme}://" for scheme in schemes) if len(schemes) > 1 else ""
         raise ConfigurationError(f"{schemes[0]} URI: {count}; expected one function=NAME{each}")
     if len(lists) > 1:

@@ -88,7 +88,7 @@ class Functions:
         self._patience.was_quick(key)
         if made is None:
             return None
-        if made is event:
+        if value is record.value:
             return record
         staged = record.staged(value, made)
         staged.valid = record.valid
@@ -105,7 +105,7 @@ class Functions:
             result = function.call(event)
             if function.decides:
                 return record.value, event if result else None
-            return (b"", None) if result is None else _written(result)
+            return (b"", None) if result is None else _written(result, ours=function.ours)
         finally:
             self._patience.budget.at_work = None
 
@@ -118,8 +118,12 @@ class Functions:
             log.error("a function fails; such events become EventErrors", reason=error.message, exc_info=cause)
 
 
-def _written(result: Any) -> tuple[bytes, Event]:
+def _written(result: Any, *, ours: bool) -> tuple[bytes, Event]:
     """An event that a function gives, as JSON and as that is read.
+
+    Args:
+        result: what it gives.
+        ours: as of `Function`.
 
     Raises:
         InvalidEventError: it is no JSON object.
@@ -129,9 +133,9 @@ def _written(result: Any) -> tuple[bytes, Event]:
         raise InvalidEventError(f"gave {type(result).__name__}; expected an event, which is a dict, or None")
     try:
         value = dumps(result, None, _ONLY_JSON)
-        event = read_object(value)
         # NaN, for one, is written as null.
-        if event == result:
+        event = result if ours else read_object(value)
+        if ours or event == result:
             return value, event
     except TypeError:
         # Also of an integer beyond 64 bits, which is JSON.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from elworkers.contracts import Event
@@ -44,7 +44,7 @@ def mysql_mapper(event: Event) -> Event | None:
             return None
         event["userAgent"] = json.dumps(agent)
     if "dt" in event:
-        event["timestamp"] = calendar.timegm(time.strptime(iso_seconds(event), "%Y-%m-%dT%H:%M:%S"))
+        event["timestamp"] = int(datetime.fromisoformat(iso_seconds(event)).replace(tzinfo=timezone.utc).timestamp())
         del event["dt"]
     elif "timestamp" not in event:
         event["timestamp"] = int(time.time())

@@ -34,11 +34,13 @@ class Function(NamedTuple):
         name: as it was written.
         call: takes an event that nobody else has.
         decides: whether it only says if an event goes on; otherwise it gives another one, or None.
+        ours: what it gives holds nothing but JSON.
     """
 
     name: str
     call: Callable[[Event], Any]
     decides: bool
+    ours: bool = False
 
 
 def loaded(wrap: Wrap, env: Mapping[str, str]) -> Function:
@@ -55,7 +57,7 @@ def loaded(wrap: Wrap, env: Mapping[str, str]) -> Function:
     if own is None:
         builtin = BUILTIN[wrap.function]
         call = builtin.make(schemas(wrap, builtin, env))
-        return Function(wrap.function, call, wrap.scheme == "filter" or not builtin.changes)
+        return Function(wrap.function, call, wrap.scheme == "filter" or not builtin.changes, ours=True)
     sys.path += [folder for folder in folders(env) if folder not in sys.path]
     try:
         found = _imported(own)

@@ -133,8 +133,11 @@ def test_every_place_of_a_function_is_looked_at(role: str, lines: list[str], lin
     [
         ("map:///k:9092?topic=t&function=mysql_mapper", "map URI: no URI behind it; expected map://SCHEME://…"),
         (f"map://{INPUT}", "map URI: no function; expected one function=NAME"),
-        (f"filter://map://{INPUT}&function=a", "1 functions; expected one function=NAME for each of filter://, map://"),
-        (f"map://{INPUT}&function=a&function=b", "2 functions; expected one function=NAME"),
+        (
+            f"filter://map://{INPUT}&function=a",
+            "function= is there 1 times; expected one function=NAME for each of filter://, map://",
+        ),
+        (f"map://{INPUT}&function=a&function=b", "function= is there 2 times; expected one function=NAME"),
         (f"{INPUT}&function=mysql_mapper", "option function is that of map:// or filter://; expected map://kafka:"),
         (f"map://{INPUT}&function=a&function", "option 'function' has no value"),
         (f"map://{INPUT}&function=is_not_bot&topik=t", "unknown option 'topik'; did you mean 'topic'?"),
