@@ -18,7 +18,7 @@ from elworkers.errors import ConfigurationError
 from elworkers.hints import nearest
 from elworkers.inherited import KAFKA_SCHEMES, PASSED, READ, REFUSED, Way, Ways
 from elworkers.passwords import HIDDEN, SECRET_NAME, remember, shown
-from elworkers.wraps import FUNCTION, OPTIONS, SCHEMES, Wrap, named, unwrapped
+from elworkers.wraps import FUNCTION, OPTIONS, SCHEMAS, SCHEMES, Wrap, named, unwrapped
 
 _NO_PORT = re.compile(r":(?!\d{0,5}(?:,|$))")
 
@@ -47,6 +47,7 @@ class Uri:
     def __str__(self) -> str:
         login = "" if self.user is None else f"{self.user}{f':{HIDDEN}' if self.password else ''}@"
         options = [f"{name}={HIDDEN if SECRET_NAME.search(name) else value}" for name, value in self.query]
+        options += [f"{SCHEMAS}={self.wraps[0].schemas}"] if self.wraps and self.wraps[0].schemas else []
         query = "&".join(options + [f"{FUNCTION}={wrap.function}" for wrap in self.wraps])
         place = f"//{login}{','.join(self.hosts)}" if self.hosts or self.path else ""
         before = "".join(f"{wrap.scheme}://" for wrap in self.wraps)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import sqlalchemy
 from outputs import count, fill, logged
-from topology import ROOT, Topology
+from topology import BIN, ROOT, Topology
 from waiting import wait_for
 
 from elworkers.sinks import database
@@ -28,11 +30,62 @@ def example(name: str) -> str:
     return found[1]
 
 
+def schemas(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / "schemas" / name / "1.json"
+        path.parent.mkdir(parents=True)
+        path.write_text('{"properties": {"action": {"type": "string"}}}', encoding="utf-8")
+    return folder / "schemas"
+
+
 def event(schema: str, number: int, action: str) -> bytes:
     agent = {"bot": BOT, "cancel": MEDIAWIKI}.get(action, {"browser_family": "Chrome"})
     capsule = {"schema": schema, "revision": 1, "wiki": "w", "recvFrom": "cp1", "webHost": "h", "seqId": number}
     proper = {} if action == "none" else {"action": action}
     return json.dumps({**capsule, "dt": "2017-11-01T11:00:00", "userAgent": agent, "event": proper}).encode()
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (["forwarder", "filter://file://{lines}?function=is_not_bot", "stdout:"], ["A0", "no event", "A2"]),
+        (["forwarder", "file://{lines}", "filter://stdout:?function=is_not_bot"], ["A0", "no event", "A2"]),
+        (["consumer", "filter://file://{lines}?raw=True&function=is_not_bot", "stdout:"], ["A0", "no event", "A2"]),
+        (["multiplexer", "stdout:", "filter://file://{lines}?function=is_not_bot"], ["A0", "no event", "A2"]),
+        (
+            ["processor", "%j", "filter://file://{lines}?function=is_not_bot", "stdout:", "--output-invalid"],
+            ["A0", "E", "A2"],
+        ),
+        (
+            ["processor", "%j", "file://{lines}", "filter://stdout:?function=is_not_bot", "--output-invalid"],
+            ["A0", "E", "A2"],
+        ),
+        (
+            ["processor", "%j", "file://{lines}", "stdout:", "filter://stdout:?function=is_not_bot"],
+            ["A0", "A0", "A1", "A2", "A2"],
+        ),
+    ],
+)
+def test_every_role_sends_events_through_functions(command: list[str], expected: list[str], tmp_path: Path) -> None:
+    lines = [
+        event("A", 0, "save"),
+        b"no event",
+        event("A", 1, "bot"),
+        event("A", 2, "cancel").replace(b"true", b"false"),
+    ]
+    (tmp_path / "lines").write_bytes(b"\n".join(lines) + b"\n")
+    role, *words = [word.replace("{lines}", str(tmp_path / "lines")) for word in command]
+    words += [f"--schemas={schemas(tmp_path, 'A')}"] if role == "processor" else []
+    done = subprocess.run([BIN / f"eventlogging-{role}", *words], capture_output=True, check=True, timeout=60)
+    found = [_short(line) for line in done.stdout.decode().splitlines()]
+    assert sorted(found) == sorted(expected)
+
+
+def _short(line: str) -> str:
+    if not line.startswith("{"):
+        return line
+    found = json.loads(line)
+    return "E" if found["schema"] == "EventError" else f"{found['schema']}{found['seqId']}"
 
 
 def rows(uri: str, table: str) -> list[tuple[str, ...]]:
@@ -55,10 +108,6 @@ def test_the_example_does_what_the_page_says(
 ) -> None:
     raw, mixed, schema, old = (unique(name) for name in ("raw", "mixed", "Edit", "Old"))
     module = f"site_functions_{unique('of')}"
-    for name in (schema, old):
-        (tmp_path / "schemas" / name).mkdir(parents=True)
-        properties = {"action": {"type": "string"}}
-        (tmp_path / "schemas" / name / "1.json").write_text(json.dumps({"properties": properties}), encoding="utf-8")
     (tmp_path / "functions").mkdir()
     (tmp_path / "functions" / f"{module}.py").write_text(
         example("module") + f"\n\ndef is_ours(event):\n    return event['event']['schema'] == '{schema}'\n"
@@ -69,7 +118,7 @@ def test_the_example_does_what_the_page_says(
     site = topology(
         {
             "EVENTLOGGING_FUNCTION_PATH": str(tmp_path / "functions"),
-            "EVENTLOGGING_SCHEMAS": str(tmp_path / "schemas"),
+            "EVENTLOGGING_SCHEMAS": str(schemas(tmp_path, schema, old)),
         }
     )
     here = {

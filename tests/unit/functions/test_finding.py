@@ -151,10 +151,13 @@ def test_what_is_no_wrapped_uri_is_refused(text: str, said: str) -> None:
 
 
 def test_a_wrapped_uri_is_the_one_behind_it() -> None:
-    uri = parse("filter://map://kafka-confluent:///k1:9092,k2:9092?function=a&topic=t&function=b%3Ac&raw=True")
+    uri = parse(
+        "filter://map://kafka-confluent:///k1:9092,k2:9092?function=a&topic=t&function=b%3Ac&raw=True&schemas=S"
+    )
     assert (uri.scheme, uri.hosts) == ("kafka", ("k1:9092", "k2:9092"))
     assert uri.query == (("topic", "t"), ("raw", "True"))
     assert [(wrap.scheme, wrap.function) for wrap in uri.wraps] == [("filter", "a"), ("map", "b:c")]
+    assert {wrap.schemas for wrap in uri.wraps} == {"S"}
     assert parse(str(uri)) == uri
 
 
