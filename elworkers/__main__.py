@@ -15,7 +15,7 @@ from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, Retr
 from elworkers.passwords import guard_tracebacks, remember, remembered
 from elworkers.reading import Argument, environment, read_command_line
 from elworkers.rights import narrow_umask
-from elworkers.roles.checking import checked
+from elworkers.roles.checking import checked, rehearse
 from elworkers.runtime.handover import Configuration, Handed, HandoverError, add, given, take
 from elworkers.runtime.process import title
 from elworkers.runtime.renewal import CHECK
@@ -68,7 +68,9 @@ def run(role: str, words: list[str]) -> int:
                 remember(secret)
         else:
             read = _read(words, file, run_dir)
-        arguments = checked(role, [Argument(*one) for one in read.arguments])
+        env = environment(run_dir)
+        arguments = checked(role, [Argument(*one) for one in read.arguments], env)
+        rehearse(arguments, env)
     except HandoverError as error:
         return _refuse(f"eventlogging-{role}", error, EX_CONFIG if only_check else 1, for_good=False)
     except ConfigurationError as error:

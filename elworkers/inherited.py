@@ -173,14 +173,9 @@ _ZEROMQ_OUTPUT = Way(
 _ZEROMQ_INPUT = Way(
     REFUSED, "kafka:///HOST:PORT?topic=NAME&identity=GROUP with a topic that has what ZeroMQ had, or udp://HOST:PORT"
 )
-_FUNCTION = Way(
-    REFUSED, "the URI behind it without function=; blacklist= leaves out events of schemas that are not wanted"
-)
-
 INPUT_SCHEMES: Ways = {
     **_all("kafka-python kafka-confluent confluent-kafka", _read("kafka")),
     **_all(_ZEROMQ, _ZEROMQ_INPUT),
-    **_all("map filter", _FUNCTION),
 }
 OUTPUT_SCHEMES: Ways = {
     **_all("kafka-python kafka-confluent confluent-kafka", _read("kafka")),
@@ -189,14 +184,15 @@ OUTPUT_SCHEMES: Ways = {
         "mongodb mongo", Way(REFUSED, "mysql://USER:PASSWORD@HOST/DATABASE or file:///PATH; MongoDB is not written")
     ),
     "statsd": Way(REFUSED, "an instance in reporters/ with --host HOST and --port PORT, which counts by schema"),
-    **_all("map", _FUNCTION),
 }
 
 KAFKA_SCHEMES = frozenset({"kafka", *(name for name, way in INPUT_SCHEMES.items() if way.text == "kafka")})
 
 FLAGS: Ways = {
     "--schemas-path": _read("--schemas"),
-    "--no-plugins": Way(PASSED, "no plug-in folder is executed"),
+    "--no-plugins": Way(
+        PASSED, "no plug-in folder is executed; function= names MODULE:NAME, or an entry point of elworkers.functions"
+    ),
     "--etcd-uri": Way(REFUSED, "nothing: members of a consumer group (--sid GROUP) find each other through Kafka"),
 }
 """Options of the original's programs."""

@@ -31,7 +31,7 @@ def check_topics(text: str) -> Endpoint:
     Raises:
         ConfigurationError: names the option and what was expected.
     """
-    uri = parse(text)
+    uri = _unwrapped(text, "a consumer of these topics, which takes functions")
     endpoint = typed(uri, one_of_schemes(uri, {"kafka": KAFKA_TOPICS}, "input of an importer"))
     _check_brokers(endpoint)
     return endpoint
@@ -43,7 +43,7 @@ def check_store(text: str) -> Endpoint:
     Raises:
         ConfigurationError: names the option and what was expected.
     """
-    uri = parse(text)
+    uri = _unwrapped(text, "file:///PATH or hdfs://NAMENODE:9870/PATH")
     if uri.scheme not in STORES:
         from fsspec import available_protocols
 
@@ -56,6 +56,15 @@ def check_store(text: str) -> Endpoint:
     if uri.hosts:
         uri.endpoint(WEBHDFS_PORT)
     return endpoint
+
+
+def _unwrapped(text: str, expected: str) -> Uri:
+    uri = parse(text)
+    if uri.wraps:
+        raise ConfigurationError(
+            f"{uri.wraps[0].scheme} URI: an importer writes messages as they are; expected {expected}"
+        )
+    return uri
 
 
 def check_source(text: str) -> Endpoint:

@@ -8,7 +8,7 @@ as they did in 2016, in the path: `kafka:///k1:9092,k2:9092?topic=…`; or, as e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +18,7 @@ from elworkers.errors import ConfigurationError
 from elworkers.hints import nearest
 from elworkers.inherited import KAFKA_SCHEMES, PASSED, READ, REFUSED, Way, Ways
 from elworkers.passwords import HIDDEN, SECRET_NAME, remember, shown
+from elworkers.wraps import FUNCTION, OPTIONS, SCHEMAS, SCHEMES, Wrap, named, unwrapped
 
 _NO_PORT = re.compile(r":(?!\d{0,5}(?:,|$))")
 
@@ -32,6 +33,7 @@ class Uri:
         path: decoded, with its leading slash; empty where the path held Kafka's brokers.
         user, password: decoded, or None.
         query: the options as written, decoded, in order.
+        wraps: the functions of `map://` and `filter://` before it, the outermost first.
     """
 
     scheme: str
@@ -40,12 +42,16 @@ class Uri:
     user: str | None = None
     password: str | None = None
     query: tuple[tuple[str, str], ...] = ()
+    wraps: tuple[Wrap, ...] = ()
 
     def __str__(self) -> str:
         login = "" if self.user is None else f"{self.user}{f':{HIDDEN}' if self.password else ''}@"
-        query = "&".join(f"{name}={HIDDEN if SECRET_NAME.search(name) else value}" for name, value in self.query)
+        options = [f"{name}={HIDDEN if SECRET_NAME.search(name) else value}" for name, value in self.query]
+        options += [f"{SCHEMAS}={self.wraps[0].schemas}"] if self.wraps and self.wraps[0].schemas else []
+        query = "&".join(options + [f"{FUNCTION}={wrap.function}" for wrap in self.wraps])
         place = f"//{login}{','.join(self.hosts)}" if self.hosts or self.path else ""
-        return f"{self.scheme}:{place}{self.path}{'?' + query if query else ''}"
+        before = "".join(f"{wrap.scheme}://" for wrap in self.wraps)
+        return f"{before}{self.scheme}:{place}{self.path}{'?' + query if query else ''}"
 
     __repr__ = __str__
 
@@ -80,11 +86,12 @@ def split_host(text: str, default_port: int, where: str) -> tuple[str, int]:
 
 
 def parse(text: str) -> Uri:
-    """Take a URI apart.
+    """Take a URI apart, and what is wrapped around it.
 
     Raises:
-        ConfigurationError: it is none, an option has no `=`, or an option is given twice.
+        ConfigurationError: it is none, an option has no `=` or is given twice, or a function is missing.
     """
+    text, schemes = unwrapped(text)
     match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?([^?]*)(?:\?(.*))?", text, re.DOTALL)
     if match is None:
         # What stands before a colon may be a misspelt scheme, but never more than that: the rest may hold a password.
@@ -106,7 +113,7 @@ def parse(text: str) -> Uri:
         hosts, path = path.strip("/"), ""
         if "@" in hosts:
             raise ConfigurationError("kafka URI: brokers take no login; expected kafka:///HOST:PORT,…?topic=NAME")
-    query = _query(query_text or "", scheme)
+    query, functions = _query(query_text or "", scheme, OPTIONS if schemes else frozenset())
     if scheme == "kafka":
         hosts, query = _with_brokers(hosts, query)
     for secret in (unquote(password), *(value for name, value in query if SECRET_NAME.search(name))):
@@ -118,6 +125,7 @@ def parse(text: str) -> Uri:
         user=unquote(user) if at else None,
         password=unquote(password) if colon else None,
         query=query,
+        wraps=named(schemes, functions) if schemes else (),
     )
 
 
@@ -130,8 +138,12 @@ def _with_brokers(hosts: str, query: tuple[tuple[str, str], ...]) -> tuple[str, 
     return named, tuple(pair for pair in query if pair[0] != "brokers")
 
 
-def _query(text: str, scheme: str) -> tuple[tuple[str, str], ...]:
+def _query(
+    text: str, scheme: str, of_functions: Container[str]
+) -> tuple[tuple[tuple[str, str], ...], list[tuple[str, str]]]:
+    """The URI's own options, and those of the functions around it."""
     pairs: dict[str, str] = {}
+    functions: list[tuple[str, str]] = []
     for part in filter(None, text.split("&")):
         name, equals, value = part.partition("=")
         name = unquote(name)
@@ -139,10 +151,13 @@ def _query(text: str, scheme: str) -> tuple[tuple[str, str], ...]:
             raise ConfigurationError(
                 f"{scheme} URI: option {shown(name)} has no value; expected {shown(name)[1:-1]}=VALUE"
             )
+        if name in of_functions:
+            functions.append((name, unquote(value)))
+            continue
         if name in pairs:
             raise ConfigurationError(f"{scheme} URI: option {shown(name)} is given twice; expected it once")
         pairs[name] = unquote(value)
-    return tuple(pairs.items())
+    return tuple(pairs.items()), functions
 
 
 @dataclass(frozen=True)
@@ -219,6 +234,10 @@ def _known(scheme: str, name: str, declared: Options, inherited: Ways) -> tuple[
     way = inherited.get(plain)
     if way is not None:
         return way.text, way
+    if plain == FUNCTION:
+        raise ConfigurationError(
+            f"{scheme} URI: option {name} is that of map:// or filter://; expected map://{scheme}:…"
+        )
     meant = {known: known for known in declared} | {old: w.text for old, w in inherited.items() if w.does == READ}
     near = nearest(plain, meant, 0.5)
     hint = f"did you mean {meant[near]!r}?" if near else f"known: {', '.join(sorted(declared)) or 'none'}"
@@ -245,7 +264,7 @@ def one_of_schemes(
             raise ConfigurationError(
                 f"{uri.scheme} URI: there is no such {what} here; expected {inherited[uri.scheme].text}"
             )
-        near = nearest(uri.scheme, schemes)
+        near = nearest(uri.scheme, [*schemes, *SCHEMES])
         hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(sorted(schemes))}"
         raise ConfigurationError(f"no {what} has the scheme {uri.scheme!r}; {hint}")
     return declared

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from elworkers import inherited
+from elworkers.functions.builtin import BUILTIN
 from elworkers.inherited import PASSED, READ, REFUSED, Way, Ways
 from elworkers.registry import SINKS, SOURCES
 from elworkers.uris import Options
+from elworkers.wraps import SCHEMES
 
 PAGE = Path(__file__).parent.parent / "docs" / "original.md"
 BEGIN, END = "<!-- the tables begin -->\n", "<!-- the tables end -->\n"
@@ -18,15 +20,25 @@ _SHOWN = {READ: "read as `{text}`", PASSED: "passed over: {text}", REFUSED: "ref
 
 
 def rendered() -> str:
-    """All tables, one for the schemes of each direction, one for each scheme's parameters, one for options."""
+    """All tables: schemes of each direction, functions, parameters of each scheme, and options."""
     parts = [
-        _table("Schemes of inputs", inherited.INPUT_SCHEMES, dict.fromkeys(SOURCES)),
-        _table("Schemes of outputs", inherited.OUTPUT_SCHEMES, dict.fromkeys(SINKS)),
+        _table("Schemes of inputs", inherited.INPUT_SCHEMES, dict.fromkeys((*SOURCES, *SCHEMES))),
+        _table("Schemes of outputs", inherited.OUTPUT_SCHEMES, dict.fromkeys((*SINKS, *SCHEMES))),
+        _functions(),
         *_parameters("Inputs", inherited.INPUTS, SOURCES),
         *_parameters("Outputs", inherited.OUTPUTS, SINKS),
         _table("Options of programs", inherited.FLAGS, {}),
     ]
     return "\n".join(parts)
+
+
+def _functions() -> str:
+    """The functions of plug-ins that are built in."""
+    lines = ["### Functions of `map:` and `filter:`", "", "| name | since | here |", "|---|---|---|"]
+    for name, one in BUILTIN.items():
+        where = f": `schemas=NAME,NAME,…`, or `{one.list_name}` in a plug-in's file" if one.list_name else ""
+        lines.append(f"| `{name}` | {one.since} | {one.does}{where} |")
+    return "\n".join([*lines, ""])
 
 
 def _parameters(what: str, tables: Mapping[str, Ways], ours: Mapping[str, Options]) -> Iterator[str]:

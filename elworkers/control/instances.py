@@ -199,7 +199,7 @@ def _read(path: Path, config_dir: Path, env: Environment) -> Instance:
         raise ConfigurationError(f"cannot be read: {error.strerror}", place) from None
     try:
         lines = read_lines(data, place, env)
-        arguments = checked(role, lines)
+        arguments = checked(role, lines, env)
     except ConfigurationError as error:
         # An empty file has no line that could carry its name.
         raise error.at(place) from None

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from elworkers import roles
 from elworkers.arguments import Arguments, Passed, parse
 from elworkers.errors import ConfigurationError
-from elworkers.reading import Argument
+from elworkers.reading import Argument, Environment
 from elworkers.registry import DOORS, TABLES
 from elworkers.schemes import check_sink, check_source, check_sources, check_store, check_topics, consumer_group
 from elworkers.uris import Endpoint
+from elworkers.uris import parse as parse_uri
+from elworkers.wraps import Wrap
 
 
-def checked(role: str, words: Sequence[Argument]) -> Arguments:
-    """The arguments of a role, sorted and checked without opening anything.
+def checked(role: str, words: Sequence[Argument], env: Environment = os.environ) -> Arguments:
+    """The arguments of a role, sorted and checked without opening anything or executing operators' own code.
+
+    Args:
+        role, words: the role and what it is given.
+        env: says where modules with functions are.
 
     Raises:
         ConfigurationError: the first thing that is wrong, with file and line.
@@ -28,6 +35,8 @@ def checked(role: str, words: Sequence[Argument]) -> Arguments:
             passed += _check_one(positional.kind, place, arguments)
     for place in _places_of_invalid(arguments):
         passed += _check_one("sink", place, arguments)
+    for place, wraps in functions(arguments):
+        _check_functions(place, wraps, env)
     try:
         module.check(arguments)
     except ConfigurationError as error:
@@ -44,6 +53,41 @@ def endpoints(arguments: Arguments) -> Iterator[Endpoint]:
             elif positional.kind == "sink":
                 yield check_sink(place.text)
     yield from (check_sink(place.text) for place in _places_of_invalid(arguments))
+
+
+def functions(arguments: Arguments) -> Iterator[tuple[Argument, tuple[Wrap, ...]]]:
+    """The functions of inputs and outputs that name any, with the place of each."""
+    specs = roles.module(arguments.role).SPEC.positionals
+    places = [place for spec in specs if spec.kind in ("source", "sink") for place in arguments.places[spec.name]]
+    for place in (*places, *_places_of_invalid(arguments)):
+        wraps = parse_uri(place.text).wraps
+        if wraps:
+            yield place, wraps
+
+
+def _check_functions(place: Argument, wraps: Sequence[Wrap], env: Environment) -> None:
+    from elworkers.functions.finding import check
+
+    try:
+        check(wraps, env)
+    except ConfigurationError as error:
+        raise error.at(place.file, place.line) from None
+
+
+def rehearse(arguments: Arguments, env: Environment) -> None:
+    """Load operators' own functions in a process of their own, as each worker will.
+
+    Raises:
+        ConfigurationError: one cannot be loaded; with file and line.
+    """
+    for place, wraps in functions(arguments):
+        from elworkers.functions import loading
+
+        try:
+            for wrap in wraps:
+                loading.rehearse(wrap, env)
+        except ConfigurationError as error:
+            raise error.at(place.file, place.line) from None
 
 
 def _places_of_invalid(arguments: Arguments) -> Iterator[Argument]:

@@ -40,6 +40,10 @@ SCHEMAS = Option(
     repeatable=True,
 )
 
+EVENT_TIMEOUT = Option(
+    "--event-timeout", "seconds that a function of map:// or filter:// may take for one event", seconds, default=1.0
+)
+
 STATSD_NAMES = Option(
     "--statsd-names",
     "host: names sent to statsd begin with eventlogging.<this host>; original: with eventlogging, as the original's",

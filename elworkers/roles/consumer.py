@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.contracts import Ledger, Stage
 from elworkers.registry import TABLES
-from elworkers.roles.common import COMMON, SCHEMAS, SID, STATSD_NAMES, STORED_BATCH, single_worker
+from elworkers.roles.common import COMMON, EVENT_TIMEOUT, SCHEMAS, SID, STATSD_NAMES, STORED_BATCH, single_worker
+from elworkers.roles.functions import apart, of_inputs
 from elworkers.roles.inputs import left_out
 from elworkers.schemes import check_sink, check_source
 from elworkers.uris import parse
@@ -23,7 +24,7 @@ SPEC = RoleSpec(
         Positional("input", "source", "where events come from"),
         Positional("output", "sink", "where they are stored: mysql://, sqlite://, file://, stdout: and others"),
     ),
-    (SID, SCHEMAS, *STORED_BATCH, STATSD_NAMES, *COMMON),
+    (SID, SCHEMAS, *STORED_BATCH, EVENT_TIMEOUT, STATSD_NAMES, *COMMON),
 )
 
 
@@ -44,7 +45,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     text, output = arguments["input"], arguments["output"]
     stages: list[Stage] = []
     if check_source(text).options["raw"]:
-        outputs = [wiring.raw_output(output)]
+        outputs = apart([wiring.raw_output(output)], wiring, [text], [output])
     else:
         from elworkers.stages.decode import DecodeStage
 
@@ -55,7 +56,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         errors = wiring.error_sink([text])
         if errors is not None:
             outputs.append(wiring.to(errors, lambda record: not record.valid))
-    stages += left_out([text], wiring.counts)
+    stages += [*left_out([text], wiring.counts), *of_inputs([text], wiring)]
     sink = outputs[0].sink
     source = wiring.source(text, ledger=sink if isinstance(sink, Ledger) else None)
     return wiring.with_refusals(Pipeline(source, stages, outputs, wiring.batch([text], [output])), [text])

@@ -13,7 +13,8 @@ from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Stage
 from elworkers.kinds import whole
 from elworkers.registry import DOORS
-from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
+from elworkers.roles.common import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
+from elworkers.roles.functions import apart, of_inputs
 from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
@@ -36,6 +37,7 @@ SPEC = RoleSpec(
         Option("--spool-max-bytes", "bytes that may wait there", whole(1), default=1024**3),
         SID,
         *SENT_BATCH,
+        EVENT_TIMEOUT,
         *COMMON,
     ),
 )
@@ -55,14 +57,15 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
     from elworkers.runtime.pipeline import Pipeline
 
-    stages = left_out([arguments["input"]], wiring.counts)
+    inputs = [arguments["input"]]
+    stages = [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
     if arguments["count"]:
         wiring, counting = _counting(arguments["input"], wiring)
         stages += counting
-    source = wiring.source(arguments["input"])
-    outputs = [wiring.raw_output(text) for text in arguments["output"]]
-    pipeline = Pipeline(source, stages, outputs, wiring.batch([arguments["input"]], arguments["output"]))
-    return wiring.with_refusals(pipeline, [arguments["input"]], arguments["output"])
+    source = wiring.source(*inputs)
+    outputs = apart([wiring.raw_output(text) for text in arguments["output"]], wiring, inputs, arguments["output"])
+    pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, arguments["output"]))
+    return wiring.with_refusals(pipeline, inputs, arguments["output"])
 
 
 def _counting(text: str, wiring: Wiring) -> tuple[Wiring, list[Stage]]:

@@ -84,6 +84,7 @@ class _Work:
             spool=_spool(arguments, who),
             sequence=sequence,
             listening=who.listening,
+            event_timeout=arguments.values.get("event_timeout", 1.0),
         )
         if who.after is not None and wiring.spool is not None and not _all_of(_inputs(arguments), "kafka"):
             from elworkers.roles.doors import prepare

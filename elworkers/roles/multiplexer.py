@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Positional, RoleSpec
 from elworkers.contracts import Stage
-from elworkers.roles.common import COMMON, SENT_BATCH, SID, single_worker
+from elworkers.roles.common import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
+from elworkers.roles.functions import apart, by_place, of_inputs
 from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
@@ -21,7 +22,7 @@ SPEC = RoleSpec(
         Positional("output", "sink", "where everything goes to"),
         Positional("input", "source", "where it comes from", many=True),
     ),
-    (SID, *SENT_BATCH, *COMMON),
+    (SID, *SENT_BATCH, EVENT_TIMEOUT, *COMMON),
 )
 
 
@@ -29,8 +30,10 @@ def check(arguments: Arguments) -> None:
     """Refuse what only the role as a whole shows to be wrong.
 
     Raises:
-        ConfigurationError: several workers would read the same input each for itself.
+        ConfigurationError: several workers would read the same input each for itself, or inputs that are alike have
+            different functions.
     """
+    by_place(arguments["input"])
     if any(parse(text).scheme != "kafka" for text in arguments["input"]):
         single_worker("one of these inputs", "each worker would read it alone", arguments["workers"])
 
@@ -42,8 +45,8 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
 
     output = arguments["output"]
     stages: list[Stage] = [] if wiring.is_plain(output) else [DecodeStage(wiring.counts)]
-    stages += left_out(arguments["input"], wiring.counts)
-    outputs = [wiring.output(output)]
+    stages += [*left_out(arguments["input"], wiring.counts), *of_inputs(arguments["input"], wiring)]
+    outputs = apart([wiring.output(output)], wiring, arguments["input"], [output])
     source = wiring.source(*arguments["input"])
     pipeline = Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))
     return wiring.with_refusals(pipeline, arguments["input"], [output])

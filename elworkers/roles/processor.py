@@ -8,6 +8,7 @@ from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Output, Stage
 from elworkers.kinds import seconds
 from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
+from elworkers.roles.functions import of_inputs
 from elworkers.roles.inputs import left_out
 from elworkers.uris import parse
 
@@ -27,7 +28,12 @@ SPEC = RoleSpec(
         SID,
         Option("--output-invalid", "EventErrors go there (without a value: to the first OUTPUT)", value="optional"),
         SCHEMAS,
-        Option("--event-timeout", "seconds of processor time that one event may take", seconds, default=1.0),
+        Option(
+            "--event-timeout",
+            "seconds of processor time that one event may take, and seconds for a function of map:// or filter://",
+            seconds,
+            default=1.0,
+        ),
         *SENT_BATCH,
         *COMMON,
     ),
@@ -59,11 +65,12 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     wiring = wiring.knowing(store)
     validator = Validator(store)
     budget = Budget(arguments["event_timeout"])
-    keeps_events = any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
+    functions = of_inputs([arguments["input"]], wiring)
+    keeps_events = bool(functions) or any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
     stage = ProcessStage(
         compile_format(arguments["format"]), validator, wiring.counts, budget, keeps_events=keeps_events
     )
-    stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts)]
+    stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts), *functions]
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
     if invalid == "":

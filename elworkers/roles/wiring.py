@@ -16,6 +16,7 @@ from elworkers.planned import Plan
 from elworkers.reading import environment
 from elworkers.registry import EVENTS_PORT, TABLES
 from elworkers.rights import Rights
+from elworkers.roles.functions import before
 from elworkers.roles.inputs import opened
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
@@ -24,6 +25,7 @@ from elworkers.uris import Endpoint
 
 if TYPE_CHECKING:
     from elworkers.doors.door import Door
+    from elworkers.functions.patience import Patience
     from elworkers.kafka.producer import Producer
     from elworkers.kafka.unled import Unled
     from elworkers.sinks.verdicts import Verdicts
@@ -58,6 +60,8 @@ class Wiring:
         used: topics of the operator's that this process has written to.
         has_schema: whether a schema of a name is known to exist.
         unled: by brokers, what is known of partitions without a leader.
+        event_timeout: of `--event-timeout`, where the role has it.
+        patience: that of all functions, once there is one.
     """
 
     metrics: Metrics
@@ -79,6 +83,8 @@ class Wiring:
     used: set[str] = field(default_factory=set)
     has_schema: Callable[[str], bool] = lambda _: False
     unled: dict[tuple[str, ...], Unled] = field(default_factory=dict)
+    event_timeout: float = 1.0
+    patience: list[Patience] = field(default_factory=list)
 
     @property
     def counts(self) -> Metrics:
@@ -122,12 +128,14 @@ class Wiring:
         return any(producer.wants_more() for producer in self.producers.values())
 
     def asks(self, text: str) -> frozenset[str]:
-        """The fields of a capsule that the output needs to know where to send it."""
+        """The fields of a capsule that the output needs to know where to send it, or for its functions."""
         from elworkers.templates import Template
 
-        options = check_sink(text).options
+        endpoint = check_sink(text)
+        options = endpoint.options
         named = Template((options.get("topic") or "") + (options.get("key") or "")).asks
-        return named | {"schema"} if options.get("blacklist") else named
+        named |= {"schema"} if options.get("blacklist") else frozenset()
+        return named | {"event"} if endpoint.uri.wraps else named
 
     def is_plain(self, text: str) -> bool:
         """Whether the output can be written without knowing a record's event."""
@@ -145,7 +153,7 @@ class Wiring:
         from elworkers.stages.schemawiki import is_wiki
         from elworkers.stages.wikicheck import ask_beside
 
-        run_dir, env = os.environ.get("EVENTLOGGING_RUN_DIR"), _environment()
+        run_dir, env = os.environ.get("EVENTLOGGING_RUN_DIR"), variables()
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
         uris = schema_uris(schemas, env)
         store = SchemaStore(uris, cache, metrics=self.metrics)
@@ -165,7 +173,7 @@ class Wiring:
             source: the input.
             statsd_names: of `statsd.NAMES`.
         """
-        if not (schemas or _environment().get("EVENTLOGGING_SCHEMAS")):
+        if not (schemas or variables().get("EVENTLOGGING_SCHEMAS")):
             _say_that_nobody_says_where_schemas_are()
         store = self.schema_store(schemas)
         endpoint = check_source(source)
@@ -194,6 +202,10 @@ class Wiring:
         return pipeline
 
     def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
+        sink = self._bare_sink(endpoint, raw)
+        return before(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
+
+    def _bare_sink(self, endpoint: Endpoint, raw: bool) -> Sink:
         uri, options = endpoint.uri, endpoint.options
         if uri.scheme == "kafka":
             return self._kafka_sink(endpoint, raw)
@@ -289,7 +301,8 @@ def _schema_cache(run_dir: str | None) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elworkers" / "schemas"
 
 
-def _environment() -> dict[str, str]:
+def variables() -> dict[str, str]:
+    """Those of this process, and those of `<run-dir>/env`."""
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     return environment(Path(run_dir) if run_dir else None)
 

@@ -11,29 +11,35 @@ from elworkers.contracts import Record
 from elworkers.errors import OutOfTime
 
 _TICKS = 4
+_SIGNALS = {signal.ITIMER_PROF: signal.SIGPROF, signal.ITIMER_REAL: signal.SIGALRM}
 
 
 class Budget:
-    """Processor time for each event; implements `contracts.Budget`.
+    """Time for each event; implements `contracts.Budget`.
 
     One interval timer a batch (setitimer(2), ITIMER_PROF) looks four times within a budget whether the event at hand is
     still the same, which costs an event no more than saying which one it is. It counts processor time, so that a
     worker that was stopped or waits for the network blames no event. Only the main thread may use it: the handler
     raises there, also out of a regular expression (Python's `re` looks for signals).
 
+    With ITIMER_REAL it counts the ticks of a clock: who sleeps, or waits for the network, is interrupted as well. A
+    worker that was stopped gets one tick for all that time.
+
     Args:
-        seconds: of processor time that an event may use, within a quarter.
+        seconds: that an event may use, within a quarter.
+        timer: ITIMER_PROF or ITIMER_REAL; of each a process has one.
 
     Attributes:
         at_work: the record whose event is at hand; see `contracts.Budget`.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, timer: int = signal.ITIMER_PROF) -> None:
         self.seconds = seconds
+        self._timer = timer
         self.at_work: Record | None = None
         self._seen: Record | None = None
         self._ticks = 0
-        signal.signal(signal.SIGPROF, self._look)
+        signal.signal(_SIGNALS[timer], self._look)
 
     def _look(self, _number: int, _frame: FrameType | None) -> None:
         if self.at_work is None:
@@ -51,7 +57,7 @@ class Budget:
     def batch(self) -> Iterator[None]:
         """See `contracts.Budget.batch`."""
         tick_s = self.seconds / _TICKS
-        signal.setitimer(signal.ITIMER_PROF, tick_s, tick_s)
+        signal.setitimer(self._timer, tick_s, tick_s)
         try:
             yield
         finally:
@@ -59,5 +65,5 @@ class Budget:
                 self.at_work = None
             finally:
                 # Also where time runs out on the way here.
-                signal.setitimer(signal.ITIMER_PROF, 0)
+                signal.setitimer(self._timer, 0)
                 self._seen = None

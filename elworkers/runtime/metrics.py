@@ -15,7 +15,7 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "restarts": ((), "pipelines thrown away because something outside was away"),
         "events_valid": (("schema",), "events that passed validation"),
         "events_invalid": (("schema", "code"), "events or lines that became EventErrors"),
-        "events_left_out": (("schema",), "events of schemas that an input's blacklist leaves out"),
+        "events_left_out": (("schema",), "events that a function, or the blacklist of an input, leaves out"),
         "events_slow": (("reason",), "events that could not be read and judged the quick way"),
         "useragent_cache_hits": ((), "user agents that had been taken apart before"),
         "useragent_cache_misses": ((), "user agents that had to be taken apart"),

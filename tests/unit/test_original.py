@@ -10,11 +10,12 @@ from elworkers import inherited
 from elworkers.arguments import Arguments
 from elworkers.control.instances import read_tree
 from elworkers.errors import ConfigurationError
+from elworkers.functions.builtin import BUILTIN
 from elworkers.hints import nearest
 from elworkers.inherited import READ
 from elworkers.reading import read_lines
 from elworkers.registry import SINKS, SOURCES
-from elworkers.roles.checking import checked, endpoints
+from elworkers.roles.checking import checked, endpoints, functions
 from elworkers.roles.report import watched
 from elworkers.schemes import check_sink, check_source, check_sources
 
@@ -202,6 +203,7 @@ def test_brokers_and_group_of_early_2015_are_read() -> None:
 
 
 UDP = "udp://0.0.0.0:8421"
+DISABLED = "map://kafka:///k:1?topic=eventlogging_{schema}&retries=6&function=eventlogging_schemas_disabled_filter"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +219,8 @@ UDP = "udp://0.0.0.0:8421"
         ("consumer", ["ipc:///tmp/x", "stdout://"], "FILE:1: ipc URI: there is no such input here"),
         ("consumer", [INPUT, "mongodb://u:p@m:27017/?w=1"], "expected mysql://USER:PASSWORD@HOST/DATABASE or file:///"),
         ("consumer", [INPUT, "statsd://s:8125"], "expected an instance in reporters/ with --host HOST and --port PORT"),
-        ("consumer", ["filter://kafka:///k:1?topic=t&function=f", "stdout:"], "FILE:1: filter URI: there is no such"),
+        ("consumer", [f"filter://{INPUT}&function=f", "stdout:"], "FILE:1: filter URI: function=f: there is no such"),
+        ("processor", ["%j", INPUT, DISABLED], "it has no list of schemas; expected schemas=NAME,NAME,… as well, or"),
         ("processor", ["%j", INPUT, "mysql://u@h/log"], "FILE:3: mysql URI: only a consumer stores events"),
         ("processor", ["%j", INPUT, OUTPUT, "--output-invalid=sqlite:///x"], "FILE:4: sqlite URI: only a consumer"),
         ("forwarder", [INPUT, "mysql://u@h/log"], "FILE:2: mysql URI: only a consumer stores events"),
@@ -238,6 +241,32 @@ def test_what_is_refused_names_line_and_way(role: str, lines: list[str], said: s
     told = refusal(role, *lines)
     assert said in told
     assert told.startswith("FILE:")
+
+
+MIXED = "kafka:///k1:9092,k2:9092?topics=eventlogging-valid-mixed&auto_commit_interval_ms=1000"
+
+
+@pytest.mark.parametrize(
+    ("role", "lines"),
+    [
+        ("consumer", [f"filter://{MIXED}&api_version=0.9&function=is_not_bot", "mysql://u@h/log?replace=True"]),
+        ("consumer", [f"filter://{MIXED}&function=should_insert_event", "mysql://u@h/log?charset=utf8"]),
+        ("consumer", [f"map://{MIXED}&function=mysql_mapper", "mysql://u@h/log?charset=utf8&statsd_host=s"]),
+        ("consumer", [f"map://{MIXED.replace('kafka:', 'kafka-confluent:')}&function=mysql_mapper", "stdout://"]),
+        ("processor", ["%q %{recvFrom}s %{seqId}d %D %{ip}i %u", MIXED, f"{DISABLED}&schemas=Test,Edit"]),
+        ("processor", ["%j", MIXED, OUTPUT, f"map://{OUTPUT}&schemas=Edit&function=eventlogging_valid_mixed_filter"]),
+    ],
+)
+def test_functions_that_were_in_use_are_taken(role: str, lines: list[str]) -> None:
+    arguments = read(role, "--sid", "g", "--no-plugins", *lines)
+    ((_, (wrap,)),) = functions(arguments)
+    assert wrap.function in BUILTIN
+
+
+def test_a_reporter_knows_topics_behind_functions() -> None:
+    arguments = read("processor", "--sid", "g", "%j", MIXED, f"{DISABLED}&schemas=Test", "--output-invalid")
+    (found,) = [what for what in watched([arguments]).values() if what.valid]
+    assert (found.valid, found.invalid) == ({("eventlogging_", "")}, {"eventlogging_EventError"})
 
 
 def test_a_password_of_a_listener_with_a_login_is_not_shown() -> None:

@@ -1,0 +1,1 @@
+"""Functions that `map://` and `filter://` name: those that were in use, and operators' own."""

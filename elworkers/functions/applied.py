@@ -1,0 +1,144 @@
+"""A record comes in; what the functions of a URI make of it goes out, or nothing, or the reason why it failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import structlog
+from orjson import OPT_PASSTHROUGH_DATACLASS, OPT_PASSTHROUGH_DATETIME, OPT_PASSTHROUGH_SUBCLASS, dumps
+
+from elworkers.contracts import Event, Metrics, Record
+from elworkers.errors import InvalidEventError, OutOfTime
+from elworkers.functions.loading import Function, said
+from elworkers.functions.patience import Patience
+from elworkers.stages.jsontext import read_object
+
+_ONLY_JSON = OPT_PASSTHROUGH_DATACLASS | OPT_PASSTHROUGH_DATETIME | OPT_PASSTHROUGH_SUBCLASS
+
+log = structlog.get_logger(__name__)
+
+
+class Functions:
+    """Calls functions one after the other, each with an event that nobody else has.
+
+    Args:
+        functions: in the order in which records go through them.
+        patience: for each call.
+        metrics: counts `events_left_out`.
+    """
+
+    def __init__(self, functions: Sequence[Function], patience: Patience, metrics: Metrics) -> None:
+        self._functions = tuple(functions)
+        self._patience = patience
+        self._metrics = metrics
+        self._logged: set[tuple[str, object]] = set()
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Is to be entered around calls of `apply`."""
+        return self._patience.batch()
+
+    def apply(self, record: Record, *, counts: bool = True) -> Record | None:
+        """The record as it goes on, of the same place and time; None where it is left out.
+
+        A line that is no JSON object is no event, and goes on as it is.
+
+        Args:
+            record: stays as it is.
+            counts: whether it is counted where it is left out.
+
+        Raises:
+            InvalidEventError: a function fails, takes too long or gives no event; its code is `processor` or `timeout`.
+        """
+        made: Record | None = record
+        for function in self._functions:
+            if made is None:
+                break
+            try:
+                event = read_object(made.value)
+            except InvalidEventError:
+                break
+            schema = str(event.get("schema"))
+            try:
+                made = self._one(function, made, event, schema)
+            except InvalidEventError as error:
+                self._log(function, error)
+                raise
+            if made is None and counts:
+                self._metrics.count("events_left_out", schema=schema)
+        return made
+
+    def _one(self, function: Function, record: Record, event: Event, schema: str) -> Record | None:
+        key = (function.name, schema)
+        if self._patience.refuses(key):
+            raise InvalidEventError(f"function {function.name} took too long for others of this schema", "timeout")
+        try:
+            value, made = self._called(function, record, event)
+        except OutOfTime:
+            self._patience.took_too_long(key)
+            raise InvalidEventError(
+                f"function {function.name} took more than {self._patience.budget.seconds:g} s", "timeout"
+            ) from None
+        except InvalidEventError as error:
+            raise InvalidEventError(f"function {function.name} {error.message}") from None
+        except BaseException as error:
+            raise InvalidEventError(f"function {function.name} failed: {said(error)}") from error
+        self._patience.was_quick(key)
+        if made is None:
+            return None
+        if value is record.value:
+            return record
+        staged = record.staged(value, made)
+        staged.valid = record.valid
+        return staged
+
+    def _called(self, function: Function, record: Record, event: Event) -> tuple[bytes, Event | None]:
+        """What the function makes of the event, as JSON and as that is read.
+
+        Raises:
+            OutOfTime: it took too long.
+        """
+        try:
+            self._patience.budget.at_work = record
+            result = function.call(event)
+            if function.decides:
+                return record.value, event if result else None
+            return (b"", None) if result is None else _written(result, ours=function.ours)
+        finally:
+            self._patience.budget.at_work = None
+
+    def _log(self, function: Function, error: InvalidEventError) -> None:
+        """Once for each kind: there may be as many as there are events."""
+        cause = error.__cause__
+        kind = (function.name, error.code if cause is None else type(cause))
+        if kind not in self._logged:
+            self._logged.add(kind)
+            log.error("a function fails; such events become EventErrors", reason=error.message, exc_info=cause)
+
+
+def _written(result: Any, *, ours: bool) -> tuple[bytes, Event]:
+    """An event that a function gives, as JSON and as that is read.
+
+    Args:
+        result: what it gives.
+        ours: as of `Function`.
+
+    Raises:
+        InvalidEventError: it is no JSON object.
+        TypeError, ValueError: something in it is no JSON.
+    """
+    if not isinstance(result, dict):
+        raise InvalidEventError(f"gave {type(result).__name__}; expected an event, which is a dict, or None")
+    try:
+        value = dumps(result, None, _ONLY_JSON)
+        # NaN, for one, is written as null.
+        event = result if ours else read_object(value)
+        if ours or event == result:
+            return value, event
+    except TypeError:
+        # Also of an integer beyond 64 bits, which is JSON.
+        pass
+    value = json.dumps(result, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return value, read_object(value)

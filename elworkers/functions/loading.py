@@ -1,0 +1,141 @@
+"""The name of a function comes in; the function itself goes out. This executes operators' own code."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from elworkers.contracts import Event
+from elworkers.errors import ConfigurationError
+from elworkers.functions.builtin import BUILTIN
+from elworkers.functions.finding import Own, folders, place, schemas
+from elworkers.passwords import without_passwords
+from elworkers.runtime.process import die_with_parent
+from elworkers.wraps import Wrap
+
+_LONGEST_IMPORT_S = 60.0
+_LONGEST_TEXT = 500
+_GOOD = b"\0"
+
+
+class Function(NamedTuple):
+    """A function that events go through.
+
+    Attributes:
+        name: as it was written.
+        call: takes an event that nobody else has.
+        decides: whether it only says if an event goes on; otherwise it gives another one, or None.
+        ours: what it gives holds nothing but JSON.
+    """
+
+    name: str
+    call: Callable[[Event], Any]
+    decides: bool
+    ours: bool = False
+
+
+def loaded(wrap: Wrap, env: Mapping[str, str]) -> Function:
+    """The function, imported if it is an operator's own.
+
+    Args:
+        wrap: names it.
+        env: variables that say where modules are.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or is no function; says why.
+    """
+    own = place(wrap, env)
+    if own is None:
+        builtin = BUILTIN[wrap.function]
+        call = builtin.make(schemas(wrap, builtin, env))
+        return Function(wrap.function, call, wrap.scheme == "filter" or not builtin.changes, ours=True)
+    sys.path += [folder for folder in folders(env) if folder not in sys.path]
+    try:
+        found = _imported(own)
+    except BaseException as error:
+        raise ConfigurationError(f"{wrap.title}: {own.module} cannot be imported: {said(error)}") from error
+    if not callable(found) or inspect.iscoroutinefunction(found):
+        what = "a coroutine" if callable(found) else f"of type {type(found).__name__}"
+        raise ConfigurationError(f"{wrap.title}: it is {what}; expected a function that takes an event")
+    return Function(wrap.function, found, wrap.scheme == "filter")
+
+
+def _imported(own: Own) -> Any:
+    found = importlib.import_module(own.module)
+    for name in own.name.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def said(error: BaseException) -> str:
+    """What an exception of an operator's own code says, in one line and without passwords."""
+    text = " ".join("".join(traceback.format_exception_only(type(error), error)).split())
+    return without_passwords(text[:_LONGEST_TEXT])
+
+
+def rehearse(wrap: Wrap, env: Mapping[str, str]) -> None:
+    """Load a function in a process of its own, and forget it.
+
+    A pool's parent stays as small as it is, and its next worker takes a module as it is by then.
+
+    Raises:
+        ConfigurationError: as `loaded`, and where importing takes too long or ends the process.
+    """
+    if place(wrap, env) is None:
+        return
+    fault = _fault_of(lambda: loaded(wrap, env))
+    if fault:
+        raise ConfigurationError(fault if fault.startswith(wrap.title) else f"{wrap.title}: {fault}")
+
+
+def _fault_of(load: Callable[[], object]) -> str:
+    reads, writes = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _try(load, writes, parent)
+    os.close(writes)
+    try:
+        return _answer(reads)
+    finally:
+        os.close(reads)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _try(load: Callable[[], object], writes: int, parent: int) -> None:
+    """In the child: say what comes of it, and end."""
+    answer = _GOOD
+    try:
+        if die_with_parent(signal.SIGKILL, parent):
+            load()
+    except BaseException as error:  # noqa: BLE001 - it is told, and this process ends
+        answer = (str(error) if isinstance(error, ConfigurationError) else said(error)).encode("utf-8", "replace")
+    finally:
+        os.write(writes, answer)
+        os._exit(0)
+
+
+def _answer(reads: int) -> str:
+    deadline = time.monotonic() + _LONGEST_IMPORT_S
+    parts: list[bytes] = []
+    while select.select([reads], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        part = os.read(reads, 65_536)
+        if not part:
+            break
+        parts.append(part)
+        if part == _GOOD:
+            return ""
+    else:
+        return f"importing it takes longer than {_LONGEST_IMPORT_S:g} s; expected a module that is imported at once"
+    return b"".join(parts).decode("utf-8", "replace") or "the process that imported it has ended without a word"

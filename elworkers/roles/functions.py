@@ -1,0 +1,94 @@
+"""Input and output URIs come in; the functions that `map://` and `filter://` name for them go out."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from elworkers.contracts import Output, Sink, Stage
+from elworkers.errors import ConfigurationError
+from elworkers.schemes import brokers, check_sources
+from elworkers.uris import Uri, parse
+from elworkers.wraps import Wrap
+
+if TYPE_CHECKING:
+    from elworkers.functions.applied import Functions
+    from elworkers.roles.wiring import Wiring
+
+Place = tuple[str, str]
+"""Cluster and topic."""
+
+
+def of_inputs(texts: Sequence[str], wiring: Wiring) -> list[Stage]:
+    """The stage that sends events through the inputs' functions, where one has any."""
+    wraps = by_place(texts)
+    if not any(wraps.values()):
+        return []
+    from elworkers.stages.functions import FunctionStage
+
+    # What is nearest to the input takes its events first.
+    made = {place: applied(some[::-1], wiring) for place, some in wraps.items() if some}
+    return [FunctionStage(made, wiring.counts)]
+
+
+def by_place(texts: Sequence[str]) -> Mapping[Place | None, tuple[Wrap, ...]]:
+    """The functions of each topic; under None those of inputs that are not Kafka's.
+
+    Raises:
+        ConfigurationError: inputs whose events nobody can tell apart have different ones.
+    """
+    found: dict[Place | None, tuple[Wrap, ...]] = {}
+    for place, uri in _places(texts):
+        if found.setdefault(place, uri.wraps) != uri.wraps:
+            what = "inputs that are not Kafka's" if place is None else f"inputs of topic {place[1]}"
+            raise ConfigurationError(f"{what} have different functions; expected the same for all of them")
+    return found
+
+
+def _places(texts: Sequence[str]) -> Iterator[tuple[Place | None, Uri]]:
+    for endpoint in (endpoint for text in texts for endpoint in check_sources(text)):
+        if endpoint.uri.scheme == "kafka":
+            yield (",".join(sorted(brokers(endpoint.uri))), endpoint.options["topic"]), endpoint.uri
+        else:
+            yield None, endpoint.uri
+
+
+def before(sink: Sink, wraps: Sequence[Wrap], wiring: Wiring) -> Sink:
+    """The sink behind an output's functions."""
+    from elworkers.sinks.functions import through
+
+    return through(applied(wraps, wiring), sink)
+
+
+def applied(wraps: Sequence[Wrap], wiring: Wiring) -> Functions:
+    """The functions, loaded.
+
+    Raises:
+        ConfigurationError: one cannot be.
+    """
+    from elworkers.functions.applied import Functions
+    from elworkers.functions.loading import loaded
+    from elworkers.functions.patience import Patience
+    from elworkers.roles.wiring import variables
+    from elworkers.runtime.budget import Budget
+
+    if not wiring.patience:
+        # One for all functions: a process has one such timer.
+        wiring.patience.append(Patience(Budget(wiring.event_timeout, signal.ITIMER_REAL), wiring.metrics))
+    env = variables()
+    return Functions([loaded(wrap, env) for wrap in wraps], wiring.patience[0], wiring.counts)
+
+
+def apart(outputs: Sequence[Output], wiring: Wiring, inputs: Sequence[str], texts: Sequence[str]) -> list[Output]:
+    """The outputs of a role that sends all it has to each, with EventErrors kept out of them where functions make some.
+
+    Args:
+        outputs: as they are without functions.
+        inputs, texts: the URIs; EventErrors go to the first of Kafka's brokers, if there are any.
+    """
+    if not any(parse(text).wraps for text in inputs):
+        return list(outputs)
+    made = [Output(sink, lambda record: record.valid) for sink, _ in outputs]
+    errors = wiring.error_sink(inputs, texts)
+    return [*made, wiring.to(errors, lambda record: not record.valid)] if errors is not None else made
