@@ -18,8 +18,8 @@ help: ## this list
 .venv: $(STAMP) ## only the environment, with the commands in .venv/bin
 
 $(STAMP): requirements-build.txt requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "make: $(PYTHON) is older than Python 3.10; use make PYTHON=/path/to/a/newer/one" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: $(PYTHON) is older than Python 3.11; use make PYTHON=/path/to/a/newer/one" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(LOCKED) -r requirements-build.txt
 	$(BIN)/python $(LOCKED) -r requirements-dev.txt
@@ -28,7 +28,7 @@ $(STAMP): requirements-build.txt requirements-dev.txt pyproject.toml
 
 # The whole of each file is made anew from pyproject.toml; what is pinned stays where nothing says otherwise.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/python -m uv pip compile --quiet --universal \
-	--python-version 3.10 --generate-hashes --annotation-style line pyproject.toml $(LOCK_ARGS)
+	--python-version 3.11 --generate-hashes --annotation-style line pyproject.toml $(LOCK_ARGS)
 
 .PHONY: lock
 lock: $(STAMP) ## requirements*.txt from pyproject.toml, with hashes (LOCK_ARGS=--upgrade: newer versions, too)

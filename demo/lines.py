@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 _TIME = re.compile(rb"\t(\d+)\t(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\t")
@@ -61,14 +61,14 @@ def _of_today(lines: list[bytes]) -> list[bytes]:
     first = time.time_ns() // 1_000_000
 
     def moved(match: re.Match[bytes]) -> bytes:
-        when = datetime.fromtimestamp(_unix(match[2]) + shift, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+        when = datetime.fromtimestamp(_unix(match[2]) + shift, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return b"\t%d\t%b\t" % (first + int(match[1]), when.encode())
 
     return [_TIME.sub(moved, line) for line in lines]
 
 
 def _unix(text: bytes) -> int:
-    return int(datetime.fromisoformat(text.decode()).replace(tzinfo=timezone.utc).timestamp())
+    return int(datetime.fromisoformat(text.decode()).replace(tzinfo=UTC).timestamp())
 
 
 def _moved_datagrams(datagrams: list[bytes]) -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from elworkers.terminal import printable
 
@@ -51,5 +51,5 @@ def since(began: float) -> str:
     Args:
         began: s since the epoch. The wall clock's: it is kept over processes, and over starts of the machine.
     """
-    at = datetime.fromtimestamp(began, timezone.utc)
+    at = datetime.fromtimestamp(began, UTC)
     return f"since {at:%Y-%m-%d %H:%M:%S} UTC ({duration(round(time.time() - began))})"

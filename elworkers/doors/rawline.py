@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from elworkers.doors.sequence import Sequence
 
@@ -61,7 +61,7 @@ class RawLines:
 
 def utc(unix_s: float) -> bytes:
     """A time as a line has it."""
-    return datetime.fromtimestamp(int(unix_s), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S").encode("ascii")
+    return datetime.fromtimestamp(int(unix_s), UTC).strftime("%Y-%m-%dT%H:%M:%S").encode("ascii")
 
 
 def unescaped(field: bytes) -> bytes:

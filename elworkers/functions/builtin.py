@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from elworkers.contracts import Event
@@ -44,7 +44,7 @@ def mysql_mapper(event: Event) -> Event | None:
             return None
         event["userAgent"] = json.dumps(agent)
     if "dt" in event:
-        event["timestamp"] = int(datetime.fromisoformat(iso_seconds(event)).replace(tzinfo=timezone.utc).timestamp())
+        event["timestamp"] = int(datetime.fromisoformat(iso_seconds(event)).replace(tzinfo=UTC).timestamp())
         del event["dt"]
     elif "timestamp" not in event:
         event["timestamp"] = int(time.time())

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,7 +20,7 @@ HOUR_S, HOUR_MS = 3600, 3_600_000
 TIME_FIELDS = ("timestamp", "dt")
 _EXACT = 2**53
 log = structlog.get_logger(__name__)
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Times(msgspec.Struct, gc=False):
@@ -152,7 +152,7 @@ def _milliseconds(value: Any) -> int | None:
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00").replace("z", "+00:00"))
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
             return (moment - _EPOCH) // timedelta(milliseconds=1)
         except (ValueError, OverflowError):
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
@@ -85,7 +85,7 @@ class Notes:
         content = {
             "topic": which.topic,
             "partition": which.number,
-            "since": datetime.fromtimestamp(note.since, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "since": datetime.fromtimestamp(note.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "reason": without_passwords(note.why),
         }
         try:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import orjson
@@ -132,7 +132,7 @@ def _stamp(event: Event) -> str | None:
     seconds = event.get("timestamp")
     try:
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-            return _digits(datetime.fromtimestamp(unix_seconds_of(seconds), timezone.utc))
+            return _digits(datetime.fromtimestamp(unix_seconds_of(seconds), UTC))
         if isinstance(event.get("dt"), str):
             return _digits(_moment(event["dt"]))
     except (ValueError, OverflowError, OSError):
@@ -157,7 +157,7 @@ def _moment(text: Any) -> datetime:
         if not leaps:
             raise
         moment = datetime.fromisoformat(whole) + timedelta(seconds=1)
-    return moment.astimezone(timezone.utc).replace(tzinfo=None) if moment.tzinfo else moment
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _text(value: Any) -> str:

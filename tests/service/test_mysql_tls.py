@@ -156,7 +156,7 @@ def test_a_certificate_that_is_not_good_stores_nothing(
 
 
 def test_a_certificate_for_another_host_stores_nothing(server: Server, tmp_path: Path, right: Signed) -> None:
-    assert right.certificate.not_valid_after_utc > datetime.datetime.now(datetime.timezone.utc)
+    assert right.certificate.not_valid_after_utc > datetime.datetime.now(datetime.UTC)
     uri = parse(server.uri)
     other = Server(server.uri.replace("127.0.0.1", "localhost"), server.folder, server.authority, number=100)
     found = other.stored(f"ssl_ca={server.authority.file}", tmp_path)

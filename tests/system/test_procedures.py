@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def flow(hosts: Hosts, folder: Path, kafka: str, mariadb: str) -> Flow:
 
 
 def days_ago(days: int) -> datetime:
-    return datetime.now(timezone.utc) - timedelta(days=days)
+    return datetime.now(UTC) - timedelta(days=days)
 
 
 def test_every_section_has_commands_and_a_test() -> None:
@@ -89,7 +89,7 @@ def test_reread_a_topic_from_a_time(flow: Flow) -> None:
     schema = flow.schema("Reread")
     flow.send(schema, range(10))
     flow.stored(schema, range(10))
-    since = datetime.now(timezone.utc)
+    since = datetime.now(UTC)
     flow.send(schema, range(10, 20))
     flow.stored(schema, range(20))
     flow.do(f"DELETE FROM {schema}_1 WHERE event_a BETWEEN 5 AND 16")  # noqa: S608

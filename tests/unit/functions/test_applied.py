@@ -135,7 +135,7 @@ class SilentError(Exception):
         (lambda _: True, "gave bool; expected an event, which is a dict, or None"),
         (lambda event: [event], "gave list; expected an event"),
         (lambda event: {**event, "x": {1}}, "set is not JSON serializable"),
-        (lambda event: {**event, "x": datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)}, "datetime"),
+        (lambda event: {**event, "x": datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)}, "datetime"),
         (lambda event: {**event, "x": float("nan")}, "not JSON compliant"),
         (lambda event: {**event, "x": "\ud800"}, "surrogates not allowed"),
         (lambda event: event.update(x=event) or event, "Circular reference"),

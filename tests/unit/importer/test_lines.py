@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -24,7 +24,7 @@ PAST_MS, FUTURE_MS = 24 * HOUR_MS + 1, HOUR_MS + 999
 KAFKA_MS = NOW_MS - 5 * HOUR_MS
 
 SECONDS = st.integers(NOW - 90_000, NOW + 4_000)
-MOMENTS = SECONDS.map(lambda seconds: datetime.fromtimestamp(seconds, timezone.utc).isoformat())
+MOMENTS = SECONDS.map(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat())
 SCALARS = (
     st.none()
     | st.booleans()
@@ -95,8 +95,8 @@ def milliseconds(value: Any) -> int | None:
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00").replace("z", "+00:00"))
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-            return (moment - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(milliseconds=1)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
         except (ValueError, OverflowError):
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):

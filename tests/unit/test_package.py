@@ -1,0 +1,39 @@
+"""What pyproject.toml and the package say about each other, and what a Python that is too old is told."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).parent.parent.parent
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PRETENDS = "import runpy, sys; sys.version_info = ({0}, 13); runpy.run_module('elworkers', run_name='__main__')"
+
+
+@pytest.mark.parametrize("version", [(3, 6), (3, 10)])
+def test_an_old_python_is_told_which_one_is_needed(version: tuple[int, int]) -> None:
+    major, minor = version
+    program = PRETENDS.format(f"{major}, {minor}")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"elworkers needs Python 3.11 or later; this is Python {major}.{minor}\n"
+
+
+def test_an_old_python_can_read_the_sentence() -> None:
+    # The oldest that the module `ast` knows to check.
+    ast.parse((ROOT / "elworkers/__init__.py").read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+def test_all_places_name_the_same_pythons() -> None:
+    named = [one.rpartition(" ")[2] for one in PROJECT["classifiers"] if "Python :: 3." in one]
+    assert PROJECT["requires-python"] == f">={named[0]}"
+    assert [one for one in ("3.10", *named) if SpecifierSet(PROJECT["requires-python"]).contains(one)] == named
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"Python {named[0]} to {named[-1]}" in readme
