@@ -242,12 +242,12 @@ def wheel(tmp_path: Path) -> Path:
     """The next version."""
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in ("elworkers", "etc", "supervisor.d"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in (source / "pyproject.toml", source / "elworkers" / "__init__.py"):
-        path.write_text(path.read_text(encoding="utf-8").replace(f'"{__version__}"', f'"{NEXT}"'), encoding="utf-8")
+    path = source / "elworkers" / "__init__.py"
+    path.write_text(path.read_text(encoding="utf-8").replace(f'"{__version__}"', f'"{NEXT}"'), encoding="utf-8")
     words = ["wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "pip", *words, str(source)], check=True, timeout=120)
     (made,) = tmp_path.glob("*.whl")

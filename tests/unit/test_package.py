@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import subprocess
 import sys
-import tomllib
-from pathlib import Path
-from typing import Any
 
 import pytest
+from declared import PROJECT, ROOT
 from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).parent.parent.parent
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+import elworkers
+
 PRETENDS = "import runpy, sys; sys.version_info = ({0}, 13); runpy.run_module('elworkers', run_name='__main__')"
 
 
@@ -37,3 +36,17 @@ def test_all_places_name_the_same_pythons() -> None:
     assert [one for one in ("3.10", *named) if SpecifierSet(PROJECT["requires-python"]).contains(one)] == named
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"Python {named[0]} to {named[-1]}" in readme
+
+
+def test_the_version_has_one_source() -> None:
+    assert "version" in PROJECT["dynamic"]
+    assert importlib.metadata.version("elworkers") == elworkers.__version__
+
+
+def test_the_license_is_named_and_there() -> None:
+    told = importlib.metadata.metadata("elworkers")
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told["Author"] == "elworkers contributors"
+    text = (ROOT / told["License-File"]).read_text(encoding="utf-8")
+    assert "Apache License" in text
+    assert "END OF TERMS AND CONDITIONS" in text
