@@ -32,9 +32,9 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/python -m uv pip compile
 
 .PHONY: lock
 lock: $(STAMP) ## requirements*.txt from pyproject.toml, with hashes (LOCK_ARGS=--upgrade: newer versions, too)
-	$(COMPILE) --extra parquet --group dev -o requirements-dev.txt
-	$(COMPILE) -c requirements-dev.txt -o requirements.txt
-	$(COMPILE) -c requirements-dev.txt --group bench -o requirements-bench.txt
+	$(COMPILE) --extra all --group dev -o requirements-dev.txt
+	$(COMPILE) --extra all -c requirements-dev.txt -o requirements.txt
+	$(COMPILE) --extra all -c requirements-dev.txt --group bench -o requirements-bench.txt
 	$(COMPILE:pyproject.toml=) -c requirements-dev.txt --group build -o requirements-build.txt
 
 .PHONY: demo

@@ -13,6 +13,7 @@ from typing import Any
 
 from elworkers import inherited
 from elworkers.errors import ConfigurationError
+from elworkers.extras import needs
 from elworkers.inherited import PASSED, Way, Ways
 from elworkers.registry import EVENTS_PORT, HTTP_PORT, KAFKA_PORT, KAFKA_TOPICS, SINKS, SOURCES, STORES, WEBHDFS_PORT
 from elworkers.sockets import Address
@@ -45,6 +46,7 @@ def check_store(text: str) -> Endpoint:
     """
     uri = _unwrapped(text, "file:///PATH or hdfs://NAMENODE:9870/PATH")
     if uri.scheme not in STORES:
+        needs("hdfs", f"{uri.scheme} URI")
         from fsspec import available_protocols
 
         one_of_schemes(uri, {name: {} for name in (*STORES, *available_protocols())}, "folder")

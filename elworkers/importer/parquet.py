@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.errors import InvalidEventError, RetryableError
+from elworkers.extras import needs
 from elworkers.importer.columns import KeptColumns
 from elworkers.importer.drafts import Draft, chunks_of
 from elworkers.sinks.rows import value
@@ -36,15 +37,14 @@ class Parquet:
         kept: the columns of earlier files; None where each file has its own.
 
     Raises:
-        ConfigurationError: pyarrow is not installed.
+        ConfigurationError: the extra parquet is not installed.
     """
 
     def __init__(self, schema_of: SchemaOf, compression: str, kept: KeptColumns | None = None) -> None:
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            raise ConfigurationError(f"--format parquet: {error}; expected pip install 'elworkers[parquet]'") from None
+        needs("parquet", "--format parquet")
+        import pyarrow
+        import pyarrow.parquet
+
         self._arrow: Any = pyarrow
         self._schema_of = schema_of
         # A batch of rows is larger than all else that an importer holds.

@@ -9,6 +9,7 @@ from dataclasses import replace
 from elworkers import roles
 from elworkers.arguments import Arguments, Passed, parse
 from elworkers.errors import ConfigurationError
+from elworkers.extras import needs
 from elworkers.reading import Argument, Environment
 from elworkers.registry import DOORS, TABLES
 from elworkers.schemes import check_sink, check_source, check_sources, check_store, check_topics, consumer_group
@@ -121,6 +122,8 @@ def _checked_source(text: str, arguments: Arguments) -> Endpoint:
     endpoint = check_source(text)
     if endpoint.uri.scheme in DOORS and "spool_dir" not in arguments.values:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
+    if endpoint.uri.scheme == "http":
+        needs("http", "http URI")
     if endpoint.uri.scheme == "kafka" and consumer_group(endpoint, arguments["sid"]) is None:
         raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
     return endpoint

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.errors import ConfigurationError
+from elworkers.extras import needs
 from elworkers.kinds import minutes, seconds, whole, words
 from elworkers.registry import READ_UNCOMMITTED
 from elworkers.roles.common import COMMON, SCHEMAS
@@ -77,8 +78,14 @@ def check(arguments: Arguments) -> None:
     """Refuse what only the role as a whole shows to be wrong.
 
     Raises:
-        ConfigurationError: Parquet is asked for with a compression of lines.
+        ConfigurationError: Parquet is asked for with a compression of lines, or an extra is not installed.
     """
+    parquet = arguments["format"] == "parquet"
+    place = arguments.places["format" if parquet else "base"][0]
+    try:
+        needs("parquet", "--format parquet") if parquet else needs("hdfs", "an importer")
+    except ConfigurationError as error:
+        raise error.at(place.file, place.line) from None
     if arguments["format"] == "parquet" and arguments["compression"] == "gzip":
         raise ConfigurationError("--compression gzip; expected none or zstd with --format parquet")
 

@@ -1,0 +1,16 @@
+"""`eventlogging-devserver`: says which extra is missing, or runs `cli`."""
+
+from __future__ import annotations
+
+import sys
+
+from elworkers import extras
+
+
+def main() -> int:
+    """`eventlogging-devserver`."""
+    return extras.run("dev", "eventlogging-devserver", "elworkers.devserver.cli")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
