@@ -18,9 +18,10 @@ SCHEMAS = ROOT / "demo" / "schemas"
 
 
 class Topology:
-    """A configuration folder, a run folder, and `eventloggingctl` on both."""
+    """A configuration folder, a run folder, and `eventloggingctl` of this environment or another on both."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str], commands: Path = BIN) -> None:
+        self.commands = commands
         self.config_dir = folder / "eventlogging.d"
         self.run_dir = folder / "run"
         self.config_dir.mkdir(parents=True)
@@ -41,7 +42,11 @@ class Topology:
         """Run `eventloggingctl`; fails when its exit code is not the expected one."""
         folders = ["--config-dir", str(self.config_dir), "--run-dir", str(self.run_dir)]
         done = subprocess.run(
-            [BIN / "eventloggingctl", *folders, *words], capture_output=True, text=True, check=False, timeout=120
+            [self.commands / "eventloggingctl", *folders, *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert expect is None or done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
