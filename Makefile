@@ -79,6 +79,10 @@ lint: $(STAMP) ## style and common mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+.PHONY: headers
+headers: ## the two lines of the license at the head of each Python file that lacks them
+	@$(PYTHON) .ci/headers.py
+
 .PHONY: types
 types: $(STAMP) ## the type checker
 	$(BIN)/mypy

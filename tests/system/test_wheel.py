@@ -40,10 +40,10 @@ for module in pkgutil.walk_packages(elworkers.__path__, "elworkers."):
 
 
 class Installed(NamedTuple):
-    """An environment with the wheel and what it asks for without any extra."""
+    """An environment with the wheel, and which files of it are the wheel's own."""
 
     folder: Path
-    before: set[Path]
+    own: set[Path]
 
     def run(self, command: str, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run one of its commands, where no source is."""
@@ -53,8 +53,8 @@ class Installed(NamedTuple):
         )
 
     def files(self) -> set[Path]:
-        """Everything in the environment."""
-        return {path for path in self.folder.rglob("*") if "__pycache__" not in path.parts}
+        """All files in the environment."""
+        return {path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
 
 def pip(*words: str | Path, of: Path = Path(sys.executable)) -> None:
@@ -85,7 +85,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     made = Installed(folder, set())
     before = made.files()
     pip("install", "--no-compile", wheel, of=python)
-    return Installed(folder, before)
+    return Installed(folder, made.files() - before)
 
 
 def test_a_processor_runs_from_standard_input_to_standard_output(installed: Installed) -> None:
@@ -140,6 +140,13 @@ def test_what_needs_an_extra_says_so_and_nothing_else_does(installed: Installed,
         assert line.startswith(OF_EXTRAS), line
 
 
+def test_an_extra_is_added_as_the_sentence_says(installed: Installed, wheel: Path) -> None:
+    pip("install", "--find-links", wheel.parent, "elworkers[http]", of=installed.folder / "bin" / "python")
+    done = installed.run("eventlogging-forwarder", "--check", "http://127.0.0.1:8080/beacon/event", "stdout:")
+    assert done.returncode == 0, done.stderr
+    assert installed.run("python", "-c", "import elworkers.doors.beacon").returncode == 0
+
+
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as content:
         (name,) = (name for name in content.namelist() if name.endswith(".dist-info/METADATA"))
@@ -153,7 +160,7 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
 
 
 def test_nothing_is_left_when_it_is_uninstalled(installed: Installed) -> None:
-    own = {path.name for path in installed.files() - installed.before}
-    assert {"elworkers", "eventloggingctl", "LICENSE", "supervisord.conf", "eventlogging.vcl"} <= own
+    names = {path.name for path in installed.own}
+    assert {"extras.py", "eventloggingctl", "LICENSE", "supervisord.conf", "eventlogging.vcl"} <= names
     pip("uninstall", "--yes", "elworkers", of=installed.folder / "bin" / "python")
-    assert not [path for path in installed.files() - installed.before if path.is_file()]
+    assert not installed.files() & installed.own

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import re
 import subprocess
 import sys
 
 import pytest
+import yaml
 from declared import PROJECT, ROOT
 from packaging.specifiers import SpecifierSet
 
@@ -50,3 +52,36 @@ def test_the_license_is_named_and_there() -> None:
     text = (ROOT / told["License-File"]).read_text(encoding="utf-8")
     assert "Apache License" in text
     assert "END OF TERMS AND CONDITIONS" in text
+
+
+def test_hooks_fetch_nothing_and_run_what_make_runs() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    for hook in config["repos"][0]["hooks"]:
+        program, target = hook["entry"].split()
+        assert (program, target in targets, hook["language"]) == ("make", True, "system")
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_what_a_page_for_contributors_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:elworkers|tests|docs)/[\w./-]+)`", text) + re.findall(r"\]\(([^)#]+)\)", text)
+    assert named
+    for path in named:
+        assert (ROOT / path).exists(), f"{page}: {path}"
+    targets = re.findall(r"^([a-z.-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    commands = re.findall(r"^    make ([a-z. -]+?)(?:  |$)|`make ([a-z -]+)`", text, re.MULTILINE)
+    for target in " ".join(one or other for one, other in commands).split():
+        assert target in targets, f"{page}: make {target}"
+
+
+def test_the_changelog_has_the_headings_that_are_usual() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    releases = [line for line in lines if line.startswith("## ")]
+    assert releases[0] == "## [Unreleased]"
+    assert all(re.fullmatch(r"## \[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", line) for line in releases[1:])
+    usual = ["### Added", "### Changed", "### Deprecated", "### Removed", "### Fixed", "### Security"]
+    newest = lines[lines.index(releases[0]) :]
+    found = [line for line in newest if line.startswith("### ")]
+    assert found == [one for one in usual if one in found]
