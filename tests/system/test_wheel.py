@@ -121,7 +121,7 @@ def test_two_instances_are_started_and_all_is_ended(installed: Installed, tmp_pa
         site.shutdown()
 
 
-def test_what_needs_an_extra_says_so_and_nothing_else_does(installed: Installed, tmp_path: Path) -> None:
+def test_what_needs_an_extra_says_so(installed: Installed, tmp_path: Path) -> None:
     for command, words, extra in (
         ("eventlogging-forwarder", ["http://127.0.0.1:8080/beacon/event", "stdout:"], "http"),
         ("eventlogging-importer", ["kafka:///127.0.0.1:1?topics=t", f"file://{tmp_path}"], "hdfs"),
@@ -131,6 +131,16 @@ def test_what_needs_an_extra_says_so_and_nothing_else_does(installed: Installed,
         done = installed.run(command, *words)
         assert done.returncode == 78
         assert f" needs the extra {extra}: pip install 'elworkers[{extra}]' (" in done.stderr
+    file = tmp_path / "eventlogging.d" / "forwarders" / "browsers"
+    file.parent.mkdir(parents=True)
+    file.write_text("http://127.0.0.1:8080/beacon/event\nstdout:\n", encoding="utf-8")
+    folders = [f"--config-dir={tmp_path / 'eventlogging.d'}", f"--run-dir={tmp_path / 'run'}"]
+    done = installed.run("eventlogging-init", *folders)
+    assert done.returncode == 78
+    assert f"{file}:1: http URI needs the extra http: pip install 'elworkers[http]'" in done.stderr
+
+
+def test_a_processor_and_a_consumer_of_a_database_need_no_extra(installed: Installed) -> None:
     for command in PROJECT["scripts"]:
         if command not in ("eventlogging-devserver", "eventlogging-devstack"):
             assert installed.run(command, "--help").returncode == 0, command
