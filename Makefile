@@ -77,6 +77,7 @@ bench: $(STAMP) .run/rdkafka/done ## every measurement, with tables and a plot i
 .PHONY: lint
 lint: $(STAMP) ## style and common mistakes
 	$(BIN)/ruff check .
+	@$(BIN)/ruff check --quiet --preview --select CPY001 . || { echo "make: 'make headers' writes these lines" >&2; exit 1; }
 	$(BIN)/ruff format --check .
 
 .PHONY: headers

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Puts the two lines of the license at the head of each Python file that lacks them; run by `make headers`."""
 
 from __future__ import annotations

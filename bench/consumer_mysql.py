@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Storing events in MariaDB beside plain PyMySQL on the same rows: `python -m bench.consumer_mysql`.
 
 Real lines become valid events of five real schemas, with uuids of their own in each case and round. Plain PyMySQL is

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Whether the cost of an event stays flat as the work grows: `python -m bench.flat`.
 
 Real processors on a real Kafka. Each case is the same as the first but for one number: workers, partitions, schemas,

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The HTTP door beside a bare aiohttp server that only says 204, under wrk: `python -m bench.http_door`."""
 
 from __future__ import annotations

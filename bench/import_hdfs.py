@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Importing messages from Kafka into HDFS beside copying a file of the same bytes: `python -m bench.import_hdfs`.
 
 All go through the same WebHDFS. A file is copied by fsspec's `put_file`, which appends block by block, and in a request

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """From a raw line in its topic to the event in valid-mixed, beside a bare copy, at a steady rate on a real Kafka.
 
 A line has the time at which it was sent, an event that at which the broker took it: the `message.timestamp.type` of

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What pool parents and workers of every role hold in memory, at rest and after work: `python -m bench.memory`.
 
 Resident memory counts what a process shares with others in full (RSS); beside it its share (PSS). The interpreter and

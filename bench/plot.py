@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Tables come in; a plot of their rates goes out as SVG."""
 
 from __future__ import annotations

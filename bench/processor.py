@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """One worker of a processor beside a bare copy of its messages to two topics, on a real Kafka.
 
 The bare copy is pykafka's own BalancedConsumer and two of its Producers, as they come and without the sleep of zero

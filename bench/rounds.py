@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Cases come in; they run in turns, and a table with their medians and ratios goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The processor's stage, bytes in and bytes out, beside one bare call of jsonschema on the same events.
 
 Recorded lines go through the stage as a worker runs it: uuid, capsule, validation, user agents, metrics and the time

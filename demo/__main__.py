@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`make demo` comes in; a running topology, and what arrived where, go out: `python -m demo`."""
 
 from __future__ import annotations

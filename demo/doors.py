@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Recorded lines come in; what a client would have sent goes through the doors of this machine."""
 
 from __future__ import annotations

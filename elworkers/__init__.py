@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """EventLogging's back-end as supervised pools of worker processes on Kafka."""
 
 import sys

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A role's name and arguments come in; the exit code of its pool goes out: `python -m elworkers ROLE @INSTANCE`."""
 
 from __future__ import annotations

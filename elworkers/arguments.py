@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Arguments come in; a role's positionals and options, typed, each with its place, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The words that all parts share: what flows, where it comes from, and what each part promises.
 
 A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out to `Sink`s. Only

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What went wrong comes in as an exception; its class says what to do about it.
 
 =====================  ==============================================================

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The name of an extra of pyproject.toml comes in; an error that names it goes out where it is not installed."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A name that is not known comes in; the known one that was probably meant goes out."""
 
 from __future__ import annotations

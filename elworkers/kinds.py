@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The text of an option's value comes in; the value goes out, or a ValueError with what was expected."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A command comes in; it runs, even where standard output is closed, full or not UTF-8, and its exit code goes out.
 
 A pipe whose reader has gone (`status | head`) must not end a command between the stop and the start of an instance.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A text comes in; the same without passwords goes out.
 
 Hidden is what was read as a password (`remember`), wherever and however it turns up, and what stands where passwords

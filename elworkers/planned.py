@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What all instance files say of topics comes in; how a topic has to be made goes out.
 
 Whoever starts first makes a topic. `eventlogging-init`, which reads all files, leaves here what they say together, so

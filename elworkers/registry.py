@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The schemes of inputs and outputs and their options: what the text of each is read as, and its default.
 
 Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check hundreds of instance files with it.

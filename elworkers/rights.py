@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What an operator says of modes and groups comes in; files and folders that others may read, or may not, go out.
 
 Files of ours hold personal data. Where nobody says otherwise they are 0640, and folders 0750, less what the umask

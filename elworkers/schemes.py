@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The text of an input or output URI comes in; its scheme's typed options, checked as far as text can be, go out.
 
 Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check hundreds of instance files with it.

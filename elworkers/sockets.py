@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An address comes in; sockets that are bound to it go out, one for each address that a name means."""
 
 from __future__ import annotations

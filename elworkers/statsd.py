@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Counts and gauges come in as statsd's lines; datagrams go out."""
 
 from __future__ import annotations

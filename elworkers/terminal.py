@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What others wrote comes in as text or bytes; the same, with nothing in it that a terminal obeys, goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A capsule's `timestamp` comes in; Unix seconds go out, for the uuid, the row and the importer's hour alike."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """URIs come in as an instance file has them; schemes with typed, known options go out.
 
 A URI is `scheme:[//authority][/path][?name=value&…]`. Only percent escapes are decoded in the query: `+` stays

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Answers and limits come in; an HTTP door on a free port, and what it hands over, go out."""
 
 from __future__ import annotations

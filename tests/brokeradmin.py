@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What an administrator does to topics, in Kafka's protocol: pykafka has no request for it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Certificates for tests, in PEM: who signs, who is signed for, and until when go in; files come out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Servers for tests, each started when the first test asks for it; and names that no other run uses."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines and schemas that have held up others, to be sent among good ones: files of tests/cases, and kinds of them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Events come in; importers of their own bring them into a base folder, and what is there goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An address comes in; a steady load on it, and what became of it, go out. Imports nothing of elworkers."""
 
 from __future__ import annotations

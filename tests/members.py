@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Members of consumer groups for tests, and what they read."""
 
 from __future__ import annotations

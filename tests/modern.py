@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What producers and administrators of today do to a topic, by librdkafka: pykafka can do none of it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What tests of outputs share: events of any schema go in, what topics, groups and logs say comes out."""
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
 #!/bin/sh
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 # Installs what the tests of the front doors want and cannot fetch by themselves: Varnish, Chromium, Firefox and
 # PHP, from Debian's packages, where this may install them. Never fails: the tests of what is missing are skipped, and say so.
 missing=

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """docs/procedures.md comes in; its commands run on hosts with a topology; what tables and topics hold goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A schema wiki: `api.php?action=jsonschema` over HTTP, from schemas that a test puts into it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A statsd that only adds up; imports nothing of elworkers."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Instance files come in; the installed commands run them in folders of their own. Imports nothing of elworkers."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-/* eventLogging: sends events of a page; docs/clients.md says how. */
+/* eventLogging: sends events of a page; docs/clients.md says how. SPDX-License-Identifier: Apache-2.0 */
 ( () => {
 	'use strict';
 	if ( window.eventLogging ) {

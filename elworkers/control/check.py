@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Rows of status come in; the exit code and the one line of a Nagios check go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The words of `eventloggingctl` come in; its verb and options go out."""
 
 from __future__ import annotations

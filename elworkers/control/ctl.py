@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventloggingctl` and its verbs come in; supervisord's programs do what the operator wants, and a report goes out."""
 
 from __future__ import annotations

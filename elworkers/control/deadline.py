@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """How long a wait may take comes in; whether it is over goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Instance files come in; one supervisord program for each, and supervisord's own configuration, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A configuration folder comes in; its instances, and what is wrong with the others, go out.
 
 The only reader of `/etc/eventlogging.d/<role>s/<name>`.

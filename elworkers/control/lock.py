@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A run folder comes in; the right to change what runs in it goes out, to one command at a time."""
 
 from __future__ import annotations

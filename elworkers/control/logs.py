@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """supervisord comes in; its logs are opened anew, for logrotate, and the old ones are not written to any more."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What pool parents have written comes in; rows for the check of a user who may not ask supervisord go out."""
 
 from __future__ import annotations

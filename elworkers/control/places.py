@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`--config-dir` and `--run-dir` come in; the files and folders that control works with go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A question to supervisord comes in; its answer goes out in time, or an error that says why there is none."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Instances come in whose parents can execute themselves anew; they do, and how it ended goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventlogging-schema`: what there is to do about schemas and their tables; today `migrate-tables`."""
 
 from __future__ import annotations

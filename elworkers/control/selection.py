@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`ROLE[/NAME]` words come in; the instances they mean go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What supervisord and the pool parents say comes in; rows for operators go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Names of programs come in; supervisord is asked over its Unix socket, and its answers go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Rows of text come in; a table whose columns are as wide as they have to be goes out, fit for any terminal."""
 
 from __future__ import annotations

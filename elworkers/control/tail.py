@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Log files come in; their ends, and on request what is added to them, go out on standard output."""
 
 from __future__ import annotations

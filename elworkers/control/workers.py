@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The state file of a pool parent comes in; what its workers are doing, for status and check, goes out."""
 
 from __future__ import annotations

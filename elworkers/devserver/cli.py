@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventlogging-devserver`: both doors without Kafka; what comes in is validated and shown."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """HTTP requests come in; those that a page of somebody else makes in the developer's browser are refused.
 
 A browser sends any page's requests to 127.0.0.1. It says whose they are in `Sec-Fetch-Site`, `Origin` and `Referer`,

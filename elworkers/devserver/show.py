@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An event or EventError comes in; lines for a person to read go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventlogging-devstack`: says which extra is missing, or runs `cli`."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventlogging-devstack` and its verbs come in; a running stack, or a report on it, goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What can go wrong with a part comes in; a sentence that says how to go on goes out."""
 
 from __future__ import annotations

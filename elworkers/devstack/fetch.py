@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Names of artifacts come in; checked files in the cache go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Ports and folders come in; a NameNode's and a DataNode's configuration, command and readiness go out."""
 
 from __future__ import annotations

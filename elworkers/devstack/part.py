@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What every server of the stack is, and what several of them start with."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A part's name, folder and ports come in; its configuration, its command and the question it must answer go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A stack's folder and a part come in; its processes, found by what they carry in their environment, go out.
 
 No pid file: a process says itself to which stack and part it belongs. So nothing is forgotten when a command is killed

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A folder and names of parts come in; a stack whose parts answer goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Varnish, where this machine has it: the door of etc/varnish/eventlogging.vcl."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An address comes in; a door that is an HTTP server goes out."""
 
 from __future__ import annotations

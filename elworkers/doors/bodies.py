@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The body of a POST comes in, one event as JSON or an array of them; the query string of a GET for each goes out."""
 
 from __future__ import annotations

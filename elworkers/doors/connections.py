@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Connections come in; an aiohttp server that holds no more of them, and no more of each, than it is told goes out."""
 
 from __future__ import annotations

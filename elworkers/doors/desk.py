@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """HTTP requests come in; their events, and an answer to each, go out."""
 
 from __future__ import annotations

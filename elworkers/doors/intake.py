@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Events of requests come in on the event loop; their lines are made and kept by one thread, and answers come back."""
 
 from __future__ import annotations

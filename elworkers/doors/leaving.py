@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A server that is to end comes in; it ends, and no client of it goes without its answer."""
 
 from __future__ import annotations

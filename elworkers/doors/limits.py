@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What a client may ask of an HTTP door, and what becomes of a request that asks more."""
 
 from __future__ import annotations

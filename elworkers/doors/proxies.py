@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A connection's address and what proxies say of it come in; the client's address goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A file comes in; an answer that holds one piece of it at a time goes out."""
 
 from __future__ import annotations

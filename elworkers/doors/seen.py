@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Numbers of requests come in as a door hands them over; the next process that has the door passes them over."""
 
 from __future__ import annotations

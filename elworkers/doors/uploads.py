@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """POST requests come in; their whole bodies go out."""
 
 from __future__ import annotations

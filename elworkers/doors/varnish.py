@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The log of a running Varnish comes in by its own `varnishncsa`; a door for the events in it goes out."""
 
 from __future__ import annotations

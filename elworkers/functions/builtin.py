@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The functions of the original's operators: for MySQL, against bots, and by lists of schemas."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """How long a function may take for an event, and which schemas' events it is not called for because it took longer."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A file of Python comes in; the names that it makes go out, without executing any of it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The columns of a topic's Parquet files come in; with the types of the first file that had them, they go out.
 
 They are kept in `_importer/<topic>/columns.<number>.json`, which is there before the first file that follows it, so

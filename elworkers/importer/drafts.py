@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines come in; files on the local disk go out, any number of them with few open at a time.
 
 A draft is what a file in the store is made of. Drafts are worth nothing to the next process: what is in them has not

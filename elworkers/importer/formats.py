@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A draft's lines come in; the bytes of a file that is as compressed as was asked for go out."""
 
 from __future__ import annotations

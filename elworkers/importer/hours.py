@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A message comes in; the folder of the hour that it belongs to goes out."""
 
 from __future__ import annotations

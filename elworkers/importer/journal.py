@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Manifests come in; files that show all at once or not at all, and the place to go on from, go out.
 
 Several renames are not one step, so what they are to do is written down before the first of them. For each manifest:

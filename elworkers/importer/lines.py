@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Messages of one topic come in; lines, by the place where they belong, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Hours come in; which of them are marked as finished goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A draft's lines and the JSON schemas of their events come in; a Parquet file's bytes go out.
 
 The columns are those of the schema's table in a database, of every revision that the draft has events of, and at the

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An importer comes in; its runs, one after another or a single one, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A topic's name comes in; whether this worker imports it, and into which folder, goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An importer's brokers and base folder come in; how far each of its topics has come goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What has been read of one partition but not published, and when it is time to."""
 
 from __future__ import annotations

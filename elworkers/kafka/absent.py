@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Stands in for brokers that are not there, so that one partition without a leader is no error of its neighbours."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Partitions that were just assigned come in; they begin where the group is, and what is unexpected of that is said."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A broker comes in; a connection for what its quotas count, and how long it wants nothing of that, go out.
 
 A broker that throttles a client says for how long, and reads nothing from that connection meanwhile. Heartbeats behind

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """ZooKeeper's servers and a chroot come in; the chroot is there when this is left."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Broker addresses come in; a connected pykafka `Cluster` goes out, and its errors as ours."""
 
 from __future__ import annotations

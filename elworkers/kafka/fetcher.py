@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Partitions that a group has given to this process come in; whole sets of their messages go out.
 
 What differs from pykafka's SimpleConsumer:

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A topic and a group name come in; pykafka's BalancedConsumers, made safe for our loop, go out.
 
 What differs from pykafka's own:

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A topic's name comes in; whether it is still the topic that was read comes out, by the id that Kafka gave it."""
 
 from __future__ import annotations

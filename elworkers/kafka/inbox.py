@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Sets of messages come in from the thread that fetches; they go out to the loop, in the order in which they came."""
 
 from __future__ import annotations

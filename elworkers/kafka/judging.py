@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What brokers refused comes in; whose fault it is goes out: refusals of records, or an outage."""
 
 from __future__ import annotations

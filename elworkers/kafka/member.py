@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A consumer group's name and the options of an input come in; a member that has not joined yet goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The bytes of a fetch answer come in; messages go out.
 
 pykafka takes each message apart in some twenty steps, several times as long as what is needed takes: offset, time,

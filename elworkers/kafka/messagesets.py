@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records come in; the bytes of message sets, and of the request that carries them, go out, and the answer comes in.
 
 pykafka makes an object of each message and packs it in three steps. The layout is that of messages of magic 1 and of

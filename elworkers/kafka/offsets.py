@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Topics and groups come in; how far they are, and what is new in them, goes out. Reads only; commits nothing."""
 
 from __future__ import annotations

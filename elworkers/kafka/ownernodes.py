@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A session of ZooKeeper and a topic come in; the nodes that say which member owns which partition are kept there.
 
 Each partition has one node for the original's members and one for those of pykafka on Python 3, among them our earlier

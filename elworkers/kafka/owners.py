@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Schemas that want one topic come in; which of them has it goes out, the same in every worker and after each restart.
 
 A topic cannot say whose it is before it has an event, and two workers may find it empty at once. So whoever finds a

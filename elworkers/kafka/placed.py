@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Where a consumer of pykafka begins each partition, and what it commits.
 
 * Nothing is committed but what the loop hands over, and a commit that fails says so.

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Names of topics come in; topics that can be written to, and why others cannot, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records come in by topic; produce requests whose every message set the broker has acknowledged go out.
 
 pykafka's Producer has a thread for each broker and topic, and those threads die with a broker without a word about

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Message sets come in; they are sent, taken apart where a broker refuses them, and what became of each goes out.
 
 A broker refuses a set as a whole for one record. Parts of it are sent again until those records are found, so that

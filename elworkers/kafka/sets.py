@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records of a topic come in; sets of them for its partitions, and requests full of sets, go out."""
 
 from __future__ import annotations

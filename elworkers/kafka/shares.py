@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Partitions that have room come in; those to be asked for now, and how many bytes of each, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Partitions that stand still come in; who is told so, and how often, is decided here."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Topic names come in; topics that exist, their partitions and offsets go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Partitions come in; whether a transactional producer has written to them goes out.
 
 pykafka reads what is aborted or still open like anything else, and markers at a transaction's end are nothing to it but

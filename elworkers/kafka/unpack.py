@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Unpacks what producers compressed, up to a bound: a few bytes can claim to be gigabytes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Kafka's error code comes in; whose fault it is, and what it means, goes out.
 
 Codes are those of Kafka's protocol guide, "Error Codes". What is on no list here is decided by the company it keeps: it

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Requests that pykafka lacks: their fields come in, the bytes of Kafka's protocol go out; and answers back again.
 
 The layout is that of the protocol guide, "Protocol Primitive Types". Newer versions of a request are "flexible":

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Roles: arguments in, a wired pipeline out; one module a role."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A role's arguments come in; everything that text alone shows to be wrong with them goes out, with its place."""
 
 from __future__ import annotations

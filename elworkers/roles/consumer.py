@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Consumer: valid events (or, with raw=True, raw lines) come in and are stored in a database or a file."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A checked `http` or `varnish` URI comes in; the door behind it goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Forwarder: raw lines from one input go, untouched but for an optional count, to every output."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Input and output URIs come in; the functions that `map://` and `filter://` name for them go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Importer: topics that match come in; files in folders by schema and hour go out, each message in exactly one."""
 
 from __future__ import annotations

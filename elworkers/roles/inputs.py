@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Input URIs come in; the sources behind them go out."""
 
 from __future__ import annotations

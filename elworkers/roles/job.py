@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A role's checked arguments come in; the job that its pool runs goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Processor: raw lines come in, are parsed by FORMAT and validated; events go out, and EventErrors for the others."""
 
 from __future__ import annotations

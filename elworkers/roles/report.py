@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The instances come in; what a reporter watches, and the counts and lags it finds there, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Reporter: the instances' topics and groups come in; counts and lag go to statsd."""
 
 from __future__ import annotations

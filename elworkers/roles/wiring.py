@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Checked URIs come in; the sources and sinks behind them go out. Shared by all roles."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Runtime: a pipeline in, a worker that stays alive out; knows no event field."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Failures come in; how long to wait, and a word to the log now and then, go out."""
 
 from __future__ import annotations

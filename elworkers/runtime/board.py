@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What workers say of themselves comes in through shared memory; their parent reads it there."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Events come by one after the other; one that uses up its time is interrupted."""
 
 from __future__ import annotations

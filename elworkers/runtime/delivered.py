@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What outputs have acknowledged comes in; what is left to write when the same records come again goes out.
 
 Filled only when a batch cannot be finished, and forgotten as offsets are committed: it holds no more than what was

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What a pool's parent holds comes in before it executes itself anew; the next image has it back.
 
 It goes through memory without a name (memfd_create(2)) as JSON, and with it the descriptors that it names. The child

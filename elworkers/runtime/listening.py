@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Addresses come in; sockets that outlive the workers who take from them go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A pipeline comes in; its records flow from source to sinks, and offsets are committed behind them.
 
 The only place that flushes sinks and commits offsets, in this order:

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Which offsets a process is about to write comes in; whoever reads the partition after it learns of them.
 
 Small files outlive the process: one for each consumer group and topic, with a slot for each partition. Nothing is

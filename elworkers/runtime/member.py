@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """One worker as its parent sees it: started, looked at, asked to end, reaped."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Workers come in as they are started; who is there, and what an operator is told of each, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Counts of one worker come in; totals by name and labels go out. A name that is not declared here is an error."""
 
 from __future__ import annotations

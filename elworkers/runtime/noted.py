@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Signals come in, at any moment; they go out in order, when their process asks for them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Source, stages and sinks of one worker come in; what the loop drives, and what outlives it, goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A job comes in; a parent that keeps its workers alive, and an exit code when it ends, go out.
 
 The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them. It

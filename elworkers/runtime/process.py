@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Linux's word on processes: who dies with whom, and what `ps` shows."""
 
 from __future__ import annotations

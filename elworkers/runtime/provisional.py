@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Counts of a batch come in; they go to the worker's counters once the batch is committed."""
 
 from __future__ import annotations

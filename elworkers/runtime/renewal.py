@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A pool's parent asks for itself anew; a child that reads the configuration first, and the next image, come of it."""
 
 from __future__ import annotations

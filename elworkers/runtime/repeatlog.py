@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """How many messages were written again, and where, comes in from all processes of a host; a reporter reads it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What is read and committed comes in; which records an earlier process may have written already goes out.
 
 A process that is killed between a write and its commit leaves a mark (`runtime.marks`). Whoever goes on writes those

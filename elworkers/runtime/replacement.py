@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A pool's workers come in; one after another they are replaced by new ones."""
 
 from __future__ import annotations

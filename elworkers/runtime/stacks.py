@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The stacks of a process that hangs or dies in C code come in by file descriptor; its parent has them as text."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What a pool parent knows of its workers comes in; a JSON file that `eventloggingctl status` reads goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Signals come in; a request to stop that a main thread can wait on goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A job and an index come in, right after the fork; an exit code goes out."""
 
 from __future__ import annotations

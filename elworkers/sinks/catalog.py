@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A schema and revision come in; the table of their events, made where it is not there, goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An EventError that is too long for its table comes in; one that says so and fits goes out. Pure: no database here."""
 
 from __future__ import annotations

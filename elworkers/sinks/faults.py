@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """An error of a database's driver comes in; whose fault it is goes out. Pure: no database here.
 
 Only what is known to be an outage is one. All else is a record's, a row's or a table's own.

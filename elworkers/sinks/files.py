@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records come in; whole lines in a file, or on standard output, go out."""
 
 from __future__ import annotations

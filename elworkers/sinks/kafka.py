@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records come in; they go to the topics that their route names, by a producer that other sinks may share."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Statements and lines of text come in; what MySQL or MariaDB answers goes out, when it is asked for.
 
 In MySQL's protocol it is the server who names the file that LOAD DATA LOCAL sends, and it may do so in reply to any

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Options of a mysql URI come in; a connection whose server gets the password only as they allow goes out.
 
 In MySQL's protocol it is the server who names the way to log in, also one that shows it the password. Whoever stands at

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A name and a JSON schema come in; a table that exists, and what of it may be written, go out."""
 
 from __future__ import annotations

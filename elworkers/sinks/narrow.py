@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A MySQL or MariaDB database comes in; its tables that are too narrow for events, with the ALTERs they need, go out.
 
 The original's tables of before March 2017 have varchar(191) of `utf8` (three bytes a character) and NOT NULL. Whatever

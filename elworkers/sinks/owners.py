@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A schema and revision come in; the name of the table that is theirs alone goes out.
 
 Characters that a table's name cannot have become `_`, so that the names of two schemas may meet. A name belongs to the

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records come in; what a table's way of storing takes goes out, without any effect.
 
 A record of which no row can be made is refused on its own, whatever was raised. So that this hides no bug that every

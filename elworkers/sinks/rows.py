@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Events come in; the values of their table's columns go out. Pure: no database here.
 
 A batch is converted column by column. Where all values of a column are of its kind already, as they nearly always are,

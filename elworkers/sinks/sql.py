@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records with events come in; rows, all of a batch in one transaction with its positions, go out."""
 
 from __future__ import annotations

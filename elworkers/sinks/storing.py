@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records of several tables come in; rows in those tables, and what became of the records, go out.
 
 A table's rows are stored in pieces. While the database is at work on one of them, the next one's text is made. What the

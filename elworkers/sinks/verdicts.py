@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What tables have refused comes in; whether it is their own or an outage goes out, and is said."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A UDP socket comes in; a door that empties it on a thread of its own goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Partitions of one topic, shared out by a consumer group, come in through pykafka; records go out."""
 
 from __future__ import annotations

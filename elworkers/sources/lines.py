@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Standard input or a file comes in; its lines go out as records."""
 
 from __future__ import annotations

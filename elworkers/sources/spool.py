@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines come in and are on disk when `append` returns; they go out in order, again after a crash, until they are done.
 
 A folder holds segments named by the position of their first byte, and `done`, the position behind the last line that is

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A spool's folder comes in; where it goes on goes out. What is damaged is put aside, and said."""
 
 from __future__ import annotations

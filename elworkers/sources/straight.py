@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines that no disk takes come in; they wait in memory for the output, and who sent them for its word."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The folder of a spool comes in; the moment at which no other process has it goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Datagrams come in; the lines in them go out as records that nobody can ask for again."""
 
 from __future__ import annotations

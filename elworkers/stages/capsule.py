@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A capsule as its line had it comes in; one with a uuid and without what only the sender needed goes out."""
 
 from __future__ import annotations

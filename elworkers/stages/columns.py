@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A format string comes in and then raw lines; capsules go out, or None where only `parse` can tell.
 
 Most formats are columns with blanks between them. For those, splitting a line at its white space finds what the

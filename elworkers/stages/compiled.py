@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A JSON schema comes in; it goes out checked, made strict and ready to judge events."""
 
 from __future__ import annotations

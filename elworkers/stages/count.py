@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines come in; the same lines behind a sequence number and a tab go out."""
 
 from __future__ import annotations

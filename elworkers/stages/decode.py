@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Messages of valid events come in; records with their event parsed go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A record that failed and the reason come in; the EventError that tells of it goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """JSON text comes in; an object that can be written again as it was meant goes out, or an InvalidEventError."""
 
 from __future__ import annotations

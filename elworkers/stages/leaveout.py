@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records come in; those whose schema no blacklist of an input matches go out."""
 
 from __future__ import annotations

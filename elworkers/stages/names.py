@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What clients call their schema comes in; whether that is the name of one goes out."""
 
 from __future__ import annotations

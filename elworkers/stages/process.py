@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Raw lines come in; valid events, and EventErrors for the others, go out as JSON."""
 
 from __future__ import annotations

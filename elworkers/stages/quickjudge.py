@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A schema comes in; a judge goes out that is sure where it says that an object is valid, or None."""
 
 from __future__ import annotations

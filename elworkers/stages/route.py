@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records come in; the topic and the key of each, or None where a blacklist leaves it out, go out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Folders with one file a revision come in as a repository of schemas; a cache on disk is one of them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Schema names and revisions come in; schemas out of folders, the wiki or the cache go out, ready to validate with."""
 
 from __future__ import annotations

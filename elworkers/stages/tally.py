@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The verdicts on a batch of events come in one by one; they go out to the worker's counters all at once."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A JSON schema of any draft comes in; one of draft 4 that accepts no event which the first refuses goes out.
 
 Only keywords on which `jsonschema` and `jsonschema-rs` agree are taken; any other is an error that names it. What goes

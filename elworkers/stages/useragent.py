@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A user agent comes in; device, browser and operating system go out."""
 
 from __future__ import annotations

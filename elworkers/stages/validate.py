@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Capsules come in; those that fit both the capsule's schema and their own pass, the others get a reason."""
 
 from __future__ import annotations

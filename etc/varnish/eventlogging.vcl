@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 # Varnish as the door for events of browsers: it answers, and a forwarder with the input varnish:///NAME reads its log.
 #
 # Varnish keeps 255 bytes of a URL in its log unless told otherwise; start varnishd with -p vsl_reclen=16372b, so that no

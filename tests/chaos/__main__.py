@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`make chaos`: minutes of kills and outages come in; a table of what was lost and what was doubled goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Numbered events go in at one end of a processor and a consumer; what came out at each place goes out as counts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A step of the loop and a role's arguments come in; the role runs, and its worker is killed once at that step.
 
 `python killer.py STEP MARKER ROLE ARGUMENT…`: the worker that first comes to STEP for the third time makes the file

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """One kill at each step of the loop, in a processor and in a consumer: none lost, and none twice in the database."""
 
 from __future__ import annotations

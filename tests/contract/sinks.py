@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Numbers come in as records; what a sink has stored of them goes out: one harness for each `contracts.Sink`."""
 
 from __future__ import annotations

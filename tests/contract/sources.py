@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines come in; a source that gives them goes out: one harness for each implementation of `contracts.Source`."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What `contracts.Source` promises, asked of every source."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Golden files: a raw line comes in; its event, or its EventError, goes out. One file a case in `lines/`."""
 
 from __future__ import annotations

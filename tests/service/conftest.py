@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Databases for tests: each on a real MariaDB, with and without LOAD DATA LOCAL, and on SQLite; and two brokers."""
 
 from __future__ import annotations

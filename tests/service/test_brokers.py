@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Brokers that are too new, and brokers that hand their partitions over."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Rows and positions in one transaction: what a consumer stores is there once, whoever dies or comes back late."""
 
 from __future__ import annotations

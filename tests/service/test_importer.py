@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Topics of a real Kafka → files by the hour in a real HDFS and in a local folder."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What is wrong with one topic's folder, manifest or messages holds up no other topic, and is imported when mended."""
 
 from __future__ import annotations

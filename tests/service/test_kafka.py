@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Kafka source and sink on a real broker: groups by Kafka and by ZooKeeper, positions, topics, restarts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """LOAD DATA LOCAL and INSERT on a real MariaDB: the same rows, the same refusals, the same counts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A consumer's TLS to a MariaDB that takes nothing else, through the installed command."""
 
 from __future__ import annotations

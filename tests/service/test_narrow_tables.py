@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Tables of before March 2017, as the original made them, on a real MariaDB: named at the start, and widened."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Members of the original beside ours, in one group that a real ZooKeeper manages; and its chroots."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Names of several schemas lead to one topic of a real Kafka: one of them gets it, the others never."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Quotas of a broker: what they let through is read and written at their pace, and that is said."""
 
 from __future__ import annotations

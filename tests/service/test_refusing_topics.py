@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What a real broker refuses, of one record or one topic, stops nothing else and is written nowhere twice."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A group whose positions are in a database, and whose offsets in Kafka somebody has changed; a group that is new."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The SQL sink on a real MariaDB and on SQLite: what a contract for all sinks cannot ask."""
 
 from __future__ import annotations

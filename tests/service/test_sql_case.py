@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Schemas whose names differ in case alone, on stores that ignore it: each keeps a table of its own."""
 
 from __future__ import annotations

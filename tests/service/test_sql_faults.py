@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Whose fault it is what a database refuses: a row's, a table's, an outage; on a real MariaDB and on SQLite."""
 
 from __future__ import annotations

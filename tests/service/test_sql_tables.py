@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Which table a schema gets, and that nothing is lost on the way into it; on a real MariaDB and on SQLite."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """One partition that cannot be read stands still and says why; the others go on, and so does it when it can be read."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Topics that are deleted and made again, on a real broker."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Topics that transactional producers write to, on a real broker."""
 
 from __future__ import annotations

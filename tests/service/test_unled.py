@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A partition whose only broker is away: what can go on without it does, for who begins and for who writes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A real Varnish: what it answers, and what becomes of its log."""
 
 from __future__ import annotations

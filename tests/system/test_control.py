@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventlogging-init`, `eventloggingctl` and supervisord, on instances that need no server."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Commands that meet: each other, a supervisord that cannot be asked or does not answer, and other users."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What the commands print where it cannot be printed, what of it a terminal obeys, and logs that are moved away."""
 
 from __future__ import annotations

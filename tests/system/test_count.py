@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventlogging-forwarder --count` by its installed command: no number twice, and the same for the same line."""
 
 from __future__ import annotations

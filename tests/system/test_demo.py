@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`make demo`'s own command, with both databases, and the way back."""
 
 from __future__ import annotations

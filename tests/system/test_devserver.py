@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """`eventlogging-devserver`: what people who instrument a page see."""
 
 from __future__ import annotations

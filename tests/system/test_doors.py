@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """From a client to the database, through the front doors; and what they do when something behind them is away."""
 
 from __future__ import annotations

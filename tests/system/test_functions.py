@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Functions of inputs and outputs on the real parts, as the example of docs/instances.md has them."""
 
 from __future__ import annotations

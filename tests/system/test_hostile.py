@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Hostile lines among good ones, through the installed commands: each good one arrives, each other is accounted for."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Importers by the installed commands: single runs for cron, pools under supervisord, and servers that go away."""
 
 from __future__ import annotations

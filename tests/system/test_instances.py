@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Every instance file of the original in tests/cases: starts with what it meant, or is refused with the way."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Doors under load while their workers are replaced: nothing is lost, refused or reset."""
 
 from __future__ import annotations

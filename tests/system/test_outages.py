@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What is away or full: a disk, a folder, a schema wiki, another machine. Nothing is lost by any of them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The pool parent by its installed command: titles, replaced workers, draining, and nobody left behind."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The commands of docs/procedures.md, section by section, each run as it stands there, on real servers under load."""
 
 from __future__ import annotations

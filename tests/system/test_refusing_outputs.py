@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Outputs that refuse or wait, through the installed processor: the others get everything, once."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A pool's parent executes itself anew while much goes wrong: signals at any moment, code that is broken or gone."""
 
 from __future__ import annotations

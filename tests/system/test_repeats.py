@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A processor that is killed between a write and its commit: what its successor writes again counts as repeated."""
 
 from __future__ import annotations

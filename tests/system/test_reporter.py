@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The reporter by its installed command: it finds what there is to report in the instance files."""
 
 from __future__ import annotations

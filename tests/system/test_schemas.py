@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Schemas that cannot be had or used, through the installed command: their events are refused, all others go on."""
 
 from __future__ import annotations

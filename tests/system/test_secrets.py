@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Passwords in a running topology: none of what it writes or shows has any part of one."""
 
 from __future__ import annotations

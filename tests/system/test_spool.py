@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A forwarder whose Kafka is away: nothing that was received is lost, not even over its own restart."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What a consumer that stores rows calls its metrics: by its installed command, at a real UDP socket."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Whole topologies on real servers: the instance files of 2016, and one more processor for those of etc/."""
 
 from __future__ import annotations

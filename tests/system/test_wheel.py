@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The wheel in an environment of its own, as somebody has it who never sees the source: install, run, uninstall."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """RUNNING means working: `start`, `restart` and `update` wait for the workers' places, and say who has none and why."""
 
 from __future__ import annotations

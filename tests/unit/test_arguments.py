@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Instance files and command lines: what the reader takes, and what it says where something is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The documentation against the code: every option is described where people look for it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What an operator is told who wants something that a smaller installation does not have."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """pyproject.toml says what is needed, with ranges; requirements*.txt say exactly what is installed, with hashes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A name with several addresses: `localhost` in a mount namespace with an `/etc/hosts` of the test's own."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Instance files of the original, of all its years: read with their meaning, or refused with one sentence and a way."""
 
 from __future__ import annotations

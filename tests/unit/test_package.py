@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What pyproject.toml and the package say about each other, and what a Python that is too old is told."""
 
 from __future__ import annotations

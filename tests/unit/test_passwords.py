@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """No password in what is said: in free text, in errors about what cannot be read, in logs."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """How topics have to be made, as all instance files say together."""
 
 from __future__ import annotations

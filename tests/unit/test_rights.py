@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Modes and groups of what is made: what the operator says, else no more than the owner and the group need."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """URIs: what the instance files of 2016 hold, and what a slip of the pen gets."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Until when instances that were started are waited for, by what their parents say."""
 
 from __future__ import annotations

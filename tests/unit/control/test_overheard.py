@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The check of a user who may not ask supervisord: rows of what pool parents have written."""
 
 from __future__ import annotations

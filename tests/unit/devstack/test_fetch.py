@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Downloads: what is in the lock file, what is kept, and what is said when something cannot be had."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The HTTP door: what it takes, what it refuses and how, and clients that mean no good."""
 
 from __future__ import annotations

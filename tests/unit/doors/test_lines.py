@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Lines of a door: their fields, their numbers, the client's address."""
 
 from __future__ import annotations

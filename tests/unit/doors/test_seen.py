@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What one worker has taken of a Varnish, and the next passes over."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What becomes of an event whose function does what it should, fails, gives something else, or does not come back."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Which functions are taken, and what is said of the others: before a program starts, and as it starts."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What stands still, and that since when it does outlives the process."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Files of one folder, whatever schemas their events have: they are one data set, and no message is lost."""
 
 from __future__ import annotations

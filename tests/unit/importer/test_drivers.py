@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Drivers of fsspec's that cannot be had as the URI wants them."""
 
 from __future__ import annotations

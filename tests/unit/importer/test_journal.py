@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Manifests of importers that crash, come late or are two: what a reader sees, and where the next goes on."""
 
 from __future__ import annotations

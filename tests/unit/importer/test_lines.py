@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Messages → lines by their places: what is read without making the event is what a JSON parser finds in it."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Hours → marks in a local folder, asked for once a run."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Drafts and schemas → Parquet files that say what the messages said."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What has been read of a partition → whether its files are closed."""
 
 from __future__ import annotations

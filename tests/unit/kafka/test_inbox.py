@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The inbox between fetching and the loop: order, limits, bounds."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Bytes as brokers send them → messages; sets are built here from the protocol's description."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records → the bytes of message sets; what is read back is what was meant, also by pykafka."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Which schema is to have a topic that nobody has claimed."""
 
 from __future__ import annotations

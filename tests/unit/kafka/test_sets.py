@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Records of a topic → message sets; a partition without a leader gets only what has to go there."""
 
 from __future__ import annotations

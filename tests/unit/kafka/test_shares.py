@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What is asked for of each partition, also while a quota lets little through."""
 
 from __future__ import annotations

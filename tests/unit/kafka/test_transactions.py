@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Offsets of messages come in; the first one that none of them has goes out."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Errors of the library become outages; bugs of ours stay what they are, whatever they look like."""
 
 from __future__ import annotations

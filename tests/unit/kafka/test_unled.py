@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Leaders of topics → which partitions have had none for long, and what is said of them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """URIs to sources and sinks: what is let go when one of several cannot be opened, and when batches are flushed."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The time of one event: who is interrupted, and who is not."""
 
 from __future__ import annotations

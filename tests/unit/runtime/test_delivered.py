@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What outputs have acknowledged: what comes again is left out where it is, and nowhere else."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What one image of a pool's parent leaves to the next."""
 
 from __future__ import annotations

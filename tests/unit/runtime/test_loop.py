@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The loop: what is flushed and committed, in which order, and what a failure leaves."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Marks of what is about to be written: they outlive their process, and what is no mark is as good as none."""
 
 from __future__ import annotations

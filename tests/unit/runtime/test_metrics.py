@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Counters: a name that nobody declared is a mistake that shows at once."""
 
 from __future__ import annotations

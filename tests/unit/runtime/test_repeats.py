@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Kills at any step of the loop: what was written twice is counted as repeated, and nothing else is."""
 
 from __future__ import annotations

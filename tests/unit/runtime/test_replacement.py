@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Workers are replaced: what their parent decides, without any process."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A server that asks for files of the client's machine gets none of them."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What a server that is not the right one can get of a password: nothing, whatever it asks for."""
 
 from __future__ import annotations

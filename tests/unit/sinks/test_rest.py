@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Whatever an event holds is in a column or in the rest."""
 
 from __future__ import annotations

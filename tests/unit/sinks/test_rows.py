@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Batches to columns of values, and those to the text that MySQL reads."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What tables refuse, and what is made of it; and what an error of a driver means."""
 
 from __future__ import annotations

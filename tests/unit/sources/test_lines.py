@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Files and standard input to records, beyond what the contract suite asks."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Several sources as one, beyond what the contract suite asks."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The senders of docs/clients.md, run as they stand there."""
 
 from __future__ import annotations

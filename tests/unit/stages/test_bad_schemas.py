@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """A schema that cannot be used: its events are invalid, all others go on, and it is looked at again."""
 
 from __future__ import annotations

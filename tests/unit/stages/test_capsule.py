@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Capsules: whose uuid is believed, times in milliseconds, and what PHP writes for an empty object."""
 
 from __future__ import annotations

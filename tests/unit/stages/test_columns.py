@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Columns beside the parser that takes every line: whatever they read, it reads the same."""
 
 from __future__ import annotations

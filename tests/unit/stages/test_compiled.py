@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Compiled schemas: every draft judges by its own words, and nothing is fetched to judge."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Sequence numbers before lines: each is used once, and a line that is read again keeps its own."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """EventErrors: of now, by place, and never too large for good."""
 
 from __future__ import annotations

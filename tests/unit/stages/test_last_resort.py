@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Bugs planted in every step of the stages: the records that meet them become EventErrors, and all others go on."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """What an input's blacklist leaves out, and what goes on."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The processor's stage on whatever comes: recorded lines, hostile lines, any bytes."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The quick judge beside `jsonschema`, on schemas and events of every kind."""
 
 from __future__ import annotations

@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """Schemas by name and revision: folders, the wiki, the cache, and what is remembered for how long."""
 
 from __future__ import annotations

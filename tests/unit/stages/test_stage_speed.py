@@ -1,3 +1,6 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
 """The stage beside one bare call of jsonschema, as a ratio in one process; `python -m bench.stage` says more."""
 
 from __future__ import annotations
