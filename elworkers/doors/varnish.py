@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import select
 import shutil
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from elworkers.doors.door import Arrival, Failed, Keeper
 from elworkers.doors.rawline import RawLines, unescaped
 from elworkers.doors.seen import Seen
 from elworkers.errors import ConfigurationError, ElworkersError
+from elworkers.polling import readable
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.process import die_with_parent
 
@@ -253,7 +253,7 @@ class Words:
                 deadline = time.monotonic() + _ENDS_WITHIN_S
             # The reader wants to know now and then, also where nothing is said.
             yield []
-            for output in select.select(list(self._outputs), [], [], _LOOK_AGAIN_S)[0]:
+            for output in readable(list(self._outputs), _LOOK_AGAIN_S):
                 chunk = os.read(output, _CHUNK)
                 *lines, rest = (self._outputs[output] + chunk).split(b"\n")
                 if not chunk:

@@ -9,7 +9,6 @@ import contextlib
 import importlib
 import inspect
 import os
-import select
 import signal
 import sys
 import time
@@ -22,6 +21,7 @@ from elworkers.errors import ConfigurationError
 from elworkers.functions.builtin import BUILTIN
 from elworkers.functions.finding import Own, folders, place, schemas
 from elworkers.passwords import without_passwords
+from elworkers.polling import readable
 from elworkers.runtime.process import die_with_parent
 from elworkers.wraps import Wrap
 
@@ -132,7 +132,7 @@ def _try(load: Callable[[], object], writes: int, parent: int) -> None:
 def _answer(reads: int) -> str:
     deadline = time.monotonic() + _LONGEST_IMPORT_S
     parts: list[bytes] = []
-    while select.select([reads], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    while readable([reads], deadline - time.monotonic()):
         part = os.read(reads, 65_536)
         if not part:
             break

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 from collections.abc import Collection, Iterator
 from types import FrameType
+
+from elworkers.polling import readable
 
 
 class Noted:
@@ -44,7 +45,7 @@ class Noted:
 
     def wait(self, seconds: float) -> None:
         """Wait for the next one."""
-        select.select([self._pipe[0]], [], [], seconds)
+        readable([self._pipe[0]], seconds)
         with contextlib.suppress(BlockingIOError):
             while os.read(self._pipe[0], 512):
                 pass

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 from types import FrameType
+
+from elworkers.polling import readable
 
 
 class Stop:
@@ -42,5 +43,5 @@ class Stop:
     def wait(self, seconds: float) -> bool:
         """Wait up to `seconds`, or until the request; says whether it has come."""
         if not self.requested:
-            select.select([self._reader], [], [], max(0.0, seconds))
+            readable([self._reader], seconds)
         return self.requested
