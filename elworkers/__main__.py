@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from elworkers import __version__, output, roles
 from elworkers.arguments import Arguments, help_text
-from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
+from elworkers.errors import EX_CONFIG, EX_DATAERR, ConfigurationError, ElworkersError, RetryableError
 from elworkers.passwords import guard_tracebacks, remember, remembered
 from elworkers.reading import Argument, environment, read_command_line
 from elworkers.rights import narrow_umask
@@ -44,7 +44,8 @@ def run(role: str, words: list[str]) -> int:
     """Run one role in the foreground until it is asked to stop.
 
     Returns:
-        0 after a stop or the end of the input; `EX_CONFIG` when the configuration cannot work.
+        0 after a stop or the end of the input; `EX_DATAERR` when something of the input was refused; `EX_CONFIG` when
+        the configuration cannot work.
     """
     guard_tracebacks()
     module = roles.module(role)
@@ -83,7 +84,7 @@ def run(role: str, words: list[str]) -> int:
     if memory is not None:
         os.close(memory)
     code = Pool(made, Renewal(read, handed)).run()
-    if code == EX_CONFIG:
+    if code in (EX_CONFIG, EX_DATAERR):
         _outlast_start_up()
     return code
 

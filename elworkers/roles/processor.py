@@ -9,6 +9,7 @@ from elworkers.contracts import Output, Stage
 from elworkers.kinds import seconds
 from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.inputs import left_out
+from elworkers.schemes import check_sink
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.roles.wiring import Errors
     from elworkers.runtime.budget import Budget
     from elworkers.runtime.pipeline import Pipeline
     from elworkers.stages.parse import compile_format
@@ -66,10 +68,13 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts)]
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
+    errors = None
     if invalid == "":
-        outputs.append(Output(outputs[0].sink, lambda record: not record.valid))
+        errors = Errors(outputs[0].sink, str(check_sink(arguments["output"][0])))
     elif invalid is not None:
-        outputs.append(wiring.output(invalid, lambda record: not record.valid))
+        errors = wiring.errors_at(invalid)
+    if errors is not None:
+        outputs.append(Output(errors.sink, lambda record: not record.valid))
     source = wiring.source(arguments["input"])
     # No database among the outputs: that is for consumers.
     if keeps_events:
@@ -86,5 +91,4 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
             piece=batch.records,
             wants_more=wiring.wants_more,
         )
-    errors = outputs[-1].sink if invalid is not None else None
     return wiring.with_refusals(pipeline, [arguments["input"]], arguments["output"], errors)

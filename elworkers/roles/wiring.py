@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from elworkers import statsd
 from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source
 from elworkers.errors import ConfigurationError
 from elworkers.planned import Plan
 from elworkers.reading import environment
-from elworkers.registry import EVENTS_PORT, TABLES
+from elworkers.registry import EVENTS_PORT, REJECTED, TABLES
 from elworkers.rights import Rights
 from elworkers.roles.inputs import opened
 from elworkers.runtime.listening import Listening
@@ -33,6 +33,13 @@ ERROR_TOPIC = "eventlogging_EventError"
 
 SchemaOf = Callable[[str, int], Mapping[str, Any]]
 """Name and revision to the JSON schema of an event."""
+
+
+class Errors(NamedTuple):
+    """Where EventErrors go, and what people call that."""
+
+    sink: Sink
+    place: str
 
 
 @dataclass(frozen=True)
@@ -178,17 +185,24 @@ class Wiring:
         )
 
     def with_refusals(
-        self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Sink | None = None
+        self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Errors | None = None
     ) -> Pipeline:
         """The pipeline, with a place for what its stores refuse.
 
         Args:
             inputs, outputs: where Kafka is, the first that is Kafka's.
-            errors: where EventErrors go if neither of them is.
+            errors: where EventErrors go if no input is; else they go beside an input that is a file.
         """
+        found = self.errors(inputs) or errors or self.errors((), outputs) or self.errors_beside(inputs)
+        return self.refusing(pipeline, found)
+
+    @staticmethod
+    def refusing(pipeline: Pipeline, errors: Errors | None) -> Pipeline:
+        """The pipeline, with this place for what its stores refuse."""
         from elworkers.stages.event_error import refused, shorter
 
-        pipeline.refused_to = self.error_sink(inputs) or errors or self.error_sink((), outputs)
+        if errors is not None:
+            pipeline.refused_to, pipeline.refused_place = errors
         pipeline.refused = refused
         pipeline.shorter = shorter
         return pipeline
@@ -275,11 +289,27 @@ class Wiring:
                 seconds = min(seconds, endpoint.options["auto_commit_interval_ms"] / 1000)
         return Batch(records, seconds)
 
-    def error_sink(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Sink | None:
+    def errors(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Errors | None:
         """Where EventErrors of refused records go: `eventlogging_EventError` on the brokers of the first Kafka URI."""
         for endpoint in (*map(check_source, inputs), *map(check_sink, outputs)):
             if endpoint.uri.scheme == "kafka":
-                return self._kafka_sink(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
+                return self.errors_at(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}")
+        return None
+
+    def errors_at(self, text: str) -> Errors:
+        """The output that `--output-invalid` names."""
+        endpoint = check_sink(text)
+        return Errors(self._sink(endpoint), str(endpoint))
+
+    @staticmethod
+    def errors_beside(inputs: Sequence[str]) -> Errors | None:
+        """A file beside the first input that is one, made when something is refused."""
+        from elworkers.sinks.files import FileSink
+
+        for endpoint in map(check_source, inputs):
+            if endpoint.uri.scheme == "file":
+                path = Path(endpoint.uri.path + REJECTED)
+                return Errors(FileSink(path, at_once=False), f"file://{path}")
         return None
 
 

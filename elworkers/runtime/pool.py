@@ -23,7 +23,7 @@ from dataclasses import replace
 
 import structlog
 
-from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, RetryableError
+from elworkers.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL, RetryableError
 from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
 from elworkers.runtime.board import LAYOUT, MOST_WORKERS, SharedBoard
@@ -95,7 +95,8 @@ class Pool:
         """Keep the workers alive until asked to stop.
 
         Returns:
-            0 after a stop or when all workers are done, `EX_CONFIG` when the configuration cannot work.
+            0 after a stop or when all workers are done; `EX_DATAERR` or `EX_TEMPFAIL` when one of them is done, but not
+            with everything; `EX_CONFIG` when the configuration cannot work.
         """
         job = self._job
         title(job.role, job.instance, "parent")
@@ -188,7 +189,7 @@ class Pool:
             self._image = self._image._replace(read={})
         elif code == EX_CONFIG:
             self._stop(EX_CONFIG)
-        elif code in (0, EX_TEMPFAIL):
+        elif code in (0, EX_DATAERR, EX_TEMPFAIL):
             member.leaving = True
             self._ends_with = max(self._ends_with, code)
             if self._members.all_leaving():

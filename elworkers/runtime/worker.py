@@ -15,7 +15,14 @@ from types import FrameType
 import structlog
 
 from elworkers.contracts import Metrics
-from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, ConfigurationError, UnfinishedError
+from elworkers.errors import (
+    EX_CONFIG,
+    EX_DATAERR,
+    EX_TEMPFAIL,
+    ConfigurationError,
+    DataError,
+    UnfinishedError,
+)
 from elworkers.passwords import without_passwords
 from elworkers.runtime import log as logs
 from elworkers.runtime import loop
@@ -135,8 +142,8 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
         stacks: descriptor that its stacks are written to, on SIGUSR2 and on a fatal signal.
 
     Returns:
-        0 when it was done or asked to stop, `EX_TEMPFAIL` when it has ended with work left, `EX_CONFIG` when the
-        configuration cannot work, 1 after a crash.
+        0 when it was done or asked to stop, `EX_DATAERR` when something of its input was refused, `EX_TEMPFAIL` when it
+        has ended with work left, `EX_CONFIG` when the configuration cannot work, 1 after a crash.
     """
     started = time.monotonic()
     title(job.role, job.instance, f"worker {who.worker}")
@@ -165,6 +172,9 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
     except UnfinishedError as error:
         log.warning("not everything is done", reason=str(error), exit_code=EX_TEMPFAIL)
         return EX_TEMPFAIL
+    except DataError as error:
+        log.error("the input has ended, but not all of it is stored", reason=str(error), exit_code=EX_DATAERR)  # noqa: TRY400 - no bug to trace
+        return EX_DATAERR
     except BaseException as error:
         # Also an `OutOfTime` that got this far is to be seen.
         # Not its `str`, which may raise as well.
