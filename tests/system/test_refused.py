@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from collections.abc import Callable
@@ -78,6 +79,30 @@ def test_nothing_stands_beside_a_file_of_which_all_is_stored(unique: Unique, tmp
     folder = schemas(tmp_path / "schemas", name)
     consume(f"file://{path}", f"sqlite:///{tmp_path}/events.db", f"--schemas={folder}", expect=0)
     assert not (tmp_path / "events.log.rejected").exists()
+
+
+def test_a_packed_file_that_breaks_off_is_named_and_what_it_has_is_stored(unique: Unique, tmp_path: Path) -> None:
+    name, path = unique("Packed"), tmp_path / "events.log.gz"
+    written = lines(name, 3_000, 0).splitlines(keepends=True)[:-1]
+    # Two joined, of which the second one breaks off.
+    whole, torn = (gzip.compress(b"".join(half)) for half in (written[:1_000], written[1_000:]))
+    path.write_bytes(whole + torn[: len(torn) // 2])
+    uri = f"sqlite:///{tmp_path}/events.db"
+    words = [f"file://{path}", uri, f"--schemas={schemas(tmp_path / 'schemas', name)}"]
+    said = consume(*words, expect=65)
+    place = Place(uri, name)
+    stored = [row["uuid"] for row in place.rows("uuid")]
+    assert 1_000 < len(stored) < 3_000
+    assert stored == [f"{number:032x}" for number in range(len(stored))]
+    size = path.stat().st_size
+    why = f"file {path}: the gzip data breaks off at the end of the file, byte {size}; its {len(stored)} whole lines"
+    assert why in said
+    # Nothing of the line that is cut in two is taken for a line.
+    assert summary(said) == {"records_read": len(stored), "stored": len(stored), "refused": 0}
+    path.write_bytes(whole + torn)
+    consume(*words, expect=0)
+    assert len(place.rows("uuid")) == 3_000
+    place.close()
 
 
 def test_standard_input_has_to_say_where_refused_records_go(unique: Unique, tmp_path: Path) -> None:
