@@ -40,6 +40,9 @@ class Origin(NamedTuple):
     topic_id: str = ""
 
 
+FILES = "files"
+"""The cluster of an origin that is a file: its topic is the path, and a line's offset that of its last byte."""
+
 Positions = Mapping[Origin, int]
 """For each partition the offset of the next record to read, as Kafka commits it."""
 

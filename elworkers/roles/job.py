@@ -14,7 +14,7 @@ from elworkers.arguments import Arguments
 from elworkers.contracts import Metrics, Origin, Source
 from elworkers.errors import RetryableError
 from elworkers.registry import DOORS
-from elworkers.roles.ending import tell
+from elworkers.roles.ending import account, tell
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime import loop
 from elworkers.runtime.pipeline import Kept
@@ -101,7 +101,7 @@ class _Work:
                 one.close()
         if end is not None:
             # A processor's EventErrors of lines are what it is to make of them.
-            tell(end, metrics, ("events_invalid",) if who.role == "consumer" else ())
+            tell(account(metrics, stores_events=who.role == "consumer"), end.refused_to, end.damage)
 
 
 def _rehearse(build: loop.Build) -> None:

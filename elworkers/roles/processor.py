@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.contracts import Output, Stage
+from elworkers.contracts import Metrics, Output, Stage
 from elworkers.kinds import seconds
 from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.inputs import left_out
@@ -15,6 +15,7 @@ from elworkers.uris import parse
 if TYPE_CHECKING:
     from elworkers.roles.wiring import Wiring
     from elworkers.runtime.pipeline import Pipeline
+    from elworkers.stages.schemas import SchemaStore
 
 SPEC = RoleSpec(
     "processor",
@@ -51,20 +52,13 @@ def check(arguments: Arguments) -> None:
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
     from elworkers.roles.wiring import Errors
-    from elworkers.runtime.budget import Budget
     from elworkers.runtime.pipeline import Pipeline
-    from elworkers.stages.parse import compile_format
-    from elworkers.stages.process import ProcessStage
-    from elworkers.stages.validate import ROUTED, Validator
+    from elworkers.stages.validate import ROUTED
 
     store = wiring.schema_store(arguments["schemas"])
     wiring = wiring.knowing(store)
-    validator = Validator(store)
-    budget = Budget(arguments["event_timeout"])
     keeps_events = any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
-    stage = ProcessStage(
-        compile_format(arguments["format"]), validator, wiring.counts, budget, keeps_events=keeps_events
-    )
+    stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events)
     stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts)]
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
@@ -92,3 +86,22 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
             wants_more=wiring.wants_more,
         )
     return wiring.with_refusals(pipeline, [arguments["input"]], arguments["output"], errors)
+
+
+def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:
+    """What parses, validates and encodes the lines of a format.
+
+    Args:
+        text: the format.
+        store: of the schemas.
+        counts: for stages.
+        event_timeout_s: of processor time for each event.
+        keeps_events: see `ProcessStage`.
+    """
+    from elworkers.runtime.budget import Budget
+    from elworkers.stages.parse import compile_format
+    from elworkers.stages.process import ProcessStage
+    from elworkers.stages.validate import Validator
+
+    budget = Budget(event_timeout_s)
+    return ProcessStage(compile_format(text), Validator(store), counts, budget, keeps_events=keeps_events)

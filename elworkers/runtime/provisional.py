@@ -44,8 +44,8 @@ class Provisional:
         return pending.add
 
     def total(self, name: str) -> int:
-        """See `contracts.Metrics.total`; without what is held back."""
-        return self._metrics.total(name)
+        """See `contracts.Metrics.total`; with what is held back."""
+        return self._metrics.total(name) + sum(one.value for (known, _), one in self._pending.items() if known == name)
 
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """See `contracts.Metrics.set_aside`."""

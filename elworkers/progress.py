@@ -1,0 +1,36 @@
+"""How much is done of how much comes in; a bar on a terminal goes out, and nothing where there is none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Tell = Callable[[int, int], None]
+"""Told how much is done of how much."""
+
+
+@contextmanager
+def progress(title: str | None, *, in_bytes: bool = False) -> Iterator[Tell]:
+    """A bar for as long as this is entered.
+
+    Args:
+        title: what is done; None: no bar.
+        in_bytes: what is counted is bytes.
+    """
+    if title is None or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn() if in_bytes else MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(title, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
