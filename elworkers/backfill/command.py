@@ -13,6 +13,7 @@ import structlog
 from elworkers import __version__, output
 from elworkers.arguments import help_text
 from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
+from elworkers.contracts import Breakable
 from elworkers.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL, ConfigurationError, DataError, RetryableError
 from elworkers.progress import progress
 from elworkers.registry import TABLES
@@ -85,7 +86,6 @@ def _store(made: Plan, stop: Stop) -> int:
         log.info("the backfill goes on" if state.begun else "the backfill begins", state=str(made.state))
         with progress("backfilling", in_bytes=not made.topics) as tell:
             line = Line(made, state, _wiring(made, metrics), tell)
-            state.save()
             ending = loop.run(line.build, stop, metrics, _NoBoard())
         if ending is None:
             log.warning("stopped; started again, it goes on there", state=str(made.state), exit_code=EX_TEMPFAIL)
@@ -112,8 +112,8 @@ def _preview(made: Plan, stop: Stop) -> int:
             source.close()
             close()
     print(found.text())
-    if getattr(source, "damage", ""):
-        raise DataError(source.damage)  # type: ignore[attr-defined]
+    if isinstance(source, Breakable) and source.damage:
+        raise DataError(source.damage)
     return EX_TEMPFAIL if stop.requested else 0
 
 
@@ -127,7 +127,7 @@ def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
         found = Present(endpoint.uri, Login.of(endpoint.options) if endpoint.uri.scheme == "mysql" else NOT_SAID)
         return found, found.close
     if endpoint.uri.scheme == "file":
-        from elworkers.backfill.once import uuids
+        from elworkers.backfill.tails import uuids
 
         known = set(uuids(Path(endpoint.uri.path)))
         return (lambda _schema, _revision, some: known.intersection(some)), lambda: None

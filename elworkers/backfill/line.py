@@ -10,6 +10,7 @@ from elworkers.backfill.files import FilesSource
 from elworkers.backfill.once import BesideSink, OnceSink, beside
 from elworkers.backfill.plan import Plan
 from elworkers.backfill.state import State
+from elworkers.backfill.tails import FileTail, TopicsTail
 from elworkers.contracts import Metrics, Output, Sink, Source, Stage
 from elworkers.progress import Tell
 from elworkers.registry import READ_UNCOMMITTED
@@ -39,12 +40,6 @@ class Line:
         self._state = state
         self._tell = tell
         self._before = dict(state.counts)
-        endpoint = check_sink(plan.output)
-        self._file = Path(endpoint.uri.path) if endpoint.uri.scheme == "file" else None
-        if self._file is not None:
-            state.output_from(self._file)
-        for path in plan.paths:
-            state.output_from(beside(path))
 
     def build(self, kept: Kept) -> Pipeline:
         """The pipeline; see `Wiring` for what it raises."""
@@ -57,11 +52,14 @@ class Line:
             statsd_prefix=statsd.NAMES[plan.arguments["statsd_names"]],
         ).knowing(store)
         output = storing.output(plan.output, lambda record: record.valid)
+        output = output._replace(sink=self._once(output.sink, plan.output))
         errors = self._errors(storing)
         outputs = [
-            Output(self._once(output.sink), output.accepts),
+            output,
             Output(errors.sink, lambda record: not record.valid),
         ]
+        # Before anything is written: where outputs end now is what a next process has to know.
+        self._state.save()
         return wiring.refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
 
     def head(self, wiring: Wiring) -> tuple[Source, list[Stage]]:
@@ -95,15 +93,25 @@ class Line:
         cluster = ",".join(sorted(hosts))
         return TopicSource(reader, cluster, topics, plan.span, self._state, tell=self._tell, count=count)
 
-    def _once(self, sink: Sink) -> Sink:
-        return OnceSink(sink, self._file, self._state) if self._file is not None else sink
+    def _once(self, sink: Sink, text: str) -> Sink:
+        """The sink of an output, which is not to get again what a killed process has written there."""
+        endpoint = check_sink(text)
+        if endpoint.uri.scheme == "file":
+            return OnceSink(sink, FileTail(Path(endpoint.uri.path), self._state))
+        if endpoint.uri.scheme == "kafka":
+            return OnceSink(sink, TopicsTail(endpoint, self._state))
+        # A database looks itself, and nobody can look into what has gone to standard output.
+        return sink
 
     def _errors(self, wiring: Wiring) -> Errors:
         invalid: str | None = self._plan.arguments["output_invalid"]
         if invalid is not None:
-            return wiring.errors_at(invalid)
-        found = wiring.errors(self._plan.inputs, [self._plan.output])
-        return found or Errors(BesideSink(self._state, self._plan.paths), "")
+            found: Errors | None = wiring.errors_at(invalid)
+        else:
+            found = wiring.errors(self._plan.inputs, [self._plan.output])
+        if found is None:
+            return Errors(BesideSink(self._state, self._plan.paths), "")
+        return found._replace(sink=self._once(found.sink, found.place))
 
     def account(self) -> Account:
         """What has become of all records, also of those that an earlier process has read."""

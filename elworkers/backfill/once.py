@@ -1,45 +1,41 @@
-"""Records come in; those that a killed process has written to a file already are left out, the others go on to it."""
+"""Records come in; those that a killed process has written already are left out, the others go on to their output."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
-
 from elworkers.backfill.state import State
+from elworkers.backfill.tails import FileTail, Tail
 from elworkers.contracts import Positions, Record, Refusal, Sink
 from elworkers.registry import REJECTED
 from elworkers.sinks.files import FileSink
 
 
 class OnceSink:
-    """Stands before the sink of a file; implements `contracts.Sink`.
+    """Stands before the sink of an output; implements `contracts.Sink`.
 
     Args:
-        sink: of the file.
-        path: of it.
-        state: knows from which byte on it may hold what comes again.
+        sink: of the output.
+        tail: of the same; marked with each commit as soon as nothing is expected to come again.
+
+    Raises:
+        RetryableError: the output cannot be read.
     """
 
-    def __init__(self, sink: Sink, path: Path, state: State) -> None:
+    def __init__(self, sink: Sink, tail: Tail) -> None:
         self._sink = sink
-        self._path = path
-        self._state = state
-        self._there = Counter(uuids(path, state.output_from(path)))
-        self._settle()
-
-    def _settle(self) -> None:
-        if self._there:
-            self._state.settled.discard(str(self._path))
-        else:
-            self._state.settled.add(str(self._path))
+        self._tail = tail
+        try:
+            self._there = Counter(tail.uuids())
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
         self._sink.write([record for record in records if not self._has(record)] if self._there else records)
-        self._settle()
 
     def _has(self, record: Record) -> bool:
         uuid = str(record.event.get("uuid")) if record.event else ""
@@ -57,10 +53,13 @@ class OnceSink:
     def settle(self, positions: Positions) -> None:
         """See `contracts.Sink.settle`."""
         self._sink.settle(positions)
+        if not self._there:
+            self._tail.mark()
 
     def close(self) -> None:
         """See `contracts.Sink.close`."""
         self._sink.close()
+        self._tail.close()
 
 
 class BesideSink:
@@ -68,10 +67,8 @@ class BesideSink:
 
     def __init__(self, state: State, paths: Sequence[Path]) -> None:
         """Of these input files; a file is made when there is something to write to it."""
+        self._tails = {str(path): FileTail(beside(path), state) for path in paths}
         self._sinks: dict[str, OnceSink] = {}
-        self._state = state
-        for path in paths:
-            state.output_from(beside(path))
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
@@ -80,8 +77,7 @@ class BesideSink:
             by_file.setdefault(record.origin.topic if record.origin else "", []).append(record)
         for name, some in by_file.items():
             if name not in self._sinks:
-                path = beside(Path(name))
-                self._sinks[name] = OnceSink(FileSink(path, at_once=False), path, self._state)
+                self._sinks[name] = OnceSink(FileSink(beside(Path(name)), at_once=False), self._tails[name])
             self._sinks[name].write(some)
 
     def flush(self) -> list[Refusal]:
@@ -89,7 +85,9 @@ class BesideSink:
         return [refusal for sink in self._sinks.values() for refusal in sink.flush()]
 
     def settle(self, positions: Positions) -> None:
-        """Nothing: what was flushed is final."""
+        """See `contracts.Sink.settle`."""
+        for sink in self._sinks.values():
+            sink.settle(positions)
 
     def close(self) -> None:
         """See `contracts.Sink.close`."""
@@ -100,17 +98,3 @@ class BesideSink:
 def beside(path: Path) -> Path:
     """The file of what is refused of an input."""
     return path.with_name(path.name + REJECTED)
-
-
-def uuids(path: Path, begin: int = 0) -> Iterator[str]:
-    """The uuids of the events in a file, from a byte on."""
-    try:
-        with path.open("rb") as file:
-            file.seek(begin)
-            for line in file:
-                try:
-                    yield orjson.loads(line)["uuid"]
-                except (ValueError, LookupError, TypeError):
-                    continue
-    except FileNotFoundError:
-        return

@@ -72,13 +72,14 @@ SPEC = RoleSpec(
 EXAMPLES = """
 examples:
   # what a day's log files would store, then the same for real
-  eventlogging-backfill --dry-run '%q %{recvFrom}s %{seqId}d %t %o %u' /srv/log/events.log-20160729*.gz \\
+  eventlogging-backfill --dry-run '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' /srv/log/events.log-20160729*.gz \\
       mysql://user:password@host/log
-  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %u' /srv/log/events.log-20160729*.gz \\
+  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' /srv/log/events.log-20160729*.gz \\
       mysql://user:password@host/log
   # twelve hours of a topic
-  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %u' 'kafka:///k1:9092?topic=eventlogging-client-side' \\
-      mysql://user:password@host/log --from 2016-07-29T00:00Z --to 2016-07-29T12:00Z
+  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' \\
+      'kafka:///k1:9092?topic=eventlogging-client-side' mysql://user:password@host/log \\
+      --from 2016-07-29T00:00Z --to 2016-07-29T12:00Z
 
 Started again after any end, it goes on where it was. Exit codes: 0 everything is stored, 65 something was refused,
 75 stopped before its end, 78 wrong arguments."""

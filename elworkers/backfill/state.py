@@ -47,6 +47,7 @@ class _Content(msgspec.Struct):
     partitions: dict[str, Stretch] = {}
     topic_ids: dict[str, str] = {}
     outputs: dict[str, int] = {}
+    topics: dict[str, dict[str, int]] = {}
     counts: dict[str, int] = {}
 
 
@@ -63,7 +64,7 @@ class State:
         partitions: by `topic/number`, what is wanted of each; empty before that is known.
         topic_ids: Kafka's ids of topics.
         outputs: by path, from which byte on each file that is written may hold what is not committed.
-        settled: of these, those that hold nothing that is still to come again.
+        topics: the same of Kafka outputs, by their place and then by `topic/number`.
         counts: what has become of the records so far.
 
     Raises:
@@ -72,13 +73,12 @@ class State:
 
     def __init__(self, path: Path | None, job: Mapping[str, str], *, again: bool = False) -> None:
         self._path = path
-        self.settled: set[str] = set()
         self._content = _Content(dict(job))
         if path is not None and not again:
             self._load(path)
         content = self._content
         self.files, self.partitions, self.topic_ids = content.files, content.partitions, content.topic_ids
-        self.outputs, self.counts = content.outputs, content.counts
+        self.outputs, self.topics, self.counts = content.outputs, content.topics, content.counts
 
     @property
     def begun(self) -> bool:
@@ -136,7 +136,6 @@ class State:
         """
         if self._path is None:
             return
-        self.outputs.update({path: _size(Path(path)) for path in self.settled})
         scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             scratch.write_bytes(msgspec.json.format(msgspec.json.encode(self._content)) + b"\n")

@@ -20,6 +20,8 @@ from outputs import capsule, count, fill, logged, schemas
 from topology import BIN
 from waiting import wait_for
 
+from elworkers.kafka.reader import TopicsReader
+
 DEADLINE_S = 120.0
 TOO_LONG_S = 3_600_000
 Unique = Callable[[str], str]
@@ -66,6 +68,15 @@ def done(state: Path) -> int:
     if not state.exists():
         return 0
     return sum(json.loads(state.read_text(encoding="utf-8"))["counts"].values())
+
+
+def everything(kafka: str, topic: str) -> list[bytes]:
+    """The messages of a topic."""
+    reader = TopicsReader([kafka])
+    there = reader.ranges([one for one in reader.partitions() if one.topic == topic])
+    found = [value or b"" for fetched in reader.read(there) for _, _, _, value in fetched.messages]
+    reader.close()
+    return found
 
 
 def written(path: Path, lines: Sequence[bytes]) -> Path:
@@ -117,16 +128,23 @@ def test_a_day_of_files_is_looked_at_stored_and_never_stored_again(
     place.close()
 
 
-@pytest.mark.parametrize("output", ["mariadb", "file"])
+@pytest.mark.parametrize("output", ["mariadb", "file", "kafka"])
 def test_what_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
     request: pytest.FixtureRequest, unique: Unique, tmp_path: Path, output: str
 ) -> None:
     name = unique("Backfill")
     lines = [b"torn %d" % number if number % 100 == 7 else capsule(name, number) for number in range(12_000)]
     inputs = [written(tmp_path / "1.log.gz", lines[:7_000]), written(tmp_path / "2.log", lines[7_000:])]
-    file = tmp_path / "events.out"
-    uri = request.getfixturevalue("mariadb") if output == "mariadb" else f"file://{file}"
+    file, topic = tmp_path / "events.out", unique("out")
+    if output == "mariadb":
+        uri = request.getfixturevalue("mariadb")
+    elif output == "kafka":
+        broker = request.getfixturevalue("kafka")
+        uri = f"kafka:///{broker}?topic={topic}_{{schema}}"
+    else:
+        uri = f"file://{file}"
     job = Backfill(tmp_path, uri, *inputs, name=name)
+    job.command.append(f"--output-invalid=file://{tmp_path}/refused") if output == "kafka" else None
     state = tmp_path / "state"
     for _ in range(3):
         # It goes on behind what it has done, so that each of them gets further.
@@ -144,10 +162,13 @@ def test_what_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
         place = Place(uri, name)
         stored = [row["uuid"] for row in place.rows("uuid")]
         place.close()
+    elif output == "kafka":
+        stored = [json.loads(value)["uuid"] for value in everything(broker, f"{topic}_{name}")]
     else:
         stored = [json.loads(line)["uuid"] for line in file.read_bytes().splitlines()]
     assert len(stored) == len(set(stored)) == 11_880
-    rejected = b"".join(Path(f"{path}.rejected").read_bytes() for path in inputs)
+    beside = [Path(f"{path}.rejected") for path in inputs] if output != "kafka" else [tmp_path / "refused"]
+    rejected = b"".join(path.read_bytes() for path in beside)
     raw = [json.loads(line)["event"]["rawEvent"] for line in rejected.splitlines()]
     assert Counter(raw) == Counter(line.decode() for line in lines if line.startswith(b"torn"))
     found = job.summary()
