@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from elworkers import __version__, output, roles
 from elworkers.arguments import Arguments, help_text
-from elworkers.errors import EX_CONFIG, EX_DATAERR, ConfigurationError, ElworkersError, RetryableError
+from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
 from elworkers.passwords import guard_tracebacks, remember, remembered
 from elworkers.reading import Argument, environment, read_command_line
 from elworkers.rights import narrow_umask
@@ -83,8 +83,9 @@ def run(role: str, words: list[str]) -> int:
 
     if memory is not None:
         os.close(memory)
-    code = Pool(made, Renewal(read, handed)).run()
-    if code in (EX_CONFIG, EX_DATAERR):
+    pool = Pool(made, Renewal(read, handed))
+    code = pool.run()
+    if code == EX_CONFIG or pool.all_done:
         _outlast_start_up()
     return code
 

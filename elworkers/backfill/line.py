@@ -17,7 +17,8 @@ from elworkers.registry import READ_UNCOMMITTED
 from elworkers.roles.ending import Account
 from elworkers.roles.inputs import left_out
 from elworkers.roles.processor import process_stage
-from elworkers.roles.wiring import Errors, Wiring
+from elworkers.roles.refusals import Errors, refusing
+from elworkers.roles.wiring import Wiring
 from elworkers.runtime.pipeline import Kept, Pipeline
 from elworkers.schemes import brokers, check_sink
 
@@ -60,7 +61,7 @@ class Line:
         ]
         # Before anything is written: where outputs end now is what a next process has to know.
         self._state.save()
-        return wiring.refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
+        return refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
 
     def head(self, wiring: Wiring) -> tuple[Source, list[Stage]]:
         """The source, and the stages behind it."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec, parse
+from elworkers.backfill.state import LOCK, SCRATCH
 from elworkers.backfill.topic import Span
 from elworkers.errors import ConfigurationError
 from elworkers.kinds import seconds, whole
@@ -21,6 +22,7 @@ from elworkers.schemes import check_sink, check_source, check_sources
 from elworkers.uris import Endpoint
 
 PROGRAM = "eventlogging-backfill"
+_STATE = ".backfill"
 
 
 def moment(text: str) -> int:
@@ -149,12 +151,12 @@ def plan(words: Sequence[str]) -> Plan:
         if len({topic.uri.hosts for topic in topics}) > 1:
             raise ConfigurationError("INPUT: topics of several clusters; expected one at a time")
         paths: tuple[Path, ...] = ()
-        default = Path(f"{topics[0].options['topic']}.backfill").absolute()
+        default = Path(topics[0].options["topic"] + _STATE).absolute()
     elif kinds == {"file"}:
         if arguments["from"] is not None or arguments["to"] is not None:
             raise ConfigurationError("--from and --to are of a topic; expected files without them")
-        topics, paths = (), tuple(_path(place) for place in places)
-        default = paths[0].with_name(f"{paths[0].name}.backfill")
+        topics, paths = (), _without_own([_path(place) for place in places])
+        default = paths[0].with_name(paths[0].name + _STATE)
     else:
         raise ConfigurationError("INPUT: files and topics; expected one of the two")
     if len(set(paths)) < len(paths):
@@ -197,6 +199,13 @@ def _path(place: Argument) -> Path:
     except OSError as error:
         raise place.error(f"INPUT {path}: cannot be read: {error.strerror}") from None
     return path
+
+
+def _without_own(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Without what an earlier run has left beside the others: `events.log*` matches that as well."""
+    ends = (REJECTED, _STATE, _STATE + LOCK, _STATE + SCRATCH)
+    own = {path.with_name(path.name + end) for path in paths for end in ends}
+    return tuple(path for path in paths if path not in own)
 
 
 def _twice(paths: Sequence[Path]) -> Any:

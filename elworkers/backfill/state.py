@@ -14,6 +14,9 @@ import msgspec
 from elworkers.errors import ConfigurationError, RetryableError
 from elworkers.rights import DATA_FILE
 
+LOCK, SCRATCH = ".lock", ".new"
+"""What stands behind the name of a state file while it is in use."""
+
 _HEAD = 4096
 
 
@@ -136,7 +139,8 @@ class State:
         """
         if self._path is None:
             return
-        scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        # One process at a time has it (`alone`).
+        scratch = self._path.with_name(f"{self._path.name}{SCRATCH}")
         try:
             scratch.write_bytes(msgspec.json.format(msgspec.json.encode(self._content)) + b"\n")
             scratch.replace(self._path)
@@ -154,7 +158,7 @@ def alone(path: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: another one does, or its folder cannot be written.
     """
-    lock = path.with_name(f"{path.name}.lock")
+    lock = path.with_name(f"{path.name}{LOCK}")
     try:
         held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, DATA_FILE)
     except OSError as error:
@@ -164,8 +168,10 @@ def alone(path: Path) -> Iterator[None]:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigurationError(f"state file {path}: another backfill is at work with it; {_ELSE}") from None
-        yield
-        lock.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
     finally:
         os.close(held)
 

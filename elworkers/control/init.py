@@ -139,8 +139,8 @@ def _program(instance: Instance, places: Places) -> str:
         "priority": 100 * (1 + roles.ROLES.index(instance.role)),
         "autostart": "true",
         # An exit in its first seconds is tried again for ever, with waits that grow by a second each time. A
-        # configuration error (78), and the end of an input of which something was refused (65), come later than that
-        # on purpose, and are not tried again; see __main__.
+        # configuration error (78), and the end of an input (0, or 65 where something of it was refused), come later
+        # than that on purpose, and are not tried again; see __main__.
         "startsecs": _START_S,
         "startretries": _RETRIES,
         "autorestart": "unexpected",

@@ -71,10 +71,11 @@ def _must_say_where(source: Endpoint, sink: Endpoint) -> bool:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.roles.refusals import errors_beside, refusing
     from elworkers.runtime.pipeline import Pipeline
 
     text, output, invalid = arguments["input"], arguments["output"], arguments["output_invalid"]
-    errors = wiring.errors_at(invalid) if invalid else wiring.errors([text], [output]) or wiring.errors_beside([text])
+    errors = wiring.errors_at(invalid) if invalid else wiring.errors([text], [output]) or errors_beside([text])
     stages: list[Stage] = []
     if check_source(text).options["raw"]:
         outputs = [wiring.raw_output(output)]
@@ -90,4 +91,4 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     stages += left_out([text], wiring.counts)
     sink = outputs[0].sink
     source = wiring.source(text, ledger=sink if isinstance(sink, Ledger) else None)
-    return wiring.refusing(Pipeline(source, stages, outputs, wiring.batch([text], [output])), errors)
+    return refusing(Pipeline(source, stages, outputs, wiring.batch([text], [output])), errors)

@@ -51,7 +51,7 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.roles.wiring import Errors
+    from elworkers.roles.refusals import Errors
     from elworkers.runtime.pipeline import Pipeline
     from elworkers.stages.validate import ROUTED
 

@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from elworkers import statsd
 from elworkers.contracts import Ledger, Metrics, Output, Record, Sink, Source
 from elworkers.errors import ConfigurationError
 from elworkers.planned import Plan
 from elworkers.reading import environment
-from elworkers.registry import EVENTS_PORT, REJECTED, TABLES
+from elworkers.registry import EVENTS_PORT, TABLES
 from elworkers.rights import Rights
 from elworkers.roles.inputs import opened
+from elworkers.roles.refusals import Errors, errors_beside, refusing
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.schemes import brokers, check_sink, check_source, consumer_group
@@ -33,13 +34,6 @@ ERROR_TOPIC = "eventlogging_EventError"
 
 SchemaOf = Callable[[str, int], Mapping[str, Any]]
 """Name and revision to the JSON schema of an event."""
-
-
-class Errors(NamedTuple):
-    """Where EventErrors go, and what people call that."""
-
-    sink: Sink
-    place: str
 
 
 @dataclass(frozen=True)
@@ -193,19 +187,8 @@ class Wiring:
             inputs, outputs: where Kafka is, the first that is Kafka's.
             errors: where EventErrors go if no input is; else they go beside an input that is a file.
         """
-        found = self.errors(inputs) or errors or self.errors((), outputs) or self.errors_beside(inputs)
-        return self.refusing(pipeline, found)
-
-    @staticmethod
-    def refusing(pipeline: Pipeline, errors: Errors | None) -> Pipeline:
-        """The pipeline, with this place for what its stores refuse."""
-        from elworkers.stages.event_error import refused, shorter
-
-        if errors is not None:
-            pipeline.refused_to, pipeline.refused_place = errors
-        pipeline.refused = refused
-        pipeline.shorter = shorter
-        return pipeline
+        found = self.errors(inputs) or errors or self.errors((), outputs) or errors_beside(inputs)
+        return refusing(pipeline, found)
 
     def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
         uri, options = endpoint.uri, endpoint.options
@@ -300,17 +283,6 @@ class Wiring:
         """The output that `--output-invalid` names."""
         endpoint = check_sink(text)
         return Errors(self._sink(endpoint), str(endpoint))
-
-    @staticmethod
-    def errors_beside(inputs: Sequence[str]) -> Errors | None:
-        """A file beside the first input that is one, made when something is refused."""
-        from elworkers.sinks.files import FileSink
-
-        for endpoint in map(check_source, inputs):
-            if endpoint.uri.scheme == "file":
-                path = Path(endpoint.uri.path + REJECTED)
-                return Errors(FileSink(path, at_once=False), f"file://{path}")
-        return None
 
 
 def _schema_cache(run_dir: str | None) -> Path:

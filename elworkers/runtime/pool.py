@@ -73,6 +73,8 @@ class Pool:
             self._members, side_by_side=job.side_by_side, stop_timeout_s=job.stop_timeout_s, start=self._start
         )
         self._ends_with = 0
+        self.all_done = False
+        """Whether the workers have ended of themselves, because there is nothing more to do."""
         # What TTIN and TTOU have made of it stays, unless the file says something else now.
         self._wanted = handed.wanted if handed and handed.configured == job.workers else job.workers
         self._signals = Noted(_SIGNALS)
@@ -193,6 +195,7 @@ class Pool:
             member.leaving = True
             self._ends_with = max(self._ends_with, code)
             if self._members.all_leaving():
+                self.all_done = True
                 self._stop(self._ends_with)
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -176,6 +176,25 @@ def test_what_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
     assert found["stored"] + found.get("there_already", 0) == 11_880
 
 
+def test_what_it_leaves_beside_its_inputs_is_no_input(unique: Unique, tmp_path: Path) -> None:
+    name, folder = unique("Backfill"), tmp_path / "logs"
+    folder.mkdir()
+    for number in range(2):
+        written(folder / f"events.log-{number}", [capsule(name, number), b"torn"])
+    for _ in range(2):
+        # As a shell does it.
+        found = sorted(folder.glob("events.log*"))
+        Backfill(tmp_path, f"file://{tmp_path}/out", *found, name=name).run(expect=65)
+    assert [path.name for path in found] == [
+        "events.log-0",
+        "events.log-0.backfill",
+        "events.log-0.rejected",
+        "events.log-1",
+        "events.log-1.rejected",
+    ]
+    assert len((tmp_path / "out").read_bytes().splitlines()) == 2
+
+
 def test_a_file_that_has_grown_goes_on_and_another_of_its_name_begins(unique: Unique, tmp_path: Path) -> None:
     name = unique("Backfill")
     out, path = tmp_path / "out", written(tmp_path / "events.log", [capsule(name, 1), capsule(name, 2)])

@@ -141,14 +141,20 @@ def test_a_topic_named_by_the_operator_gets_what_a_group_refuses(kafka: str, uni
 def test_a_job_that_has_ended_is_not_started_again_by_supervisord(
     topology: Callable[..., Any], unique: Unique, tmp_path: Path
 ) -> None:
-    name, path = unique("Refused"), tmp_path / "events.log"
+    name, path, good = unique("Refused"), tmp_path / "events.log", tmp_path / "good.log"
     path.write_bytes(lines(name, 1, 1))
+    good.write_bytes(capsule(name, 1))
     folder = schemas(tmp_path / "schemas", name)
     site = topology({})
     site.instance("consumer/job", f"file://{path}", f"sqlite:///{tmp_path}/events.db", f"--schemas={folder}")
+    site.instance("consumer/good", f"file://{good}", f"file://{tmp_path}/out")
     site.ctl("start", expect=None)
-    status = wait_for(
-        lambda: "EXITED" in (said := site.ctl("status", expect=None).stdout) and said, DEADLINE_S, "its end"
-    )
+
+    def ended() -> str | None:
+        said: str = site.ctl("status", expect=None).stdout
+        return said if said.count("EXITED") == 2 else None
+
+    status = wait_for(ended, DEADLINE_S, "their ends")
+    assert (tmp_path / "out").read_bytes().splitlines() == [capsule(name, 1)]
     assert "2 of 3 records are refused; they are in file://" in status
     assert len(errors(tmp_path / "events.log.rejected")) == 2
