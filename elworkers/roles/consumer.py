@@ -63,7 +63,9 @@ def check(arguments: Arguments) -> None:
 
 def _must_say_where(source: Endpoint, sink: Endpoint) -> bool:
     """Whether there is no place for refused records that suggests itself, and there may be some."""
-    if {"kafka", "file"} & {source.uri.scheme} or sink.uri.scheme == "kafka":
+    from elworkers.roles.refusals import has_beside
+
+    if source.uri.scheme == "kafka" or sink.uri.scheme == "kafka" or has_beside(source):
         return False
     # A file takes any line.
     return not (source.options["raw"] and sink.uri.scheme in ("file", "stdout"))

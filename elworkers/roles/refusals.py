@@ -10,6 +10,7 @@ from elworkers.contracts import Sink
 from elworkers.registry import REJECTED
 from elworkers.runtime.pipeline import Pipeline
 from elworkers.schemes import check_source
+from elworkers.uris import Endpoint
 
 
 class Errors(NamedTuple):
@@ -19,12 +20,20 @@ class Errors(NamedTuple):
     place: str
 
 
+def has_beside(source: Endpoint) -> bool:
+    """Whether an input is a file, beside which there may be another one; not so a pipe or a device."""
+    if source.uri.scheme != "file":
+        return False
+    path = Path(source.uri.path)
+    return path.is_file() or not path.exists()
+
+
 def errors_beside(inputs: Sequence[str]) -> Errors | None:
     """A file beside the first input that is one, made when something is refused."""
     from elworkers.sinks.files import FileSink
 
     for endpoint in map(check_source, inputs):
-        if endpoint.uri.scheme == "file":
+        if has_beside(endpoint):
             path = Path(endpoint.uri.path + REJECTED)
             return Errors(FileSink(path, at_once=False), f"file://{path}")
     return None

@@ -174,6 +174,7 @@ def test_a_repeatable_option_keeps_its_order() -> None:
             "--workers=1\nstdin:\nmysql://u@h/log",
             "FILE:2: stdin URI: nothing says where records go that OUTPUT refuses; expected --output-invalid URI, as",
         ),
+        ("consumer", "file:///dev/null\nstdout:", "FILE:1: file URI: nothing says where records go that OUTPUT"),
         ("consumer", "udp://h:1\nudp://h:2", "FILE:1: udp URI: nothing says where records go that OUTPUT refuses"),
         ("consumer", "stdin:\nstdout:\n--output-invalid\nnowhere:", "FILE:3: no output has the scheme 'nowhere'"),
         (

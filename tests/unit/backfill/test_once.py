@@ -12,9 +12,12 @@ from outputs import capsule, schemas
 from elworkers.backfill.line import Line
 from elworkers.backfill.plan import Plan, moment, plan
 from elworkers.backfill.state import State
+from elworkers.errors import RetryableError
 from elworkers.roles.wiring import Wiring
+from elworkers.runtime import loop
 from elworkers.runtime.metrics import Counters
 from elworkers.runtime.pipeline import Kept, Pipeline
+from elworkers.runtime.stop import Stop
 
 LINES = [b"torn %d" % number if number % 5 == 3 else capsule("Once", number) for number in range(40)]
 
@@ -78,6 +81,45 @@ def test_a_kill_at_any_step_doubles_nothing(job: Plan, tmp_path: Path, processes
     assert out == [0, *(number for number in range(40) if number % 5 != 3)]
     told = [json.loads(line)["event"]["rawEvent"] for line in (tmp_path / "in.rejected").read_bytes().splitlines()]
     assert told == [line.decode() for line in LINES if line.startswith(b"torn")]
+
+
+class Silent:
+    """Nobody looks; implements `loop.Board`."""
+
+    def show(self, state: loop.State) -> None: ...
+
+    def read(self, records: int) -> None: ...
+
+    def trouble(self, reason: str) -> None: ...
+
+
+@pytest.mark.parametrize("fails", ["commit", "poll"])
+def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, tmp_path: Path, fails: str) -> None:
+    state, metrics = State(job.state, job.job), Counters()
+    line = Line(job, state, Wiring(metrics, batch_records=6), lambda _done, _total: None)
+    left = [2]
+
+    def build(kept: Kept) -> Pipeline:
+        pipeline = line.build(kept)
+        works = getattr(pipeline.source, fails)
+
+        def sometimes(*given: object) -> object:
+            left[0] -= 1
+            if left[0] == 0:
+                raise RetryableError("once")
+            return works(*given)
+
+        setattr(pipeline.source, fails, sometimes)
+        return pipeline
+
+    ending = loop.run(build, Stop(), metrics, Silent())
+    assert ending == loop.Ending("", "")
+    assert left[0] < 0
+    out = [json.loads(text)["seqId"] for text in (tmp_path / "out").read_bytes().splitlines()]
+    assert out == [0, *(number for number in range(40) if number % 5 != 3)]
+    assert len((tmp_path / "in.rejected").read_bytes().splitlines()) == 8
+    assert (line.account().read, line.account().stored, line.account().refused) == (40, 32, 8)
+    assert State(job.state, job.job).counts == state.counts
 
 
 @pytest.mark.parametrize(
