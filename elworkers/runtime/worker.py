@@ -163,6 +163,7 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
     metrics = Counters()
     board = _Telling(slot, metrics)
     signal.signal(signal.SIGUSR1, board.ask)
+    code = 0
     try:
         job.run(who, stop, metrics, board)
     except ConfigurationError as error:
@@ -174,7 +175,7 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
         return EX_TEMPFAIL
     except DataError as error:
         log.error("the input has ended, but not all of it is stored", reason=str(error), exit_code=EX_DATAERR)  # noqa: TRY400 - no bug to trace
-        return EX_DATAERR
+        code = EX_DATAERR
     except BaseException as error:
         # Also an `OutOfTime` that got this far is to be seen.
         # Not its `str`, which may raise as well.
@@ -182,4 +183,4 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
         log.exception("worker crashed; what was not flushed was not committed", pid=os.getpid())
         return 1
     log.info("worker done", seconds=round(time.monotonic() - started, 1), **metrics.summary())
-    return 0
+    return code

@@ -150,7 +150,7 @@ def test_what_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
         # It goes on behind what it has done, so that each of them gets further.
         before = done(state)
         with job.said.open("w", encoding="utf-8") as said:
-            process = subprocess.Popen([*job.command, f"--state={state}", "--batch-size=100"], stderr=said)
+            process = subprocess.Popen([*job.command, f"--state={state}", "--batch-size=20"], stderr=said)
         try:
             wait_for(lambda: process.poll() is not None or done(state) > before, DEADLINE_S, "more done")  # noqa: B023
         finally:
@@ -242,7 +242,7 @@ def test_a_topic_goes_on_where_it_was_killed(kafka: str, unique: Unique, tmp_pat
     fill(kafka, topic, [capsule(name, number) for number in range(10_000)])
     job = Backfill(tmp_path, f"file://{out}", f"kafka:///{kafka}?topic={topic}", name=name)
     state = tmp_path / "state"
-    job.kill(state, f"--state={state}", "--batch-size=100")
+    job.kill(state, f"--state={state}", "--batch-size=20")
     assert 0 < done(state) < 10_000
     job.run(f"--state={state}", expect=0)
     found = Counter(json.loads(line)["seqId"] for line in out.read_bytes().splitlines())

@@ -40,6 +40,8 @@ def consume(*words: object, stdin: bytes = b"", expect: int) -> str:
 def summary(said: str) -> dict[str, Any]:
     """The one line that says how the input has ended."""
     (found,) = [one for line in said.splitlines() if (one := json.loads(line))["event"] == "the input has ended"]
+    # It says all that a worker does which has done everything.
+    assert '"event": "worker done"' in said
     wanted = ("records_read", "stored", "there_already", "refused", "refused_to")
     return {name: found[name] for name in wanted if name in found}
 
