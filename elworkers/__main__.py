@@ -47,7 +47,8 @@ def run(role: str, words: list[str]) -> int:
     """Run one role in the foreground until it is asked to stop.
 
     Returns:
-        0 after a stop or the end of the input; `EX_CONFIG` when the configuration cannot work.
+        0 after a stop or the end of the input; `EX_DATAERR` when something of the input was refused; `EX_CONFIG` when
+        the configuration cannot work.
     """
     guard_tracebacks()
     module = roles.module(role)
@@ -87,8 +88,9 @@ def run(role: str, words: list[str]) -> int:
 
     if memory is not None:
         os.close(memory)
-    code = Pool(made, Renewal(read, handed)).run()
-    if code == EX_CONFIG:
+    pool = Pool(made, Renewal(read, handed))
+    code = pool.run()
+    if code == EX_CONFIG or pool.all_done:
         _outlast_start_up()
     return code
 

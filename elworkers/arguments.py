@@ -25,6 +25,7 @@ class Option:
         kind: reads the text of its value; raises ValueError with what was expected.
         value: `none`, `required`, or `optional` (then only on the option's own line).
         repeatable: its value is a tuple of all that were given.
+        passed: why it is accepted though it has no meaning; empty where it has one.
     """
 
     flag: str
@@ -33,6 +34,7 @@ class Option:
     value: str = "required"
     default: Any = None
     repeatable: bool = False
+    passed: str = ""
 
     @property
     def name(self) -> str:
@@ -123,6 +125,8 @@ def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
             if not queue or queue[0].text.startswith("--"):
                 raise argument.error(f"{flag} has no value; expected one on its line or the next")
             value = queue.pop(0).text
+        if option.passed:
+            passed.append(Passed(flag, option.passed, argument))
         given.setdefault(option.name, []).append((_typed(option, value, argument), argument))
     return _arguments(spec, given, free, passed)
 

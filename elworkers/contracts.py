@@ -43,6 +43,9 @@ class Origin(NamedTuple):
     topic_id: str = ""
 
 
+FILES = "files"
+"""The cluster of an origin that is a file: its topic is the path, and a line's offset that of its last byte."""
+
 Positions = Mapping[Origin, int]
 """For each partition the offset of the next record to read, as Kafka commits it."""
 
@@ -268,6 +271,17 @@ class Addressed(Protocol):
         """Where the record goes to; None: nowhere. Never raises."""
 
 
+@runtime_checkable
+class Breakable(Protocol):
+    """A source that may find on its way that the rest of its input cannot be read.
+
+    Attributes:
+        damage: what and where, once it is exhausted; empty where it has given everything.
+    """
+
+    damage: str
+
+
 Selector = Callable[[Record], bool]
 """Says whether an output takes a record."""
 
@@ -306,6 +320,9 @@ class Metrics(Protocol):
 
     def counter(self, name: str, **labels: str) -> Callable[[int], None]:
         """A call that adds to one counter, for those who do so often."""
+
+    def total(self, name: str) -> int:
+        """What a counter has come to, over all labels."""
 
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """Say that one thing stands still or is refused while all else goes on; `status` and `check` name it.

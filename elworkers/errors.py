@@ -9,6 +9,7 @@ class                  what the program does
 `ConfigurationError`   exits with `EX_CONFIG` (78); nobody tries again before a change
 `RetryableError`       throws its clients away, waits, starts from the committed offset
 `UnfinishedError`      exits with `EX_TEMPFAIL` (75): a run that was to end has not done everything
+`DataError`            exits with `EX_DATAERR` (65): the input has ended, and something of it was refused
 `InvalidEventError`    sends the record to EventError and goes on with the next
 anything else          crashes uncommitted; the pool parent starts another worker
 =====================  ==============================================================
@@ -17,6 +18,9 @@ anything else          crashes uncommitted; the pool parent starts another worke
 from __future__ import annotations
 
 from elworkers.passwords import without_passwords
+
+EX_DATAERR = 65
+"""Exit code of work that is done, but for what was refused of its input (sysexits.h)."""
 
 EX_TEMPFAIL = 75
 """Exit code of work that is done in part, and goes on when it is started again (sysexits.h)."""
@@ -62,6 +66,10 @@ class RetryableError(ElworkersError):
 
 class UnfinishedError(ElworkersError):
     """A run with an end has reached it before its work was done; says what is left."""
+
+
+class DataError(ElworkersError):
+    """An input has come to its end, and not all of it is stored; says what is not, and where that is."""
 
 
 class InvalidEventError(ElworkersError):

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from elworkers.errors import EX_CONFIG, ConfigurationError
 from elworkers.terminal import printable
 
-_IMPORTER = ("fsspec", "msgspec", "zstandard", "rich")
+_IMPORTER = ("fsspec", "msgspec", "rich")
 
 EXTRAS = {
     "http": ("aiohttp",),

@@ -201,6 +201,9 @@ SINKS: dict[str, Options] = {
     "sqlite": _SQL,
 }
 
+REJECTED = ".rejected"
+"""What the name of a file of EventErrors ends with, behind that of the input that they are of."""
+
 TABLES = ("mysql", "sqlite")
 """Outputs that store events in tables."""
 

@@ -20,7 +20,7 @@ from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.lock import changing
 from elworkers.control.places import Places
 from elworkers.control.renewing import RENEWED
-from elworkers.errors import EX_CONFIG, ConfigurationError
+from elworkers.errors import EX_CONFIG, EX_DATAERR, ConfigurationError
 from elworkers.reading import environment
 from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.roles.checking import endpoints
@@ -142,11 +142,12 @@ def _program(instance: Instance, places: Places) -> str:
         "priority": 100 * (1 + roles.ROLES.index(instance.role)),
         "autostart": "true",
         # An exit in its first seconds is tried again for ever, with waits that grow by a second each time. A
-        # configuration error (78) comes later than that on purpose, and is not tried again; see __main__.
+        # configuration error (78), and the end of an input (0, or 65 where something of it was refused), come later
+        # than that on purpose, and are not tried again; see __main__.
         "startsecs": _START_S,
         "startretries": _RETRIES,
         "autorestart": "unexpected",
-        "exitcodes": f"0,{EX_CONFIG}",
+        "exitcodes": f"0,{EX_DATAERR},{EX_CONFIG}",
         "stopsignal": "TERM",
         "stopwaitsecs": stop_s,
         "stopasgroup": "true",

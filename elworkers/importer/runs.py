@@ -5,24 +5,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from elworkers.contracts import Metrics
 from elworkers.errors import RetryableError, UnfinishedError
 from elworkers.importer.work import Importer
 from elworkers.kafka.reader import TopicsReader
+from elworkers.progress import Tell, progress
 from elworkers.runtime import loop
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.stop import Stop
 
 _LONGEST_WAIT_S = 1.0
-
-Tell = Callable[[int, int], None]
-"""Told how many messages of how many have been read."""
 
 
 class Timing(NamedTuple):
@@ -87,7 +83,7 @@ class Runs:
             UnfinishedError: not everything is imported.
         """
         deadline = time.monotonic() + self._timing.longest_s
-        with _progress(title) as tell:
+        with progress(title) as tell:
             while True:
                 try:
                     left = self._run(deadline, tell, everything=True)
@@ -140,22 +136,3 @@ class Runs:
         self._let_go()
         if self._importer is not None:
             self._importer.close()
-
-
-@contextmanager
-def _progress(title: str | None) -> Iterator[Tell]:
-    if title is None or not sys.stderr.isatty():
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -23,6 +23,7 @@ from elworkers.kafka.absent import NO_LEADER
 from elworkers.kafka.asking import Asked, Asking
 from elworkers.kafka.channels import OVER_QUOTA
 from elworkers.kafka.messages import LARGEST_MESSAGE, Fields, Part, UnreadableError, fields, once
+from elworkers.kafka.times import offsets_at
 from elworkers.kafka.topics import ids
 from elworkers.kafka.verdicts import words
 
@@ -166,6 +167,23 @@ class TopicsReader:
                         self.left_out[partition] = f"the broker does not say how much it has: {words(limit.err)}"
                     else:
                         found[partition] = int(limit.offset[0])
+        return found
+
+    def at_time(self, wanted: Sequence[Partition], time_ms: int) -> dict[Partition, int]:
+        """The offset of each partition's first message of this time or later; without those that have none.
+
+        Args:
+            wanted: of the last `ranges`.
+            time_ms: Kafka's time, in ms since the epoch.
+
+        Raises:
+            RetryableError: Kafka does not answer.
+        """
+        found: dict[Partition, int] = {}
+        with client.translated("ask for offsets of a time"):
+            for leader, partitions in self._by_leader(wanted).items():
+                there = offsets_at(self._broker(leader), partitions, time_ms)
+                found.update({Partition(*one): offset for one, offset in there.items()})
         return found
 
     def _by_leader(self, wanted: Sequence[Partition]) -> dict[int, list[Partition]]:

@@ -95,10 +95,9 @@ def rehearse(arguments: Arguments, env: Environment) -> None:
 
 
 def _places_of_invalid(arguments: Arguments) -> Iterator[Argument]:
-    for place in arguments.places.get("output_invalid", ()):
-        _, _, text = place.text.partition("=") if "=" in place.text.split()[0] else place.text.partition(" ")
-        if text.strip():
-            yield Argument(text.strip(), place.file, place.line)
+    text = arguments.values.get("output_invalid")
+    if text:
+        yield from (Argument(text, place.file, place.line) for place in arguments.places["output_invalid"])
 
 
 def _check_one(kind: str, place: Argument, arguments: Arguments) -> list[Passed]:

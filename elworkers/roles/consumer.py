@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elworkers.arguments import Arguments, Positional, RoleSpec
+from elworkers.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.contracts import Ledger, Stage
-from elworkers.registry import TABLES
+from elworkers.registry import REJECTED, TABLES
 from elworkers.roles.common import COMMON, EVENT_TIMEOUT, SCHEMAS, SID, STATSD_NAMES, STORED_BATCH, single_worker
 from elworkers.roles.functions import apart, of_inputs
 from elworkers.roles.inputs import left_out
 from elworkers.schemes import check_sink, check_source
-from elworkers.uris import parse
+from elworkers.uris import Endpoint, parse
 
 if TYPE_CHECKING:
     from elworkers.roles.wiring import Wiring
@@ -27,7 +27,19 @@ SPEC = RoleSpec(
         Positional("input", "source", "where events come from"),
         Positional("output", "sink", "where they are stored: mysql://, sqlite://, file://, stdout: and others"),
     ),
-    (SID, SCHEMAS, *STORED_BATCH, EVENT_TIMEOUT, STATSD_NAMES, *COMMON),
+    (
+        SID,
+        Option(
+            "--output-invalid",
+            "what OUTPUT refuses goes there as EventErrors (default: Kafka's eventlogging_EventError;"
+            f" of an input that is a file, <file>{REJECTED})",
+        ),
+        SCHEMAS,
+        *STORED_BATCH,
+        EVENT_TIMEOUT,
+        STATSD_NAMES,
+        *COMMON,
+    ),
 )
 
 
@@ -35,20 +47,45 @@ def check(arguments: Arguments) -> None:
     """Refuse what only the role as a whole shows to be wrong.
 
     Raises:
-        ConfigurationError: several workers would read the same input each for itself.
+        ConfigurationError: several workers would read the same input each for itself, or nothing says where refused
+            records go.
     """
     if parse(arguments["input"]).scheme != "kafka":
         single_worker("this input", "each worker would read it alone", arguments["workers"])
+    invalid = arguments["output_invalid"]
+    if invalid is not None:
+        if parse(invalid).scheme in TABLES:
+            raise arguments.places["output_invalid"][0].error(
+                f"--output-invalid {parse(invalid)}: expected a Kafka topic or a file; a consumer of that topic stores"
+                " EventErrors in a database"
+            )
+    elif _must_say_where(check_source(arguments["input"]), check_sink(arguments["output"])):
+        raise arguments.places["input"][0].error(
+            f"{parse(arguments['input']).scheme} URI: nothing says where records go that OUTPUT refuses;"
+            " expected --output-invalid URI, as --output-invalid=file:///PATH"
+        )
+
+
+def _must_say_where(source: Endpoint, sink: Endpoint) -> bool:
+    """Whether there is no place for refused records that suggests itself, and there may be some."""
+    from elworkers.roles.refusals import has_beside
+
+    if source.uri.scheme == "kafka" or sink.uri.scheme == "kafka" or has_beside(source):
+        return False
+    # A file takes any line.
+    return not (source.options["raw"] and sink.uri.scheme in ("file", "stdout"))
 
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
+    from elworkers.roles.refusals import errors_beside, refusing
     from elworkers.runtime.pipeline import Pipeline
 
-    text, output = arguments["input"], arguments["output"]
+    text, output, invalid = arguments["input"], arguments["output"], arguments["output_invalid"]
+    errors = wiring.errors_at(invalid) if invalid else wiring.errors([text], [output]) or errors_beside([text])
     stages: list[Stage] = []
     if check_source(text).options["raw"]:
-        outputs = apart([wiring.raw_output(output)], wiring, [text], [output])
+        outputs = apart([wiring.raw_output(output)], wiring, [text], errors)
     else:
         from elworkers.stages.decode import DecodeStage
 
@@ -56,10 +93,9 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         if check_sink(output).uri.scheme in TABLES:
             wiring = wiring.storing(arguments["schemas"], text, arguments["statsd_names"])
         outputs = [wiring.output(output, lambda record: record.valid)]
-        errors = wiring.error_sink([text])
         if errors is not None:
-            outputs.append(wiring.to(errors, lambda record: not record.valid))
+            outputs.append(wiring.to(errors.sink, lambda record: not record.valid))
     stages += [*left_out([text], wiring.counts), *of_inputs([text], wiring)]
     sink = outputs[0].sink
     source = wiring.source(text, ledger=sink if isinstance(sink, Ledger) else None)
-    return wiring.with_refusals(Pipeline(source, stages, outputs, wiring.batch([text], [output])), [text])
+    return refusing(Pipeline(source, stages, outputs, wiring.batch([text], [output])), errors)

@@ -17,6 +17,7 @@ from elworkers.wraps import Wrap
 
 if TYPE_CHECKING:
     from elworkers.functions.applied import Functions
+    from elworkers.roles.refusals import Errors
     from elworkers.roles.wiring import Wiring
 
 Place = tuple[str, str]
@@ -83,15 +84,15 @@ def applied(wraps: Sequence[Wrap], wiring: Wiring) -> Functions:
     return Functions([loaded(wrap, env) for wrap in wraps], wiring.patience[0], wiring.counts)
 
 
-def apart(outputs: Sequence[Output], wiring: Wiring, inputs: Sequence[str], texts: Sequence[str]) -> list[Output]:
+def apart(outputs: Sequence[Output], wiring: Wiring, inputs: Sequence[str], errors: Errors | None) -> list[Output]:
     """The outputs of a role that sends all it has to each, with EventErrors kept out of them where functions make some.
 
     Args:
         outputs: as they are without functions.
-        inputs, texts: the URIs; EventErrors go to the first of Kafka's brokers, if there are any.
+        inputs: their URIs.
+        errors: where EventErrors go; None: nowhere.
     """
     if not any(parse(text).wraps for text in inputs):
         return list(outputs)
     made = [Output(sink, lambda record: record.valid) for sink, _ in outputs]
-    errors = wiring.error_sink(inputs, texts)
-    return [*made, wiring.to(errors, lambda record: not record.valid)] if errors is not None else made
+    return [*made, wiring.to(errors.sink, lambda record: not record.valid)] if errors is not None else made

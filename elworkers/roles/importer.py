@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 _DAY_MS, _MINUTE_MS, _SECOND_MS = 86_400_000, 60_000, 1000
 _FORMATS, _COMPRESSIONS, _TIME_FIELDS = ("json", "parquet"), ("none", "gzip", "zstd"), ("timestamp", "dt")
 
+_ALL_KEPT = (
+    "an importer refuses no message: it keeps those out of range in late/ and future/, and whole those that have no"
+    " time or fit no columns"
+)
+
 SPEC = RoleSpec(
     "importer",
     "Reads every topic that KAFKA names and writes files to BASE/<schema>/<year>/<month>/<day>/<hour>/.",
@@ -71,6 +76,7 @@ SPEC = RoleSpec(
             "--max-file-age", "a file is closed when its first line came so many seconds ago", seconds, default=3600.0
         ),
         Option("--draft-dir", "where files are before they are written to BASE (default: in EVENTLOGGING_RUN_DIR)"),
+        Option("--output-invalid", "accepted; nothing is refused: every message is kept", passed=_ALL_KEPT),
         SCHEMAS,
         *COMMON,
     ),

@@ -17,6 +17,7 @@ from elworkers.arguments import Arguments
 from elworkers.contracts import Metrics, Origin, Source
 from elworkers.errors import RetryableError
 from elworkers.registry import DOORS
+from elworkers.roles.ending import account, tell
 from elworkers.roles.wiring import Wiring
 from elworkers.runtime import loop
 from elworkers.runtime.pipeline import Kept
@@ -98,10 +99,13 @@ class _Work:
             _wait_for_turn(wiring.spool[0], who.after, stop, board)
         repeats = _repeats(arguments, who)
         try:
-            loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
+            end = loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
         finally:
             for one in wiring.early:
                 one.close()
+        if end is not None:
+            # A processor's EventErrors of lines are what it is to make of them.
+            tell(account(metrics, stores_events=who.role == "consumer"), end.refused_to, end.damage)
 
 
 def _rehearse(build: loop.Build) -> None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.contracts import Output, Stage
+from elworkers.contracts import Metrics, Output, Stage
 from elworkers.kinds import seconds
 from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import of_inputs
 from elworkers.roles.inputs import left_out
+from elworkers.schemes import check_sink
 from elworkers.uris import parse
 
 if TYPE_CHECKING:
     from elworkers.roles.wiring import Wiring
     from elworkers.runtime.pipeline import Pipeline
+    from elworkers.stages.schemas import SchemaStore
 
 SPEC = RoleSpec(
     "processor",
@@ -58,28 +60,25 @@ def check(arguments: Arguments) -> None:
 
 def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.runtime.budget import Budget
+    from elworkers.roles.refusals import Errors
     from elworkers.runtime.pipeline import Pipeline
-    from elworkers.stages.parse import compile_format
-    from elworkers.stages.process import ProcessStage
-    from elworkers.stages.validate import ROUTED, Validator
+    from elworkers.stages.validate import ROUTED
 
     store = wiring.schema_store(arguments["schemas"])
     wiring = wiring.knowing(store)
-    validator = Validator(store)
-    budget = Budget(arguments["event_timeout"])
     functions = of_inputs([arguments["input"]], wiring)
     keeps_events = bool(functions) or any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
-    stage = ProcessStage(
-        compile_format(arguments["format"]), validator, wiring.counts, budget, keeps_events=keeps_events
-    )
+    stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events)
     stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts), *functions]
     outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
     invalid = arguments["output_invalid"]
+    errors = None
     if invalid == "":
-        outputs.append(Output(outputs[0].sink, lambda record: not record.valid))
+        errors = Errors(outputs[0].sink, str(check_sink(arguments["output"][0])))
     elif invalid is not None:
-        outputs.append(wiring.output(invalid, lambda record: not record.valid))
+        errors = wiring.errors_at(invalid)
+    if errors is not None:
+        outputs.append(Output(errors.sink, lambda record: not record.valid))
     source = wiring.source(arguments["input"])
     # No database among the outputs: that is for consumers.
     if keeps_events:
@@ -96,5 +95,23 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
             piece=batch.records,
             wants_more=wiring.wants_more,
         )
-    errors = outputs[-1].sink if invalid is not None else None
     return wiring.with_refusals(pipeline, [arguments["input"]], arguments["output"], errors)
+
+
+def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:
+    """What parses, validates and encodes the lines of a format.
+
+    Args:
+        text: the format.
+        store: of the schemas.
+        counts: for stages.
+        event_timeout_s: of processor time for each event.
+        keeps_events: see `ProcessStage`.
+    """
+    from elworkers.runtime.budget import Budget
+    from elworkers.stages.parse import compile_format
+    from elworkers.stages.process import ProcessStage
+    from elworkers.stages.validate import Validator
+
+    budget = Budget(event_timeout_s)
+    return ProcessStage(compile_format(text), Validator(store), counts, budget, keeps_events=keeps_events)

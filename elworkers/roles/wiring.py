@@ -21,6 +21,7 @@ from elworkers.registry import EVENTS_PORT, TABLES
 from elworkers.rights import Rights
 from elworkers.roles.functions import before
 from elworkers.roles.inputs import opened
+from elworkers.roles.refusals import Errors, errors_beside, refusing
 from elworkers.runtime.listening import Listening
 from elworkers.runtime.pipeline import Batch, Kept, Pipeline
 from elworkers.schemes import brokers, check_sink, check_source, consumer_group
@@ -189,20 +190,16 @@ class Wiring:
         )
 
     def with_refusals(
-        self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Sink | None = None
+        self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Errors | None = None
     ) -> Pipeline:
         """The pipeline, with a place for what its stores refuse.
 
         Args:
             inputs, outputs: where Kafka is, the first that is Kafka's.
-            errors: where EventErrors go if neither of them is.
+            errors: where EventErrors go if no input is; else they go beside an input that is a file.
         """
-        from elworkers.stages.event_error import refused, shorter
-
-        pipeline.refused_to = self.error_sink(inputs) or errors or self.error_sink((), outputs)
-        pipeline.refused = refused
-        pipeline.shorter = shorter
-        return pipeline
+        found = self.errors(inputs) or errors or self.errors((), outputs) or errors_beside(inputs)
+        return refusing(pipeline, found)
 
     def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
         sink = self._bare_sink(endpoint, raw)
@@ -290,12 +287,17 @@ class Wiring:
                 seconds = min(seconds, endpoint.options["auto_commit_interval_ms"] / 1000)
         return Batch(records, seconds)
 
-    def error_sink(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Sink | None:
+    def errors(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Errors | None:
         """Where EventErrors of refused records go: `eventlogging_EventError` on the brokers of the first Kafka URI."""
         for endpoint in (*map(check_source, inputs), *map(check_sink, outputs)):
             if endpoint.uri.scheme == "kafka":
-                return self._kafka_sink(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
+                return self.errors_at(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}")
         return None
+
+    def errors_at(self, text: str) -> Errors:
+        """The output that `--output-invalid` names."""
+        endpoint = check_sink(text)
+        return Errors(self._sink(endpoint), str(endpoint))
 
 
 def _schema_cache(run_dir: str | None) -> Path:

@@ -23,11 +23,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
-from elworkers.contracts import Addressed, Ledger, Metrics, Origin, Place, Record, Refusal, Sink, Source
+from elworkers.contracts import Addressed, Breakable, Ledger, Metrics, Origin, Place, Record, Refusal, Sink, Source
 from elworkers.errors import RetryableError
 from elworkers.runtime.backoff import Backoff
 from elworkers.runtime.delivered import Delivered
@@ -77,7 +77,19 @@ Build = Callable[[Kept], Pipeline]
 """Makes a pipeline, around the source that is kept where there is one."""
 
 
-def run(build: Build, stop: Stop, metrics: Metrics, board: Board, repeats: Repeats | None = None) -> None:
+class Ending(NamedTuple):
+    """How an input has ended.
+
+    Attributes:
+        damage: see `contracts.Breakable`.
+        refused_to: where EventErrors of refused records are; empty where nothing took them.
+    """
+
+    damage: str
+    refused_to: str
+
+
+def run(build: Build, stop: Stop, metrics: Metrics, board: Board, repeats: Repeats | None = None) -> Ending | None:
     """Build a pipeline and drive it until it ends or is asked to stop; build it anew when something was away.
 
     A source that cannot be asked again (`replayable` is False) stays open meanwhile, and what was read from it but not
@@ -86,6 +98,9 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board, repeats: Repea
     Args:
         repeats: what an earlier process may have written; None: nothing is known of any.
 
+    Returns:
+        how its input has ended; None where it was asked to stop before that.
+
     Raises:
         ConfigurationError: it cannot be built as configured.
     """
@@ -93,12 +108,13 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board, repeats: Repea
     counts = Provisional(metrics)
     kept = Kept(Delivered(repeats), counts)
     done = False
+    ending: Ending | None = None
     while not (done or stop.requested):
         pipeline: Pipeline | None = None
         board.show(State.STARTING)
         try:
             pipeline = build(kept)
-            _Drive(pipeline, stop, metrics, board, backoff, kept).until_done()
+            ending = _Drive(pipeline, stop, metrics, board, backoff, kept).until_done()
             done = True
         except RetryableError as error:
             metrics.count("restarts")
@@ -117,6 +133,7 @@ def run(build: Build, stop: Stop, metrics: Metrics, board: Board, repeats: Repea
         if not done:
             stop.wait(pause)
     kept.close()
+    return ending
 
 
 class _Drive:
@@ -139,7 +156,7 @@ class _Drive:
         self._since = 0.0
         self._began = time.monotonic()
 
-    def until_done(self) -> None:
+    def until_done(self) -> Ending | None:
         source = self._pipeline.source
         self._kept.source = None if source.replayable else source
         if not source.replayable:
@@ -148,6 +165,9 @@ class _Drive:
             self._step(self._wait_s())
         self._drain(source)
         self._flush()
+        if not source.exhausted:
+            return None
+        return Ending(source.damage if isinstance(source, Breakable) else "", self._pipeline.refused_place)
 
     def _write_kept(self) -> None:
         kept = self._kept

@@ -140,6 +140,10 @@ class Counters:
             sums[name] = sums.get(name, 0) + value
         return sums
 
+    def total(self, name: str) -> int:
+        """See `contracts.Metrics.total`."""
+        return sum(value for (known, _), value in self.totals.items() if known == name)
+
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """See `contracts.Metrics.set_aside`; of very many things not all are named."""
         known = self.aside.get(what)

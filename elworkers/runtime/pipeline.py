@@ -37,6 +37,7 @@ class Pipeline:
     Attributes:
         refused: makes an EventError record of what a store refused; None where it is an EventError itself.
         refused_to: takes those records; None where nothing can.
+        refused_place: where that is, for people to read.
         shorter: an EventError with less in it; None where that cannot be, or it is none.
         forgets_events: every output has done with a record's event when it was written.
         piece: how many records go through the stages together. Few, where records hold their events: these then stay in
@@ -50,6 +51,7 @@ class Pipeline:
     batch: Batch = field(default_factory=Batch)
     refused: Callable[[Refusal], Record | None] | None = None
     refused_to: Sink | None = None
+    refused_place: str = ""
     shorter: Callable[[Record], Record | None] = lambda _: None
     forgets_events: bool = False
     piece: int = 250

@@ -27,7 +27,7 @@ from dataclasses import replace
 import structlog
 
 from elworkers import __version__
-from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, RetryableError
+from elworkers.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL, RetryableError
 from elworkers.runtime import log as logs
 from elworkers.runtime import state, worker
 from elworkers.runtime.board import LAYOUT, MOST_WORKERS, SharedBoard
@@ -77,6 +77,8 @@ class Pool:
             self._members, side_by_side=job.side_by_side, stop_timeout_s=job.stop_timeout_s, start=self._start
         )
         self._ends_with = 0
+        self.all_done = False
+        """Whether the workers have ended of themselves, because there is nothing more to do."""
         # What TTIN and TTOU have made of it stays, unless the file says something else now.
         self._wanted = handed.wanted if handed and handed.configured == job.workers else job.workers
         self._signals = Noted(_SIGNALS)
@@ -99,7 +101,8 @@ class Pool:
         """Keep the workers alive until asked to stop.
 
         Returns:
-            0 after a stop or when all workers are done, `EX_CONFIG` when the configuration cannot work.
+            0 after a stop or when all workers are done; `EX_DATAERR` or `EX_TEMPFAIL` when one of them is done, but not
+            with everything; `EX_CONFIG` when the configuration cannot work.
         """
         job = self._job
         title(job.role, job.instance, "parent")
@@ -193,10 +196,11 @@ class Pool:
             self._image = self._image._replace(read={})
         elif code == EX_CONFIG:
             self._stop(EX_CONFIG)
-        elif code in (0, EX_TEMPFAIL):
+        elif code in (0, EX_DATAERR, EX_TEMPFAIL):
             member.leaving = True
             self._ends_with = max(self._ends_with, code)
             if self._members.all_leaving():
+                self.all_done = True
                 self._stop(self._ends_with)
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -46,6 +46,10 @@ class Provisional:
             pending = self._pending[key] = _Pending(self._metrics.counter(name, **labels))
         return pending.add
 
+    def total(self, name: str) -> int:
+        """See `contracts.Metrics.total`; with what is held back."""
+        return self._metrics.total(name) + sum(one.value for (known, _), one in self._pending.items() if known == name)
+
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """See `contracts.Metrics.set_aside`."""
         self._metrics.set_aside(what, why, since)

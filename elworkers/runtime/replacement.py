@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from elworkers.errors import EX_CONFIG, EX_TEMPFAIL
+from elworkers.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL
 from elworkers.runtime.member import Member
 from elworkers.runtime.members import Members
 
@@ -78,7 +78,7 @@ class Replacement:
         if member is not self._members.successor or self._taking_over(member):
             return False
         self._deaths += 1
-        return code in (0, EX_CONFIG, EX_TEMPFAIL) or self._deaths >= _TRIES
+        return code in (0, EX_CONFIG, EX_DATAERR, EX_TEMPFAIL) or self._deaths >= _TRIES
 
     def given_up(self, successor: Member, code: int) -> str:
         """A successor is of no use, and the workers of before go on; gives the reason.

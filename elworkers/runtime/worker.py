@@ -18,7 +18,14 @@ from types import FrameType
 import structlog
 
 from elworkers.contracts import Metrics
-from elworkers.errors import EX_CONFIG, EX_TEMPFAIL, ConfigurationError, UnfinishedError
+from elworkers.errors import (
+    EX_CONFIG,
+    EX_DATAERR,
+    EX_TEMPFAIL,
+    ConfigurationError,
+    DataError,
+    UnfinishedError,
+)
 from elworkers.passwords import without_passwords
 from elworkers.runtime import log as logs
 from elworkers.runtime import loop
@@ -138,8 +145,8 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
         stacks: descriptor that its stacks are written to, on SIGUSR2 and on a fatal signal.
 
     Returns:
-        0 when it was done or asked to stop, `EX_TEMPFAIL` when it has ended with work left, `EX_CONFIG` when the
-        configuration cannot work, 1 after a crash.
+        0 when it was done or asked to stop, `EX_DATAERR` when something of its input was refused, `EX_TEMPFAIL` when it
+        has ended with work left, `EX_CONFIG` when the configuration cannot work, 1 after a crash.
     """
     started = time.monotonic()
     title(job.role, job.instance, f"worker {who.worker}")
@@ -159,6 +166,7 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
     metrics = Counters()
     board = _Telling(slot, metrics)
     signal.signal(signal.SIGUSR1, board.ask)
+    code = 0
     try:
         job.run(who, stop, metrics, board)
     except ConfigurationError as error:
@@ -168,6 +176,9 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
     except UnfinishedError as error:
         log.warning("not everything is done", reason=str(error), exit_code=EX_TEMPFAIL)
         return EX_TEMPFAIL
+    except DataError as error:
+        log.error("the input has ended, but not all of it is stored", reason=str(error), exit_code=EX_DATAERR)  # noqa: TRY400 - no bug to trace
+        code = EX_DATAERR
     except BaseException as error:
         # Also an `OutOfTime` that got this far is to be seen.
         # Not its `str`, which may raise as well.
@@ -175,4 +186,4 @@ def main(job: Job, who: Who, slot: Slot, parent: int, stacks: int) -> int:
         log.exception("worker crashed; what was not flushed was not committed", pid=os.getpid())
         return 1
     log.info("worker done", seconds=round(time.monotonic() - started, 1), **metrics.summary())
-    return 0
+    return code

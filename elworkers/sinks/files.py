@@ -39,13 +39,16 @@ class FileSink:
         path: the file, or None for standard output. Its folder has to be there.
         fsync: let the disk confirm each flush, so that it outlasts a power cut as well.
         rights: of the file where it is made.
+        at_once: make it now. Else with the first record, for a file that is only there if there is something to say.
 
     Raises:
         RetryableError: the file cannot be opened.
         ConfigurationError: it is a folder.
     """
 
-    def __init__(self, path: Path | None, *, fsync: bool = False, rights: Rights = NOT_SAID) -> None:
+    def __init__(
+        self, path: Path | None, *, fsync: bool = False, rights: Rights = NOT_SAID, at_once: bool = True
+    ) -> None:
         self._path = path
         self._rights = rights
         self._fsync = fsync
@@ -53,7 +56,7 @@ class FileSink:
         self._refused: list[Refusal] = []
         self._lines = LastResort("make a line of", lambda: _line(good_record()))
         self._fd = -1
-        if path is not None:
+        if path is not None and at_once:
             with self._opened(path):
                 self._cut_torn_line(path)
 

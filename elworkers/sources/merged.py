@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from elworkers.contracts import Positions, Record, Source
+from elworkers.contracts import Breakable, Positions, Record, Source
 
 _LONGEST_TURN_S = 0.05
 
@@ -41,6 +41,11 @@ class MergedSource:
     def durable(self) -> bool:
         """False where one child is not."""
         return all(child.durable for child in self._children)
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with any child."""
+        return "; ".join(child.damage for child in self._children if isinstance(child, Breakable) and child.damage)
 
     @property
     def idle(self) -> bool:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import orjson
 import structlog
 
-from elworkers.contracts import Event, Record, Refusal
+from elworkers.contracts import FILES, Event, Record, Refusal
 from elworkers.errors import InvalidEventError
 from elworkers.stages.capsule import uuid5_hex
 from elworkers.stages.jsontext import read_object, to_bytes
@@ -135,6 +135,9 @@ def _encoded(capsule: Event) -> bytes:
 
 
 def _uuid(record: Record) -> str:
+    if record.origin is not None and record.origin.cluster == FILES:
+        # Not by its path: logrotate gives a name to another file, and a file another name.
+        return uuid5_hex(f"line:{record.offset}:{hashlib.sha256(record.value).hexdigest()}")
     # By place, so that a repeated read makes the same one; a topic that was made anew has the same places again.
     if record.origin is not None:
         topic = record.origin.topic + (f"@{record.origin.topic_id[:8]}" if record.origin.topic_id else "")

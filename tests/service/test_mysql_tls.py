@@ -62,7 +62,7 @@ class Server:
         log = folder / f"log{self.number}"
         with log.open("wb") as out:
             consumer = subprocess.Popen(
-                [BIN / "eventlogging-consumer", "stdin:", where, "--schemas", self.folder],
+                [BIN / "eventlogging-consumer", "stdin:", where, "--schemas", self.folder, "--output-invalid=stdout:"],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=out,

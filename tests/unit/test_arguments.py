@@ -172,11 +172,46 @@ def test_a_repeatable_option_keeps_its_order() -> None:
         ("consumer", b"stdin:\nfile:///\xff\xfe", "FILE:2: byte 9 of the line is not UTF-8"),
         ("consumer", b"stdin:\nfile:///a\0b", "FILE:2: the line holds a NUL byte"),
         ("consumer", "${env:NOT_SET}\nstdout:", "FILE:1: the variable NOT_SET is not set"),
+        (
+            "consumer",
+            "--workers=1\nstdin:\nmysql://u@h/log",
+            "FILE:2: stdin URI: nothing says where records go that OUTPUT refuses; expected --output-invalid URI, as",
+        ),
+        ("consumer", "file:///dev/null\nstdout:", "FILE:1: file URI: nothing says where records go that OUTPUT"),
+        ("consumer", "udp://h:1\nudp://h:2", "FILE:1: udp URI: nothing says where records go that OUTPUT refuses"),
+        ("consumer", "stdin:\nstdout:\n--output-invalid\nnowhere:", "FILE:3: no output has the scheme 'nowhere'"),
+        (
+            "consumer",
+            "stdin:\nstdout:\n--output-invalid=sqlite:///db",
+            "FILE:3: --output-invalid sqlite:///db: expected a Kafka topic or a file;",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(role: str, text: str | bytes, said: str) -> None:
     told = refusal(role, text).replace("udp://0.0.0.0:99999: ", "udp URI: ")
     assert told.startswith(said), told
+
+
+@pytest.mark.parametrize(
+    ("role", "text"),
+    [
+        ("consumer", "stdin:\nstdout:\n--output-invalid=file:///refused"),
+        ("consumer", "stdin:\nkafka:///k:1?topic=t"),
+        ("consumer", "stdin:?raw=True\nfile:///lines"),
+        ("consumer", "file:///lines\nstdout:"),
+        ("consumer", "kafka:///k:1?topic=t&identity=g\nstdout:"),
+        ("forwarder", "stdin:\nstdout:"),
+    ],
+)
+def test_what_has_a_place_for_refused_records_needs_no_other(role: str, text: str) -> None:
+    assert read(role, text).values.get("output_invalid") in (None, "file:///refused")
+
+
+@pytest.mark.parametrize("value", ["=file:///x", "\nfile:///x"])
+def test_an_importer_takes_a_place_for_refused_records_and_says_that_it_needs_none(value: str) -> None:
+    (passed,) = read("importer", f"kafka:///k:1\n--output-invalid{value}\nfile:///base").passed
+    assert (passed.name, passed.place.line) == ("--output-invalid", 2)
+    assert "an importer refuses no message" in passed.why
 
 
 def test_a_password_is_in_no_error() -> None:

@@ -1,0 +1,159 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""`eventlogging-backfill`: raw log files, or a stretch of a topic, go through a processor's stages into a store."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from elworkers import __version__, output
+from elworkers.arguments import help_text
+from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
+from elworkers.contracts import Breakable
+from elworkers.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL, ConfigurationError, DataError, RetryableError
+from elworkers.progress import progress
+from elworkers.registry import TABLES
+from elworkers.rights import narrow_umask
+from elworkers.roles.wiring import Wiring
+from elworkers.runtime import log as logs
+from elworkers.runtime import loop
+from elworkers.runtime.metrics import Counters
+from elworkers.runtime.pipeline import Kept
+from elworkers.runtime.stop import Stop
+from elworkers.schemes import check_sink
+from elworkers.terminal import printable
+
+if TYPE_CHECKING:
+    from elworkers.backfill.preview import There
+
+log = structlog.get_logger(__name__)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the words say.
+
+    Returns:
+        0 when everything is stored, or was shown; `EX_DATAERR` when something was refused or an input is damaged;
+        `EX_TEMPFAIL` when it was stopped before its end; `EX_CONFIG` for what cannot work.
+    """
+    if words is None:
+        return output.run(PROGRAM, lambda: main(sys.argv[1:]))
+    if "--help" in words or "-h" in words:
+        print(f"{help_text(SPEC)}\n{EXAMPLES}")
+        return 0
+    if "--version" in words:
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    try:
+        made = plan([word for word in words if word != "--check"])
+        if "--check" in words:
+            print(f"{PROGRAM}: the arguments can work")
+            return 0
+        return _do(made)
+    except ConfigurationError as error:
+        print(f"{PROGRAM}: {printable(str(error))}", file=sys.stderr)
+        return EX_CONFIG
+
+
+def _do(made: Plan) -> int:
+    narrow_umask()
+    logs.configure(made.arguments["log_level"], role="backfill", instance=made.state.name)
+    stop = Stop()
+    stop.listen(signal.SIGTERM, signal.SIGINT)
+    try:
+        code = _preview(made, stop) if made.arguments["dry_run"] else _store(made, stop)
+    except DataError as error:
+        log.error("the input has ended, but not all of it is stored", reason=str(error), exit_code=EX_DATAERR)  # noqa: TRY400 - no bug to trace
+        return EX_DATAERR
+    except RetryableError as error:
+        log.error("not done; nothing is lost", reason=str(error), exit_code=EX_TEMPFAIL)  # noqa: TRY400 - no bug to trace
+        return EX_TEMPFAIL
+    return code
+
+
+def _store(made: Plan, stop: Stop) -> int:
+    from elworkers.backfill.line import Line
+    from elworkers.backfill.state import State, alone
+    from elworkers.roles.ending import tell as tell_ending
+
+    with alone(made.state):
+        state = State(made.state, made.job, again=bool(made.arguments["again"]))
+        metrics = Counters()
+        log.info("the backfill goes on" if state.begun else "the backfill begins", state=str(made.state))
+        with progress("backfilling", in_bytes=not made.topics) as tell:
+            line = Line(made, state, _wiring(made, metrics), tell)
+            ending = loop.run(line.build, stop, metrics, _NoBoard())
+        if ending is None:
+            log.warning("stopped; started again, it goes on there", state=str(made.state), exit_code=EX_TEMPFAIL)
+            return EX_TEMPFAIL
+        tell_ending(line.account(), line.refused_to() or ending.refused_to, ending.damage)
+        return 0
+
+
+def _preview(made: Plan, stop: Stop) -> int:
+    from elworkers.backfill.line import Line
+    from elworkers.backfill.preview import Preview
+    from elworkers.backfill.state import State
+
+    state = State(None, made.job)
+    with progress("reading", in_bytes=not made.topics) as tell:
+        line = Line(made, state, _wiring(made, Counters()), tell)
+        there, close = _there(made)
+        found = Preview(there)
+        kept = Kept()
+        source, stages = line.head(line.wiring.keeping(kept))
+        try:
+            found.read(source, stages, lambda: stop.requested)
+        finally:
+            source.close()
+            close()
+    print(found.text())
+    if isinstance(source, Breakable) and source.damage:
+        raise DataError(source.damage)
+    return EX_TEMPFAIL if stop.requested else 0
+
+
+def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
+    """What says which events are in the output already, and how to let go of that."""
+    endpoint = check_sink(made.output)
+    if endpoint.uri.scheme in TABLES:
+        from elworkers.sinks.logins import NOT_SAID, Login
+        from elworkers.sinks.present import Present
+
+        found = Present(endpoint.uri, Login.of(endpoint.options) if endpoint.uri.scheme == "mysql" else NOT_SAID)
+        return found, found.close
+    if endpoint.uri.scheme == "file":
+        from elworkers.backfill.tails import uuids
+
+        known = set(uuids(Path(endpoint.uri.path)))
+        return (lambda _schema, _revision, some: known.intersection(some)), lambda: None
+    return None, lambda: None
+
+
+def _wiring(made: Plan, metrics: Counters) -> Wiring:
+    arguments = made.arguments
+    if made.topics or check_sink(made.output).uri.scheme == "kafka":
+        from elworkers.kafka import client
+
+        client.set_client_id(client.client_id("backfill", made.state.name, 0))
+    return Wiring(metrics, partitions=arguments["partitions"], batch_records=arguments["batch_size"])
+
+
+class _NoBoard:
+    """Nobody looks at what this process does but by its log; implements `loop.Board`."""
+
+    def show(self, state: loop.State) -> None:
+        """See `loop.Board`."""
+
+    def read(self, records: int) -> None:
+        """See `loop.Board`."""
+
+    def trouble(self, reason: str) -> None:
+        """See `loop.Board`."""

@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A plan and a state come in; a pipeline of a processor's stages and a consumer's store goes out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from elworkers import statsd
+from elworkers.backfill.files import FilesSource
+from elworkers.backfill.once import BesideSink, OnceSink, beside
+from elworkers.backfill.plan import Plan
+from elworkers.backfill.state import State
+from elworkers.backfill.tails import FileTail, TopicsTail
+from elworkers.contracts import Metrics, Output, Sink, Source, Stage
+from elworkers.progress import Tell
+from elworkers.registry import READ_UNCOMMITTED
+from elworkers.roles.ending import Account
+from elworkers.roles.inputs import left_out
+from elworkers.roles.processor import process_stage
+from elworkers.roles.refusals import Errors, refusing
+from elworkers.roles.wiring import Wiring
+from elworkers.runtime.pipeline import Kept, Pipeline
+from elworkers.schemes import brokers, check_sink
+
+_COUNTED = ("events_valid", "events_invalid", "records_refused", "rows_duplicate", "events_left_out")
+
+
+class Line:
+    """Makes the pipelines of one process, and counts what becomes of the records.
+
+    Args:
+        plan: what is to be done.
+        state: how far it is.
+        wiring: what sources and sinks share.
+        tell: told how far it is.
+    """
+
+    def __init__(self, plan: Plan, state: State, wiring: Wiring, tell: Tell) -> None:
+        self.wiring = wiring
+        self._plan = plan
+        self._state = state
+        self._tell = tell
+        self._before = dict(state.counts)
+
+    def build(self, kept: Kept) -> Pipeline:
+        """The pipeline; see `Wiring` for what it raises."""
+        wiring, plan = self.wiring.keeping(kept), self._plan
+        source, stages = self.head(wiring)
+        store = wiring.schema_store(plan.arguments["schemas"])
+        storing = replace(
+            wiring,
+            schema_of=lambda name, revision: store.schema(name, revision).source,
+            statsd_prefix=statsd.NAMES[plan.arguments["statsd_names"]],
+        ).knowing(store)
+        output = storing.output(plan.output, lambda record: record.valid)
+        output = output._replace(sink=self._once(output.sink, plan.output))
+        errors = self._errors(storing)
+        outputs = [
+            output,
+            Output(errors.sink, lambda record: not record.valid),
+        ]
+        # Before anything is written: where outputs end now is what a next process has to know.
+        self._state.save()
+        return refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
+
+    def head(self, wiring: Wiring) -> tuple[Source, list[Stage]]:
+        """The source, and the stages behind it."""
+        arguments = self._plan.arguments
+        store = wiring.schema_store(arguments["schemas"])
+        stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events=True)
+        return self._source(wiring.counts), [stage, *left_out(self._plan.inputs, wiring.counts)]
+
+    def _source(self, counts: Metrics) -> Source:
+        plan = self._plan
+
+        def count() -> None:
+            self._state.counts.update({name: self._before.get(name, 0) + counts.total(name) for name in _COUNTED})
+
+        if not plan.topics:
+            return FilesSource(
+                plan.paths,
+                self._state,
+                metrics=counts,
+                tell=self._tell,
+                count=count,
+            )
+        from elworkers.backfill.topic import TopicSource
+        from elworkers.kafka.reader import TopicsReader
+
+        options, hosts = plan.topics[0].options, brokers(plan.topics[0].uri)
+        uncommitted = options["transactions"] == READ_UNCOMMITTED
+        reader = TopicsReader(hosts, options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
+        topics = [topic.options["topic"] for topic in plan.topics]
+        cluster = ",".join(sorted(hosts))
+        return TopicSource(reader, cluster, topics, plan.span, self._state, tell=self._tell, count=count)
+
+    def _once(self, sink: Sink, text: str) -> Sink:
+        """The sink of an output, which is not to get again what a killed process has written there."""
+        endpoint = check_sink(text)
+        if endpoint.uri.scheme == "file":
+            return OnceSink(sink, FileTail(Path(endpoint.uri.path), self._state))
+        if endpoint.uri.scheme == "kafka":
+            return OnceSink(sink, TopicsTail(endpoint, self._state))
+        # A database looks itself, and nobody can look into what has gone to standard output.
+        return sink
+
+    def _errors(self, wiring: Wiring) -> Errors:
+        invalid: str | None = self._plan.arguments["output_invalid"]
+        if invalid is not None:
+            found: Errors | None = wiring.errors_at(invalid)
+        else:
+            found = wiring.errors(self._plan.inputs, [self._plan.output])
+        if found is None:
+            return Errors(BesideSink(self._state, self._plan.paths), "")
+        return found._replace(sink=self._once(found.sink, found.place))
+
+    def account(self) -> Account:
+        """What has become of all records, also of those that an earlier process has read."""
+        valid, invalid, refused, there, left_out = (self._state.counts.get(name, 0) for name in _COUNTED)
+        return Account(valid + invalid, refused + invalid, 0, there, left_out)
+
+    def refused_to(self) -> str:
+        """The files beside inputs that hold EventErrors; empty where there are none."""
+        found = [f"file://{path}" for path in map(beside, self._plan.paths) if path.exists()]
+        return ", ".join(found)

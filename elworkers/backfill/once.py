@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Records come in; those that a killed process has written already are left out, the others go on to their output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from elworkers.backfill.state import State
+from elworkers.backfill.tails import FileTail, Tail
+from elworkers.contracts import Positions, Record, Refusal, Sink
+from elworkers.registry import REJECTED
+from elworkers.sinks.files import FileSink
+
+
+class OnceSink:
+    """Stands before the sink of an output; implements `contracts.Sink`.
+
+    Args:
+        sink: of the output.
+        tail: of the same; marked with each commit as soon as nothing is expected to come again.
+
+    Raises:
+        RetryableError: the output cannot be read.
+    """
+
+    def __init__(self, sink: Sink, tail: Tail) -> None:
+        self._sink = sink
+        self._tail = tail
+        try:
+            self._there = Counter(tail.uuids())
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, records: Sequence[Record]) -> None:
+        """See `contracts.Sink.write`."""
+        self._sink.write([record for record in records if not self._has(record)] if self._there else records)
+
+    def _has(self, record: Record) -> bool:
+        uuid = str(record.event.get("uuid")) if record.event else ""
+        if uuid not in self._there:
+            return False
+        self._there[uuid] -= 1
+        if not self._there[uuid]:
+            del self._there[uuid]
+        return True
+
+    def flush(self) -> list[Refusal]:
+        """See `contracts.Sink.flush`."""
+        return self._sink.flush()
+
+    def settle(self, positions: Positions) -> None:
+        """See `contracts.Sink.settle`."""
+        self._sink.settle(positions)
+        if not self._there:
+            self._tail.mark()
+
+    def close(self) -> None:
+        """See `contracts.Sink.close`."""
+        self._sink.close()
+        self._tail.close()
+
+
+class BesideSink:
+    """EventErrors of the lines of a file go beside it; implements `contracts.Sink`."""
+
+    def __init__(self, state: State, paths: Sequence[Path]) -> None:
+        """Of these input files; a file is made when there is something to write to it."""
+        self._tails = {str(path): FileTail(beside(path), state) for path in paths}
+        self._sinks: dict[str, OnceSink] = {}
+
+    def write(self, records: Sequence[Record]) -> None:
+        """See `contracts.Sink.write`."""
+        by_file: dict[str, list[Record]] = {}
+        for record in records:
+            by_file.setdefault(record.origin.topic if record.origin else "", []).append(record)
+        for name, some in by_file.items():
+            if name not in self._sinks:
+                self._sinks[name] = OnceSink(FileSink(beside(Path(name)), at_once=False), self._tails[name])
+            self._sinks[name].write(some)
+
+    def flush(self) -> list[Refusal]:
+        """See `contracts.Sink.flush`."""
+        return [refusal for sink in self._sinks.values() for refusal in sink.flush()]
+
+    def settle(self, positions: Positions) -> None:
+        """See `contracts.Sink.settle`."""
+        for sink in self._sinks.values():
+            sink.settle(positions)
+
+    def close(self) -> None:
+        """See `contracts.Sink.close`."""
+        for sink in self._sinks.values():
+            sink.close()
+
+
+def beside(path: Path) -> Path:
+    """The file of what is refused of an input."""
+    return path.with_name(path.name + REJECTED)

@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The words of `eventlogging-backfill` come in; what is to be done, checked as far as can be, goes out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from elworkers.arguments import Arguments, Option, Positional, RoleSpec, parse
+from elworkers.backfill.state import LOCK, SCRATCH
+from elworkers.backfill.topic import Span
+from elworkers.errors import ConfigurationError
+from elworkers.kinds import seconds, whole
+from elworkers.reading import Argument, environment, read_command_line
+from elworkers.registry import REJECTED, TABLES
+from elworkers.roles.common import COMMON, SCHEMAS, STATSD_NAMES
+from elworkers.schemes import check_sink, check_source, check_sources
+from elworkers.uris import Endpoint
+
+PROGRAM = "eventlogging-backfill"
+_STATE = ".backfill"
+
+
+def moment(text: str) -> int:
+    """A time in ms since the epoch, of ISO 8601 (UTC where it names no zone) or Unix seconds."""
+    if re.fullmatch("[0-9]{9,11}", text):
+        return int(text) * 1000
+    try:
+        found = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
+    except ValueError:
+        raise ValueError("a time as 2016-07-29T12:00:00Z or 2016-07-29, or Unix seconds") from None
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+SPEC = RoleSpec(
+    "backfill",
+    "Parses the lines of every INPUT by FORMAT, validates them, and stores valid events in OUTPUT, each once.",
+    (
+        Positional("format", "format", "format string of the lines, as a processor has it"),
+        Positional(
+            "input",
+            "lines",
+            "log files, packed by gzip, bzip2 or zstd or not; or a topic: kafka:///HOST:PORT?topic=NAME",
+            many=True,
+        ),
+        Positional("output", "sink", "where events are stored: any output of a consumer"),
+    ),
+    (
+        Option(
+            "--from", "of a topic: begin at the first message of this time or later (default: the earliest)", moment
+        ),
+        Option("--to", "of a topic: end before the first message of this time or later (default: the end)", moment),
+        Option(
+            "--dry-run", "print how many events of each schema there are, and how many are there already", value="none"
+        ),
+        Option(
+            "--output-invalid",
+            f"EventErrors go there (default: Kafka's eventlogging_EventError; of files, <file>{REJECTED})",
+        ),
+        SCHEMAS,
+        Option("--state", "file that says how far it is (default: <first file>.backfill, or ./<topic>.backfill)"),
+        Option("--again", "begin anew, whatever was done", value="none"),
+        Option("--event-timeout", "seconds of processor time that one event may take", seconds, default=1.0),
+        Option("--batch-size", "records in a batch", whole(1)),
+        STATSD_NAMES,
+        *(option for option in COMMON if option.flag in ("--partitions", "--log-level")),
+    ),
+)
+
+EXAMPLES = """
+examples:
+  # what a day's log files would store, then the same for real
+  eventlogging-backfill --dry-run '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' /srv/log/events.log-20160729*.gz \\
+      mysql://user:password@host/log
+  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' /srv/log/events.log-20160729*.gz \\
+      mysql://user:password@host/log
+  # twelve hours of a topic
+  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' \\
+      'kafka:///k1:9092?topic=eventlogging-client-side' mysql://user:password@host/log \\
+      --from 2016-07-29T00:00Z --to 2016-07-29T12:00Z
+
+Started again after any end, it goes on where it was. Exit codes: 0 everything is stored, 65 something was refused,
+75 stopped before its end, 78 wrong arguments."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        arguments: of the command line.
+        paths: input files; empty where topics are read.
+        topics: endpoints of the same brokers; empty where files are read.
+        state: the state file.
+    """
+
+    arguments: Arguments
+    paths: tuple[Path, ...]
+    topics: tuple[Endpoint, ...]
+    state: Path
+
+    @property
+    def output(self) -> str:
+        """URI of the output."""
+        return str(self.arguments["output"])
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """URIs of topics."""
+        return tuple(dict.fromkeys(self.arguments["input"])) if self.topics else ()
+
+    @property
+    def span(self) -> Span:
+        """Which messages of topics."""
+        return Span(self.arguments["from"], self.arguments["to"])
+
+    @property
+    def job(self) -> Mapping[str, str]:
+        """What tells it from other backfills, for the state file."""
+        told = {"format": self.arguments["format"], "output": _place(check_sink(self.output))}
+        if self.topics:
+            told["topic"] = ",".join(one.options["topic"] for one in self.topics)
+            told |= {name: str(value) for name in ("from", "to") if (value := self.arguments[name]) is not None}
+        return told
+
+
+def plan(words: Sequence[str]) -> Plan:
+    """What the words ask for.
+
+    Raises:
+        ConfigurationError: the first thing that is wrong.
+    """
+    from elworkers.stages.parse import compile_format
+
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    arguments = parse(SPEC, read_command_line(words, environment(Path(run_dir) if run_dir else None)))
+    compile_format(arguments["format"])
+    output = check_sink(arguments["output"])
+    _check_route(output)
+    invalid = arguments["output_invalid"]
+    if invalid is not None and check_sink(invalid).uri.scheme in TABLES:
+        raise ConfigurationError(f"--output-invalid {check_sink(invalid)}: expected a Kafka topic or a file")
+    places = arguments.places["input"]
+    kinds = {_scheme(place.text) for place in places}
+    if kinds == {"kafka"}:
+        topics = tuple(topic for place in places for topic in check_sources(place.text))
+        if len({topic.uri.hosts for topic in topics}) > 1:
+            raise ConfigurationError("INPUT: topics of several clusters; expected one at a time")
+        paths: tuple[Path, ...] = ()
+        default = Path(topics[0].options["topic"] + _STATE).absolute()
+    elif kinds == {"file"}:
+        if arguments["from"] is not None or arguments["to"] is not None:
+            raise ConfigurationError("--from and --to are of a topic; expected files without them")
+        topics, paths = (), _without_own([_path(place) for place in places])
+        default = paths[0].with_name(paths[0].name + _STATE)
+    else:
+        raise ConfigurationError("INPUT: files and topics; expected one of the two")
+    if len(set(paths)) < len(paths):
+        raise ConfigurationError(f"INPUT: {_twice(paths)} is given twice; expected it once")
+    state = Path(arguments["state"]).absolute() if arguments["state"] else default
+    return Plan(arguments, paths, topics, state)
+
+
+def _check_route(output: Endpoint) -> None:
+    if output.uri.scheme == "kafka":
+        from elworkers.stages.route import Route
+
+        Route(output.options["topic"], output.options["key"], output.options["blacklist"], raw=output.options["raw"])
+
+
+def _scheme(text: str) -> str:
+    match = re.match("([A-Za-z][A-Za-z0-9+.-]*):", text)
+    if match is None:
+        return "file"
+    scheme = check_source(text).uri.scheme
+    if scheme not in ("kafka", "file"):
+        raise ConfigurationError(f"{scheme} URI: cannot be read again from where it was; expected files or a topic")
+    return scheme
+
+
+def _path(place: Argument) -> Path:
+    text = place.text
+    if ":" in text and re.match("file:", text, re.IGNORECASE):
+        endpoint = check_source(text)
+        if endpoint.uri.query:
+            raise place.error(f"file URI: option {endpoint.uri.query[0][0]}; expected files without options")
+        text = endpoint.uri.path
+    path = Path(text).absolute()
+    try:
+        if not path.is_file():
+            there = "is no file" if path.exists() else "is not there"
+            raise place.error(f"INPUT {path}: {there}; expected log files")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise place.error(f"INPUT {path}: cannot be read: {error.strerror}") from None
+    return path
+
+
+def _without_own(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Without what an earlier run has left beside the others: `events.log*` matches that as well."""
+    ends = (REJECTED, _STATE, _STATE + LOCK, _STATE + SCRATCH)
+    own = {path.with_name(path.name + end) for path in paths for end in ends}
+    return tuple(path for path in paths if path not in own)
+
+
+def _twice(paths: Sequence[Path]) -> Any:
+    return next(path for path in paths if paths.count(path) > 1)
+
+
+def _place(endpoint: Endpoint) -> str:
+    topic = tuple(pair for pair in endpoint.uri.query if pair[0] == "topic")
+    return str(replace(endpoint.uri, query=topic, user=None, password=None))

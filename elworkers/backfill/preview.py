@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The input of a backfill comes in; how many events of each schema it has, and how many are there already, go out."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from elworkers.contracts import Record, Source, Stage
+from elworkers.control.table import aligned
+from elworkers.terminal import printable
+
+_RECORDS = 4_000
+_POLL_S = 0.5
+
+There = Callable[[str, int, Iterable[str]], set[str]]
+"""Says of a schema's events, by their uuids, which are in the store."""
+
+
+@dataclass
+class _Row:
+    events: int = 0
+    there: int = 0
+    others: array[int] = field(default_factory=lambda: array("Q"))
+
+
+class Preview:
+    """What a backfill would store.
+
+    Args:
+        there: None where nobody can say.
+    """
+
+    def __init__(self, there: There | None) -> None:
+        self._there = there
+        self._rows: defaultdict[tuple[str, int], _Row] = defaultdict(_Row)
+        self._invalid: Counter[str] = Counter()
+
+    def read(self, source: Source, stages: Sequence[Stage], stopped: Callable[[], bool]) -> None:
+        """Look at everything that the source has.
+
+        Raises:
+            RetryableError: the source, a schema or the store is away.
+        """
+        while not (source.exhausted or stopped()):
+            records = source.poll(_RECORDS, _POLL_S)
+            for stage in stages:
+                records = stage(records)
+            self._add(records)
+
+    def _add(self, records: Iterable[Record]) -> None:
+        found: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
+        for record in records:
+            event = record.event or {}
+            if record.valid:
+                found[event["schema"], event["revision"]].append(event["uuid"])
+            else:
+                self._invalid[event["event"]["code"]] += 1
+        for named, uuids in found.items():
+            there = self._there(*named, uuids) if self._there else set()
+            row = self._rows[named]
+            row.events += len(uuids)
+            row.there += sum(uuid in there for uuid in uuids)
+            # Of a day there are millions; 64 bits tell them apart.
+            row.others.extend(hash(uuid) & 0xFFFF_FFFF_FFFF_FFFF for uuid in uuids if uuid not in there)
+
+    def text(self) -> str:
+        """What was found, for people to read."""
+        lines = [("SCHEMA", "REVISION", "EVENTS", "THERE ALREADY", "TWICE IN THE INPUT", "TO STORE")]
+        to_store = 0
+        for (schema, revision), row in sorted(self._rows.items()):
+            new = len(set(row.others))
+            to_store += new
+            there = str(row.there) if self._there else "?"
+            lines.append((schema, str(revision), str(row.events), there, str(len(row.others) - new), str(new)))
+        codes = ", ".join(f"{count} {printable(code)}" for code, count in sorted(self._invalid.items()))
+        invalid = f"lines that are no valid events: {self._invalid.total()}{f' ({codes})' if codes else ''}"
+        return f"{aligned(lines)}\n{invalid}\nnothing is stored yet; without --dry-run: {to_store}"

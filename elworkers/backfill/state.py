@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How far a backfill is comes in; a file keeps it for whoever starts the same one again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.rights import DATA_FILE
+
+LOCK, SCRATCH = ".lock", ".new"
+"""What stands behind the name of a state file while it is in use."""
+
+_HEAD = 4096
+
+
+class InputFile(msgspec.Struct):
+    """One input.
+
+    Attributes:
+        head_bytes, head: the digest of so many bytes at its beginning, which tells it from another one of its name.
+        time_ms: the time of its lines that say none, in ms since the epoch: when it was last written.
+        position: unpacked bytes that are done with.
+        size: its bytes, packed as they are, where it was read to its end; -1 where it was not.
+    """
+
+    head_bytes: int
+    head: str
+    time_ms: int
+    position: int = 0
+    size: int = -1
+
+
+class Stretch(msgspec.Struct):
+    """What of one partition is wanted: from `position`, which moves, up to but without `end`."""
+
+    position: int
+    end: int
+
+
+class _Content(msgspec.Struct):
+    job: dict[str, str]
+    files: dict[str, InputFile] = {}
+    partitions: dict[str, Stretch] = {}
+    topic_ids: dict[str, str] = {}
+    outputs: dict[str, int] = {}
+    topics: dict[str, dict[str, int]] = {}
+    counts: dict[str, int] = {}
+
+
+class State:
+    """The state of one backfill.
+
+    Args:
+        path: of its file; None: nothing is kept.
+        job: what is done, by names for people to read; passwords are hidden in it.
+        again: begin anew, whatever was done.
+
+    Attributes:
+        files: by path, what is known of input files.
+        partitions: by `topic/number`, what is wanted of each; empty before that is known.
+        topic_ids: Kafka's ids of topics.
+        outputs: by path, from which byte on each file that is written may hold what is not committed.
+        topics: the same of Kafka outputs, by their place and then by `topic/number`.
+        counts: what has become of the records so far.
+
+    Raises:
+        ConfigurationError: the file is another backfill's, or cannot be used.
+    """
+
+    def __init__(self, path: Path | None, job: Mapping[str, str], *, again: bool = False) -> None:
+        self._path = path
+        self._content = _Content(dict(job))
+        if path is not None and not again:
+            self._load(path)
+        content = self._content
+        self.files, self.partitions, self.topic_ids = content.files, content.partitions, content.topic_ids
+        self.outputs, self.topics, self.counts = content.outputs, content.topics, content.counts
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of it was done before."""
+        return bool(self.counts)
+
+    def _load(self, path: Path) -> None:
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=_Content)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ConfigurationError(f"state file {path}: cannot be read: {error.strerror}; {_ELSE}") from None
+        except msgspec.MsgspecError:
+            raise ConfigurationError(f"state file {path}: is none; {_ELSE}") from None
+        wanted = self._content.job
+        for name in sorted(found.job.keys() | wanted.keys()):
+            if found.job.get(name) != wanted.get(name):
+                was, now = found.job.get(name, "none"), wanted.get(name, "none")
+                raise ConfigurationError(
+                    f"state file {path}: is of another backfill, whose {name} is {was}, not {now}; {_ELSE},"
+                    " or --again to begin anew"
+                )
+        self._content = found
+
+    def begin(self, path: Path) -> InputFile:
+        """What is known of an input file; nothing where it is another one than it was.
+
+        Raises:
+            RetryableError: it cannot be read.
+        """
+        try:
+            known = self.files.get(str(path))
+            if known is None or _head(path, known.head_bytes) != known.head:
+                told = path.stat()
+                size = min(_HEAD, told.st_size)
+                known = InputFile(size, _head(path, size), told.st_mtime_ns // 1_000_000)
+                self.files[str(path)] = known
+            elif known.size not in (-1, path.stat().st_size):
+                # Something was added to it.
+                known.size = -1
+        except OSError as error:
+            raise RetryableError(f"file {path}: cannot be read: {error.strerror}") from error
+        return known
+
+    def output_from(self, path: Path) -> int:
+        """From which byte on a file may hold what was written to it, but is not committed."""
+        return self.outputs.setdefault(str(path), _size(path))
+
+    def save(self) -> None:
+        """Keep it.
+
+        Raises:
+            RetryableError: the file cannot be written.
+        """
+        if self._path is None:
+            return
+        # One process at a time has it (`alone`).
+        scratch = self._path.with_name(f"{self._path.name}{SCRATCH}")
+        try:
+            scratch.write_bytes(msgspec.json.format(msgspec.json.encode(self._content)) + b"\n")
+            scratch.replace(self._path)
+        except OSError as error:
+            raise RetryableError(f"state file {self._path}: cannot be written: {error.strerror}") from error
+
+
+_ELSE = "expected --state FILE with another name"
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold a state file against another backfill that would use it.
+
+    Raises:
+        ConfigurationError: another one does, or its folder cannot be written.
+    """
+    lock = path.with_name(f"{path.name}{LOCK}")
+    try:
+        held = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, DATA_FILE)
+    except OSError as error:
+        raise ConfigurationError(f"state file {path}: cannot be written there: {error.strerror}; {_ELSE}") from None
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(f"state file {path}: another backfill is at work with it; {_ELSE}") from None
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+    finally:
+        os.close(held)
+
+
+def _head(path: Path, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(size)).hexdigest()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

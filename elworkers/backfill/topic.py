@@ -1,0 +1,181 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Topics and a range of time come in; the messages of that time, each with its place, go out, without a group."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import NamedTuple
+
+from elworkers.backfill.state import State, Stretch
+from elworkers.contracts import Origin, Positions, Record
+from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.kafka.reader import Fetched, Partition, Range, TopicsReader
+from elworkers.progress import Tell
+
+
+class Span(NamedTuple):
+    """Kafka's times, in ms since the epoch: from the first message of `begin` or later, to that of `end`.
+
+    None: from the earliest message, to the last one there is.
+    """
+
+    begin: int | None
+    end: int | None
+
+
+class TopicSource:
+    """Reads the partitions of topics as far as the state says; implements `contracts.Source` and `contracts.Breakable`.
+
+    Args:
+        reader: of the cluster.
+        cluster: what origins name it by.
+        topics: which.
+        span: of time, where the state does not say yet.
+        state: of the backfill; is kept with each commit.
+        tell: told of messages.
+        count: called before the state is kept: what has become of the records so far.
+
+    Raises:
+        ConfigurationError: there is no such topic, or it is another one than it was.
+        RetryableError: Kafka does not answer, or a partition has no leader.
+    """
+
+    replayable = True
+    durable = True
+    flush_wanted = False
+    idle = False
+
+    def __init__(  # noqa: PLR0913 - topics, and what they are read with
+        self,
+        reader: TopicsReader,
+        cluster: str,
+        topics: Sequence[str],
+        span: Span,
+        state: State,
+        *,
+        tell: Tell,
+        count: Callable[[], None],
+    ) -> None:
+        self.damage = ""
+        self._reader = reader
+        self._state = state
+        self._tell = tell
+        self._count = count
+        try:
+            self._begin(topics, span)
+        except BaseException:
+            reader.close()
+            raise
+        self._origins = {
+            name: Origin(*_partition(name), cluster, topic_id=state.topic_ids.get(_partition(name).topic, ""))
+            for name in state.partitions
+        }
+        left = {_partition(name): Range(one.position, one.end) for name, one in state.partitions.items()}
+        self._left = {partition: reach for partition, reach in left.items() if reach.begin < reach.end}
+        self._total = sum(reach.end - reach.begin for reach in self._left.values())
+        self._done = 0
+        self._reads: Generator[Fetched, None, None] | None = None
+        self._ready: deque[Record] = deque()
+        self._ended = not self._left
+        self.exhausted = self._ended
+
+    def _begin(self, topics: Sequence[str], span: Span) -> None:
+        there = [one for one in self._reader.partitions() if one.topic in topics]
+        missing = set(topics) - {one.topic for one in there}
+        if missing:
+            raise ConfigurationError(f"kafka URI: there is no topic {sorted(missing)[0]}; expected one that is there")
+        ids = self._reader.topic_ids(list(topics))
+        for topic, known in self._state.topic_ids.items():
+            if ids.get(topic, known) != known:
+                raise ConfigurationError(
+                    f"topic {topic} was deleted and made again; expected --again, or the topic of before"
+                )
+        ranges = self._reader.ranges(there)
+        for partition, why in self._reader.left_out.items():
+            raise RetryableError(f"Kafka: {partition.topic}[{partition.number}] cannot be read: {why}")
+        if self._state.partitions:
+            self._pass_over_what_is_gone(ranges)
+            return
+        begins, ends = (
+            {} if time_ms is None else self._reader.at_time(list(ranges), time_ms) for time_ms in (span.begin, span.end)
+        )
+        for one, reach in ranges.items():
+            # Of a time after its last message a partition has none.
+            begin = reach.begin if span.begin is None else begins.get(one, reach.end)
+            end = reach.end if span.end is None else ends.get(one, reach.end)
+            self._state.partitions[f"{one.topic}/{one.number}"] = Stretch(begin, max(begin, end))
+        self._state.topic_ids.update(ids)
+
+    def _pass_over_what_is_gone(self, ranges: Mapping[Partition, Range]) -> None:
+        for partition, reach in ranges.items():
+            known = self._state.partitions.get(_name(partition))
+            if known is not None and known.position < min(reach.begin, known.end):
+                gone = min(reach.begin, known.end) - known.position
+                known.position += gone
+                place = f"topic {partition.topic}[{partition.number}]"
+                self.damage = "; ".join(
+                    filter(None, (self.damage, f"{place} has deleted {gone} messages before they were read"))
+                )
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:  # noqa: ARG002 - a reader has waits of its own
+        """See `contracts.Source.poll`."""
+        if self._reads is None:
+            self._reads = self._reader.read(self._left)
+        while not (self._ready or self._ended):
+            fetched = next(self._reads, None)
+            if fetched is None:
+                self._end()
+                break
+            self._take(fetched)
+        records = [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
+        self.exhausted = self._ended and not self._ready
+        return records
+
+    def _take(self, fetched: Fetched) -> None:
+        partition = fetched.partition
+        origin = self._origins[_name(partition)]
+        for offset, time_ms, key, value in fetched.messages:
+            if value is not None:
+                self._ready.append(Record(value, origin=origin, offset=offset, timestamp_ms=max(0, time_ms), key=key))
+        self._left[partition] = Range(fetched.next, self._left[partition].end)
+        self._done += fetched.next - fetched.begin
+        self._tell(self._done, self._total)
+
+    def _end(self) -> None:
+        self._ended = True
+        refused = self._reader.refused
+        short = {one: reach for one, reach in self._left.items() if reach.begin < reach.end and one not in refused}
+        for one, reach in short.items():
+            raise RetryableError(f"Kafka: {one.topic}[{one.number}] has no more at offset {reach.begin} at the moment")
+        for one, why in refused.items():
+            said = f"topic {one.topic}[{one.number}] cannot be read beyond offset {self._left[one].begin}: {why}"
+            self.damage = "; ".join(filter(None, (self.damage, said)))
+
+    def commit(self, positions: Positions) -> None:
+        """Keep that everything before these positions, and so all that was polled, is done with."""
+        for origin, position in positions.items():
+            self._state.partitions[f"{origin.topic}/{origin.partition}"].position = position
+        if self.exhausted:
+            # Offsets at the end may have no message any more.
+            for partition, reach in self._left.items():
+                self._state.partitions[_name(partition)].position = reach.begin
+        self._count()
+        self._state.save()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._reads is not None:
+            self._reads.close()
+        self._reader.close()
+
+
+def _name(partition: Partition) -> str:
+    return f"{partition.topic}/{partition.number}"
+
+
+def _partition(name: str) -> Partition:
+    topic, _, number = name.partition("/")
+    return Partition(topic, int(number))

@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The bytes of a file come in, piece by piece; what was packed in them by gzip, bzip2 or zstd goes out.
+
+What a file is, its first bytes say. Several packed files that were joined are read as one, as their own programs do.
+"""
+
+from __future__ import annotations
+
+import bz2
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import zstandard
+
+PIECE = 1024
+"""Bytes that are unpacked together: what they hold has to fit in memory, and may be ten thousand times as much."""
+
+_PLAIN = ""
+_GZIP = "gzip"
+_MAKE: Mapping[str, Callable[[], Any]] = {
+    _GZIP: lambda: zlib.decompressobj(wbits=31),
+    "bzip2": bz2.BZ2Decompressor,
+    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+_MAGIC = (
+    (b"\x1f\x8b", _GZIP),
+    *((b"BZh%d%b" % (level, block), "bzip2") for level in range(1, 10) for block in (b"1AY&SY", b"\x17rE8P\x90")),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    # A frame without content, which programs that pack in parallel begin with.
+    *((b"%c\x2a\x4d\x18" % number, "zstd") for number in range(0x50, 0x60)),
+)
+_ERRORS = (zlib.error, zstandard.ZstdError, OSError, ValueError, EOFError)
+
+ReadAgain = Callable[[int, int], bytes]
+"""Gives so many bytes of the file from an offset on; none where it cannot be read again, as a pipe."""
+
+
+class Unpacking:
+    """One file on its way.
+
+    Args:
+        again: see `ReadAgain`.
+
+    Attributes:
+        taken: how many bytes of the file were taken.
+        damage: what is wrong with the file and where, so that nothing more can be had of it; empty while nothing is.
+    """
+
+    def __init__(self, again: ReadAgain) -> None:
+        self.taken = 0
+        self.damage = ""
+        self._again = again
+        self._head = b""
+        self._kind: str | None = None
+        self._decoder: Any = None
+        self._begun_at = 0
+
+    @property
+    def kind(self) -> str:
+        """What the file is packed by; empty where it is not, or nobody can tell yet."""
+        return self._kind or _PLAIN
+
+    @property
+    def wants(self) -> int:
+        """How many bytes to take together; 0: any number."""
+        return 0 if self._kind == _PLAIN else PIECE
+
+    def take(self, data: bytes) -> bytes:
+        """What is packed in the next bytes of the file."""
+        if self._kind is None:
+            self._head += data
+            self._kind = _kind_of(self._head)
+            if self._kind is None:
+                return b""
+            data, self._head = self._head, b""
+        if self._kind == _PLAIN:
+            self.taken += len(data)
+            return data
+        return self._unpacked(data)
+
+    def end(self) -> bytes:
+        """What is left at the end of the file; `damage` then says whether it breaks off."""
+        if self._kind is None:
+            self._kind = _PLAIN
+            return self._head
+        if self._decoder is not None and not self.damage:
+            self.damage = f"the {self._kind} data breaks off at the end of the file, byte {self.taken}"
+        return b""
+
+    def _unpacked(self, data: bytes) -> bytes:
+        found: list[bytes] = []
+        while data and not self.damage:
+            if self._decoder is None:
+                rest = data.lstrip(b"\0") if self._kind == _GZIP and self.taken else data
+                # What tapes and file systems fill up with.
+                self.taken += len(data) - len(rest)
+                data = rest
+                if not data:
+                    break
+                self._decoder, self._begun_at = _MAKE[self.kind](), self.taken
+            try:
+                found.append(self._decoder.decompress(data))
+            except _ERRORS as error:
+                found.append(self._before_damage(data, error))
+                break
+            unused = self._decoder.unused_data if self._decoder.eof else b""
+            self.taken += len(data) - len(unused)
+            if self._decoder.eof:
+                self._decoder = None
+            data = unused
+        return b"".join(found)
+
+    def _before_damage(self, data: bytes, error: Exception) -> bytes:
+        """What these bytes hold before the damaged one: an error gives nothing of what was unpacked with it."""
+        decoder, at = _MAKE[self.kind](), self._begun_at
+        found: list[bytes] = []
+        try:
+            while at < self.taken:
+                piece = self._again(at, min(PIECE, self.taken - at))
+                if not piece:
+                    break
+                decoder.decompress(piece)
+                at += len(piece)
+            for byte in data if at == self.taken else b"":
+                found.append(decoder.decompress(bytes((byte,))))
+                self.taken += 1
+        except _ERRORS:
+            pass
+        self.damage = f"the {self._kind} data is damaged at byte {self.taken}: {error}"
+        return b"".join(found)
+
+
+def _kind_of(head: bytes) -> str | None:
+    """What bytes begin; None where more of them are needed to tell."""
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    return None if any(magic.startswith(head) for magic, _ in _MAGIC) else _PLAIN
