@@ -85,7 +85,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     errors = wiring.errors_at(invalid) if invalid else wiring.errors([text], [output]) or errors_beside([text])
     stages: list[Stage] = []
     if check_source(text).options["raw"]:
-        outputs = apart([wiring.raw_output(output)], wiring, [text], errors)
+        outputs = apart([wiring.raw_output(output)], wiring, [text], lambda: errors)
     else:
         from elworkers.stages.decode import DecodeStage
 

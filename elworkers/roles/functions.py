@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from elworkers.contracts import Output, Sink, Stage
@@ -84,15 +84,18 @@ def applied(wraps: Sequence[Wrap], wiring: Wiring) -> Functions:
     return Functions([loaded(wrap, env) for wrap in wraps], wiring.patience[0], wiring.counts)
 
 
-def apart(outputs: Sequence[Output], wiring: Wiring, inputs: Sequence[str], errors: Errors | None) -> list[Output]:
+def apart(
+    outputs: Sequence[Output], wiring: Wiring, inputs: Sequence[str], errors: Callable[[], Errors | None]
+) -> list[Output]:
     """The outputs of a role that sends all it has to each, with EventErrors kept out of them where functions make some.
 
     Args:
         outputs: as they are without functions.
         inputs: their URIs.
-        errors: where EventErrors go; None: nowhere.
+        errors: gives where EventErrors go; None: nowhere.
     """
     if not any(parse(text).wraps for text in inputs):
         return list(outputs)
     made = [Output(sink, lambda record: record.valid) for sink, _ in outputs]
-    return [*made, wiring.to(errors.sink, lambda record: not record.valid)] if errors is not None else made
+    there = errors()
+    return [*made, wiring.to(there.sink, lambda record: not record.valid)] if there is not None else made

@@ -49,7 +49,9 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     output = arguments["output"]
     stages: list[Stage] = [] if wiring.is_plain(output) else [DecodeStage(wiring.counts)]
     stages += [*left_out(arguments["input"], wiring.counts), *of_inputs(arguments["input"], wiring)]
-    outputs = apart([wiring.output(output)], wiring, arguments["input"], wiring.errors(arguments["input"], [output]))
+    outputs = apart(
+        [wiring.output(output)], wiring, arguments["input"], lambda: wiring.errors(arguments["input"], [output])
+    )
     source = wiring.source(*arguments["input"])
     pipeline = Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))
     return wiring.with_refusals(pipeline, arguments["input"], [output])

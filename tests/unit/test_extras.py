@@ -49,7 +49,6 @@ def test_all_is_all() -> None:
         ("hdfs", "fsspec", ["importer", KAFKA, "hdfs://nn:9870/events"], 2),
         ("hdfs", "fsspec", ["importer", KAFKA, "s3://bucket/events"], 2),
         ("hdfs", "msgspec", ["importer", "--once", KAFKA, BASE], 3),
-        ("hdfs", "zstandard", ["importer", "--compression=zstd", KAFKA, BASE], 3),
         ("parquet", "pyarrow", ["importer", KAFKA, BASE, PARQUET], 3),
         ("parquet", "fsspec", ["importer", KAFKA, BASE, PARQUET], 3),
     ],
