@@ -66,12 +66,8 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         wiring, counting = _counting(arguments["input"], wiring)
         stages += counting
     source = wiring.source(*inputs)
-    outputs = apart(
-        [wiring.raw_output(text) for text in arguments["output"]],
-        wiring,
-        inputs,
-        wiring.errors(inputs, arguments["output"]),
-    )
+    outputs = [wiring.raw_output(text) for text in arguments["output"]]
+    outputs = apart(outputs, wiring, inputs, lambda: wiring.errors(inputs, arguments["output"]))
     pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, arguments["output"]))
     return wiring.with_refusals(pipeline, inputs, arguments["output"])
 
