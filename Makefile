@@ -79,6 +79,7 @@ lint: $(STAMP) ## style and common mistakes
 	$(BIN)/ruff check .
 	@$(BIN)/ruff check --quiet --preview --select CPY001 . || { echo "make: 'make headers' writes these lines" >&2; exit 1; }
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 .PHONY: headers
 headers: ## the two lines of the license at the head of each Python file that lacks them

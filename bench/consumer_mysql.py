@@ -28,19 +28,19 @@ import psutil
 import pymysql
 
 from bench.rounds import Table, Taken, command, in_turns, ratio, row, timed
-from elworkers.contracts import Origin, Record
+from elworkers.config.uris import parse
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.budget import Budget
+from elworkers.core.contracts import Assignment, Record
+from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
-from elworkers.runtime.budget import Budget
-from elworkers.runtime.metrics import Counters
-from elworkers.sinks.rows import row as row_of
-from elworkers.sinks.sql import SqlSink
-from elworkers.sinks.tables import Column, columns, table_name
+from elworkers.events.columns import Column, columns, table_name
+from elworkers.events.convert import row as row_of
+from elworkers.events.parse import compile_format
+from elworkers.schema.store import SchemaStore
+from elworkers.schema.validate import Validator
 from elworkers.stages.decode import DecodeStage
-from elworkers.stages.parse import compile_format
 from elworkers.stages.process import ProcessStage
-from elworkers.stages.schemas import SchemaStore
-from elworkers.stages.validate import Validator
-from elworkers.uris import parse
 
 _DEMO = Path(__file__).parent.parent / "demo"
 _FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
@@ -195,13 +195,13 @@ class Bench:
     ) -> None:
         # As the loop does it, with the positions of a partition that nobody had before.
         self._runs += 1
-        origin = Origin(f"bench-{os.getpid()}-{self._runs}", 0)
-        sink.begin_at({origin: 0})
+        origin = Assignment(f"bench-{os.getpid()}-{self._runs}", 0)
+        sink.resume_at({origin: 0})
         for begin in range(0, len(records), _BATCH):
             sink.write(stage(records[begin : begin + _BATCH]))
             if sink.flush():
                 raise SystemExit("valid events were refused")
-            sink.settle({origin: begin + _BATCH})
+            sink.commit_transaction({origin: begin + _BATCH})
 
 
 def _decoded(record: Record) -> Record:

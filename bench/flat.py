@@ -26,8 +26,8 @@ from bench import manyfiles
 from bench.pools import WITHIN_S, Pool, peak_mib, rss_mib, wait_for
 from bench.rawlines import FORMAT, RawLines, unique
 from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, ratio, row
+from elworkers.connectors.kafka.pykafka import client, progress, topics
 from elworkers.devstack import Stack
-from elworkers.kafka import client, offsets, topics
 
 _MOST, _MOST_MIB = 1.15, 120
 _WARM_UP = 4_000
@@ -122,7 +122,7 @@ class Bench:
         run.pool.resume()
         began = time.perf_counter()
         time.sleep(_SLICE_S)
-        run.done = run.ends.items() <= offsets.committed(self._cluster, run.topic, run.topic).items()
+        run.done = run.ends.items() <= progress.committed(self._cluster, run.topic, run.topic).items()
         run.wall_s += time.perf_counter() - began
         run.pool.suspend()
         run.cpu_after_s = run.pool.cpu_s()
@@ -149,12 +149,12 @@ class Bench:
     def wait_committed(self, topic: str) -> None:
         """Wait until the group of the same name has committed the end of every partition."""
         ends = self._ends(topic)
-        done = lambda: offsets.committed(self._cluster, topic, topic)  # noqa: E731
+        done = lambda: progress.committed(self._cluster, topic, topic)  # noqa: E731
         wait_for(lambda: ends.items() <= done().items(), f"the end of {topic}")
 
     def _ends(self, topic: str) -> dict[int, int]:
         self._cluster.update()
-        return {partition: end for partition, end in offsets.ends(self._cluster, topic).items() if end}
+        return {partition: end for partition, end in progress.ends(self._cluster, topic).items() if end}
 
     def delete(self, *names: str) -> None:
         """Make room on the disk."""

@@ -29,19 +29,19 @@ import fsspec
 import structlog
 
 from bench.rounds import Table, Taken, command, in_turns, ratio, row
-from elworkers.contracts import Record
+from elworkers.config.endpoints import check_sink, check_store
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.core.contracts import Record
+from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack, processes
-from elworkers.importer.drafts import Drafts, chunks_of
-from elworkers.importer.formats import json_lines
-from elworkers.importer.hours import HOUR_MS, HOUR_S, Sorter
-from elworkers.importer.selection import Selection
+from elworkers.importer.compression import json_lines
+from elworkers.importer.hours import HOUR_MS, HOUR_S, HourBucketer
+from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.staging import StagingFiles, chunks_of
 from elworkers.importer.store import BLOCK_BYTES, Store
-from elworkers.importer.stretch import Closing
-from elworkers.importer.work import Importer, Plan
-from elworkers.kafka.reader import TopicsReader
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_store
-from elworkers.sinks.kafka import KafkaSink
+from elworkers.importer.topic_selection import TopicSelection
 
 _BATCH, _HOURS, _TOPICS, _PARTITIONS = 2_000, 3, 2, 2
 _SERVERS = {"kafka": "broker", "hdfs": "NameNode", "hdfs-datanode": "DataNode"}
@@ -188,13 +188,13 @@ def _import(kafka: str, topics: Sequence[str], base: str, drafts: Path) -> float
     """All there is, by a worker that is new; its processor seconds."""
     began = time.process_time()
     metrics = Counters()
-    plan = Plan(
-        Selection(re.compile("|".join(topics)), None),
-        Sorter(metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS),
+    plan = ImportPlan(
+        TopicSelection(re.compile("|".join(topics)), None),
+        HourBucketer(metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS),
         json_lines("none"),
-        Closing(128 << 20, 3600.0, 600_000),
+        RollPolicy(128 << 20, 3600.0, 600_000),
     )
-    importer, reader = Importer(Store(check_store(base)), Drafts(drafts), plan, metrics), TopicsReader([kafka])
+    importer, reader = Importer(Store(check_store(base)), StagingFiles(drafts), plan, metrics), TopicsReader([kafka])
     importer.run(reader, lambda _done, _total: True, everything=True)
     reader.close()
     importer.close()

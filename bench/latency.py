@@ -26,12 +26,12 @@ from pykafka.protocol.admin import CreateTopicRequest, CreateTopicsRequest
 
 from bench.processor import COPY, cpu_s, lines, start
 from bench.rounds import Ratio, Table, command
-from elworkers.contracts import Record
+from elworkers.config.endpoints import check_sink
+from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.core.contracts import Record
 from elworkers.devstack import Stack
-from elworkers.kafka import client, offsets, topics
-from elworkers.kafka.reader import TopicsReader
-from elworkers.schemes import check_sink
-from elworkers.sinks.kafka import KafkaSink
 
 _TICK_S = 0.005
 _WARM_UP_S = 2.0
@@ -85,7 +85,7 @@ class Flow:
         deadline, last = time.monotonic() + _SETTLED_WITHIN_S, -1
         while True:
             self.cluster.update()
-            now = sum(offsets.ends(self.cluster, self.out).values())
+            now = sum(progress.ends(self.cluster, self.out).values())
             if now >= count * _VALID_SHARE and now == last:
                 return
             if time.monotonic() > deadline:

@@ -23,10 +23,10 @@ from typing import Any
 from bench.pools import Pool, pss_mib, rss_mib, wait_for
 from bench.rawlines import FORMAT, RawLines, unique
 from bench.rounds import Ratio, Table, command
+from elworkers.connectors.kafka.pykafka import client, progress, topics
 from elworkers.devstack import Stack
 from elworkers.devstack.stack import free_port
 from elworkers.devstack.varnish import program as varnish_program
-from elworkers.kafka import client, offsets, topics
 
 _PARENT_MIB, _WORKER_MIB = 30, 120
 _AT_A_TIME = 200
@@ -108,8 +108,8 @@ class _Site:
 
     def _read(self, topic: str, group: str) -> None:
         self._cluster.update()
-        ends = {partition: end for partition, end in offsets.ends(self._cluster, topic).items() if end}
-        wait_for(lambda: ends.items() <= offsets.committed(self._cluster, group, topic).items(), f"{group} at {topic}")
+        ends = {partition: end for partition, end in progress.ends(self._cluster, topic).items() if end}
+        wait_for(lambda: ends.items() <= progress.committed(self._cluster, group, topic).items(), f"{group} at {topic}")
 
     def _datagrams(self, port: int) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -129,7 +129,7 @@ class _Site:
     def _copied(self) -> None:
         self._sent += 1
         if self._sent % _AT_A_TIME == 0:
-            wait_for(lambda: sum(offsets.ends(self._cluster, self._copies).values()) >= self._sent, "copies")
+            wait_for(lambda: sum(progress.ends(self._cluster, self._copies).values()) >= self._sent, "copies")
 
 
 def _measure(given: argparse.Namespace) -> Sequence[Table]:

@@ -25,11 +25,11 @@ from typing import Any
 import psutil
 
 from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, in_turns, ratio, row
-from elworkers.contracts import Record
+from elworkers.config.endpoints import check_sink
+from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.core.contracts import Record
 from elworkers.devstack import Stack
-from elworkers.kafka import client, offsets, topics
-from elworkers.schemes import check_sink
-from elworkers.sinks.kafka import KafkaSink
 
 DEMO = Path(__file__).parents[1] / "demo"
 FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %u"
@@ -108,7 +108,7 @@ def processor(kafka: str, topic: str, wanted: int) -> Taken:
 
     def committed() -> int:
         cluster.update()
-        return sum(offsets.committed(cluster, f"bench-{tag}", topic).values())
+        return sum(progress.committed(cluster, f"bench-{tag}", topic).values())
 
     parent = start(kafka, topic, f"valid-mixed-{tag}", tag)
     try:
@@ -236,7 +236,7 @@ def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str,
         topics.ensure(cluster, name, 4)
 
     def copied() -> int:
-        return sum(sum(offsets.ends(cluster, name).values()) for name in copies) // 2
+        return sum(sum(progress.ends(cluster, name).values()) for name in copies) // 2
 
     words = [python, "-c", program, kafka, topic, *settings, tag, str(wanted), ",".join(copies)]
     copier = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

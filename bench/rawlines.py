@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from elworkers.contracts import Record
-from elworkers.schemes import check_sink
-from elworkers.sinks.kafka import KafkaSink
+from elworkers.config.endpoints import check_sink
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.core.contracts import Record
 
 FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %u"
 

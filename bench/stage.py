@@ -25,16 +25,16 @@ import orjson
 
 from bench import rounds
 from bench.rounds import Ratio, Row, Table, Taken
-from elworkers.contracts import Event, Origin, Record
-from elworkers.runtime.budget import Budget
-from elworkers.runtime.metrics import Counters
-from elworkers.stages import useragent
-from elworkers.stages.capsule import complete
-from elworkers.stages.columns import Columns, unquoted
-from elworkers.stages.parse import compile_format
+from elworkers.core.budget import Budget
+from elworkers.core.contracts import Assignment, Event, Record
+from elworkers.core.metrics import Counters
+from elworkers.events import user_agent
+from elworkers.events.capsule import complete
+from elworkers.events.fast_parse import FastParser, unquoted
+from elworkers.events.parse import compile_format
+from elworkers.schema.store import SchemaStore
+from elworkers.schema.validate import CAPSULE, Validator
 from elworkers.stages.process import ProcessStage
-from elworkers.stages.schemas import SchemaStore
-from elworkers.stages.validate import CAPSULE, Validator
 
 DEMO = Path(__file__).parent.parent / "demo"
 PARSED_AGENT = "%q %{recvFrom}s %{seqId}d %t %o %u"
@@ -56,7 +56,7 @@ def lines(name: str) -> list[Record]:
     found = gzip.decompress((DEMO / f"{name}-lines.txt.gz").read_bytes()).splitlines()
     if name == "server-side":
         found = [b"%d\t%b" % (number, line) for number, line in enumerate(found)]
-    origin = Origin(f"eventlogging-{name}", 0)
+    origin = Assignment(f"eventlogging-{name}", 0)
     return [Record(line, origin=origin, offset=at, timestamp_ms=_MS) for at, line in enumerate(found)]
 
 
@@ -157,7 +157,7 @@ def each(call: Callable[[Any], object]) -> Callable[[list[Any]], object]:
 def parts(bench: Bench, records: Sequence[Record]) -> dict[str, Turns]:
     """The steps of a valid event's way, each by itself."""
     budget = Budget(1.0)
-    columns = Columns(PARSED_AGENT)
+    columns = FastParser(PARSED_AGENT)
     split = [record.value.split(None, 5) for record in records]
     done = [one.event for one in bench.stage(PARSED_AGENT, keeps_events=True)(list(records))]
 
@@ -171,7 +171,7 @@ def parts(bench: Bench, records: Sequence[Record]) -> dict[str, Turns]:
         ),
         "percent escapes": Turns(each(unquoted), [line[0] for line in split], 250, fresh_bytes),
         "JSON to an event": Turns(each(orjson.loads), [unquoted(line[0]) for line in split], 250, fresh_bytes),
-        "user agent (in the cache)": Turns(each(useragent.of_header), [line[5] for line in split], 250, fresh_bytes),
+        "user agent (in the cache)": Turns(each(user_agent.of_header), [line[5] for line in split], 250, fresh_bytes),
         "complete: uuid, time": Turns(
             each(lambda event: complete(event, _MS)), records, 250, lambda record: columns.read(record.value)
         ),
@@ -186,9 +186,9 @@ def measure(given: argparse.Namespace) -> Sequence[Table]:
     """See the module."""
     bench = Bench()
     client, server = lines("client-side"), lines("server-side")
-    before = useragent.cache_info()
+    before = user_agent.cache_info()
     made = bench.stage(PARSED_AGENT, keeps_events=True)(client)
-    hits, misses = (now - then for now, then in zip(useragent.cache_info(), before, strict=True))
+    hits, misses = (now - then for now, then in zip(user_agent.cache_info(), before, strict=True))
     bench.stage(SERVER_SIDE)(server)
     events = [one.event for one in made if one.valid and one.event]
     valid = [record for record, one in zip(client, made, strict=True) if one.valid]

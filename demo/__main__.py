@@ -22,11 +22,12 @@ from typing import NoReturn
 from demo import doors
 from demo.count import Arrivals, Hours, Ledger, Statsd
 from demo.lines import Sample, read_sample
+from elworkers.config.options import EVENTS_PORT, HTTP_PORT
+from elworkers.connectors.kafka.pykafka import client
+from elworkers.connectors.kafka.pykafka import progress as offsets
+from elworkers.core.errors import ElworkersError
 from elworkers.devstack import Stack, varnish
 from elworkers.devstack.errors import DevstackError
-from elworkers.errors import ElworkersError
-from elworkers.kafka import client, offsets
-from elworkers.registry import EVENTS_PORT, HTTP_PORT
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

@@ -16,11 +16,11 @@ from typing import NamedTuple
 import fsspec
 import sqlalchemy
 
-from elworkers import statsd
-from elworkers.kafka import client, offsets, topics
-from elworkers.sinks import database, owners
-from elworkers.sinks import offsets as positions
-from elworkers.uris import parse
+from elworkers.config.uris import parse
+from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.sql import engine, table_owners
+from elworkers.connectors.sql import offset_store as positions
+from elworkers.monitoring import statsd
 
 _REPORT_WITHIN_S = 20.0
 _ERROR_SCHEMA = "EventError"
@@ -87,7 +87,7 @@ class Arrivals:
 
     def __init__(self, kafka: str, database_url: str, hours: Hours, log_file: Path, statsd: Statsd) -> None:
         self._cluster = client.connect([kafka])
-        self._engine = database.engine(parse(database_url))
+        self._engine = engine.engine(parse(database_url))
         self._log = log_file
         self._log_at = log_file.stat().st_size if log_file.exists() else 0
         self._log_rest = b""
@@ -95,15 +95,15 @@ class Arrivals:
         self._hours = hours
         self._ends = self._schema_ends()
         self._rows = self._count_rows()
-        self._errors: offsets.Tail | None = None
+        self._errors: progress.TopicEnds | None = None
         if _ERRORS in topics.names(self._cluster):
-            self._errors = offsets.Tail(self._cluster, _ERRORS)
+            self._errors = progress.TopicEnds(self._cluster, _ERRORS)
         self._invalid: Counter[str] = Counter()
         self._lines: Counter[str] = Counter()
 
     def _schema_ends(self) -> Counter[str]:
         names = [name for name in topics.names(self._cluster) if name.startswith(_PREFIX) and name != _ERRORS]
-        return Counter({name[len(_PREFIX) :]: sum(offsets.ends(self._cluster, name).values()) for name in names})
+        return Counter({name[len(_PREFIX) :]: sum(progress.ends(self._cluster, name).values()) for name in names})
 
     def _count_rows(self) -> Counter[str]:
         with self._engine.connect() as connection:
@@ -111,7 +111,7 @@ class Arrivals:
             for table in set(sqlalchemy.inspect(connection).get_table_names()) - {
                 positions.TABLE,
                 positions.TOPIC_IDS_TABLE,
-                owners.TABLE,
+                table_owners.TABLE,
             }:
                 count = connection.execute(
                     sqlalchemy.select(sqlalchemy.func.count()).select_from(sqlalchemy.table(table))
@@ -124,7 +124,7 @@ class Arrivals:
         if self._errors is None:
             if _ERRORS not in topics.names(self._cluster):
                 return
-            self._errors = offsets.Tail(self._cluster, _ERRORS, from_beginning=True)
+            self._errors = progress.TopicEnds(self._cluster, _ERRORS, from_beginning=True)
         self._errors.read(lambda value: self._invalid.update([json.loads(value)["event"]["schema"]]))
 
     def _read_log(self) -> None:

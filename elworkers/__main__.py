@@ -12,20 +12,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers import __version__, output, roles
-from elworkers.arguments import Arguments, help_text
-from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
-from elworkers.passwords import guard_tracebacks, remember, remembered
-from elworkers.reading import Argument, environment, read_command_line
-from elworkers.rights import narrow_umask
-from elworkers.roles.checking import checked, rehearse
-from elworkers.runtime.handover import Configuration, Handed, HandoverError, add, given, take
-from elworkers.runtime.process import title
-from elworkers.runtime.renewal import CHECK
-from elworkers.terminal import printable
+from elworkers import __version__, roles
+from elworkers.config.argument_files import Argument, environment, read_command_line
+from elworkers.config.arguments import Arguments, help_text
+from elworkers.core import console
+from elworkers.core.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
+from elworkers.core.operating_system import title
+from elworkers.core.passwords import guard_tracebacks, remember, remembered
+from elworkers.core.permissions import narrow_umask
+from elworkers.core.terminal import printable
+from elworkers.roles.validate import checked, rehearse
+from elworkers.workers.handover import Configuration, HandedOver, HandoverError, add, given, take
+from elworkers.workers.renewal import CHECK
 
 if TYPE_CHECKING:
-    from elworkers.runtime.worker import Job
+    from elworkers.workers.worker import PoolConfig
 
 _START_UP_S = 3.0
 """Longer than `startsecs` in control.init."""
@@ -83,8 +84,8 @@ def run(role: str, words: list[str]) -> int:
     made = _job(role, arguments, file, run_dir)
     if only_check:
         return _check(role, made, read, handed, memory)
-    from elworkers.runtime.pool import Pool
-    from elworkers.runtime.renewal import Renewal
+    from elworkers.workers.pool import Pool
+    from elworkers.workers.renewal import Renewal
 
     if memory is not None:
         os.close(memory)
@@ -110,14 +111,14 @@ def _read(words: list[str], file: str | None, run_dir: Path | None) -> Configura
     return Configuration(words_read, file, digests[0] if digests else None, at, remembered())
 
 
-def _check(role: str, made: Job, read: Configuration, handed: Handed | None, memory: int | None) -> int:
+def _check(role: str, made: PoolConfig, read: Configuration, handed: HandedOver | None, memory: int | None) -> int:
     """Try what the next image of a pool would do at once; whoever asked for that finds there what was read.
 
     Returns:
         0, or `EX_CONFIG` where it could not be done.
     """
-    from elworkers.runtime.pool import Pool
-    from elworkers.runtime.renewal import Renewal
+    from elworkers.workers.pool import Pool
+    from elworkers.workers.renewal import Renewal
 
     if handed is None or memory is None:
         return _say(f"eventlogging-{role}", f"eventlogging-{role}: the arguments can work")
@@ -135,8 +136,8 @@ def _outlast_start_up() -> None:
         time.sleep(_START_UP_S)
 
 
-def _job(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> Job:
-    from elworkers.roles.job import job
+def _job(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> PoolConfig:
+    from elworkers.roles.pool_config import job
 
     if "SUPERVISOR_ENABLED" not in os.environ:
         # supervisord has been given one by eventlogging-init.
@@ -150,7 +151,7 @@ def _say(program: str, text: str) -> int:
         print(text)
         return 0
 
-    return output.run(program, say)
+    return console.run(program, say)
 
 
 def _refuse(program: str, error: ElworkersError, code: int = EX_CONFIG, *, for_good: bool = True) -> int:
@@ -158,7 +159,7 @@ def _refuse(program: str, error: ElworkersError, code: int = EX_CONFIG, *, for_g
         print(f"{program}: {printable(str(error))}", file=sys.stderr)
         return code
 
-    said = output.run(program, complain)
+    said = console.run(program, complain)
     if for_good:
         _outlast_start_up()
     return said

@@ -11,13 +11,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from elworkers.doors.beacon import BeaconDoor
-from elworkers.doors.desk import Answers
-from elworkers.doors.door import Arrival, Room
-from elworkers.doors.limits import Limits
-from elworkers.doors.rawline import RawLines
-from elworkers.doors.sequence import Sequence as Numbers
-from elworkers.errors import RetryableError
+from elworkers.connectors.http.limits import Limits
+from elworkers.connectors.http.listener import HttpListener
+from elworkers.connectors.http.request_handler import HandlerConfig
+from elworkers.connectors.spool.listener import Arrival, Room
+from elworkers.connectors.spool.raw_lines import RawLines
+from elworkers.connectors.spool.sequence import Sequence as Numbers
+from elworkers.core.errors import RetryableError
 
 DEADLINE_S = 30.0
 
@@ -40,7 +40,7 @@ class Door:
             "trusted": (),
             "files": None,
         }
-        self.door = BeaconDoor((host, 0), Answers(**(given | answers)))  # type: ignore[arg-type]
+        self.door = HttpListener((host, 0), HandlerConfig(**(given | answers)))  # type: ignore[arg-type]
         self.port = self.door.address[1]
         self.door.open(self, self.failures.append)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import sqlalchemy
 
-from elworkers.contracts import Record
-from elworkers.runtime.metrics import Counters
-from elworkers.sinks import database
-from elworkers.sinks.sql import SqlSink
-from elworkers.uris import parse
+from elworkers.config.uris import parse
+from elworkers.connectors.sql import engine
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.contracts import Record
+from elworkers.core.metrics import Counters
 
 Schema = dict[str, Any]
 
@@ -32,7 +32,7 @@ class Place:
         self.name = name
         self.local_infile = local_infile
         self.metrics = Counters()
-        self._engine = database.engine(parse(uri))
+        self._engine = engine.engine(parse(uri))
         self._open: list[SqlSink] = []
 
     def sink(self, schema: Schema, group: str | None = None, statsd: tuple[str, int] | None = None) -> SqlSink:

@@ -21,22 +21,22 @@ from typing import Any, NamedTuple
 import fsspec
 import zstandard
 
-from elworkers.contracts import Record
-from elworkers.errors import RetryableError
-from elworkers.importer.drafts import Drafts
-from elworkers.importer.formats import Format, json_lines
-from elworkers.importer.hours import HOUR_MS, Sorter
-from elworkers.importer.selection import Selection
+from elworkers.config.endpoints import check_sink, check_store
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.core.contracts import Record
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.importer.compression import Format, json_lines
+from elworkers.importer.hours import HOUR_MS, HourBucketer
+from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
-from elworkers.importer.stretch import Closing
-from elworkers.importer.work import Importer, Plan
-from elworkers.kafka.reader import TopicsReader
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_store
-from elworkers.sinks.kafka import KafkaSink
+from elworkers.importer.topic_selection import TopicSelection
 
 DAY_MS = 24 * HOUR_MS
-ALWAYS = Closing(size=1 << 30, age_s=0.0, grace_ms=600_000)
+ALWAYS = RollPolicy(size=1 << 30, age_s=0.0, grace_ms=600_000)
 """Every run closes what it has read."""
 
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -57,7 +57,7 @@ class Job(NamedTuple):
     base: str
     topics: str
     folder: Path
-    closing: Closing = ALWAYS
+    closing: RollPolicy = ALWAYS
     form: str = "none"
     keep_aside: bool = True
     field: str = "timestamp"
@@ -65,9 +65,11 @@ class Job(NamedTuple):
     def made(self, metrics: Counters | None = None, form: Format | None = None) -> Importer:
         """An importer that has not begun."""
         metrics = metrics or Counters()
-        sorter = Sorter(metrics, self.field, 7 * DAY_MS, HOUR_MS, self.keep_aside)
-        plan = Plan(Selection(re.compile(self.topics), None), sorter, form or json_lines(self.form), self.closing)
-        return Importer(Store(check_store(self.base)), Drafts(self.folder), plan, metrics)
+        sorter = HourBucketer(metrics, self.field, 7 * DAY_MS, HOUR_MS, self.keep_aside)
+        plan = ImportPlan(
+            TopicSelection(re.compile(self.topics), None), sorter, form or json_lines(self.form), self.closing
+        )
+        return Importer(Store(check_store(self.base)), StagingFiles(self.folder), plan, metrics)
 
     def run(self, everything: bool = False, now_ms: int = 0, metrics: Counters | None = None) -> int:
         """One run of an importer of its own; how many messages are left."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from waiting import wait_for
 
-from elworkers.contracts import Origin, Record
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.sources.kafka import KafkaSource
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.contracts import Assignment, Record
+from elworkers.core.metrics import Counters
 
 DEADLINE_S = 30.0
 
@@ -56,5 +56,5 @@ def read(source: KafkaSource, count: int) -> list[Record]:
     return found
 
 
-def positions(records: list[Record]) -> dict[Origin, int]:
+def positions(records: list[Record]) -> dict[Assignment, int]:
     return {record.origin: record.offset + 1 for record in records if record.origin is not None}

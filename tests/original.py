@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from elworkers import inherited
+from elworkers.config import inherited
+from elworkers.config.inherited import PASSED, READ, REFUSED, NameRule, NameRules
+from elworkers.config.options import SINKS, SOURCES
+from elworkers.config.uris import Options
+from elworkers.config.wraps import SCHEMES
 from elworkers.functions.builtin import BUILTIN
-from elworkers.inherited import PASSED, READ, REFUSED, Way, Ways
-from elworkers.registry import SINKS, SOURCES
-from elworkers.uris import Options
-from elworkers.wraps import SCHEMES
 
 PAGE = Path(__file__).parent.parent / "docs" / "original.md"
 BEGIN, END = "<!-- the tables begin -->\n", "<!-- the tables end -->\n"
@@ -44,7 +44,7 @@ def _functions() -> str:
     return "\n".join([*lines, ""])
 
 
-def _parameters(what: str, tables: Mapping[str, Ways], ours: Mapping[str, Options]) -> Iterator[str]:
+def _parameters(what: str, tables: Mapping[str, NameRules], ours: Mapping[str, Options]) -> Iterator[str]:
     """A table for each scheme; schemes that know the same share one."""
     done: list[str] = []
     for scheme, ways in tables.items():
@@ -55,7 +55,7 @@ def _parameters(what: str, tables: Mapping[str, Ways], ours: Mapping[str, Option
             yield _table(f"{what}: {', '.join(f'`{name}:`' for name in alike)}", ways, dict.fromkeys(shared))
 
 
-def _table(title: str, ways: Ways, same: Mapping[str, object]) -> str:
+def _table(title: str, ways: NameRules, same: Mapping[str, object]) -> str:
     groups: dict[str, list[str]] = {}
     for name, way in sorted(ways.items(), key=lambda item: (_ORDER.index(item[1].does), item[0])):
         groups.setdefault(_said(way), []).append(name)
@@ -66,7 +66,7 @@ def _table(title: str, ways: Ways, same: Mapping[str, object]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _said(way: Way) -> str:
+def _said(way: NameRule) -> str:
     said = _SHOWN[way.does].format(text=way.text)
     if way.does == READ:
         return said + "".join(f", `{old}` as `{new}`" for old, new in way.values.items())

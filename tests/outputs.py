@@ -9,10 +9,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from elworkers.contracts import Record
-from elworkers.kafka import client, offsets
-from elworkers.schemes import check_sink
-from elworkers.sinks.kafka import KafkaSink
+from elworkers.config.endpoints import check_sink
+from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.core.contracts import Record
 
 
 def schemas(folder: Path, *names: str) -> Path:
@@ -37,11 +37,11 @@ def fill(kafka: str, topic: str, values: list[bytes], timestamp_ms: int = 0) -> 
 
 
 def count(kafka: str, topic: str) -> int:
-    return sum(offsets.ends(client.connect([kafka]), topic).values())
+    return sum(progress.ends(client.connect([kafka]), topic).values())
 
 
 def committed(kafka: str, group: str, topic: str) -> int:
-    return sum(offsets.committed(client.connect([kafka]), group, topic).values())
+    return sum(progress.committed(client.connect([kafka]), group, topic).values())
 
 
 def logged(path: Path, event: str) -> list[dict[str, Any]]:

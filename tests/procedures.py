@@ -21,11 +21,11 @@ from load import Datagrams
 from topology import BIN, ROOT, Topology, free_udp_port
 from waiting import wait_for
 
+from elworkers.config.uris import parse
+from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.sql import engine
 from elworkers.devstack import Stack
 from elworkers.devstack.fetch import Cache
-from elworkers.kafka import client, offsets
-from elworkers.sinks import database
-from elworkers.uris import parse
 
 PAGE = ROOT / "docs" / "procedures.md"
 DEADLINE_S = 60.0
@@ -112,7 +112,7 @@ class Flow:
     def __init__(self, host: Host, kafka: str, mariadb: str, mark: str, schemas: Path) -> None:
         self.host, self.kafka, self.mark, self._schemas = host, kafka, mark, schemas
         self.raw, self.mixed, self.group = f"{mark}-server-side", f"{mark}-valid-mixed", f"mysql-{mark}"
-        self._engine = database.engine(parse(mariadb))
+        self._engine = engine.engine(parse(mariadb))
         broker = f"kafka:///{kafka}?"
         often = "auto_offset_reset=earliest&auto_commit_enable=True&auto_commit_interval_ms=300"
         files = {
@@ -177,7 +177,7 @@ class Flow:
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition → how many messages it has."""
-        return offsets.ends(client.connect([self.kafka]), topic)
+        return progress.ends(client.connect([self.kafka]), topic)
 
     def count_partitions(self, topic: str) -> int:
         """How many partitions a topic has."""

@@ -13,22 +13,29 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from elworkers import __version__, output
-from elworkers.arguments import help_text
+from elworkers import __version__
 from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
-from elworkers.contracts import Breakable
-from elworkers.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL, ConfigurationError, DataError, RetryableError
-from elworkers.progress import progress
-from elworkers.registry import TABLES
-from elworkers.rights import narrow_umask
-from elworkers.roles.wiring import Wiring
-from elworkers.runtime import log as logs
-from elworkers.runtime import loop
-from elworkers.runtime.metrics import Counters
-from elworkers.runtime.pipeline import Kept
-from elworkers.runtime.stop import Stop
-from elworkers.schemes import check_sink
-from elworkers.terminal import printable
+from elworkers.config.arguments import help_text
+from elworkers.config.endpoints import check_sink
+from elworkers.config.options import SQL_SCHEMES
+from elworkers.core import console, loop
+from elworkers.core import log as logs
+from elworkers.core.contracts import Breakable
+from elworkers.core.errors import (
+    EX_CONFIG,
+    EX_DATAERR,
+    EX_TEMPFAIL,
+    ConfigurationError,
+    DataError,
+    RetryableError,
+)
+from elworkers.core.metrics import Counters
+from elworkers.core.permissions import narrow_umask
+from elworkers.core.pipeline import CarryOver
+from elworkers.core.progress import progress
+from elworkers.core.stop import Stop
+from elworkers.core.terminal import printable
+from elworkers.roles.build import PipelineBuilder
 
 if TYPE_CHECKING:
     from elworkers.backfill.preview import There
@@ -44,7 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
         `EX_TEMPFAIL` when it was stopped before its end; `EX_CONFIG` for what cannot work.
     """
     if words is None:
-        return output.run(PROGRAM, lambda: main(sys.argv[1:]))
+        return console.run(PROGRAM, lambda: main(sys.argv[1:]))
     if "--help" in words or "-h" in words:
         print(f"{help_text(SPEC)}\n{EXAMPLES}")
         return 0
@@ -93,7 +100,7 @@ def _store(made: Plan, stop: Stop) -> int:
         if ending is None:
             log.warning("stopped; started again, it goes on there", state=str(made.state), exit_code=EX_TEMPFAIL)
             return EX_TEMPFAIL
-        tell_ending(line.account(), line.refused_to() or ending.refused_to, ending.damage)
+        tell_ending(line.account(), line.dead_letters_to() or ending.dead_letters_to, ending.damage)
         return 0
 
 
@@ -107,7 +114,7 @@ def _preview(made: Plan, stop: Stop) -> int:
         line = Line(made, state, _wiring(made, Counters()), tell)
         there, close = _there(made)
         found = Preview(there)
-        kept = Kept()
+        kept = CarryOver()
         source, stages = line.head(line.wiring.keeping(kept))
         try:
             found.read(source, stages, lambda: stop.requested)
@@ -123,9 +130,9 @@ def _preview(made: Plan, stop: Stop) -> int:
 def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
     """What says which events are in the output already, and how to let go of that."""
     endpoint = check_sink(made.output)
-    if endpoint.uri.scheme in TABLES:
-        from elworkers.sinks.logins import NOT_SAID, Login
-        from elworkers.sinks.present import Present
+    if endpoint.uri.scheme in SQL_SCHEMES:
+        from elworkers.connectors.sql.login import NOT_SAID, Login
+        from elworkers.connectors.sql.present_rows import Present
 
         found = Present(endpoint.uri, Login.of(endpoint.options) if endpoint.uri.scheme == "mysql" else NOT_SAID)
         return found, found.close
@@ -137,23 +144,23 @@ def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
     return None, lambda: None
 
 
-def _wiring(made: Plan, metrics: Counters) -> Wiring:
+def _wiring(made: Plan, metrics: Counters) -> PipelineBuilder:
     arguments = made.arguments
     if made.topics or check_sink(made.output).uri.scheme == "kafka":
-        from elworkers.kafka import client
+        from elworkers.connectors.kafka.pykafka import client
 
         client.set_client_id(client.client_id("backfill", made.state.name, 0))
-    return Wiring(metrics, partitions=arguments["partitions"], batch_records=arguments["batch_size"])
+    return PipelineBuilder(metrics, partitions=arguments["partitions"], batch_records=arguments["batch_size"])
 
 
 class _NoBoard:
-    """Nobody looks at what this process does but by its log; implements `loop.Board`."""
+    """Nobody looks at what this process does but by its log; implements `loop.StateReporter`."""
 
     def show(self, state: loop.State) -> None:
-        """See `loop.Board`."""
+        """See `loop.StateReporter`."""
 
     def read(self, records: int) -> None:
-        """See `loop.Board`."""
+        """See `loop.StateReporter`."""
 
     def trouble(self, reason: str) -> None:
-        """See `loop.Board`."""
+        """See `loop.StateReporter`."""

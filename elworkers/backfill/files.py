@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from elworkers.backfill.state import State
-from elworkers.contracts import FILES, Metrics, Origin, Positions, Record
-from elworkers.progress import Tell
-from elworkers.registry import SOURCES
-from elworkers.sources.lines import LinesSource, Placed
+from elworkers.config.options import SOURCES
+from elworkers.connectors.file.source import LinesSource, Placed
+from elworkers.core.contracts import FILES, Assignment, Metrics, Positions, Record
+from elworkers.core.progress import Tell
 
 _LONGEST: int = SOURCES["file"]["max_line_bytes"].default
 
@@ -77,7 +77,7 @@ class FilesSource:
     def _opened(self, path: Path) -> LinesSource:
         if self._current is None:
             known = self._state.begin(path)
-            placed = Placed(Origin(str(path), 0, FILES), known.position, known.time_ms)
+            placed = Placed(Assignment(str(path), 0, FILES), known.position, known.time_ms)
             self._current = LinesSource(
                 path, follow=False, max_line_bytes=_LONGEST, metrics=self._metrics, placed=placed
             )

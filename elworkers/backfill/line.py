@@ -8,22 +8,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from elworkers import statsd
 from elworkers.backfill.files import FilesSource
 from elworkers.backfill.once import BesideSink, OnceSink, beside
 from elworkers.backfill.plan import Plan
 from elworkers.backfill.state import State
 from elworkers.backfill.tails import FileTail, TopicsTail
-from elworkers.contracts import Metrics, Output, Sink, Source, Stage
-from elworkers.progress import Tell
-from elworkers.registry import READ_UNCOMMITTED
+from elworkers.config.endpoints import brokers, check_sink
+from elworkers.config.options import READ_UNCOMMITTED
+from elworkers.core.contracts import Metrics, Output, Sink, Source, Stage
+from elworkers.core.pipeline import CarryOver, Pipeline
+from elworkers.core.progress import Tell
+from elworkers.monitoring import statsd
+from elworkers.roles.build import PipelineBuilder
 from elworkers.roles.ending import Account
-from elworkers.roles.inputs import left_out
 from elworkers.roles.processor import process_stage
-from elworkers.roles.refusals import Errors, refusing
-from elworkers.roles.wiring import Wiring
-from elworkers.runtime.pipeline import Kept, Pipeline
-from elworkers.schemes import brokers, check_sink
+from elworkers.roles.rejections import Errors, refusing
+from elworkers.roles.sources import left_out
 
 _COUNTED = ("events_valid", "events_invalid", "records_refused", "rows_duplicate", "events_left_out")
 
@@ -38,15 +38,15 @@ class Line:
         tell: told how far it is.
     """
 
-    def __init__(self, plan: Plan, state: State, wiring: Wiring, tell: Tell) -> None:
+    def __init__(self, plan: Plan, state: State, wiring: PipelineBuilder, tell: Tell) -> None:
         self.wiring = wiring
         self._plan = plan
         self._state = state
         self._tell = tell
         self._before = dict(state.counts)
 
-    def build(self, kept: Kept) -> Pipeline:
-        """The pipeline; see `Wiring` for what it raises."""
+    def build(self, kept: CarryOver) -> Pipeline:
+        """The pipeline; see `PipelineBuilder` for what it raises."""
         wiring, plan = self.wiring.keeping(kept), self._plan
         source, stages = self.head(wiring)
         store = wiring.schema_store(plan.arguments["schemas"])
@@ -66,7 +66,7 @@ class Line:
         self._state.save()
         return refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
 
-    def head(self, wiring: Wiring) -> tuple[Source, list[Stage]]:
+    def head(self, wiring: PipelineBuilder) -> tuple[Source, list[Stage]]:
         """The source, and the stages behind it."""
         arguments = self._plan.arguments
         store = wiring.schema_store(arguments["schemas"])
@@ -88,7 +88,7 @@ class Line:
                 count=count,
             )
         from elworkers.backfill.topic import TopicSource
-        from elworkers.kafka.reader import TopicsReader
+        from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 
         options, hosts = plan.topics[0].options, brokers(plan.topics[0].uri)
         uncommitted = options["transactions"] == READ_UNCOMMITTED
@@ -107,7 +107,7 @@ class Line:
         # A database looks itself, and nobody can look into what has gone to standard output.
         return sink
 
-    def _errors(self, wiring: Wiring) -> Errors:
+    def _errors(self, wiring: PipelineBuilder) -> Errors:
         invalid: str | None = self._plan.arguments["output_invalid"]
         if invalid is not None:
             found: Errors | None = wiring.errors_at(invalid)
@@ -122,7 +122,7 @@ class Line:
         valid, invalid, refused, there, left_out = (self._state.counts.get(name, 0) for name in _COUNTED)
         return Account(valid + invalid, refused + invalid, 0, there, left_out)
 
-    def refused_to(self) -> str:
+    def dead_letters_to(self) -> str:
         """The files beside inputs that hold EventErrors; empty where there are none."""
         found = [f"file://{path}" for path in map(beside, self._plan.paths) if path.exists()]
         return ", ".join(found)

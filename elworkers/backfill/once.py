@@ -11,9 +11,9 @@ from pathlib import Path
 
 from elworkers.backfill.state import State
 from elworkers.backfill.tails import FileTail, Tail
-from elworkers.contracts import Positions, Record, Refusal, Sink
-from elworkers.registry import REJECTED
-from elworkers.sinks.files import FileSink
+from elworkers.config.options import REJECTED
+from elworkers.connectors.file.sink import FileSink
+from elworkers.core.contracts import Positions, Record, RejectedRecord, Sink
 
 
 class OnceSink:
@@ -49,13 +49,13 @@ class OnceSink:
             del self._there[uuid]
         return True
 
-    def flush(self) -> list[Refusal]:
+    def flush(self) -> list[RejectedRecord]:
         """See `contracts.Sink.flush`."""
         return self._sink.flush()
 
-    def settle(self, positions: Positions) -> None:
+    def commit_transaction(self, positions: Positions) -> None:
         """See `contracts.Sink.settle`."""
-        self._sink.settle(positions)
+        self._sink.commit_transaction(positions)
         if not self._there:
             self._tail.mark()
 
@@ -83,14 +83,14 @@ class BesideSink:
                 self._sinks[name] = OnceSink(FileSink(beside(Path(name)), at_once=False), self._tails[name])
             self._sinks[name].write(some)
 
-    def flush(self) -> list[Refusal]:
+    def flush(self) -> list[RejectedRecord]:
         """See `contracts.Sink.flush`."""
         return [refusal for sink in self._sinks.values() for refusal in sink.flush()]
 
-    def settle(self, positions: Positions) -> None:
+    def commit_transaction(self, positions: Positions) -> None:
         """See `contracts.Sink.settle`."""
         for sink in self._sinks.values():
-            sink.settle(positions)
+            sink.commit_transaction(positions)
 
     def close(self) -> None:
         """See `contracts.Sink.close`."""

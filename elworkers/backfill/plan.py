@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from elworkers.arguments import Arguments, Option, Positional, RoleSpec, parse
 from elworkers.backfill.state import LOCK, SCRATCH
 from elworkers.backfill.topic import Span
-from elworkers.errors import ConfigurationError
-from elworkers.kinds import seconds, whole
-from elworkers.reading import Argument, environment, read_command_line
-from elworkers.registry import REJECTED, TABLES
-from elworkers.roles.common import COMMON, SCHEMAS, STATSD_NAMES
-from elworkers.schemes import check_sink, check_source, check_sources
-from elworkers.uris import Endpoint
+from elworkers.config.argument_files import Argument, environment, read_command_line
+from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec, parse
+from elworkers.config.endpoints import check_sink, check_source, check_sources
+from elworkers.config.options import REJECTED, SQL_SCHEMES
+from elworkers.config.types import seconds, whole
+from elworkers.config.uris import Endpoint
+from elworkers.core.errors import ConfigurationError
+from elworkers.roles.common_options import COMMON, SCHEMAS, STATSD_NAMES
 
 PROGRAM = "eventlogging-backfill"
 _STATE = ".backfill"
@@ -137,7 +137,7 @@ def plan(words: Sequence[str]) -> Plan:
     Raises:
         ConfigurationError: the first thing that is wrong.
     """
-    from elworkers.stages.parse import compile_format
+    from elworkers.events.parse import compile_format
 
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     arguments = parse(SPEC, read_command_line(words, environment(Path(run_dir) if run_dir else None)))
@@ -145,7 +145,7 @@ def plan(words: Sequence[str]) -> Plan:
     output = check_sink(arguments["output"])
     _check_route(output)
     invalid = arguments["output_invalid"]
-    if invalid is not None and check_sink(invalid).uri.scheme in TABLES:
+    if invalid is not None and check_sink(invalid).uri.scheme in SQL_SCHEMES:
         raise ConfigurationError(f"--output-invalid {check_sink(invalid)}: expected a Kafka topic or a file")
     places = arguments.places["input"]
     kinds = {_scheme(place.text) for place in places}
@@ -170,7 +170,7 @@ def plan(words: Sequence[str]) -> Plan:
 
 def _check_route(output: Endpoint) -> None:
     if output.uri.scheme == "kafka":
-        from elworkers.stages.route import Route
+        from elworkers.connectors.kafka.route import Route
 
         Route(output.options["topic"], output.options["key"], output.options["blacklist"], raw=output.options["raw"])
 

@@ -10,9 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from elworkers.contracts import Record, Source, Stage
-from elworkers.control.table import aligned
-from elworkers.terminal import printable
+from elworkers.core.contracts import Record, Source, Stage
+from elworkers.core.terminal import printable
+from elworkers.core.text_table import aligned
 
 _RECORDS = 4_000
 _POLL_S = 0.5

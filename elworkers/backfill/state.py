@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.rights import DATA_FILE
+from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.core.permissions import DATA_FILE
 
 LOCK, SCRATCH = ".lock", ".new"
 """What stands behind the name of a state file while it is in use."""

@@ -13,9 +13,10 @@ from typing import Protocol
 import orjson
 
 from elworkers.backfill.state import State
-from elworkers.kafka.reader import Partition, Range, TopicsReader
-from elworkers.schemes import brokers
-from elworkers.uris import Endpoint
+from elworkers.config.endpoints import brokers
+from elworkers.config.uris import Endpoint
+from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.core.contracts import TopicPartition
 
 
 class Tail(Protocol):
@@ -84,14 +85,14 @@ class TopicsTail:
             self.close()
             raise
 
-    def _ranges(self) -> dict[Partition, Range]:
+    def _ranges(self) -> dict[TopicPartition, Range]:
         return self._reader.ranges([one for one in self._reader.partitions() if self._matches(one.topic)])
 
     def uuids(self) -> Iterator[str]:
         """See `Tail.uuids`; of what cannot be read nothing is known, and it may be there twice."""
         known = self._state.topics[self._name]
         wanted = {
-            partition: Range(max(reach.begin, known.get(f"{partition.topic}/{partition.number}", 0)), reach.end)
+            partition: Range(max(reach.begin, known.get(f"{partition.topic}/{partition.partition}", 0)), reach.end)
             for partition, reach in self._ranges().items()
         }
         for fetched in self._reader.read({one: reach for one, reach in wanted.items() if reach.begin < reach.end}):
@@ -101,7 +102,7 @@ class TopicsTail:
     def mark(self) -> None:
         """See `Tail.mark`."""
         self._state.topics[self._name] = {
-            f"{partition.topic}/{partition.number}": reach.end for partition, reach in self._ranges().items()
+            f"{partition.topic}/{partition.partition}": reach.end for partition, reach in self._ranges().items()
         }
 
     def close(self) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple
 
 from elworkers.backfill.state import State, Stretch
-from elworkers.contracts import Origin, Positions, Record
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka.reader import Fetched, Partition, Range, TopicsReader
-from elworkers.progress import Tell
+from elworkers.connectors.kafka.pykafka.reader import Fetched, Range, TopicsReader
+from elworkers.core.contracts import Assignment, Positions, Record, TopicPartition
+from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.core.progress import Tell
 
 
 class Span(NamedTuple):
@@ -70,7 +70,7 @@ class TopicSource:
             reader.close()
             raise
         self._origins = {
-            name: Origin(*_partition(name), cluster, topic_id=state.topic_ids.get(_partition(name).topic, ""))
+            name: Assignment(*_partition(name), cluster, topic_id=state.topic_ids.get(_partition(name).topic, ""))
             for name in state.partitions
         }
         left = {_partition(name): Range(one.position, one.end) for name, one in state.partitions.items()}
@@ -95,7 +95,7 @@ class TopicSource:
                 )
         ranges = self._reader.ranges(there)
         for partition, why in self._reader.left_out.items():
-            raise RetryableError(f"Kafka: {partition.topic}[{partition.number}] cannot be read: {why}")
+            raise RetryableError(f"Kafka: {partition.topic}[{partition.partition}] cannot be read: {why}")
         if self._state.partitions:
             self._pass_over_what_is_gone(ranges)
             return
@@ -106,16 +106,16 @@ class TopicSource:
             # Of a time after its last message a partition has none.
             begin = reach.begin if span.begin is None else begins.get(one, reach.end)
             end = reach.end if span.end is None else ends.get(one, reach.end)
-            self._state.partitions[f"{one.topic}/{one.number}"] = Stretch(begin, max(begin, end))
+            self._state.partitions[f"{one.topic}/{one.partition}"] = Stretch(begin, max(begin, end))
         self._state.topic_ids.update(ids)
 
-    def _pass_over_what_is_gone(self, ranges: Mapping[Partition, Range]) -> None:
+    def _pass_over_what_is_gone(self, ranges: Mapping[TopicPartition, Range]) -> None:
         for partition, reach in ranges.items():
             known = self._state.partitions.get(_name(partition))
             if known is not None and known.position < min(reach.begin, known.end):
                 gone = min(reach.begin, known.end) - known.position
                 known.position += gone
-                place = f"topic {partition.topic}[{partition.number}]"
+                place = f"topic {partition.topic}[{partition.partition}]"
                 self.damage = "; ".join(
                     filter(None, (self.damage, f"{place} has deleted {gone} messages before they were read"))
                 )
@@ -149,9 +149,11 @@ class TopicSource:
         refused = self._reader.refused
         short = {one: reach for one, reach in self._left.items() if reach.begin < reach.end and one not in refused}
         for one, reach in short.items():
-            raise RetryableError(f"Kafka: {one.topic}[{one.number}] has no more at offset {reach.begin} at the moment")
+            raise RetryableError(
+                f"Kafka: {one.topic}[{one.partition}] has no more at offset {reach.begin} at the moment"
+            )
         for one, why in refused.items():
-            said = f"topic {one.topic}[{one.number}] cannot be read beyond offset {self._left[one].begin}: {why}"
+            said = f"topic {one.topic}[{one.partition}] cannot be read beyond offset {self._left[one].begin}: {why}"
             self.damage = "; ".join(filter(None, (self.damage, said)))
 
     def commit(self, positions: Positions) -> None:
@@ -172,10 +174,10 @@ class TopicSource:
         self._reader.close()
 
 
-def _name(partition: Partition) -> str:
-    return f"{partition.topic}/{partition.number}"
+def _name(partition: TopicPartition) -> str:
+    return f"{partition.topic}/{partition.partition}"
 
 
-def _partition(name: str) -> Partition:
+def _partition(name: str) -> TopicPartition:
     topic, _, number = name.partition("/")
-    return Partition(topic, int(number))
+    return TopicPartition(topic, int(number))

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from elworkers.control.status import Row
-from elworkers.control.table import duration, since
-from elworkers.passwords import without_passwords
-from elworkers.terminal import printable
+from elworkers.core.passwords import without_passwords
+from elworkers.core.terminal import printable
+from elworkers.core.text_table import duration, since
 
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 """Exit codes of a Nagios check."""

@@ -11,23 +11,23 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 
-from elworkers import output
-from elworkers.control import check, overheard, status, workers
-from elworkers.control.commandline import CHANGING, PROGRAM, parser
+from elworkers.config.argument_files import environment
+from elworkers.control import check, states_only, status, worker_states
+from elworkers.control.command_line import CHANGING, PROGRAM, parser
+from elworkers.control.control_errors import ForbiddenError, LateError, SupervisorError, UnaskedError
 from elworkers.control.deadline import Deadline
-from elworkers.control.errors import ForbiddenError, LateError, SupervisorError, UnaskedError
 from elworkers.control.init import provision, say_broken
-from elworkers.control.instances import Instance, Tree, read_tree
 from elworkers.control.lock import changing
-from elworkers.control.logs import reopen
-from elworkers.control.places import Places
-from elworkers.control.renewing import renew, renew_changed, renewable
+from elworkers.control.paths import Paths
+from elworkers.control.renew import renew, renew_changed, renewable
+from elworkers.control.reopen_logs import reopen
 from elworkers.control.selection import Selection, select
 from elworkers.control.supervisor import Supervisor
-from elworkers.control.working import settled
-from elworkers.errors import EX_CONFIG, ConfigurationError, RetryableError
-from elworkers.reading import environment
-from elworkers.terminal import printable
+from elworkers.control.wait_until_working import settled
+from elworkers.core import console
+from elworkers.core.errors import EX_CONFIG, ConfigurationError, RetryableError
+from elworkers.core.terminal import printable
+from elworkers.roles.instances import Instance, InstanceFiles, read_instances
 
 
 def main(words: list[str] | None = None) -> int:
@@ -39,9 +39,9 @@ def main(words: list[str] | None = None) -> int:
         own codes.
     """
     if words is None:
-        return output.run(PROGRAM, lambda: main(sys.argv[1:]), code_unsaid=check.UNKNOWN if "check" in sys.argv else 1)
+        return console.run(PROGRAM, lambda: main(sys.argv[1:]), code_unsaid=check.UNKNOWN if "check" in sys.argv else 1)
     given = parser().parse_args(words)
-    places = Places.given(
+    places = Paths.given(
         given.config_dir or given.config_dir_after,
         given.run_dir or given.run_dir_after,
         given.command_dir or given.command_dir_after,
@@ -59,7 +59,7 @@ def main(words: list[str] | None = None) -> int:
         return 130
 
 
-def _lock(places: Places, given: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+def _lock(places: Paths, given: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
     if given.verb not in CHANGING:
         return contextlib.nullcontext()
     return changing(places, given.lock_wait, PROGRAM, make=given.verb in ("start", "restart", "update"))
@@ -73,7 +73,7 @@ def _failed(verb: str, message: str, code: int) -> int:
     return code
 
 
-def _start(places: Places, given: argparse.Namespace) -> int:
+def _start(places: Paths, given: argparse.Namespace) -> int:
     tree = provision(places)
     if given.adopt:
         _adopt(Supervisor(places, given.timeout), Deadline(given.wait))
@@ -87,7 +87,7 @@ def _adopt(supervisor: Supervisor, deadline: Deadline) -> None:
         supervisor.adopt(deadline, lambda text: print(text, flush=True))
 
 
-def _start_all(places: Places, given: argparse.Namespace, tree: Tree) -> int:
+def _start_all(places: Paths, given: argparse.Namespace, tree: InstanceFiles) -> int:
     selection = select(tree, given.instance)
     supervisor = Supervisor(places, given.timeout)
     if supervisor.running():
@@ -103,7 +103,7 @@ def _start_all(places: Places, given: argparse.Namespace, tree: Tree) -> int:
 
 
 def _started(
-    supervisor: Supervisor, places: Places, given: argparse.Namespace, selection: Selection, tree: Tree
+    supervisor: Supervisor, places: Paths, given: argparse.Namespace, selection: Selection, tree: InstanceFiles
 ) -> int:
     if given.no_wait:
         say_broken(PROGRAM, tree)
@@ -114,7 +114,7 @@ def _started(
     return _report(rows, tree) or (0 if all(row.works for row in rows) else 1)
 
 
-def _sound(tree: Tree, supervisor: Supervisor, programs: Sequence[str]) -> list[str]:
+def _sound(tree: InstanceFiles, supervisor: Supervisor, programs: Sequence[str]) -> list[str]:
     # One whose file is broken has no program, or one that could only end with 78 if it were started now.
     sound = {instance.program for instance in tree.instances} & set(supervisor.programs())
     return [program for program in programs if program in sound]
@@ -126,7 +126,7 @@ def _take_up(supervisor: Supervisor, selection: Selection) -> None:
         supervisor.add(sorted(added & set(supervisor.reread().added)))
 
 
-def _stop(places: Places, given: argparse.Namespace) -> int:
+def _stop(places: Paths, given: argparse.Namespace) -> int:
     selection = _selected(places, given.instance)
     supervisor = Supervisor(places, given.timeout)
     if not supervisor.running():
@@ -145,7 +145,7 @@ def _stop(places: Places, given: argparse.Namespace) -> int:
     return 0
 
 
-def _restart(places: Places, given: argparse.Namespace) -> int:
+def _restart(places: Paths, given: argparse.Namespace) -> int:
     tree = provision(places)
     selection = select(tree, given.instance)
     supervisor = Supervisor(places, given.timeout)
@@ -161,7 +161,7 @@ def _restart(places: Places, given: argparse.Namespace) -> int:
     return _start_all(places, given, tree) or failed
 
 
-def _update(places: Places, given: argparse.Namespace) -> int:
+def _update(places: Paths, given: argparse.Namespace) -> int:
     tree = provision(places)
     selection = select(tree, given.instance)
     supervisor = Supervisor(places, given.timeout)
@@ -178,11 +178,11 @@ def _update(places: Places, given: argparse.Namespace) -> int:
     return _started(supervisor, places, given, selection, tree) or failed
 
 
-def _chosen(tree: Tree, selection: Selection) -> list[Instance]:
+def _chosen(tree: InstanceFiles, selection: Selection) -> list[Instance]:
     return [instance for instance in tree.instances if instance.program in selection.programs]
 
 
-def _start_mended(supervisor: Supervisor, selection: Selection, tree: Tree) -> None:
+def _start_mended(supervisor: Supervisor, selection: Selection, tree: InstanceFiles) -> None:
     # Ended by a configuration error; the file is as it was before the slip, so that nothing in it has changed.
     sound = {instance.program for instance in tree.instances} & set(selection.programs)
     ended = [
@@ -217,7 +217,7 @@ def _add(supervisor: Supervisor, added: set[str]) -> None:
         print(f"{program}: started")
 
 
-def _status(places: Places, given: argparse.Namespace) -> int:
+def _status(places: Paths, given: argparse.Namespace) -> int:
     tree = _read(places)
     code = _report(status.rows(places, select(tree, given.instance), tree, Supervisor(places, given.timeout)), tree)
     if not given.instance:
@@ -226,7 +226,7 @@ def _status(places: Places, given: argparse.Namespace) -> int:
     return code
 
 
-def _report(rows: Sequence[status.Row], tree: Tree) -> int:
+def _report(rows: Sequence[status.Row], tree: InstanceFiles) -> int:
     say_broken(PROGRAM, tree)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     print(status.table(rows, width))
@@ -235,20 +235,20 @@ def _report(rows: Sequence[status.Row], tree: Tree) -> int:
     return 0 if rows and all(row.runs for row in rows) else 1
 
 
-def _check(places: Places, given: argparse.Namespace) -> int:
+def _check(places: Paths, given: argparse.Namespace) -> int:
     warnings: Sequence[str] = ()
     try:
         tree = _read(places)
         rows = status.rows(places, select(tree, given.instance), tree, Supervisor(places, given.timeout))
         warnings = tree.warnings
     except (ForbiddenError, PermissionError) as error:
-        rows = overheard.rows(places, given.instance, error)
+        rows = states_only.rows(places, given.instance, error)
     code, text = check.nagios(rows, check.Limits(given.warning, given.critical), warnings)
     print(text)
     return code
 
 
-def _import(places: Places, given: argparse.Namespace) -> int:
+def _import(places: Paths, given: argparse.Namespace) -> int:
     from elworkers.control.imports import report
 
     tree = _read(places)
@@ -258,18 +258,18 @@ def _import(places: Places, given: argparse.Namespace) -> int:
     if not instances:
         print(f"{PROGRAM}: there is no importer in {places.config_dir}", file=sys.stderr)
         return EX_CONFIG
-    print(report(instances, lambda instance: workers.last_said(places.state(instance.program))))
+    print(report(instances, lambda instance: worker_states.last_said(places.state(instance.program))))
     return 0
 
 
-def _tail(places: Places, given: argparse.Namespace) -> int:
+def _tail(places: Paths, given: argparse.Namespace) -> int:
     from elworkers.control.tail import show
 
     show([places.log(program) for program in _selected(places, given.instance).programs], given.lines, given.follow)
     return 0
 
 
-def _reopen_logs(places: Places, given: argparse.Namespace) -> int:
+def _reopen_logs(places: Paths, given: argparse.Namespace) -> int:
     supervisor = Supervisor(places, given.timeout)
     if not supervisor.running():
         print("supervisord does not run; it makes its logs when it starts")
@@ -278,7 +278,7 @@ def _reopen_logs(places: Places, given: argparse.Namespace) -> int:
     return 0
 
 
-def _shutdown(places: Places, given: argparse.Namespace) -> int:
+def _shutdown(places: Paths, given: argparse.Namespace) -> int:
     supervisor = Supervisor(places, given.timeout)
     if not supervisor.running():
         print("supervisord does not run")
@@ -292,15 +292,15 @@ def _shutdown(places: Places, given: argparse.Namespace) -> int:
     return 0
 
 
-def _read(places: Places) -> Tree:
-    return read_tree(places.config_dir, environment(places.run_dir))
+def _read(places: Paths) -> InstanceFiles:
+    return read_instances(places.config_dir, environment(places.run_dir))
 
 
-def _selected(places: Places, words: Sequence[str]) -> Selection:
+def _selected(places: Paths, words: Sequence[str]) -> Selection:
     return select(_read(places), words)
 
 
-_VERBS: dict[str, Callable[[Places, argparse.Namespace], int]] = {
+_VERBS: dict[str, Callable[[Paths, argparse.Namespace], int]] = {
     "start": _start,
     "stop": _stop,
     "restart": _restart,

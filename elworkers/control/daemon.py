@@ -17,10 +17,10 @@ from pathlib import Path
 
 import psutil
 
+from elworkers.control.control_errors import SupervisorError
 from elworkers.control.deadline import Deadline
-from elworkers.control.errors import SupervisorError
 from elworkers.control.lock import free, open_private, taken
-from elworkers.control.places import Places
+from elworkers.control.paths import Paths
 
 _HELD = 3
 """The descriptor of the lock: supervisord closes those from 5 on when it reads its configuration anew, and its programs
@@ -32,7 +32,7 @@ _FREE_WITHIN_S = 2.0
 _LOOK_EVERY_S = 0.02
 
 
-def runs(places: Places) -> bool:
+def runs(places: Paths) -> bool:
     """Whether there is a supervisord of this run folder.
 
     Raises:
@@ -41,7 +41,7 @@ def runs(places: Places) -> bool:
     return _locked(places.supervisord_lock) or _by_pid_file(places) is not None
 
 
-def find(places: Places) -> psutil.Process | None:
+def find(places: Paths) -> psutil.Process | None:
     """Its process, where it can be told."""
     return _by_pid_file(places) or _by_lock(places.supervisord_lock)
 
@@ -57,7 +57,7 @@ def _locked(path: Path) -> bool:
         os.close(fd)
 
 
-def _by_pid_file(places: Places) -> psutil.Process | None:
+def _by_pid_file(places: Paths) -> psutil.Process | None:
     """The process that the pid file names: for one that was booted without the lock."""
     try:
         process = psutil.Process(int(places.supervisord_pid.read_text(encoding="ascii")))
@@ -66,7 +66,7 @@ def _by_pid_file(places: Places) -> psutil.Process | None:
         return None
 
 
-def _is_supervisord(process: psutil.Process, places: Places) -> bool:
+def _is_supervisord(process: psutil.Process, places: Paths) -> bool:
     # A pid may be somebody else's by now, also another supervisord's.
     words = process.cmdline()
     if process.status() == psutil.STATUS_ZOMBIE or not any("supervisord" in word for word in words[:3]):
@@ -89,7 +89,7 @@ def _by_lock(path: Path) -> psutil.Process | None:
     return None
 
 
-def boot(places: Places, command: str, within_s: float) -> subprocess.CompletedProcess[str]:
+def boot(places: Paths, command: str, within_s: float) -> subprocess.CompletedProcess[str]:
     """Start supervisord with the lock; gives what it printed before it went into the background.
 
     Args:

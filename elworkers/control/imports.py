@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from elworkers.arguments import Arguments
-from elworkers.control.instances import Instance
-from elworkers.control.table import aligned, since
-from elworkers.control.workers import Workers
-from elworkers.passwords import without_passwords
-from elworkers.terminal import printable
+from elworkers.config.arguments import Arguments
+from elworkers.control.worker_states import WorkerStates
+from elworkers.core.passwords import without_passwords
+from elworkers.core.terminal import printable
+from elworkers.core.text_table import aligned, since
+from elworkers.roles.instances import Instance
 
 _HEADINGS = ("TOPIC", "HEAD", "IMPORTED UP TO", "LAG", "LAST FILE", "HOURS FINISHED")
 
 
-def report(instances: Iterable[Instance], said: Callable[[Instance], Workers]) -> str:
+def report(instances: Iterable[Instance], said: Callable[[Instance], WorkerStates]) -> str:
     """A table for each instance, and behind it what stands still, since when and why.
 
     Args:
@@ -31,12 +31,12 @@ def report(instances: Iterable[Instance], said: Callable[[Instance], Workers]) -
     return "\n\n".join(f"{instance.title}\n{_table(instance.arguments, said(instance))}" for instance in instances)
 
 
-def _table(arguments: Arguments, said: Workers) -> str:
+def _table(arguments: Arguments, said: WorkerStates) -> str:
+    from elworkers.config.endpoints import check_store, check_topics
     from elworkers.importer.notes import Notes
-    from elworkers.importer.status import Row, rows
+    from elworkers.importer.progress import Row, rows
     from elworkers.importer.store import Store
     from elworkers.roles.importer import selection, topics_reader
-    from elworkers.schemes import check_store, check_topics
 
     store, selected = Store(check_store(arguments["base"])), selection(arguments)
     reader = topics_reader(check_topics(arguments["kafka"]))

@@ -13,20 +13,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from elworkers import __version__, output, planned, roles
-from elworkers.control.commandline import lock_wait
-from elworkers.control.errors import SupervisorError
-from elworkers.control.instances import Instance, Tree, read_tree
+from elworkers import __version__, roles
+from elworkers.config import topic_plan
+from elworkers.config.argument_files import environment
+from elworkers.config.endpoints import brokers
+from elworkers.control.command_line import lock_wait
+from elworkers.control.control_errors import SupervisorError
 from elworkers.control.lock import changing
-from elworkers.control.places import Places
-from elworkers.control.renewing import RENEWED
-from elworkers.errors import EX_CONFIG, EX_DATAERR, ConfigurationError
-from elworkers.reading import environment
-from elworkers.rights import DATA_FOLDER, narrow_umask, of_run_folder
-from elworkers.roles.checking import endpoints
-from elworkers.schemes import brokers
-from elworkers.shipped import shipped
-from elworkers.terminal import printable
+from elworkers.control.paths import Paths
+from elworkers.control.renew import RENEWED
+from elworkers.core import console
+from elworkers.core.errors import EX_CONFIG, EX_DATAERR, ConfigurationError
+from elworkers.core.permissions import DATA_FOLDER, narrow_umask, of_run_folder
+from elworkers.core.resources import shipped
+from elworkers.core.terminal import printable
+from elworkers.roles.instances import Instance, InstanceFiles, read_instances
+from elworkers.roles.validate import endpoints
 
 _STOP_GRACE_S = 10
 _RENEWED_STOP_S = 600
@@ -43,7 +45,7 @@ def main(words: list[str] | None = None) -> int:
         folder cannot be read or written; `EX_TEMPFAIL` when another command is at work.
     """
     if words is None:
-        return output.run("eventlogging-init", lambda: main(sys.argv[1:]))
+        return console.run("eventlogging-init", lambda: main(sys.argv[1:]))
     parser = argparse.ArgumentParser(
         prog="eventlogging-init", description="Writes a supervisord program for each instance file."
     )
@@ -53,7 +55,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--command-dir", help="where the role commands are, or EVENTLOGGING_COMMAND_DIR")
     lock_wait(parser)
     given = parser.parse_args(words)
-    places = Places.given(given.config_dir, given.run_dir, given.command_dir)
+    places = Paths.given(given.config_dir, given.run_dir, given.command_dir)
     try:
         with changing(places, given.lock_wait, "eventlogging-init"):
             tree = provision(places)
@@ -67,7 +69,7 @@ def main(words: list[str] | None = None) -> int:
     return EX_CONFIG if tree.broken else 0
 
 
-def say_broken(program: str, tree: Tree) -> None:
+def say_broken(program: str, tree: InstanceFiles) -> None:
     """Name each broken instance with its file and line, and what else is wrong with files, on stderr."""
     for warning in (*tree.strangers, *tree.warnings):
         print(f"{program}: warning: {printable(warning)}", file=sys.stderr)
@@ -75,7 +77,7 @@ def say_broken(program: str, tree: Tree) -> None:
         print(f"{program}: {printable(str(broken.error))}", file=sys.stderr)
 
 
-def provision(places: Places) -> Tree:
+def provision(places: Paths) -> InstanceFiles:
     """Write the programs of all instances and supervisord's configuration, and remove programs without an instance.
 
     The program of an instance whose file has become broken stays: a slip of the pen must not stop what runs.
@@ -89,14 +91,14 @@ def provision(places: Places) -> Tree:
             raise ConfigurationError(
                 'supervisord cannot take a folder with a " in its name; choose another', str(folder)
             )
-    tree = read_tree(places.config_dir, environment(places.run_dir))
+    tree = read_instances(places.config_dir, environment(places.run_dir))
     rights, umask = of_run_folder(os.environ), narrow_umask()
     for folder in (places.run_dir, places.programs, places.run_dir / "log", places.run_dir / "state"):
         folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
         rights.of_folder(folder)
     for instance in tree.instances:
         _write(places.programs / f"{instance.program}.conf", _program(instance, places))
-    _write(places.run_dir / planned.FILE, planned.text([*_wanted(tree), *_said_before(places, tree)]))
+    _write(places.run_dir / topic_plan.FILE, topic_plan.text([*_wanted(tree), *_said_before(places, tree)]))
     kept = {instance.program for instance in tree.instances}
     kept |= {broken.title.replace("/", "-") for broken in tree.broken}
     for path in places.programs.glob("*.conf"):
@@ -107,24 +109,24 @@ def provision(places: Places) -> Tree:
     return tree
 
 
-def _wanted(tree: Tree) -> Iterator[planned.Wanted]:
+def _wanted(tree: InstanceFiles) -> Iterator[topic_plan.WantedSettings]:
     for instance in tree.instances:
         for endpoint in endpoints(instance.arguments):
             if endpoint.uri.scheme == "kafka":
                 options = endpoint.options
                 partitions = options["partitions"] or instance.arguments["partitions"]
-                yield planned.Wanted(
+                yield topic_plan.WantedSettings(
                     tuple(brokers(endpoint.uri)), options["topic"], partitions, options["replication"], instance.title
                 )
 
 
-def _said_before(places: Places, tree: Tree) -> list[planned.Wanted]:
+def _said_before(places: Paths, tree: InstanceFiles) -> list[topic_plan.WantedSettings]:
     """What files said that are broken now, and whose instances may run on."""
     broken = {one.title for one in tree.broken}
-    return [one for one in planned.read(places.run_dir / planned.FILE) if one.where in broken]
+    return [one for one in topic_plan.read(places.run_dir / topic_plan.FILE) if one.where in broken]
 
 
-def _program(instance: Instance, places: Places) -> str:
+def _program(instance: Instance, places: Paths) -> str:
     words = [str(places.command_dir / f"eventlogging-{instance.role}"), f"@{instance.path}"]
     # What is renewed in place says itself what it has read; its program is to stay as it is when its file changes.
     renewed = instance.role in RENEWED
@@ -166,7 +168,7 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _supervisord(places: Places, programs: int, umask: int) -> str:
+def _supervisord(places: Paths, programs: int, umask: int) -> str:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = max(_FDS_AT_LEAST, 256 + _FDS_A_PROGRAM * programs)
     minfds = wanted if hard == resource.RLIM_INFINITY or os.getuid() == 0 else min(wanted, hard)

@@ -15,18 +15,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from elworkers.control.control_errors import LockedError, SupervisorError
 from elworkers.control.deadline import Deadline
-from elworkers.control.errors import LockedError, SupervisorError
-from elworkers.control.places import Places
-from elworkers.rights import DATA_FOLDER
-from elworkers.terminal import printable
+from elworkers.control.paths import Paths
+from elworkers.core.permissions import DATA_FOLDER
+from elworkers.core.terminal import printable
 
 _LOOK_EVERY_S = 0.1
 _LONGEST = 4096
 
 
 @contextlib.contextmanager
-def changing(places: Places, wait_s: float, program: str, *, make: bool = True) -> Iterator[None]:
+def changing(places: Paths, wait_s: float, program: str, *, make: bool = True) -> Iterator[None]:
     """Hold the lock of a run folder.
 
     Args:

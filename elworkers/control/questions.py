@@ -18,10 +18,16 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from elworkers.control import daemon
+from elworkers.control.control_errors import (
+    ForbiddenError,
+    RefusedError,
+    SupervisorError,
+    UnansweredError,
+    UnaskedError,
+)
 from elworkers.control.deadline import Deadline
-from elworkers.control.errors import ForbiddenError, RefusedError, SupervisorError, UnansweredError, UnaskedError
 from elworkers.control.lock import whose
-from elworkers.control.places import Places
+from elworkers.control.paths import Paths
 
 _SETTLES_WITHIN_S = 1.0
 """So long a supervisord that boots, ends, or reads its configuration anew may have no socket."""
@@ -37,7 +43,7 @@ class Questions:
         timeout_s: within how many seconds it answers each question.
     """
 
-    def __init__(self, places: Places, timeout_s: float) -> None:
+    def __init__(self, places: Paths, timeout_s: float) -> None:
         self._places = places
         self._timeout_s = timeout_s
         self._transport: _Transport | None = None
@@ -133,7 +139,7 @@ def _frozen(process: psutil.Process) -> str:
 class _Transport(SupervisorTransport):  # type: ignore[misc]
     """supervisor's own, with a time limit for each request."""
 
-    def __init__(self, places: Places, timeout_s: float) -> None:
+    def __init__(self, places: Paths, timeout_s: float) -> None:
         super().__init__(None, None, f"unix://{places.socket}")
         self._timeout_s = timeout_s
         self._until = Deadline(timeout_s)
@@ -151,7 +157,7 @@ class _Transport(SupervisorTransport):  # type: ignore[misc]
 class _Connection(http.client.HTTPConnection):
     """To a Unix socket; what has not come in time does not come."""
 
-    def __init__(self, places: Places, left: Callable[[], float]) -> None:
+    def __init__(self, places: Paths, left: Callable[[], float]) -> None:
         super().__init__("localhost")
         self._places = places
         self._left = left

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from elworkers import roles
-from elworkers.control.instances import Tree
-from elworkers.errors import ConfigurationError
+from elworkers.core.errors import ConfigurationError
+from elworkers.roles.instances import InstanceFiles
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Selection:
         return Selection((*self.programs, *sorted(set(programs) - set(self.programs))))
 
 
-def select(tree: Tree, words: Sequence[str]) -> Selection:
+def select(tree: InstanceFiles, words: Sequence[str]) -> Selection:
     """The instances that the words mean; all of them without words. Broken ones can be named too.
 
     Raises:

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from elworkers import __version__
-from elworkers.control import workers
-from elworkers.control.instances import Tree
-from elworkers.control.places import Places
+from elworkers.control import worker_states as workers
+from elworkers.control.paths import Paths
 from elworkers.control.selection import Selection
 from elworkers.control.supervisor import Info, Supervisor
-from elworkers.control.table import duration, note, rows_of, since
-from elworkers.control.workers import Workers
-from elworkers.passwords import without_passwords
+from elworkers.control.worker_states import WorkerStates
+from elworkers.core.passwords import without_passwords
+from elworkers.core.text_table import duration, note, rows_of, since
+from elworkers.roles.instances import InstanceFiles
 
 _HEADINGS = ("ROLE", "INSTANCE", "STATE", "PID", "UPTIME", "WORKERS")
 _LONGEST_NOTE = 300
@@ -43,7 +43,7 @@ class Row:
     state: str
     pid: int | None = None
     uptime_s: int = 0
-    workers: Workers = field(default_factory=Workers)
+    workers: WorkerStates = field(default_factory=WorkerStates)
     note: str = ""
     broken: bool = False
     changed: bool = False
@@ -83,7 +83,7 @@ class Row:
         return "STARTING" if self.begins else self.state
 
 
-def rows(places: Places, selection: Selection, tree: Tree, supervisor: Supervisor) -> list[Row]:
+def rows(places: Paths, selection: Selection, tree: InstanceFiles, supervisor: Supervisor) -> list[Row]:
     """One row for each selected instance, and for each program whose file has gone.
 
     Raises:
@@ -106,7 +106,7 @@ def rows(places: Places, selection: Selection, tree: Tree, supervisor: Superviso
     return found
 
 
-def _row(places: Places, program: str, info: Info | None, wrong: str | None, present: str | None = None) -> Row:
+def _row(places: Paths, program: str, info: Info | None, wrong: str | None, present: str | None = None) -> Row:
     role, _, name = program.partition("-")
     if info is None:
         state = "BROKEN" if wrong else "STOPPED"
@@ -121,7 +121,7 @@ def _row(places: Places, program: str, info: Info | None, wrong: str | None, pre
     return Row(role, name, info["statename"], pid, uptime_s, found, said, wrong is not None, changed)
 
 
-def _last_word(places: Places, program: str) -> str:
+def _last_word(places: Paths, program: str) -> str:
     """What the log ends with: its last line that gives a reason, or else its last line."""
     try:
         with places.log(program).open("rb") as log:

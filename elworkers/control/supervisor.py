@@ -19,9 +19,9 @@ import psutil
 from supervisor.xmlrpc import Faults
 
 from elworkers.control import daemon
+from elworkers.control.control_errors import LateError, RefusedError, SupervisorError, UnansweredError
 from elworkers.control.deadline import Deadline
-from elworkers.control.errors import LateError, RefusedError, SupervisorError, UnansweredError
-from elworkers.control.places import Places
+from elworkers.control.paths import Paths
 from elworkers.control.questions import Questions
 
 _BOOT_WITHIN_S = 20.0
@@ -42,7 +42,7 @@ class Changes(NamedTuple):
 class Supervisor:
     """supervisord of one run folder."""
 
-    def __init__(self, places: Places, timeout_s: float) -> None:
+    def __init__(self, places: Paths, timeout_s: float) -> None:
         """Of this run folder; it has to answer each question within so many seconds."""
         self._places = places
         self._questions = Questions(places, timeout_s)

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from elworkers import output
-from elworkers.control.commandline import PROGRAM
-from elworkers.control.errors import SupervisorError
-from elworkers.terminal import Bytes, printable
+from elworkers.control.command_line import PROGRAM
+from elworkers.control.control_errors import SupervisorError
+from elworkers.core import console
+from elworkers.core.terminal import Bytes, printable
 
 _PIECE = 64 * 1024
 _LOOK_EVERY_MS = 200
@@ -66,7 +66,7 @@ class Tail:
         reader = select.poll()
         with contextlib.suppress(OSError, ValueError):
             reader.register(sys.stdout.fileno(), 0)
-        while not output.lost():
+        while not console.lost():
             for log in self._logs:
                 self._copy(log)
                 if log.replaced() and log.open():

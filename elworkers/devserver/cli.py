@@ -19,28 +19,29 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from elworkers import __version__, output
-from elworkers.contracts import Record
+from elworkers import __version__
+from elworkers.config.options import EVENTS_PORT, HTTP_PORT
+from elworkers.config.uris import split_host
+from elworkers.connectors.http.limits import Limits
+from elworkers.connectors.http.listener import HttpListener
+from elworkers.connectors.http.request_handler import HandlerConfig
+from elworkers.connectors.spool.listener import Arrival, Listener, Room
+from elworkers.connectors.spool.raw_lines import RawLines
+from elworkers.connectors.spool.sequence import Sequence
+from elworkers.connectors.udp.listener import UdpListener
+from elworkers.connectors.udp.source import UdpSource
+from elworkers.core import console as output
+from elworkers.core.budget import Budget
+from elworkers.core.contracts import Record
+from elworkers.core.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.core.terminal import printable
 from elworkers.devserver.guard import Guard
 from elworkers.devserver.show import Show
-from elworkers.doors.beacon import BeaconDoor
-from elworkers.doors.desk import Answers
-from elworkers.doors.door import Arrival, Door, Room
-from elworkers.doors.limits import Limits
-from elworkers.doors.rawline import RawLines
-from elworkers.doors.sequence import Sequence
-from elworkers.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
-from elworkers.registry import EVENTS_PORT, HTTP_PORT
-from elworkers.runtime.budget import Budget
-from elworkers.runtime.metrics import Counters
-from elworkers.sources.datagrams import DatagramDoor
-from elworkers.sources.udp import UdpSource
-from elworkers.stages.parse import compile_format
+from elworkers.events.parse import compile_format
+from elworkers.schema.store import SchemaStore, schema_uris
+from elworkers.schema.validate import Validator
 from elworkers.stages.process import ProcessStage
-from elworkers.stages.schemas import SchemaStore, schema_uris
-from elworkers.stages.validate import Validator
-from elworkers.terminal import printable
-from elworkers.uris import split_host
 
 _PROGRAM = "eventlogging-devserver"
 _CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %D %o %{userAgent}i"
@@ -111,7 +112,7 @@ def _run(given: argparse.Namespace) -> int:
             guard = Guard(http[0], given.allow_origin, _say)
             _open(opened, _beacon(http, Path(scratch), given.files, guard), client_side, waiting)
             _open(
-                opened, DatagramDoor(UdpSource(*udp, receive_buffer=_BUFFER, metrics=Counters())), server_side, waiting
+                opened, UdpListener(UdpSource(*udp, receive_buffer=_BUFFER, metrics=Counters())), server_side, waiting
             )
             base = f"http://{given.bind}"
             ways_in = f"events: {base}/beacon/event and udp://{given.udp}; browser client: {base}/eventlogging.js"
@@ -141,8 +142,8 @@ def _stages(schemas: list[str]) -> tuple[ProcessStage, ProcessStage]:
     return client_side, server_side
 
 
-def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Guard) -> Door:
-    answers = Answers(
+def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Guard) -> Listener:
+    answers = HandlerConfig(
         path="/beacon/event",
         lines=RawLines(None, Sequence(scratch / "sequence")),
         limits=Limits(),
@@ -151,7 +152,7 @@ def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Gu
         files=files,
         guard=guard,
     )
-    return BeaconDoor(place, answers)
+    return HttpListener(place, answers)
 
 
 class _Judged:
@@ -178,7 +179,7 @@ class _Judged:
         return Room("full" if self._waiting.full() else "ok", self._waiting.qsize(), self._waiting.maxsize)
 
 
-def _open(opened: contextlib.ExitStack, door: Door, stage: ProcessStage, waiting: Waiting) -> None:
+def _open(opened: contextlib.ExitStack, door: Listener, stage: ProcessStage, waiting: Waiting) -> None:
     def failed(error: ElworkersError) -> None:
         _say(str(error))
 

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from elworkers.doors.limits import RefusedError
-from elworkers.errors import ConfigurationError
+from elworkers.connectors.http.limits import RefusedError
+from elworkers.core.errors import ConfigurationError
 
 HEADER = "X-EventLogging-Devserver"
 """A request with this header is no other page's, whatever its value."""

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
-from elworkers.contracts import Record
-from elworkers.terminal import printable
+from elworkers.core.contracts import Record
+from elworkers.core.terminal import printable
 
 _LONGEST_RAW = 2_000
 

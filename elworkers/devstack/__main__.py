@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from elworkers import extras
+from elworkers.core import extras
 
 
 def main() -> int:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from elworkers.errors import ElworkersError
+from elworkers.core.errors import ElworkersError
 
 
 class DevstackError(ElworkersError):

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pymysql
 
+from elworkers.connectors.kafka.pykafka import client
+from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
 from elworkers.devstack.hdfs import DataNode, NameNode
 from elworkers.devstack.part import HOST, Part, Ports, java, run
 from elworkers.devstack.varnish import Varnish
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client
 
 USER = PASSWORD = "eventlogging"  # noqa: S105 - of a database that only this machine reaches
 DATABASE = "log"

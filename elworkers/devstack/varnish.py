@@ -10,10 +10,10 @@ import os
 import shutil
 from pathlib import Path
 
+from elworkers.core.resources import shipped
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
 from elworkers.devstack.part import HOST, Part, Ports
-from elworkers.shipped import shipped
 
 _BODIES_GO_TO = '.port = "8080"'
 

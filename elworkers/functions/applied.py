@@ -13,11 +13,11 @@ from typing import Any
 import structlog
 from orjson import OPT_PASSTHROUGH_DATACLASS, OPT_PASSTHROUGH_DATETIME, OPT_PASSTHROUGH_SUBCLASS, dumps
 
-from elworkers.contracts import Event, Metrics, Record
-from elworkers.errors import InvalidEventError, OutOfTime
+from elworkers.core.contracts import Event, Metrics, Record
+from elworkers.core.errors import EventTimeout, InvalidEventError
+from elworkers.events.json_text import read_object
 from elworkers.functions.loading import Function, said
 from elworkers.functions.patience import Patience
-from elworkers.stages.jsontext import read_object
 
 _ONLY_JSON = OPT_PASSTHROUGH_DATACLASS | OPT_PASSTHROUGH_DATETIME | OPT_PASSTHROUGH_SUBCLASS
 
@@ -79,7 +79,7 @@ class Functions:
             raise InvalidEventError(f"function {function.name} took too long for others of this schema", "timeout")
         try:
             value, made = self._called(function, record, event)
-        except OutOfTime:
+        except EventTimeout:
             self._patience.took_too_long(key)
             raise InvalidEventError(
                 f"function {function.name} took more than {self._patience.budget.seconds:g} s", "timeout"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from elworkers.contracts import Event
-from elworkers.stages.capsule import iso_seconds
+from elworkers.core.contracts import Event
+from elworkers.events.capsule import iso_seconds
 
 Schemas = frozenset[str]
 

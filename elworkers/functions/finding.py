@@ -19,12 +19,12 @@ from pathlib import Path
 from pkgutil import get_importer
 from typing import NamedTuple
 
-from elworkers.errors import ConfigurationError
+from elworkers.config.hints import nearest
+from elworkers.config.wraps import SCHEMAS, Wrap
+from elworkers.core.errors import ConfigurationError
 from elworkers.functions import plugins
 from elworkers.functions.builtin import BUILTIN, Builtin
 from elworkers.functions.source import Names, names
-from elworkers.hints import nearest
-from elworkers.wraps import SCHEMAS, Wrap
 
 GROUP = "elworkers.functions"
 """Entry points of this group are functions by their names."""

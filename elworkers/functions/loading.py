@@ -16,14 +16,14 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from elworkers.contracts import Event
-from elworkers.errors import ConfigurationError
+from elworkers.config.wraps import Wrap
+from elworkers.core.contracts import Event
+from elworkers.core.errors import ConfigurationError
+from elworkers.core.operating_system import die_with_parent
+from elworkers.core.passwords import without_passwords
+from elworkers.core.polling import readable
 from elworkers.functions.builtin import BUILTIN
 from elworkers.functions.finding import Own, folders, place, schemas
-from elworkers.passwords import without_passwords
-from elworkers.polling import readable
-from elworkers.runtime.process import die_with_parent
-from elworkers.wraps import Wrap
 
 _LONGEST_IMPORT_S = 60.0
 _LONGEST_TEXT = 500

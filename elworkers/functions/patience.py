@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from elworkers.contracts import Budget, Metrics
+from elworkers.core.contracts import Budget, Metrics
 
 Key = tuple[str, str]
 """A function, and a schema of events."""

@@ -16,8 +16,8 @@ import msgspec
 import orjson
 import structlog
 
-from elworkers.contracts import Metrics
-from elworkers.timestamps import unix_seconds_of
+from elworkers.core.contracts import Metrics
+from elworkers.events.timestamps import unix_seconds_of
 
 HOUR_S, HOUR_MS = 3600, 3_600_000
 TIME_FIELDS = ("timestamp", "dt")
@@ -41,7 +41,7 @@ NO_TIMES = (ValueError, RecursionError)
 """What `times` raises on all else, and on some JSON that Python's parser takes."""
 
 
-class Place(NamedTuple):
+class HourPartition(NamedTuple):
     """A folder below that of a schema.
 
     Attributes:
@@ -65,7 +65,7 @@ class Place(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Sorter:
+class HourBucketer:
     """Finds a message's place.
 
     What is older or newer than allowed is kept aside by the hour in which Kafka took it: a wrong clock would otherwise
@@ -87,7 +87,7 @@ class Sorter:
     keep_aside: bool = True
     said: set[str] = dataclasses.field(default_factory=set)
 
-    def place(self, schema: str, value: bytes, kafka_ms: int, now_ms: int) -> Place | None:
+    def place(self, schema: str, value: bytes, kafka_ms: int, now_ms: int) -> HourPartition | None:
         """The place of one message; None where it is only counted."""
         # Producers may set Kafka's time as well, and just as wrong.
         arrived_ms = kafka_ms if 0 < kafka_ms <= now_ms + self.future_ms else now_ms
@@ -107,10 +107,10 @@ class Sorter:
         elif own_ms > now_ms + self.future_ms:
             self.metrics.count("import_future", schema=schema)
         else:
-            return Place(own_ms // HOUR_MS)
+            return HourPartition(own_ms // HOUR_MS)
         if not self.keep_aside:
             return None
-        return Place(arrived_ms // HOUR_MS, "late" if own_ms < now_ms else "future")
+        return HourPartition(arrived_ms // HOUR_MS, "late" if own_ms < now_ms else "future")
 
     def whole_seconds(self, now_ms: int) -> tuple[int, int]:
         """The earliest and the latest `timestamp` of whole seconds with which an event is kept by its own hour.

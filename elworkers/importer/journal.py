@@ -29,9 +29,9 @@ from typing import Any
 
 import structlog
 
-from elworkers.errors import RetryableError
-from elworkers.importer.faults import PathRefusedError
+from elworkers.core.errors import RetryableError
 from elworkers.importer.manifest import File, Found, Manifest, folder_of, found, newest
+from elworkers.importer.storage_errors import PathRefusedError
 from elworkers.importer.store import Entry, Store
 
 _TEMPORARY = re.compile(r"\.(.+)~([0-9]+)~([0-9]+)~[0-9]+")

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import structlog
 
-from elworkers.errors import RetryableError
-from elworkers.importer.faults import PathRefusedError
+from elworkers.core.errors import RetryableError
+from elworkers.core.passwords import without_passwords
 from elworkers.importer.manifest import FOLDER
+from elworkers.importer.storage_errors import PathRefusedError
 from elworkers.importer.store import Store
-from elworkers.passwords import without_passwords
 
 _FOLDER, _SUFFIX = f"{FOLDER}/~standing", ".json"
 """`~` stands in no topic's name; `@` would make what is before it look like a password in a URI."""

@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from elworkers.errors import InvalidEventError, RetryableError
-from elworkers.extras import needs
-from elworkers.importer.columns import KeptColumns
-from elworkers.importer.drafts import Draft, chunks_of
-from elworkers.sinks.rows import value
-from elworkers.sinks.tables import Column, Kind, columns
+from elworkers.core.errors import InvalidEventError, RetryableError
+from elworkers.core.extras import needs
+from elworkers.events.columns import Column, ColumnType, columns
+from elworkers.events.convert import value
+from elworkers.importer.parquet_columns import StoredColumns
+from elworkers.importer.staging import StagingFile, chunks_of
 
 SchemaOf = Callable[[str, int], Mapping[str, Any]]
 """Name and revision to the JSON schema of an event; raises InvalidEventError where there is none."""
@@ -43,7 +43,7 @@ class Parquet:
         ConfigurationError: the extra parquet is not installed.
     """
 
-    def __init__(self, schema_of: SchemaOf, compression: str, kept: KeptColumns | None = None) -> None:
+    def __init__(self, schema_of: SchemaOf, compression: str, kept: StoredColumns | None = None) -> None:
         needs("parquet", "--format parquet")
         import pyarrow
         import pyarrow.parquet
@@ -55,13 +55,13 @@ class Parquet:
         self._compression = compression
         self._kept = kept
         self._types = {
-            Kind.BOOLEAN: pyarrow.bool_(),
-            Kind.BIGINT: pyarrow.int64(),
-            Kind.DOUBLE: pyarrow.float64(),
-            Kind.DATETIME: pyarrow.timestamp("us"),
+            ColumnType.BOOLEAN: pyarrow.bool_(),
+            ColumnType.BIGINT: pyarrow.int64(),
+            ColumnType.DOUBLE: pyarrow.float64(),
+            ColumnType.DATETIME: pyarrow.timestamp("us"),
         }
 
-    def encode(self, draft: Draft) -> Iterator[bytes]:
+    def encode(self, draft: StagingFile) -> Iterator[bytes]:
         """The file's content.
 
         Raises:
@@ -78,7 +78,7 @@ class Parquet:
         finally:
             path.unlink(missing_ok=True)
 
-    def _write(self, draft: Draft, path: Path) -> None:
+    def _write(self, draft: StagingFile, path: Path) -> None:
         wanted = self._columns(draft)
         if self._kept is not None:
             wanted = self._kept.agreed(draft.partition.topic, wanted)
@@ -107,7 +107,7 @@ class Parquet:
         (whole,) = self._arrow.Table.from_batches(halves).combine_chunks().to_batches()
         return whole
 
-    def _columns(self, draft: Draft) -> list[Column]:
+    def _columns(self, draft: StagingFile) -> list[Column]:
         named = {_named(event) for event in map(_event, _lines(draft)) if event is not None}
         merged: dict[str, Column] = {column.name.lower(): column for column in columns({})}
         for name, revision in sorted(known for known in named if known is not None):
@@ -118,12 +118,12 @@ class Parquet:
             for column in found:
                 before = merged.setdefault(column.name.lower(), column)
                 if before.kind is not column.kind:
-                    merged[column.name.lower()] = replace(before, kind=Kind.TEXT)
+                    merged[column.name.lower()] = replace(before, kind=ColumnType.TEXT)
         merged.pop(_JSON, None)
         return list(merged.values())
 
 
-def _lines(draft: Draft) -> Iterator[bytes]:
+def _lines(draft: StagingFile) -> Iterator[bytes]:
     rest = b""
     for chunk in draft.chunks():
         *lines, rest = (rest + chunk).split(b"\n")

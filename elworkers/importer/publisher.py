@@ -15,17 +15,16 @@ from typing import NamedTuple
 
 import structlog
 
-from elworkers.contracts import Metrics
-from elworkers.importer.drafts import Draft, Drafts
-from elworkers.importer.faults import PathRefusedError
-from elworkers.importer.formats import Format
+from elworkers.core.contracts import Metrics, TopicPartition
+from elworkers.importer.compression import Format
 from elworkers.importer.journal import Journal
 from elworkers.importer.manifest import File, Manifest
-from elworkers.importer.marks import Marks
-from elworkers.importer.selection import schema_of
+from elworkers.importer.pending_range import PendingRange
+from elworkers.importer.staging import StagingFile, StagingFiles
+from elworkers.importer.storage_errors import PathRefusedError
 from elworkers.importer.store import Store
-from elworkers.importer.stretch import Stretch
-from elworkers.kafka.reader import Partition
+from elworkers.importer.success_markers import SuccessMarkers
+from elworkers.importer.topic_selection import schema_of
 
 AT_ONCE = 4
 """Partitions under way. Mostly they wait for answers of the store; a chunk of a file of each is in memory."""
@@ -35,7 +34,7 @@ _LOOK_EVERY_S = 1.0
 log = structlog.get_logger(__name__)
 
 
-class Home(NamedTuple):
+class TopicFolder(NamedTuple):
     """Where what is imported of a topic belongs.
 
     Attributes:
@@ -74,13 +73,19 @@ class Publisher:
     """
 
     def __init__(
-        self, store: Store, journal: Journal, marks: Marks, drafts: Drafts, form: Format, metrics: Metrics
+        self,
+        store: Store,
+        journal: Journal,
+        marks: SuccessMarkers,
+        drafts: StagingFiles,
+        form: Format,
+        metrics: Metrics,
     ) -> None:
-        self.places: dict[str, Home] = {}
+        self.places: dict[str, TopicFolder] = {}
         self._store, self._journal, self._marks = store, journal, marks
         self._drafts, self._form, self._metrics = drafts, form, metrics
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="publish")
-        self._going: dict[Partition, tuple[Stretch, Future[_Published]]] = {}
+        self._going: dict[TopicPartition, tuple[PendingRange, Future[_Published]]] = {}
         # Of several threads, so that one may be missed; what counts is that it has changed.
         self._written = 0
 
@@ -89,11 +94,11 @@ class Publisher:
         """Whether anything is under way."""
         return bool(self._going)
 
-    def has_room(self, partition: Partition) -> bool:
+    def has_room(self, partition: TopicPartition) -> bool:
         """Whether a stretch of a partition can be begun."""
         return partition not in self._going and len(self._going) < AT_ONCE
 
-    def begin(self, partition: Partition, stretch: Stretch, unfinished: Iterable[str]) -> None:
+    def begin(self, partition: TopicPartition, stretch: PendingRange, unfinished: Iterable[str]) -> None:
         """Begin to write a stretch's files and to publish them.
 
         Args:
@@ -130,7 +135,7 @@ class Publisher:
             if future.exception() is None:
                 self._count(future.result())
 
-    def _done(self, alive: Callable[[], None]) -> tuple[Partition, Stretch, Future[_Published]]:
+    def _done(self, alive: Callable[[], None]) -> tuple[TopicPartition, PendingRange, Future[_Published]]:
         written = self._written
         while True:
             for partition, (stretch, future) in self._going.items():
@@ -187,7 +192,7 @@ class Publisher:
                 refused[topic] = str(error)
         return refused
 
-    def _publish(self, partition: Partition, stretch: Stretch, unfinished: Set[str]) -> _Published:
+    def _publish(self, partition: TopicPartition, stretch: PendingRange, unfinished: Set[str]) -> _Published:
         hours = {place.path for place in stretch.drafts if not place.aside}
         home = self.places[partition.topic]
         late = {hour for hour in hours if self._marks.has(home.folder, hour)}
@@ -197,13 +202,13 @@ class Publisher:
         manifest = Manifest(*partition, stretch.begin, stretch.next, files, left, home.topic_id, home.again)
         return _Published(manifest, self._journal.publish(manifest), after)
 
-    def _file(self, draft: Draft, home: Home) -> File:
+    def _file(self, draft: StagingFile, home: TopicFolder) -> File:
         topic = draft.partition.topic
         temporary = self._journal.temporary(topic, home.again)
         size = self._store.write(temporary, self._form.encode(draft))
         self._written += 1
         which = f"{topic}.{home.again}" if home.again else topic
-        name = f"{which}.{draft.partition.number}.{draft.first}-{draft.last}{self._form.suffix}"
+        name = f"{which}.{draft.partition.partition}.{draft.first}-{draft.last}{self._form.suffix}"
         path = f"{home.folder}/{draft.place.path}/{name}"
         return File(temporary, path, draft.first, draft.last, draft.records, size)
 

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.importer import faults
-from elworkers.importer.drivers import HDFS, Drivers
-from elworkers.importer.faults import PathRefusedError
-from elworkers.rights import DATA_FOLDER, NOT_SAID, Rights
-from elworkers.uris import Endpoint
+from elworkers.config.uris import Endpoint
+from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.core.permissions import DATA_FOLDER, NOT_SAID, Permissions
+from elworkers.importer import storage_errors
+from elworkers.importer.filesystems import HDFS, FileSystems
+from elworkers.importer.storage_errors import PathRefusedError
 
 log = structlog.get_logger(__name__)
 
@@ -53,9 +53,9 @@ class Store:
         self._local = uri.scheme == "file"
         self._hdfs = uri.scheme in HDFS
         self._base = uri.path.rstrip("/")
-        self._rights = Rights(endpoint.options["mode"], endpoint.options["group"]) if self._local else NOT_SAID
+        self._rights = Permissions(endpoint.options["mode"], endpoint.options["group"]) if self._local else NOT_SAID
         self._folders: set[str] = set()
-        self._drivers = Drivers(endpoint)
+        self._drivers = FileSystems(endpoint)
         if self._hdfs and not self._drivers.has_user:
             log.warning("no user in the URI: HDFS takes this for its guest (dr.who); expected hdfs://USER@HOST/PATH")
         if not (self._local or self._hdfs):
@@ -77,11 +77,11 @@ class Store:
             raise
         except Exception as error:
             # Each driver has errors of its own: requests', RuntimeError for what HDFS says, botocore's, …
-            if faults.is_ours(error):
+            if storage_errors.is_ours(error):
                 raise
             self._drivers.failed(error)
-            message = f"{self.name}: cannot {doing} {faults.told(OSError(path))}: {faults.told(error)}"
-            if faults.is_outage(error) or not self._answers():
+            message = f"{self.name}: cannot {doing} {storage_errors.told(OSError(path))}: {storage_errors.told(error)}"
+            if storage_errors.is_outage(error) or not self._answers():
                 raise RetryableError(message) from error
             raise PathRefusedError(message) from error
 
@@ -92,7 +92,7 @@ class Store:
         except FileNotFoundError:
             return True
         except Exception as error:  # noqa: BLE001 - see `_translated`; only whether there is one counts
-            return not faults.is_outage(error)
+            return not storage_errors.is_outage(error)
         return True
 
     def list(self, folder: str) -> list[Entry]:
@@ -171,7 +171,7 @@ class Store:
         location = files._apply_proxy(told.headers["Location"])
         answer = files.session.put(location, data=chunks, headers={"Content-Type": "application/octet-stream"})
         if not answer.ok:
-            raise OSError(f"HTTP status {answer.status_code}: {faults.said_by_hdfs(answer.text)}")
+            raise OSError(f"HTTP status {answer.status_code}: {storage_errors.said_by_hdfs(answer.text)}")
 
     def _fill(self, path: str, chunks: Iterator[bytes]) -> None:
         file = self._files.open(self._at(path), "wb", block_size=BLOCK_BYTES)

@@ -9,7 +9,7 @@ import difflib
 import importlib
 from types import ModuleType
 
-from elworkers.errors import ConfigurationError
+from elworkers.core.errors import ConfigurationError
 
 ROLES = ("forwarder", "processor", "multiplexer", "consumer", "importer", "reporter")
 """In the order in which init starts them."""

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.contracts import Ledger, Stage
-from elworkers.registry import REJECTED, TABLES
-from elworkers.roles.common import COMMON, EVENT_TIMEOUT, SCHEMAS, SID, STATSD_NAMES, STORED_BATCH, single_worker
+from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.config.options import REJECTED, SQL_SCHEMES
+from elworkers.config.uris import Endpoint, parse
+from elworkers.core.contracts import OffsetStore, Stage
+from elworkers.roles.common_options import (
+    COMMON,
+    EVENT_TIMEOUT,
+    SCHEMAS,
+    SID,
+    STATSD_NAMES,
+    STORED_BATCH,
+    single_worker,
+)
 from elworkers.roles.functions import apart, of_inputs
-from elworkers.roles.inputs import left_out
-from elworkers.schemes import check_sink, check_source
-from elworkers.uris import Endpoint, parse
+from elworkers.roles.sources import left_out
 
 if TYPE_CHECKING:
-    from elworkers.roles.wiring import Wiring
-    from elworkers.runtime.pipeline import Pipeline
+    from elworkers.core.pipeline import Pipeline
+    from elworkers.roles.build import PipelineBuilder
 
 SPEC = RoleSpec(
     "consumer",
@@ -54,7 +62,7 @@ def check(arguments: Arguments) -> None:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
     invalid = arguments["output_invalid"]
     if invalid is not None:
-        if parse(invalid).scheme in TABLES:
+        if parse(invalid).scheme in SQL_SCHEMES:
             raise arguments.places["output_invalid"][0].error(
                 f"--output-invalid {parse(invalid)}: expected a Kafka topic or a file; a consumer of that topic stores"
                 " EventErrors in a database"
@@ -68,7 +76,7 @@ def check(arguments: Arguments) -> None:
 
 def _must_say_where(source: Endpoint, sink: Endpoint) -> bool:
     """Whether there is no place for refused records that suggests itself, and there may be some."""
-    from elworkers.roles.refusals import has_beside
+    from elworkers.roles.rejections import has_beside
 
     if source.uri.scheme == "kafka" or sink.uri.scheme == "kafka" or has_beside(source):
         return False
@@ -76,10 +84,10 @@ def _must_say_where(source: Endpoint, sink: Endpoint) -> bool:
     return not (source.options["raw"] and sink.uri.scheme in ("file", "stdout"))
 
 
-def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
-    """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.roles.refusals import errors_beside, refusing
-    from elworkers.runtime.pipeline import Pipeline
+def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    from elworkers.core.pipeline import Pipeline
+    from elworkers.roles.rejections import errors_beside, refusing
 
     text, output, invalid = arguments["input"], arguments["output"], arguments["output_invalid"]
     errors = wiring.errors_at(invalid) if invalid else wiring.errors([text], [output]) or errors_beside([text])
@@ -90,12 +98,12 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
         from elworkers.stages.decode import DecodeStage
 
         stages.append(DecodeStage(wiring.counts))
-        if check_sink(output).uri.scheme in TABLES:
+        if check_sink(output).uri.scheme in SQL_SCHEMES:
             wiring = wiring.storing(arguments["schemas"], text, arguments["statsd_names"])
         outputs = [wiring.output(output, lambda record: record.valid)]
         if errors is not None:
             outputs.append(wiring.to(errors.sink, lambda record: not record.valid))
     stages += [*left_out([text], wiring.counts), *of_inputs([text], wiring)]
     sink = outputs[0].sink
-    source = wiring.source(text, ledger=sink if isinstance(sink, Ledger) else None)
+    source = wiring.source(text, ledger=sink if isinstance(sink, OffsetStore) else None)
     return refusing(Pipeline(source, stages, outputs, wiring.batch([text], [output])), errors)

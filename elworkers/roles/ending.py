@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import structlog
 
-from elworkers.contracts import Metrics
-from elworkers.errors import DataError
+from elworkers.core.contracts import Metrics
+from elworkers.core.errors import DataError
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ def account(metrics: Metrics, *, stores_events: bool) -> Account:
     )
 
 
-def tell(found: Account, refused_to: str, damage: str) -> None:
+def tell(found: Account, dead_letters_to: str, damage: str) -> None:
     """Log how many records were read, stored and refused.
 
     Args:
@@ -67,11 +67,11 @@ def tell(found: Account, refused_to: str, damage: str) -> None:
         DataError: something was refused, or the input is damaged.
     """
     more = {name: count for name in ("there_already", "left_out", "invalid") if (count := getattr(found, name))}
-    where = {"refused_to": refused_to or "nowhere"} if found.refused else {}
+    where = {"refused_to": dead_letters_to or "nowhere"} if found.refused else {}
     log.info(
         "the input has ended", records_read=found.read, stored=found.stored, refused=found.refused, **more, **where
     )
-    place = f"they are in {refused_to}" if refused_to else "nothing has taken them"
+    place = f"they are in {dead_letters_to}" if dead_letters_to else "nothing has taken them"
     why = [f"{found.refused} of {found.read} records are refused; {place}"] if found.refused else []
     why += [damage] if damage else []
     if why:

@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.contracts import Stage
-from elworkers.kinds import whole
-from elworkers.registry import DOORS
-from elworkers.roles.common import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
+from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
+from elworkers.config.options import LISTENERS
+from elworkers.config.types import whole
+from elworkers.config.uris import parse
+from elworkers.core.contracts import Stage
+from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import apart, of_inputs
-from elworkers.roles.inputs import left_out
-from elworkers.uris import parse
+from elworkers.roles.sources import left_out
 
 if TYPE_CHECKING:
-    from elworkers.roles.wiring import Wiring
-    from elworkers.runtime.pipeline import Pipeline
+    from elworkers.core.pipeline import Pipeline
+    from elworkers.roles.build import PipelineBuilder
 
 SPEC = RoleSpec(
     "forwarder",
@@ -56,9 +56,9 @@ def check(arguments: Arguments) -> None:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
 
 
-def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
-    """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.runtime.pipeline import Pipeline
+def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    from elworkers.core.pipeline import Pipeline
 
     inputs = [arguments["input"]]
     stages = [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
@@ -69,10 +69,10 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     outputs = [wiring.raw_output(text) for text in arguments["output"]]
     outputs = apart(outputs, wiring, inputs, lambda: wiring.errors(inputs, arguments["output"]))
     pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, arguments["output"]))
-    return wiring.with_refusals(pipeline, inputs, arguments["output"])
+    return wiring.with_dead_letters(pipeline, inputs, arguments["output"])
 
 
-def _counting(text: str, wiring: Wiring) -> tuple[Wiring, list[Stage]]:
+def _counting(text: str, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
     """Where lines of this input get their numbers: where they stand in Kafka, as they are spooled, or as they pass."""
     from elworkers.stages.count import CountStage, PlaceStage
 
@@ -80,7 +80,7 @@ def _counting(text: str, wiring: Wiring) -> tuple[Wiring, list[Stage]]:
     if scheme == "kafka":
         return wiring, [PlaceStage()]
     draw = _draw(wiring.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)
-    if wiring.spool is not None and scheme in ("udp", *DOORS):
+    if wiring.spool is not None and scheme in ("udp", *LISTENERS):
         return replace(wiring, draw=draw), []
     return wiring, [CountStage(draw)]
 
@@ -89,7 +89,7 @@ def _counting(text: str, wiring: Wiring) -> tuple[Wiring, list[Stage]]:
 def _draw(path: Path | None) -> Callable[[int], int]:
     """Numbers of this process's own, once for all of its pipelines."""
     if path is not None:
-        from elworkers.doors.sequence import Sequence
+        from elworkers.connectors.spool.sequence import Sequence
 
         return Sequence(path).take
     from elworkers.stages.count import ClockNumbers

@@ -9,27 +9,27 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from elworkers.contracts import Output, Sink, Stage
-from elworkers.errors import ConfigurationError
-from elworkers.schemes import brokers, check_sources
-from elworkers.uris import Uri, parse
-from elworkers.wraps import Wrap
+from elworkers.config.endpoints import brokers, check_sources
+from elworkers.config.uris import Uri, parse
+from elworkers.config.wraps import Wrap
+from elworkers.core.contracts import Output, Sink, Stage
+from elworkers.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from elworkers.functions.applied import Functions
-    from elworkers.roles.refusals import Errors
-    from elworkers.roles.wiring import Wiring
+    from elworkers.roles.build import PipelineBuilder
+    from elworkers.roles.rejections import Errors
 
 Place = tuple[str, str]
 """Cluster and topic."""
 
 
-def of_inputs(texts: Sequence[str], wiring: Wiring) -> list[Stage]:
+def of_inputs(texts: Sequence[str], wiring: PipelineBuilder) -> list[Stage]:
     """The stage that sends events through the inputs' functions, where one has any."""
     wraps = by_place(texts)
     if not any(wraps.values()):
         return []
-    from elworkers.stages.functions import FunctionStage
+    from elworkers.functions.stage import FunctionStage
 
     # What is nearest to the input takes its events first.
     made = {place: applied(some[::-1], wiring) for place, some in wraps.items() if some}
@@ -58,24 +58,24 @@ def _places(texts: Sequence[str]) -> Iterator[tuple[Place | None, Uri]]:
             yield None, endpoint.uri
 
 
-def before(sink: Sink, wraps: Sequence[Wrap], wiring: Wiring) -> Sink:
+def before(sink: Sink, wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Sink:
     """The sink behind an output's functions."""
-    from elworkers.sinks.functions import through
+    from elworkers.functions.sink import through
 
     return through(applied(wraps, wiring), sink)
 
 
-def applied(wraps: Sequence[Wrap], wiring: Wiring) -> Functions:
+def applied(wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Functions:
     """The functions, loaded.
 
     Raises:
         ConfigurationError: one cannot be.
     """
+    from elworkers.core.budget import Budget
     from elworkers.functions.applied import Functions
     from elworkers.functions.loading import loaded
     from elworkers.functions.patience import Patience
-    from elworkers.roles.wiring import variables
-    from elworkers.runtime.budget import Budget
+    from elworkers.roles.build import variables
 
     if not wiring.patience:
         # One for all functions: a process has one such timer.
@@ -85,7 +85,7 @@ def applied(wraps: Sequence[Wrap], wiring: Wiring) -> Functions:
 
 
 def apart(
-    outputs: Sequence[Output], wiring: Wiring, inputs: Sequence[str], errors: Callable[[], Errors | None]
+    outputs: Sequence[Output], wiring: PipelineBuilder, inputs: Sequence[str], errors: Callable[[], Errors | None]
 ) -> list[Output]:
     """The outputs of a role that sends all it has to each, with EventErrors kept out of them where functions make some.
 

@@ -12,24 +12,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.errors import ConfigurationError
-from elworkers.extras import needs
-from elworkers.kinds import minutes, seconds, whole, words
-from elworkers.registry import READ_UNCOMMITTED
-from elworkers.roles.common import COMMON, SCHEMAS
-from elworkers.schemes import check_store, check_topics
+from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
+from elworkers.config.endpoints import check_store, check_topics
+from elworkers.config.options import READ_UNCOMMITTED
+from elworkers.config.types import minutes, seconds, whole, words
+from elworkers.core.errors import ConfigurationError
+from elworkers.core.extras import needs
+from elworkers.roles.common_options import COMMON, SCHEMAS
 
 if TYPE_CHECKING:
-    from elworkers.contracts import Metrics
-    from elworkers.importer.formats import Format
-    from elworkers.importer.selection import Selection
-    from elworkers.importer.work import Importer
-    from elworkers.kafka.reader import TopicsReader
-    from elworkers.runtime.loop import Board
-    from elworkers.runtime.stop import Stop
-    from elworkers.runtime.worker import Who
-    from elworkers.uris import Endpoint
+    from elworkers.config.uris import Endpoint
+    from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+    from elworkers.core.contracts import Metrics
+    from elworkers.core.loop import StateReporter
+    from elworkers.core.stop import Stop
+    from elworkers.importer.compression import Format
+    from elworkers.importer.importer import Importer
+    from elworkers.importer.topic_selection import TopicSelection
+    from elworkers.workers.worker import WorkerId
 
 _DAY_MS, _MINUTE_MS, _SECOND_MS = 86_400_000, 60_000, 1000
 _FORMATS, _COMPRESSIONS, _TIME_FIELDS = ("json", "parquet"), ("none", "gzip", "zstd"), ("timestamp", "dt")
@@ -99,15 +99,15 @@ def check(arguments: Arguments) -> None:
         raise ConfigurationError("--compression gzip; expected none or zstd with --format parquet")
 
 
-def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: Board) -> None:
+def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board: StateReporter) -> None:
     """Import until asked to stop, or with `--once` a single time.
 
     Raises:
         ConfigurationError: a driver or format cannot be had.
         UnfinishedError: a single run has not imported everything.
     """
-    from elworkers.importer.runs import Runs, Timing
-    from elworkers.runtime.loop import State
+    from elworkers.core.loop import State
+    from elworkers.importer.scheduler import Schedule, Scheduler
 
     def alive() -> None:
         board.show(State.RUNNING)
@@ -115,10 +115,12 @@ def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: Boa
     def reader() -> TopicsReader:
         return topics_reader(check_topics(arguments["kafka"]))
 
-    timing = Timing(arguments["every"], arguments["max_run_minutes"] * 60)
+    timing = Schedule(arguments["every"], arguments["max_run_minutes"] * 60)
     with tempfile.TemporaryDirectory(prefix="eventlogging-import-") as scratch:
         drafts = _draft_dir(arguments, who) or Path(scratch)
-        runs = Runs(lambda: _importer(arguments, who, drafts, metrics, alive), reader, timing, stop, metrics, board)
+        runs = Scheduler(
+            lambda: _importer(arguments, who, drafts, metrics, alive), reader, timing, stop, metrics, board
+        )
         try:
             if arguments["once"]:
                 # Several workers' bars would overwrite each other.
@@ -131,33 +133,35 @@ def run(arguments: Arguments, who: Who, stop: Stop, metrics: Metrics, board: Boa
 
 def topics_reader(source: Endpoint) -> TopicsReader:
     """What reads the topics of an importer's input."""
-    from elworkers.kafka.reader import TopicsReader
-    from elworkers.schemes import brokers
+    from elworkers.config.endpoints import brokers
+    from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 
     options = source.options
     uncommitted = options["transactions"] == READ_UNCOMMITTED
     return TopicsReader(brokers(source.uri), options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
 
 
-def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> Selection:
+def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicSelection:
     """The topics that an instance, or one of its workers, imports."""
-    from elworkers.importer.selection import Selection
+    from elworkers.importer.topic_selection import TopicSelection
 
     options = check_topics(arguments["kafka"]).options
     unwanted = re.compile(options["blacklist"]) if options["blacklist"] else None
-    return Selection(re.compile(options["topics"]), unwanted, worker, workers)
+    return TopicSelection(re.compile(options["topics"]), unwanted, worker, workers)
 
 
-def _importer(arguments: Arguments, who: Who, drafts: Path, metrics: Metrics, alive: Callable[[], None]) -> Importer:
-    from elworkers.importer.drafts import Drafts
-    from elworkers.importer.hours import Sorter
+def _importer(
+    arguments: Arguments, who: WorkerId, drafts: Path, metrics: Metrics, alive: Callable[[], None]
+) -> Importer:
+    from elworkers.importer.hours import HourBucketer
+    from elworkers.importer.importer import Importer, ImportPlan
+    from elworkers.importer.pending_range import RollPolicy
+    from elworkers.importer.staging import StagingFiles
     from elworkers.importer.store import Store
-    from elworkers.importer.stretch import Closing
-    from elworkers.importer.work import Importer, Plan
 
-    plan = Plan(
+    plan = ImportPlan(
         selection(arguments, who.worker, arguments["workers"]),
-        Sorter(
+        HourBucketer(
             metrics,
             arguments["time_field"],
             arguments["max_historical_days"] * _DAY_MS,
@@ -165,28 +169,28 @@ def _importer(arguments: Arguments, who: Who, drafts: Path, metrics: Metrics, al
             keep_aside=arguments["out_of_range"] == "folder",
         ),
         _format(arguments, metrics),
-        Closing(arguments["max_file_bytes"], arguments["max_file_age"], int(arguments["grace"] * _SECOND_MS)),
+        RollPolicy(arguments["max_file_bytes"], arguments["max_file_age"], int(arguments["grace"] * _SECOND_MS)),
     )
-    return Importer(Store(check_store(arguments["base"])), Drafts(drafts), plan, metrics, alive)
+    return Importer(Store(check_store(arguments["base"])), StagingFiles(drafts), plan, metrics, alive)
 
 
 def _format(arguments: Arguments, metrics: Metrics) -> Format:
-    from elworkers.importer.formats import Format, json_lines
+    from elworkers.importer.compression import Format, json_lines
 
     if arguments["format"] == "json":
         return json_lines(arguments["compression"])
-    from elworkers.importer.columns import KeptColumns
     from elworkers.importer.parquet import Parquet
+    from elworkers.importer.parquet_columns import StoredColumns
     from elworkers.importer.store import Store
-    from elworkers.roles.wiring import Wiring
+    from elworkers.roles.build import PipelineBuilder
 
-    store = Wiring(metrics).schema_store(arguments["schemas"])
-    kept = KeptColumns(Store(check_store(arguments["base"])))
+    store = PipelineBuilder(metrics).schema_store(arguments["schemas"])
+    kept = StoredColumns(Store(check_store(arguments["base"])))
     parquet = Parquet(lambda name, revision: store.schema(name, revision).source, arguments["compression"], kept)
     return Format(".parquet", parquet.encode)
 
 
-def _draft_dir(arguments: Arguments, who: Who) -> Path | None:
+def _draft_dir(arguments: Arguments, who: WorkerId) -> Path | None:
     if arguments["draft_dir"]:
         return Path(arguments["draft_dir"]) / str(who.worker)
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")

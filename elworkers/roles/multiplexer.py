@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elworkers.arguments import Arguments, Positional, RoleSpec
-from elworkers.contracts import Stage
-from elworkers.roles.common import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
+from elworkers.config.arguments import Arguments, Positional, RoleSpec
+from elworkers.config.uris import parse
+from elworkers.core.contracts import Stage
+from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import apart, by_place, of_inputs
-from elworkers.roles.inputs import left_out
-from elworkers.uris import parse
+from elworkers.roles.sources import left_out
 
 if TYPE_CHECKING:
-    from elworkers.roles.wiring import Wiring
-    from elworkers.runtime.pipeline import Pipeline
+    from elworkers.core.pipeline import Pipeline
+    from elworkers.roles.build import PipelineBuilder
 
 SPEC = RoleSpec(
     "multiplexer",
@@ -41,9 +41,9 @@ def check(arguments: Arguments) -> None:
         single_worker("one of these inputs", "each worker would read it alone", arguments["workers"])
 
 
-def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
-    """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.runtime.pipeline import Pipeline
+def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    from elworkers.core.pipeline import Pipeline
     from elworkers.stages.decode import DecodeStage
 
     output = arguments["output"]
@@ -54,4 +54,4 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
     )
     source = wiring.source(*arguments["input"])
     pipeline = Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))
-    return wiring.with_refusals(pipeline, arguments["input"], [output])
+    return wiring.with_dead_letters(pipeline, arguments["input"], [output])

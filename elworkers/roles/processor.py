@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from elworkers.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.contracts import Metrics, Output, Stage
-from elworkers.kinds import seconds
-from elworkers.roles.common import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
+from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
+from elworkers.config.endpoints import check_sink
+from elworkers.config.types import seconds
+from elworkers.config.uris import parse
+from elworkers.core.contracts import Metrics, Output, Stage
+from elworkers.roles.common_options import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import of_inputs
-from elworkers.roles.inputs import left_out
-from elworkers.schemes import check_sink
-from elworkers.uris import parse
+from elworkers.roles.sources import left_out
 
 if TYPE_CHECKING:
-    from elworkers.roles.wiring import Wiring
-    from elworkers.runtime.pipeline import Pipeline
-    from elworkers.stages.schemas import SchemaStore
+    from elworkers.core.pipeline import Pipeline
+    from elworkers.roles.build import PipelineBuilder
+    from elworkers.schema.store import SchemaStore
 
 SPEC = RoleSpec(
     "processor",
@@ -51,18 +51,18 @@ def check(arguments: Arguments) -> None:
     Raises:
         ConfigurationError: the format cannot be read, or several workers would read the same input each for itself.
     """
-    from elworkers.stages.parse import compile_format
+    from elworkers.events.parse import compile_format
 
     compile_format(arguments["format"])
     if parse(arguments["input"]).scheme != "kafka":
         single_worker("this input", "each worker would read it alone", arguments["workers"])
 
 
-def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
-    """The pipeline of one worker; see `Wiring` for what it raises."""
-    from elworkers.roles.refusals import Errors
-    from elworkers.runtime.pipeline import Pipeline
-    from elworkers.stages.validate import ROUTED
+def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    from elworkers.core.pipeline import Pipeline
+    from elworkers.roles.rejections import Errors
+    from elworkers.schema.validate import ROUTED
 
     store = wiring.schema_store(arguments["schemas"])
     wiring = wiring.knowing(store)
@@ -95,7 +95,7 @@ def build(arguments: Arguments, wiring: Wiring) -> Pipeline:
             piece=batch.records,
             wants_more=wiring.wants_more,
         )
-    return wiring.with_refusals(pipeline, [arguments["input"]], arguments["output"], errors)
+    return wiring.with_dead_letters(pipeline, [arguments["input"]], arguments["output"], errors)
 
 
 def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:
@@ -108,10 +108,10 @@ def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_
         event_timeout_s: of processor time for each event.
         keeps_events: see `ProcessStage`.
     """
-    from elworkers.runtime.budget import Budget
-    from elworkers.stages.parse import compile_format
+    from elworkers.core.budget import Budget
+    from elworkers.events.parse import compile_format
+    from elworkers.schema.validate import Validator
     from elworkers.stages.process import ProcessStage
-    from elworkers.stages.validate import Validator
 
     budget = Budget(event_timeout_s)
     return ProcessStage(compile_format(text), Validator(store), counts, budget, keeps_events=keeps_events)

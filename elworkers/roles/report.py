@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from elworkers.arguments import Arguments
-from elworkers.contracts import Metrics, Place
-from elworkers.errors import RetryableError
-from elworkers.kafka.reader import Partition, Range, TopicsReader
-from elworkers.roles.wiring import ERROR_TOPIC
-from elworkers.schemes import brokers, check_sink, check_sources, consumer_group
-from elworkers.statsd import plain
-from elworkers.uris import Endpoint
+from elworkers.config.arguments import Arguments
+from elworkers.config.endpoints import brokers, check_sink, check_sources, consumer_group
+from elworkers.config.uris import Endpoint
+from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.core.contracts import Destination, Metrics, TopicPartition
+from elworkers.core.errors import RetryableError
+from elworkers.monitoring.statsd import plain
+from elworkers.roles.build import ERROR_TOPIC
 
 Counts = Mapping[str, int]
 
@@ -28,7 +28,7 @@ _MOST_INVENTED = 1_000
 
 
 @dataclass
-class Watched:
+class WatchedTopics:
     """What the instances of one Kafka cluster say there is to count.
 
     Attributes:
@@ -44,12 +44,12 @@ class Watched:
     groups: set[tuple[str, str]] = field(default_factory=set)
 
 
-def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], Watched]:
+def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], WatchedTopics]:
     """What there is to watch, by brokers."""
-    found: dict[tuple[str, ...], Watched] = {}
+    found: dict[tuple[str, ...], WatchedTopics] = {}
 
-    def of(endpoint: Endpoint) -> Watched:
-        return found.setdefault(tuple(brokers(endpoint.uri)), Watched())
+    def of(endpoint: Endpoint) -> WatchedTopics:
+        return found.setdefault(tuple(brokers(endpoint.uri)), WatchedTopics())
 
     for arguments in instances:
         for endpoint in _inputs(arguments):
@@ -97,19 +97,19 @@ class ClusterReport:
         metrics: is told which groups and partitions cannot be asked while all others can; None: nobody is.
     """
 
-    def __init__(self, hosts: tuple[str, ...], what: Watched, metrics: Metrics | None = None) -> None:
+    def __init__(self, hosts: tuple[str, ...], what: WatchedTopics, metrics: Metrics | None = None) -> None:
         self._hosts = hosts
         self._what = what
         self._reader: TopicsReader | None = None
-        self._there_before: frozenset[Partition] | None = None
-        self._seen: dict[Partition, int] = {}
+        self._there_before: frozenset[TopicPartition] | None = None
+        self._seen: dict[TopicPartition, int] = {}
         self._counted: Counter[str] = Counter()
-        self._repeated: Counter[Place] = Counter()
+        self._repeated: Counter[Destination] = Counter()
         self._invented: set[str] = set()
         self._metrics = metrics
         self._aside: set[str] = set()
 
-    def watch(self, what: Watched) -> None:
+    def watch(self, what: WatchedTopics) -> None:
         """Watch this from now on; what was watched before and still is goes on being counted from where it was."""
         self._what = what
         self._there_before = None
@@ -117,7 +117,7 @@ class ClusterReport:
             self._resumed(aside)
         self._seen = {partition: offset for partition, offset in self._seen.items() if self._names(partition.topic)}
 
-    def add_repeated(self, repeated: Mapping[Place, int]) -> None:
+    def add_repeated(self, repeated: Mapping[Destination, int]) -> None:
         """Messages that workers have written again, so that they are not counted as new; those of any cluster."""
         where = f"{','.join(sorted(self._hosts))}/"
         for place, count in repeated.items():
@@ -154,7 +154,7 @@ class ClusterReport:
         names = {topic: self._names(topic) for topic in {partition.topic for partition in there}}
         read = {topic for _, topic in self._what.groups}
         ranges = reader.ranges([one for one in there if names[one.topic] or one.topic in read])
-        errors: dict[Partition, Range] = {}
+        errors: dict[TopicPartition, Range] = {}
         for partition, (begin, end) in ranges.items():
             before = min(end, self._seen.get(partition, end if partition in self._there_before else 0))
             if partition.topic in self._what.invalid:
@@ -198,18 +198,18 @@ class ClusterReport:
         return found
 
     def _count_errors(
-        self, reader: TopicsReader, wanted: Mapping[Partition, Range], names: Mapping[str, Sequence[str]]
+        self, reader: TopicsReader, wanted: Mapping[TopicPartition, Range], names: Mapping[str, Sequence[str]]
     ) -> None:
         try:
             self._count(reader, wanted, names)
         except RetryableError:
             # One that cannot be read holds up those behind it; what was read of it stays counted.
             for partition, (begin, end) in wanted.items():
-                with self._by_itself(f"topic {partition.topic}[{partition.number}]"):
+                with self._by_itself(f"topic {partition.topic}[{partition.partition}]"):
                     self._count(reader, {partition: Range(max(begin, self._seen[partition]), end)}, names)
         else:
             for partition in wanted:
-                self._resumed(f"topic {partition.topic}[{partition.number}]")
+                self._resumed(f"topic {partition.topic}[{partition.partition}]")
 
     @contextlib.contextmanager
     def _by_itself(self, what: str) -> Iterator[None]:
@@ -230,7 +230,7 @@ class ClusterReport:
                 self._metrics.resumed(what)
 
     def _count(
-        self, reader: TopicsReader, wanted: Mapping[Partition, Range], names: Mapping[str, Sequence[str]]
+        self, reader: TopicsReader, wanted: Mapping[TopicPartition, Range], names: Mapping[str, Sequence[str]]
     ) -> None:
         known = {name for each in names.values() for name in each}
         for fetched in reader.read(wanted):
@@ -250,7 +250,7 @@ class ClusterReport:
             self._invented.add(level)
         return f"{level}.invalid"
 
-    def _lags(self, reader: TopicsReader, ranges: Mapping[Partition, Range]) -> Counts:
+    def _lags(self, reader: TopicsReader, ranges: Mapping[TopicPartition, Range]) -> Counts:
         """Messages that each group has not committed yet; 0 where it has committed nothing at all."""
         found: dict[str, int] = {}
         for group, topic in self._what.groups:

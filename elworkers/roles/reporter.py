@@ -12,20 +12,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers import statsd
-from elworkers.arguments import Arguments, Option, RoleSpec
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kinds import seconds, whole
-from elworkers.reading import environment
-from elworkers.registry import STATSD_PORT
-from elworkers.roles.common import COMMON, STATSD_NAMES, single_worker
+from elworkers.config.argument_files import environment
+from elworkers.config.arguments import Arguments, Option, RoleSpec
+from elworkers.config.options import STATSD_PORT
+from elworkers.config.types import seconds, whole
+from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.monitoring import statsd
+from elworkers.roles.common_options import COMMON, STATSD_NAMES, single_worker
 
 if TYPE_CHECKING:
-    from elworkers.contracts import Metrics
+    from elworkers.core.contracts import Metrics
+    from elworkers.core.loop import State, StateReporter
+    from elworkers.core.stop import Stop
     from elworkers.roles.report import ClusterReport
-    from elworkers.runtime.loop import Board, State
-    from elworkers.runtime.stop import Stop
-    from elworkers.runtime.worker import Who
+    from elworkers.workers.worker import WorkerId
 
 _SIGN_OF_LIFE_S = 0.5
 
@@ -58,17 +58,17 @@ def check(arguments: Arguments) -> None:
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
 
 
-def run(arguments: Arguments, _who: Who, stop: Stop, metrics: Metrics, board: Board) -> None:
+def run(arguments: Arguments, _who: WorkerId, stop: Stop, metrics: Metrics, board: StateReporter) -> None:
     """Report until asked to stop; see `report` for what.
 
     Raises:
         ConfigurationError: the configuration folder cannot be read.
     """
-    from elworkers.control.instances import read_tree
+    from elworkers.core.backoff import Backoff
+    from elworkers.core.loop import State
+    from elworkers.core.repeat_log import RepeatLog, path_in
+    from elworkers.roles.instances import read_instances
     from elworkers.roles.report import ClusterReport, watched
-    from elworkers.runtime.backoff import Backoff
-    from elworkers.runtime.loop import State
-    from elworkers.runtime.repeatlog import RepeatLog, path_in
 
     config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
@@ -84,7 +84,7 @@ def run(arguments: Arguments, _who: Who, stop: Stop, metrics: Metrics, board: Bo
             for report in reports.values():
                 report.add_repeated(told)
         try:
-            tree = read_tree(config_dir, env)
+            tree = read_instances(config_dir, env)
             if known != (now := [instance.sha256 for instance in tree.instances]):
                 with contextlib.suppress(RetryableError):
                     # What came until now; a cluster that is away may be one that was corrected.
@@ -104,7 +104,7 @@ def run(arguments: Arguments, _who: Who, stop: Stop, metrics: Metrics, board: Bo
     _close(reports.values())
 
 
-def _wait(pause_s: float, state: State, stop: Stop, board: Board) -> None:
+def _wait(pause_s: float, state: State, stop: Stop, board: StateReporter) -> None:
     """Wait, with a sign of life now and then: an interval may be longer than `--worker-timeout`."""
     until = time.monotonic() + pause_s
     board.show(state)

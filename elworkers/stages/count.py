@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
-from elworkers.contracts import Origin, Record
+from elworkers.core.contracts import Assignment, Record
 
 Draw = Callable[[int], int]
 """Takes so many numbers that follow each other; gives the first."""
@@ -45,13 +45,13 @@ class PlaceStage:
     """
 
     def __init__(self) -> None:
-        self._places: dict[Origin, int] = {}
+        self._places: dict[Assignment, int] = {}
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`."""
         return [numbered(record, self._begin(record.origin) + record.offset) for record in records]
 
-    def _begin(self, origin: Origin | None) -> int:
+    def _begin(self, origin: Assignment | None) -> int:
         if origin is None:
             raise ValueError("a line of Kafka has a topic and a partition")
         begin = self._places.get(origin)

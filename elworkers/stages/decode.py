@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from elworkers.contracts import Metrics, Record
-from elworkers.errors import InvalidEventError
-from elworkers.lastresort import LastResort
-from elworkers.stages.event_error import event_error
-from elworkers.stages.jsontext import read_object
+from elworkers.core.contracts import Metrics, Record
+from elworkers.core.errors import InvalidEventError
+from elworkers.core.last_resort import LastResort
+from elworkers.events.event_error import event_error
+from elworkers.events.json_text import read_object
 
 
 class DecodeStage:

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from orjson import OPT_APPEND_NEWLINE, dumps
 
-from elworkers.contracts import Budget, Event, Metrics, Record
-from elworkers.errors import InvalidEventError, OutOfTime
-from elworkers.lastresort import LastResort
-from elworkers.stages.capsule import complete, correct_empty
-from elworkers.stages.columns import Columns
-from elworkers.stages.event_error import event_error_of_any
-from elworkers.stages.jsontext import reads_alike, to_bytes
-from elworkers.stages.names import is_canonical
-from elworkers.stages.parse import LineParser
-from elworkers.stages.tally import Tally
-from elworkers.stages.validate import REFUSED, Validator
+from elworkers.core.contracts import Budget, Event, Metrics, Record
+from elworkers.core.errors import EventTimeout, InvalidEventError
+from elworkers.core.last_resort import LastResort
+from elworkers.events.capsule import complete, correct_empty
+from elworkers.events.event_error import event_error_of_any
+from elworkers.events.fast_parse import FastParser
+from elworkers.events.json_text import reads_alike, to_bytes
+from elworkers.events.parse import LineParser
+from elworkers.events.schema_names import is_canonical
+from elworkers.schema.validate import REFUSED, Validator
+from elworkers.stages.batch_counters import BatchCounters
 
 _LINE = "line"
 
@@ -37,9 +37,9 @@ class ProcessStage:
         self, parser: LineParser, validator: Validator, metrics: Metrics, budget: Budget, *, keeps_events: bool = True
     ) -> None:
         self._parse = parser
-        self._columns = Columns(parser.format)
+        self._columns = FastParser(parser.format)
         self._validator = validator
-        self._tally = Tally(metrics)
+        self._tally = BatchCounters(metrics)
         self._budget = budget
         self._keeps_events = keeps_events
         self._from_client = parser.from_client
@@ -81,7 +81,7 @@ class ProcessStage:
                             value = dumps(event, None, OPT_APPEND_NEWLINE)[:-1]
                             routed = event if keeps_events else known.routed
                     budget.at_work = None
-                except OutOfTime:
+                except EventTimeout:
                     budget.at_work = None
                     made.append(self._invalid(record, self._out_of_time(), event, _LINE))
                     continue
@@ -116,7 +116,7 @@ class ProcessStage:
                 self._budget.at_work = None
         except InvalidEventError as error:
             return self._invalid(record, error, event, doubt)
-        except OutOfTime:
+        except EventTimeout:
             return self._invalid(record, self._out_of_time(), event, doubt)
         except Exception as error:  # noqa: BLE001 - as above
             return self._invalid(record, self._last_resort.blame(error), event, doubt)

@@ -22,9 +22,9 @@ from hostile import case_lines, invalid_lines, write_schemas
 from topology import SCHEMAS, Topology
 
 from chaos import flow
+from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.core.errors import RetryableError
 from elworkers.devstack import Stack
-from elworkers.errors import RetryableError
-from elworkers.kafka import client, offsets
 
 _BATCH, _PAUSE_S = 40, 0.2
 _ARRIVES_WITHIN_S = 180.0
@@ -80,7 +80,7 @@ class Watch(threading.Thread):
             try:
                 cluster = client.connect([self._kafka])
                 cluster.update()
-                now = sum(offsets.ends(cluster, VALID).values())
+                now = sum(progress.ends(cluster, VALID).values())
             except RetryableError:
                 now = last
             if now != last:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import sqlalchemy
 
-from elworkers.contracts import Record
-from elworkers.kafka import client, offsets
-from elworkers.schemes import check_sink
-from elworkers.sinks import database
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.uris import parse
+from elworkers.config.endpoints import check_sink
+from elworkers.config.uris import parse
+from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.sql import engine as database
+from elworkers.core.contracts import Record
 
 SCHEMA = "EchoMail"
 REVISION = 5467650
@@ -80,10 +80,10 @@ def values(kafka: str, topic: str) -> list[bytes]:
     """The messages of a topic."""
     cluster = client.connect([kafka])
     cluster.update()
-    wanted = sum(offsets.ends(cluster, topic).values())
+    wanted = sum(progress.ends(cluster, topic).values())
     found: list[bytes] = []
     if wanted:
-        tail = offsets.Tail(cluster, topic, from_beginning=True)
+        tail = progress.TopicEnds(cluster, topic, from_beginning=True)
         while len(found) < wanted:
             tail.read(found.append)
         tail.close()

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from elworkers import __main__ as program
-from elworkers.kafka.sending import Sending
-from elworkers.runtime import loop
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.sinks.sql import SqlSink
-from elworkers.sinks.storing import Storing
-from elworkers.sources.kafka import KafkaSource
+from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.sql.batch import BatchWriter
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core import loop
 
 PASSES = 3
 
@@ -73,8 +73,8 @@ def arm(step: str, killer: Killer) -> None:
         killer.after(KafkaSink, "write")
         killer.after(SqlSink, "write")
     elif step == "after-produce":
-        killer.after(Sending, "_settle")
-        killer.after(Storing, "_finish")
+        killer.after(ProduceRequests, "_settle")
+        killer.after(BatchWriter, "_finish")
     elif step == "after-flush":
         killer.after(KafkaSink, "flush")
         killer.after(SqlSink, "flush")
@@ -92,7 +92,7 @@ def arm(step: str, killer: Killer) -> None:
 
 
 def _have_the_habit(killer: Killer) -> None:
-    drive: Any = loop._Drive
+    drive: Any = loop.PipelineRunner
     flush = drive._flush
 
     def commit_first(self: Any) -> None:

@@ -16,7 +16,7 @@ from topology import SCHEMAS
 from waiting import wait_for
 
 from chaos import flow
-from elworkers.uris import parse
+from elworkers.config.uris import parse
 
 DEADLINE_S = 60.0
 SENT = range(200)

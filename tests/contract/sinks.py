@@ -18,17 +18,17 @@ from typing import Any
 
 import pymysql
 
-from elworkers.contracts import Record, Sink
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.config.uris import parse
+from elworkers.connectors.file.sink import FileSink
+from elworkers.connectors.kafka.route import Route
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.connectors.udp.sink import UdpSink
+from elworkers.core.contracts import Record, Sink
+from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.files import FileSink
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.sinks.sql import SqlSink
-from elworkers.sinks.udp import UdpSink
-from elworkers.sources.kafka import KafkaSource
-from elworkers.stages.route import Route
-from elworkers.uris import parse
 
 
 class SinkHarness:

@@ -14,18 +14,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elworkers.contracts import Metrics, Record, Source
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.sources.datagrams import DatagramDoor
-from elworkers.sources.kafka import KafkaSource
-from elworkers.sources.lines import LinesSource
-from elworkers.sources.merged import MergedSource
-from elworkers.sources.spool import Spool
-from elworkers.sources.spooled import SpooledSource
-from elworkers.sources.udp import UdpSource
-from elworkers.stages.route import Route
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.connectors.file.source import LinesSource
+from elworkers.connectors.kafka.route import Route
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.spool.source import SpooledSource
+from elworkers.connectors.spool.spool import Spool
+from elworkers.connectors.udp.listener import UdpListener
+from elworkers.connectors.udp.source import UdpSource
+from elworkers.core.contracts import Metrics, Record, Source
+from elworkers.core.merged import MergedSource
+from elworkers.core.metrics import Counters
 
 LONGEST_LINE = 1024 * 1024
 
@@ -107,7 +107,7 @@ class Spooled(SourceHarness):
             source.close()
         udp = UdpSource("127.0.0.1", 0, receive_buffer=4 * 1024 * 1024, metrics=Counters())
         self.address = udp.address
-        made = SpooledSource(DatagramDoor(udp), Spool(self.folder / "spool", 10**9, segment_bytes=4096), self.metrics)
+        made = SpooledSource(UdpListener(udp), Spool(self.folder / "spool", 10**9, segment_bytes=4096), self.metrics)
         self.open = [made]
         self.feed(self.waiting)
         self.waiting = []

@@ -11,8 +11,8 @@ import pytest
 from contract import sinks
 from waiting import wait_for
 
-from elworkers.contracts import Record, Refusal, Sink
-from elworkers.errors import RetryableError
+from elworkers.core.contracts import Record, RejectedRecord, Sink
+from elworkers.core.errors import RetryableError
 
 Make = Callable[[pytest.FixtureRequest], sinks.SinkHarness]
 
@@ -53,10 +53,10 @@ def of(harnesses: Mapping[str, Make]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("harness", list(harnesses.values()), ids=list(harnesses), indirect=True)
 
 
-def flushed(sink: Sink) -> list[Refusal]:
+def flushed(sink: Sink) -> list[RejectedRecord]:
     """Flush and settle; what was refused."""
     refused = sink.flush()
-    sink.settle({})
+    sink.commit_transaction({})
     return refused
 
 

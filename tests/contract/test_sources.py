@@ -12,11 +12,11 @@ import pytest
 from contract import sources
 from waiting import wait_for
 
-from elworkers.contracts import Origin, Record, Source
+from elworkers.core.contracts import Assignment, Record, Source
+from elworkers.core.errors import RetryableError
 from elworkers.devstack import Stack
-from elworkers.errors import RetryableError
 
-FOREIGN = {Origin("elsewhere", 0, "other", 1): 99}
+FOREIGN = {Assignment("elsewhere", 0, "other", 1): 99}
 DEADLINE_S = 60.0
 
 
@@ -190,7 +190,7 @@ class TestWithPositions:
         records = read(first, 4)
         stale = records[-1].origin
         assert stale is not None
-        first.commit({stale._replace(claim=stale.claim - 1): 4})
+        first.commit({stale._replace(assignment_epoch=stale.assignment_epoch - 1): 4})
         first.close()
         second = harness.make()
         assert [record.value for record in read(second, 4)] == lines(4)

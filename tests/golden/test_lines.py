@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from elworkers.contracts import Origin, Record
-from elworkers.runtime.budget import Budget
-from elworkers.runtime.metrics import Counters
-from elworkers.stages.parse import compile_format
+from elworkers.core.budget import Budget
+from elworkers.core.contracts import Assignment, Record
+from elworkers.core.metrics import Counters
+from elworkers.events.parse import compile_format
+from elworkers.schema.store import SchemaStore
+from elworkers.schema.validate import Validator
 from elworkers.stages.process import ProcessStage
-from elworkers.stages.schemas import SchemaStore
-from elworkers.stages.validate import Validator
 
 HERE = Path(__file__).parent
 CASES = sorted((HERE / "lines").glob("*.json"))
-ORIGIN = Origin("eventlogging-client-side", 2)
+ORIGIN = Assignment("eventlogging-client-side", 2)
 GOOD = b'{"event":{"action":"next"},"schema":"Golden","revision":1,"wiki":"w","recvFrom":"h","timestamp":1}'
 
 

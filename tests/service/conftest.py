@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from databases import Place
 
+from elworkers.config.endpoints import check_source
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source
-from elworkers.sources.kafka import KafkaSource
 
 
 @pytest.fixture(params=["load", "insert", "sqlite"])

@@ -19,15 +19,15 @@ from pykafka.exceptions import KafkaException
 from topology import BIN
 from waiting import wait_for
 
+from elworkers.config.endpoints import check_source
+from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
 from elworkers.devstack.part import HOST
 from elworkers.devstack.parts import Kafka
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client, offsets, topics
-from elworkers.kafka.fetcher import Fetcher
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source
-from elworkers.sources.kafka import KafkaSource
 
 DEADLINE_S = 90.0
 
@@ -57,7 +57,7 @@ def test_a_broker_that_does_not_lead_a_partition_is_said_or_asked_again(two_brok
             partition._leader = cluster.brokers[3 - partition.leader.id]
 
     forget()
-    assert offsets.ends(cluster, "young") == {0: 0, 1: 0}
+    assert progress.ends(cluster, "young") == {0: 0, 1: 0}
     forget()
     fetcher = Fetcher(topic, cluster, auto_start=False)
     with pytest.raises(KafkaException, match="where partition 1 begins or ends"):

@@ -19,8 +19,8 @@ import pytest
 from topology import BIN
 from waiting import wait_for
 
+from elworkers.connectors.kafka.pykafka import client, topics
 from elworkers.devstack import Stack, processes
-from elworkers.kafka import client, topics
 
 COMMAND = str(BIN / "eventlogging-devstack")
 DEADLINE_S = 120.0

@@ -14,14 +14,14 @@ import sqlalchemy
 from databases import Place
 from waiting import wait_for
 
-from elworkers.contracts import Ledger, Origin, Record
-from elworkers.errors import RetryableError
-from elworkers.kafka import client, offsets, topics
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.sinks.sql import SqlSink
-from elworkers.sources.kafka import KafkaSource
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.contracts import Assignment, OffsetStore, Record
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
 
 SCHEMA = {"a": {"type": "string"}}
 DEADLINE_S = 30.0
@@ -51,36 +51,36 @@ def kept(place: Place, topic: str) -> dict[str, int]:
 
 def test_a_sink_of_a_group_is_a_ledger(place: Place, topic: str) -> None:
     sink = place.sink(SCHEMA, "g")
-    origin = Origin(topic, 0)
-    assert isinstance(sink, Ledger)
-    assert sink.begin_at({origin: 40}) == {origin: 40}
+    origin = Assignment(topic, 0)
+    assert isinstance(sink, OffsetStore)
+    assert sink.resume_at({origin: 40}) == {origin: 40}
     batch(sink, [place.record(1, {"a": "x"}), place.record(2, {"a": "y"})])
-    sink.settle({origin: 42})
+    sink.commit_transaction({origin: 42})
     assert kept(place, topic) == {"g": 42}
     assert len(place.rows()) == 2
     assert place.total("rows_inserted") == 2
 
 
 def test_what_was_not_settled_leaves_neither_rows_nor_a_position(place: Place, topic: str) -> None:
-    sink, origin = place.sink(SCHEMA, "g"), Origin(topic, 0)
-    sink.begin_at({origin: 0})
+    sink, origin = place.sink(SCHEMA, "g"), Assignment(topic, 0)
+    sink.resume_at({origin: 0})
     batch(sink, [place.record(1, {"a": "settled"})])
-    sink.settle({origin: 1})
+    sink.commit_transaction({origin: 1})
     batch(sink, [place.record(2, {"a": "lost with its worker"})])
     sink.close()
     assert [row["event_a"] for row in place.rows()] == ["settled"]
-    assert place.sink(SCHEMA, "g").begin_at({origin: 99}) == {origin: 1}
+    assert place.sink(SCHEMA, "g").resume_at({origin: 99}) == {origin: 1}
 
 
 def test_one_who_comes_back_late_cannot_write(place: Place, topic: str) -> None:
-    old, new, origin = place.sink(SCHEMA, "g"), place.sink(SCHEMA, "g"), Origin(topic, 0)
-    old.begin_at({origin: 0})
-    new.begin_at({origin: 0})
+    old, new, origin = place.sink(SCHEMA, "g"), place.sink(SCHEMA, "g"), Assignment(topic, 0)
+    old.resume_at({origin: 0})
+    new.resume_at({origin: 0})
     batch(new, [place.record(1, {"a": "new"})])
-    new.settle({origin: 1})
+    new.commit_transaction({origin: 1})
     batch(old, [place.record(2, {"a": "old"})])
     with pytest.raises(RetryableError, match="has gone to another consumer of group g"):
-        old.settle({origin: 1})
+        old.commit_transaction({origin: 1})
     old.close()
     assert [row["event_a"] for row in place.rows()] == ["new"]
     assert kept(place, topic) == {"g": 1}
@@ -88,29 +88,29 @@ def test_one_who_comes_back_late_cannot_write(place: Place, topic: str) -> None:
 
 def test_one_of_several_partitions_that_has_gone_takes_the_whole_batch_back(place: Place, topic: str) -> None:
     old, new = place.sink(SCHEMA, "g"), place.sink(SCHEMA, "g")
-    stays, goes = Origin(topic, 0), Origin(topic, 1)
-    old.begin_at({stays: 0, goes: 0})
-    new.begin_at({goes: 0})
+    stays, goes = Assignment(topic, 0), Assignment(topic, 1)
+    old.resume_at({stays: 0, goes: 0})
+    new.resume_at({goes: 0})
     batch(new, [place.record(1, {"a": "new"})])
-    new.settle({goes: 1})
+    new.commit_transaction({goes: 1})
     batch(old, [place.record(2, {"a": "old"})])
     with pytest.raises(RetryableError):
-        old.settle({stays: 5, goes: 1})
+        old.commit_transaction({stays: 5, goes: 1})
     old.close()
     assert len(place.rows()) == 1
-    assert place.sink(SCHEMA, "g").begin_at({stays: 7, goes: 7}) == {stays: 0, goes: 1}
+    assert place.sink(SCHEMA, "g").resume_at({stays: 7, goes: 7}) == {stays: 0, goes: 1}
 
 
 def test_what_was_read_before_a_partition_left_and_came_back_is_void(place: Place, topic: str) -> None:
-    sink, before, after = place.sink(SCHEMA, "g"), Origin(topic, 0, "", 1), Origin(topic, 0, "", 2)
-    sink.begin_at({before: 0})
+    sink, before, after = place.sink(SCHEMA, "g"), Assignment(topic, 0, "", 1), Assignment(topic, 0, "", 2)
+    sink.resume_at({before: 0})
     batch(sink, [place.record(1, {"a": "read before"})])
-    sink.settle({before: 1})
+    sink.commit_transaction({before: 1})
     sink.write([place.record(2, {"a": "read before"})])
-    sink.begin_at({after: 0})
+    sink.resume_at({after: 0})
     sink.flush()
     with pytest.raises(RetryableError):
-        sink.settle({before: 2})
+        sink.commit_transaction({before: 2})
     sink.close()
     assert len(place.rows()) == 1
 
@@ -118,53 +118,53 @@ def test_what_was_read_before_a_partition_left_and_came_back_is_void(place: Plac
 def test_groups_and_topics_do_not_meet(place: Place, topic: str) -> None:
     for group in ("g", "G"):
         sink = place.sink(SCHEMA, group)
-        sink.begin_at({Origin(topic, 0): len(kept(place, topic)), Origin(topic.upper(), 0): 77})
+        sink.resume_at({Assignment(topic, 0): len(kept(place, topic)), Assignment(topic.upper(), 0): 77})
         sink.close()
     assert kept(place, topic) == {"g": 0, "G": 1}
 
 
 def test_positions_move_also_where_nothing_is_stored(place: Place, topic: str) -> None:
-    sink, origin = place.sink(SCHEMA, "g"), Origin(topic, 0)
-    sink.begin_at({origin: 0})
+    sink, origin = place.sink(SCHEMA, "g"), Assignment(topic, 0)
+    sink.resume_at({origin: 0})
     assert sink.flush() == []
-    sink.settle({origin: 9})
-    sink.settle({})
+    sink.commit_transaction({origin: 9})
+    sink.commit_transaction({})
     assert kept(place, topic) == {"g": 9}
 
 
 def test_a_topic_made_again_is_read_from_its_beginning(place: Place, topic: str) -> None:
-    before, now = (Origin(topic, 0, topic_id=digit * 32) for digit in "ab")
+    before, now = (Assignment(topic, 0, topic_id=digit * 32) for digit in "ab")
     sink = place.sink(SCHEMA, "g")
-    sink.begin_at({before: 5})
-    sink.settle({before: 9})
-    assert place.sink(SCHEMA, "g").begin_at({before: 0}) == {before: 9}
+    sink.resume_at({before: 5})
+    sink.commit_transaction({before: 9})
+    assert place.sink(SCHEMA, "g").resume_at({before: 0}) == {before: 9}
     again = place.sink(SCHEMA, "g")
-    assert again.begin_at({now: 7}) == {now: 0}
+    assert again.resume_at({now: 7}) == {now: 0}
     assert place.total("positions_begun_anew") == 1
-    again.settle({now: 3})
+    again.commit_transaction({now: 3})
     # What was read of the old one is void.
     with pytest.raises(RetryableError):
-        sink.settle({before: 10})
+        sink.commit_transaction({before: 10})
     sink.close()
-    assert place.sink(SCHEMA, "g").begin_at({now: 0}) == {now: 3}
+    assert place.sink(SCHEMA, "g").resume_at({now: 0}) == {now: 3}
     assert place.total("positions_begun_anew") == 1
 
 
 def test_each_partition_of_a_topic_made_again_begins_anew(place: Place, topic: str) -> None:
     first = place.sink(SCHEMA, "g")
-    first.begin_at({Origin(topic, number, topic_id="a" * 32): 10 + number for number in range(2)})
+    first.resume_at({Assignment(topic, number, topic_id="a" * 32): 10 + number for number in range(2)})
     for number in range(2):
-        now = Origin(topic, number, topic_id="b" * 32)
-        assert place.sink(SCHEMA, "g").begin_at({now: 99}) == {now: 0}
+        now = Assignment(topic, number, topic_id="b" * 32)
+        assert place.sink(SCHEMA, "g").resume_at({now: 99}) == {now: 0}
 
 
 def test_a_position_without_a_topics_id_takes_the_present_one(place: Place, topic: str) -> None:
-    unknown, known = Origin(topic, 0), Origin(topic, 0, topic_id="c" * 32)
-    place.sink(SCHEMA, "g").begin_at({unknown: 5})
-    assert place.sink(SCHEMA, "g").begin_at({known: 0}) == {known: 5}
-    assert place.sink(SCHEMA, "g").begin_at({unknown: 0}) == {unknown: 5}
-    changed = Origin(topic, 0, topic_id="d" * 32)
-    assert place.sink(SCHEMA, "g").begin_at({changed: 5}) == {changed: 0}
+    unknown, known = Assignment(topic, 0), Assignment(topic, 0, topic_id="c" * 32)
+    place.sink(SCHEMA, "g").resume_at({unknown: 5})
+    assert place.sink(SCHEMA, "g").resume_at({known: 0}) == {known: 5}
+    assert place.sink(SCHEMA, "g").resume_at({unknown: 0}) == {unknown: 5}
+    changed = Assignment(topic, 0, topic_id="d" * 32)
+    assert place.sink(SCHEMA, "g").resume_at({changed: 5}) == {changed: 0}
 
 
 @pytest.fixture
@@ -198,9 +198,9 @@ def test_the_database_knows_better_than_kafka_where_to_go_on(
     first = source(maria.sink(SCHEMA, f"group-{topic}"))
     assert read(first, 10) == list(range(10))
     cluster = client.connect([kafka])
-    first.commit({Origin(topic, 0, kafka, 1, topics.ids(cluster, [topic])[topic]): 5})
+    first.commit({Assignment(topic, 0, kafka, 1, topics.ids(cluster, [topic])[topic]): 5})
     first.close()
-    assert offsets.committed(cluster, f"group-{topic}", topic) == {0: 5}
+    assert progress.committed(cluster, f"group-{topic}", topic) == {0: 5}
     change = f"UPDATE eventlogging_offsets SET next_offset = {position} WHERE topic = '{topic}'"  # noqa: S608
     maria.do(change)
     assert read(source(maria.sink(SCHEMA, f"group-{topic}")), 10 - position) == list(range(position, 10))
@@ -236,7 +236,7 @@ def test_a_consumer_that_was_down_meanwhile_stores_all_of_a_topic_made_again(
         wait_for(lambda: found.extend(reader.poll(10, 0.5)) or len(found) >= len(values), DEADLINE_S, "all records")
         start = len(maria.rows()) if maria.total("rows_inserted") else 0
         batch(sink, [maria.record(start + at, {"a": one.value.decode()}) for at, one in enumerate(found)])
-        sink.settle({record.origin: record.offset + 1 for record in found if record.origin})
+        sink.commit_transaction({record.origin: record.offset + 1 for record in found if record.origin})
         reader.close()
         sink.close()
 

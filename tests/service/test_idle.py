@@ -10,17 +10,17 @@ from itertools import pairwise
 
 from databases import Place
 
-from elworkers.contracts import Output, Record
-from elworkers.runtime import loop
-from elworkers.runtime.loop import State
-from elworkers.runtime.metrics import Counters
-from elworkers.runtime.pipeline import Batch, Kept, Pipeline
-from elworkers.runtime.stop import Stop
-from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.sources.kafka import KafkaSource
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core import loop
+from elworkers.core.contracts import Output, Record
+from elworkers.core.loop import State
+from elworkers.core.metrics import Counters
+from elworkers.core.pipeline import Batch, CarryOver, Pipeline
+from elworkers.core.stop import Stop
+from elworkers.events.json_text import to_bytes
 from elworkers.stages.decode import DecodeStage
-from elworkers.stages.jsontext import to_bytes
 
 _POLLS = 10
 
@@ -61,7 +61,7 @@ def test_nothing_is_asked_while_no_event_comes(maria: Place, kafka: str, unique:
     sink.close()
     options = check_source(f"kafka:///{kafka}?topic={topic}&auto_offset_reset=earliest").options
 
-    def build(_kept: Kept) -> Pipeline:
+    def build(_kept: CarryOver) -> Pipeline:
         store = maria.sink({"a": {"type": "string"}}, f"group-{topic}")
         source = KafkaSource([kafka], options, f"group-{topic}", Counters(), store)
         return Pipeline(source, [DecodeStage(Counters())], [Output(store, lambda _: True)], Batch(3_000, 0.1))

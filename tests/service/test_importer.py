@@ -33,13 +33,13 @@ from importing import (
 )
 from waiting import wait_for
 
-from elworkers.errors import RetryableError
-from elworkers.importer.drafts import Drafts
+from elworkers.config.endpoints import check_store
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
-from elworkers.importer.stretch import Closing
-from elworkers.kafka.reader import TopicsReader
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_store
 
 Unique = Callable[[str], str]
 
@@ -88,7 +88,7 @@ def ranges(job: Job) -> dict[int, object]:
     reader = TopicsReader([job.kafka])
     found = reader.ranges([partition for partition in reader.partitions() if partition.topic == job.topics])
     reader.close()
-    return {partition.number: reach for partition, reach in found.items()}
+    return {partition.partition: reach for partition, reach in found.items()}
 
 
 def test_messages_are_kept_as_they_are(job: Job) -> None:
@@ -124,7 +124,7 @@ def test_files_can_be_compressed(job: Job, form: str) -> None:
 def test_compressed_sets_and_messages_of_any_size_are_read_once(job: Job) -> None:
     some = events(400, hours=1, pad="x" * 1000)
     some[7]["pad"] = "y" * 3_000_000
-    small = job._replace(closing=Closing(size=100_000, age_s=0.0, grace_ms=600_000))
+    small = job._replace(closing=RollPolicy(size=100_000, age_s=0.0, grace_ms=600_000))
     for begin, compression in ((0, "gzip"), (200, "snappy")):
         options = f"&compression={compression}&max_request_size=4000000"
         produce(job.kafka, job.topics, lines(some[begin : begin + 200]), partitions=2, options=options)
@@ -190,7 +190,7 @@ def test_hours_that_are_over_are_marked_and_later_events_counted(job: Job) -> No
 def test_an_hour_with_events_that_are_not_stored_yet_is_not_marked(job: Job) -> None:
     some = events(60, hours=1)
     produce(job.kafka, job.topics, lines(some))
-    job = job._replace(closing=Closing(size=1 << 30, age_s=1e6, grace_ms=0))
+    job = job._replace(closing=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=0))
     importer, reader = job.made(), TopicsReader([job.kafka])
     now_ms = int(time.time() * 1000)
 
@@ -209,7 +209,7 @@ def test_an_hour_with_events_that_are_not_stored_yet_is_not_marked(job: Job) -> 
 def test_a_file_is_closed_at_its_size(job: Job) -> None:
     some = events(4000, hours=1, pad="x" * 1000)
     produce(job.kafka, job.topics, lines(some), partitions=1)
-    job = job._replace(closing=Closing(size=1_500_000, age_s=1e6, grace_ms=600_000))
+    job = job._replace(closing=RollPolicy(size=1_500_000, age_s=1e6, grace_ms=600_000))
     job.run()
     assert len(stored(job.base)) == 2
     job.run(everything=True)
@@ -367,7 +367,7 @@ def test_a_partition_is_stored_while_others_are_read(job: Job) -> None:
 def test_two_importers_by_mistake_store_everything_once(job: Job) -> None:
     some = events(20_000, hours=2, pad="x" * 500)
     produce(job.kafka, job.topics, lines(some))
-    small = job._replace(closing=Closing(size=300_000, age_s=0.0, grace_ms=600_000))
+    small = job._replace(closing=RollPolicy(size=300_000, age_s=0.0, grace_ms=600_000))
     told = side_by_side([small, small._replace(folder=job.folder.with_name("others"))])
     assert by_folder(job.base) == expected(schema(job), some)
     assert hidden(job.base) == []
@@ -395,17 +395,17 @@ def test_memory_does_not_grow_with_the_number_of_topics(kafka: str, unique: Uniq
 def test_a_full_disk_is_made_room_on_by_closing_what_is_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     some = events(3000, hours=1, pad="x" * 1000)
     produce(job.kafka, job.topics, lines(some), partitions=3)
-    job = job._replace(closing=Closing(size=1 << 30, age_s=1e6, grace_ms=600_000))
+    job = job._replace(closing=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=600_000))
     importer, reader = job.made(), TopicsReader([job.kafka])
-    append = Drafts.append
+    append = StagingFiles.append
 
-    def until_full(drafts: Drafts, *given: Any) -> None:
+    def until_full(drafts: StagingFiles, *given: Any) -> None:
         held = sum(draft.size for stretch in importer._stretches.values() for draft in stretch.drafts.values())
         if held > 1_500_000:
             raise RetryableError("No space left on device")
         append(drafts, *given)
 
-    monkeypatch.setattr(Drafts, "append", until_full)
+    monkeypatch.setattr(StagingFiles, "append", until_full)
     full = 0
     for _ in range(6):
         try:

@@ -18,18 +18,18 @@ import requests
 from importing import Job, by_folder, events, expected, hidden, lines, paths, produce, run_and_kill, stored
 from topology import free_port
 
-from elworkers.errors import RetryableError
-from elworkers.importer import aside, store
-from elworkers.importer.faults import PathRefusedError, told
+from elworkers.config.endpoints import check_store
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.importer import quarantine, store
 from elworkers.importer.hours import HOUR_MS
+from elworkers.importer.importer import Importer
 from elworkers.importer.journal import Journal
-from elworkers.importer.selection import folders
+from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.storage_errors import PathRefusedError, told
 from elworkers.importer.store import Store
-from elworkers.importer.stretch import Closing
-from elworkers.importer.work import Importer
-from elworkers.kafka.reader import TopicsReader
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_store
+from elworkers.importer.topic_selection import folders
 
 Unique = Callable[[str], str]
 
@@ -74,7 +74,7 @@ class Site:
 @pytest.fixture
 def site(kafka: str, base: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     # A run looks again at once.
-    monkeypatch.setattr(aside, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(quarantine, "_FIRST_PAUSE_S", 0.0)
     made = Site(kafka, base, unique("Test"), tmp_path / "drafts")
     yield made
     made.close()
@@ -84,7 +84,7 @@ def site(kafka: str, base: str, unique: Unique, tmp_path: Path, monkeypatch: pyt
 def on_hdfs(
     kafka: str, webhdfs: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    monkeypatch.setattr(aside, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(quarantine, "_FIRST_PAUSE_S", 0.0)
     made = Site(kafka, f"{webhdfs}/{unique('base')}", unique("Test"), tmp_path / "drafts")
     yield made
     made.close()
@@ -227,9 +227,9 @@ def test_what_hdfs_refuses_of_one_folder_stands_its_topic_still(
 def test_a_topic_whose_files_are_not_due_does_not_go_on_before_one_is_taken(
     kafka: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aside, "_FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(quarantine, "_FIRST_PAUSE_S", 0.0)
     site = Site(kafka, f"file://{tmp_path}/base", unique("Test"), tmp_path / "drafts")
-    site.importer._closing = Closing(size=1 << 30, age_s=3600.0, grace_ms=10 * HOUR_MS)
+    site.importer._closing = RollPolicy(size=1 << 30, age_s=3600.0, grace_ms=10 * HOUR_MS)
     put(site.base, site.bad.removeprefix("eventlogging_"), b"")
     site.send(site.bad, 5)
     assert site.run() == 5

@@ -14,16 +14,16 @@ import pytest
 from members import DEADLINE_S, Members, positions, produce, read, sink_to
 from waiting import wait_for
 
-from elworkers.contracts import Origin, Record
+from elworkers.config.endpoints import check_sink
+from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.pykafka import producer as producer_module
+from elworkers.connectors.kafka.pykafka.fetch_shares import _ANSWER_BYTES, FetchShares
+from elworkers.connectors.kafka.pykafka.producer import Producer
+from elworkers.connectors.kafka.sink import KafkaSink, settings
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.contracts import Assignment, Record
+from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.devstack import Stack
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client, offsets, topics
-from elworkers.kafka import producer as producer_module
-from elworkers.kafka.producer import Producer
-from elworkers.kafka.shares import _ANSWER_BYTES, Shares
-from elworkers.schemes import check_sink
-from elworkers.sinks.kafka import KafkaSink, settings
-from elworkers.sources.kafka import KafkaSource
 
 Unique = Callable[[str], str]
 
@@ -109,7 +109,7 @@ def test_positions_of_a_partition_that_has_left_are_passed_over(kafka: str, memb
     source = members.join(topic)
     (record,) = read(source, 1)
     assert record.origin is not None
-    source.commit({record.origin._replace(claim=99): 1, Origin("other", 0): 1})
+    source.commit({record.origin._replace(assignment_epoch=99): 1, Assignment("other", 0): 1})
     source.close()
     assert values(read(members.join(topic), 1)) == [b"a"]
 
@@ -174,7 +174,7 @@ def test_the_same_key_always_goes_to_the_same_partition(kafka: str, unique: Uniq
         sink = KafkaSink([kafka], options, lambda record: (topic, record.value))
         sink.write([Record(b"%d" % number) for number in range(50)])
         assert sink.flush() == []
-    ends = offsets.ends(client.connect([kafka]), topic)
+    ends = progress.ends(client.connect([kafka]), topic)
     assert sum(ends.values()) == 100
     assert all(end % 2 == 0 for end in ends.values())
     assert sum(end > 0 for end in ends.values()) > 1
@@ -188,7 +188,7 @@ def test_a_message_that_the_broker_refuses_leaves_its_neighbours_stored(kafka: s
     refused = sink.flush()
     assert [refusal.record for refusal in refused] == [too_large]
     assert topic in refused[0].message
-    assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 2
+    assert sum(progress.ends(client.connect([kafka]), topic).values()) == 2
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip", "snappy"])
@@ -197,7 +197,7 @@ def test_batches_larger_than_a_request_are_split(kafka: str, unique: Unique, com
     sink = sink_to(kafka, topic, f"&max_request_size=1000&compression={compression}")
     sink.write([Record(b"%d" % number * 100) for number in range(100)])
     assert sink.flush() == []
-    assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 100
+    assert sum(progress.ends(client.connect([kafka]), topic).values()) == 100
 
 
 def test_a_full_message_set_goes_on_in_the_next_partition(kafka: str, unique: Unique) -> None:
@@ -205,7 +205,7 @@ def test_a_full_message_set_goes_on_in_the_next_partition(kafka: str, unique: Un
     sink = sink_to(kafka, topic, "&max_request_size=1000&partitions=4")
     sink.write([Record(b"x" * 400) for _ in range(8)])
     assert sink.flush() == []
-    assert set(offsets.ends(client.connect([kafka]), topic).values()) == {2}
+    assert set(progress.ends(client.connect([kafka]), topic).values()) == {2}
 
 
 def test_sinks_that_share_a_producer_send_together(kafka: str, unique: Unique) -> None:
@@ -217,7 +217,7 @@ def test_sinks_that_share_a_producer_send_together(kafka: str, unique: Unique) -
         sink.write([Record(b"v")])
     assert sinks[0].flush() == []
     cluster = client.connect([kafka])
-    assert [sum(offsets.ends(cluster, name).values()) for name in names] == [1, 1]
+    assert [sum(progress.ends(cluster, name).values()) for name in names] == [1, 1]
 
 
 def test_what_has_become_much_is_sent_before_the_flush(
@@ -232,9 +232,9 @@ def test_what_has_become_much_is_sent_before_the_flush(
     producer.take([Record(b"v" * 400, key=b"k")], lambda record: (topic, record.key))
     assert not producer.wants_more(), "nothing is waiting"
     cluster = client.connect([kafka])
-    assert offsets.ends(cluster, topic) == {0: 3}
+    assert progress.ends(cluster, topic) == {0: 3}
     assert producer.flush() == []
-    assert offsets.ends(cluster, topic) == {0: 3}
+    assert progress.ends(cluster, topic) == {0: 3}
 
 
 @pytest.mark.parametrize("key", [None, b"k"])
@@ -261,7 +261,7 @@ def test_many_new_topics_are_made_together(kafka: str, unique: Unique, monkeypat
     assert sink.flush() == []
     assert len(looks) < len(names)
     cluster = client.connect([kafka])
-    assert [sum(offsets.ends(cluster, name).values()) for name in names] == [1] * len(names)
+    assert [sum(progress.ends(cluster, name).values()) for name in names] == [1] * len(names)
 
 
 def test_a_message_larger_than_a_fetch_is_read(kafka: str, members: Members, unique: Unique) -> None:
@@ -276,14 +276,14 @@ def test_many_messages_larger_than_a_fetch_are_read_a_few_at_a_time(
     kafka: str, members: Members, unique: Unique, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    shares_of = Shares.of
+    shares_of = FetchShares.of
 
-    def spied(self: Shares, wanted: Sequence[int], *, careful: bool) -> dict[int, int]:
+    def spied(self: FetchShares, wanted: Sequence[int], *, careful: bool) -> dict[int, int]:
         shares = shares_of(self, wanted, careful=careful)
         asked.append(sum(shares.values()))
         return shares
 
-    monkeypatch.setattr(Shares, "of", spied)
+    monkeypatch.setattr(FetchShares, "of", spied)
     topic, partitions = unique("topic"), 64
     produce(kafka, topic, [b"x" * 300_000] * partitions, f"&partitions={partitions}")
     records = read(members.join(topic), partitions)
@@ -295,7 +295,7 @@ def test_async_false_waits_for_each_message(kafka: str, unique: Unique) -> None:
     topic = unique("topic")
     sink = sink_to(kafka, topic, "&async=False")
     sink.write([Record(b"a"), Record(b"b")])
-    assert sum(offsets.ends(client.connect([kafka]), topic).values()) == 2
+    assert sum(progress.ends(client.connect([kafka]), topic).values()) == 2
 
 
 def test_what_a_group_has_committed_is_what_it_reads_next(kafka: str, unique: Unique) -> None:
@@ -305,7 +305,7 @@ def test_what_a_group_has_committed_is_what_it_reads_next(kafka: str, unique: Un
     source = members.join(topic)
     taken = read(source, 3)
     source.commit(positions(taken[:1]))
-    assert offsets.committed(client.connect([kafka]), group, topic) == {0: 1}
+    assert progress.committed(client.connect([kafka]), group, topic) == {0: 1}
     members.close()
 
 
@@ -399,7 +399,7 @@ def test_a_sink_uses_partitions_that_were_added(kafka: str, unique: Unique) -> N
         assert sink.flush() == []
         cluster = client.connect([kafka])
         cluster.update()
-        return all(offsets.ends(cluster, topic).values())
+        return all(progress.ends(cluster, topic).values())
 
     wait_for(both_used, DEADLINE_S, "a message in the new partition")
 

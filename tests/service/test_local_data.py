@@ -15,11 +15,11 @@ from databases import Place
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from elworkers.contracts import Record
-from elworkers.sinks.rows import row
-from elworkers.sinks.sql import SqlSink
-from elworkers.sinks.tables import Kind, columns
-from elworkers.uris import parse
+from elworkers.config.uris import parse
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.contracts import Record
+from elworkers.events.columns import ColumnType, columns
+from elworkers.events.convert import row
 
 # So many strings that the last of them are text.
 STRINGS = [f"text{number}" for number in range(20)]
@@ -106,9 +106,9 @@ class Three:
         found = {line["uuid"]: {name: line[name] for name in kinds} for line in place.rows()}
         for line in found.values():
             for name, kind in kinds.items():
-                if kind is Kind.BOOLEAN and line[name] is not None:
+                if kind is ColumnType.BOOLEAN and line[name] is not None:
                     line[name] = bool(line[name])
-                if kind is Kind.DATETIME and line[name] is not None:
+                if kind is ColumnType.DATETIME and line[name] is not None:
                     line[name] = str(line[name]).removesuffix(".000000")
         return found
 
@@ -128,7 +128,7 @@ def stored(sink: SqlSink, records: Sequence[Record]) -> list[tuple[str, str]]:
     """What was refused of these records: their uuids, and why."""
     sink.write(records)
     refused = [((refusal.record.event or {})["uuid"], refusal.message) for refusal in sink.flush()]
-    sink.settle({})
+    sink.commit_transaction({})
     return refused
 
 

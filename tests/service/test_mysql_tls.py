@@ -20,9 +20,9 @@ from certificates import DAY, Signed, signed
 from topology import BIN
 from waiting import wait_for
 
+from elworkers.config.uris import parse
 from elworkers.devstack import Stack
 from elworkers.devstack.parts import PARTS, MariaDB
-from elworkers.uris import parse
 
 DEADLINE_S = 30.0
 EVENT = {"schema": "Tls", "revision": 1, "wiki": "w", "timestamp": 1480000000, "event": {"a": "b"}}

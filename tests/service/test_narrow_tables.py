@@ -15,8 +15,8 @@ from databases import Place, Schema
 from structlog.testing import capture_logs
 from topology import BIN
 
-from elworkers.contracts import Record
-from elworkers.sinks import narrow
+from elworkers.connectors.sql import narrow_tables
+from elworkers.core.contracts import Record
 
 NARROW = "table is narrower than its schema needs; rows that do not fit are refused until it is altered"
 SCHEMA: Schema = {
@@ -55,7 +55,7 @@ def started(place: Place) -> tuple[Any, list[Any]]:
 def stored(sink: Any, *records: Record) -> list[str]:
     sink.write(records)
     refused = [refusal.message for refusal in sink.flush()]
-    sink.settle({})
+    sink.commit_transaction({})
     return refused
 
 
@@ -97,7 +97,7 @@ def test_a_narrow_table_is_named_at_the_start_with_its_alter_and_its_rows_are_re
 def test_a_database_that_does_not_tell_keeps_nobody_from_starting(old: Place) -> None:
     with old._engine.connect() as connection, capture_logs() as logs:
         connection.exec_driver_sql("SET SESSION sql_big_selects = 0, max_join_size = 1")
-        narrow.say(connection)
+        narrow_tables.say(connection)
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
         connection.rollback()
     assert [entry["event"] for entry in logs] == ["tables cannot be looked at for narrow columns"]

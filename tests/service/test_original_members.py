@@ -17,8 +17,8 @@ from pykafka.balancedconsumer import BalancedConsumer
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client
+from elworkers.connectors.kafka.pykafka import client
+from elworkers.core.errors import ConfigurationError, RetryableError
 
 Unique = Callable[[str], str]
 

@@ -15,14 +15,14 @@ import brokeradmin
 import pytest
 from topology import BIN
 
-from elworkers.contracts import Record
-from elworkers.errors import RetryableError
-from elworkers.kafka import client, offsets, owners, topics
-from elworkers.kafka.producer import Producer
-from elworkers.kafka.reader import Partition, TopicsReader
-from elworkers.schemes import check_sink
-from elworkers.sinks.kafka import settings as produced
-from elworkers.stages.route import Route
+from elworkers.config.endpoints import check_sink
+from elworkers.connectors.kafka.pykafka import client, progress, topic_owners, topics
+from elworkers.connectors.kafka.pykafka.producer import Producer
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.route import Route
+from elworkers.connectors.kafka.sink import settings as produced
+from elworkers.core.contracts import Record, TopicPartition
+from elworkers.core.errors import RetryableError
 
 Unique = Callable[[str], str]
 
@@ -94,7 +94,7 @@ def test_the_first_one_keeps_it_in_whatever_order_workers_start_again(outputs: O
     assert outputs.refused(rival) == said
     assert outputs.refused(rival, "a/b/c", known=["a_b_c"]) == said
     # Retention deletes all that could say whose it is.
-    for partition, end in offsets.ends(client.connect([outputs.kafka]), topic).items():
+    for partition, end in progress.ends(client.connect([outputs.kafka]), topic).items():
         brokeradmin.delete_records(outputs.kafka, topic, partition, end)
     assert values(outputs.kafka, topic) == []
     assert outputs.refused(rival, known=["a_b_c"]) == said
@@ -182,24 +182,24 @@ def test_what_is_no_claim_is_passed_over(outputs: Outputs, name: str) -> None:
     typed = check_sink(f"kafka:///{outputs.kafka}?topic=x").options
     producer = Producer([outputs.kafka], produced(typed))
     odd = [b"", b"no JSON", b"[]", b'{"topic": 1, "id": null}', json.dumps({"topic": f"{name}.a_b", "id": ""}).encode()]
-    producer.take([Record(value) for value in odd], lambda _: (owners.TOPIC, None))
+    producer.take([Record(value) for value in odd], lambda _: (topic_owners.TOPIC, None))
     assert producer.flush() == []
     assert outputs.refused("a/b") == []
     assert outputs.refused("a_b") == [no_topic_of_its_own("a_b", f"{name}.a_b", "a/b")]
 
 
 def test_the_log_of_claims_takes_no_events(kafka: str) -> None:
-    (said,) = Outputs(kafka, "{schema}").refused(owners.TOPIC)
-    assert owners.TOPIC in said
+    (said,) = Outputs(kafka, "{schema}").refused(topic_owners.TOPIC)
+    assert topic_owners.TOPIC in said
 
 
 def test_without_that_log_only_what_every_worker_sees_counts(
     outputs: Outputs, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The broker refuses a topic with such a setting, as it would without the right to make it.
-    monkeypatch.setattr(owners, "TOPIC", f"{name}-owners")
-    monkeypatch.setattr(owners, "_LOG", Partition(f"{name}-owners", 0))
-    monkeypatch.setattr(owners, "_KEPT", {"cleanup.policy": "no such policy"})
+    monkeypatch.setattr(topic_owners, "TOPIC", f"{name}-owners")
+    monkeypatch.setattr(topic_owners, "_LOG", TopicPartition(f"{name}-owners", 0))
+    monkeypatch.setattr(topic_owners, "_KEPT", {"cleanup.policy": "no such policy"})
     assert outputs.refused("a/b", "a.c") == [no_topic_of_its_own("a/b", f"{name}.a_b", "a_b")]
     assert outputs.refused("a_b") == []
 
@@ -208,8 +208,8 @@ def test_a_log_that_cannot_be_made_for_now_is_waited_for(
     outputs: Outputs, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topics.ensure(client.connect([outputs.kafka]), f"{name}.a_b")
-    monkeypatch.setattr(owners, "TOPIC", f"{name}-owners")
-    monkeypatch.setattr(owners, "_LOG", Partition(f"{name}-owners", 0))
+    monkeypatch.setattr(topic_owners, "TOPIC", f"{name}-owners")
+    monkeypatch.setattr(topic_owners, "_LOG", TopicPartition(f"{name}-owners", 0))
     with pytest.raises(RetryableError, match="replicas is larger"):
         outputs.refused("a/b", options="&replication=3")
     assert values(outputs.kafka, f"{name}.a_b") == []

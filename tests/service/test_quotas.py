@@ -13,14 +13,14 @@ import pytest
 from pykafka.protocol.base import Request
 from waiting import wait_for
 
-from elworkers.contracts import Record
-from elworkers.errors import RetryableError
-from elworkers.kafka import client, offsets
-from elworkers.kafka.producer import Producer, Settings
-from elworkers.kafka.reader import Partition, TopicsReader
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source
-from elworkers.sources.kafka import KafkaSource
+from elworkers.config.endpoints import check_source
+from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.kafka.pykafka.producer import Producer, Settings
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.contracts import Record, TopicPartition
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
 
 Unique = Callable[[str], str]
 Limit = Callable[[str, float | None], None]
@@ -136,7 +136,7 @@ def test_an_importer_under_a_quota_passes_nothing_over(kafka: str, unique: Uniqu
     reader = TopicsReader([kafka])
     try:
         ranges = reader.ranges([one for one in reader.partitions() if one.topic == topic])
-        found = [(one.partition.number, message[0]) for one in reader.read(ranges) for message in one.messages]
+        found = [(one.partition.partition, message[0]) for one in reader.read(ranges) for message in one.messages]
         assert sorted(found) == [(partition, offset) for partition in (0, 1) for offset in range(120)]
         assert not reader.refused
     finally:
@@ -154,8 +154,8 @@ def test_an_importer_stops_at_a_set_that_no_quota_lets_through(kafka: str, uniqu
         ranges = reader.ranges([one for one in reader.partitions() if one.topic == topic])
         found = [message[3] for one in reader.read(ranges) for message in one.messages]
         assert found == [b"small"]
-        assert set(reader.refused) == {Partition(topic, 0)}
-        assert "raise the quota" in reader.refused[Partition(topic, 0)]
+        assert set(reader.refused) == {TopicPartition(topic, 0)}
+        assert "raise the quota" in reader.refused[TopicPartition(topic, 0)]
     finally:
         reader.close()
 
@@ -174,7 +174,7 @@ def test_a_producer_keeps_to_a_quota_and_writes_nothing_twice(
         producer.close()
 
     def end() -> int:
-        return offsets.ends(client.connect([kafka]), topic)[0]
+        return progress.ends(client.connect([kafka]), topic)[0]
 
     for written in (260, 320, 1220):
         write(written - end())

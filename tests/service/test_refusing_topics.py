@@ -15,14 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elworkers.contracts import Origin, Record, Refusal
-from elworkers.errors import ConfigurationError, InvalidEventError, RetryableError
-from elworkers.kafka import client, offsets, sending, topics
-from elworkers.kafka.producer import Producer
-from elworkers.runtime.delivered import Delivered
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink
-from elworkers.sinks.kafka import settings as produced
+from elworkers.config.endpoints import check_sink
+from elworkers.connectors.kafka.pykafka import client, produce_requests, progress, topics
+from elworkers.connectors.kafka.pykafka.producer import Producer
+from elworkers.connectors.kafka.sink import settings as produced
+from elworkers.core.contracts import Assignment, Record, RejectedRecord
+from elworkers.core.deliveries import DeliveryLog
+from elworkers.core.errors import ConfigurationError, InvalidEventError, RetryableError
+from elworkers.core.metrics import Counters
 
 Unique = Callable[[str], str]
 Y2100_MS = 4_102_444_800_000
@@ -45,10 +45,10 @@ def to(topic: str, *values: bytes, key: bytes | None = None, timestamp_ms: int =
 
 
 def count(kafka: str, topic: str) -> int:
-    return sum(offsets.ends(client.connect([kafka]), topic).values())
+    return sum(progress.ends(client.connect([kafka]), topic).values())
 
 
-def refused(producer: Producer, records: Sequence[Record], *, made: bool = True) -> list[Refusal]:
+def refused(producer: Producer, records: Sequence[Record], *, made: bool = True) -> list[RejectedRecord]:
     producer.take(records, named, made=made)
     return producer.flush()
 
@@ -153,7 +153,7 @@ def test_a_topic_that_takes_no_event_errors_is_an_outage(kafka: str, unique: Uni
 
 @pytest.mark.parametrize("placed", [True, False])
 def test_a_retry_writes_only_what_is_missing_where_it_is_missing(kafka: str, unique: Unique, placed: bool) -> None:
-    good, stuck, origin = unique("good"), unique("stuck"), Origin("raw", 0)
+    good, stuck, origin = unique("good"), unique("stuck"), Assignment("raw", 0)
     topics.ensure(client.connect([kafka]), good)
     # More replicas than there are brokers: that one cannot be made for now.
     too_many = "&replication=3"
@@ -161,11 +161,11 @@ def test_a_retry_writes_only_what_is_missing_where_it_is_missing(kafka: str, uni
     if placed:
         for number, record in enumerate(records):
             record.origin, record.offset = origin, number
-    delivered, metrics = Delivered(), Counters()
+    delivered, metrics = DeliveryLog(), Counters()
     for claim in range(3):
         # As after each rebuilt pipeline: the same records, and another producer.
         for record in records:
-            record.origin = origin._replace(claim=claim) if placed else None
+            record.origin = origin._replace(assignment_epoch=claim) if placed else None
         with pytest.raises(RetryableError, match="replicas is larger"):
             refused(producer_to(kafka, too_many, delivered=delivered, metrics=metrics), records)
     assert count(kafka, good) == 20
@@ -178,7 +178,7 @@ def test_a_retry_writes_only_what_is_missing_where_it_is_missing(kafka: str, uni
 
 
 def test_what_may_have_been_stored_is_written_again_and_counted_as_repeated(kafka: str, unique: Unique) -> None:
-    topic, delivered, metrics = unique("topic"), Delivered(), Counters()
+    topic, delivered, metrics = unique("topic"), DeliveryLog(), Counters()
     records = to(topic, b"a", b"b", b"c")
     # As after a connection that broke before the broker's answer.
     delivered.add(f"{kafka}/{topic}", records[:2], sure=False)
@@ -195,7 +195,7 @@ class PlantedError(Exception):
 @given(st.lists(st.sampled_from(["good", "route", "encode", "no topic"]), min_size=1, max_size=30))
 def test_a_record_that_makes_a_step_raise_is_refused_alone(kafka: str, faults: list[str]) -> None:
     topic = f"planted_{uuid.uuid4().hex}"
-    encode = sending.message_set
+    encode = produce_requests.message_set
 
     def routed(record: Record) -> tuple[str, bytes | None]:
         if record.value == b"route":
@@ -211,7 +211,7 @@ def test_a_record_that_makes_a_step_raise_is_refused_alone(kafka: str, faults: l
 
     producer = producer_to(kafka)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sending, "message_set", encoded)
+        patched.setattr(produce_requests, "message_set", encoded)
         producer.take([Record(fault.encode()) for fault in faults], routed, made=True)
         found = producer.flush()
     assert sorted(one.record.value.decode() for one in found) == sorted(fault for fault in faults if fault != "good")

@@ -16,12 +16,12 @@ from chaos import flow
 from topology import BIN
 from waiting import wait_for
 
+from elworkers.connectors.kafka.pykafka import client, topics
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
-from elworkers.errors import RetryableError
-from elworkers.kafka import client, topics
-from elworkers.kafka.reader import TopicsReader
-from elworkers.roles.report import ClusterReport, Counts, Watched
-from elworkers.runtime.metrics import Counters
+from elworkers.roles.report import ClusterReport, Counts, WatchedTopics
 
 DEADLINE_S = 90.0
 
@@ -51,7 +51,7 @@ def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> 
     hosts = (env["KAFKA"], env["KAFKA_2"])
     topics.ensure(client.connect(hosts), "raw", 2, 1)
     flow.produce(env["KAFKA"], "raw", range(100))
-    report, told = ClusterReport(hosts, Watched(raw={"raw"})), Told()
+    report, told = ClusterReport(hosts, WatchedTopics(raw={"raw"})), Told()
     report.tell(told.send)
     assert not +told.counters
     flow.produce(env["KAFKA"], "raw", range(100, 140))
@@ -61,7 +61,7 @@ def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> 
         lambda: told.by(report) and told.counters["raw.raw"] > 0, DEADLINE_S, "a count of the partition that is led"
     )
     assert told.counters["raw.raw"] == 20
-    late, told_late = ClusterReport(hosts, Watched(raw={"raw"})), Told()
+    late, told_late = ClusterReport(hosts, WatchedTopics(raw={"raw"})), Told()
     wait_for(lambda: told_late.by(late), DEADLINE_S, "a report that begins now")
     two_brokers.up("kafka-2")
     wait_for(lambda: told.by(report) and told.counters["raw.raw"] == 40, DEADLINE_S, "a count of all")
@@ -78,7 +78,7 @@ def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> 
 def test_invented_names_are_bounded_and_hide_no_real_one(kafka: str, unique: Callable[[str], str]) -> None:
     prefix = unique("own")
     report, told = (
-        ClusterReport((kafka,), Watched(valid={(f"{prefix}_", "")}, invalid={f"{prefix}_EventError"})),
+        ClusterReport((kafka,), WatchedTopics(valid={(f"{prefix}_", "")}, invalid={f"{prefix}_EventError"})),
         Told(),
     )
     report.tell(told.send)
@@ -103,7 +103,7 @@ def test_a_group_that_kafka_refuses_is_set_aside_and_all_else_is_told(
     topic = unique("own")
     flow.produce(kafka, topic, range(3))
     metrics, told = Counters(), Told()
-    what = Watched(raw={topic}, groups={("bad", topic), ("good", topic), ("better", topic)})
+    what = WatchedTopics(raw={topic}, groups={("bad", topic), ("good", topic), ("better", topic)})
     committed = TopicsReader.committed
 
     def refused(reader: TopicsReader, group: str, name: str) -> dict[int, int]:
@@ -120,19 +120,19 @@ def test_a_group_that_kafka_refuses_is_set_aside_and_all_else_is_told(
     assert told.counters[f"raw.{topic}"] == 4
     assert set(told.gauges) == {f"lag.good.{topic}", f"lag.better.{topic}"}
     assert metrics.aside == {f"group bad of topic {topic}": "Kafka: group bad: not authorized"}
-    report.watch(Watched(raw={topic}))
+    report.watch(WatchedTopics(raw={topic}))
     assert not metrics.aside
     report.close()
 
 
 def test_a_corrected_instance_file_begins_no_count_anew(kafka: str, unique: Callable[[str], str]) -> None:
     prefix = unique("own")
-    report, told = ClusterReport((kafka,), Watched(raw={f"{prefix}-a"})), Told()
+    report, told = ClusterReport((kafka,), WatchedTopics(raw={f"{prefix}-a"})), Told()
     for topic in ("a", "b", "c"):
         flow.produce(kafka, f"{prefix}-{topic}", range(5))
     report.tell(told.send)
     flow.produce(kafka, f"{prefix}-a", range(7))
-    report.watch(Watched(raw={f"{prefix}-a", f"{prefix}-b"}))
+    report.watch(WatchedTopics(raw={f"{prefix}-a", f"{prefix}-b"}))
     report.tell(told.send)
     flow.produce(kafka, f"{prefix}-b", range(2))
     report.tell(told.send)
@@ -143,7 +143,7 @@ def test_a_corrected_instance_file_begins_no_count_anew(kafka: str, unique: Call
 
 def test_what_statsd_did_not_take_is_told_again(kafka: str, unique: Callable[[str], str]) -> None:
     prefix = unique("own")
-    what = Watched(
+    what = WatchedTopics(
         valid={(f"{prefix}_", "")}, invalid={f"{prefix}_EventError"}, groups={("nobody", f"{prefix}_EchoMail")}
     )
     report, told = ClusterReport((kafka,), what), Told()

@@ -15,11 +15,11 @@ from pykafka.protocol import PartitionOffsetCommitRequest
 from structlog.testing import capture_logs
 from waiting import wait_for
 
-from elworkers.kafka import client, offsets
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source
-from elworkers.sinks.sql import SqlSink
-from elworkers.sources.kafka import KafkaSource
+from elworkers.config.endpoints import check_source
+from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.metrics import Counters
 
 DIFFER = "the group's offsets in Kafka are not its positions in the database, which count"
 BY_DEFAULT = "a new group begins at the earliest, because auto_offset_reset is not given"
@@ -49,7 +49,7 @@ class Consumer:
     def read(self, count: int) -> list[bytes]:
         found = read(self.source, count) if count else self.source.poll(1, 1.0)
         ends = {record.origin: record.offset + 1 for record in found if record.origin is not None}
-        self.sink.settle(ends)
+        self.sink.commit_transaction(ends)
         self.source.commit(ends)
         return [record.value for record in found]
 
@@ -88,7 +88,7 @@ def test_offsets_that_were_reset_are_said_once_and_set_right_at_once(
     assert said[0]["partitions"] == {0: {"kafka": to, "database": 5}}
     assert (said[0]["group"], said[0]["topic"]) == (group, topic)
     # Nothing was read, and there is no lag.
-    assert offsets.committed(client.connect([kafka]), group, topic) == {0: 5}
+    assert progress.committed(client.connect([kafka]), group, topic) == {0: 5}
     second.close()
     with capture_logs() as logs:
         third = Consumer(kafka, topic, place.sink({}, group), group, extra)
@@ -130,7 +130,7 @@ def test_offsets_that_kafka_has_forgotten_are_no_new_group(
         assert second.read(0) == []
     assert BY_DEFAULT not in [entry["event"] for entry in logs]
     assert DIFFER in [entry["event"] for entry in logs]
-    assert offsets.committed(client.connect([kafka]), f"{group}-2", topic) == {0: 5}
+    assert progress.committed(client.connect([kafka]), f"{group}-2", topic) == {0: 5}
     second.close()
 
 

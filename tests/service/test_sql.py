@@ -11,18 +11,18 @@ import threading
 import pytest
 from databases import Place, Schema
 
-from elworkers.contracts import Record
-from elworkers.errors import InvalidEventError, RetryableError
-from elworkers.runtime.metrics import Counters
-from elworkers.sinks.sql import SqlSink
-from elworkers.uris import parse
+from elworkers.config.uris import parse
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.contracts import Record
+from elworkers.core.errors import InvalidEventError, RetryableError
+from elworkers.core.metrics import Counters
 
 
 def stored(sink: SqlSink, *records: Record) -> list[str]:
     """What the store refused of these records."""
     sink.write(records)
     refused = [refusal.message for refusal in sink.flush()]
-    sink.settle({})
+    sink.commit_transaction({})
     return refused
 
 

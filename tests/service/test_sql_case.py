@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy
 from databases import Place, Schema
 
-from elworkers.contracts import Record
+from elworkers.config.uris import parse
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.contracts import Record
+from elworkers.core.errors import InvalidEventError
 from elworkers.devstack import Stack
-from elworkers.errors import InvalidEventError
-from elworkers.sinks.sql import SqlSink
-from elworkers.uris import parse
 
 ENDINGS = ("Edit", "EDIT", "edit")
 SCHEMA: Schema = {"properties": {"a": {"type": "string"}}}
@@ -56,7 +56,7 @@ def store(place: Place, names: Sequence[str], begin: int, *, batches: bool = Fal
 def write(sink: SqlSink, records: Sequence[Record]) -> None:
     sink.write(records)
     assert sink.flush() == []
-    sink.settle({})
+    sink.commit_transaction({})
 
 
 def owners(place: Place) -> dict[str, str]:

@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy
 from databases import Place
 
-from elworkers.contracts import Origin, Record
-from elworkers.errors import RetryableError
-from elworkers.sinks.inserts import MysqlInserts, SqliteInserts
-from elworkers.sinks.sql import SqlSink
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.connectors.sql.table_writers import MysqlTableWriter, SqliteTableWriter
+from elworkers.core.contracts import Assignment, Record
+from elworkers.core.errors import RetryableError
 
 SCHEMA = {"a": {"type": "string"}, "n": {"type": "integer"}}
 
@@ -26,7 +26,7 @@ def stored(sink: SqlSink, records: list[Record]) -> list[str]:
     """What the store refused of these records."""
     sink.write(records)
     refused = [refusal.message for refusal in sink.flush()]
-    sink.settle({})
+    sink.commit_transaction({})
     return refused
 
 
@@ -210,8 +210,8 @@ def test_another_unique_key_that_is_there_refuses(place: Place) -> None:
 
 
 def test_a_deadlock_takes_back_the_whole_batch_with_its_positions(maria: Place) -> None:
-    sink, origin = maria.sink(SCHEMA, "g"), Origin(f"topic_{maria.name}", 0)
-    sink.begin_at({origin: 0})
+    sink, origin = maria.sink(SCHEMA, "g"), Assignment(f"topic_{maria.name}", 0)
+    sink.resume_at({origin: 0})
     stored(sink, [maria.record(0, {}), other(maria, 0)])
     blocker = maria._engine.connect()
     # It has changed so much that it is the other's transaction that the server ends.
@@ -236,7 +236,7 @@ def test_a_deadlock_takes_back_the_whole_batch_with_its_positions(maria: Place) 
         blocker.rollback()
         blocker.close()
     assert [row["uuid"] for row in maria.rows()] == [f"{0:032x}"]
-    assert maria.sink(SCHEMA, "g").begin_at({origin: 7}) == {origin: 0}
+    assert maria.sink(SCHEMA, "g").resume_at({origin: 7}) == {origin: 0}
 
 
 @pytest.mark.parametrize("right", ["INSERT", "CREATE"])
@@ -265,7 +265,7 @@ def test_a_right_taken_away_is_an_outage(mariadb: str, unique: Callable[[str], s
 def test_a_bug_of_ours_costs_only_the_records_that_meet_it(
     place: Place, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    for kind in (MysqlInserts, SqliteInserts):
+    for kind in (MysqlTableWriter, SqliteTableWriter):
         whole = getattr(kind, where)
 
         def planted(self: Any, given: Any, whole: Callable[..., Any] = whole) -> Any:
@@ -290,7 +290,7 @@ def test_a_bug_that_any_record_meets_is_a_crash(place: Place, monkeypatch: pytes
         raise TypeError("planted")
 
     sink = place.sink(SCHEMA)
-    for kind in (MysqlInserts, SqliteInserts):
+    for kind in (MysqlTableWriter, SqliteTableWriter):
         monkeypatch.setattr(kind, where, broken)
     sink.write([place.record(1, {"n": 2**63})])
     with pytest.raises(TypeError, match="planted"):

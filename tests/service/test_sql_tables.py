@@ -18,17 +18,17 @@ from databases import Place, Schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from elworkers.contracts import Record
-from elworkers.errors import InvalidEventError, RetryableError
-from elworkers.sinks.sql import SqlSink
-from elworkers.uris import parse
+from elworkers.config.uris import parse
+from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.contracts import Record
+from elworkers.core.errors import InvalidEventError, RetryableError
 
 
 def stored(sink: SqlSink, *records: Record) -> list[str]:
     """What the store refused of these records."""
     sink.write(records)
     refused = [refusal.message for refusal in sink.flush()]
-    sink.settle({})
+    sink.commit_transaction({})
     return refused
 
 

@@ -12,9 +12,9 @@ import modern
 import pytest
 from waiting import wait_for
 
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source
-from elworkers.sources.kafka import KafkaSource
+from elworkers.config.endpoints import check_source
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.metrics import Counters
 
 Unique = Callable[[str], str]
 DEADLINE_S = 60.0

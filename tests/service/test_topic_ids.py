@@ -11,13 +11,13 @@ import brokeradmin
 import pytest
 from waiting import wait_for
 
-from elworkers.contracts import Record
-from elworkers.errors import RetryableError
-from elworkers.kafka import client, identity, topics
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.kafka import KafkaSink
-from elworkers.sources.kafka import KafkaSource
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.connectors.kafka.pykafka import client, topic_identity, topics
+from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.contracts import Record
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
 
 Unique = Callable[[str], str]
 DEADLINE_S = 30.0
@@ -156,7 +156,7 @@ def test_a_consumer_that_was_away_does_not_take_offsets_of_the_topic_before(
     fetcher = one.source._consumer._consumer
     fetcher.commit({0: 2})
     one.close()
-    monkeypatch.setattr(identity, "_read", {})
+    monkeypatch.setattr(topic_identity, "_read", {})
     other = reader(topic, group, "&auto_offset_reset=latest")
     assert other.values(4) == [b"new %d" % number for number in range(4)]
     assert other.metrics.summary()["topics_recreated"] == 1

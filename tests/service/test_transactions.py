@@ -12,13 +12,14 @@ import modern
 import pytest
 from waiting import wait_for
 
-from elworkers.kafka import client, offsets, topics, transactions
-from elworkers.kafka.fetcher import Fetcher
-from elworkers.kafka.reader import Partition, TopicsReader
+from elworkers.config.endpoints import check_source, check_topics
+from elworkers.connectors.kafka.pykafka import client, progress, topics, transactions
+from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.contracts import TopicPartition
+from elworkers.core.metrics import Counters
 from elworkers.roles.importer import topics_reader
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_source, check_topics
-from elworkers.sources.kafka import KafkaSource
 
 Unique = Callable[[str], str]
 DEADLINE_S = 30.0
@@ -155,11 +156,13 @@ def test_who_reads_all_comes_to_the_end_and_does_not_ask_for_a_marker_again_and_
     one = reader(topic, group, "&transactions=read_uncommitted")
     cluster = client.connect([kafka])
     wait_for(
-        lambda: one.poll() == [b"a", b"b"] and offsets.committed(cluster, group, topic) == offsets.ends(cluster, topic),
+        lambda: (
+            one.poll() == [b"a", b"b"] and progress.committed(cluster, group, topic) == progress.ends(cluster, topic)
+        ),
         DEADLINE_S,
         "no lag",
     )
-    assert offsets.ends(cluster, topic) == {0: 4}
+    assert progress.ends(cluster, topic) == {0: 4}
     assert asked.count(3) <= 3
     assert not one.metrics.aside
     one.source.close()
@@ -209,7 +212,7 @@ def test_an_importer_leaves_partitions_with_transactions(kafka: str, unique: Uni
     reader = TopicsReader([kafka])
     try:
         mine = [partition for partition in reader.partitions() if partition.topic == topic]
-        assert reader.ranges(mine) == {Partition(topic, 1): (0, 1)}
+        assert reader.ranges(mine) == {TopicPartition(topic, 1): (0, 1)}
     finally:
         reader.close()
 
@@ -236,7 +239,7 @@ def test_a_log_tells_of_transactions_that_the_broker_has_forgotten(
                 lambda mine=mine: (found := reader.ranges(mine))[mine[0]].end >= 3 and found, DEADLINE_S, "the marker"
             )
             assert [value for one in reader.read(ranges) for *_, value in one.messages] == values
-            assert reader.refused == {Partition(topic, 0): transactions.SENTENCE}
+            assert reader.refused == {TopicPartition(topic, 0): transactions.SENTENCE}
     finally:
         reader.close()
 

@@ -19,18 +19,18 @@ from importing import Job
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.contracts import Ledger, Origin, OwnTopic, Record
+from elworkers.config.endpoints import check_sink, check_source
+from elworkers.connectors.kafka.pykafka import client, fetcher, leaderless, topics
+from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka.pykafka.producer import Producer
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.sink import settings
+from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.core.contracts import Assignment, OffsetStore, OwnTopic, Record
+from elworkers.core.deliveries import DeliveryLog
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
-from elworkers.errors import RetryableError
-from elworkers.kafka import client, fetcher, topics, unled
-from elworkers.kafka.producer import Producer
-from elworkers.kafka.reader import TopicsReader
-from elworkers.kafka.unled import Unled
-from elworkers.runtime.delivered import Delivered
-from elworkers.runtime.metrics import Counters
-from elworkers.schemes import check_sink, check_source
-from elworkers.sinks.kafka import settings
-from elworkers.sources.kafka import KafkaSource
 
 Unique = Callable[[str], str]
 DEADLINE_S = 90.0
@@ -56,8 +56,8 @@ class Writer:
 
     def __init__(self, hosts: Sequence[str]) -> None:
         self._hosts = hosts
-        self.metrics, self.delivered = Counters(), Delivered()
-        self.unled = Unled(self.metrics)
+        self.metrics, self.delivered = Counters(), DeliveryLog()
+        self.unled = LeaderlessPartitions(self.metrics)
 
     def refused(self, records: Sequence[Record], *, made: bool) -> list[bytes]:
         options = check_sink(f"kafka:///{','.join(self._hosts)}?topic=x&partitions=2&replication=1").options
@@ -110,7 +110,7 @@ class Halved:
         wanted = [one for one in reader.partitions() if one.topic == self.name]
         found: dict[int, list[bytes]] = {}
         for fetched in reader.read(reader.ranges(wanted)):
-            found.setdefault(fetched.partition.number, []).extend(value or b"" for *_, value in fetched.messages)
+            found.setdefault(fetched.partition.partition, []).extend(value or b"" for *_, value in fetched.messages)
         reader.close()
         return {number: sorted(values) for number, values in found.items()}
 
@@ -124,7 +124,7 @@ def halved(pair: Stack, unique: Unique) -> Iterator[Halved]:
 class Reader:
     """A source and what has come of it."""
 
-    def __init__(self, halved: Halved, group: str, options: str, ledger: Ledger | None = None) -> None:
+    def __init__(self, halved: Halved, group: str, options: str, ledger: OffsetStore | None = None) -> None:
         text = f"kafka:///{','.join(halved.hosts)}?topic={halved.name}&session_timeout_ms=6000&{options}"
         self.metrics = Counters()
         self.source = KafkaSource(halved.hosts, check_source(text).options, group, self.metrics, ledger=ledger)
@@ -161,7 +161,7 @@ def test_a_new_group_reads_at_once_what_has_a_leader(
     known.source.close()
     rows = Database(f"sqlite:///{tmp_path}/rows.db", "Test")
     ledger = rows.sink({}, group=held)
-    ledger.begin_at({Origin(halved.name, halved.gone): 1})
+    ledger.resume_at({Assignment(halved.name, halved.gone): 1})
     halved.leave()
     capsys.readouterr()
     readers = {
@@ -268,7 +268,7 @@ def _some(halved: Halved) -> list[Record]:
     ]
     records[2].valid = False
     for number, record in enumerate(records):
-        record.origin, record.offset = Origin("raw", 0), number
+        record.origin, record.offset = Assignment("raw", 0), number
     return records
 
 
@@ -278,7 +278,7 @@ def _wait_for_the_owner(fresh: Halved, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RetryableError, match="has no leader"):
         fresh.writer.refused(records, made=True)
     with monkeypatch.context() as patched:
-        patched.setattr(unled, "_PATIENCE_S", 0.0)
+        patched.setattr(leaderless, "_PATIENCE_S", 0.0)
         assert fresh.writer.refused(records, made=True) == [b"whose"]
     assert not fresh.found()
 
@@ -297,7 +297,7 @@ def _write_in_its_absence(halved: Halved, made: bool, monkeypatch: pytest.Monkey
     assert halved.gone not in halved.found()
     with monkeypatch.context() as patched:
         # For ever is too long for a topic that is one of many.
-        patched.setattr(unled, "_PATIENCE_S", 0.0)
+        patched.setattr(leaderless, "_PATIENCE_S", 0.0)
         if made:
             assert writer.refused([one for one in records if one.valid], made=True) == [b"waits"]
         with pytest.raises(RetryableError, match="has no leader"):

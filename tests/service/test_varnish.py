@@ -20,14 +20,14 @@ from beacons import Door
 from conftest import Varnished
 from waiting import wait_for
 
+from elworkers.config.options import VARNISH_QUERY
+from elworkers.config.types import networks
+from elworkers.connectors.spool.listener import Arrival
+from elworkers.connectors.spool.raw_lines import RawLines
+from elworkers.connectors.spool.sequence import Sequence as Numbers
+from elworkers.connectors.varnish.listener import VarnishListener
+from elworkers.core.errors import ConfigurationError, ElworkersError
 from elworkers.devstack import Stack
-from elworkers.doors.door import Arrival
-from elworkers.doors.rawline import RawLines
-from elworkers.doors.sequence import Sequence as Numbers
-from elworkers.doors.varnish import VarnishDoor
-from elworkers.errors import ConfigurationError, ElworkersError
-from elworkers.kinds import networks
-from elworkers.registry import VARNISH_QUERY
 
 DEADLINE_S = 60.0
 AGENT = 'My "agent" \\ back\ttab é'.encode()
@@ -47,7 +47,7 @@ class Reading:
         self.lines: list[bytes] = []
         self.failures: list[ElworkersError] = []
         made = RawLines("host", Numbers(folder / "sequence"))
-        self.door = VarnishDoor(program, name, query, client_address=True, max_line_bytes=longest, lines=made)
+        self.door = VarnishListener(program, name, query, client_address=True, max_line_bytes=longest, lines=made)
         self.door.open(self, self.failures.append)  # type: ignore[arg-type] - nobody asks for room
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:

@@ -23,7 +23,7 @@ from outputs import capsule, count, fill, logged, schemas
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.kafka.reader import TopicsReader
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 
 DEADLINE_S = 120.0
 TOO_LONG_S = 3_600_000

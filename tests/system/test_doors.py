@@ -23,8 +23,8 @@ from topology import BIN, ROOT, SCHEMAS, Topology, free_port
 from waiting import wait_for
 
 from demo.doors import CLICKS, PAGE_SCHEMA, click
+from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.devstack import Stack
-from elworkers.kafka import client, offsets
 
 DEADLINE_S = 60.0
 CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %D %o %{userAgent}i"
@@ -35,9 +35,9 @@ def values(kafka: str, topic: str) -> list[bytes]:
     cluster = client.connect([kafka])
     cluster.update()
     found: list[bytes] = []
-    wanted = sum(offsets.ends(cluster, topic).values())
+    wanted = sum(progress.ends(cluster, topic).values())
     if wanted:
-        tail = offsets.Tail(cluster, topic, from_beginning=True)
+        tail = progress.TopicEnds(cluster, topic, from_beginning=True)
 
         def all_read() -> bool:
             tail.read(found.append)

@@ -17,8 +17,8 @@ from outputs import count, fill, logged
 from topology import BIN, ROOT, Topology
 from waiting import wait_for
 
-from elworkers.sinks import database
-from elworkers.uris import parse
+from elworkers.config.uris import parse
+from elworkers.connectors.sql import engine
 
 DEADLINE_S = 60.0
 BOT, MEDIAWIKI = {"is_bot": True, "is_mediawiki": False}, {"is_bot": True, "is_mediawiki": True}
@@ -93,7 +93,7 @@ def _short(line: str) -> str:
 
 def rows(uri: str, table: str) -> list[tuple[str, ...]]:
     """Time, host, agent and action of each row; none where there is no table."""
-    with database.engine(parse(uri)).connect() as connection:
+    with engine.engine(parse(uri)).connect() as connection:
         if not sqlalchemy.inspect(connection).has_table(table):
             return []
         found = connection.execute(

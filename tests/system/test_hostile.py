@@ -17,7 +17,7 @@ from hostile import SOUND, capsule, case_lines, invalid_lines, write_schemas
 from topology import BIN, Topology
 from waiting import wait_for
 
-from elworkers.uris import parse
+from elworkers.config.uris import parse
 
 DEADLINE_S = 120.0
 NUMBERED = 1_000_000

@@ -17,8 +17,8 @@ from outputs import count, fill, logged, schemas
 from topology import Topology
 from waiting import wait_for
 
-from elworkers.sinks import database
-from elworkers.uris import parse
+from elworkers.config.uris import parse
+from elworkers.connectors.sql import engine
 
 DEADLINE_S = 60.0
 CASES = Path(__file__).parent.parent / "cases" / "instances"
@@ -114,7 +114,7 @@ def servers(kafka: str, zookeeper: str, mariadb: str) -> dict[str, str]:
 
 def rows(uri: str, table: str) -> int:
     """How many rows a table has; 0 where there is none."""
-    with database.engine(parse(uri)).connect() as connection:
+    with engine.engine(parse(uri)).connect() as connection:
         if not sqlalchemy.inspect(connection).has_table(table):
             return 0
         return int(connection.execute(sqlalchemy.text(f"SELECT COUNT(*) FROM `{table}`")).scalar_one())  # noqa: S608

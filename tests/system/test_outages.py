@@ -20,9 +20,9 @@ from schemawiki import SchemaWiki
 from topology import SCHEMAS, Topology, processes
 from waiting import wait_for
 
+from elworkers.config.uris import parse
+from elworkers.connectors.sql import engine as database
 from elworkers.devstack import Stack
-from elworkers.sinks import database
-from elworkers.uris import parse
 
 DEADLINE_S = 60.0
 Make = Callable[..., Topology]

@@ -239,7 +239,7 @@ def test_stacks_are_a_log_line_of_their_own(pool: Pool, number: signal.Signals) 
 CRASH = """
 import sys
 from pathlib import Path
-from elworkers.runtime import pool, worker
+from elworkers.workers import pool, worker
 
 def work(who, stop, metrics, board):
     raise KeyError("mysql://u:secret@db/log", "\x1b[31m")
@@ -272,8 +272,8 @@ def test_a_crash_loop_stands_in_the_state_file_with_its_reason(tmp_path: Path) -
 CLOCK = """
 import sys, time
 from pathlib import Path
-from elworkers.runtime import pool, worker
-from elworkers.runtime.loop import State
+from elworkers.workers import pool, worker
+from elworkers.core.loop import State
 
 real, step, state = time.time, Path(sys.argv[1]), Path(sys.argv[2])
 time.time = lambda: real() + float(step.read_text())
@@ -364,7 +364,7 @@ def test_more_members_than_partitions_are_said_and_shown(
 def test_a_parent_that_looks_often_does_not_run_out_of_slots(tmp_path: Path) -> None:
     program = """
 import os, signal
-from elworkers.runtime import board, pool, worker
+from elworkers.workers import pool, scoreboard as board, worker
 
 class Hurried(pool.Pool):
     looks = 0

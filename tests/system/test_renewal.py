@@ -239,7 +239,7 @@ def broken(package: Path, module: str) -> Callable[[], None]:
 
 @pytest.mark.parametrize(
     ("module", "renewed"),
-    [("__main__.py", 0), ("runtime/pool.py", 0), ("sources/spooled.py", 1), ("sinks/files.py", 1)],
+    [("__main__.py", 0), ("workers/pool.py", 0), ("connectors/spool/source.py", 1), ("connectors/file/sink.py", 1)],
 )
 def test_code_that_is_broken_changes_nothing(by_hand: ByHandOf, tmp_path: Path, module: str, renewed: int) -> None:
     package = tmp_path / "code" / "elworkers"

@@ -19,7 +19,7 @@ import pytest
 from topology import BIN, Topology, free_port, processes
 from waiting import wait_for
 
-from elworkers.uris import parse
+from elworkers.config.uris import parse
 
 Make = Callable[..., Topology]
 DEADLINE_S = 30.0

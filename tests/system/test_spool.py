@@ -20,8 +20,8 @@ import pytest
 from topology import BIN, free_port, free_udp_port
 from waiting import wait_for
 
+from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.devstack import Stack
-from elworkers.kafka import client, offsets
 
 DEADLINE_S = 60.0
 
@@ -77,9 +77,9 @@ def test_datagrams_wait_on_disk_while_kafka_is_away(
             cluster = client.connect([kafka])
             cluster.update()
             found: list[int] = []
-            if offsets.ends(cluster, topic):
-                tail = offsets.Tail(cluster, topic, from_beginning=True)
-                wanted = sum(offsets.ends(cluster, topic).values())
+            if progress.ends(cluster, topic):
+                tail = progress.TopicEnds(cluster, topic, from_beginning=True)
+                wanted = sum(progress.ends(cluster, topic).values())
                 wait_for(
                     lambda: tail.read(lambda value: found.append(int(value))) or len(found) >= wanted,
                     DEADLINE_S,

@@ -157,7 +157,7 @@ def test_an_extra_is_added_as_the_sentence_says(installed: Installed, wheel: Pat
     pip("install", "--find-links", wheel.parent, "elworkers[http]", of=installed.folder / "bin" / "python")
     done = installed.run("eventlogging-forwarder", "--check", "http://127.0.0.1:8080/beacon/event", "stdout:")
     assert done.returncode == 0, done.stderr
-    assert installed.run("python", "-c", "import elworkers.doors.beacon").returncode == 0
+    assert installed.run("python", "-c", "import elworkers.connectors.http.listener").returncode == 0
 
 
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:

@@ -20,7 +20,7 @@ from brokeradmin import add_partitions
 from topology import BIN, Topology, free_udp_port
 from waiting import wait_for
 
-from elworkers.kafka import client, topics
+from elworkers.connectors.kafka.pykafka import client, topics
 
 Make = Callable[..., Topology]
 Unique = Callable[[str], str]

@@ -11,10 +11,10 @@ from pathlib import Path
 import original
 import pytest
 
-from elworkers.registry import KAFKA_TOPICS, SINKS, SOURCES, STORES
+from elworkers.config.options import KAFKA_TOPICS, SINKS, SOURCES, STORES
+from elworkers.config.uris import Options
 from elworkers.roles import ROLES, module
-from elworkers.roles.common import COMMON
-from elworkers.uris import Options
+from elworkers.roles.common_options import COMMON
 
 ROOT = Path(__file__).parent.parent.parent
 INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")

@@ -18,8 +18,8 @@ NEITHER = "fd00:bad::1 localhost\n192.0.2.77 localhost\n"
 
 RECEIVE = """
 import socket, sys
-from elworkers.runtime.metrics import Counters
-from elworkers.sources.udp import UdpSource
+from elworkers.core.metrics import Counters
+from elworkers.connectors.udp.source import UdpSource
 source = UdpSource("localhost", 0, receive_buffer=100_000, metrics=Counters())
 for host in sys.argv[1:]:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as udp:
@@ -44,9 +44,9 @@ with tempfile.TemporaryDirectory() as folder:
 
 SEND = """
 import socket, sys
-from elworkers import statsd
-from elworkers.contracts import Record
-from elworkers.sinks.udp import UdpSink
+from elworkers.monitoring import statsd
+from elworkers.core.contracts import Record
+from elworkers.connectors.udp.sink import UdpSink
 family, host = (socket.AF_INET6, "::1") if sys.argv[1:] == ["six"] else (socket.AF_INET, "127.0.0.1")
 server = socket.socket(family, socket.SOCK_DGRAM)
 server.bind((host, 0))

@@ -15,12 +15,12 @@ from outputs import capsule, schemas
 from elworkers.backfill.line import Line
 from elworkers.backfill.plan import Plan, moment, plan
 from elworkers.backfill.state import State
-from elworkers.errors import RetryableError
-from elworkers.roles.wiring import Wiring
-from elworkers.runtime import loop
-from elworkers.runtime.metrics import Counters
-from elworkers.runtime.pipeline import Kept, Pipeline
-from elworkers.runtime.stop import Stop
+from elworkers.core import loop
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.core.pipeline import CarryOver, Pipeline
+from elworkers.core.stop import Stop
+from elworkers.roles.build import PipelineBuilder
 
 LINES = [b"torn %d" % number if number % 5 == 3 else capsule("Once", number) for number in range(40)]
 
@@ -38,7 +38,7 @@ def job(tmp_path: Path) -> Plan:
 def process(job: Plan) -> Pipeline:
     """The pipeline of a process that has just started."""
     state = State(job.state, job.job)
-    return Line(job, state, Wiring(Counters()), lambda _done, _total: None).build(Kept())
+    return Line(job, state, PipelineBuilder(Counters()), lambda _done, _total: None).build(CarryOver())
 
 
 def step(pipeline: Pipeline, limit: int, commits: bool = True) -> None:
@@ -53,7 +53,7 @@ def step(pipeline: Pipeline, limit: int, commits: bool = True) -> None:
     if commits:
         ends = {record.origin: record.offset + 1 for record in records if record.origin is not None}
         for sink, _ in pipeline.outputs:
-            sink.settle(ends)
+            sink.commit_transaction(ends)
         pipeline.source.commit(ends)
 
 
@@ -87,7 +87,7 @@ def test_a_kill_at_any_step_doubles_nothing(job: Plan, tmp_path: Path, processes
 
 
 class Silent:
-    """Nobody looks; implements `loop.Board`."""
+    """Nobody looks; implements `loop.StateReporter`."""
 
     def show(self, state: loop.State) -> None: ...
 
@@ -99,10 +99,10 @@ class Silent:
 @pytest.mark.parametrize("fails", ["commit", "poll"])
 def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, tmp_path: Path, fails: str) -> None:
     state, metrics = State(job.state, job.job), Counters()
-    line = Line(job, state, Wiring(metrics, batch_records=6), lambda _done, _total: None)
+    line = Line(job, state, PipelineBuilder(metrics, batch_records=6), lambda _done, _total: None)
     left = [2]
 
-    def build(kept: Kept) -> Pipeline:
+    def build(kept: CarryOver) -> Pipeline:
         pipeline = line.build(kept)
         works = getattr(pipeline.source, fails)
 

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.control import overheard
+from elworkers.control import states_only
 from elworkers.control.check import CRITICAL, OK, nagios
-from elworkers.control.places import Places
-from elworkers.errors import ConfigurationError
+from elworkers.control.paths import Paths
+from elworkers.core.errors import ConfigurationError
 
 REFUSAL = PermissionError(13, "Permission denied")
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Places:
-    made = Places(tmp_path / "etc", tmp_path / "run", tmp_path / "bin")
+def places(tmp_path: Path) -> Paths:
+    made = Paths(tmp_path / "etc", tmp_path / "run", tmp_path / "bin")
     made.states.mkdir(parents=True)
     made.states.chmod(0o2750)
     for title in ("processors/p", "consumers/c", "consumers/c.dpkg-old"):
@@ -32,7 +32,7 @@ def places(tmp_path: Path) -> Places:
     return made
 
 
-def says(places: Places, program: str, pid: int, alive: int = 1) -> None:
+def says(places: Paths, program: str, pid: int, alive: int = 1) -> None:
     workers = [{"pid": pid if place < alive else None, "state": "running"} for place in range(2)]
     places.state(program).write_text(json.dumps({"pid": pid, "wanted": 2, "workers": workers}), encoding="utf-8")
 
@@ -43,20 +43,23 @@ def dead_pid() -> int:
     return ended.pid
 
 
-def test_what_runs_is_ok_and_what_has_ended_or_said_nothing_is_not(places: Places) -> None:
+def test_what_runs_is_ok_and_what_has_ended_or_said_nothing_is_not(places: Paths) -> None:
     says(places, "consumer-c", os.getpid(), alive=2)
-    assert nagios(overheard.rows(places, ["consumer"], REFUSAL))[0] == OK
-    assert nagios(overheard.rows(places, [], REFUSAL)) == (CRITICAL, "CRITICAL: Stopped EventLogging jobs: processor/p")
+    assert nagios(states_only.rows(places, ["consumer"], REFUSAL))[0] == OK
+    assert nagios(states_only.rows(places, [], REFUSAL)) == (
+        CRITICAL,
+        "CRITICAL: Stopped EventLogging jobs: processor/p",
+    )
     says(places, "processor-p", dead_pid(), alive=2)
-    assert nagios(overheard.rows(places, [], REFUSAL))[0] == CRITICAL
+    assert nagios(states_only.rows(places, [], REFUSAL))[0] == CRITICAL
     says(places, "processor-p", os.getpid(), alive=1)
-    assert nagios(overheard.rows(places, [], REFUSAL))[0] == CRITICAL
+    assert nagios(states_only.rows(places, [], REFUSAL))[0] == CRITICAL
 
 
-def test_without_states_the_refusal_stands_and_a_wrong_name_is_named(places: Places) -> None:
+def test_without_states_the_refusal_stands_and_a_wrong_name_is_named(places: Paths) -> None:
     with pytest.raises(ConfigurationError, match="did you mean consumer/c"):
-        overheard.rows(places, ["consumer/d"], REFUSAL)
+        states_only.rows(places, ["consumer/d"], REFUSAL)
     for gone in (False, True):
         places.states.rmdir() if gone else places.states.chmod(0o750)
         with pytest.raises(PermissionError):
-            overheard.rows(places, [], REFUSAL)
+            states_only.rows(places, [], REFUSAL)

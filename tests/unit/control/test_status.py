@@ -16,22 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers import __version__
-from elworkers.control import workers
+from elworkers.control import worker_states
 from elworkers.control.check import CRITICAL, OK, UNKNOWN, WARNING, Limits, nagios
 from elworkers.control.status import Row, table
-from elworkers.control.workers import Workers
+from elworkers.control.worker_states import WorkerStates
 
-FINE = Row("processor", "client-side-00", "RUNNING", 42, 90_061, Workers(3, 3, 1))
-SHORT = Row("processor", "client-side-01", "RUNNING", 43, 5, Workers(1, 2))
+FINE = Row("processor", "client-side-00", "RUNNING", 42, 90_061, WorkerStates(3, 3, 1))
+SHORT = Row("processor", "client-side-01", "RUNNING", 43, 5, WorkerStates(1, 2))
 ENDED = Row("consumer", "mysql", "EXITED", note="configuration: no database")
-BROKEN = Row("consumer", "files", "RUNNING", 44, 5, Workers(1, 1), note="files:2: no such option", broken=True)
-DYING = Workers(1, 1, crashes=4, crash="exit code 1: crashed: KeyError: 76")
+BROKEN = Row("consumer", "files", "RUNNING", 44, 5, WorkerStates(1, 1), note="files:2: no such option", broken=True)
+DYING = WorkerStates(1, 1, crashes=4, crash="exit code 1: crashed: KeyError: 76")
 CRASHING = Row("consumer", "sql", "RUNNING", 45, 5, DYING)
-ASIDE = Row("processor", "p", "RUNNING", 46, 5, Workers(1, 1, aside={"schema Foo/3": "no type 'timestamp'"}))
+ASIDE = Row("processor", "p", "RUNNING", 46, 5, WorkerStates(1, 1, aside={"schema Foo/3": "no type 'timestamp'"}))
 
 
 def waiting(seconds: float, reason: str = "MySQL db1:3306: Connection refused") -> Row:
-    return Row("consumer", "mysql", "RUNNING", 47, 600, Workers(1, 1, reason=reason, waits_s=seconds))
+    return Row("consumer", "mysql", "RUNNING", 47, 600, WorkerStates(1, 1, reason=reason, waits_s=seconds))
 
 
 def test_a_row_says_what_is_missing_and_who_is_idle() -> None:
@@ -56,15 +56,17 @@ def test_a_row_says_who_waits_and_crashes_and_what_is_set_aside() -> None:
 
 
 def test_it_is_said_who_runs_another_version() -> None:
-    assert "version" not in table([Row("processor", "p", "RUNNING", 46, 5, Workers(1, 1, version=__version__))])
-    shown = table([Row("processor", "p", "RUNNING", 46, 5, Workers(1, 1, version="0.0.9"))])
+    assert "version" not in table([Row("processor", "p", "RUNNING", 46, 5, WorkerStates(1, 1, version=__version__))])
+    shown = table([Row("processor", "p", "RUNNING", 46, 5, WorkerStates(1, 1, version="0.0.9"))])
     assert shown.endswith(f"\n    runs version 0.0.9; `restart` has it run {__version__}")
 
 
 def test_it_is_said_since_when_something_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1_480_007_200.0)
     aside = {"topic a": "quota", "topic b": "zstd"}
-    row = Row("importer", "all", "RUNNING", 48, 5, Workers(1, 1, aside=aside, aside_since={"topic a": 1_480_000_000}))
+    row = Row(
+        "importer", "all", "RUNNING", 48, 5, WorkerStates(1, 1, aside=aside, aside_since={"topic a": 1_480_000_000})
+    )
     shown = table([row])
     assert "set aside since 2016-11-24 15:06:40 UTC (2:00:00): topic a: quota\n" in shown
     assert "set aside: topic b: zstd" in shown
@@ -115,7 +117,7 @@ def test_the_worst_comes_first_and_nothing_is_left_out() -> None:
 
 @given(st.text())
 def test_what_others_wrote_does_nothing_to_a_terminal_or_to_nagios(text: str) -> None:
-    hostile = Workers(1, 1, reason=f"x{text}", waits_s=1e6, aside={text: text}, crashes=9, crash=text)
+    hostile = WorkerStates(1, 1, reason=f"x{text}", waits_s=1e6, aside={text: text}, crashes=9, crash=text)
     row = Row("consumer", "mysql", "RUNNING", 1, 1, hostile)
     code, line = nagios([row])
     assert code == CRITICAL
@@ -148,32 +150,32 @@ for one in STATE["workers"]:
 def test_the_workers_of_a_state_file_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "s").write_text(json.dumps(STATE), encoding="utf-8")
     monkeypatch.setattr(time, "monotonic", lambda: 150.0)
-    found = workers.read(tmp_path / "s", 7)
+    found = worker_states.read(tmp_path / "s", 7)
     assert (found.alive, found.wanted, found.idle) == (2, 2, 1)
     assert (found.reason, found.waits_s) == ("first", 100.0)
     assert (found.crashes, found.crash) == (3, "SIGSEGV")
     assert found.aside == {"schema S/8": "why", "schema S/9": "why"}
     assert found.more_aside == 3
     assert found.aside_since == {"schema S/8": 5, "schema S/9": 5}
-    assert workers.read(tmp_path / "s", 6) == Workers()
+    assert worker_states.read(tmp_path / "s", 6) == WorkerStates()
 
 
 def test_a_parent_that_is_silent_is_taken_for_one_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "s").write_text(json.dumps({**STATE, "workers": [], "written": 100.0}), encoding="utf-8")
     monkeypatch.setattr(time, "monotonic", lambda: 120.0)
-    assert workers.read(tmp_path / "s", 7).reason == ""
+    assert worker_states.read(tmp_path / "s", 7).reason == ""
     monkeypatch.setattr(time, "monotonic", lambda: 190.0)
-    found = workers.read(tmp_path / "s", 7)
+    found = worker_states.read(tmp_path / "s", 7)
     assert (found.reason, found.waits_s) == ("its parent has not written its state since then", 90.0)
 
 
 def test_a_parent_of_before_an_update_is_understood(tmp_path: Path) -> None:
     old = {"pid": 7, "wanted": 1, "workers": [{"pid": 8, "state": "idle", "restarts": 0}]}
     (tmp_path / "s").write_text(json.dumps(old), encoding="utf-8")
-    assert workers.read(tmp_path / "s", 7) == Workers(1, 1, 1)
+    assert worker_states.read(tmp_path / "s", 7) == WorkerStates(1, 1, 1)
 
 
 @pytest.mark.parametrize("said", [{}, {"pid": 7}, {"pid": 7, "wanted": 1, "workers": [{}]}, [], None])
 def test_a_state_file_that_is_none_says_nothing(tmp_path: Path, said: Mapping[str, Any] | None) -> None:
     (tmp_path / "s").write_text(json.dumps(said), encoding="utf-8")
-    assert workers.read(tmp_path / "s", 7) == Workers()
+    assert worker_states.read(tmp_path / "s", 7) == WorkerStates()

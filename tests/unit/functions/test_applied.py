@@ -17,18 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elworkers.contracts import Event, Ledger, Origin, Positions, Record, Refusal
-from elworkers.errors import ConfigurationError, RetryableError
+from elworkers.core.budget import Budget
+from elworkers.core.contracts import Assignment, Event, OffsetStore, Positions, Record, RejectedRecord
+from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.events.json_text import read_object
 from elworkers.functions.applied import Functions
 from elworkers.functions.loading import Function
 from elworkers.functions.patience import Patience
-from elworkers.runtime.budget import Budget
-from elworkers.runtime.metrics import Counters
-from elworkers.sinks.functions import through
-from elworkers.stages.functions import FunctionStage
-from elworkers.stages.jsontext import read_object
+from elworkers.functions.sink import through
+from elworkers.functions.stage import FunctionStage
 
-PLACE = Origin("t", 0, "k:1")
+PLACE = Assignment("t", 0, "k:1")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -215,7 +215,7 @@ def test_eventerrors_pass_by_the_functions_of_an_input() -> None:
 
 
 def test_functions_of_another_topic_are_not_called() -> None:
-    other = Record(record().value, origin=Origin("other", 0, "k:1"))
+    other = Record(record().value, origin=Assignment("other", 0, "k:1"))
     assert stage(filters(lambda _: False))([other, record()]) == [other]
 
 
@@ -228,10 +228,10 @@ class Kept:
     def write(self, records: list[Record]) -> None:
         self.records += records
 
-    def flush(self) -> list[Refusal]:
-        return [Refusal(one, "too large") for one in self.records if one.event == {}]
+    def flush(self) -> list[RejectedRecord]:
+        return [RejectedRecord(one, "too large") for one in self.records if one.event == {}]
 
-    def settle(self, positions: Positions) -> None:
+    def commit_transaction(self, positions: Positions) -> None:
         self.settled = positions
 
     def close(self) -> None:
@@ -239,7 +239,7 @@ class Kept:
 
 
 class KeptLedger(Kept):
-    def begin_at(self, starts: Positions) -> Positions:
+    def resume_at(self, starts: Positions) -> Positions:
         return {place: offset + 1 for place, offset in starts.items()}
 
 
@@ -270,7 +270,7 @@ def test_no_eventerror_is_lost_where_a_function_fails_for_it() -> None:
 
 
 def test_an_output_that_keeps_positions_goes_on_keeping_them() -> None:
-    assert not isinstance(through(functions(), Kept()), Ledger)
+    assert not isinstance(through(functions(), Kept()), OffsetStore)
     ledger = through(functions(), KeptLedger())
-    assert isinstance(ledger, Ledger)
-    assert ledger.begin_at({PLACE: 1}) == {PLACE: 2}
+    assert isinstance(ledger, OffsetStore)
+    assert ledger.resume_at({PLACE: 1}) == {PLACE: 2}

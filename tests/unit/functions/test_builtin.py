@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from elworkers.contracts import Event
+from elworkers.config.wraps import Wrap
+from elworkers.core.contracts import Event
 from elworkers.functions.loading import loaded
-from elworkers.wraps import Wrap
 
 BOT, MEDIAWIKI, BROWSER = {"is_bot": True}, {"is_bot": True, "is_mediawiki": True}, {"browser_family": "Chrome"}
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.arguments import Arguments
-from elworkers.control.instances import read_tree
-from elworkers.errors import ConfigurationError
+from elworkers.config.argument_files import read_lines
+from elworkers.config.arguments import Arguments
+from elworkers.config.uris import parse
+from elworkers.core.errors import ConfigurationError
 from elworkers.functions.finding import FOLDERS
 from elworkers.functions.loading import loaded
-from elworkers.reading import read_lines
-from elworkers.roles.checking import checked, rehearse
-from elworkers.uris import parse
+from elworkers.roles.instances import read_instances
+from elworkers.roles.validate import checked, rehearse
 
 INPUT = "kafka:///k:1?topic=t&identity=g"
 MODULE = """
@@ -248,8 +248,8 @@ def test_lists_of_a_plug_in_are_read_and_nothing_of_it_is_executed(tmp_path: Pat
 def test_init_and_ctl_know_the_folders_of_the_run_folder(tmp_path: Path, env: Mapping[str, str]) -> None:
     (tmp_path / "site" / "consumers").mkdir(parents=True)
     (tmp_path / "site" / "consumers" / "one").write_text(f"{named('site_of_ours.deep.functions:good')}\nstdout:\n")
-    assert len(read_tree(tmp_path / "site", env).instances) == 1
-    assert "there is no module site_of_ours" in str(read_tree(tmp_path / "site", {}).broken[0].error)
+    assert len(read_instances(tmp_path / "site", env).instances) == 1
+    assert "there is no module site_of_ours" in str(read_instances(tmp_path / "site", {}).broken[0].error)
 
 
 @pytest.mark.parametrize(

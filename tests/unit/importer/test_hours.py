@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from elworkers.importer.hours import HOUR_MS, Place, Sorter
-from elworkers.runtime.metrics import Counters
+from elworkers.core.metrics import Counters
+from elworkers.importer.hours import HOUR_MS, HourBucketer, HourPartition
 
 NOW_MS = 1_480_000_000_000  # 2016-11-24T15:06:40Z
 NOW = NOW_MS // 1000
 HERE = "2016/11/24/15"
 
 
-def sorter(metrics: Counters | None = None, **over: Any) -> Sorter:
+def sorter(metrics: Counters | None = None, **over: Any) -> HourBucketer:
     given: dict[str, Any] = {"field": "timestamp", "past_ms": 7 * 24 * HOUR_MS, "future_ms": HOUR_MS} | over
-    return Sorter(metrics or Counters(), **given)
+    return HourBucketer(metrics or Counters(), **given)
 
 
 def path(value: Any, kafka_ms: int = NOW_MS, **over: Any) -> str | None:
@@ -70,7 +70,7 @@ def test_the_option_says_which_time_is_asked_first() -> None:
 def test_without_a_time_of_its_own_kafkas_is_taken_and_counted(value: Any) -> None:
     metrics = Counters()
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    assert sorter(metrics).place("Test", raw, NOW_MS - HOUR_MS, NOW_MS) == Place(NOW_MS // HOUR_MS - 1)
+    assert sorter(metrics).place("Test", raw, NOW_MS - HOUR_MS, NOW_MS) == HourPartition(NOW_MS // HOUR_MS - 1)
     assert metrics.summary() == {"import_no_time": 1}
 
 
@@ -79,7 +79,7 @@ def test_without_a_time_of_its_own_kafkas_is_taken_and_counted(value: Any) -> No
 )
 def test_what_is_no_json_object_is_kept_by_kafkas_time(raw: bytes) -> None:
     metrics = Counters()
-    assert sorter(metrics).place("Test", raw, NOW_MS, NOW_MS) == Place(NOW_MS // HOUR_MS)
+    assert sorter(metrics).place("Test", raw, NOW_MS, NOW_MS) == HourPartition(NOW_MS // HOUR_MS)
     assert metrics.summary() == {"import_no_json": 1, "import_no_time": 1}
 
 
@@ -116,5 +116,5 @@ def test_a_message_that_makes_us_raise_is_kept_by_kafkas_time(monkeypatch: pytes
 
     monkeypatch.setattr("elworkers.importer.hours._times", planted)
     metrics = Counters()
-    assert sorter(metrics).place("Test", b"{}", NOW_MS - HOUR_MS, NOW_MS) == Place(NOW_MS // HOUR_MS - 1)
+    assert sorter(metrics).place("Test", b"{}", NOW_MS - HOUR_MS, NOW_MS) == HourPartition(NOW_MS // HOUR_MS - 1)
     assert metrics.summary()["import_no_time"] == 1

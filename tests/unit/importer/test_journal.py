@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.errors import RetryableError
+from elworkers.config.endpoints import check_store
+from elworkers.core.errors import RetryableError
 from elworkers.importer.journal import Journal
 from elworkers.importer.manifest import File, Manifest
 from elworkers.importer.store import Store
-from elworkers.schemes import check_store
 
 TOPIC = "eventlogging_Test"
 

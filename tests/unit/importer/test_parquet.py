@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow.parquet
 import pytest
 
-from elworkers.errors import InvalidEventError
-from elworkers.importer.drafts import Draft, Drafts
-from elworkers.importer.hours import Place
+from elworkers.core.contracts import TopicPartition
+from elworkers.core.errors import InvalidEventError
+from elworkers.importer.hours import HourPartition
 from elworkers.importer.parquet import Parquet
-from elworkers.kafka.reader import Partition
+from elworkers.importer.staging import StagingFile, StagingFiles
 
 ONE = {
     "properties": {
@@ -41,9 +41,9 @@ def schema_of(name: str, revision: int) -> Mapping[str, Any]:
     return found
 
 
-def draft(folder: Path, *messages: bytes) -> Draft:
-    drafts = Drafts(folder)
-    made = drafts.begin(Partition("eventlogging_Test", 0), Place(1), 0)
+def draft(folder: Path, *messages: bytes) -> StagingFile:
+    drafts = StagingFiles(folder)
+    made = drafts.begin(TopicPartition("eventlogging_Test", 0), HourPartition(1), 0)
     for message in messages:
         drafts.append(made, message + b"\n", 1, 0)
     return made

@@ -10,8 +10,8 @@ import sys
 
 PROGRAM = """
 import sys
-import elworkers.sources.kafka, elworkers.sinks.kafka, elworkers.stages.process
-from elworkers.stages.schemas import SchemaStore
+import elworkers.connectors.kafka.source, elworkers.connectors.kafka.sink, elworkers.stages.process
+from elworkers.schema.store import SchemaStore
 SchemaStore(["https://schemas.example.org/w/api.php"])
 from pykafka.cluster import parse_version
 assert parse_version("0.10.0") < parse_version("1.0.0") and parse_version("0.9.0") < parse_version("0.10.0")

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pykafka.utils import compression
 
-from elworkers.errors import RetryableError
-from elworkers.kafka import unpack
-from elworkers.kafka.messages import Message, UnreadableError, messages, parts
+from elworkers.connectors.kafka.pykafka import decompress
+from elworkers.connectors.kafka.pykafka.messages import Message, UnreadableError, messages, parts
+from elworkers.core.errors import RetryableError
 
 GZIP, SNAPPY, LZ4, APPEND_TIME = 1, 2, 3, 8
 
@@ -195,7 +195,7 @@ def test_a_gzip_member_of_any_size_may_come_second(behind: int) -> None:
 
 
 def bomb(codec: int) -> bytes:
-    size = unpack.LARGEST_UNPACKED + 1
+    size = decompress.LARGEST_UNPACKED + 1
     if codec == GZIP:
         return gzip.compress(bytes(size), 1)
     if codec == LZ4:
@@ -204,13 +204,13 @@ def bomb(codec: int) -> bytes:
 
 
 def test_what_unpacks_to_too_much_in_its_second_member_is_not_unpacked() -> None:
-    with pytest.raises(UnreadableError, match=f"larger than {unpack.LARGEST_UNPACKED} bytes"):
+    with pytest.raises(UnreadableError, match=f"larger than {decompress.LARGEST_UNPACKED} bytes"):
         read(entry(5, gzip.compress(b"x") + bomb(GZIP), attributes=GZIP))
 
 
 @pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4])
 def test_what_unpacks_to_too_much_is_not_unpacked(codec: int) -> None:
-    with pytest.raises(UnreadableError, match=f"larger than {unpack.LARGEST_UNPACKED} bytes"):
+    with pytest.raises(UnreadableError, match=f"larger than {decompress.LARGEST_UNPACKED} bytes"):
         read(entry(5, bomb(codec), attributes=codec))
 
 

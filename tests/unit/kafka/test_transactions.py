@@ -8,7 +8,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.kafka.transactions import without_message
+from elworkers.connectors.kafka.pykafka.transactions import without_message
 
 
 @given(st.integers(0, 20), st.lists(st.integers(0, 30)).map(sorted))

@@ -12,9 +12,9 @@ import pytest
 from pykafka.exceptions import KafkaException, SocketDisconnectedError
 from pykafka.utils import struct_helpers
 
-from elworkers.errors import ConfigurationError, RetryableError
-from elworkers.kafka import client
-from elworkers.kafka.messages import parts
+from elworkers.connectors.kafka.pykafka import client
+from elworkers.connectors.kafka.pykafka.messages import parts
+from elworkers.core.errors import ConfigurationError, RetryableError
 
 
 @pytest.mark.parametrize("error", [AttributeError, KeyError, TypeError, struct.error, ReferenceError, AssertionError])
@@ -24,7 +24,7 @@ def test_a_bug_of_ours_is_no_outage(error: type[Exception]) -> None:
 
 
 def test_a_bug_in_what_reads_answers_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elworkers.kafka.messages._PARTITION", None)
+    monkeypatch.setattr("elworkers.connectors.kafka.pykafka.messages._PARTITION", None)
     answer = struct.pack(">iih", 0, 1, 1) + b"t" + struct.pack(">i", 1) + bytes(30)
     with pytest.raises(AttributeError, match="unpack_from"), client.translated("read topic t"):
         list(parts(answer))

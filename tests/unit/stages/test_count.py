@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from elworkers.contracts import Origin, Record
+from elworkers.core.contracts import Assignment, Record
 from elworkers.stages.count import ClockNumbers, CountStage, PlaceStage
 
 FACTS = ("event", "valid", "origin", "offset", "timestamp_ms", "key")
 RECORDS = st.builds(
     Record,
     st.binary(),
-    origin=st.builds(Origin, st.sampled_from(["a", "b"]), st.integers(0, 99), claim=st.integers(0, 3)),
+    origin=st.builds(Assignment, st.sampled_from(["a", "b"]), st.integers(0, 99), assignment_epoch=st.integers(0, 3)),
     offset=st.integers(0, 2**40 - 1),
     timestamp_ms=st.integers(0, 2**41),
     key=st.none() | st.binary(),
@@ -37,7 +37,7 @@ def test_a_line_of_kafka_has_the_number_of_its_place_and_nothing_else_changes(re
     assert [made.value.partition(b"\t")[2] for made in counted] == before
     for fact in FACTS:
         assert [getattr(made, fact) for made in counted] == [getattr(record, fact) for record in records]
-    elsewhere = {"claim": 7, "cluster": "x"}
+    elsewhere = {"assignment_epoch": 7, "cluster": "x"}
     again = [
         Record(record.value, origin=record.origin and record.origin._replace(**elsewhere), offset=record.offset)
         for record in reversed(records)
@@ -51,7 +51,7 @@ def test_a_line_of_kafka_has_the_number_of_its_place_and_nothing_else_changes(re
 def test_a_stage_remembers_one_claim_of_a_partition() -> None:
     stage = PlaceStage()
     for claim in range(1_000):
-        stage([Record(b"x", origin=Origin("t", claim % 2, claim=claim), offset=1)])
+        stage([Record(b"x", origin=Assignment("t", claim % 2, assignment_epoch=claim), offset=1)])
     assert len(stage._places) == 2
 
 

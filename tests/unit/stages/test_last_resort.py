@@ -14,16 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.contracts import Origin, Record
-from elworkers.errors import OutOfTime, RetryableError
-from elworkers.runtime.budget import Budget
-from elworkers.runtime.metrics import Counters
-from elworkers.stages import decode, event_error, process
+from elworkers.core.budget import Budget
+from elworkers.core.contracts import Assignment, Record
+from elworkers.core.errors import EventTimeout, RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.events import event_error
+from elworkers.events.parse import compile_format
+from elworkers.schema.store import SchemaStore
+from elworkers.schema.validate import Validator
+from elworkers.stages import decode, process
 from elworkers.stages.decode import DecodeStage
-from elworkers.stages.parse import compile_format
 from elworkers.stages.process import ProcessStage
-from elworkers.stages.schemas import SchemaStore
-from elworkers.stages.validate import Validator
 
 DEMO = Path(__file__).parent.parent.parent.parent / "demo"
 BUGS = (ValueError, TypeError, AttributeError, KeyError, RecursionError, ZeroDivisionError, MemoryError, StopIteration)
@@ -71,7 +72,7 @@ def test_all_others_come_out_once(place: str, chosen: set[int], bug: type[Except
     with pytest.MonkeyPatch.context() as patch:
         stage = planted(place, chosen, bug, patch)
         lines = [line(number, odd=number % 2 == 1) for number in range(10)]
-        records = [Record(one, origin=Origin("t", 0), offset=at) for at, one in enumerate(lines)]
+        records = [Record(one, origin=Assignment("t", 0), offset=at) for at, one in enumerate(lines)]
         made = [one for _ in range(2) for one in stage(records)]
     assert [one.offset for one in made] == [*range(10), *range(10)]
     for one in made:
@@ -112,7 +113,7 @@ def test_what_is_away_stays_away() -> None:
 @given(st.sampled_from(PLACES), st.integers(0, 9))
 def test_an_event_may_run_out_of_time_in_any_step(place: str, number: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stage = planted(place, {number}, OutOfTime, patch)
+        stage = planted(place, {number}, EventTimeout, patch)
         made = stage([Record(line(at, odd=at % 2 == 1), offset=at) for at in range(10)])
     assert [one.offset for one in made] == list(range(10))
     assert {one.offset for one in made if not one.valid} <= {number}

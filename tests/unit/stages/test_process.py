@@ -17,17 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.contracts import Origin, Record
-from elworkers.errors import InvalidEventError, RetryableError
-from elworkers.runtime.budget import Budget
-from elworkers.runtime.metrics import Counters
-from elworkers.stages.capsule import complete, correct_empty
-from elworkers.stages.event_error import event_error
-from elworkers.stages.jsontext import to_bytes
-from elworkers.stages.parse import compile_format
+from elworkers.core.budget import Budget
+from elworkers.core.contracts import Assignment, Record
+from elworkers.core.errors import InvalidEventError, RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.events.capsule import complete, correct_empty
+from elworkers.events.event_error import event_error
+from elworkers.events.json_text import to_bytes
+from elworkers.events.parse import compile_format
+from elworkers.schema.store import SchemaStore
+from elworkers.schema.validate import Validator
 from elworkers.stages.process import ProcessStage
-from elworkers.stages.schemas import SchemaStore
-from elworkers.stages.validate import Validator
 
 DEMO = Path(__file__).parent.parent.parent.parent / "demo"
 CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
@@ -73,9 +73,10 @@ def slowly(text: str, record: Record) -> Record | None:
 def same_as_slowly(text: str, lines: list[bytes]) -> None:
     """The stage's verdicts, events and messages are those of the slow way, with the fields in the same order."""
     records = [
-        Record(line, origin=Origin("t", 0), offset=at, timestamp_ms=1_469_795_696_000) for at, line in enumerate(lines)
+        Record(line, origin=Assignment("t", 0), offset=at, timestamp_ms=1_469_795_696_000)
+        for at, line in enumerate(lines)
     ]
-    with patch("elworkers.stages.event_error.time.time", return_value=1_469_795_700.0):
+    with patch("elworkers.events.event_error.time.time", return_value=1_469_795_700.0):
         wanted = [one for record in records if (one := slowly(text, record)) is not None]
         found = STAGES[text](records)
     for made, other in zip(found, wanted, strict=True):
@@ -104,7 +105,7 @@ def test_any_bytes_become_what_they_become_without_the_quick_way(text: str, line
 
 def check(text: str, line: bytes) -> list[Record]:
     """Nothing, an event, or an EventError that is one."""
-    made = STAGES[text]([Record(line, origin=Origin("t", 0), offset=5, timestamp_ms=1_469_795_696_000)])
+    made = STAGES[text]([Record(line, origin=Assignment("t", 0), offset=5, timestamp_ms=1_469_795_696_000)])
     assert len(made) == (1 if line.strip() else 0)
     for one in made:
         capsule = json.loads(one.value.decode("utf-8"))

@@ -1,0 +1,212 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Arguments come in; a role's positionals and options, typed, each with its place, go out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from elworkers.config.argument_files import Argument
+from elworkers.config.hints import nearest
+from elworkers.config.inherited import FLAGS, PASSED, READ, port_alone
+from elworkers.core.passwords import shown
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a role.
+
+    Attributes:
+        flag: with its dashes.
+        kind: reads the text of its value; raises ValueError with what was expected.
+        value: `none`, `required`, or `optional` (then only on the option's own line).
+        repeatable: its value is a tuple of all that were given.
+        passed: why it is accepted though it has no meaning; empty where it has one.
+    """
+
+    flag: str
+    help: str
+    kind: Callable[[str], Any] = str
+    value: str = "required"
+    default: Any = None
+    repeatable: bool = False
+    passed: str = ""
+
+    @property
+    def name(self) -> str:
+        """The flag as an attribute: `--stop-timeout` is `stop_timeout`."""
+        return self.flag[2:].replace("-", "_")
+
+
+@dataclass(frozen=True)
+class Positional:
+    """An argument without a flag; `many` takes all that are left (at least one)."""
+
+    name: str
+    kind: str
+    help: str
+    many: bool = False
+
+
+@dataclass(frozen=True)
+class RoleSpec:
+    """What a role takes.
+
+    Attributes:
+        name: as printed, in the singular.
+        flow: one sentence of data flow.
+    """
+
+    name: str
+    flow: str
+    positionals: tuple[Positional, ...] = ()
+    options: tuple[Option, ...] = ()
+
+
+class IgnoredName(NamedTuple):
+    """A name that was accepted though it has no meaning here: why, and where it stands."""
+
+    name: str
+    why: str
+    place: Argument
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names.
+
+    Attributes:
+        passed: what was accepted though it has no meaning here.
+    """
+
+    role: str
+    values: Mapping[str, Any]
+    places: Mapping[str, Sequence[Argument]] = field(repr=False)
+    passed: tuple[IgnoredName, ...] = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values)
+
+
+def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
+    """Sort arguments into a role's positionals and options.
+
+    Raises:
+        ConfigurationError: names what is unknown (and the nearest known), missing, given twice or too much, or what a
+            value should have been, with file and line.
+    """
+    known = {option.flag: option for option in spec.options}
+    given: dict[str, list[tuple[Any, Argument]]] = {}
+    free: list[Argument] = []
+    passed: list[IgnoredName] = []
+    queue = list(arguments)
+    while queue:
+        argument = queue.pop(0)
+        if not argument.text.startswith("--"):
+            free.append(argument)
+            continue
+        flag, value = _split(argument.text)
+        way = FLAGS.get(flag)
+        if flag not in known and way is not None and way.does == PASSED:
+            passed.append(IgnoredName(flag, way.text, argument))
+            continue
+        option = known.get(way.text if way is not None and way.does == READ else flag)
+        if option is None:
+            hint = f"expected {way.text}" if way is not None and way.does != READ else _hint(flag, known)
+            raise argument.error(f"unknown option {flag}; {hint}")
+        if option.value == "required" and value is None:
+            if not queue or queue[0].text.startswith("--"):
+                raise argument.error(f"{flag} has no value; expected one on its line or the next")
+            value = queue.pop(0).text
+        if option.passed:
+            passed.append(IgnoredName(flag, option.passed, argument))
+        given.setdefault(option.name, []).append((_typed(option, value, argument), argument))
+    return _arguments(spec, given, free, passed)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    match = re.fullmatch(r"(--[^\s=]*)(?:[\s=]\s*(.*))?", text, re.DOTALL)
+    if match is None:
+        return text, None
+    return match[1], match[2]
+
+
+def _hint(flag: str, known: Mapping[str, Option]) -> str:
+    near = nearest(flag, known)
+    return f"did you mean {near}?" if near else f"expected one of {', '.join(sorted(known))}"
+
+
+def _typed(option: Option, value: str | None, argument: Argument) -> Any:
+    if option.value == "none":
+        if value is not None:
+            raise argument.error(f"{option.flag} takes no value; got {shown(value)}")
+        return True
+    if value is None:
+        return ""
+    try:
+        return option.kind(value)
+    except ValueError as error:
+        raise argument.error(f"{option.flag} {shown(value)}; expected {error}") from None
+
+
+def _arguments(
+    spec: RoleSpec,
+    given: Mapping[str, list[tuple[Any, Argument]]],
+    free: Sequence[Argument],
+    passed: Sequence[IgnoredName],
+) -> Arguments:
+    values: dict[str, Any] = {}
+    places: dict[str, Sequence[Argument]] = {}
+    for option in spec.options:
+        found = given.get(option.name, [])
+        if len(found) > 1 and not option.repeatable:
+            raise found[1][1].error(f"{option.flag} is given twice; expected it once")
+        if option.repeatable:
+            values[option.name] = tuple(value for value, _ in found)
+        else:
+            values[option.name] = found[0][0] if found else option.default
+        places[option.name] = [place for _, place in found]
+    for argument in free:
+        complaint = port_alone(argument.text, only=spec.name == "forwarder" and len(free) == 1)
+        if complaint is not None:
+            raise argument.error(complaint)
+    left = list(free)
+    for index, positional in enumerate(spec.positionals):
+        later = len(spec.positionals) - index - 1
+        taken = left[: len(left) - later] if positional.many else left[:1]
+        if not taken:
+            place = Argument("", free[-1].file if free else None)
+            raise place.error(f"{positional.name.upper()} is missing; expected {usage(spec)}")
+        left = left[len(taken) :]
+        places[positional.name] = taken
+        texts = tuple(argument.text for argument in taken)
+        values[positional.name] = texts if positional.many else texts[0]
+    if left:
+        raise left[0].error(f"{shown(left[0].text)} is one argument too many; expected {usage(spec)}")
+    return Arguments(spec.name, values, places, tuple(passed))
+
+
+def usage(spec: RoleSpec) -> str:
+    """`eventlogging-<role> POSITIONAL… [options]`."""
+    words = [positional.name.upper() + ("…" if positional.many else "") for positional in spec.positionals]
+    return " ".join([f"eventlogging-{spec.name}", *words, "[--option…]"])
+
+
+def help_text(spec: RoleSpec) -> str:
+    """What `--help` prints."""
+    lines = [f"usage: {usage(spec)}", f"       eventlogging-{spec.name} @INSTANCE-FILE", "", spec.flow, ""]
+    lines += [f"  {p.name.upper() + ('…' if p.many else ''):<24}{p.help}" for p in spec.positionals]
+    shown = {"none": "", "required": " VALUE", "optional": "[=VALUE]"}
+    for option in spec.options:
+        default = f" (default {option.default})" if option.default not in (None, False) else ""
+        lines.append(f"  {option.flag + shown[option.value]:<24}{option.help}{default}")
+    lines.append(f"  {'--help, --version':<24}print this text or the version, and end")
+    lines.append(f"  {'--check':<24}check the arguments, and end")
+    return "\n".join(lines)

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What all instance files say of topics comes in; how a topic has to be made goes out.
+
+Whoever starts first makes a topic. `eventlogging-init`, which reads all files, leaves here what they say together, so
+that it does not matter who that is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+FILE = "topics.json"
+"""Its name in the run folder."""
+_HOLE = re.compile(r"\{[^{}]*\}")
+
+
+class WantedSettings(NamedTuple):
+    """What one instance says of a topic.
+
+    Attributes:
+        hosts: the brokers, each `host:port`.
+        topic: its name, or a template with `{field}` in it.
+        partitions, replication: None where it does not say.
+        where: `role/name`.
+    """
+
+    hosts: tuple[str, ...]
+    topic: str
+    partitions: int | None
+    replication: int | None
+    where: str
+
+
+class TopicSettings(NamedTuple):
+    """How a topic has to be made.
+
+    Attributes:
+        partitions, replication: the largest that anybody says; None: nobody says.
+        where: the `role/name` that says so many partitions, and the one that says so many replicas.
+    """
+
+    partitions: int | None = None
+    replication: int | None = None
+    where: tuple[str, str] = ("", "")
+
+    def differs(self, partitions: int, replication: int) -> str:
+        """What a topic that is there has otherwise, in words; empty where it is as it has to be.
+
+        Args:
+            partitions, replication: what it has.
+        """
+        found = [
+            f"it has {has} {noun if has == 1 else f'{noun}s'}, and {where} says {option}={wanted}"
+            for noun, option, has, wanted, where in (
+                ("partition", "partitions", partitions, self.partitions, self.where[0]),
+                ("replica", "replication", replication, self.replication, self.where[1]),
+            )
+            if wanted is not None and has != wanted
+        ]
+        return "; ".join(found)
+
+
+class TopicPlan:
+    """What was left in a run folder.
+
+    Args:
+        run_dir: None, and one without the file: nobody says anything.
+        hosts: the brokers, each `host:port`; files that name one of them mean the same cluster.
+        own: what the process itself was told of its topics: partitions and replication.
+
+    Attributes:
+        own: see above.
+    """
+
+    def __init__(self, run_dir: Path | None, hosts: Sequence[str], own: tuple[int | None, int | None]) -> None:
+        self._file = run_dir / FILE if run_dir else None
+        self._hosts = frozenset(hosts)
+        self.own = own
+
+    def of(self, topics: Iterable[str]) -> dict[str, TopicSettings]:
+        """How each topic has to be made. A file that cannot be read says nothing."""
+        said = [one for one in read(self._file) if self._hosts & set(one.hosts)]
+        return {topic: self._how([one for one in said if _names(one.topic, topic)]) for topic in topics}
+
+    def _how(self, said: Sequence[WantedSettings]) -> TopicSettings:
+        own = WantedSettings((), "", *self.own, "this instance")
+        most = max((own, *said), key=lambda one: one.partitions or 0)
+        widest = max((own, *said), key=lambda one: one.replication or 0)
+        return TopicSettings(most.partitions, widest.replication, (most.where, widest.where))
+
+
+def text(wanted: Iterable[WantedSettings]) -> str:
+    """The content of the file."""
+    return json.dumps([one._asdict() for one in wanted if one.partitions or one.replication], indent=1) + "\n"
+
+
+def read(file: Path | None) -> list[WantedSettings]:
+    """What the file says; nothing where it cannot be read."""
+    try:
+        said = json.loads(file.read_bytes()) if file else []
+        return [
+            WantedSettings(tuple(one["hosts"]), *(one[name] for name in WantedSettings._fields[1:])) for one in said
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _names(template: str, topic: str) -> bool:
+    if "{" not in template:
+        return template == topic
+    return re.fullmatch(".+".join(map(re.escape, _HOLE.split(template))), topic) is not None

@@ -1,0 +1,299 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Connections come in; an aiohttp server that holds no more of them, and no more of each, than it is told goes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
+
+from elworkers.connectors.http.limits import LONGEST_HEAD, RETRY_AFTER_S, SERVER_NAME, Limits
+from elworkers.core.operating_system import give_memory_back
+
+_PIECE = 16 * 1024
+"""Bytes that are read of a connection at a time, and of an answer that wait until the client reads."""
+_UNREAD = 8 * 1024
+"""Bytes of a body at which no more are read until somebody takes these."""
+_LINGER_S = 1.0
+_MUCH = 8 * 1024 * 1024
+_GIVE_BACK_AFTER_S = 1.0
+_GIVE_BACK_TIMES = 5
+"""After there was much: what was cut lingers, and is freed only then."""
+_OF_CLIENTS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
+_PLAIN = f"Server: {SERVER_NAME}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+_TOO_LONG = (
+    f"HTTP/1.1 431 Request Header Fields Too Large\r\n{_PLAIN}\r\nthe head of the request is too long\n".encode()
+)
+_NO_ROOM = (
+    f"HTTP/1.1 503 Service Unavailable\r\nRetry-After: {RETRY_AFTER_S}\r\n{_PLAIN}\r\n"
+    "too many requests are under way; try again\n"
+).encode()
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class _ErrorLogFilter:
+    """What aiohttp takes for its logger: of what it has to say, only our own mistakes are worth a line.
+
+    A request that is none has its answer, and anybody can send thousands of them.
+    """
+
+    def debug(self, *_words: Any, **_more: Any) -> None:
+        """Nothing."""
+
+    def exception(self, _words: str, *_args: Any, exc_info: BaseException | None = None) -> None:
+        """Log it unless the client is to blame."""
+        if not isinstance(exc_info, _OF_CLIENTS):
+            log.error("a request could not be answered", exc_info=exc_info)
+
+
+class Connection(web.RequestHandler):
+    """One client.
+
+    Attributes:
+        server: whose it is.
+        held: bytes of requests that are not answered.
+        upload: reads the body that is under way; cancelled where it has to make room.
+        made_way: what it sends now is not taken.
+        begun: when it was accepted, in the event loop's seconds.
+        asked: whether there was a request on it.
+    """
+
+    __slots__ = ("_gone", "_head", "_in_head", "_lingers", "asked", "begun", "held", "made_way", "server", "upload")
+
+    def __init__(self, manager: BoundedServer, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.server = manager
+        self._in_head = True
+        self._head = 0
+        self._lingers = False
+        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self.held = 0
+        self.upload: asyncio.Future[bytes] | None = None
+        self.made_way = False
+        self.asked = False
+        self.begun = self._loop.time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read and write in small pieces: there may be a thousand of each at a time."""
+        # Of asyncio's transports; 256 KiB unless it is set.
+        transport.max_size = _PIECE  # type: ignore[attr-defined]
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.set_write_buffer_limits(high=_PIECE)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what came, unless a head has no end: aiohttp bounds each of its fields, not all of them together."""
+        before = self._request_count
+        if data and not self._lingers:
+            self.server.holds(self, len(data))
+        super().data_received(data)
+        if self._request_count != before:
+            # Not when the request is taken up: more of its body may have come by then.
+            self._in_head = False
+            self._head = 0
+        elif self._in_head:
+            self._head += len(data)
+            if self._head > LONGEST_HEAD + self.max_line_size:
+                self._refuse(_TOO_LONG)
+
+    def eof_received(self) -> None:
+        """The client sends no more."""
+        self._is_gone()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone."""
+        self._is_gone()
+        super().connection_lost(exc)
+
+    def _is_gone(self) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
+
+    def make_way(self) -> None:
+        """Give up what is not whole; the client is told to send it again."""
+        if self.upload is not None:
+            self.made_way = True
+            self.upload.cancel()
+        elif self._in_head and not self._request_in_progress and not self._messages:
+            self._refuse(_NO_ROOM)
+        else:
+            self.made_way = True
+
+    def _refuse(self, answer: bytes) -> None:
+        if self.transport is None or self._lingers:
+            return
+        self.lingers()
+        self._close = True
+        self.transport.write(answer)
+        self.transport.write_eof()
+        self._loop.call_later(_LINGER_S, self.force_close)
+
+    def lingers(self) -> None:
+        """What still comes is read for a moment and forgotten, so that the client sees its answer."""
+        self._lingers = True
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer to what is no request."""
+        if isinstance(exc, LineTooLong):
+            in_line = exc.args[1] == self.max_line_size
+            status = 414 if in_line else 431
+            message = (
+                f"the {'request line' if in_line else 'field'} is too long; expected at most {exc.args[1]} bytes\n"
+            )
+        elif isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
+            status, message = 431, f"too many fields; expected at most {self.max_headers}\n"
+        response = super().handle_error(request, status, exc, message)
+        response.headers["Server"] = SERVER_NAME
+        self.lingers()
+        return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send it; behind what is no request the client may send more of that, and would not see the answer."""
+        done = await super().finish_response(request, resp, start_time)
+        if self._lingers and request.content.is_eof() and self.transport is not None:
+            self._close = True
+            self.transport.write_eof()
+            await asyncio.wait({self._gone}, timeout=_LINGER_S)
+        return done
+
+    def answered(self, *, whole: bool) -> None:
+        """The request has its answer.
+
+        Args:
+            whole: and nothing more of it comes.
+        """
+        if whole:
+            self._in_head = True
+            self.made_way = False
+        else:
+            self.lingers()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether other requests have been read."""
+        return bool(self._messages)
+
+
+class BoundedServer(web.Server):
+    """An HTTP server that slow or silent clients cannot fill.
+
+    Where all connections are taken, the one whose last answer, or beginning, is longest ago makes room. Where the
+    requests that are not answered grow too large together, the one makes room that was longest without progress.
+
+    Args:
+        handler: answers a request.
+        limits: of connections and of what they hold.
+
+    Attributes:
+        leaving: whether each answer is a connection's last.
+    """
+
+    def __init__(self, handler: Handler, limits: Limits) -> None:
+        super().__init__(self._watched)
+        self._answer = handler
+        self._most = limits.connections
+        self._most_held = limits.held_bytes
+        self._said = False
+        self.leaving = False
+        self._options: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": limits.quiet_s,
+            "lingering_time": _LINGER_S,
+            "max_line_size": limits.url_bytes,
+            "max_field_size": LONGEST_HEAD + 1,
+            "read_bufsize": _UNREAD,
+            "logger": _ErrorLogFilter(),
+        }
+        self._open: OrderedDict[Connection, None] = OrderedDict()
+        self._under_way: OrderedDict[Connection, None] = OrderedDict()
+        self._held = 0
+        self._to_give_back = 0
+
+    def __call__(self) -> Connection:
+        """The protocol of a new connection."""
+        return Connection(self, loop=asyncio.get_running_loop(), **self._options)
+
+    def holds(self, connection: Connection, more: int) -> None:
+        """A connection has read so many bytes of a request, or unpacked them."""
+        connection.held += more
+        self._held += more
+        self._under_way[connection] = None
+        self._under_way.move_to_end(connection)
+        while self._held > self._most_held and self._under_way:
+            oldest, _ = self._under_way.popitem(last=False)
+            self._forget(oldest)
+            oldest.make_way()
+        if self._held > _MUCH:
+            if not self._to_give_back:
+                asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
+            self._to_give_back = _GIVE_BACK_TIMES
+
+    def is_whole(self, connection: Connection) -> None:
+        """The request was read to its end, so that it need not make room."""
+        self._under_way.pop(connection, None)
+
+    def _forget(self, connection: Connection) -> None:
+        self._under_way.pop(connection, None)
+        self._held -= connection.held
+        connection.held = 0
+
+    def _give_back(self) -> None:
+        # Again and again while there is much, and a few times when there is no more.
+        self._to_give_back = _GIVE_BACK_TIMES if self._held > _MUCH else self._to_give_back - 1
+        give_memory_back()
+        if self._to_give_back:
+            asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
+
+    async def _watched(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)  # noqa: S101 - `__call__` makes no others
+        connection.asked = True
+        try:
+            response = await self._answer(request)
+            if self.leaving:
+                response.force_close()
+            whole = request.content.is_eof()
+            connection.answered(whole=whole)
+            if not whole:
+                # A body that nobody wants is read for a moment, so that the client sees the reply, and then no more.
+                response.force_close()
+            return response
+        finally:
+            if not connection.has_more:
+                self._forget(connection)
+            # To the end of the line: for the others it is longer ago now.
+            if connection in self._open:
+                self._open.move_to_end(connection)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Make room where there is none."""
+        super().connection_made(handler, transport)
+        assert isinstance(handler, Connection)  # noqa: S101 - `__call__` makes no others
+        self._open[handler] = None
+        if len(self._open) > self._most:
+            oldest, _ = self._open.popitem(last=False)
+            if not self._said:
+                self._said = True
+                log.warning("more connections than max_connections; the longest waiting one is closed", most=self._most)
+            oldest.force_close()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget the connection."""
+        super().connection_lost(handler, exc)
+        assert isinstance(handler, Connection)  # noqa: S101 - `__call__` makes no others
+        self._open.pop(handler, None)
+        self._forget(handler)

@@ -1,0 +1,102 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Stands in for brokers that are not there, so that one partition without a leader is no error of its neighbours."""
+
+from __future__ import annotations
+
+import socket
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from pykafka.exceptions import SocketDisconnectedError
+from pykafka.protocol.offset import OffsetPartitionResponse
+
+NO_LEADER = "it has no leader at the moment"
+"""What is said of a partition that nobody leads."""
+
+_NO_LEADER = 5
+"""Kafka's error code LEADER_NOT_AVAILABLE."""
+
+
+def why_unreachable(host: str, port: int) -> str:
+    """A sentence on a broker that cannot be reached at the address that it tells its clients."""
+    try:
+        socket.getaddrinfo(host, port)
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        return (
+            f"the broker tells its clients to connect to {host}:{port} (advertised.listeners), and {host} cannot be"
+            f" resolved: {why}"
+        )
+    return f"there is no connection to {host}:{port}, as the broker calls itself (advertised.listeners)"
+
+
+class AbsentBroker:
+    """What pykafka asks of a broker, for one that nobody can reach; it is false.
+
+    Args:
+        number: its id; -1 as the leader of a partition that has none.
+        address: host and port, where it has told them.
+    """
+
+    handler = None
+    connected = False
+
+    def __init__(self, number: int, address: tuple[str, int] | None = None) -> None:
+        self.id = number
+        self._address = address
+
+    @property
+    def why(self) -> str:
+        """A sentence on why it cannot be reached; empty where it has told no address."""
+        return why_unreachable(*self._address) if self._address else ""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def connect(self, *_: Any, **__: Any) -> None:
+        """Fail.
+
+        Raises:
+            SocketDisconnectedError: always.
+        """
+        raise SocketDisconnectedError(self.why or f"broker {self.id} is not there")
+
+    def request_offset_limits(self, requests: Iterable[Any]) -> Any:
+        """Answer for each partition that it has no leader."""
+        told: defaultdict[bytes, dict[int, OffsetPartitionResponse]] = defaultdict(dict)
+        for request in requests:
+            told[request.topic_name][request.partition_id] = OffsetPartitionResponse([], _NO_LEADER)
+        return SimpleNamespace(topics=told)
+
+
+class BrokersWithAbsent(dict[int, Any]):
+    """The connected brokers of a cluster by id, and an `AbsentBroker` for any other id, which `get` and views lack.
+
+    Args:
+        known: pykafka's brokers by id, of which some may never have been reached.
+    """
+
+    def __init__(self, known: Mapping[int, Any]) -> None:
+        super().__init__((number, broker) for number, broker in known.items() if broker.handler is not None)
+        self._known = known
+
+    @property
+    def absent(self) -> list[AbsentBroker]:
+        """Those that have told an address at which they cannot be reached."""
+        return [self[number] for number in self._known if self.get(number) is None]
+
+    def __contains__(self, number: object) -> bool:
+        return True
+
+    def __missing__(self, number: int) -> AbsentBroker:
+        known = self._known.get(number)
+        return AbsentBroker(number, None if known is None else (text(known.host), known.port))
+
+
+def text(host: bytes | str) -> str:
+    """A host as pykafka has it."""
+    return host.decode(errors="replace") if isinstance(host, bytes) else host

@@ -1,0 +1,223 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A topic and a group name come in; pykafka's BalancedConsumers, made safe for our loop, go out.
+
+What differs from pykafka's own:
+
+* Nothing is committed but what the loop hands over; pykafka also commits at a rebalance and after a reset.
+* A rebalance first lets the loop flush and commit what it has taken (`moving`), then moves partitions.
+* The session timeout of a group managed by Kafka can be chosen.
+* Members that read different topics may share a group name, as they could under ZooKeeper; pykafka's leader would
+  give the partitions of its own topic to all of them.
+* Under ZooKeeper they share partitions with pykafka's own, on Python 2 as the original's and on 3 (decision 55).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import structlog
+from pykafka.balancedconsumer import BalancedConsumer
+from pykafka.exceptions import ERROR_CODES, PartitionOwnedError
+from pykafka.managedbalancedconsumer import ManagedBalancedConsumer
+from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
+from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment
+from pykafka.protocol.group_membership import JoinGroupRequest, JoinGroupResponse
+
+from elworkers.connectors.kafka.pykafka import chroot
+from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
+from elworkers.connectors.kafka.pykafka.owner_nodes import OwnerNodes
+from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
+
+log = structlog.get_logger(__name__)
+
+
+class RebalanceMixin:
+    """What both kinds of BalancedConsumer get from us; stands before pykafka's class.
+
+    Attributes:
+        moving: entered before partitions move, in the thread that moves them, when the loop has committed what it
+            has taken, or after a deadline; left when they have moved.
+        resume_from: gives partition id → offset for partitions to go on from.
+        identity, reads_uncommitted, on_gap, on_standing: see `Fetcher`.
+        fresh: partitions that came to this consumer, also if they have left it again, since somebody cleared the set.
+    """
+
+    fresh: set[int]
+    moving: Callable[[], AbstractContextManager[None]]
+    resume_from: Callable[[], Mapping[int, int]]
+    on_gap: Callable[[int, int, int], None]
+    on_standing: Callable[[int, str | None], None]
+    identity: TopicIdentity
+    reads_uncommitted: bool
+
+    def commit_offsets(self, partition_offsets: Any = None) -> None:
+        """Do nothing: pykafka calls this at a rebalance, whatever was flushed."""
+
+    def _rebalance(self) -> None:
+        with self.moving():
+            super()._rebalance()  # type: ignore[misc]
+
+    def _get_internal_consumer(self: Any, partitions: Any = None, start: bool = True) -> Any:
+        resume: Mapping[int, int] = {}
+        reset_on_start = self._reset_offset_on_start and self._consumer is None
+        held: Collection[int] = ()
+        if self._consumer is not None:
+            self._consumer.stop()
+            held = self._consumer.partitions
+            resume = {partition: offset for partition, offset in self.resume_from().items() if partition in held}
+        self.fresh |= {partition.id for partition in partitions or ()} - set(held)
+        fetcher_class: Any = Fetcher
+        if self._use_rdkafka:
+            from pykafka.rdkafka import RdKafkaSimpleConsumer
+
+            fetcher_class = type("RdKafkaFetcher", (Fetcher, RdKafkaSimpleConsumer), {"places_later": False})
+        fetcher = fetcher_class(
+            self._topic,
+            self._cluster,
+            consumer_group=self._consumer_group,
+            partitions=list(partitions or []),
+            fetch_message_max_bytes=self._fetch_message_max_bytes,
+            fetch_min_bytes=self._fetch_min_bytes,
+            num_consumer_fetchers=self._num_consumer_fetchers,
+            queued_max_messages=self._queued_max_messages,
+            fetch_wait_max_ms=self._fetch_wait_max_ms,
+            consumer_timeout_ms=self._consumer_timeout_ms,
+            offsets_channel_backoff_ms=self._offsets_channel_backoff_ms,
+            offsets_commit_max_retries=self._offsets_commit_max_retries,
+            auto_offset_reset=self._auto_offset_reset,
+            reset_offset_on_start=reset_on_start,
+            auto_start=False,
+            compacted_topic=self._is_compacted_topic,
+        )
+        fetcher.resume, fetcher.on_gap, fetcher.on_standing = resume, self.on_gap, self.on_standing
+        fetcher.identity, fetcher.reads_uncommitted = self.identity, self.reads_uncommitted
+        fetcher.consumer_id, fetcher.generation_id = self._consumer_id, self._generation_id
+        if start:
+            fetcher.start()
+        return fetcher
+
+
+class _Assignment(MemberAssignment):  # type: ignore[misc]
+    """With user data (of length 0), which pykafka's lacks, and without which Kafka's own tools cannot read it."""
+
+    def __len__(self) -> int:
+        return int(super().__len__()) + 4
+
+
+class ManagedGroup(RebalanceMixin, ManagedBalancedConsumer):  # type: ignore[misc]
+    """A member of a group that Kafka manages."""
+
+    session_timeout_ms: int
+    _generation_id: int
+    _consumer_id: bytes
+
+    def start(self) -> None:
+        """Join the group; unlike pykafka's, raises when that fails."""
+        self._running = True
+        self._group_coordinator = self._cluster.get_group_coordinator(self._consumer_group)
+        self._rebalance()
+        self._setup_heartbeat_worker()
+
+    def _join_group(self) -> Any:
+        for attempt in range(self._cluster._max_connection_retries):
+            self._cluster.handler.sleep(attempt)
+            request = JoinGroupRequest(
+                self._consumer_group,
+                self._consumer_id,
+                self._topic.name,
+                self._membership_protocol,
+                session_timeout=self.session_timeout_ms,
+            )
+            connection = self._group_coordinator._get_unique_req_handler(self._connection_id)
+            answer = connection.request(request).get(JoinGroupResponse)
+            if answer.error_code == 0:
+                self._generation_id, self._consumer_id = answer.generation_id, answer.member_id
+                return answer.members
+            self._handle_error(answer.error_code)
+        raise ERROR_CODES[answer.error_code](f"cannot join group {self._consumer_group.decode()}")
+
+    def _update_member_assignment(self) -> None:
+        assignment = dict(self._sync_group(self._share_out(self._join_group())))
+        mine = assignment.get(self._topic.name, [])
+        self._setup_internal_consumer(partitions=[self._topic.partitions[partition] for partition in mine])
+
+    def _share_out(self, members: Mapping[bytes, ConsumerGroupProtocolMetadata]) -> list[tuple[bytes, Any]]:
+        readers: dict[bytes, list[bytes]] = {}
+        for member, metadata in members.items():
+            for name in metadata.topic_names:
+                readers.setdefault(bytes(name), []).append(member)
+        if set(readers) - {self._topic.name}:
+            self._cluster.update()
+        shares: dict[bytes, list[tuple[bytes, list[int]]]] = {member: [] for member in members}
+        for name, group in readers.items():
+            topic = self._topic if name == self._topic.name else self._cluster.topics[name]
+            _warn_of_idle(self._consumer_group, topic, len(group))
+            for member in group:
+                decided = self._membership_protocol.decide_partitions(group, topic.partitions, member)
+                shares[member].append((name, sorted(partition.id for partition in decided)))
+        return [(member, _Assignment(share)) for member, share in shares.items()]
+
+
+class ZooKeeperGroup(RebalanceMixin, BalancedConsumer):  # type: ignore[misc]
+    """A member of a group that ZooKeeper manages.
+
+    Attributes:
+        make_chroot: whether a chroot that is missing is made.
+    """
+
+    make_chroot: bool
+
+    def start(self) -> None:
+        """Join the group; unlike pykafka's, raises when that fails and needs no broker registered in ZooKeeper."""
+        self._owners = OwnerNodes(self._consumer_group.decode(), self._topic.name.decode())
+        chroot.ensure(self._zookeeper_connect, self._zookeeper_connection_timeout_ms / 1000, self.make_chroot)
+        self._setup_zookeeper(self._zookeeper_connect, self._zookeeper_connection_timeout_ms)
+        for path in ("/brokers/ids", "/brokers/topics", *self._owners.folders):
+            self._zookeeper.ensure_path(path)
+        self._add_self()
+        self._running = True
+        self._set_watches()
+        self._rebalance()
+
+    def _get_held_partitions(self) -> set[Any]:
+        held = self._owners.held(self._zookeeper, self._consumer_id)
+        return {self._topic.partitions[number] for number in held}
+
+    def _add_partitions(self, partitions: Collection[Any]) -> None:
+        leaders = {one.id: one.leader.id for one in partitions}
+        owned = self._owners.take(self._zookeeper, self._consumer_id, leaders)
+        if owned is not None:
+            raise PartitionOwnedError(self._topic.partitions[owned])
+
+    def _remove_partitions(self, partitions: Collection[Any]) -> None:
+        self._owners.give_up(self._zookeeper, self._consumer_id, {one.id for one in partitions})
+
+    def _get_participants(self) -> Any:
+        found = super()._get_participants()
+        _warn_of_idle(self._consumer_group, self._topic, len(found))
+        return found
+
+
+def _warn_of_idle(group: bytes, topic: Any, consumers: int) -> None:
+    if consumers > len(topic.partitions):
+        log.warning(
+            "more consumers than partitions; the others are idle",
+            group=group.decode(),
+            topic=topic.name.decode(),
+            consumers=consumers,
+            partitions=len(topic.partitions),
+        )
+
+
+def protocol(name: str) -> Any:
+    """pykafka's membership protocol by name, with metadata of its own.
+
+    pykafka keeps one object for the whole process and writes the topic into it, so that two consumers of
+    different topics would overwrite each other's.
+    """
+    shared = RoundRobinProtocol if name == "roundrobin" else RangeProtocol
+    return shared._replace(metadata=ConsumerGroupProtocolMetadata())

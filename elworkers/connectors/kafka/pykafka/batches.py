@@ -1,0 +1,123 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Records of a topic come in; sets of them for its partitions, and requests full of sets, go out."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from elworkers.connectors.kafka.pykafka.message_sets import MESSAGE_OVERHEAD
+from elworkers.core.contracts import Record, TopicPartition
+
+_REQUEST_BYTES = 2 * 1024 * 1024
+"""Of a request, unless a single set is larger: it is in memory beside what it is made of."""
+
+
+class RecordBatch:
+    """Records for one partition; `keys` is empty where none has one."""
+
+    __slots__ = ("keys", "leader", "place", "records", "size")
+
+    def __init__(
+        self, place: TopicPartition, leader: Any, records: Sequence[Record], keys: Sequence[bytes], size: int
+    ) -> None:
+        self.place = place
+        self.leader = leader
+        self.records = records
+        self.keys = keys
+        self.size = size
+
+    def parts(self, length: int) -> Iterator[RecordBatch]:
+        """Sets of at most so many records each."""
+        for begin in range(0, len(self.records), length):
+            yield self.part(begin, begin + length)
+
+    def part(self, begin: int, end: int | None) -> RecordBatch:
+        """Some of the records."""
+        return RecordBatch(self.place, self.leader, self.records[begin:end], self.keys[begin:end], 0)
+
+
+def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
+    """Begin, end and size of as many parts as it takes for each to be no larger than `most`, or a single one."""
+    begin = size = 0
+    for end, one in enumerate(sizes):
+        if size and size + one > most:
+            yield begin, end, size
+            begin, size = end, 0
+        size += one
+    if size:
+        yield begin, len(sizes), size
+
+
+class Topic:
+    """A topic's partitions with their leaders, and the turns that they take.
+
+    Args:
+        name: of the topic.
+        leaders: of its partitions, by number; false where there is none.
+        turns: whose turn it is.
+
+    Attributes:
+        without_key: why it takes no record that has no key; empty where it does.
+        owner: the schema that has it, where several may want it and that was asked for.
+    """
+
+    def __init__(self, name: str, leaders: Sequence[Any], turns: Iterator[int]) -> None:
+        self._places = [TopicPartition(name, number) for number in range(len(leaders))]
+        self._leaders = leaders
+        led = [number for number, leader in enumerate(leaders) if leader]
+        # Where there is no leader at all, whoever sends finds that out.
+        self._open = led or range(len(leaders))
+        self._turns = turns
+        self.without_key = ""
+        self.owner: str | None = None
+
+    def sets(self, records: Sequence[Record], most: int) -> Iterator[RecordBatch]:
+        """Message sets of records without keys.
+
+        All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
+        shares. Where a set is full the next partition has its turn earlier. One without a leader has none while others
+        have one.
+        """
+        sizes = [MESSAGE_OVERHEAD + len(record.value) for record in records]
+        for begin, end, size in _cuts(sizes, most):
+            number = self._open[next(self._turns) % len(self._open)]
+            yield RecordBatch(self._places[number], self._leaders[number], records[begin:end], [], size)
+
+    def unled_set(self, records: Sequence[Record]) -> RecordBatch:
+        """A set that waits for the first partition without a leader."""
+        number = next((number for number, leader in enumerate(self._leaders) if not leader), 0)
+        return RecordBatch(self._places[number], self._leaders[number], records, [], 0)
+
+    def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[RecordBatch]:
+        """Message sets of records with keys, which say the partition, also where it has no leader."""
+        by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
+        for one in keyed:
+            by_partition[zlib.crc32(one[0]) % len(self._places)].append(one)
+        for number, some in by_partition.items():
+            keys, records = zip(*some, strict=True)
+            sizes = [MESSAGE_OVERHEAD + len(key) + len(record.value) for key, record in some]
+            for begin, end, size in _cuts(sizes, most):
+                yield RecordBatch(
+                    self._places[number], self._leaders[number], records[begin:end], keys[begin:end], size
+                )
+
+
+def requests(sets: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
+    """The sets of one leader, as many at a time as go into a request; it takes one for each partition."""
+    some: list[RecordBatch] = []
+    places: set[TopicPartition] = set()
+    size = 0
+    for one in sets:
+        if some and (size + one.size > _REQUEST_BYTES or one.place in places):
+            yield some
+            some, places, size = [], set(), 0
+        some.append(one)
+        places.add(one.place)
+        size += one.size
+    if some:
+        yield some

@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Broker addresses come in; a connected pykafka `Cluster` goes out, and its errors as ours."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import socket
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kazoo.exceptions import KazooException
+from kazoo.handlers.threading import KazooTimeoutError
+from pykafka.cluster import Cluster
+from pykafka.exceptions import KafkaException
+from pykafka.handlers import ThreadingHandler
+from pykafka.protocol import ApiVersionsRequest, ApiVersionsResponse
+from pykafka.protocol.base import Request
+
+from elworkers.connectors.kafka.pykafka.absent_brokers import BrokersWithAbsent, why_unreachable
+from elworkers.core.errors import ConfigurationError, RetryableError
+
+BROKER_VERSION = "1.0.0"
+"""What pykafka is told: it then asks for API versions and writes messages with a timestamp (format 1)."""
+
+_PRODUCE, _FETCH = 0, 1
+_NEWEST_SPOKEN = {_PRODUCE: 0, _FETCH: 2}
+_SOCKET_TIMEOUT_MS = 30_000
+
+# pykafka reports each of its retries with a stack trace; what matters reaches our log as one line.
+logging.getLogger("pykafka").setLevel(logging.CRITICAL)
+logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+
+
+class Handler(ThreadingHandler):  # type: ignore[misc]
+    """pykafka's threads without their sleep of zero seconds, which costs some 60 µs a consumed message."""
+
+    def sleep(self, seconds: float = 0) -> None:
+        """Sleep, unless for nothing."""
+        if seconds > 0:
+            time.sleep(seconds)
+
+
+class _Cluster(Cluster):  # type: ignore[misc]
+    """pykafka's, but asks for metadata over the connections that it has.
+
+    pykafka means to, but each request makes another connection, with a thread and a buffer of a megabyte: 600 MiB
+    where a thousand topics were looked up at once.
+    """
+
+    @property
+    def brokers(self) -> BrokersWithAbsent:
+        """The brokers by id; pykafka calls a whole topic wrong where one of its brokers is not among them."""
+        return BrokersWithAbsent(self._brokers)
+
+    def _get_metadata(self, topics: Any = None) -> Any:
+        for broker in list(self.brokers.values()):
+            if broker.connected:
+                with contextlib.suppress(KafkaException, OSError):
+                    answer = broker.request_metadata(topics)
+                    # None where the broker has gone.
+                    if answer is not None:
+                        return answer
+        return super()._get_metadata(topics)
+
+
+def set_client_id(text: str) -> None:
+    """Name this process to the brokers, in every request from now on.
+
+    Args:
+        text: at most 200 ASCII characters; the host name belongs into it (issue 4, point 8).
+    """
+    client_id = text.encode("ascii", "replace")[:200]
+    Request.CLIENT_ID = client_id
+    Request.HEADER_LEN = 14 + len(client_id)
+
+
+@contextlib.contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn whatever pykafka and kazoo raise when a server is away into `RetryableError`.
+
+    They raise their own errors, but also what their half-closed connections lead to: AttributeError on a
+    connection that is None, KeyError on a broker that has left, struct.error on half a response. Such an error counts
+    as theirs only where their code has raised it: one of ours is a bug, and goes on as what it is.
+    """
+    try:
+        yield
+    except (RetryableError, ConfigurationError):
+        raise
+    except (KafkaException, KazooException, KazooTimeoutError, OSError) as error:
+        raise RetryableError(f"Kafka: {doing}: {_told(error)}") from error
+    except Exception as error:
+        if not _raised_by_library(error):
+            raise
+        raise RetryableError(f"Kafka: {doing}: {_told(error)}") from error
+
+
+_LIBRARIES = frozenset(("pykafka", "kazoo"))
+
+
+def _raised_by_library(error: Exception) -> bool:
+    """Whether the innermost code on the way that is either the library's or ours is the library's."""
+    last = ""
+    frame = error.__traceback__
+    while frame is not None:
+        package = str(frame.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if package in _LIBRARIES or package == "elworkers":
+            last = package
+        frame = frame.tb_next
+    return last in _LIBRARIES
+
+
+_WITHOUT_WORDS = {
+    "SocketDisconnectedError": "the broker has closed the connection",
+    "NoBrokersAvailableError": "no broker can be reached",
+    "LeaderNotFoundError": "a partition has no leader",
+    "LeaderNotAvailable": "a partition has no leader at the moment",
+    "NotLeaderForPartition": "another broker leads the partition now",
+    "NotCoordinatorForGroup": "another broker coordinates the group now",
+    "GroupCoordinatorNotAvailable": "the group has no coordinator at the moment",
+    "GroupLoadInProgress": "the group's coordinator is not ready yet",
+    "RequestTimedOut": "the broker has not got it done in time",
+    "UnknownMemberId": "the group has given this member up, because it had heard nothing of it for too long",
+    "UnknownTopicOrPartition": "the broker does not know the topic or partition",
+    "ConsumerStoppedException": "the consumer has stopped",
+    "ReferenceError": "the consumer has stopped",
+}
+"""What errors mean that the library raises without a word."""
+
+
+_ADDRESS = re.compile(r"<broker b?'?(?P<host>[^'>]*?)'?:(?P<port>\d+)>")
+"""What the library says of a broker, and nothing else, where a connection fails or ends."""
+
+
+def _told(error: Exception) -> str:
+    name = type(error).__name__
+    text = str(error).replace("See logs.", "").strip()
+    if address := _ADDRESS.fullmatch(text):
+        text = why_unreachable(address["host"], int(address["port"]))
+    if not text or text == name:
+        text = _WITHOUT_WORDS.get(name, "the library says no more")
+    return f"{text} ({name})"
+
+
+def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -> Any:
+    """A cluster that is connected to at least one of the brokers.
+
+    Args:
+        hosts: each `host:port`.
+        socket_timeout_ms: longest wait for one answer, in ms.
+
+    Raises:
+        RetryableError: no broker answers, or none can be reached at the address that it tells its clients.
+        ConfigurationError: the broker no longer speaks pykafka's record format (Kafka 4).
+    """
+    first_refusal: RetryableError | None = None
+    unreachable: RetryableError | None = None
+    for host in hosts:
+        name, _, port = host.rpartition(":")
+        try:
+            with translated(f"connect to {host}"):
+                _refuse_too_new(host, _api_versions(name.strip("[]"), int(port)))
+        except RetryableError as error:
+            first_refusal = first_refusal or error
+            continue
+        with translated(f"read metadata from {host}"):
+            cluster = _Cluster(
+                host,
+                Handler(),
+                socket_timeout_ms=socket_timeout_ms,
+                offsets_channel_socket_timeout_ms=10_000,
+                broker_version=BROKER_VERSION,
+            )
+        if cluster.brokers or not cluster.brokers.absent:
+            return cluster
+        unreachable = unreachable or RetryableError(f"Kafka: {host} answers, but {cluster.brokers.absent[0].why}")
+    if unreachable is not None:
+        raise unreachable
+    raise RetryableError(f"Kafka: no broker of {','.join(hosts)} answers ({first_refusal})")
+
+
+def _api_versions(host: str, port: int) -> dict[int, Any]:
+    # Asked over a connection of its own: Cluster logs and retries for long before it gives up on a dead broker.
+    with socket.create_connection((host, port), timeout=5) as probe:
+        probe.sendall(bytes(ApiVersionsRequest().get_bytes()))
+        size = struct.unpack("!i", _exactly(probe, 4))[0]
+        body = _exactly(probe, size)
+    versions: dict[int, Any] = ApiVersionsResponse(memoryview(body)[4:]).api_versions
+    return versions
+
+
+def _exactly(probe: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = probe.recv(size - len(parts))
+        if not part:
+            raise ConnectionError("connection closed in the middle of an answer")
+        parts += part
+    return bytes(parts)
+
+
+def _refuse_too_new(host: str, versions: dict[int, Any]) -> None:
+    for api, newest in _NEWEST_SPOKEN.items():
+        if api in versions and versions[api].min > newest:
+            raise ConfigurationError(
+                f"the broker {host} is too new for pykafka (it has dropped the record formats of before Kafka 0.11,"
+                " as Kafka 4 does); use a broker of a version up to 3.9"
+            )
+
+
+def client_id(role: str, instance: str, worker: int) -> str:
+    """What a worker calls itself towards the brokers: `elworkers-<role>-<instance>-<worker>@<host>`.
+
+    The same after each start, so that a quota can name it.
+    """
+    return f"elworkers-{role}-{instance}-{worker}@{socket.gethostname()}"

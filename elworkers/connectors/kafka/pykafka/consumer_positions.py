@@ -1,0 +1,219 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Where a consumer of pykafka begins each partition, and what it commits.
+
+* Nothing is committed but what the loop hands over, and a commit that fails says so.
+* A partition that stays with this consumer goes on where the loop is, not at the last commit.
+* A partition without an offset, in a group that has offsets for the topic, starts at the earliest: it was added.
+* So does one without an offset that has no leader: where it ended when the group began, nobody can say later.
+* A commit says of which topic it is, by Kafka's id: an offset of a topic that was deleted and made again says nothing.
+* Where a log goes on with something that is no message, what is committed is behind it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import structlog
+from pykafka.exceptions import ERROR_CODES, IllegalGeneration, KafkaException, RebalanceInProgress, UnknownMemberId
+from pykafka.protocol import PartitionOffsetCommitRequest, PartitionOffsetFetchRequest
+from pykafka.simpleconsumer import SimpleConsumer
+
+from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
+
+EARLIEST = -2
+_NO_OFFSET = -1
+_SAID_LATER = frozenset((5, 9, 56))
+"""Kafka's error codes of a partition that cannot be asked for now: no leader, no replica, no disk."""
+
+_MOVED_ON = {error.ERROR_CODE for error in (IllegalGeneration, UnknownMemberId, RebalanceInProgress)}
+
+log = structlog.get_logger(__name__)
+
+
+class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
+    """A consumer of partitions that a group has given to this process.
+
+    Attributes:
+        resume: partition id → offset to go on from, for partitions held without interruption.
+        identity: of the topic, which commits carry.
+        passed: partition id → an offset, and the one behind what is no message there.
+        begun: partitions of a group without offsets, placed where groups begin.
+        unplaced: partitions without an offset of which nobody could say yet where they begin.
+        places_later: whether `unplaced` ones are left to `place`; else all wait for them.
+    """
+
+    resume: Mapping[int, int] = {}
+    identity = TopicIdentity()
+    places_later = True
+
+    def __init__(self, *words: Any, **keywords: Any) -> None:
+        self.passed: dict[int, tuple[int, int]] = {}
+        self.begun: set[int] = set()
+        self.unplaced: set[int] = set()
+        super().__init__(*words, **keywords)
+
+    def _setup_partitions_by_leader(self) -> None:
+        # Another thread may be looking at what there is.
+        by_leader = defaultdict(list)
+        for owned in self._partitions_by_id.values():
+            by_leader[owned.partition.leader].append(owned)
+        self._partitions_by_leader = by_leader
+
+    def pass_over(self, owned: Any, behind: int) -> None:
+        """Go on behind something that is no message."""
+        begin, end = self.passed.get(owned.partition.id, (0, -1))
+        self.passed[owned.partition.id] = (begin if end == owned.next_offset else owned.next_offset, behind)
+        owned.next_offset = behind
+
+    def commit_offsets(self, partition_offsets: Any = None) -> None:
+        """Do nothing: pykafka calls this where nothing was flushed."""
+
+    def commit(self, positions: Mapping[int, int]) -> None:
+        """Commit, for each partition id, the offset to read next.
+
+        Where the group has moved on without this member, nothing is committed: the new owners read again.
+
+        Raises:
+            KafkaException: nothing may have been committed.
+        """
+        pending = dict(positions)
+        for attempt in range(max(1, self._offsets_commit_max_retries)):
+            if not pending:
+                return
+            self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
+            answer = self._group_coordinator.commit_consumer_group_offsets(
+                self._consumer_group,
+                self._generation_id,
+                self._consumer_id,
+                [self._commit_request(partition, offset) for partition, offset in pending.items()],
+            )
+            codes = {partition: part.err for partition, part in answer.topics[self._topic.name].items()}
+            if set(codes.values()) & _MOVED_ON:
+                log.warning("offsets not committed: the group has moved on", topic=self._topic.name.decode())
+                return
+            pending = {partition: offset for partition, offset in pending.items() if codes.get(partition)}
+            if pending:
+                self._discover_group_coordinator()
+        if pending:
+            code = next(iter(codes.values()))
+            raise ERROR_CODES.get(code, KafkaException)(f"commit of {pending} failed with error code {code}")
+
+    def _commit_request(self, partition: int, offset: int) -> Any:
+        begin, behind = self.passed.get(partition, (_NO_OFFSET, _NO_OFFSET))
+        offset = behind if offset == begin else offset
+        now_ms = int(time.time() * 1000)
+        return PartitionOffsetCommitRequest(self._topic.name, partition, offset, now_ms, self.identity.metadata())
+
+    def fetch_offsets(self) -> list[Any]:
+        """Place every held partition: where the loop is, where the group was, or where the group begins."""
+        committed = self._committed()
+        group_is_new = not self.identity.made_anew and all(offset == _NO_OFFSET for offset in committed.values())
+        without = []
+        for partition, owned in self._partitions_by_id.items():
+            # Where another member was further while this one was away unnoticed, its commit counts.
+            offset = max(self.resume.get(partition, _NO_OFFSET), committed.get(partition, _NO_OFFSET))
+            if offset == _NO_OFFSET:
+                without.append(partition)
+            else:
+                owned.set_offset(offset - 1)
+        which = self._auto_offset_reset if group_is_new else EARLIEST
+        passed_over = self.place(without, which)
+        if group_is_new:
+            self.begun = set(without) - self.unplaced
+        if which != EARLIEST:
+            self._say_what_is_passed_over(without, passed_over)
+        return []
+
+    def reset_offsets(self, *_: Any, **__: Any) -> None:
+        """Place every held partition where groups begin, whatever was committed; pykafka calls this at the start."""
+        self.place(self._partitions_by_id, self._auto_offset_reset)
+        if self.unplaced and self._auto_offset_reset != EARLIEST:
+            # Better behind what the group has read than at the earliest.
+            committed = self._committed()
+            for partition in [one for one in self.unplaced if committed.get(one, _NO_OFFSET) != _NO_OFFSET]:
+                self._partitions_by_id[partition].set_offset(committed[partition] - 1)
+                self.unplaced.discard(partition)
+
+    def place(self, partitions: Iterable[int], which: int = EARLIEST) -> int:
+        """Place partitions at their earliest or latest offset, and commit that; what cannot be is `unplaced`.
+
+        Returns:
+            How many messages are before these offsets.
+
+        Raises:
+            KafkaException: a broker does not say where a partition begins, or nothing may have been committed.
+        """
+        wanted = list(partitions)
+        if not wanted:
+            return 0
+        edges = self._topic.fetch_offset_limits(which)
+        earliest = edges if which == EARLIEST else self._topic.fetch_offset_limits(EARLIEST)
+        begin: dict[int, int] = {}
+        passed_over = 0
+        for partition in wanted:
+            if self.places_later and {edges[partition].err, earliest[partition].err} & _SAID_LATER:
+                self.unplaced.add(partition)
+                continue
+            begin[partition] = _offset(partition, edges)
+            passed_over += begin[partition] - _offset(partition, earliest)
+            self._partitions_by_id[partition].set_offset(begin[partition] - 1)
+        if begin:
+            # Without this a group that starts at the latest offset and sees no event would, after a restart, skip
+            # what came in between.
+            self.commit(begin)
+        self.unplaced.difference_update(begin)
+        return passed_over
+
+    def _say_what_is_passed_over(self, begun: Iterable[int], messages: int) -> None:
+        names = {"group": self._consumer_group.decode(), "topic": self._topic.name.decode()}
+        if messages:
+            log.warning(
+                "a group without offsets begins at the latest; what the topic has is passed over",
+                **names,
+                partitions=sorted(set(begun) - self.unplaced),
+                messages=messages,
+            )
+        if self.unplaced:
+            log.warning(
+                "a group without offsets begins at the latest; what has no leader now will be read from its earliest",
+                **names,
+                partitions=sorted(self.unplaced),
+            )
+
+    def _committed(self) -> dict[int, int]:
+        requests = [PartitionOffsetFetchRequest(self._topic.name, partition) for partition in self._topic.partitions]
+        for attempt in range(max(1, self._offsets_fetch_max_retries)):
+            self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
+            answer = self._group_coordinator.fetch_consumer_group_offsets(self._consumer_group, requests)
+            found = answer.topics[self._topic.name]
+            errors = {part.err for part in found.values()} - {0}
+            if not errors:
+                return {partition: self._of_this_topic(partition, part) for partition, part in found.items()}
+            self._update()
+        raise ERROR_CODES[errors.pop()]("committed offsets cannot be read")
+
+    def _of_this_topic(self, partition: int, part: Any) -> int:
+        if self.identity.is_of_another(part.metadata):
+            self.identity.was_made_anew(partition)
+            return _NO_OFFSET
+        return int(part.offset)
+
+    def edge(self, partition: int, which: int) -> int:
+        """The earliest or the latest offset of a partition.
+
+        Raises:
+            KafkaException: the broker does not say.
+        """
+        return _offset(partition, self._topic.fetch_offset_limits(which))
+
+
+def _offset(partition: int, limits: Mapping[int, Any]) -> int:
+    limit = limits[partition]
+    if limit.err:
+        raise ERROR_CODES[limit.err](f"the broker does not say where partition {partition} begins or ends")
+    return int(limit.offset[0])

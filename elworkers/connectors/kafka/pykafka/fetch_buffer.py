@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Sets of messages come in from the thread that fetches; they go out to the loop, in the order in which they came."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from elworkers.connectors.kafka.pykafka.messages import RawMessage
+
+INBOX_BYTES = 4 * 1024 * 1024
+"""Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""
+
+TAKEN_BYTES = 2 * 1024 * 1024
+"""Bytes after which no further set is handed over at once, because what is made of them takes several times as many."""
+
+
+class _Set(NamedTuple):
+    partition: int
+    messages: list[RawMessage]
+    size: int
+
+
+class FetchBuffer:
+    """One queue for all partitions, so that a full one cannot keep the others waiting."""
+
+    def __init__(self) -> None:
+        self._sets: deque[_Set] = deque()
+        self._changed = threading.Condition()
+        self._bytes = 0
+        self._counts: Counter[int] = Counter()
+
+    def put(self, partition: int, found: list[RawMessage], size: int) -> None:
+        """Add a set that took so many bytes."""
+        with self._changed:
+            self._sets.append(_Set(partition, found, size))
+            self._bytes += size
+            self._counts[partition] += len(found)
+            self._changed.notify_all()
+
+    def take(self, limit: int) -> list[tuple[int, list[RawMessage]]]:
+        """Sets with at most so many messages together, each with its partition id; none beyond `TAKEN_BYTES`."""
+        taken: list[tuple[int, list[RawMessage]]] = []
+        room = TAKEN_BYTES
+        with self._changed:
+            while self._sets and limit > 0 and room > 0:
+                partition, found, size = self._sets.popleft()
+                if len(found) > limit:
+                    rest = size * (len(found) - limit) // len(found)
+                    self._sets.appendleft(_Set(partition, found[limit:], rest))
+                    found, size = found[:limit], size - rest
+                taken.append((partition, found))
+                limit -= len(found)
+                room -= size
+                self._bytes -= size
+                self._counts[partition] -= len(found)
+            self._changed.notify_all()
+        return taken
+
+    def drop(self, partition: int) -> None:
+        """Forget what has come of a partition."""
+        with self._changed:
+            self._bytes -= sum(one.size for one in self._sets if one.partition == partition)
+            self._sets = deque(one for one in self._sets if one.partition != partition)
+            del self._counts[partition]
+            self._changed.notify_all()
+
+    def has_room(self, partition: int, most: int) -> bool:
+        """Whether a partition has fewer messages waiting than `most`, and all of them fewer bytes than the bound."""
+        return self._bytes < INBOX_BYTES and self._counts[partition] < most
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until something has changed that makes the condition true."""
+        with self._changed:
+            self._changed.wait_for(condition, timeout_s)
+
+    def wait_for_messages(self, timeout_s: float) -> None:
+        """Wait until there is a set to take."""
+        self.wait(lambda: bool(self._sets), timeout_s)

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Partitions without a leader come in; since when they have had none goes out, over all producers of a process.
+
+A partition may be without a leader for the seconds of an election, or for as long as a broker is away that has the only
+replica. The first is an outage like any other; behind the second the others must not wait.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from elworkers.connectors.kafka.pykafka.absent_brokers import NO_LEADER
+from elworkers.core.contracts import Metrics, TopicPartition
+
+_PATIENCE_S = 60.0
+"""Longer than an election takes, or a broker's quick restart."""
+
+_MOST = 1_000
+"""Of topics whose partitions are remembered."""
+
+log = structlog.get_logger(__name__)
+
+
+class LeaderlessPartitions:
+    """Which partitions of the topics that are written to have no leader, or none that can be reached.
+
+    Args:
+        metrics: is told what is set aside.
+    """
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics
+        self._since: dict[str, dict[int, float]] = {}
+
+    def look(self, topic: str, leaders: Sequence[Any]) -> None:
+        """Take note of a topic's leaders, by number of their partition; an `AbsentBroker` where there is none."""
+        before = self._since.pop(topic, {})
+        without = [number for number, leader in enumerate(leaders) if not leader]
+        for number in before.keys() - set(without):
+            log.info("partition goes on", topic=topic, partition=number)
+            if self._metrics is not None:
+                self._metrics.resumed(f"topic {topic}[{number}]")
+        if not without or len(self._since) >= _MOST:
+            return
+        now = time.monotonic()
+        self._since[topic] = {number: before.get(number, now) for number in without}
+        for number in without:
+            why = leaders[number].why or NO_LEADER
+            if number not in before:
+                log.error("partition cannot be written to", topic=topic, partition=number, reason=why)
+            if self._metrics is not None:
+                self._metrics.set_aside(f"topic {topic}[{number}]", why)
+
+    def has(self, topic: str) -> bool:
+        """Whether a partition of the topic had no leader when it was last looked at."""
+        return topic in self._since
+
+    def for_long(self, place: TopicPartition) -> bool:
+        """Whether a partition has had no leader for too long to be waited for."""
+        since = self._since.get(place.topic, {}).get(place.partition)
+        return since is not None and time.monotonic() - since >= _PATIENCE_S

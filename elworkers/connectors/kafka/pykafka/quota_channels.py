@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A broker comes in; a connection for what its quotas count, and how long it wants nothing of that, go out.
+
+A broker that throttles a client says for how long, and reads nothing from that connection meanwhile. Heartbeats behind
+a fetch would come too late, and requests would time out and be repeated; so fetches and produce requests have a
+connection of their own, and nothing is sent while the broker does not read it. A quota is a client's and not a
+connection's, so that this outlasts connections.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from typing import Any
+
+import structlog
+from pykafka.connection import BrokerConnection
+from pykafka.exceptions import SocketDisconnectedError
+from pykafka.handlers import RequestHandler
+from pykafka.protocol.base import Request
+
+from elworkers.connectors.kafka.pykafka.absent_brokers import text
+
+OVER_QUOTA = (
+    "its next message set is larger than a quota of the broker (consumer_byte_rate) lets through in ten seconds,"
+    " so that nobody with this client id can read it; raise the quota"
+)
+
+_CAREFUL_FOR_S = 30.0
+_LONGEST_FOR_REQUESTS_S = 1.0
+_WINDOW_S = 11.0
+"""A broker counts what there was in so many seconds, by default."""
+
+_LOOK_EVERY_S = 0.2
+
+log = structlog.get_logger(__name__)
+
+
+class QuotaPace:
+    """What a broker has said about how much of one kind it wants from this client.
+
+    Args:
+        broker: `host:port`.
+        kind: what is counted, as the log has it.
+        quota: the name of the setting that bounds it.
+    """
+
+    def __init__(self, broker: str, kind: str, quota: str) -> None:
+        self._broker = broker
+        self._kind = kind
+        self._quota = quota
+        self._silent_until = 0.0
+        self._careful_until = 0.0
+        self._told = False
+        self._empty = 0
+
+    @property
+    def left_s(self) -> float:
+        """For how many seconds the broker wants nothing; 0 where it wants more."""
+        return max(0.0, self._silent_until - time.monotonic())
+
+    @property
+    def careful(self) -> bool:
+        """Whether the broker throttles this client, or did a moment ago."""
+        return time.monotonic() < self._careful_until
+
+    @property
+    def reason(self) -> str:
+        """A sentence on it, the same each time."""
+        return (
+            f"the broker {self._broker} throttles {self._kind} of client id {Request.CLIENT_ID.decode()}: a quota"
+            f" ({self._quota} or request_percentage) lets through no more for now"
+        )
+
+    def throttled(self, throttle_ms: int) -> None:
+        """Take note of an answer's throttle time; the first one is said in the log."""
+        if throttle_ms > 0:
+            self._note(throttle_ms, throttle_ms / 1000)
+
+    def fetched(self, throttle_ms: int, *, empty: bool) -> None:
+        """The same for a fetch.
+
+        Args:
+            empty: it was over the quota, so that it has to be asked again. An answer that is not empty is of a broker
+                before 2.0, which has let the time pass.
+        """
+        self._empty = self._empty + 1 if empty else 0
+        if throttle_ms > 0:
+            self._note(throttle_ms, self._rest_s(throttle_ms / 1000) if empty else 0.0)
+
+    def _rest_s(self, said_s: float) -> float:
+        if said_s > _LONGEST_FOR_REQUESTS_S:
+            return said_s
+        # For a quota of requests it may have to be more than the broker says, and asking counts as well.
+        return min(_WINDOW_S, said_s * float(1 << min(self._empty - 1, 9)))
+
+    def _note(self, throttle_ms: int, silent_s: float) -> None:
+        self._silent_until = time.monotonic() + silent_s
+        self._careful_until = self._silent_until + _CAREFUL_FOR_S
+        if not self._told:
+            self._told = True
+            log.warning(
+                "the broker throttles this client by a quota; going on at its pace",
+                broker=self._broker,
+                client_id=Request.CLIENT_ID.decode(),
+                what=self._kind,
+                quota=f"{self._quota} or request_percentage",
+                throttle_ms=throttle_ms,
+            )
+
+    def rest(self, ended: threading.Event) -> bool:
+        """Wait until the broker wants more; False where the event came first."""
+        while (left_s := self.left_s) and not ended.is_set():
+            ended.wait(min(left_s, _LOOK_EVERY_S))
+        return not ended.is_set()
+
+
+_paces: dict[tuple[str, bytes, str], QuotaPace] = {}
+_making = threading.Lock()
+
+
+def _pace(broker: str, kind: str, quota: str) -> QuotaPace:
+    key = (broker, Request.CLIENT_ID, kind)
+    return _paces.setdefault(key, QuotaPace(broker, kind, quota))
+
+
+class Channel:
+    """A connection to one broker for fetches and produce requests; made when it is first needed, and anew when lost.
+
+    Args:
+        broker: of pykafka.
+
+    Attributes:
+        fetches, produces: the broker's pace.
+    """
+
+    def __init__(self, broker: Any) -> None:
+        host = text(broker.host)
+        self._to = (broker.host, broker.port, broker._handler)
+        self._timeout_ms = broker._socket_timeout_ms
+        self._requests: Any = None
+        self._lock = threading.Lock()
+        self.fetches = _pace(f"{host}:{broker.port}", "fetches", "consumer_byte_rate")
+        self.produces = _pace(f"{host}:{broker.port}", "messages", "producer_byte_rate")
+
+    def request(self, request: Any) -> Any:
+        """Send; the answer to be.
+
+        Raises:
+            SocketDisconnectedError: the broker cannot be reached.
+        """
+        with self._lock:
+            if self._requests is None or not self._is_alive():
+                self._connect()
+            return self._requests.request(request)
+
+    def _is_alive(self) -> bool:
+        shared = self._requests.shared
+        if not shared.connection.connected or shared.requests.unfinished_tasks:
+            return bool(shared.connection.connected)
+        # Brokers close what was idle for long; where no answer is due, all that can be read is the end.
+        poll = select.poll()
+        poll.register(shared.connection._socket, select.POLLIN)
+        return not poll.poll(0)
+
+    def _connect(self) -> None:
+        self.close()
+        connection = BrokerConnection(*self._to)
+        connection.connect(self._timeout_ms)
+        requests = RequestHandler(self._to[2], connection)
+        requests.start()
+        self._requests = requests
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        requests, self._requests = self._requests, None
+        if requests is not None:
+            requests.stop()
+
+
+def of(broker: Any) -> Channel:
+    """The channel to a broker of pykafka.
+
+    Raises:
+        SocketDisconnectedError: it is known not to be there.
+    """
+    if broker.handler is None:
+        raise SocketDisconnectedError(getattr(broker, "why", "") or f"broker {broker.id} is not there")
+    with _making:
+        found: Channel | None = getattr(broker, "channel", None)
+        if found is None:
+            found = broker.channel = Channel(broker)
+    return found
+
+
+def close(broker: Any) -> None:
+    """Let go of the connection to a broker of pykafka, where there is one."""
+    found: Channel | None = getattr(broker, "channel", None)
+    if found is not None:
+        found.close()

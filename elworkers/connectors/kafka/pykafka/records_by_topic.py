@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Records come in with the names of their topics; those of each topic go out together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import chain
+
+from elworkers.core.contracts import OwnTopic, Record
+
+Name = str | OwnTopic
+"""Of a topic that takes what comes, or of one that is a schema's own."""
+
+
+class RecordsByTopic:
+    """Records sorted by topic as they come, until all of them are sent: of many topics each has a few at a time."""
+
+    def __init__(self) -> None:
+        self.plain: defaultdict[Name, list[Record]] = defaultdict(list)
+        self.keyed: defaultdict[Name, list[tuple[bytes, Record]]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return len(self.plain) + len(self.keyed)
+
+    def names(self) -> list[str]:
+        """The topics, in the order in which they were first named."""
+        return list(dict.fromkeys(map(topic_of, chain(self.plain, self.keyed))))
+
+    def own(self) -> list[OwnTopic]:
+        """What schemas want for themselves, in the order in which it was first named."""
+        return [name for name in dict.fromkeys(chain(self.plain, self.keyed)) if isinstance(name, OwnTopic)]
+
+    def pop(self, name: Name) -> list[Record]:
+        """The records of a topic, which are taken out."""
+        return self.plain.pop(name, []) + [record for _, record in self.keyed.pop(name, [])]
+
+    def give(self, name: OwnTopic) -> None:
+        """Have a topic take what a schema wants to have there."""
+        self.plain[name.topic] += self.plain.pop(name, [])
+        self.keyed[name.topic] += self.keyed.pop(name, [])
+
+
+def topic_of(name: Name) -> str:
+    """The topic that a name is of."""
+    return name if isinstance(name, str) else name.topic

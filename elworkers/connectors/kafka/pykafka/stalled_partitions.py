@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Partitions that stand still come in; who is told so, and how often, is decided here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+import structlog
+
+from elworkers.core.contracts import Metrics
+
+_TELL_AGAIN_S = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+class StalledPartitions:
+    """Which partitions of a topic stand still, and why.
+
+    Args:
+        topic: its name.
+        metrics: is told what is set aside; counts `kafka_transactional_messages`.
+    """
+
+    def __init__(self, topic: str, metrics: Metrics) -> None:
+        self._topic = topic
+        self._metrics = metrics
+        self._told: dict[int, tuple[str, float]] = {}
+
+    def says(self, partition: int, why: str) -> bool:
+        """Whether a partition stands still already, for this reason."""
+        return self._told.get(partition, ("", 0.0))[0] == why
+
+    def tell(self, partition: int, why: str | None) -> None:
+        """Say, once a minute, why a partition stands still; None: it goes on."""
+        what = f"topic {self._topic}[{partition}]"
+        if why is None:
+            self._told.pop(partition, None)
+            self._metrics.resumed(what)
+            log.info("partition goes on", topic=self._topic, partition=partition)
+            return
+        self._metrics.set_aside(what, why)
+        now = time.monotonic()
+        told, at = self._told.get(partition, ("", 0.0))
+        if why != told or now - at > _TELL_AGAIN_S:
+            self._told[partition] = (why, now)
+            log.error("partition stands still; others go on", topic=self._topic, partition=partition, reason=why)
+
+    def keep(self, held: Collection[int]) -> None:
+        """Forget partitions that are no longer held."""
+        for partition in set(self._told) - set(held):
+            self._told.pop(partition, None)
+            self._metrics.resumed(f"topic {self._topic}[{partition}]")
+
+    def count_transactional(self, partition: int, most: int) -> None:
+        """Say how many messages may have been handed on before their transactions were seen."""
+        self._metrics.count("kafka_transactional_messages", max(0, most), topic=self._topic)
+        if most > 0:
+            log.error(
+                "messages were handed on before it was seen that a transactional producer writes to their partition",
+                topic=self._topic,
+                partition=partition,
+                at_most=most,
+            )

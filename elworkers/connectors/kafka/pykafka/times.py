@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A time comes in; the offsets that partitions had then go out: by a version of ListOffsets that pykafka lacks."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+from elworkers.connectors.kafka.pykafka.error_codes import words
+from elworkers.connectors.kafka.pykafka.protocol import Answer, RawRequest, array, ask, short
+from elworkers.core.errors import RetryableError
+
+_LIST_OFFSETS, _VERSION = 2, 1
+_NO_REPLICA = struct.pack(">i", -1)
+
+
+def offsets_at(broker: Any, partitions: Iterable[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int]:
+    """The offset of the first message of this time or later, of each partition that has one.
+
+    Args:
+        broker: of pykafka, which leads the partitions.
+        partitions: topics and numbers.
+        time_ms: in ms since the epoch.
+
+    Raises:
+        RetryableError: the broker refuses one.
+    """
+    by_topic: dict[str, list[bytes]] = {}
+    for topic, number in partitions:
+        by_topic.setdefault(topic, []).append(struct.pack(">iq", number, time_ms))
+    topics = [short(topic) + array(items) for topic, items in by_topic.items()]
+    answer = ask(broker, RawRequest(_LIST_OFFSETS, _VERSION, _NO_REPLICA + array(topics)))
+    found: dict[tuple[str, int], int] = {}
+    for topic, items in list(answer.items(lambda: _topic(answer))):
+        for number, error, offset in items:
+            if error:
+                raise RetryableError(f"Kafka: {topic}[{number}] does not say where it was at a time: {words(error)}")
+            if offset >= 0:
+                found[topic, number] = offset
+    return found
+
+
+def _topic(answer: Answer) -> tuple[str, list[tuple[int, int, int]]]:
+    return answer.short(), list(answer.items(lambda: _partition(answer)))
+
+
+def _partition(answer: Answer) -> tuple[int, int, int]:
+    number, error, _ = answer.number(4), answer.number(2), answer.number(8)
+    return number, error, answer.number(8)

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A topic's name comes in; whether it is still the topic that was read comes out, by the id that Kafka gave it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import structlog
+
+from elworkers.connectors.kafka.pykafka import topics
+from elworkers.core.contracts import Metrics
+from elworkers.core.errors import RetryableError
+
+_METADATA = re.compile(rb"topic_id=([0-9a-f]{32})")
+
+log = structlog.get_logger(__name__)
+
+_read: dict[tuple[str, str], str] = {}
+"""Cluster and topic → the id of what this process reads, or has read."""
+
+
+class TopicIdentity:
+    """Which topic a consumer reads: its name may be given to another one while it runs, or while it does not.
+
+    Args:
+        cluster: of `client.connect`; None: the topic is not known by more than its name.
+        cluster_name, topic: as in `contracts.Assignment`.
+        metrics: counts `topics_recreated`.
+
+    Attributes:
+        topic_id: 32 hex digits; empty where the brokers tell none.
+        made_anew: it is another topic than the one of this name that was read before.
+    """
+
+    def __init__(
+        self, cluster: Any = None, cluster_name: str = "", topic: str = "", metrics: Metrics | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._key = cluster_name, topic
+        self._topic = topic
+        self._metrics = metrics
+        self.topic_id = ""
+        self.made_anew = False
+
+    @property
+    def was_read(self) -> bool:
+        """Whether this process has read a topic of this name already."""
+        return self._key in _read
+
+    def found(self) -> None:
+        """Remember the topic of this name that there is now.
+
+        Raises:
+            RetryableError: Kafka does not answer.
+        """
+        self.topic_id = self._asked()
+        if self.topic_id and _read.get(self._key, self.topic_id) not in ("", self.topic_id):
+            self.was_made_anew()
+        _read[self._key] = self.topic_id
+
+    def check(self) -> None:
+        """Whether the topic is still the one that was found.
+
+        Raises:
+            RetryableError: it is not, or Kafka does not answer.
+        """
+        if not self.topic_id:
+            return
+        present = self._asked()
+        if not present:
+            raise RetryableError(f"Kafka: topic {self._topic} was deleted while it was read")
+        if present != self.topic_id:
+            raise RetryableError(
+                f"Kafka: topic {self._topic} was deleted and made again; reading it from its beginning"
+            )
+
+    def _asked(self) -> str:
+        return topics.ids(self._cluster, [self._topic]).get(self._topic, "")
+
+    def metadata(self) -> bytes:
+        """What a commit says beside the offset."""
+        return f"topic_id={self.topic_id}".encode() if self.topic_id else b""
+
+    def is_of_another(self, metadata: bytes) -> bool:
+        """Whether a commit was made for another topic of this name; False where it does not say."""
+        told = _METADATA.fullmatch(bytes(metadata or b""))
+        return told is not None and bool(self.topic_id) and told[1].decode() != self.topic_id
+
+    def was_made_anew(self, partition: int | None = None) -> None:
+        """Say once that the topic is not the one that was read before.
+
+        Args:
+            partition: of which the group has an offset of the topic before.
+        """
+        if self.made_anew:
+            return
+        self.made_anew = True
+        if self._metrics is not None:
+            self._metrics.count("topics_recreated", topic=self._topic)
+        log.error(
+            "topic was deleted and made again; reading it from its beginning", topic=self._topic, partition=partition
+        )

@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Schemas that want one topic come in; which of them has it goes out, the same in every worker and after each restart.
+
+A topic cannot say whose it is before it has an event, and two workers may find it empty at once. So whoever finds a
+topic that is nobody's appends a claim to a log: which schema is to have it. The first claim in that log decides, also
+for those who wrote the later ones.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from elworkers.connectors.kafka.pykafka import topics
+from elworkers.connectors.kafka.pykafka.batches import RecordBatch
+from elworkers.connectors.kafka.pykafka.error_codes import NO_RIGHT, OUTAGES, SETTINGS, words
+from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
+from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.core.contracts import OwnTopic, Record, TopicPartition
+from elworkers.core.errors import RetryableError
+from elworkers.core.last_resort import LastResort
+
+TOPIC = "elworkers-topic-owners"
+"""Holds the claims: one partition, and nothing is ever deleted from it."""
+
+_KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_LOG = TopicPartition(TOPIC, 0)
+_FIRST_MESSAGES, _FIRST_BYTES = 20, 128 * 1024
+
+_Claim = tuple[str, str]
+"""A topic and Kafka's id of it: one that was deleted and made again is nobody's."""
+
+log = structlog.get_logger(__name__)
+
+
+class TopicOwners:
+    """Decides whose topics are that names of several schemas lead to.
+
+    Args:
+        cluster, hosts: the brokers.
+        replication: of the log of claims, where it has to be made; None: the broker's default.
+        ack_timeout_ms: longest wait of the broker for its replicas.
+        has_schema: whether a schema of a name is known to exist.
+    """
+
+    def __init__(
+        self,
+        cluster: Any,
+        hosts: Sequence[str],
+        replication: int | None,
+        ack_timeout_ms: int,
+        has_schema: Callable[[str], bool],
+    ) -> None:
+        self._cluster = cluster
+        self._hosts = hosts
+        self._replication = replication
+        self._ack_timeout_ms = ack_timeout_ms
+        self._has_schema = has_schema
+        self._reader: TopicsReader | None = None
+        self._said = False
+
+    def of(self, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, str]:
+        """Topic → the schema that has it; without those that only a partition without a leader could tell of.
+
+        Args:
+            wanted: topics that exist, with what wants each, at least one.
+
+        Raises:
+            RetryableError: Kafka does not answer, or one of the topics is gone.
+        """
+        if self._reader is None:
+            self._reader = TopicsReader(self._hosts, _FIRST_BYTES, reads_uncommitted=True)
+        partitions = self._reader.partitions()
+        claims = self._claims_for(self._reader, wanted)
+        claimed = self._claimed(self._reader) if _LOG in partitions else {}
+        owners = {topic: claimed[claim] for topic, claim in claims.items() if claim in claimed}
+        left = {topic: some for topic, some in wanted.items() if topic not in owners}
+        if not left:
+            return owners
+        first = _first_schemas(self._reader, [one for one in partitions if one.topic in left])
+        for topic, some in left.items():
+            if first.get(topic) in {one.plain for one in some}:
+                # Nobody can say otherwise, so that no claim is needed: most topics are found like this.
+                owners[topic] = first[topic]
+        hidden = {one.topic for one in self._reader.left_out} - first.keys()
+        new = {topic: some for topic, some in left.items() if topic not in owners and topic not in hidden}
+        return owners | (self._decided(self._reader, new, claims, first) if new else {})
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _claims_for(self, reader: TopicsReader, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, _Claim]:
+        ids = reader.topic_ids(list(wanted))
+        gone = [topic for topic in wanted if ids and topic not in ids]
+        if gone:
+            raise RetryableError(f"Kafka: topic {gone[0]} was deleted")
+        return {topic: (topic, ids.get(topic, "")) for topic in wanted}
+
+    def _decided(
+        self,
+        reader: TopicsReader,
+        new: Mapping[str, Sequence[OwnTopic]],
+        claims: Mapping[str, _Claim],
+        first: Mapping[str, str],
+    ) -> dict[str, str]:
+        leader = self._leader_of_log()
+        if leader is None:
+            # Nobody can claim anything, so that only what every worker sees for itself counts.
+            return {topic: first.get(topic) or some[0].plain for topic, some in new.items()}
+        self._append(
+            leader, {claims[topic]: candidate(some, first.get(topic), self._has_schema) for topic, some in new.items()}
+        )
+        reader.partitions()
+        claimed = self._claimed(reader)
+        if any(claims[topic] not in claimed for topic in new):
+            raise RetryableError(f"Kafka: the topic {TOPIC} does not have yet what was written to it")
+        return {topic: claimed[claims[topic]] for topic in new}
+
+    def _leader_of_log(self) -> Any | None:
+        """Of the topic, which is made where it is not there; None where it cannot be."""
+        refused = topics.create_missing(self._cluster, [TOPIC], 1, self._replication, _KEPT)
+        code = refused.get(TOPIC, 0)
+        if code in SETTINGS or (code in OUTAGES and code not in NO_RIGHT):
+            raise RetryableError(f"Kafka: create topic {TOPIC}: {words(code)}")
+        if code:
+            if not self._said:
+                self._said = True
+                log.warning(
+                    "whose a topic is cannot be kept; a schema whose name no topic can have gets none",
+                    topic=TOPIC,
+                    reason=words(code),
+                )
+            return None
+        found = topics.served(self._cluster, TOPIC, time.monotonic() + topics.APPEARS_WITHIN_S)
+        return found.partitions[_LOG.partition].leader
+
+    def _append(self, leader: Any, wanted: Mapping[_Claim, str]) -> None:
+        values = [
+            json.dumps({"topic": topic, "id": topic_id, "schema": schema}).encode()
+            for (topic, topic_id), schema in wanted.items()
+        ]
+        # Keys that differ, so that nothing is lost where somebody has the topic compacted.
+        one = RecordBatch(TopicPartition(*_LOG), leader, [Record(value) for value in values], values, 0)
+        sending = ProduceRequests(-1, self._ack_timeout_ms, "none", LastResort("encode", lambda: None))
+        sending.send([one])
+        if sending.outage:
+            raise RetryableError(sending.outage)
+        for _, code in sending.refused:
+            raise RetryableError(f"Kafka: the topic {TOPIC} refuses what says whose a topic is: {words(code)}")
+
+    @staticmethod
+    def _claimed(reader: TopicsReader) -> dict[_Claim, str]:
+        """All claims, each the first of its topic."""
+        reach = reader.ranges([_LOG])
+        if not reach:
+            raise RetryableError(f"Kafka: {TOPIC}[{_LOG.partition}]: {reader.left_out[_LOG]}")
+        claimed: dict[_Claim, str] = {}
+        for fetched in reader.read(reach):
+            for _, _, _, value in fetched.messages:
+                said = _object(value)
+                claim = said.get("topic"), said.get("id"), said.get("schema")
+                if all(isinstance(part, str) for part in claim):
+                    claimed.setdefault((str(claim[0]), str(claim[1])), str(claim[2]))
+        if reader.refused:
+            raise RetryableError(f"Kafka: the topic {TOPIC} cannot be read: {next(iter(reader.refused.values()))}")
+        return claimed
+
+
+def candidate(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callable[[str], bool]) -> str:
+    """The schema that is to have a topic that nobody has claimed.
+
+    Args:
+        wanted: what wants it, in the order in which it came.
+        first: the schema of the first event in the topic; empty where what is in there is no event, None where nothing
+            is.
+        has_schema: whether a schema of a name is known to exist.
+    """
+    if first:
+        return first
+    needs_no_change = [one.schema for one in wanted if one.schema == one.plain]
+    if needs_no_change:
+        return needs_no_change[0]
+    foremost = wanted[0]
+    return foremost.plain if first is not None or has_schema(foremost.plain) else foremost.schema
+
+
+def _first_schemas(reader: TopicsReader, partitions: Sequence[TopicPartition]) -> dict[str, str]:
+    """Topic → schema of the first event that it has; empty where there is none among its first messages.
+
+    Without topics that are empty, as far as their partitions have leaders.
+    """
+    wanted: dict[str, tuple[TopicPartition, Range]] = {}
+    for partition, reach in sorted(reader.ranges(partitions).items()):
+        if reach.begin < reach.end:
+            few = Range(reach.begin, min(reach.end, reach.begin + _FIRST_MESSAGES))
+            wanted.setdefault(partition.topic, (partition, few))
+    found = dict.fromkeys(wanted, "")
+    for fetched in reader.read(dict(wanted.values())):
+        for _, _, _, value in fetched.messages:
+            schema = _object(value).get("schema")
+            if not found[fetched.partition.topic] and isinstance(schema, str):
+                found[fetched.partition.topic] = schema
+    return found
+
+
+def _object(value: bytes | None) -> Mapping[str, Any]:
+    try:
+        found = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

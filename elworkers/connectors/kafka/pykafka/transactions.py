@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Partitions come in; whether a transactional producer has written to them goes out.
+
+pykafka reads what is aborted or still open like anything else, and markers at a transaction's end are nothing to it but
+offsets without a message. Three answers of a broker tell: the producers that it knows of, a last stable offset before
+the end, and the attributes of the batch at an offset that no message has (KIP-98, KIP-664).
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from elworkers.connectors.kafka.pykafka import quota_channels
+from elworkers.connectors.kafka.pykafka.protocol import NO_TAGS, Answer, RawRequest, array, ask, compact, short
+from elworkers.core.errors import RetryableError
+
+SENTENCE = (
+    "a transactional producer has written to it, and this client cannot tell aborted messages from committed ones:"
+    " it needs another driver; transactions=read_uncommitted in the URI reads all of them"
+)
+
+_FETCH, _LIST_OFFSETS, _DESCRIBE_PRODUCERS = 1, 2, 61
+_LATEST = -1
+_UNCOMMITTED, _COMMITTED = 0, 1
+_HEAD = struct.Struct(">qiibIhi30xi")
+"""The beginning of a batch of magic 2: its first offset, its size from here on, the leader's epoch, magic, CRC,
+attributes, how far its last offset is from the first, times and producer, and how many records it has."""
+
+_SIZE_COUNTS_FROM = 12
+_TRANSACTIONAL, _CONTROL = 0x10, 0x20
+_NEWEST_MAGIC = 2
+_THROTTLED_FOR_S = 12.0
+"""A broker counts what a client had in the last eleven seconds, by default."""
+
+
+class ThrottledError(RetryableError):
+    """A quota has let through nothing of what is at an offset for so long that it never will."""
+
+
+class Batch(NamedTuple):
+    """What a log has at an offset.
+
+    Attributes:
+        next: the offset behind it.
+        transactional: it is of a transaction, or its marker.
+        empty: it has no message: a marker, or all have been compacted away.
+    """
+
+    next: int
+    transactional: bool
+    empty: bool
+
+
+def batches_at(
+    leader: Any, topic: str, partition: int, offset: int, size: int = 1, ended: threading.Event | None = None
+) -> list[Batch]:
+    """The batches from the one that holds an offset on, or from the next one where none does.
+
+    Args:
+        leader: pykafka's broker.
+        size: bytes of them; the first one is whole, whatever this says.
+        ended: set where nobody waits for this any longer.
+
+    Raises:
+        ThrottledError: the broker's quota does not let through the first one.
+        KafkaException, OSError, RetryableError: the broker is away; the caller translates.
+    """
+    # At once, also where there is nothing.
+    body = struct.pack(">iiiib", -1, 0, 0, size, _UNCOMMITTED)
+    wanted = array([struct.pack(">iqi", partition, offset, size)])
+    request = RawRequest(_FETCH, 4, body + array([short(topic) + wanted]))
+    if leader.handler is None:
+        leader.connect()
+    channel = quota_channels.of(leader)
+    deadline = time.monotonic() + _THROTTLED_FOR_S
+    # An answer that is throttled is about no topic at all.
+    while not (topics := _answered(channel, request)) and channel.fetches.left_s:
+        if time.monotonic() > deadline or not channel.fetches.rest(ended or threading.Event()):
+            raise ThrottledError(f"Kafka: {topic}, partition {partition}: {channel.fetches.reason}")
+    return [batch for records in topics for batch in _batches(records)]
+
+
+def _answered(channel: quota_channels.Channel, request: RawRequest) -> list[bytes]:
+    answer = Answer(bytes(channel.request(request).get()))
+    throttle_ms = answer.number(4)
+    found = list(answer.items(lambda: _records(answer)))
+    channel.fetches.fetched(throttle_ms, empty=not found)
+    return found
+
+
+def without_message(begin: int, offsets: Iterable[int]) -> int:
+    """The first offset from `begin` on that no message has.
+
+    Args:
+        begin: where to look from.
+        offsets: those of messages, in order; some may be before `begin`, or come twice.
+    """
+    for offset in offsets:
+        if offset > begin:
+            break
+        begin = max(begin, offset + 1)
+    return begin
+
+
+def _records(answer: Answer) -> bytes:
+    answer.short()
+    found = b""
+    for _ in answer.items(lambda: answer.take(22)):
+        list(answer.items(lambda: answer.take(16)))
+        found = answer.take(max(0, answer.number(4)))
+    return found
+
+
+def _batches(records: bytes) -> Iterator[Batch]:
+    at = 0
+    while at + _HEAD.size <= len(records):
+        first, size, _, magic, _, attributes, length, count = _HEAD.unpack_from(records, at)
+        if magic != _NEWEST_MAGIC or size <= 0:
+            # Messages of before Kafka 0.11, which had no transactions.
+            return
+        is_control = bool(attributes & _CONTROL)
+        yield Batch(first + length + 1, is_control or bool(attributes & _TRANSACTIONAL), is_control or not count)
+        at += _SIZE_COUNTS_FROM + size
+
+
+def written(cluster: Any, leaders: Mapping[tuple[str, int], Any]) -> set[tuple[str, int]]:
+    """Those of some partitions that have, or lately had, a transactional producer.
+
+    Args:
+        cluster: of `client.connect`.
+        leaders: topic and partition → pykafka's broker that leads it.
+
+    Raises:
+        KafkaException, OSError, RetryableError: a broker is away; the caller translates.
+    """
+    found: set[tuple[str, int]] = set()
+    for broker in {id(leader): leader for leader in leaders.values()}.values():
+        mine = sorted(place for place, leader in leaders.items() if leader is broker)
+        if _DESCRIBE_PRODUCERS in cluster._api_versions:
+            found |= _with_producers(broker, mine)
+        if cluster._api_versions[_LIST_OFFSETS].max >= 2:
+            # In this order: a last stable offset only grows.
+            ends = _ends(broker, mine, _UNCOMMITTED)
+            found |= {place for place, stable in _ends(broker, mine, _COMMITTED).items() if stable < ends.get(place, 0)}
+    return found
+
+
+def _by_topic(places: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+    numbers: dict[str, list[int]] = {}
+    for topic, number in places:
+        numbers.setdefault(topic, []).append(number)
+    return numbers
+
+
+def _ends(broker: Any, places: Iterable[tuple[str, int]], isolation: int) -> dict[tuple[str, int], int]:
+    topics = [
+        short(topic) + array([struct.pack(">iq", number, _LATEST) for number in numbers])
+        for topic, numbers in _by_topic(places).items()
+    ]
+    answer = ask(broker, RawRequest(_LIST_OFFSETS, 2, struct.pack(">ib", -1, isolation) + array(topics)))
+    answer.take(4)
+    ends: dict[tuple[str, int], int] = {}
+
+    def one() -> None:
+        topic = answer.short()
+        for number, code, _, offset in answer.items(lambda: struct.unpack(">ihqq", answer.take(22))):
+            if not code:
+                ends[topic, number] = offset
+
+    list(answer.items(one))
+    return ends
+
+
+def _with_producers(broker: Any, places: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+    topics = [
+        compact(topic) + array([struct.pack(">i", number) for number in numbers], flexible=True) + NO_TAGS
+        for topic, numbers in _by_topic(places).items()
+    ]
+    request = RawRequest(_DESCRIBE_PRODUCERS, 0, array(topics, flexible=True) + NO_TAGS, flexible=True)
+    answer = ask(broker, request)
+    answer.tags()
+    answer.take(4)
+    found: set[tuple[str, int]] = set()
+
+    def one() -> None:
+        topic = answer.compact()
+        for number, transactional in answer.structures(lambda: _producers(answer)):
+            if transactional:
+                found.add((topic, number))
+
+    list(answer.structures(one))
+    return found
+
+
+def _producers(answer: Answer) -> tuple[int, bool]:
+    number = answer.number(4)
+    answer.take(2)
+    answer.compact()
+    # Only a transaction has a coordinator, and an offset where it began; an idempotent producer has neither.
+    states = [struct.unpack(">qiiqiq", state) for state in answer.structures(lambda: answer.take(36))]
+    return number, any(coordinator >= 0 or began >= 0 for *_, coordinator, began in states)

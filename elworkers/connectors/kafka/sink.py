@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Records come in; they go to the topics that their route names, by a producer that other sinks may share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from elworkers.connectors.kafka.pykafka.producer import Producer, Route, Settings
+from elworkers.core.contracts import Destination, Positions, Record, RejectedRecord
+
+
+def settings(options: Mapping[str, Any], partitions: int | None = None) -> Settings:
+    """How an output's messages are produced.
+
+    Args:
+        options: of `schemes.KAFKA_SINK`, typed.
+        partitions: for topics that have to be created and a URI that does not say.
+    """
+    return Settings(
+        acks=-1 if options["required_acks"] in ("-1", "all") else 1,
+        ack_timeout_ms=options["ack_timeout_ms"],
+        compression=options["compression"],
+        max_set_bytes=options["max_request_size"],
+        partitions=options["partitions"] or partitions,
+        replication=options["replication"],
+        metadata_max_age_ms=options["metadata_max_age_ms"],
+    )
+
+
+class KafkaSink:
+    """Produces to the topics that `route` names; implements `contracts.Sink`.
+
+    Args:
+        hosts: the brokers, each `host:port`.
+        options: of `schemes.KAFKA_SINK`, typed.
+        route: topic and key of a record.
+        producer: made for the same brokers and settings; a flush sends what all of its sinks have written.
+        made: the route makes names of topics from events.
+
+    Raises:
+        RetryableError: no broker answers.
+        ConfigurationError: the broker is too new.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        options: Mapping[str, Any],
+        route: Route,
+        producer: Producer | None = None,
+        *,
+        made: bool = False,
+    ) -> None:
+        self._producer = producer or Producer(hosts, settings(options))
+        self._route = route
+        self._made = made
+        self._each = not options["async"]
+
+    def write(self, records: Sequence[Record]) -> None:
+        """See `contracts.Sink.write`; sends at once what has become much, or each message where it has to be."""
+        if not self._each:
+            self._producer.take(records, self._route, made=self._made)
+            return
+        for record in records:
+            self._producer.take([record], self._route, made=self._made)
+            self._producer.send()
+
+    def flush(self) -> list[RejectedRecord]:
+        """See `contracts.Sink.flush`."""
+        return self._producer.flush()
+
+    def place(self, record: Record) -> Destination | None:
+        """See `contracts.Addressed.place`."""
+        try:
+            routed = self._route(record)
+        except Exception:  # noqa: BLE001 - whose fault it is, is seen where it is written
+            return None
+        return self._producer.place(routed[0], record) if routed is not None else None
+
+    def commit_transaction(self, positions: Positions) -> None:
+        """Nothing: what was flushed is final."""
+
+    def close(self) -> None:
+        """Forget what was not flushed, and the connections."""
+        self._producer.close()

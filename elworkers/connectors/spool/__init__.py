@@ -1,0 +1,4 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Keeps on disk what a listener took, until it is stored."""

@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What every door is, and what it hands its lines to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from elworkers.core.errors import ElworkersError
+
+Told = Callable[[bool], None]
+"""Told once, by any thread, whether lines are kept: on disk, or acknowledged by the output. Never raises."""
+
+
+@dataclass(eq=False)
+class Arrival:
+    """Lines that came at the same time.
+
+    Attributes:
+        lines: without the LF that ends them.
+        came_ms: when, ms since the epoch.
+        told: of a client that can send them again; all of them are kept, or none. None: nobody can, so that each line
+            that is kept is worth it, and the others are counted.
+        withdrawn: the client waits no longer.
+    """
+
+    lines: Sequence[bytes]
+    came_ms: int
+    told: Told | None = None
+    withdrawn: bool = False
+
+
+class Room(NamedTuple):
+    """What becomes of the next request.
+
+    Attributes:
+        status: `ok`, `straight` where it goes to the output past the disk, or `full` where it is refused.
+        waiting_bytes: so many bytes of lines are on disk.
+        max_bytes: and so many may be.
+        reason: why it is not `ok`.
+    """
+
+    status: str
+    waiting_bytes: int
+    max_bytes: int
+    reason: str = ""
+
+
+class LineKeeper(Protocol):
+    """Takes lines. One thread at a time calls it; file work is done there, which may take its time. Never raises."""
+
+    def keep(self, arrivals: Sequence[Arrival]) -> None:
+        """Take lines; each `told` is called now or later."""
+
+    def room(self, size: int) -> Room:
+        """What would become of a request of at most so many bytes of lines."""
+
+
+Failed = Callable[[ElworkersError], None]
+"""Told by a door that it can take nothing any more."""
+
+
+class Listener(Protocol):
+    """Where lines come in that nobody will send again, or only those who are told to."""
+
+    def open(self, keeper: LineKeeper, failed: Failed) -> None:
+        """Begin to take lines, on a thread of the door's own."""
+
+    def close(self) -> None:
+        """Hand over what was taken, and let go of everything; never raises."""

@@ -1,0 +1,234 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Records of several tables come in; rows in those tables, and what became of the records, go out.
+
+A table's rows are stored in pieces. While the database is at work on one of them, the next one's text is made. What the
+database refuses as a whole is halved until the rows that it will not have are found; a savepoint takes back the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy.engine import Connection
+
+from elworkers.connectors.sql import db_errors as faults
+from elworkers.connectors.sql.db_errors import ERRORS, DatabaseFault, TransactionLostError, Whose
+from elworkers.connectors.sql.row_maker import PreparedRows, RowMaker, Table
+from elworkers.connectors.sql.table_writers import take_back
+from elworkers.core.contracts import Record, RejectedRecord
+
+_PIECE = 1_000
+_SAMPLE = 16
+_MOST_ENDED = 50
+
+
+class StoredBatch(NamedTuple):
+    """What became of some records of one table; what is neither inserted nor refused was there already.
+
+    Attributes:
+        table: its name.
+        records: how many there were.
+        inserted: how many of them are new.
+        refused: those that are not stored.
+        faults: the database's reasons, one for each that it refused.
+        left_out: how many values had no column to go to.
+    """
+
+    table: str
+    records: int
+    inserted: int
+    refused: list[RejectedRecord]
+    faults: list[DatabaseFault]
+    left_out: int
+
+
+class BegunAnewError(Exception):
+    """The batch has to be stored anew, from an empty transaction.
+
+    Args:
+        stale: the table that is no longer what it was, if that is why.
+    """
+
+    def __init__(self, stale: str | None = None) -> None:
+        super().__init__(stale or "the transaction is lost")
+        self.stale = stale
+
+
+class _BatchRun:
+    """One piece on its way."""
+
+    def __init__(self, table: Table, count: int, made: PreparedRows, refused: list[RejectedRecord]) -> None:
+        self.table = table
+        self.count = count
+        self.made = made
+        self.refused = refused
+        self.faults: list[DatabaseFault] = []
+
+    def refuse(self, records: Iterable[Record], fault: DatabaseFault) -> None:
+        for record in records:
+            self.refused.append(RejectedRecord(record, fault.words))
+            self.faults.append(fault)
+
+    def stored(self, inserted: int) -> StoredBatch:
+        return StoredBatch(self.table.name, self.count, inserted, self.refused, self.faults, self.made.left_out)
+
+
+_Pairs = Sequence[tuple[Record, Any]]
+
+
+class BatchWriter:
+    """Stores one batch, on one connection; after `BegunAnewError` with what it has learned.
+
+    Args:
+        connection: of the tables.
+        rows: makes rows.
+    """
+
+    def __init__(self, connection: Connection, rows: RowMaker) -> None:
+        self._connection = connection
+        self._rows = rows
+        self._looked_at: set[str] = set()
+        self._ended: dict[int, DatabaseFault] = {}
+        self._one_by_one: set[str] = set()
+        self._given_up: dict[str, DatabaseFault] = {}
+        self._marked = False
+
+    def store(self, batches: Iterable[tuple[Table, Sequence[Record]]]) -> list[StoredBatch]:
+        """Store records in the transaction that has begun.
+
+        Raises:
+            DBAPIError, pymysql.Error: the database is away.
+            BegunAnewError: nothing is stored; may not be so the next time.
+        """
+        stored: list[StoredBatch] = []
+        before: _BatchRun | None = None
+        for table, records in batches:
+            for begin in range(0, len(records), _PIECE):
+                work = self._work(table, records[begin : begin + _PIECE])
+                if before is not None:
+                    stored.append(self._finish(before))
+                if work.made.records and table.name not in self._one_by_one:
+                    table.inserts.start(work.made.prepared)
+                before = work
+        if before is not None:
+            stored.append(self._finish(before))
+        return stored
+
+    def _work(self, table: Table, records: Sequence[Record]) -> _BatchRun:
+        refused: list[RejectedRecord] = []
+        guilty: list[tuple[Record, DatabaseFault]] = []
+        left = records
+        if table.name in self._one_by_one:
+            guilty = [(record, fault) for record in records if (fault := self._known_fault(table, record))]
+            left = [record for record in records if not self._known_fault(table, record)]
+        work = _BatchRun(table, len(records), self._rows.make(table, left, refused), refused)
+        for record, fault in guilty:
+            work.refuse([record], fault)
+        return work
+
+    def _known_fault(self, table: Table, record: Record) -> DatabaseFault | None:
+        return self._given_up.get(table.name) or self._ended.get(id(record))
+
+    def _finish(self, work: _BatchRun) -> StoredBatch:
+        if not work.made.records:
+            return work.stored(0)
+        if work.table.name in self._one_by_one:
+            pairs = self._rows.pairs(work.table, work.made, work.refused)
+            self._marked = False
+            return work.stored(sum(self._halve(work, [pair]) for pair in pairs))
+        try:
+            inserted = work.table.inserts.finish()
+        except TransactionLostError:
+            self._one_by_one.add(work.table.name)
+            raise BegunAnewError from None
+        if inserted is None:
+            inserted = self._find(work, self._rows.pairs(work.table, work.made, work.refused))
+        return work.stored(inserted)
+
+    def _find(self, work: _BatchRun, pairs: _Pairs) -> int:
+        """Store those that the database will have, and find the others."""
+        self._marked = False
+        fault = self._of_all(work.table, pairs)
+        if fault is None:
+            return self._halve(work, pairs)
+        if fault.whose is Whose.ROW:
+            # Halves would only be refused as well.
+            return sum(self._halve(work, [pair]) for pair in pairs)
+        work.refuse([record for record, _ in pairs], fault)
+        return 0
+
+    def _of_all(self, table: Table, pairs: _Pairs) -> DatabaseFault | None:
+        """Why the database refuses all of a sample, where that is one reason."""
+        if len(pairs) <= _SAMPLE:
+            return None
+        found: DatabaseFault | None = None
+        for number in range(_SAMPLE):
+            tried = self._try(table, [pairs[number * (len(pairs) - 1) // (_SAMPLE - 1)]])
+            if not isinstance(tried, DatabaseFault):
+                take_back(self._connection, "some")
+                return None
+            if found is not None and tried.code != found.code:
+                return None
+            found = tried
+        return found
+
+    def _halve(self, work: _BatchRun, pairs: _Pairs) -> int:
+        if not pairs:
+            return 0
+        tried = self._try(work.table, pairs)
+        if not isinstance(tried, DatabaseFault):
+            return tried
+        if len(pairs) == 1:
+            work.refuse([pairs[0][0]], tried)
+            return 0
+        # Halves find the row in a few statements.
+        middle = len(pairs) // 2
+        return self._halve(work, pairs[:middle]) + self._halve(work, pairs[middle:])
+
+    def _try(self, table: Table, pairs: _Pairs) -> int | DatabaseFault:
+        if not self._marked:
+            self._connection.exec_driver_sql("SAVEPOINT some")
+        self._marked = False
+        try:
+            return table.inserts.insert([row for _, row in pairs])
+        except Exception as raised:  # noqa: BLE001 - the row is looked for, whatever its bug
+            error = raised
+        if not isinstance(error, ERRORS) or faults.is_ours(error):
+            return self._ours(table, error)
+        fault = faults.fault_of(error)
+        if fault.whose is Whose.OUTAGE:
+            raise error
+        self._take_back(table, pairs, fault)
+        # What was rolled back to is still there.
+        self._marked = True
+        if faults.is_stale(error) and table.name not in self._looked_at:
+            self._looked_at.add(table.name)
+            raise BegunAnewError(table.name)
+        return fault
+
+    def _ours(self, table: Table, error: Exception) -> DatabaseFault:
+        """A bug that some row has met; raises it where any row meets it."""
+        try:
+            take_back(self._connection, "some")
+            self._connection.exec_driver_sql("SAVEPOINT some")
+            table.inserts.insert([self._rows.good_row(table)])
+        except ERRORS as refused:
+            if faults.is_ours(refused) or faults.whose(refused) is Whose.OUTAGE:
+                raise error from refused
+        take_back(self._connection, "some")
+        return DatabaseFault(Whose.ROW, None, self._rows.words_of(table, error))
+
+    def _take_back(self, table: Table, pairs: _Pairs, fault: DatabaseFault) -> None:
+        try:
+            take_back(self._connection, "some")
+        except TransactionLostError:
+            # One more row is known each time; of very many, all of the table's are refused.
+            self._one_by_one.add(table.name)
+            if len(pairs) == 1:
+                self._ended[id(pairs[0][0])] = fault
+            if len(self._ended) > _MOST_ENDED:
+                self._given_up[table.name] = fault
+            raise BegunAnewError from None

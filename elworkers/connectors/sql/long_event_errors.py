@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""An EventError that is too long for its table comes in; one that says so and fits goes out. Pure: no database here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+SCHEMA = "EventError"
+
+_RAW, _MESSAGE = "event_rawEvent", "event_message"
+
+
+class ColumnWidth(NamedTuple):
+    """What a column of text holds at most: so many characters, or bytes."""
+
+    most: int
+    in_bytes: bool
+
+    def cut(self, text: str) -> str:
+        """The text, or as much of its beginning as the column holds."""
+        if not self.in_bytes:
+            return text[: self.most]
+        written = text.encode(errors="replace")
+        return text if len(written) <= self.most else written[: self.most].decode(errors="ignore")
+
+
+def fitted(capsule: Mapping[str, Any], widths: Mapping[str, ColumnWidth]) -> Mapping[str, Any]:
+    """The capsule itself where it fits, else one whose rawEvent is cut and whose message says so."""
+    event = capsule.get("event")
+    if not isinstance(event, dict):
+        return capsule
+    raw, message = event.get("rawEvent"), event.get("message")
+    if isinstance(raw, str) and _RAW in widths:
+        kept = widths[_RAW].cut(raw)
+        if kept != raw:
+            message = f"(rawEvent cut from {len(raw)} to {len(kept)} characters) {message}"
+            raw = kept
+    if isinstance(message, str) and _MESSAGE in widths:
+        kept = widths[_MESSAGE].cut(message)
+        message = message if kept == message else f"{kept[:-3]}..."
+    if raw is event.get("rawEvent") and message == event.get("message"):
+        return capsule
+    return {**capsule, "event": {**event, "rawEvent": raw, "message": message}}

@@ -1,0 +1,200 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A MySQL or MariaDB database comes in; its tables that are too narrow for events, with the ALTERs they need, go out.
+
+The original's tables of before March 2017 have varchar(191) of `utf8` (three bytes a character) and NOT NULL. Whatever
+its schema says, text needs varchar(1024) of utf8mb4 and each column has to take NULL; so nobody has to be asked for
+schemas.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import sqlalchemy
+import structlog
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from elworkers.connectors.sql import db_errors
+from elworkers.connectors.sql.db_errors import Whose
+from elworkers.events.columns import ROW_BYTES, VARCHAR, ColumnType
+
+log = structlog.get_logger(__name__)
+
+_COLUMNS = sqlalchemy.text(
+    "SELECT c.table_name, c.column_name, c.data_type, c.column_type, c.character_maximum_length, c.character_set_name,"
+    " c.collation_name, c.datetime_precision, c.is_nullable, c.column_default, c.column_key, c.extra"
+    " FROM information_schema.columns c JOIN information_schema.tables t"
+    " ON t.table_schema = c.table_schema AND t.table_name = c.table_name"
+    " WHERE c.table_schema = DATABASE() AND t.table_type = 'BASE TABLE' AND c.table_name REGEXP '_[0-9]+$'"
+    " ORDER BY c.table_name, c.ordinal_position"
+)
+_OF_EVENTS = re.compile(r"webHost|wiki|userAgent|event_.+", re.IGNORECASE)
+_OF_EVERY_TABLE = ("uuid", "timestamp")
+_RAW_EVENT = "event_rawevent"
+_TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+_WIDER = {"smallint": "BIGINT", "mediumint": "BIGINT", "int": "BIGINT", "float": "DOUBLE"}
+
+
+class NarrowTable(NamedTuple):
+    """A table that is too narrow.
+
+    Attributes:
+        table: its name.
+        columns: what each of its narrow columns is, in words.
+        alter: the statement that widens all of them, without a semicolon.
+    """
+
+    table: str
+    columns: Sequence[str]
+    alter: str
+
+
+class _Column(NamedTuple):
+    """A row of `_COLUMNS`."""
+
+    table: str
+    name: str
+    type: str
+    whole_type: str
+    length: int | None
+    charset: str | None
+    collation: str | None
+    precision: int | None
+    nullable: str
+    default: str | None
+    key: str
+    extra: str
+
+    @property
+    def is_text_of_events(self) -> bool:
+        return self.type in _TEXTS and _OF_EVENTS.fullmatch(self.name) is not None
+
+    @property
+    def refuses_null(self) -> bool:
+        if self.nullable == "YES" or self.key == "PRI":
+            return False
+        # What no event has is not written at all.
+        return self.is_written or self.default is None
+
+    @property
+    def is_written(self) -> bool:
+        return self.name.lower() in _OF_EVERY_TABLE or _OF_EVENTS.fullmatch(self.name) is not None
+
+    @property
+    def bytes(self) -> int:
+        if self.type in ("char", "varchar"):
+            return (self.length or 0) * 4 + 2
+        return ColumnType.TEXT.value
+
+
+def narrow_tables(connection: Connection) -> list[NarrowTable]:
+    """The tables of events whose columns are narrower than their schemas need; none of another database than MySQL's.
+
+    Args:
+        connection: no transaction may be open.
+
+    Raises:
+        DBAPIError: the database is away.
+    """
+    if connection.dialect.name != "mysql":
+        return []
+    rows = [_Column(*(_text(value) for value in row)) for row in connection.execute(_COLUMNS)]
+    connection.rollback()
+    found = []
+    for name, columns in groupby(rows, lambda column: column.table):
+        table = list(columns)
+        if {"id", *_OF_EVERY_TABLE} <= {column.name.lower() for column in table}:
+            changes = list(_changes(table))
+            if changes:
+                found.append(
+                    NarrowTable(name, [words for words, _ in changes], _alter(name, [how for _, how in changes]))
+                )
+    return found
+
+
+def say(connection: Connection) -> None:
+    """Name each table that is too narrow, with its ALTER; a database that does not tell keeps nobody from starting.
+
+    Args:
+        connection: see `narrow_tables`.
+
+    Raises:
+        DBAPIError: the database is away.
+    """
+    try:
+        narrow = narrow_tables(connection)
+    except DBAPIError as error:
+        if db_errors.fault_of(error).whose is Whose.OUTAGE:
+            raise
+        connection.rollback()
+        log.warning("tables cannot be looked at for narrow columns", reason=db_errors.words_of(error))
+        return
+    for found in narrow:
+        log.warning(
+            "table is narrower than its schema needs; rows that do not fit are refused until it is altered",
+            table=found.table,
+            columns=found.columns,
+            alter=found.alter,
+        )
+
+
+def _text(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _changes(table: Sequence[_Column]) -> Iterator[tuple[str, str]]:
+    """Of each narrow column what it is, and its clause of an ALTER."""
+    left = ROW_BYTES - len(table) // 8 - 1 - sum(ColumnType.TEXT.value if _grows(one) else one.bytes for one in table)
+    for column in table:
+        if "GENERATED" in column.extra.upper() or "auto_increment" in column.extra:
+            continue
+        wanted = column.whole_type
+        if _grows(column):
+            fits = left >= ColumnType.VARCHAR.value - ColumnType.TEXT.value
+            left -= (ColumnType.VARCHAR.value - ColumnType.TEXT.value) if fits else 0
+            wanted = f"VARCHAR({VARCHAR})" if fits else "TEXT"
+            wanted = "MEDIUMTEXT" if column.name.lower() == _RAW_EVENT else wanted
+        elif column.is_written and column.type in _WIDER:
+            wanted = _WIDER[column.type]
+        elif column.is_written and column.type == "datetime" and (column.precision or 0) < 6:
+            wanted = "DATETIME(6)"
+        other_charset = column.is_text_of_events and column.charset != "utf8mb4"
+        if wanted != column.whole_type or other_charset or column.refuses_null:
+            yield _words(column), f"MODIFY {_quoted(column.name)} {wanted}{_charset(column)} NULL"
+
+
+def _grows(column: _Column) -> bool:
+    """Whether a column of text gets another type: it is too short, or would be too long for its row in utf8mb4."""
+    if not column.is_text_of_events:
+        return False
+    if column.name.lower() == _RAW_EVENT:
+        return column.type not in ("mediumtext", "longtext")
+    if column.type in ("char", "varchar"):
+        return (column.length or 0) < VARCHAR or (column.length == VARCHAR and column.charset != "utf8mb4")
+    return column.type == "tinytext"
+
+
+def _words(column: _Column) -> str:
+    charset = f" {column.charset}" if column.charset and column.charset != "utf8mb4" else ""
+    return f"{column.name} {column.whole_type}{charset}{' NOT NULL' if column.nullable != 'YES' else ''}"
+
+
+def _charset(column: _Column) -> str:
+    if column.type not in _TEXTS:
+        return ""
+    exact = " COLLATE utf8mb4_bin" if (column.collation or "").endswith("_bin") else ""
+    return f" CHARACTER SET utf8mb4{exact}"
+
+
+def _alter(table: str, clauses: Sequence[str]) -> str:
+    return f"ALTER TABLE {_quoted(table)} DEFAULT CHARACTER SET utf8mb4, {', '.join(clauses)}"
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Uuids of events come in; those that a database has rows of go out. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+
+from elworkers.config.uris import Uri
+from elworkers.connectors.sql import engine, table_owners
+from elworkers.connectors.sql.db_errors import retryable
+from elworkers.connectors.sql.login import NOT_SAID, Login
+from elworkers.events import columns as tables
+
+_TOGETHER = 1_000
+
+
+class Present:
+    """What a database has already.
+
+    Args:
+        uri: of the database.
+        login: how a server may be logged in to.
+
+    Raises:
+        RetryableError: it does not answer.
+    """
+
+    def __init__(self, uri: Uri, login: Login = NOT_SAID) -> None:
+        self._place = str(uri)
+        self._connection: Any = None
+        self._tables: dict[str, str] = {}
+        self._owners: dict[tuple[str, int], str] = {}
+        if uri.scheme == "sqlite" and not Path(uri.path[1:]).exists():
+            # To look there would make it.
+            return
+        self._engine = engine.engine(uri, local_infile=False, login=login)
+        self._connection = retryable(self._place, self._engine.connect)
+        retryable(self._place, self._look)
+
+    def _look(self) -> None:
+        self._tables = {name.lower(): name for name in sqlalchemy.inspect(self._connection).get_table_names()}
+        if table_owners.TABLE in self._tables:
+            columns: list[Any] = [sqlalchemy.column(name) for name in ("schema_name", "revision", "table_name")]
+            found = self._connection.execute(
+                sqlalchemy.select(*columns).select_from(sqlalchemy.table(table_owners.TABLE))
+            )
+            self._owners = {(schema, revision): name for schema, revision, name in found}
+        self._connection.rollback()
+
+    def __call__(self, schema: str, revision: int, uuids: Iterable[str]) -> set[str]:
+        """Those of these events of a schema that are there.
+
+        Raises:
+            RetryableError: the database does not answer.
+        """
+        name = self._owners.get((schema, revision), "")
+        if not name:
+            name = tables.table_name(schema, revision)
+            if name.lower() in {owned.lower() for owned in self._owners.values()}:
+                # Another schema's.
+                return set()
+        table = self._tables.get(name.lower())
+        return retryable(self._place, lambda: self._there(table, list(uuids))) if table else set()
+
+    def _there(self, table: str, uuids: list[str]) -> set[str]:
+        column: Any = sqlalchemy.column("uuid")
+        found: set[str] = set()
+        for begin in range(0, len(uuids), _TOGETHER):
+            wanted = sqlalchemy.select(column).select_from(sqlalchemy.table(table))
+            some = wanted.where(column.in_(uuids[begin : begin + _TOGETHER]))
+            found.update(self._connection.execute(some).scalars())
+        self._connection.rollback()
+        return found
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._engine.dispose()

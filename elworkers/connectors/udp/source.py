@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Datagrams come in; the lines in them go out as records that nobody can ask for again."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+
+from elworkers.core.contracts import Metrics, Positions, Record
+from elworkers.core.errors import RetryableError
+from elworkers.core.sockets import Address, opened
+
+_LARGEST_DATAGRAM = 65_535
+_LOOK_AT_DROPS_S = 1.0
+_SO_MEMINFO = 55
+_MEMINFO, _DROPS = struct.Struct("=9I"), 8
+"""What Linux says of a socket's memory, SK_MEMINFO_DROPS last (linux/sock_diag.h)."""
+
+log = structlog.get_logger(__name__)
+
+
+class UdpSource:
+    """Bound UDP sockets; implements `contracts.Source`.
+
+    A datagram may hold several lines, as MediaWiki's do; LF and CRLF end a line, blank ones are passed over.
+    Bound to `::` it takes IPv4 as well, and to a name what is sent to any address of that name.
+
+    Args:
+        host: IPv4 or IPv6 address (without brackets) or name to bind to.
+        port: UDP port; 0 for a free one (see `address`).
+        receive_buffer: bytes asked for as SO_RCVBUF; a smaller granted size is logged.
+        metrics: counts `udp_kernel_drops`.
+        sockets: those that are bound already, which are this source's own from now on; none: it binds some.
+
+    Attributes:
+        address: host and port that are bound, the first of several.
+
+    Raises:
+        RetryableError: the address cannot be bound, for example because another process still has it.
+    """
+
+    exhausted = False
+    replayable = False
+    durable = False
+    flush_wanted = False
+    idle = False
+
+    def __init__(
+        self, host: str, port: int, *, receive_buffer: int, metrics: Metrics, sockets: Sequence[socket.socket] = ()
+    ) -> None:
+        self._metrics = metrics
+        self._look_at = 0.0
+        address = Address("udp", host, port, receive_buffer)
+        self._place = str(address)
+        self._lines: deque[Record] = deque()
+        self._sockets = list(sockets) or opened(address)
+        name = self._sockets[0].getsockname()
+        self.address: tuple[str, int] = (name[0], name[1])
+        # What was dropped before is not this process's to count.
+        self._drops = {one: _drops(one) for one in self._sockets}
+        self._readable = select.poll()
+        for one in self._sockets:
+            self._readable.register(one, select.POLLIN)
+        # Linux grants twice of what it lets one have, for its own bookkeeping (socket(7)).
+        granted = self._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        if granted < receive_buffer:
+            log.warning(
+                "receive buffer is smaller than asked for",
+                asked=receive_buffer,
+                granted=granted,
+                way_out="raise the sysctl net.core.rmem_max",
+            )
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        """See `contracts.Source.poll`."""
+        deadline = time.monotonic() + timeout_s
+        while not self._lines:
+            left_s = max(0.0, deadline - time.monotonic())
+            if not self._readable.poll(left_s * 1000):
+                break
+            self._receive(limit)
+            if not left_s:
+                break
+        if self._lines:
+            self._receive(limit)
+        if time.monotonic() > self._look_at:
+            self._count_drops()
+        return [self._lines.popleft() for _ in range(min(limit, len(self._lines)))]
+
+    def _receive(self, limit: int) -> None:
+        for one in self._sockets:
+            while len(self._lines) < limit and self._receive_one(one):
+                pass
+        if len(self._sockets) > 1:
+            # A busy one must not keep the others waiting.
+            self._sockets.append(self._sockets.pop(0))
+
+    def _receive_one(self, one: socket.socket) -> bool:
+        try:
+            datagram = one.recv(_LARGEST_DATAGRAM)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise RetryableError(f"{self._place}: {error.strerror}") from error
+        now_ms = int(time.time() * 1000)
+        for line in datagram.split(b"\n"):
+            if line.strip():
+                self._lines.append(Record(line.removesuffix(b"\r"), timestamp_ms=now_ms))
+        return True
+
+    def _count_drops(self) -> None:
+        self._look_at = time.monotonic() + _LOOK_AT_DROPS_S
+        for one, before in self._drops.items():
+            drops = _drops(one)
+            if drops > before:
+                self._metrics.count("udp_kernel_drops", drops - before)
+                log.warning("datagrams dropped by the kernel", drops=drops - before, place=self._place)
+            self._drops[one] = drops
+
+    def commit(self, positions: Positions) -> None:
+        """Nothing: what was received cannot be asked for again."""
+
+    def close(self) -> None:
+        """Let go of the address, and count what was dropped until now: nobody else does."""
+        with contextlib.suppress(OSError):
+            self._count_drops()
+        for one in self._sockets:
+            one.close()
+
+
+def _drops(one: socket.socket) -> int:
+    """How many datagrams its buffer had no room for since it was made."""
+    return int(_MEMINFO.unpack(one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Numbers of requests come in as a door hands them over; the next process that has the door passes them over."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+
+import structlog
+
+from elworkers.core.permissions import DATA_FILE
+
+_MOST = 50_000
+"""More than one worker takes while the next one already reads."""
+
+log = structlog.get_logger(__name__)
+
+
+class HandledRequests:
+    """The requests that this process has handed over last, and those of the process whose place it takes.
+
+    Args:
+        path: where they are left.
+        whose: which Varnish numbers them; another one's numbers mean other requests.
+    """
+
+    def __init__(self, path: Path, whose: str) -> None:
+        self._path = path
+        self._whose = whose.encode()
+        self._mine: deque[bytes] = deque(maxlen=_MOST)
+        self._before: frozenset[bytes] = frozenset()
+
+    def add(self, number: bytes) -> None:
+        """One has been handed over."""
+        self._mine.append(number)
+
+    def __contains__(self, number: bytes) -> bool:
+        """Whether the process before has handed it over."""
+        return number in self._before
+
+    def forget_before(self) -> None:
+        """What comes from now on, the process before cannot have had."""
+        self._before = frozenset()
+
+    def take(self, process: int) -> bool:
+        """Learn what a process that has ended has handed over; whether it has left that."""
+        try:
+            head, *numbers = self._path.read_bytes().split(b"\n")
+        except OSError:
+            return False
+        left_by, _, whose = head.partition(b" ")
+        if left_by != b"%d" % process:
+            return False
+        self._before = frozenset(numbers if whose == self._whose else ())
+        return True
+
+    def leave(self) -> None:
+        """Leave it to the next process; what cannot be left is logged, never raised."""
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, DATA_FILE)
+            with os.fdopen(file, "wb") as left:
+                left.write(b"\n".join((b"%d %b" % (os.getpid(), self._whose), *self._mine)))
+        except OSError as error:
+            log.warning("what the next worker is to pass over cannot be left", path=str(self._path), reason=str(error))

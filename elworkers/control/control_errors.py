@@ -1,0 +1,56 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What keeps control from doing what it was asked to, as exceptions; each has an exit code of its own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from elworkers.core.errors import EX_TEMPFAIL, ElworkersError
+
+EX_UNAVAILABLE = 69
+"""Exit code of a supervisord that runs but cannot be asked (sysexits.h)."""
+
+
+class SupervisorError(ElworkersError):
+    """supervisord does not do what it was asked; says why."""
+
+    code: ClassVar[int] = 1
+
+
+class RefusedError(SupervisorError):
+    """supervisord has answered that it will not.
+
+    Args:
+        message: what it will not, and why.
+        said: its own words.
+    """
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
+class UnansweredError(SupervisorError):
+    """supervisord runs, but cannot be asked, or does not answer in time; says what to do."""
+
+    code = EX_UNAVAILABLE
+
+
+class UnaskedError(UnansweredError):
+    """supervisord runs, but has no socket to ask it by."""
+
+
+class ForbiddenError(UnansweredError):
+    """supervisord runs, or may run, but this user may not ask it."""
+
+
+class LateError(SupervisorError):
+    """Some programs have not ended in time."""
+
+
+class LockedError(SupervisorError):
+    """Another command is at work in the run folder."""
+
+    code = EX_TEMPFAIL

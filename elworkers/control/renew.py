@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Instances come in whose parents can execute themselves anew; they do, and how it ended goes out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from elworkers.control.command_line import PROGRAM
+from elworkers.control.deadline import Deadline
+from elworkers.control.paths import Paths
+from elworkers.control.supervisor import Info, Supervisor
+from elworkers.core.terminal import printable
+from elworkers.roles.instances import Instance
+
+RENEWED = ("forwarder",)
+"""Roles whose instances are not stopped for another file or version: nobody sends again what they would miss."""
+_USR2 = "USR2"
+_LOOK_EVERY_S = 0.05
+
+
+def _has_changed(places: Paths, instance: Instance) -> bool:
+    """Whether its parent has read another file than is there now, or was asked to and could not.
+
+    False also where it has not said what it has read.
+    """
+    said = _said(places, instance)
+    if instance.role not in RENEWED or "read" not in said:
+        return False
+    return bool(said.get("refusal")) or said["read"].get("sha256") != instance.sha256
+
+
+def renewable(places: Paths, instances: Sequence[Instance], programs: Mapping[str, Info]) -> list[Instance]:
+    """Those that run, and that know the signal: another program, or an earlier version, would be ended by it."""
+    return [one for one in instances if one.role in RENEWED and _runs(_said(places, one), programs.get(one.program))]
+
+
+def _runs(said: Mapping[str, Any], info: Info | None) -> bool:
+    return info is not None and bool(info["pid"]) and said.get("pid") == info["pid"] and "renewals" in said
+
+
+def renew_changed(
+    places: Paths, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None
+) -> int:
+    """Have those renewed whose file is another one, and start those that do not run; see `renew`."""
+    programs = supervisor.programs()
+    changed = [one for one in instances if one.program in programs and _has_changed(places, one)]
+    stopped = [one.program for one in changed if not programs[one.program]["pid"]]
+    supervisor.start(stopped)
+    for program in stopped:
+        print(f"{program}: started")
+    return renew(places, supervisor, renewable(places, changed, programs), deadline)
+
+
+def renew(places: Paths, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None) -> int:
+    """Have all of them renewed at the same time, and say of each how it ended.
+
+    Args:
+        instances: of `renewable`.
+        deadline: to be done; None: they are only asked.
+
+    Returns:
+        0, or 1 where one goes on as it was, or is not done.
+    """
+    failed = 0
+    before = {one.program: _said(places, one) for one in instances}
+    supervisor.signal(before, _USR2)
+    for program, trouble in _renewed(places, before, instances, deadline) if deadline else ():
+        if trouble:
+            failed = 1
+            print(f"{PROGRAM}: {program} {printable(trouble)}", file=sys.stderr)
+        else:
+            print(f"{program}: restarted", flush=True)
+    return failed
+
+
+def _renewed(
+    places: Paths, before: Mapping[str, Mapping[str, Any]], instances: Sequence[Instance], deadline: Deadline
+) -> Iterator[tuple[str, str]]:
+    """Each program, and what has kept it from being renewed, or an empty text."""
+    left = list(instances)
+    while left:
+        for one in list(left):
+            reason = _reason(before[one.program], _said(places, one))
+            trouble = f"goes on as before: {reason}" if reason else reason
+            if trouble is None and deadline.over():
+                trouble = f"has not replaced its workers within {deadline}; see `status`"
+            if trouble is not None:
+                left.remove(one)
+                yield one.program, trouble
+        if left:
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _reason(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Why it has stayed as it was, empty where it is another one, None where that is not seen yet."""
+    if now.get("pid") != before["pid"]:
+        return "" if now.get("pid") else None
+    if now["renewals"] > before["renewals"]:
+        return None if now["replacing"] else str(now["refusal"])
+    return str(now["refusal"]) if now["refusals"] > before["refusals"] else None
+
+
+def _said(places: Paths, instance: Instance) -> dict[str, Any]:
+    try:
+        said = json.loads(places.state(instance.program).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""supervisord comes in; its logs are opened anew, for logrotate, and the old ones are not written to any more."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+from elworkers.control.control_errors import SupervisorError
+from elworkers.control.deadline import Deadline
+from elworkers.control.paths import Paths
+from elworkers.control.supervisor import Supervisor
+
+_LOOK_EVERY_S = 0.05
+
+
+def reopen(places: Paths, supervisor: Supervisor, deadline: Deadline) -> None:
+    """Have all logs opened anew; returns when those that were moved away or removed are there again.
+
+    Raises:
+        SupervisorError: supervisord could not open one, of which it would end; or has not made one in time.
+        OSError: there is no folder for them.
+    """
+    logs = [places.supervisord_log]
+    logs += [places.log(program) for program, info in supervisor.programs().items() if info["pid"]]
+    owner = places.socket.stat()
+    for log in logs:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if not _can_be_opened(log, owner.st_uid, owner.st_gid):
+            raise SupervisorError(
+                f"{log}: supervisord's user could not write it, and supervisord would end of that; nothing was done"
+            )
+    supervisor.reopen_logs()
+    while missing := [log for log in logs if not log.exists()]:
+        if deadline.over():
+            raise SupervisorError(f"{missing[0]} has not come back within {deadline}")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _can_be_opened(path: Path, uid: int, gid: int) -> bool:
+    if uid == 0:
+        return not path.is_dir()
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        found = path.parent.stat()
+        return _may_write(found, uid, gid)
+    return stat.S_ISREG(found.st_mode) and _may_write(found, uid, gid)
+
+
+def _may_write(found: os.stat_result, uid: int, gid: int) -> bool:
+    if found.st_uid == uid:
+        return bool(found.st_mode & stat.S_IWUSR)
+    return bool(found.st_mode & (stat.S_IWGRP if found.st_gid == gid else stat.S_IWOTH))

@@ -1,0 +1,131 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""`eventlogging-schema`: what there is to do about schemas and their tables; today `migrate-tables`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from elworkers import __version__
+from elworkers.config.argument_files import environment
+from elworkers.config.endpoints import check_sink
+from elworkers.config.uris import Endpoint
+from elworkers.control.paths import Paths
+from elworkers.core import console
+from elworkers.core.errors import EX_CONFIG, ConfigurationError, RetryableError
+from elworkers.core.terminal import printable
+from elworkers.roles.instances import read_instances
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+_PROGRAM = "eventlogging-schema"
+_DATABASE = "mysql://USER:PASSWORD@HOST/DATABASE"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the words say.
+
+    Returns:
+        0 when all is done; 1 when a database is away or a table could not be altered; `EX_CONFIG` for wrong arguments.
+    """
+    if words is None:
+        return console.run(_PROGRAM, lambda: main(sys.argv[1:]))
+    given = _parser().parse_args(words)
+    try:
+        databases = list(_databases(given))
+    except ConfigurationError as error:
+        _say(str(error))
+        return EX_CONFIG
+    return max([_migrate(database, given.dry_run) for database in databases], default=0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    about = "widen tables that are narrower than their schemas need, as the original's of before March 2017 are"
+    migrate = verbs.add_parser("migrate-tables", help=about, description=f"{about[0].upper()}{about[1:]}.")
+    migrate.add_argument("--dry-run", action="store_true", help="only print the statements")
+    migrate.add_argument("--config-dir", help="where instance files are (default: EVENTLOGGING_CONFIG_DIR)")
+    migrate.add_argument("--run-dir", help="where <run-dir>/env is (default: EVENTLOGGING_RUN_DIR)")
+    migrate.add_argument(
+        "databases",
+        nargs="*",
+        metavar=_DATABASE,
+        help="default: those that the consumers of the instance files store rows in",
+    )
+    return parser
+
+
+def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
+    """Each database once, as the command line or the instance files name it."""
+    seen = set()
+    for text in given.databases or _of_instances(Paths.given(given.config_dir, given.run_dir, None)):
+        endpoint = check_sink(text)
+        if endpoint.uri.scheme != "mysql":
+            raise ConfigurationError(f"{endpoint.uri}: expected {_DATABASE}")
+        place = (endpoint.uri.endpoint(3306), endpoint.uri.path)
+        if place not in seen:
+            seen.add(place)
+            yield endpoint
+
+
+def _of_instances(places: Paths) -> list[str]:
+    tree = read_instances(places.config_dir, environment(places.run_dir))
+    for broken in tree.broken:
+        _say(f"passed over: {broken.error}")
+    consumers = [instance.arguments for instance in tree.instances if instance.role == "consumer"]
+    found: list[str] = [one["output"] for one in consumers if one["output"].startswith("mysql:")]
+    if not found:
+        raise ConfigurationError(f"no consumer in {places.config_dir} stores rows in mysql://; expected {_DATABASE}")
+    return found
+
+
+def _migrate(endpoint: Endpoint, dry_run: bool) -> int:
+    from elworkers.connectors.sql import engine as database
+    from elworkers.connectors.sql.db_errors import retryable
+    from elworkers.connectors.sql.login import Login
+    from elworkers.connectors.sql.narrow_tables import narrow_tables
+
+    place = str(endpoint.uri)
+    # An ALTER may copy a table for hours.
+    login = Login.of(endpoint.options)
+    engine = database.engine(endpoint.uri, local_infile=False, login=login, answer_timeout_s=None)
+    try:
+        with retryable(place, engine.connect) as connection:
+            found = retryable(place, lambda: narrow_tables(connection))
+            print(f"-- {printable(place)}: tables that are narrower than their schemas need: {len(found)}")
+            failed = 0
+            for narrow in found:
+                print(f"{printable(narrow.alter)};")
+                failed += not (dry_run or _alter(connection, narrow.table, narrow.alter))
+    except RetryableError as error:
+        _say(str(error))
+        return 1
+    finally:
+        engine.dispose()
+    return 1 if failed else 0
+
+
+def _alter(connection: Connection, table: str, statement: str) -> bool:
+    from sqlalchemy.exc import DBAPIError
+
+    from elworkers.connectors.sql.db_errors import words_of
+
+    try:
+        connection.exec_driver_sql(statement.replace("%", "%%"))
+    except DBAPIError as error:
+        connection.rollback()
+        _say(f"table {table}: {words_of(error)}")
+        return False
+    connection.commit()
+    return True
+
+
+def _say(sentence: str) -> None:
+    print(f"{_PROGRAM}: {printable(sentence)}", file=sys.stderr)

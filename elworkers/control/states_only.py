@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What pool parents have written comes in; rows for the check of a user who may not ask supervisord go out."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Sequence
+
+import psutil
+
+from elworkers.control import worker_states
+from elworkers.control.paths import Paths
+from elworkers.control.selection import among
+from elworkers.control.status import Row
+from elworkers.roles.instances import titles
+
+
+def rows(places: Paths, words: Sequence[str], refusal: Exception) -> list[Row]:
+    """One row for each instance that the words mean; what is wrong with its file is not known here.
+
+    Args:
+        places: where the states are.
+        words: `ROLE[/NAME]`; all instances without.
+        refusal: what has kept this user from asking.
+
+    Raises:
+        ConfigurationError: the configuration folder cannot be read, or there is no such instance.
+        Exception: the refusal, where nobody has opened the states to this user (EVENTLOGGING_RUN_GROUP, _MODE).
+    """
+    try:
+        # A group that may look in without anybody having said so (root's, as a rule) is told as before.
+        if not places.states.stat().st_mode & (stat.S_ISGID | stat.S_IROTH):
+            raise refusal
+        next(places.states.iterdir(), None)
+        return [_row(places, program) for program in among(titles(places.config_dir), words).programs]
+    except OSError:
+        raise refusal from None
+
+
+def _row(places: Paths, program: str) -> Row:
+    role, _, name = program.partition("-")
+    path = places.state(program)
+    try:
+        pid = int(json.loads(path.read_text(encoding="utf-8"))["pid"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Row(role, name, "STOPPED")
+    # One whose pid is another process's by now has not written for long, and is shown as waiting for that.
+    if not psutil.pid_exists(pid):
+        return Row(role, name, "STOPPED")
+    return Row(role, name, "RUNNING", pid, workers=worker_states.read(path, pid))

@@ -1,0 +1,352 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The words that all parts share: what flows, where it comes from, and what each part promises.
+
+A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out to `Sink`s. Only
+`core.loop` flushes sinks and commits offsets, in this order::
+
+    records = source.poll(...)        may block up to its timeout
+    records = stage(records)          pure apart from caches; never raises for a bad event
+    sink.write(records)               takes them into memory, may block on the far side
+    refused = sink.flush()            returns only when all of it is stored or refused
+    sink.settle(positions)            only then; a database commits rows and positions together
+    source.commit(positions)          and then
+
+Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+Event = dict[str, Any]
+"""A capsule: the fields of reference EventCapsule, with the event proper under `event`."""
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+class Assignment(NamedTuple):
+    """The partition a record was read from, as held by one consumer.
+
+    `assignment_epoch` counts how often this process has been given a partition it did not hold just before; a
+    position of an earlier one says nothing about the present one and is never committed.
+
+    `topic_id` is Kafka's id of the topic as 32 hex digits: a topic that was deleted and made again has another one.
+    Empty where the broker tells none (before Kafka 2.8) or the source is not Kafka.
+    """
+
+    topic: str
+    partition: int
+    cluster: str = ""
+    assignment_epoch: int = 0
+    topic_id: str = ""
+
+
+FILES = "files"
+"""The cluster of an origin that is a file: its topic is the path, and a line's offset that of its last byte."""
+
+Positions = Mapping[Assignment, int]
+"""For each partition the offset of the next record to read, as Kafka commits it."""
+
+
+class Record:
+    """One line or message on its way through the program.
+
+    Attributes:
+        value: the bytes as received; behind the processor's stages the encoded event.
+        event: the parsed event, or None before it is parsed.
+        valid: False for an EventError made of a record that failed.
+        origin: where it was read, or None where the source cannot be asked again (UDP, stdin).
+        offset: its offset there; -1 without origin.
+        timestamp_ms: Kafka's time of the message in ms since the epoch, or the time of arrival.
+        key: the message key, if any.
+    """
+
+    __slots__ = ("event", "key", "offset", "origin", "timestamp_ms", "valid", "value")
+
+    def __init__(  # noqa: PLR0913 - one record, its six facts
+        self,
+        value: bytes,
+        *,
+        event: Event | None = None,
+        valid: bool = True,
+        origin: Assignment | None = None,
+        offset: int = -1,
+        timestamp_ms: int = 0,
+        key: bytes | None = None,
+    ) -> None:
+        self.value = value
+        self.event = event
+        self.valid = valid
+        self.origin = origin
+        self.offset = offset
+        self.timestamp_ms = timestamp_ms
+        self.key = key
+
+    def staged(self, value: bytes, event: Event) -> Record:
+        """What a stage makes of this record: of the same place and time, with the same key, and valid."""
+        # One call for each event; the constructor's would take three times as long.
+        made = _new(Record)
+        made.value = value
+        made.event = event
+        made.valid = True
+        made.origin = self.origin
+        made.offset = self.offset
+        made.timestamp_ms = self.timestamp_ms
+        made.key = self.key
+        return made
+
+    def __repr__(self) -> str:
+        place = f"{self.origin.topic}[{self.origin.partition}]@{self.offset}" if self.origin else "-"
+        return f"<Record {place} {self.value[:60]!r}>"
+
+
+_new = Record.__new__
+
+
+class OwnTopic(NamedTuple):
+    """A topic that a schema wants for itself, though names of other schemas may lead to it as well.
+
+    `plain` is the schema's name as it stands in the topic: written with what a topic's name can have.
+    """
+
+    topic: str
+    schema: str
+    plain: str
+
+
+class RejectedRecord(NamedTuple):
+    """A record that a store will never take, with the store's own words.
+
+    `code` is that of the EventError (`errors.InvalidEventError`); `too_large`: a shorter one might be taken.
+    """
+
+    record: Record
+    message: str
+    code: str = "storage"
+    too_large: bool = False
+
+
+class Destination(NamedTuple):
+    """Where in Kafka something was written again.
+
+    Attributes:
+        store: brokers and topic, as `host:port,host:port/topic`; empty where it is not Kafka.
+        schema: of the event that became an EventError; empty for all else.
+    """
+
+    store: str = ""
+    schema: str = ""
+
+
+class Deliveries(Protocol):
+    """What was acknowledged of records that are not committed, so that a retry writes only what is missing.
+
+    False while there is nothing to remember, as nearly always.
+    """
+
+    def __bool__(self) -> bool: ...
+
+    def add(self, place: str, records: Sequence[Record], *, sure: bool = True) -> None:
+        """Remember what `place` has acknowledged or, where not `sure`, may have stored without an answer."""
+
+    def has(self, place: str, record: Record) -> bool:
+        """Whether the place has acknowledged this record."""
+
+    def doubts(self, place: str, record: Record) -> bool:
+        """Whether the place may have stored this record."""
+
+    def repeated(self, place: Destination) -> None:
+        """Say that a record that was doubted is written again."""
+
+    def writing(self) -> None:
+        """Say that something of the batch is about to be written."""
+
+
+class Source(Protocol):
+    """Where records come from. Made in the worker (after fork), used by its main thread only."""
+
+    @property
+    def exhausted(self) -> bool:
+        """True once nothing more can come (end of stdin); the loop then flushes and ends."""
+
+    @property
+    def replayable(self) -> bool:
+        """False where what was polled cannot be asked for again (UDP, stdin).
+
+        The loop then keeps source and records over a failure of the sinks, and empties the source before it stops.
+        """
+
+    @property
+    def durable(self) -> bool:
+        """True where what was polled but not committed is read again by the next process."""
+
+    @property
+    def idle(self) -> bool:
+        """True while there is nothing that it could read (a group has more members than the topic has partitions)."""
+
+    @property
+    def flush_wanted(self) -> bool:
+        """True while the source waits for everything polled to be flushed and committed (before a rebalance)."""
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed, in a list of their own.
+
+        Raises:
+            RetryableError: the far side is away.
+        """
+
+    def commit(self, positions: Positions) -> None:
+        """Remember that everything before these positions is done with.
+
+        Positions of partitions that this source does not hold (any more) are passed over.
+
+        Raises:
+            RetryableError: nothing may have been committed.
+        """
+
+    def close(self) -> None:
+        """Let go of everything (leave the group); never raises, never commits."""
+
+
+class Stage(Protocol):
+    """A step of an event's way.
+
+    Gives back what goes on, in order, as new records where anything changes: those it was given may have to be staged
+    again. A bad event becomes an EventError.
+    """
+
+    def __call__(self, records: list[Record]) -> list[Record]: ...
+
+
+class Sink(Protocol):
+    """Where records go to. Made in the worker, used by its main thread only."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Take the records; they count as stored only after the next `flush`.
+
+        Raises:
+            RetryableError: the far side is away; what was written since the last flush is void.
+        """
+
+    def flush(self) -> list[RejectedRecord]:
+        """Block until everything written is stored; returns what the store will never take.
+
+        Raises:
+            RetryableError: the far side is away; what was written since the last flush may be stored.
+        """
+
+    def commit_transaction(self, positions: Positions) -> None:
+        """Make what was flushed final, together with the positions behind it; most sinks have nothing left to do.
+
+        Raises:
+            RetryableError: the far side is away, or has been told by another consumer that these records are its own.
+        """
+
+    def close(self) -> None:
+        """Let go of everything without storing what was not flushed and settled; never raises."""
+
+
+@runtime_checkable
+class OffsetStore(Protocol):
+    """A sink that keeps positions beside what it stores, so that neither is ever there without the other."""
+
+    def resume_at(self, starts: Positions) -> Positions:
+        """Where to begin reading partitions that this consumer was just given; what it held of them before is void.
+
+        Args:
+            starts: where Kafka would have it begin; it stays so where the ledger knows nothing of the partition.
+
+        Raises:
+            RetryableError: the far side is away.
+        """
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A sink whose records are counted where they go to."""
+
+    def place(self, record: Record) -> Destination | None:
+        """Where the record goes to; None: nowhere. Never raises."""
+
+
+@runtime_checkable
+class Breakable(Protocol):
+    """A source that may find on its way that the rest of its input cannot be read.
+
+    Attributes:
+        damage: what and where, once it is exhausted; empty where it has given everything.
+    """
+
+    damage: str
+
+
+Selector = Callable[[Record], bool]
+"""Says whether an output takes a record."""
+
+
+class Output(NamedTuple):
+    """A sink and what it takes."""
+
+    sink: Sink
+    accepts: Selector
+
+
+class Budget(Protocol):
+    """How long one event may take.
+
+    Attributes:
+        seconds: so long.
+        at_work: the record whose event has begun; `errors.EventTimeout` may be raised anywhere. None: what comes now
+            may take its time.
+    """
+
+    seconds: float
+    at_work: Record | None
+
+    def batch(self) -> AbstractContextManager[None]:
+        """Watch the events of a batch while this is entered."""
+
+
+class Metrics(Protocol):
+    """What one worker tells of itself: counters, and what it has set aside.
+
+    Names and labels of counters are declared in `core.metrics`; others raise.
+    """
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        """Add `value` to a counter."""
+
+    def counter(self, name: str, **labels: str) -> Callable[[int], None]:
+        """A call that adds to one counter, for those who do so often."""
+
+    def total(self, name: str) -> int:
+        """What a counter has come to, over all labels."""
+
+    def set_aside(self, what: str, why: str, since: float | None = None) -> None:
+        """Say that one thing stands still or is refused while all else goes on; `status` and `check` name it.
+
+        Args:
+            what: kind and name, as `schema Foo/3`, `topic eventlogging_Foo[2]` or `table Foo_3`.
+            why: one sentence, without any password.
+            since: when that began, in s since the epoch; None: with the first word on it.
+        """
+
+    def resumed(self, what: str) -> None:
+        """Say that it is set aside no longer; nothing happens where it never was."""
+
+    def remark(self, what: str, words: str) -> None:
+        """Say of one thing that it works, but is not as it was configured; `status` names it.
+
+        Args:
+            what: as in `set_aside`.
+            words: one sentence, without any password; empty: it is as it was configured.
+        """

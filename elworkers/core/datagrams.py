@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Datagrams come in; they go to the first address of a host that does not refuse them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+
+from elworkers.core.sockets import Place, known
+
+
+class Sender:
+    """A connected UDP socket to one of the addresses that a host's name has.
+
+    That nobody listens at an address shows with the first datagram on this machine, and with a later one elsewhere.
+
+    Args:
+        host: IPv4 or IPv6 address (without brackets) or name.
+        port: UDP port.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
+        self._place: Place | None = None
+        self._socket: socket.socket | None = None
+
+    def send(self, datagrams: Sequence[bytes]) -> list[int]:
+        """Send all of them to one address, and all of them again to the next where one refuses; may be called again.
+
+        Returns:
+            Which of them, counted from 0, are too long for a datagram.
+
+        Raises:
+            OSError: the host is not known, or no address takes them (`ConnectionRefusedError`: nobody listens there).
+        """
+        places = known(self._host, self._port, socket.SOCK_DGRAM)
+        # The one that took the last ones first.
+        at = places.index(self._place) if self._place in places else 0
+        failed: OSError | None = None
+        for place in places[at:] + places[:at]:
+            try:
+                return self._send_to(place, datagrams)
+            except OSError as error:
+                # Of several reasons, that nobody listens says most.
+                failed = error if failed is None or isinstance(error, ConnectionRefusedError) else failed
+                self.close()
+        raise failed or OSError(errno.EADDRNOTAVAIL, "has no address")
+
+    def _send_to(self, place: Place, datagrams: Sequence[bytes]) -> list[int]:
+        if self._socket is None or place != self._place:
+            self.close()
+            self._socket = socket.socket(place[0], socket.SOCK_DGRAM)
+            self._socket.connect(place[1])
+            self._place = place
+        too_long = []
+        for number, datagram in enumerate(datagrams):
+            try:
+                self._socket.send(datagram)
+            except OSError as error:
+                if error.errno != errno.EMSGSIZE:
+                    raise
+                too_long.append(number)
+        # The last datagram's own answer; on this machine and on some networks it is there by now.
+        refused = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if refused:
+            raise OSError(refused, os.strerror(refused))
+        return too_long
+
+    def close(self) -> None:
+        """Close the socket; never raises."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = self._place = None

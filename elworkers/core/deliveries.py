@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What outputs have acknowledged comes in; what is left to write when the same records come again goes out.
+
+Filled only when a batch cannot be finished, and forgotten as offsets are committed: it holds no more than what was
+read and not committed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from elworkers.core.contracts import Assignment, Destination, Positions, Record
+from elworkers.core.repeats import Repeats
+
+_STALE_AFTER_S = 600.0
+"""After which nothing is expected to come again: its partition has gone to another member of the group."""
+
+
+class DeliveryLog:
+    """Implements `contracts.Deliveries`; also remembers of whole outputs how far they are.
+
+    A record is known by its partition and offset, whoever holds the partition now. One without is known as itself,
+    and held, because the loop writes the same one again.
+
+    Args:
+        repeats: what an earlier process may have written; None: nothing is known of any.
+    """
+
+    def __init__(self, repeats: Repeats | None = None) -> None:
+        self.repeats = repeats or Repeats()
+        self._offsets: defaultdict[tuple[str, Assignment, bool], set[int]] = defaultdict(set)
+        self._held: defaultdict[tuple[str, bool], dict[int, Record]] = defaultdict(dict)
+        self._marks: dict[tuple[int, Assignment], int] = {}
+        self._since = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self._offsets or self._held or self._marks)
+
+    def add(self, place: str, records: Sequence[Record], *, sure: bool = True) -> None:
+        """See `contracts.Deliveries.add`."""
+        self._since = time.monotonic()
+        origin: Assignment | None = None
+        offsets: set[int] = set()
+        for record in records:
+            if record.origin is None:
+                self._held[place, sure][id(record)] = record
+                continue
+            if record.origin is not origin:
+                origin = record.origin
+                offsets = self._offsets[place, _partition(origin), sure]
+            offsets.add(record.offset)
+
+    def has(self, place: str, record: Record) -> bool:
+        """See `contracts.Deliveries.has`."""
+        return self._knows(place, record, True)
+
+    def doubts(self, place: str, record: Record) -> bool:
+        """See `contracts.Deliveries.doubts`."""
+        return self._knows(place, record, False)
+
+    def repeated(self, place: Destination) -> None:
+        """See `contracts.Deliveries.repeated`."""
+        self.repeats.tell([place])
+
+    def writing(self) -> None:
+        """See `contracts.Deliveries.writing`."""
+        self.repeats.writing()
+
+    def _knows(self, place: str, record: Record, sure: bool) -> bool:
+        if record.origin is None:
+            return id(record) in self._held.get((place, sure), ())
+        return record.offset in self._offsets.get((place, _partition(record.origin), sure), ())
+
+    def finish(self, output: int, positions: Positions, kept: Sequence[Record]) -> None:
+        """Remember that an output has all before these positions, and these records that have none.
+
+        Args:
+            output: its number.
+            positions: behind what was read and not committed.
+            kept: what the loop will write again.
+        """
+        for origin, offset in positions.items():
+            self._since = time.monotonic()
+            self._marks[output, _partition(origin)] = offset
+        if kept:
+            self.add(_whole(output), kept)
+
+    def missing(self, output: int, records: list[Record]) -> list[Record]:
+        """Those that an output does not have."""
+        return [record for record in records if not self._finished(output, record)]
+
+    def _finished(self, output: int, record: Record) -> bool:
+        if record.origin is None:
+            return self.has(_whole(output), record)
+        return record.offset < self._marks.get((output, _partition(record.origin)), 0)
+
+    def forget(self, positions: Positions) -> None:
+        """Let go of all that does not come again, now that these positions are committed."""
+        self._held.clear()
+        if time.monotonic() - self._since > _STALE_AFTER_S:
+            self._offsets.clear()
+            self._marks.clear()
+            return
+        ends = {_partition(origin): offset for origin, offset in positions.items()}
+        for mark, offset in list(self._marks.items()):
+            if offset <= ends.get(mark[1], -1):
+                del self._marks[mark]
+        for key, offsets in list(self._offsets.items()):
+            end = ends.get(key[1], -1)
+            left = {offset for offset in offsets if offset >= end}
+            if left:
+                self._offsets[key] = left
+            else:
+                del self._offsets[key]
+
+
+def _partition(origin: Assignment) -> Assignment:
+    return origin._replace(assignment_epoch=0)
+
+
+def _whole(output: int) -> str:
+    return f"output {output}"

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What went wrong comes in as an exception; its class says what to do about it.
+
+=====================  ==============================================================
+class                  what the program does
+=====================  ==============================================================
+`ConfigurationError`   exits with `EX_CONFIG` (78); nobody tries again before a change
+`RetryableError`       throws its clients away, waits, starts from the committed offset
+`UnfinishedError`      exits with `EX_TEMPFAIL` (75): a run that was to end has not done everything
+`DataError`            exits with `EX_DATAERR` (65): the input has ended, and something of it was refused
+`InvalidEventError`    sends the record to EventError and goes on with the next
+anything else          crashes uncommitted; the pool parent starts another worker
+=====================  ==============================================================
+"""
+
+from __future__ import annotations
+
+from elworkers.core.passwords import without_passwords
+
+EX_DATAERR = 65
+"""Exit code of work that is done, but for what was refused of its input (sysexits.h)."""
+
+EX_TEMPFAIL = 75
+"""Exit code of work that is done in part, and goes on when it is started again (sysexits.h)."""
+
+EX_CONFIG = 78
+"""Exit code of a configuration that cannot work (sysexits.h)."""
+
+
+class ElworkersError(Exception):
+    """Root of every error that this program raises on purpose; its text has no passwords."""
+
+    def __str__(self) -> str:
+        return without_passwords(super().__str__())
+
+
+class ConfigurationError(ElworkersError):
+    """Something the operator wrote cannot work; says what and where, and what was expected.
+
+    Args:
+        message: what is wrong and what was expected; passwords in it are hidden.
+        file: the instance file, where there is one.
+        line: its line, counted from 1.
+    """
+
+    def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
+        self.message = without_passwords(message)
+        super().__init__(self.message)
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        return f"{place}: {self.message}" if place else self.message
+
+    def at(self, file: str | None, line: int | None = None) -> ConfigurationError:
+        """The same error with the place it was found at, where none is known yet."""
+        return ConfigurationError(self.message, self.file or file, self.line or line)
+
+
+class RetryableError(ElworkersError):
+    """Something outside is away for now (a broker, a database, a disk); nothing is lost by waiting."""
+
+
+class UnfinishedError(ElworkersError):
+    """A run with an end has reached it before its work was done; says what is left."""
+
+
+class DataError(ElworkersError):
+    """An input has come to its end, and not all of it is stored; says what is not, and where that is."""
+
+
+class InvalidEventError(ElworkersError):
+    """One raw line or event is not valid.
+
+    Args:
+        message: what is wrong, for the people who instrument a page.
+        code: `processor` (the line cannot be parsed), `validation` (the schema says no),
+            `timeout` (it took too long) or `storage` (the store refused it).
+    """
+
+    def __init__(self, message: str, code: str = "processor") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class InvalidSchemaError(InvalidEventError):
+    """A schema is itself invalid, so that none of its events can be valid."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "validation")
+
+
+class EventTimeout(BaseException):
+    """The event at hand has used up its time (`contracts.Budget`).
+
+    No Exception, so that no library on the way takes it for one of its own.
+    """

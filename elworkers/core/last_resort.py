@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Tells a record that meets a bug of ours from a program that does nothing right any more."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+import structlog
+
+from elworkers.core.contracts import Record, RejectedRecord
+from elworkers.core.errors import ConfigurationError, InvalidEventError, RetryableError
+
+log = structlog.get_logger(__name__)
+
+
+class LastResort:
+    """Decides what becomes of a record that makes a step of ours raise what it should not: an EventError, or a crash.
+
+    Args:
+        doing: what the steps do, as `parse and validate`; it stands in the EventError.
+        on_good_record: runs the same steps on a built-in record that is known to be good.
+    """
+
+    def __init__(self, doing: str, on_good_record: Callable[[], object]) -> None:
+        self._doing = doing
+        self._on_good_record = on_good_record
+        self._logged: set[tuple[type[Exception], str]] = set()
+
+    def blame(self, error: Exception) -> InvalidEventError:
+        """The error of the record alone; its stack trace is logged once for each kind.
+
+        Raises:
+            Exception: the error itself, where it is no bug that one record meets: something is away, the configuration
+                cannot work, or the steps fail for the good record as well.
+        """
+        if isinstance(error, RetryableError | ConfigurationError):
+            raise error
+        try:
+            self._on_good_record()
+        except InvalidEventError:
+            pass
+        except Exception:  # noqa: BLE001 - whatever it is, it is not the record's
+            raise error from None
+        self._log(error)
+        return InvalidEventError(f"cannot {self._doing} this: {type(error).__name__} (a bug of ours; the log has it)")
+
+    def refusal(self, record: Record, error: Exception) -> RejectedRecord:
+        """What tells of a record that made a step of an output raise.
+
+        Raises:
+            Exception: as `blame` does.
+        """
+        known = error if isinstance(error, InvalidEventError) else self.blame(error)
+        return RejectedRecord(record, known.message, known.code)
+
+    def _log(self, error: Exception) -> None:
+        frame = traceback.extract_tb(error.__traceback__)[-1:]
+        kind = (type(error), f"{frame[0].filename}:{frame[0].lineno}" if frame else "")
+        if kind not in self._logged:
+            self._logged.add(kind)
+            log.error("a record meets a bug; others go on", cannot=self._doing, exc_info=error)
+
+
+def good_record() -> Record:
+    """A record that every step of an output can take."""
+    event = {"schema": "EventError", "revision": 14035058, "wiki": "unknown", "event": {"message": "good"}}
+    return Record(b'{"schema":"EventError"}', event=event, timestamp_ms=1_469_795_696_000)

@@ -1,0 +1,410 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A pipeline comes in; its records flow from source to sinks, and offsets are committed behind them.
+
+The only place that flushes sinks and commits offsets, in this order:
+
+1. poll: up to a batch of records.
+2. stages: what they give goes on.
+3. write: each output takes what it accepts.
+4. flush: once the batch is full, old, or the source asks; returns only when all of it is stored.
+5. refused: what a store will never take goes to EventError, which is flushed as well.
+6. settle: a sink that keeps positions itself makes them and what it stored final in one transaction.
+7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
+
+Where that fails half-way, the records come again: those outputs that have acknowledged them do not get them again, and
+nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from elworkers.core.backoff import Backoff
+from elworkers.core.batch_metrics import BatchMetrics
+from elworkers.core.contracts import (
+    Addressed,
+    Assignment,
+    Breakable,
+    Destination,
+    Metrics,
+    OffsetStore,
+    Record,
+    RejectedRecord,
+    Sink,
+    Source,
+)
+from elworkers.core.deliveries import DeliveryLog
+from elworkers.core.errors import RetryableError
+from elworkers.core.pipeline import CarryOver, Pipeline
+from elworkers.core.repeats import Repeats
+from elworkers.core.stop import Stop
+
+_LONGEST_POLL_S = 0.5
+_LONGEST_DRAIN_S = 2.0
+_DRAIN_POLL_S = 0.05
+_QUIET_S = 10.0
+_SOON_S = 1.0
+_FIRST_S = 5.0
+_ERRORS = -1
+"""The output of EventErrors of refused records, which has no number."""
+
+log = structlog.get_logger(__name__)
+
+
+class State(IntEnum):
+    """What a worker is doing, as its parent shows it."""
+
+    STARTING = 0
+    RUNNING = 1
+    WAITING = 2
+    STOPPED = 3
+    IDLE = 4
+    READY = 5
+    """Takes up the work as soon as the worker before it has ended."""
+
+
+class StateReporter(Protocol):
+    """Where a worker shows what it is doing."""
+
+    def show(self, state: State) -> None:
+        """Show the state; also says that this worker is alive."""
+
+    def read(self, records: int) -> None:
+        """Add to the number of records read."""
+
+    def trouble(self, reason: str) -> None:
+        """Say why it cannot work for now, without any password; empty: it can again."""
+
+
+Build = Callable[[CarryOver], Pipeline]
+"""Makes a pipeline, around the source that is kept where there is one."""
+
+
+class Ending(NamedTuple):
+    """How an input has ended.
+
+    Attributes:
+        damage: see `contracts.Breakable`.
+        refused_to: where EventErrors of refused records are; empty where nothing took them.
+    """
+
+    damage: str
+    dead_letters_to: str
+
+
+def run(
+    build: Build, stop: Stop, metrics: Metrics, board: StateReporter, repeats: Repeats | None = None
+) -> Ending | None:
+    """Build a pipeline and drive it until it ends or is asked to stop; build it anew when something was away.
+
+    A source that cannot be asked again (`replayable` is False) stays open meanwhile, and what was read from it but not
+    flushed is written again. Outputs that have a record already do not get it again.
+
+    Args:
+        repeats: what an earlier process may have written; None: nothing is known of any.
+
+    Returns:
+        how its input has ended; None where it was asked to stop before that.
+
+    Raises:
+        ConfigurationError: it cannot be built as configured.
+    """
+    backoff = Backoff(board.trouble)
+    counts = BatchMetrics(metrics)
+    kept = CarryOver(DeliveryLog(repeats), counts)
+    done = False
+    ending: Ending | None = None
+    while not (done or stop.requested):
+        pipeline: Pipeline | None = None
+        board.show(State.STARTING)
+        try:
+            pipeline = build(kept)
+            ending = PipelineRunner(pipeline, stop, metrics, board, backoff, kept).until_done()
+            done = True
+        except RetryableError as error:
+            metrics.count("restarts")
+            comes_again = not (kept.staged or kept.raw)
+            kept.delivered.repeats.failed(comes_again=comes_again)
+            if comes_again:
+                # And is counted then.
+                counts.drop()
+            pause = backoff.failed(str(error))
+            board.show(State.WAITING)
+        finally:
+            if pipeline is not None:
+                pipeline.close(kept.source)
+            # Also one that was opened before something else could not be.
+            kept.let_go()
+        if not done:
+            stop.wait(pause)
+    kept.close()
+    return ending
+
+
+class PipelineRunner:
+    """One pipeline on its way; ends with the first RetryableError."""
+
+    def __init__(
+        self, pipeline: Pipeline, stop: Stop, metrics: Metrics, board: StateReporter, backoff: Backoff, kept: CarryOver
+    ) -> None:
+        self._pipeline = pipeline
+        self._stop = stop
+        self._metrics = metrics
+        self._board = board
+        self._backoff = backoff
+        self._kept = kept
+        self._counts = kept.counts or BatchMetrics(metrics)
+        self._repeats = kept.delivered.repeats
+        self._positions: dict[Assignment, int] = {}
+        self._held = 0
+        self._proven = False
+        self._since = 0.0
+        self._began = time.monotonic()
+
+    def until_done(self) -> Ending | None:
+        source = self._pipeline.source
+        self._kept.source = None if source.replayable else source
+        if not source.replayable:
+            self._write_kept()
+        while not (self._stop.requested or source.exhausted):
+            self._step(self._wait_s())
+        self._drain(source)
+        self._flush()
+        if not source.exhausted:
+            return None
+        return Ending(source.damage if isinstance(source, Breakable) else "", self._pipeline.refused_place)
+
+    def _write_kept(self) -> None:
+        kept = self._kept
+        staged, raw = kept.staged, kept.raw
+        kept.staged, kept.raw = [], []
+        if staged or raw:
+            self._held, self._since = len(staged) + len(raw), time.monotonic()
+            # Of a spool; without these it would keep, and after a restart read again, what is stored now.
+            self._positions.update((origin, end) for origin, _, end in _stretches([*staged, *raw]))
+            self._write(staged, raw)
+            self._flush()
+
+    def _drain(self, source: Source) -> None:
+        # What waits in a socket's buffer would go with the process; a flood must not keep it from stopping.
+        deadline = time.monotonic() + _LONGEST_DRAIN_S
+        while not (source.replayable or source.exhausted) and time.monotonic() < deadline and self._step(_DRAIN_POLL_S):
+            pass
+
+    def _wait_s(self) -> float:
+        if not self._held:
+            return _LONGEST_POLL_S
+        return min(_LONGEST_POLL_S, max(0.0, self._since + self._longest_s() - time.monotonic()))
+
+    def _longest_s(self) -> float:
+        # The first batch, also after a failure, shows whether everything is there; nobody is to wait minutes for that.
+        longest_s = self._pipeline.batch.seconds
+        if self._backoff.failing:
+            return min(longest_s, _SOON_S)
+        return longest_s if self._proven else min(longest_s, _FIRST_S)
+
+    def _step(self, timeout_s: float) -> bool:
+        pipeline = self._pipeline
+        with self._source_at_work():
+            records = pipeline.source.poll(pipeline.batch.records - self._held, timeout_s)
+        self._board.show(State.IDLE if pipeline.source.idle else State.RUNNING)
+        found = bool(records)
+        if found:
+            self._take(records)
+        elif not self._held and time.monotonic() - self._began > _QUIET_S:
+            # Nobody sends anything that could show that everything is there again.
+            self._backoff.worked()
+        full = self._held >= pipeline.batch.records
+        old = self._held > 0 and time.monotonic() - self._since >= self._longest_s()
+        waits = found and pipeline.wants_more()
+        if full or (old and not waits) or pipeline.source.flush_wanted:
+            self._flush()
+        return found
+
+    @contextlib.contextmanager
+    def _source_at_work(self) -> Iterator[None]:
+        try:
+            yield
+        except RetryableError:
+            # The source itself has failed, so that keeping it open would fail again for ever.
+            self._kept.source = None
+            raise
+
+    def _take(self, records: list[Record]) -> None:
+        if not self._held:
+            self._since = time.monotonic()
+        self._held += len(records)
+        self._board.read(len(records))
+        self._metrics.count("records_read", len(records))
+        for origin, begin, end in _stretches(records):
+            self._positions[origin] = end
+            self._repeats.read(origin, begin, end)
+        if not self._pipeline.source.replayable:
+            self._write([], records)
+            return
+        while records:
+            some = records[: self._pipeline.piece]
+            # What was read is let go of before what was made of it is written: it is as much again.
+            del records[: len(some)]
+            some = self._staged(some)
+            self._hand_over(some)
+
+    def _write(self, staged: list[Record], raw: list[Record]) -> None:
+        """Of a source that cannot be asked again: records that were staged before, and those that were not."""
+        self._kept.staged += staged
+        self._kept.raw = raw
+        records = self._staged(raw)
+        self._kept.staged += records
+        self._kept.raw = []
+        self._hand_over(staged + records)
+
+    def _staged(self, records: list[Record]) -> list[Record]:
+        for stage in self._pipeline.stages:
+            records = stage(records)
+        return records
+
+    def _hand_over(self, records: list[Record]) -> None:
+        pipeline = self._pipeline
+        for sink, accepts in pipeline.outputs:
+            accepted = [record for record in records if accepts(record)]
+            if self._kept.delivered:
+                accepted = self._kept.delivered.missing(self._number(sink), accepted)
+            if self._repeats.expected and not isinstance(sink, OffsetStore):
+                self._repeats.add(self._number(sink), self._repeated(sink, accepted))
+            sink.write(accepted)
+        if pipeline.forgets_events and pipeline.source.replayable:
+            for record in records:
+                record.event = None
+
+    def _repeated(self, sink: Sink, records: Sequence[Record]) -> Iterator[Destination]:
+        """Where those go to that an earlier process may have written; a database leaves out what it has."""
+        for record in filter(self._repeats.has, records):
+            place = sink.place(record) if isinstance(sink, Addressed) else Destination()
+            if place is not None:
+                yield place
+
+    def _flush(self) -> None:
+        pipeline, kept = self._pipeline, self._kept
+        self._repeats.writing()
+        stores = pipeline.stores()
+        flushed: list[Sink] = []
+        try:
+            for sink in stores:
+                refused = self._flushed(sink)
+                if refused:
+                    self._take_refused(refused, again=isinstance(sink, OffsetStore))
+                flushed.append(sink)
+                self._repeats.written(self._number(sink), self._metrics)
+            if kept.errors:
+                self._send_errors()
+            for sink in stores:
+                sink.commit_transaction(self._positions)
+            with self._source_at_work():
+                pipeline.source.commit(self._positions)
+        except RetryableError:
+            self._remember(flushed)
+            raise
+        self._counts.commit_transaction()
+        self._repeats.committed(self._positions)
+        if self._held:
+            self._metrics.count("batches_flushed")
+            self._proven = True
+        if kept.delivered:
+            kept.delivered.forget(self._positions)
+        self._positions, self._held = {}, 0
+        kept.staged = []
+        self._backoff.worked()
+
+    def _flushed(self, sink: Sink) -> list[RejectedRecord]:
+        """What the sink refuses, also of EventErrors that were cut for it."""
+        refused: list[RejectedRecord] = []
+        found = sink.flush()
+        while found:
+            cut: list[Record] = []
+            for one in found:
+                shorter = self._pipeline.shorter(one.record) if one.too_large and not one.record.valid else None
+                if shorter is None:
+                    refused.append(one)
+                else:
+                    cut.append(shorter)
+            if not cut:
+                break
+            sink.write(cut)
+            found = sink.flush()
+        return refused
+
+    def _number(self, sink: Sink) -> int:
+        return next(number for number, one in enumerate(self._pipeline.stores()) if one is sink)
+
+    def _remember(self, flushed: Sequence[Sink]) -> None:
+        """Remember which outputs have all of the batch; of a ledger only what it has committed is there."""
+        for sink in flushed:
+            if not isinstance(sink, OffsetStore):
+                self._kept.delivered.finish(self._number(sink), self._positions, self._kept.staged)
+
+    def _take_refused(self, refused: list[RejectedRecord], *, again: bool) -> None:
+        """Make EventErrors of what was refused; one of a record, however many outputs refuse it.
+
+        Args:
+            again: after a failure the same is refused again.
+        """
+        (self._counts if again else self._metrics).count("records_refused", len(refused))
+        log.warning("records refused by the store", count=len(refused), first=refused[0].message)
+        make, errors = self._pipeline.refused, self._kept.errors
+        if self._pipeline.dead_letters_to is None or make is None:
+            return
+        told = {place for place in map(_place, errors) if place is not None}
+        for refusal in refused:
+            place = _place(refusal.record)
+            if place in told:
+                continue
+            made = make(refusal)
+            if made is None:
+                log.error("an EventError is refused", reason=refusal.message)
+                continue
+            errors.append(made)
+            if place is not None:
+                told.add(place)
+
+    def _send_errors(self) -> None:
+        sink, kept = self._pipeline.dead_letters_to, self._kept
+        assert sink is not None  # noqa: S101 - there are none otherwise
+        sink.write(kept.errors)
+        lost = self._flushed(sink)
+        if self._repeats.expected:
+            self._repeats.add(_ERRORS, self._repeated(sink, kept.errors))
+            self._repeats.written(_ERRORS, self._metrics)
+        kept.errors = []
+        if lost:
+            log.error("EventErrors refused", count=len(lost), first=lost[0].message)
+
+
+def _place(record: Record) -> tuple[Assignment, int] | None:
+    return (record.origin._replace(assignment_epoch=0), record.offset) if record.origin is not None else None
+
+
+def _stretches(records: Sequence[Record]) -> Iterator[tuple[Assignment, int, int]]:
+    """The first offset and the position behind each run of records of one partition.
+
+    A dictionary's entry for each record would cost too much.
+    """
+    first = last = None
+    for record in records:
+        if last is None or last.origin is not record.origin:
+            yield from _stretch(first, last)
+            first = record
+        last = record
+    yield from _stretch(first, last)
+
+
+def _stretch(first: Record | None, last: Record | None) -> Iterator[tuple[Assignment, int, int]]:
+    if first is not None and last is not None and last.origin is not None:
+        yield last.origin, first.offset, last.offset + 1

@@ -1,0 +1,91 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Several sources come in; one that gives the records of all goes out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from elworkers.core.contracts import Breakable, Positions, Record, Source
+
+_LONGEST_TURN_S = 0.05
+
+log = structlog.get_logger(__name__)
+
+
+class MergedSource:
+    """Polls its children in turn; implements `contracts.Source`.
+
+    Each poll begins with the child behind the one that the poll before began with, so that a busy one cannot keep the
+    others waiting.
+    """
+
+    def __init__(self, children: Sequence[Source]) -> None:
+        self._children = list(children)
+
+    @property
+    def exhausted(self) -> bool:
+        """True once every child is exhausted."""
+        return all(child.exhausted for child in self._children)
+
+    @property
+    def replayable(self) -> bool:
+        """False where one child is not."""
+        return all(child.replayable for child in self._children)
+
+    @property
+    def durable(self) -> bool:
+        """False where one child is not."""
+        return all(child.durable for child in self._children)
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with any child."""
+        return "; ".join(child.damage for child in self._children if isinstance(child, Breakable) and child.damage)
+
+    @property
+    def idle(self) -> bool:
+        """True while every child is."""
+        return all(child.idle for child in self._children)
+
+    @property
+    def flush_wanted(self) -> bool:
+        """True while any child wants it."""
+        return any(child.flush_wanted for child in self._children)
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        """See `contracts.Source.poll`."""
+        deadline = time.monotonic() + timeout_s
+        turn_s = 0.0
+        while True:
+            records = self._round(limit, turn_s)
+            left_s = deadline - time.monotonic()
+            if records or left_s <= 0 or self.exhausted or self.flush_wanted:
+                return records
+            turn_s = min(_LONGEST_TURN_S, left_s / len(self._children))
+
+    def _round(self, limit: int, turn_s: float) -> list[Record]:
+        records: list[Record] = []
+        for child in list(self._children):
+            if len(records) < limit and not child.exhausted:
+                # A child waits only while there is nothing to hand on.
+                records += child.poll(limit - len(records), 0.0 if records else turn_s)
+        self._children.append(self._children.pop(0))
+        return records
+
+    def commit(self, positions: Positions) -> None:
+        """Hand all positions to every child; each passes over what it does not hold."""
+        for child in self._children:
+            child.commit(positions)
+
+    def close(self) -> None:
+        """Close every child, also behind one that breaks its promise not to raise."""
+        for child in self._children:
+            try:
+                child.close()
+            except Exception:
+                log.exception("a source did not close cleanly")

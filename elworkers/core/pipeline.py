@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Source, stages and sinks of one worker come in; what the loop drives, and what outlives it, goes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from elworkers.core.batch_metrics import BatchMetrics
+from elworkers.core.contracts import Output, Record, RejectedRecord, Sink, Source, Stage
+from elworkers.core.deliveries import DeliveryLog
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """When a batch is flushed.
+
+    Attributes:
+        records: as soon as it holds so many.
+        seconds: as soon as its first record was read so long ago; 0 flushes after every poll.
+    """
+
+    records: int = 2_000
+    seconds: float = 0.0
+
+
+@dataclass
+class Pipeline:
+    """One source, what its records go through, and where they go to.
+
+    Attributes:
+        refused: makes an EventError record of what a store refused; None where it is an EventError itself.
+        refused_to: takes those records; None where nothing can.
+        refused_place: where that is, for people to read.
+        shorter: an EventError with less in it; None where that cannot be, or it is none.
+        forgets_events: every output has done with a record's event when it was written.
+        piece: how many records go through the stages together. Few, where records hold their events: these then stay in
+            the processor's cache until they are written.
+        wants_more: whether a batch that is old goes on for as long as there is something to read at once.
+    """
+
+    source: Source
+    stages: Sequence[Stage]
+    outputs: Sequence[Output]
+    batch: Batch = field(default_factory=Batch)
+    refused: Callable[[RejectedRecord], Record | None] | None = None
+    dead_letters_to: Sink | None = None
+    refused_place: str = ""
+    shorter: Callable[[Record], Record | None] = lambda _: None
+    forgets_events: bool = False
+    piece: int = 250
+    wants_more: Callable[[], bool] = lambda: False
+
+    def stores(self) -> list[Sink]:
+        """The sink of each output, once where several share it."""
+        return list({id(output.sink): output.sink for output in self.outputs}.values())
+
+    def close(self, but: Source | None = None) -> None:
+        """Let go of everything but the source `but`; stores and commits nothing."""
+        if self.source is not but:
+            self.source.close()
+        for sink in self.stores():
+            sink.close()
+        if self.dead_letters_to is not None:
+            self.dead_letters_to.close()
+
+
+@dataclass
+class CarryOver:
+    """What outlives a pipeline.
+
+    Attributes:
+        delivered: what outputs have of the records that come again.
+        counts: those of stages, held back until their batch is committed; None where the loop does not run.
+        errors: EventErrors of refused records that are not flushed.
+        source: open; whoever builds a pipeline puts it here as soon as it is, and takes the one that is here already.
+        raw: read, but no stage has taken it.
+        staged: through the stages, but not flushed.
+    """
+
+    delivered: DeliveryLog = field(default_factory=DeliveryLog)
+    counts: BatchMetrics | None = None
+    errors: list[Record] = field(default_factory=list)
+    source: Source | None = None
+    raw: list[Record] = field(default_factory=list)
+    staged: list[Record] = field(default_factory=list)
+
+    def let_go(self) -> None:
+        """Close the source where it can be asked again."""
+        if self.source is not None and self.source.replayable:
+            self.source.close()
+            self.source = None
+
+    def close(self) -> None:
+        """Close the source; says how many records go with it, if any do."""
+        if (self.raw or self.staged) and not (self.source is not None and self.source.durable):
+            log.error("stopped before these could be written; they are lost", records=len(self.raw) + len(self.staged))
+        if self.source is not None:
+            self.source.close()

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""How many messages were written again, and where, comes in from all processes of a host; a reporter reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import structlog
+
+from elworkers.core.contracts import Destination
+from elworkers.core.permissions import DATA_FILE
+
+_MOST_BYTES = 1024 * 1024
+"""After which the file begins anew: reporters have read it long since."""
+
+log = structlog.get_logger(__name__)
+
+
+def path_in(run_dir: Path) -> Path:
+    """The file of this run folder."""
+    return run_dir / "repeated"
+
+
+class RepeatLog:
+    """A file of JSON lines `[store, schema, count]`; several processes append to it.
+
+    Args:
+        path: made where it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_to = self._size()
+
+    def append(self, repeated: Counter[Destination]) -> None:
+        """Add lines; a failure is logged, never raised."""
+        lines = [json.dumps([place.store, place.schema, count]) for place, count in repeated.items() if place.store]
+        if not lines:
+            return
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, DATA_FILE)
+            try:
+                if os.fstat(file).st_size > _MOST_BYTES:
+                    os.ftruncate(file, 0)
+                os.write(file, "".join(f"{line}\n" for line in lines).encode())
+            finally:
+                os.close(file)
+        except OSError as error:
+            log.warning("what was repeated cannot be told to reporters", path=str(self._path), reason=error.strerror)
+
+    def new(self) -> Counter[Destination]:
+        """What was appended since this was made, or asked last; lines that are none are passed over."""
+        found: Counter[Destination] = Counter()
+        if self._size() < self._read_to:
+            self._read_to = 0
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._read_to)
+                content = file.read()
+        except OSError:
+            return found
+        whole = content[: content.rfind(b"\n") + 1]
+        self._read_to += len(whole)
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError, TypeError):
+                store, schema, count = json.loads(line)
+                found[Destination(str(store), str(schema))] += int(count)
+        return found
+
+    def _size(self) -> int:
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0

@@ -1,0 +1,15 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The path of a file beside the package in a checkout comes in; where it is on this machine goes out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def shipped(path: str) -> Path:
+    """The file in the checkout, else the one that pyproject.toml's data-files install."""
+    in_checkout = Path(__file__).parents[2] / path
+    return in_checkout if in_checkout.exists() else Path(sys.prefix) / "share" / "elworkers" / path

@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Signals come in; a request to stop that a main thread can wait on goes out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from types import FrameType
+
+from elworkers.core.polling import readable
+
+
+class Stop:
+    """Remembers that this process was asked to end.
+
+    The handler only records. Waiting is done on a pipe: `threading.Event` takes a lock in `set()` that the
+    interrupted main thread may be holding.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._reader, self._writer = os.pipe()
+        for end in (self._reader, self._writer):
+            os.set_blocking(end, False)
+
+    def listen(self, *signals: signal.Signals) -> None:
+        """Take these signals as the request."""
+        for number in signals:
+            signal.signal(number, self._record)
+
+    def _record(self, _number: int, _frame: FrameType | None) -> None:
+        self.request()
+
+    def request(self) -> None:
+        """Ask to end; may be called any number of times."""
+        self.requested = True
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._writer, b".")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait up to `seconds`, or until the request; says whether it has come."""
+        if not self.requested:
+            readable([self._reader], seconds)
+        return self.requested

@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which offsets a process is about to write comes in; whoever reads the partition after it learns of them.
+
+Small files outlive the process: one for each consumer group and topic, with a slot for each partition. Nothing is
+forced to the disk, so that a host that crashes may lose them. They are no more than hints: a file that cannot be used,
+or holds something else, is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from elworkers.core.contracts import Assignment
+from elworkers.core.permissions import DATA_FILE, DATA_FOLDER
+
+_SLOT = struct.Struct("=8s8sqq")
+_CHECKSUM = struct.Struct("=I")
+_SLOT_BYTES = 64
+
+log = structlog.get_logger(__name__)
+
+
+class WriteMark(NamedTuple):
+    """Offsets that a process was about to write, the last one not among them.
+
+    `own`: it was this process.
+    """
+
+    begin: int
+    end: int
+    own: bool
+
+
+class WriteMarks:
+    """The marks of one process.
+
+    Args:
+        folder: where the files are; made where it is not there.
+        reader: on whose behalf a partition is read: its consumer group.
+    """
+
+    def __init__(self, folder: Path, reader: Callable[[Assignment], str]) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._owner = os.urandom(8)
+        self._files: dict[str, int] = {}
+        self._slots: dict[Assignment, tuple[int, bytes]] = {}
+        self._said = False
+
+    def found(self, place: Assignment) -> WriteMark | None:
+        """What was marked last of a partition; None where that was committed, or nothing is known."""
+        try:
+            file, tag = self._slot(place)
+            content = os.pread(file, _SLOT.size + _CHECKSUM.size, place.partition * _SLOT_BYTES)
+        except OSError as error:
+            self._say(error)
+            return None
+        if len(content) < _SLOT.size + _CHECKSUM.size:
+            return None
+        slot = content[: _SLOT.size]
+        whose, owner, begin, end = _SLOT.unpack(slot)
+        if whose != tag or _CHECKSUM.unpack(content[_SLOT.size :]) != (zlib.crc32(slot),) or not 0 <= begin < end:
+            return None
+        return WriteMark(begin, end, owner == self._owner)
+
+    def set(self, place: Assignment, begin: int, end: int) -> None:
+        """Say that these offsets are about to be written."""
+        try:
+            file, tag = self._slot(place)
+            slot = _SLOT.pack(tag, self._owner, begin, end)
+            os.pwrite(file, slot + _CHECKSUM.pack(zlib.crc32(slot)), place.partition * _SLOT_BYTES)
+        except OSError as error:
+            self._say(error)
+
+    def clear(self, place: Assignment) -> None:
+        """Take back the mark, unless it is another process's by now."""
+        mark = self.found(place)
+        if mark is not None and mark.own:
+            self.set(place, 0, 0)
+
+    def _slot(self, place: Assignment) -> tuple[int, bytes]:
+        """The file, and what a slot of this partition begins with."""
+        known = self._slots.get(place)
+        if known is None:
+            # An id says more than what the operator calls the brokers.
+            key = json.dumps([self._reader(place), place.topic_id or place.cluster, place.topic])
+            name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+            tag = hashlib.blake2b(f"{key}{place.partition}".encode(), digest_size=8).digest()
+            known = self._slots[place] = self._file(name), tag
+        return known
+
+    def _file(self, name: str) -> int:
+        if name not in self._files:
+            self._folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            self._files[name] = os.open(self._folder / name, flags, DATA_FILE)
+        return self._files[name]
+
+    def _say(self, error: OSError) -> None:
+        if not self._said:
+            self._said = True
+            log.warning(
+                "what is being written cannot be noted; after a kill it would not be counted as repeated",
+                folder=str(self._folder),
+                reason=error.strerror or str(error),
+            )

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Records come in; what the functions of an output make of them goes to the sink behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from elworkers.core.contracts import Addressed, Destination, OffsetStore, Positions, Record, RejectedRecord, Sink
+from elworkers.core.errors import InvalidEventError
+from elworkers.events.event_error import SCHEMA
+from elworkers.events.json_text import read_object
+from elworkers.functions.applied import Functions
+
+
+def through(functions: Functions, sink: Sink) -> Sink:
+    """The sink behind functions; a ledger where it is one."""
+    return _FunctionLedger(functions, sink) if isinstance(sink, OffsetStore) else FunctionSink(functions, sink)
+
+
+class FunctionSink:
+    """Sends events through functions before they are written; implements `contracts.Sink`.
+
+    An event whose function fails is refused, as one that a store does not take. An EventError goes on as it is then:
+    nothing else tells of its event.
+
+    Args:
+        functions: of the output.
+        behind: takes what they make.
+    """
+
+    def __init__(self, functions: Functions, behind: Sink) -> None:
+        self._functions = functions
+        self._behind = behind
+        self._refused: list[RejectedRecord] = []
+
+    def write(self, records: Sequence[Record]) -> None:
+        """See `contracts.Sink.write`."""
+        made: list[Record] = []
+        with self._functions.batch():
+            for record in records:
+                try:
+                    one = self._functions.apply(record)
+                except InvalidEventError as error:
+                    if _tells_of_another(record):
+                        made.append(record)
+                    else:
+                        self._refused.append(RejectedRecord(record, error.message, error.code))
+                else:
+                    made += [one] if one is not None else []
+        self._behind.write(made)
+
+    def flush(self) -> list[RejectedRecord]:
+        """See `contracts.Sink.flush`."""
+        refused = self._refused + self._behind.flush()
+        self._refused = []
+        return refused
+
+    def commit_transaction(self, positions: Positions) -> None:
+        """See `contracts.Sink.settle`."""
+        self._behind.commit_transaction(positions)
+
+    def close(self) -> None:
+        """See `contracts.Sink.close`."""
+        self._behind.close()
+
+    def place(self, record: Record) -> Destination | None:
+        """See `contracts.Addressed`."""
+        try:
+            with self._functions.batch():
+                made = self._functions.apply(record, counts=False)
+        except InvalidEventError:
+            return None
+        if made is None:
+            return None
+        return self._behind.place(made) if isinstance(self._behind, Addressed) else Destination()
+
+
+def _tells_of_another(record: Record) -> bool:
+    return not record.valid or read_object(record.value).get("schema") == SCHEMA[0]
+
+
+class _FunctionLedger(FunctionSink):
+    """The same before a sink that keeps positions; implements `contracts.OffsetStore`."""
+
+    def resume_at(self, starts: Positions) -> Positions:
+        """See `contracts.Ledger.begin_at`."""
+        assert isinstance(self._behind, OffsetStore)  # noqa: S101 - `through` has looked
+        return self._behind.resume_at(starts)

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What has been read of one partition but not published, and when it is time to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from elworkers.importer.hours import HourPartition
+from elworkers.importer.staging import StagingFile
+
+
+class RollPolicy(NamedTuple):
+    """When files are closed.
+
+    Attributes:
+        size: bytes of lines in a draft.
+        age_s: since a draft's first line came.
+        grace_ms: after the end of an hour.
+    """
+
+    size: int
+    age_s: float
+    grace_ms: int
+
+
+@dataclass
+class PendingRange:
+    """What has been read of a partition but not published.
+
+    Attributes:
+        begin: where the last manifest ended.
+        next: where reading goes on.
+        since: monotonic time of the first draft's first line.
+        drafts: by place.
+        published: monotonic time at which this process has last published something of it; 0 for never.
+    """
+
+    begin: int
+    next: int
+    since: float = 0.0
+    drafts: dict[HourPartition, StagingFile] = field(default_factory=dict)
+    published: float = 0.0
+
+    def due(self, closing: RollPolicy, now_ms: int) -> bool:
+        """Whether its files are to be closed, which is always done for all of them together.
+
+        Args:
+            closing: when files are closed.
+            now_ms: the time, in ms since the epoch.
+        """
+        if not self.drafts:
+            return False
+        now = time.monotonic()
+        if now - self.since >= closing.age_s:
+            return True
+        # Stragglers of an hour that was closed before wait, so that they do not make a file each.
+        waited = not self.published or now - self.published >= closing.age_s
+        begun_ms = now_ms - int((now - self.since) * 1000)
+        closes = [place.end_ms + closing.grace_ms for place in self.drafts]
+        return any(closes_ms <= now_ms and (begun_ms < closes_ms or waited) for closes_ms in closes)

@@ -1,0 +1,163 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Lines come in; files on the local disk go out, any number of them with few open at a time.
+
+A draft is what a file in the store is made of. Drafts are worth nothing to the next process: what is in them has not
+been imported, and is read from Kafka again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from elworkers.core.contracts import TopicPartition
+from elworkers.core.errors import RetryableError
+from elworkers.core.permissions import DATA_FILE, DATA_FOLDER
+from elworkers.importer.hours import HourPartition
+
+_CHUNK = 1 << 18
+
+
+@dataclass
+class StagingFile:
+    """Lines of one partition for one place, in the order of their offsets.
+
+    Attributes:
+        path: of the local file.
+        first, last: offsets of its first and last line.
+        records: how many lines.
+        size: their bytes.
+    """
+
+    partition: TopicPartition
+    place: HourPartition
+    path: Path
+    first: int
+    last: int
+    records: int = 0
+    size: int = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """Its content.
+
+        Raises:
+            RetryableError: the disk cannot be read.
+        """
+        return chunks_of(self.path)
+
+
+class StagingFiles:
+    """All drafts of one worker.
+
+    Args:
+        folder: of this worker alone; what an earlier process left there is removed.
+        most_open: file descriptors held.
+
+    Raises:
+        RetryableError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, most_open: int = 128) -> None:
+        self._folder = folder
+        self._most_open = most_open
+        self._open: OrderedDict[Path, io.FileIO] = OrderedDict()
+        self._made = 0
+        try:
+            folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
+            self._lock = (folder / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RetryableError(f"{folder}: another importer has its drafts here; give one a --draft-dir") from None
+        except OSError as error:
+            raise _cannot(folder, error) from error
+        self._empty()
+
+    def begin(self, partition: TopicPartition, place: HourPartition, first: int) -> StagingFile:
+        """An empty draft, with no file yet."""
+        self._made += 1
+        return StagingFile(partition, place, self._folder / str(self._made), first, first)
+
+    def append(self, draft: StagingFile, lines: bytes, records: int, last: int) -> None:
+        """Add whole lines.
+
+        Args:
+            draft: of `begin`.
+            lines: each with its newline.
+            records: how many.
+            last: the offset of the last.
+
+        Raises:
+            RetryableError: the disk does not take them; the draft is as before.
+        """
+        try:
+            file = self._opened(draft.path)
+            written = file.write(lines)
+            while written < len(lines):
+                written += file.write(lines[written:])
+        except OSError as error:
+            self._cut(draft)
+            raise _cannot(draft.path, error) from error
+        draft.records += records
+        draft.size += len(lines)
+        draft.last = last
+
+    def _opened(self, path: Path) -> io.FileIO:
+        file = self._open.get(path)
+        if file is None:
+            if len(self._open) >= self._most_open:
+                self._open.popitem(last=False)[1].close()
+            file = self._open[path] = _appending(path)
+        self._open.move_to_end(path)
+        return file
+
+    def _cut(self, draft: StagingFile) -> None:
+        if draft.path.exists():
+            os.truncate(draft.path, draft.size)
+
+    def drop(self, draft: StagingFile) -> None:
+        """Forget one."""
+        file = self._open.pop(draft.path, None)
+        if file is not None:
+            file.close()
+        draft.path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Forget all of them."""
+        while self._open:
+            self._open.popitem()[1].close()
+        self._empty()
+        self._lock.close()
+
+    def _empty(self) -> None:
+        for path in self._folder.iterdir():
+            if path.name.isdigit():
+                path.unlink(missing_ok=True)
+
+
+def chunks_of(path: Path) -> Iterator[bytes]:
+    """A local file's content.
+
+    Raises:
+        RetryableError: the disk cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise _cannot(path, error) from error
+
+
+def _appending(path: Path) -> io.FileIO:
+    return io.FileIO(path, "ab", opener=lambda name, flags: os.open(name, flags, DATA_FILE))
+
+
+def _cannot(path: Path, error: OSError) -> RetryableError:
+    return RetryableError(f"{path}: {error.strerror or error}")

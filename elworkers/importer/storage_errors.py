@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""An error of a file system's driver comes in; whether the store is away or refuses one path goes out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+
+import requests
+
+from elworkers.core.errors import RetryableError
+
+_OUTAGES = frozenset(
+    (
+        errno.ENOSPC,
+        errno.EROFS,
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENOMEM,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ETIMEDOUT,
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.EPIPE,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.EAGAIN,
+    )
+)
+_OUTAGE_WORDS = re.compile(
+    r"safe mode|state standby|could only be (?:written|replicated) to 0|no live nodes|not have enough|timed out"
+    r"|connection (?:refused|reset|aborted)|HTTP status 50[234]|server is too busy|shutting down|is not active"
+    r"|retry later|try again later|Failed to find datanode",
+    re.IGNORECASE,
+)
+"""How HDFS, and stores behind HTTP, say that they take nothing from anybody now."""
+
+_CHANGING = re.compile(
+    r"\.[^\s/\"']+~[0-9]+~[0-9]+~[0-9]+|blk_[-0-9]+(?:_[0-9]+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*"
+    r"|\(inode [0-9]+\)|0x[0-9a-f]+"
+)
+_LONGEST = 600
+_RPC_PORT = "Hadoop IPC port"
+
+
+class PathRefusedError(RetryableError):
+    """A store that answers refuses just this path; whoever else waits for the store need not wait for it.
+
+    Attributes:
+        topic, partition, begin: of what was to be put there, where that is known.
+    """
+
+    topic, partition, begin = "", 0, 0
+
+
+def is_ours(error: Exception) -> bool:
+    """Whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
+    if isinstance(error, OSError):
+        return False
+    frame, last = error.__traceback__, ""
+    while frame is not None:
+        last = str(frame.tb_frame.f_globals.get("__name__", ""))
+        frame = frame.tb_next
+    return last.startswith("elworkers.") and not isinstance(error, KeyError)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error is known to say that the store is away for all paths."""
+    if isinstance(error, requests.RequestException | TimeoutError | ConnectionError):
+        return True
+    if isinstance(error, OSError) and error.errno in _OUTAGES:
+        return True
+    return _OUTAGE_WORDS.search(str(error)) is not None
+
+
+def said_by_hdfs(answer: str) -> str:
+    """The name of an exception of HDFS and what it says, from the body of an answer; else the body."""
+    try:
+        told = json.loads(answer)["RemoteException"]
+        return f"{told['exception']}: {told['message']}"
+    except (ValueError, KeyError, TypeError):
+        return answer
+
+
+def told(error: BaseException) -> str:
+    """What an error says, in one line without what is another at each try, so that it need not be said at each try."""
+    text = str(error)
+    if _RPC_PORT in text:
+        return "this is the NameNode's RPC port; expected its HTTP port (dfs.namenode.http-address, mostly 9870)"
+    # HDFS puts the stack of its own code behind the cause.
+    text = re.split(r"\n\s*at |\\n\\tat ", text, maxsplit=1)[0]
+    text = _CHANGING.sub("…", " ".join(text.split()))
+    return (text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…") or type(error).__name__

@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Hours come in; which of them are marked as finished goes out."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from elworkers.importer.store import Store
+
+NAME = "_SUCCESS"
+"""What Hadoop's jobs leave in a folder that is complete."""
+
+_MOST_REMEMBERED = 10_000
+
+
+class SuccessMarkers:
+    """The marks in the folders of hours; threads may share them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._made: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._missing: set[tuple[str, str]] = set()
+
+    def look_again(self) -> None:
+        """Ask the store again about hours that were not marked when it was asked last."""
+        self._missing.clear()
+
+    def has(self, schema: str, hour: str) -> bool:
+        """Whether an hour is marked; of one that is not, the store is asked once until `look_again`.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        if (schema, hour) in self._made:
+            return True
+        if (schema, hour) in self._missing:
+            return False
+        there = self._store.exists(f"{schema}/{hour}/{NAME}")
+        if there:
+            self._remember(schema, hour)
+        else:
+            self._missing.add((schema, hour))
+        return there
+
+    def make(self, schema: str, hour: str) -> None:
+        """Mark an hour, also one that is marked already.
+
+        Raises:
+            RetryableError: the store does not answer.
+        """
+        if not self.has(schema, hour):
+            self._store.touch(f"{schema}/{hour}/{NAME}")
+            self._remember(schema, hour)
+
+    def _remember(self, schema: str, hour: str) -> None:
+        self._made[schema, hour] = None
+        self._missing.discard((schema, hour))
+        if len(self._made) > _MOST_REMEMBERED:
+            self._made.popitem(last=False)
+
+    def forget(self) -> None:
+        """Ask the store again: somebody may have removed a mark."""
+        self._made.clear()
+        self._missing.clear()

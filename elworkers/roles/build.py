@@ -1,0 +1,320 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Checked URIs come in; the sources and sinks behind them go out. Shared by all roles."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from elworkers.config.argument_files import environment
+from elworkers.config.endpoints import brokers, check_sink, check_source, consumer_group
+from elworkers.config.options import EVENTS_PORT, SQL_SCHEMES
+from elworkers.config.topic_plan import TopicPlan
+from elworkers.config.uris import Endpoint
+from elworkers.core.contracts import Metrics, OffsetStore, Output, Record, Sink, Source
+from elworkers.core.errors import ConfigurationError
+from elworkers.core.permissions import Permissions
+from elworkers.core.pipeline import Batch, CarryOver, Pipeline
+from elworkers.monitoring import statsd
+from elworkers.roles.functions import before
+from elworkers.roles.rejections import Errors, errors_beside, refusing
+from elworkers.roles.sources import opened
+from elworkers.workers.listening import ListeningSockets
+
+if TYPE_CHECKING:
+    from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
+    from elworkers.connectors.kafka.pykafka.producer import Producer
+    from elworkers.connectors.spool.listener import Listener
+    from elworkers.connectors.sql.rejected_rows import RejectionPolicy
+    from elworkers.functions.patience import Patience
+    from elworkers.schema.store import SchemaStore
+
+ERROR_TOPIC = "eventlogging_EventError"
+
+SchemaOf = Callable[[str, int], Mapping[str, Any]]
+"""Name and revision to the JSON schema of an event."""
+
+
+@dataclass(frozen=True)
+class PipelineBuilder:
+    """What every source and sink of one worker shares.
+
+    Attributes:
+        metrics: the worker's counters.
+        sid: the consumer group of `--sid`.
+        partitions: of `--partitions`, for topics that have to be created.
+        batch_records, batch_seconds: of `--batch-size` and `--batch-seconds` or `--linger`, where given.
+        schema_of: for tables, where there is a sink that makes some.
+        group: whose positions such a sink keeps, if anybody's.
+        statsd_prefix: what the names of such a sink begin with, unless its URI says.
+        spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
+        sequence: the file of this host's sequence numbers.
+        draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
+        listening: what the worker's parent listens on.
+        early: a door that has begun already, for the next source.
+        kept: where `source` puts what it opens, and what it gives where there is something.
+        producers: by brokers and settings; those of one pipeline.
+        verdicts: by database, what is known of its tables.
+        used: topics of the operator's that this process has written to.
+        has_schema: whether a schema of a name is known to exist.
+        unled: by brokers, what is known of partitions without a leader.
+        event_timeout: of `--event-timeout`, where the role has it.
+        patience: that of all functions, once there is one.
+    """
+
+    metrics: Metrics
+    sid: str | None = None
+    partitions: int | None = None
+    batch_records: int | None = None
+    batch_seconds: float | None = None
+    schema_of: SchemaOf | None = None
+    group: str | None = None
+    statsd_prefix: str = statsd.PREFIX
+    spool: tuple[Path, int] | None = None
+    sequence: Path | None = None
+    draw: Callable[[int], int] | None = None
+    listening: ListeningSockets = field(default_factory=ListeningSockets)
+    early: list[Listener] = field(default_factory=list)
+    kept: CarryOver = field(default_factory=CarryOver)
+    producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
+    verdicts: dict[str, RejectionPolicy] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    has_schema: Callable[[str], bool] = lambda _: False
+    unled: dict[tuple[str, ...], LeaderlessPartitions] = field(default_factory=dict)
+    event_timeout: float = 1.0
+    patience: list[Patience] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Metrics:
+        """Counters for stages: a batch that has to be read again is counted once."""
+        return self.kept.counts or self.metrics
+
+    def keeping(self, kept: CarryOver) -> PipelineBuilder:
+        """The same for a pipeline that is built anew, with a source that may still be open."""
+        return replace(self, kept=kept, producers={})
+
+    def source(self, *texts: str, ledger: OffsetStore | None = None) -> Source:
+        """The source behind an input URI, or the merged one behind several.
+
+        Args:
+            texts: the URIs.
+            ledger: the sink that knows where to go on, if one does.
+
+        Raises:
+            ConfigurationError: the URI is wrong, or names no consumer group where one is needed.
+            RetryableError: the far side is away.
+        """
+        if self.kept.source is None:
+            self.kept.source = opened(self, texts, ledger)
+        return self.kept.source
+
+    def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
+        """The sink behind an output URI.
+
+        Raises:
+            ConfigurationError: the URI is wrong.
+            RetryableError: the far side is away.
+        """
+        return Output(self._sink(check_sink(text)), accepts)
+
+    def raw_output(self, text: str) -> Output:
+        """The sink behind an output URI for lines that nobody has parsed."""
+        return Output(self._sink(check_sink(text), raw=True), lambda _: True)
+
+    def wants_more(self) -> bool:
+        """Whether a producer's message sets are still small."""
+        return any(producer.wants_more() for producer in self.producers.values())
+
+    def asks(self, text: str) -> frozenset[str]:
+        """The fields of a capsule that the output needs to know where to send it, or for its functions."""
+        from elworkers.config.templates import Template
+
+        endpoint = check_sink(text)
+        options = endpoint.options
+        named = Template((options.get("topic") or "") + (options.get("key") or "")).asks
+        named |= {"schema"} if options.get("blacklist") else frozenset()
+        return named | {"event"} if endpoint.uri.wraps else named
+
+    def is_plain(self, text: str) -> bool:
+        """Whether the output can be written without knowing a record's event."""
+        options = check_sink(text).options
+        return "raw" in options and (options["raw"] or not self.asks(text))
+
+    @staticmethod
+    def to(sink: Sink, accepts: Callable[[Record], bool]) -> Output:
+        """A sink that is there already, as an output."""
+        return Output(sink, accepts)
+
+    def schema_store(self, schemas: Sequence[str]) -> SchemaStore:
+        """The schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
+        from elworkers.schema.store import SchemaStore, schema_uris
+        from elworkers.schema.wiki import is_wiki
+        from elworkers.schema.wiki_check import ask_beside
+
+        run_dir, env = os.environ.get("EVENTLOGGING_RUN_DIR"), variables()
+        cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
+        uris = schema_uris(schemas, env)
+        store = SchemaStore(uris, cache, metrics=self.metrics)
+        for uri in filter(is_wiki, uris):
+            ask_beside(uri)
+        return store
+
+    def knowing(self, store: SchemaStore) -> PipelineBuilder:
+        """The same for outputs that ask which schemas there are."""
+        return replace(self, has_schema=store.has)
+
+    def storing(self, schemas: Sequence[str], source: str, statsd_names: str) -> PipelineBuilder:
+        """The same with schemas to make tables from, and with the consumer group of the input `source`.
+
+        Args:
+            schemas: of `--schemas`.
+            source: the input.
+            statsd_names: of `statsd.NAMES`.
+        """
+        if not (schemas or variables().get("EVENTLOGGING_SCHEMAS")):
+            _say_that_nobody_says_where_schemas_are()
+        store = self.schema_store(schemas)
+        endpoint = check_source(source)
+        group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None
+        return replace(
+            self,
+            schema_of=lambda name, revision: store.schema(name, revision).source,
+            group=group,
+            statsd_prefix=statsd.NAMES[statsd_names],
+        )
+
+    def with_dead_letters(
+        self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Errors | None = None
+    ) -> Pipeline:
+        """The pipeline, with a place for what its stores refuse.
+
+        Args:
+            inputs, outputs: where Kafka is, the first that is Kafka's.
+            errors: where EventErrors go if no input is; else they go beside an input that is a file.
+        """
+        found = self.errors(inputs) or errors or self.errors((), outputs) or errors_beside(inputs)
+        return refusing(pipeline, found)
+
+    def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
+        sink = self._bare_sink(endpoint, raw)
+        return before(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
+
+    def _bare_sink(self, endpoint: Endpoint, raw: bool) -> Sink:
+        uri, options = endpoint.uri, endpoint.options
+        if uri.scheme == "kafka":
+            return self._kafka_sink(endpoint, raw)
+        if uri.scheme == "udp":
+            from elworkers.connectors.udp.sink import UdpSink
+
+            return UdpSink(*uri.endpoint(EVENTS_PORT))
+        if uri.scheme in SQL_SCHEMES:
+            return self._sql_sink(endpoint)
+        from elworkers.connectors.file.sink import FileSink
+
+        if uri.scheme == "stdout":
+            return FileSink(None)
+        return FileSink(Path(uri.path), fsync=options["fsync"], rights=Permissions(options["mode"], options["group"]))
+
+    def _kafka_sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
+        from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
+        from elworkers.connectors.kafka.pykafka.producer import Producer
+        from elworkers.connectors.kafka.route import Route
+        from elworkers.connectors.kafka.sink import KafkaSink, settings
+
+        options, hosts = endpoint.options, brokers(endpoint.uri)
+        route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
+        how = settings(options, self.partitions)
+        key = (*hosts, how)
+        if key not in self.producers:
+            self.producers[key] = Producer(
+                hosts,
+                how,
+                metrics=self.metrics,
+                delivered=self.kept.delivered,
+                used=self.used,
+                has_schema=self.has_schema,
+                unled=self.unled.setdefault(tuple(hosts), LeaderlessPartitions(self.metrics)),
+                plan=self.plan(endpoint),
+            )
+        return KafkaSink(hosts, options, route, self.producers[key], made=not route.is_plain)
+
+    def plan(self, endpoint: Endpoint) -> TopicPlan:
+        """How a topic of the endpoint is made where it is not there."""
+        run_dir, options = os.environ.get("EVENTLOGGING_RUN_DIR"), endpoint.options
+        own = options["partitions"] or self.partitions, options["replication"]
+        return TopicPlan(Path(run_dir) if run_dir else None, brokers(endpoint.uri), own)
+
+    def _sql_sink(self, endpoint: Endpoint) -> Sink:
+        from elworkers.connectors.sql.login import NOT_SAID, Login
+        from elworkers.connectors.sql.rejected_rows import RejectionPolicy
+        from elworkers.connectors.sql.sink import SqlSink
+
+        if self.schema_of is None:
+            raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database")
+        options = endpoint.options
+        return SqlSink(
+            endpoint.uri,
+            schemas=self.schema_of,
+            statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
+            statsd_prefix=options["statsd_prefix"] or self.statsd_prefix,
+            metrics=self.metrics,
+            group=self.group,
+            local_infile=options.get("local_infile", False),
+            login=Login.of(options) if endpoint.uri.scheme == "mysql" else NOT_SAID,
+            verdicts=self.verdicts.setdefault(str(endpoint.uri), RejectionPolicy(self.metrics)),
+        )
+
+    def batch(self, inputs: Sequence[str], outputs: Sequence[str], records: int = 4_000) -> Batch:
+        """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.
+
+        Args:
+            records: where neither the command line nor a store says how many.
+        """
+        seconds = 0.0
+        for endpoint in map(check_sink, outputs):
+            if "batch_seconds" in endpoint.options:
+                records, seconds = endpoint.options["batch_size"], endpoint.options["batch_seconds"]
+        records = self.batch_records or records
+        seconds = seconds if self.batch_seconds is None else self.batch_seconds
+        for endpoint in map(check_source, inputs):
+            if endpoint.options.get("auto_commit_enable"):
+                seconds = min(seconds, endpoint.options["auto_commit_interval_ms"] / 1000)
+        return Batch(records, seconds)
+
+    def errors(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Errors | None:
+        """Where EventErrors of refused records go: `eventlogging_EventError` on the brokers of the first Kafka URI."""
+        for endpoint in (*map(check_source, inputs), *map(check_sink, outputs)):
+            if endpoint.uri.scheme == "kafka":
+                return self.errors_at(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}")
+        return None
+
+    def errors_at(self, text: str) -> Errors:
+        """The output that `--output-invalid` names."""
+        endpoint = check_sink(text)
+        return Errors(self._sink(endpoint), str(endpoint))
+
+
+def _schema_cache(run_dir: str | None) -> Path:
+    if run_dir:
+        return Path(run_dir) / "schemas"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elworkers" / "schemas"
+
+
+def variables() -> dict[str, str]:
+    """Those of this process, and those of `<run-dir>/env`."""
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    return environment(Path(run_dir) if run_dir else None)
+
+
+@cache
+def _say_that_nobody_says_where_schemas_are() -> None:
+    """Once in a process, and not again with each try."""
+    import structlog
+
+    structlog.get_logger(__name__).info("tables are made of the schema wiki's schemas, because there is no --schemas")

@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A role's checked arguments come in; the job that its pool runs goes out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from elworkers import roles
+from elworkers.config.arguments import Arguments
+from elworkers.config.endpoints import brokers, check_source, check_sources, consumer_group, listens_on
+from elworkers.config.options import LISTENERS
+from elworkers.config.uris import parse
+from elworkers.core import loop
+from elworkers.core.contracts import Assignment, Metrics, Source
+from elworkers.core.errors import RetryableError
+from elworkers.core.operating_system import runs
+from elworkers.core.pipeline import CarryOver
+from elworkers.core.stop import Stop
+from elworkers.roles.build import PipelineBuilder
+from elworkers.roles.ending import account, tell
+from elworkers.workers.worker import PoolConfig, WorkerId
+
+if TYPE_CHECKING:
+    from elworkers.core.repeats import Repeats
+
+_LOOK_EVERY_S = 0.02
+
+
+def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> PoolConfig:
+    """What the pool runs for these arguments."""
+    inputs = _inputs(arguments)
+    listening = (listens_on(check_source(text)) for text in inputs)
+    return PoolConfig(
+        role=role,
+        instance=name,
+        run=_Work(arguments),
+        workers=arguments["workers"],
+        stop_timeout_s=arguments["stop_timeout"],
+        worker_timeout_s=arguments["worker_timeout"],
+        scalable=_all_of(inputs, "kafka"),
+        # Who reads a file cannot have a double. Of those with a spool, a successor waits for it.
+        side_by_side=_all_of(inputs, "kafka", "udp", *LISTENERS),
+        addresses=tuple(dict.fromkeys(address for address in listening if address is not None)),
+        state_file=state_file,
+        log_level=arguments["log_level"],
+        passed=tuple(dict.fromkeys((name, why) for name, why, _ in arguments.passed)),
+    )
+
+
+def _inputs(arguments: Arguments) -> list[str]:
+    texts = arguments.values.get("input", ())
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def _all_of(inputs: Sequence[str], *schemes: str) -> bool:
+    return bool(inputs) and all(parse(text).scheme in schemes for text in inputs)
+
+
+class _Work:
+    """One worker's work, called after the fork: only then are clients imported and made."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
+
+    def __call__(self, who: WorkerId, stop: Stop, metrics: Metrics, board: loop.StateReporter) -> None:
+        from elworkers.connectors.kafka.pykafka import client
+
+        client.set_client_id(client.client_id(who.role, who.instance, who.worker))
+        module = roles.module(who.role)
+        arguments = self._arguments
+        if hasattr(module, "run"):
+            module.run(arguments, who, stop, metrics, board)
+            return
+        sequence = (_state_dir() or _own_state_dir()) / "sequence"
+        wiring = PipelineBuilder(
+            metrics,
+            sid=arguments["sid"],
+            partitions=arguments["partitions"],
+            batch_records=arguments["batch_size"],
+            batch_seconds=arguments.values.get("linger", arguments.values.get("batch_seconds")),
+            spool=_spool(arguments, who),
+            sequence=sequence,
+            listening=who.listening,
+            event_timeout=arguments.values.get("event_timeout", 1.0),
+        )
+        if who.after is not None and wiring.spool is not None and not _all_of(_inputs(arguments), "kafka"):
+            from elworkers.roles.listeners import prepare
+
+            _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
+            early = prepare(check_source(arguments["input"]), sequence, wiring.spool[0], who.after)
+            wiring.early.extend([early] if early is not None else ())
+            _wait_for_turn(wiring.spool[0], who.after, stop, board)
+        repeats = _repeats(arguments, who)
+        try:
+            end = loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
+        finally:
+            for one in wiring.early:
+                one.close()
+        if end is not None:
+            # A processor's EventErrors of lines are what it is to make of them.
+            tell(account(metrics, stores_events=who.role == "consumer"), end.dead_letters_to, end.damage)
+
+
+def _rehearse(build: loop.Build) -> None:
+    """Build everything but the source, and let go of it: what a new worker cannot do, its present one goes on doing.
+
+    It also imports what takes a while: between the end of that worker and the beginning of this one nobody takes
+    anything off the sockets.
+
+    Raises:
+        ConfigurationError: as `build`.
+    """
+    absent = cast(Source, object())
+    with contextlib.suppress(RetryableError):
+        build(CarryOver(source=absent)).close(but=absent)
+
+
+def _wait_for_turn(spool: Path, after: int, stop: Stop, board: loop.StateReporter) -> None:
+    """Say that this worker is ready, and wait until the one before it has ended and left its spool."""
+    from elworkers.connectors.spool import ownership, source  # noqa: F401
+
+    def waits() -> bool:
+        board.show(loop.State.READY)
+        return not stop.wait(_LOOK_EVERY_S) and runs(after)
+
+    ownership.wait_for_turn(spool, waits)
+
+
+def _spool(arguments: Arguments, who: WorkerId) -> tuple[Path, int] | None:
+    if "spool_dir" not in arguments.values:
+        return None
+    if arguments["spool_dir"]:
+        return Path(arguments["spool_dir"]), arguments["spool_max_bytes"]
+    state = _state_dir()
+    if state is None and parse(arguments["input"]).scheme in LISTENERS:
+        # What a client was told is taken must not be in memory alone, also where somebody starts a forwarder by hand.
+        state = _own_state_dir()
+    return (state / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]) if state else None
+
+
+def _repeats(arguments: Arguments, who: WorkerId) -> Repeats | None:
+    """What is known of earlier processes of this host; None without a run folder."""
+    state = _state_dir()
+    if state is None:
+        return None
+    # Imported here: with hashlib they would take 0.6 MiB of each parent.
+    from elworkers.core.repeat_log import RepeatLog, path_in
+    from elworkers.core.repeats import Repeats
+    from elworkers.core.write_marks import WriteMarks
+
+    groups = {}
+    for endpoint in chain.from_iterable(map(check_sources, _inputs(arguments))):
+        if endpoint.uri.scheme == "kafka":
+            cluster = ",".join(sorted(brokers(endpoint.uri)))
+            groups[cluster, endpoint.options["topic"]] = consumer_group(endpoint, arguments["sid"])
+
+    def reader(origin: Assignment) -> str:
+        # A spool is one instance's own.
+        return groups.get((origin.cluster, origin.topic)) or f"{who.role}/{who.instance}"
+
+    return Repeats(WriteMarks(state / "marks", reader), RepeatLog(path_in(state)).append)
+
+
+def _state_dir() -> Path | None:
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    return Path(run_dir) if run_dir else None
+
+
+def _own_state_dir() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "elworkers"

@@ -1,0 +1,53 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A pipeline comes in; it goes out with a place for what its stores refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from elworkers.config.endpoints import check_source
+from elworkers.config.options import REJECTED
+from elworkers.config.uris import Endpoint
+from elworkers.core.contracts import Sink
+from elworkers.core.pipeline import Pipeline
+
+
+class Errors(NamedTuple):
+    """Where EventErrors go, and what people call that."""
+
+    sink: Sink
+    place: str
+
+
+def has_beside(source: Endpoint) -> bool:
+    """Whether an input is a file, beside which there may be another one; not so a pipe or a device."""
+    if source.uri.scheme != "file":
+        return False
+    path = Path(source.uri.path)
+    return path.is_file() or not path.exists()
+
+
+def errors_beside(inputs: Sequence[str]) -> Errors | None:
+    """A file beside the first input that is one, made when something is refused."""
+    from elworkers.connectors.file.sink import FileSink
+
+    for endpoint in map(check_source, inputs):
+        if has_beside(endpoint):
+            path = Path(endpoint.uri.path + REJECTED)
+            return Errors(FileSink(path, at_once=False), f"file://{path}")
+    return None
+
+
+def refusing(pipeline: Pipeline, errors: Errors | None) -> Pipeline:
+    """The pipeline, with this place for what its stores refuse."""
+    from elworkers.events.event_error import refused, shorter
+
+    if errors is not None:
+        pipeline.dead_letters_to, pipeline.refused_place = errors
+    pipeline.refused = refused
+    pipeline.shorter = shorter
+    return pipeline

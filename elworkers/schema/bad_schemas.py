@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Schemas that nobody has, or that are themselves invalid, come in; for a while each is refused with the same words."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeVar
+
+import structlog
+
+from elworkers.core.contracts import Metrics
+from elworkers.core.errors import InvalidEventError, InvalidSchemaError
+
+_Error = TypeVar("_Error", bound=InvalidEventError)
+
+Key = tuple[str, int]
+"""Name and revision."""
+
+_MOST = 4_096
+"""Remembered; clients invent names and revisions. Whoever comes after that many others is looked up again."""
+
+_QUIET = 10
+"""Looks after which a schema that nobody asked for is no longer named as set aside."""
+
+log = structlog.get_logger(__name__)
+
+
+class BadSchemas:
+    """What is known of schemas that cannot be used.
+
+    Args:
+        for_s: seconds after which one is looked at again.
+        clock: seconds.
+        metrics: is told which schemas are set aside.
+    """
+
+    def __init__(self, for_s: float, clock: Callable[[], float], metrics: Metrics | None) -> None:
+        self._for_s = for_s
+        self._clock = clock
+        self._metrics = metrics
+        # No errors: an error that was raised holds its frames, and with them the batch that it came up in.
+        self._found: OrderedDict[Key, tuple[float, Callable[[], InvalidEventError]]] = OrderedDict()
+        self._said: OrderedDict[Key, tuple[float, str]] = OrderedDict()
+
+    def refuse(self, key: Key) -> None:
+        """Say again what was found not long ago.
+
+        Raises:
+            InvalidEventError: there is no such schema.
+            InvalidSchemaError: it is itself invalid.
+        """
+        found = self._found.get(key)
+        if found is not None and self._clock() < found[0]:
+            raise found[1]()
+
+    def unknown(self, key: Key, why: str) -> InvalidEventError:
+        """Nobody has it; gives what its events are refused with."""
+        self._resume(key)
+        return self._remember(key, lambda: InvalidEventError(why, "validation"))
+
+    def invalid(self, key: Key, why: str) -> InvalidSchemaError:
+        """It cannot be used, which is said once, until it can or for another reason; gives the same."""
+        error = self._remember(key, lambda: InvalidSchemaError(why))
+        if self._said.get(key, (0.0, ""))[1] != why:
+            self._say(key, why)
+        self._said[key] = (self._clock(), why)
+        self._said.move_to_end(key)
+        if len(self._said) > _MOST:
+            self._resume(next(iter(self._said)))
+        return error
+
+    def good(self, key: Key) -> None:
+        """It can be used."""
+        self._found.pop(key, None)
+        if self._resume(key):
+            log.info("schema is used again", schema=key[0], revision=key[1])
+
+    def _remember(self, key: Key, error: Callable[[], _Error]) -> _Error:
+        self._found[key] = (self._clock() + self._for_s, error)
+        self._found.move_to_end(key)
+        if len(self._found) > _MOST:
+            self._found.popitem(last=False)
+        return error()
+
+    def tend(self) -> None:
+        """Name no longer what nobody has asked for in a long while; it may be good or gone by now."""
+        if not self._said:
+            return
+        since = self._clock() - _QUIET * self._for_s
+        for key in [key for key, (when, _) in self._said.items() if when < since]:
+            self._resume(key)
+
+    def _say(self, key: Key, why: str) -> None:
+        log.warning("schema set aside: its events become EventErrors", schema=key[0], revision=key[1], reason=why)
+        if self._metrics is not None:
+            self._metrics.set_aside("schema {}/{}".format(*key), why)
+
+    def _resume(self, key: Key) -> bool:
+        if self._said.pop(key, None) is None:
+            return False
+        if self._metrics is not None:
+            self._metrics.resumed("schema {}/{}".format(*key))
+        return True

@@ -1,0 +1,228 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What a pool's parent holds comes in before it executes itself anew; the next image has it back.
+
+It goes through memory without a name (memfd_create(2)) as JSON, and with it the descriptors that it names. The child
+that checks the configuration for the next image gets the same, and writes there what it has read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from elworkers.core.errors import ElworkersError
+from elworkers.core.loop import State
+from elworkers.workers.scoreboard import LAYOUT, Scoreboard
+from elworkers.workers.stacks import Stacks
+from elworkers.workers.worker_process import WorkerProcess
+
+VARIABLE = "ELWORKERS_HANDOVER"
+"""Names the descriptor of that memory, for the next image alone."""
+FORMAT = 1
+"""Another one is for what this program could not carry on. What it only does not know is passed over."""
+
+
+class HandoverError(ElworkersError):
+    """What the image before has left cannot be taken over; says why."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What was read.
+
+    Attributes:
+        arguments: text, file and line of each.
+        file: the instance file, where there is one.
+        sha256: of its content, 64 hex digits.
+        at: when, in seconds since the epoch.
+        secrets: what is not to be shown.
+    """
+
+    arguments: list[tuple[str, str | None, int | None]] = field(repr=False)
+    file: str | None = None
+    sha256: str | None = None
+    at: float = 0.0
+    secrets: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What operators learn of it."""
+        return {"file": self.file, "sha256": self.sha256, "at": self.at}
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """What an image leaves to the next.
+
+    Attributes:
+        pid: of the parent, which is the same for both.
+        renewals: how often it has executed itself anew.
+        configured, wanted: how many workers its file wanted, and how many there should be.
+        board: descriptor of the scoreboard's memory, and the layout of it.
+        sockets: descriptors of what it listens on.
+        workers: the places of its workers; see `place`.
+        configuration: what the child that was asked has read.
+    """
+
+    pid: int
+    renewals: int
+    configured: int
+    wanted: int
+    board: tuple[int, str]
+    sockets: list[int]
+    workers: list[dict[str, Any]]
+    configuration: Configuration | None = None
+
+    def descriptors(self) -> list[int]:
+        """All that the next image needs."""
+        return [self.board[0], *self.sockets, *(one["stacks"] for one in self.workers)]
+
+    def shared_board(self) -> tuple[Scoreboard, bool]:
+        """The scoreboard of before, and True; a new one, where that has another layout."""
+        file, layout = self.board
+        if layout == LAYOUT and Scoreboard.fits(file):
+            os.set_inheritable(file, False)
+            return Scoreboard(file), True
+        os.close(file)
+        return Scoreboard(), False
+
+    def opened(self) -> list[socket.socket]:
+        """The sockets."""
+        found = [socket.socket(fileno=file) for file in self.sockets]
+        for one in found:
+            one.set_inheritable(False)
+            # Python takes it for one that blocks, and would make it so when it is copied.
+            one.setblocking(False)
+        return found
+
+    def members(self, board: Scoreboard, same: bool) -> list[WorkerProcess]:
+        """The places of the workers.
+
+        Args:
+            board, same: of `shared_board`.
+        """
+        return [_member(one, board, same) for one in self.workers]
+
+
+def place(member: WorkerProcess) -> dict[str, Any]:
+    """What the next image needs to know of a worker."""
+    return {
+        "index": member.index,
+        "slot": member.slot.number,
+        "stacks": member.stacks.file,
+        "pid": member.pid,
+        "restarts": member.restarts,
+        "since": member.since,
+        "begun": member.begun,
+        "crash": member.crash,
+        "leaving": member.leaving,
+        "kill_at": member.kill_at,
+    }
+
+
+def _member(said: dict[str, Any], board: Scoreboard, same: bool) -> WorkerProcess:
+    os.set_inheritable(said["stacks"], False)
+    slot = board.slot(said["slot"]) if same else board.free_slot()
+    if not same:
+        # What it says cannot be read; so nobody is to think that it says nothing.
+        slot.clear()
+        slot.show(State.WAITING)
+    return WorkerProcess(
+        index=said["index"],
+        slot=slot,
+        stacks=Stacks(said["stacks"]),
+        pid=said["pid"],
+        restarts=said.get("restarts", 0),
+        since=said.get("since", 0.0),
+        begun=said.get("begun", 0.0),
+        crash=said.get("crash", ""),
+        leaving=said.get("leaving", False),
+        kill_at=said.get("kill_at", 0.0),
+    )
+
+
+def write(handed: HandedOver) -> int:
+    """Memory with all of it; gives the descriptor."""
+    file = os.memfd_create("handover", os.MFD_CLOEXEC)
+    _replace(file, {"format": FORMAT, **_fields(handed)})
+    return file
+
+
+def _fields(handed: HandedOver) -> dict[str, Any]:
+    read = handed.configuration
+    return {**vars(handed), "configuration": None if read is None else vars(read)}
+
+
+def add(file: int, read: Configuration) -> None:
+    """Of the child that was asked: leave what it has read."""
+    _replace(file, {**_content(file), "configuration": vars(read)})
+
+
+def take(file: int) -> HandedOver:
+    """What was written.
+
+    Raises:
+        HandoverError: it is not that of this process or its parent, or of a version that this one does not know.
+    """
+    said = _content(file)
+    if said.get("format") != FORMAT:
+        raise HandoverError(
+            f"the pool that runs hands over in format {said.get('format')!r}, this program takes {FORMAT};"
+            " stop and start it"
+        )
+    try:
+        read = said.get("configuration")
+        handed = HandedOver(
+            pid=said["pid"],
+            renewals=said["renewals"],
+            configured=said["configured"],
+            wanted=said["wanted"],
+            board=(said["board"][0], said["board"][1]),
+            sockets=said["sockets"],
+            workers=said["workers"],
+            configuration=None if read is None else _configuration(read),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise HandoverError(f"what the pool that runs hands over is damaged: {error!r}; stop and start it") from None
+    if handed.pid not in (os.getpid(), os.getppid()):
+        raise HandoverError(f"what process {handed.pid} hands over is not for this one")
+    return handed
+
+
+def _configuration(said: dict[str, Any]) -> Configuration:
+    words = [(text, file, line) for text, file, line in said["arguments"]]
+    return Configuration(words, said.get("file"), said.get("sha256"), said.get("at", 0.0), said.get("secrets", []))
+
+
+def _content(file: int) -> dict[str, Any]:
+    try:
+        said = json.loads(os.pread(file, os.fstat(file).st_size, 0))
+    except (OSError, ValueError) as error:
+        raise HandoverError(f"what the pool that runs hands over cannot be read: {error}; stop and start it") from None
+    if not isinstance(said, dict):
+        raise HandoverError("what the pool that runs hands over is damaged; stop and start it")
+    return said
+
+
+def _replace(file: int, said: dict[str, Any]) -> None:
+    content = json.dumps(said).encode()
+    os.ftruncate(file, 0)
+    os.pwrite(file, content, 0)
+
+
+def given() -> int | None:
+    """The descriptor that this process was started with for it, if any; nobody who is started by it learns of it."""
+    text = os.environ.pop(VARIABLE, "")
+    return int(text) if text.isdigit() else None
+
+
+def hold(descriptors: Iterable[int], over_exec: bool) -> None:
+    """Whether the descriptors stay open when this process executes another program."""
+    for one in descriptors:
+        os.set_inheritable(one, over_exec)

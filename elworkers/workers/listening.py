@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Addresses come in; sockets that outlive the workers who take from them go out."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from elworkers.core.backoff import Backoff
+from elworkers.core.errors import RetryableError
+from elworkers.core.sockets import Address, opened
+
+log = structlog.get_logger(__name__)
+
+
+class ListeningSockets:
+    """What a pool listens on: opened by its parent, which reads nothing from it, and inherited by its workers.
+
+    What is sent while no worker runs waits in the kernel.
+
+    Args:
+        addresses: of all inputs that listen.
+        held: sockets that are open already; those that are not wanted any more stay open until `let_go`.
+
+    Attributes:
+        complete: whether all of them are open.
+    """
+
+    def __init__(self, addresses: Sequence[Address] = (), held: Sequence[socket.socket] = ()) -> None:
+        self._addresses = addresses
+        self._held = list(held)
+        self._sockets: dict[Address, list[socket.socket]] = {}
+        self.complete = not addresses
+
+    def open(self) -> None:
+        """Open what is not open yet.
+
+        Raises:
+            RetryableError: one of them cannot be had; names it.
+        """
+        for address in self._addresses:
+            if address not in self._sockets:
+                self._sockets[address] = opened(address, self._held)
+                names = [str(one.getsockname()[0]) for one in self._sockets[address]]
+                log.info("listening", address=str(address), on=names)
+        self.complete = True
+
+    def all(self) -> list[socket.socket]:
+        """Every socket that is open, wanted or not."""
+        mine = (one for sockets in self._sockets.values() for one in sockets)
+        return list(dict.fromkeys([*mine, *self._held]))
+
+    def let_go(self) -> None:
+        """Close those that are not wanted any more."""
+        wanted = {one for sockets in self._sockets.values() for one in sockets}
+        for one in self._held:
+            if one not in wanted:
+                one.close()
+        self._held = []
+
+    def inherited(self, address: Address) -> list[socket.socket]:
+        """Of a worker: descriptors of its own for the sockets of an address; none where nobody has opened it."""
+        return [one.dup() for one in self._sockets.get(address, ())]
+
+
+class BindRetry:
+    """Why a pool cannot listen, and when it tries again.
+
+    Attributes:
+        reason: empty while it can.
+        since: monotonic seconds at which that began.
+    """
+
+    def __init__(self) -> None:
+        self.reason, self.since = "", 0.0
+        self._backoff = Backoff(self._say)
+        self._again = 0.0
+
+    def _say(self, reason: str) -> None:
+        if reason and not self.reason:
+            self.since = time.monotonic()
+        self.reason = reason
+
+    def tries(self) -> bool:
+        """Whether it is time to try."""
+        return time.monotonic() >= self._again
+
+    def failed(self, error: RetryableError) -> None:
+        """It cannot for now."""
+        self._again = time.monotonic() + self._backoff.failed(str(error))
+
+    def worked(self) -> None:
+        """It can."""
+        self._backoff.worked()

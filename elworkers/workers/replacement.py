@@ -1,0 +1,137 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""A pool's workers come in; one after another they are replaced by new ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from elworkers.core.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL
+from elworkers.workers.worker_process import WorkerProcess
+from elworkers.workers.worker_processes import WorkerProcesses
+
+_TRIES = 3
+"""Of a successor that dies before it is ready; the present one goes on meanwhile."""
+
+log = structlog.get_logger(__name__)
+
+Start = Callable[[WorkerProcess, int | None], None]
+"""Starts a worker, to take the place of the process whose pid is given, which still works."""
+
+
+class Replacement:
+    """Replaces workers, one at a time.
+
+    Where a successor can be started beside them, the present one is asked to end only when that one is ready: work goes
+    on also where it never gets so far.
+
+    Args:
+        members: whose workers.
+        side_by_side: see `worker.PoolConfig`.
+        stop_timeout_s: likewise.
+        start: see `Start`.
+    """
+
+    def __init__(self, members: WorkerProcesses, *, side_by_side: bool, stop_timeout_s: float, start: Start) -> None:
+        self._members = members
+        self._side_by_side = side_by_side
+        self._stop_timeout_s = stop_timeout_s
+        self._start = start
+        self._left: list[int] = []
+        self._since = 0.0
+        self._abandoned = False
+        self._deaths = 0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether workers of before are left."""
+        return bool(self._left)
+
+    def begin(self, indices: Iterable[int]) -> None:
+        """Replace the workers of these places that are there now."""
+        self._left, self._since = list(indices), time.monotonic()
+        self._abandoned = False
+        log.info("replacing workers one after another", workers=len(self._left))
+
+    def abandon(self) -> None:
+        """Leave those that are not replaced yet; a successor that has nobody's place yet ends."""
+        self._left, self._abandoned = [], True
+        successor = self._members.successor
+        if successor is not None and not (successor.leaving or self._taking_over(successor)):
+            successor.ask_to_end(self._stop_timeout_s)
+
+    def _taking_over(self, successor: WorkerProcess) -> bool:
+        member = self._members.get(successor.index)
+        return member is None or member.pid is None or member.leaving
+
+    def hopeless(self, member: WorkerProcess, code: int) -> bool:
+        """Whether a worker that has ended is a successor that is of no use, while the present one works.
+
+        Args:
+            member: the worker.
+            code: its exit code.
+        """
+        if member is not self._members.successor or self._taking_over(member):
+            return False
+        self._deaths += 1
+        return code in (0, EX_CONFIG, EX_DATAERR, EX_TEMPFAIL) or self._deaths >= _TRIES
+
+    def given_up(self, successor: WorkerProcess, code: int) -> str:
+        """A successor is of no use, and the workers of before go on; gives the reason.
+
+        Args:
+            successor: which.
+            code: its exit code.
+        """
+        reason = successor.slot.told().reason or f"the new worker ended with {code}"
+        log.error("workers not replaced; those of before go on", reason=reason, exit_code=code)
+        self._members.dismiss()
+        self._left = []
+        return reason
+
+    def step(self) -> bool:
+        """One step; whether it was the last one, with which every worker is another one."""
+        successor = self._members.successor
+        if successor is not None:
+            self._succeed(successor)
+        elif self._left:
+            self._replace(self._members.get(self._left[0]))
+        else:
+            return False
+        done = not self._left and self._members.successor is None and not self._abandoned
+        if done:
+            log.info("workers replaced")
+        return done
+
+    def _replace(self, member: WorkerProcess | None) -> None:
+        if member is None:
+            self._left.pop(0)
+        elif member.begun >= self._since:
+            if self._side_by_side or member.at_work:
+                self._left.pop(0)
+        elif member.pid is None:
+            self._start(member, None)
+        elif member.leaving:
+            pass
+        elif self._side_by_side:
+            self._deaths = 0
+            self._start(self._members.name_successor(member), member.pid)
+        else:
+            member.ask_to_end(self._stop_timeout_s)
+
+    def _succeed(self, successor: WorkerProcess) -> None:
+        member = self._members.get(successor.index)
+        if successor.leaving:
+            if successor.pid is None:
+                self._members.dismiss()
+        elif member is None or member.pid is None:
+            self._members.promote()
+        elif successor.pid is None:
+            if time.monotonic() >= successor.not_before:
+                self._start(successor, member.pid)
+        elif successor.ready and not member.leaving:
+            member.ask_to_end(self._stop_timeout_s)

@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What workers say of themselves comes in through shared memory; their parent reads it there."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+import time
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from elworkers.core.loop import State
+
+_SLOT_BYTES = mmap.PAGESIZE
+_SLOT = struct.Struct("=Bdq")
+_TEXT = struct.Struct("=II")
+_TEXT_AT = 64
+_MOST_TEXT = _SLOT_BYTES - _TEXT_AT - _TEXT.size
+_REASON_BYTES, _WHAT_BYTES, _WHY_BYTES = 1_000, 300, 300
+"""As JSON, in which a character takes up to twelve."""
+MOST_WORKERS = 1024
+_BYTES = _SLOT_BYTES * MOST_WORKERS
+LAYOUT = f"{_SLOT.format} {_TEXT.format} {_TEXT_AT} {_SLOT_BYTES} {MOST_WORKERS} {[*State.__members__.items()]}"
+"""What memory that another version has written has to say of itself, to be understood."""
+CRASHED = "crashed: "
+"""What the last reason of a worker that crashes begins with."""
+
+
+class Snapshot(NamedTuple):
+    """What a worker says: its state, its last sign of life (monotonic seconds), how many records it has read."""
+
+    state: State
+    alive: float
+    records: int
+
+
+class Remarks(NamedTuple):
+    """What a worker says at greater length.
+
+    Attributes:
+        reason: why it cannot work, or why it crashed; empty while all is well.
+        since: monotonic seconds at which that began.
+        aside: what it has set aside, and why.
+        aside_since: and since when, in s since the epoch.
+        more: how many others it has set aside, for whose names there was no room.
+        remarks: what is not as it was configured, and how it is; as far as there is room.
+    """
+
+    reason: str = ""
+    since: float = 0.0
+    aside: Mapping[str, str] = {}
+    more: int = 0
+    aside_since: Mapping[str, int] = {}
+    remarks: Mapping[str, str] = {}
+
+
+class Scoreboard:
+    """One slot for each worker, made by the parent before it forks.
+
+    Args:
+        file: descriptor of memory that another image of this process has made; None: new memory.
+
+    Attributes:
+        file: descriptor of its memory.
+    """
+
+    def __init__(self, file: int | None = None) -> None:
+        if file is None:
+            file = os.memfd_create("board", os.MFD_CLOEXEC)
+            os.ftruncate(file, _BYTES)
+        self.file = file
+        self._memory = mmap.mmap(file, _BYTES)
+        self._free = list(range(MOST_WORKERS - 1, -1, -1))
+
+    @staticmethod
+    def fits(file: int) -> bool:
+        """Whether the memory is as large as a board's."""
+        return os.fstat(file).st_size == _BYTES
+
+    def slot(self, number: int) -> Slot:
+        """The slot that somebody has already."""
+        self._free.remove(number)
+        return Slot(self._memory, number)
+
+    def free_slot(self) -> Slot:
+        """A slot that nobody else has."""
+        return Slot(self._memory, self._free.pop())
+
+    def give_back(self, slot: Slot) -> None:
+        """Somebody else may have the slot."""
+        self._free.append(slot.number)
+
+
+class Slot:
+    """What one worker says: a few numbers often, a text when it changes.
+
+    One writer, one reader and no lock: a torn read of the numbers shows for half a second and decides nothing; one of
+    the text is seen by its checksum, and what was told before stands until the next look.
+    """
+
+    def __init__(self, memory: mmap.mmap, number: int) -> None:
+        self.number = number
+        self._memory = memory
+        self._at = number * _SLOT_BYTES
+        self._records = 0
+        self._read: tuple[int, Remarks] = (0, Remarks())
+
+    def show(self, state: State) -> None:
+        """Show the state; also says that the worker is alive. Intervals are not to depend on the wall clock."""
+        _SLOT.pack_into(self._memory, self._at, state, time.monotonic(), self._records)
+
+    def read(self, records: int) -> None:
+        """See `loop.Board.read`."""
+        self._records += records
+
+    def look(self) -> Snapshot:
+        """What the worker said last."""
+        state, alive, records = _SLOT.unpack_from(self._memory, self._at)
+        return Snapshot(State(state), alive, records)
+
+    def tell(self, told: Remarks) -> None:
+        """Tell it, cut to the room there is."""
+        text = _text(told)
+        at = self._at + _TEXT_AT
+        self._memory[at + _TEXT.size : at + _TEXT.size + len(text)] = text
+        _TEXT.pack_into(self._memory, at, len(text), zlib.crc32(text))
+
+    def told(self) -> Remarks:
+        """What the worker told last."""
+        at = self._at + _TEXT_AT
+        length, checksum = _TEXT.unpack_from(self._memory, at)
+        if length and checksum != self._read[0]:
+            text = self._memory[at + _TEXT.size : at + _TEXT.size + length]
+            if zlib.crc32(text) == checksum:
+                self._read = checksum, Remarks(**json.loads(text))
+        return self._read[1] if length else Remarks()
+
+    def clear(self) -> None:
+        """Forget the worker that was here."""
+        _SLOT.pack_into(self._memory, self._at, State.STARTING, time.monotonic(), 0)
+        _TEXT.pack_into(self._memory, self._at + _TEXT_AT, 0, 0)
+
+
+def _text(told: Remarks) -> bytes:
+    cut = {"reason": _cut(told.reason, _REASON_BYTES), "aside": {}, "aside_since": {}, "remarks": {}}
+    found: dict[str, Any] = {**told._asdict(), **cut}
+    room = _MOST_TEXT - len(json.dumps(found)) - len(str(len(told.aside)))
+    more = told.more
+    for what, why in told.aside.items():
+        name, since = _cut(what, _WHAT_BYTES), told.aside_since.get(what)
+        entry = {"aside": {name: _cut(why, _WHY_BYTES)}, "aside_since": {} if since is None else {name: since}}
+        room -= len(json.dumps(entry))
+        if room >= 0:
+            found["aside"] |= entry["aside"]
+            found["aside_since"] |= entry["aside_since"]
+        else:
+            more += 1
+    for what, words in told.remarks.items():
+        remark = {_cut(what, _WHAT_BYTES): _cut(words, _WHY_BYTES)}
+        room -= len(json.dumps(remark))
+        if room >= 0:
+            found["remarks"] |= remark
+    return json.dumps({**found, "more": more}).encode()
+
+
+def _cut(text: str, most: int) -> str:
+    while len(json.dumps(text)) > most:
+        text = text[: len(text) * 3 // 4] + "…"
+    return text

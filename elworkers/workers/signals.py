@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Signals come in, at any moment; they go out in order, when their process asks for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection, Iterator
+from types import FrameType
+
+from elworkers.core.polling import readable
+
+
+class SignalQueue:
+    """Signals that a handler only notes, and a wait that the next of them ends.
+
+    Args:
+        numbers: which.
+    """
+
+    def __init__(self, numbers: Collection[signal.Signals]) -> None:
+        self._numbers = numbers
+        self._noted: list[int] = []
+        self._pipe = os.pipe()
+
+    def listen(self) -> None:
+        """Note them from now on, also where the image of before has blocked them."""
+        for end in self._pipe:
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        for number in self._numbers:
+            signal.signal(number, self._note)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._noted.append(number)
+
+    def take(self) -> Iterator[int]:
+        """Those that have come, each once."""
+        while self._noted:
+            yield self._noted.pop(0)
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the next one."""
+        readable([self._pipe[0]], seconds)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._pipe[0], 512):
+                pass
+
+    @contextlib.contextmanager
+    def blocked(self) -> Iterator[None]:
+        """None comes while this is entered, nor in an image that this process becomes, until that one listens."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
+
+    def close(self) -> None:
+        """Of a child: let go of what is its parent's."""
+        for end in self._pipe:
+            os.close(end)

@@ -1,0 +1,503 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The loop: what is flushed and committed, in which order, and what a failure leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from structlog.testing import capture_logs
+
+from elworkers.core import loop
+from elworkers.core.backoff import Backoff
+from elworkers.core.contracts import Assignment, Output, Positions, Record, RejectedRecord, Source
+from elworkers.core.errors import RetryableError
+from elworkers.core.loop import State
+from elworkers.core.metrics import Counters
+from elworkers.core.pipeline import Batch, Pipeline
+from elworkers.core.pipeline import CarryOver as KeptSource
+from elworkers.core.stop import Stop
+
+PARTITION = Assignment("topic", 0)
+
+
+@dataclass
+class Listed:
+    """A source of a list, one record a poll; `journal` shares what happened with the sinks."""
+
+    values: list[bytes]
+    journal: list[str]
+    replayable: bool = True
+    durable: bool = False
+    idle: bool = False
+    flush_wanted: bool = False
+    committed: list[Positions] = field(default_factory=list)
+    closed: bool = False
+    at: int = 0
+
+    @property
+    def exhausted(self) -> bool:
+        return self.at >= len(self.values)
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        assert limit > 0
+        record = Record(self.values[self.at], origin=PARTITION if self.replayable else None, offset=self.at)
+        self.at += 1
+        return [record]
+
+    def commit(self, positions: Positions) -> None:
+        self.journal.append("commit")
+        self.committed.append(dict(positions))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class Kept:
+    """A sink that keeps what was flushed, refuses `refuse`, and fails while `failures` lasts."""
+
+    journal: list[str]
+    stored: list[bytes] = field(default_factory=list)
+    refuse: bytes = b"refuse me"
+    failures: int = 0
+    pending: list[Record] = field(default_factory=list)
+
+    def write(self, records: Sequence[Record]) -> None:
+        self.journal.append("write")
+        self.pending += records
+
+    def flush(self) -> list[RejectedRecord]:
+        self.journal.append("flush")
+        if self.failures:
+            self.failures -= 1
+            raise RetryableError("away")
+        pending, self.pending = self.pending, []
+        self.stored += [record.value for record in pending if record.value != self.refuse]
+        return [RejectedRecord(record, "no") for record in pending if record.value == self.refuse]
+
+    def commit_transaction(self, positions: Positions) -> None:
+        self.journal.append("settle")
+
+    def close(self) -> None:
+        self.pending = []
+
+
+class Shown:
+    """A board that remembers every state."""
+
+    def __init__(self) -> None:
+        self.states: list[State] = []
+        self.reasons: list[str] = []
+        self.count = 0
+
+    def show(self, state: State) -> None:
+        self.states.append(state)
+
+    def read(self, records: int) -> None:
+        self.count += records
+
+    def trouble(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def accept_all(_record: Record) -> bool:
+    return True
+
+
+def run(build: Callable[[Source | None], Pipeline]) -> tuple[Counters, Shown]:
+    metrics, board = Counters(), Shown()
+    loop.run(build, Stop(), metrics, board)
+    return metrics, board
+
+
+def test_offsets_are_committed_only_after_everything_is_flushed() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=2, seconds=60)))
+    assert journal == ["write", "write", "flush", "settle", "commit", "flush", "settle", "commit"]
+    assert source.committed[0] == {PARTITION: 2}
+    assert sink.stored == [b"a", b"b"]
+    assert source.closed
+
+
+def test_a_batch_without_an_age_is_flushed_after_every_poll() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)]))
+    assert [dict(positions) for positions in source.committed[:2]] == [{PARTITION: 1}, {PARTITION: 2}]
+
+
+class AtOnce(Listed):
+    """The same, all in one poll."""
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        return [record for _ in self.values for record in super(AtOnce, self).poll(limit, timeout_s)]
+
+
+def parsed(records: list[Record]) -> list[Record]:
+    for record in records:
+        record.event = {"value": record.value}
+    return records
+
+
+def test_stages_are_given_pieces_and_a_batch_is_flushed_once() -> None:
+    journal: list[str] = []
+    sizes: list[int] = []
+
+    def stage(records: list[Record]) -> list[Record]:
+        sizes.append(len(records))
+        return records
+
+    source, sink = AtOnce([b"%d" % number for number in range(600)], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600), piece=100))
+    assert sum(sizes) == 600
+    assert max(sizes) <= 100
+    assert journal[: len(sizes) + 3] == ["write"] * len(sizes) + ["flush", "settle", "commit"]
+    assert sink.stored == source.values
+    assert source.committed[0] == {PARTITION: 600}
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+def test_events_are_forgotten_only_where_nobody_asks_for_them_again(replayable: bool) -> None:
+    seen: list[object] = []
+
+    def accepts(record: Record) -> bool:
+        seen.append(record.event)
+        return True
+
+    kept: list[Record] = []
+
+    def stage(records: list[Record]) -> list[Record]:
+        kept.extend(parsed(records))
+        return records
+
+    outputs = [Output(Kept([]), accepts), Output(Kept([]), accepts)]
+    source = Listed([b"a"], [], replayable=replayable)
+    run(lambda _: Pipeline(source, [stage], outputs, forgets_events=True))
+    assert seen == [{"value": b"a"}] * 2, "every output still has it"
+    assert [record.event for record in kept] == [None if replayable else {"value": b"a"}]
+
+
+def test_a_source_can_ask_for_a_flush() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal, flush_wanted=True), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=60)))
+    assert journal[:4] == ["write", "flush", "settle", "commit"]
+
+
+def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew() -> None:
+    journal: list[str] = []
+    sink = Kept(journal, failures=1)
+    sources: list[Listed] = []
+
+    def build(_: KeptSource) -> Pipeline:
+        sources.append(Listed([b"a"], journal))
+        return Pipeline(sources[-1], [], [Output(sink, accept_all)])
+
+    metrics, board = run(build)
+    assert [source.committed for source in sources] == [[], [{PARTITION: 1}, {}]]
+    assert sink.stored == [b"a"]
+    assert metrics.totals["restarts", ()] == 1
+    assert State.WAITING in board.states
+
+
+def test_what_cannot_be_asked_again_is_kept_over_a_failure_and_staged_once() -> None:
+    journal: list[str] = []
+    source = Listed([b"a", b"b"], journal, replayable=False)
+    sink = Kept(journal, failures=2)
+    staged: list[bytes] = []
+
+    def stage(records: list[Record]) -> list[Record]:
+        staged.extend(record.value for record in records)
+        return [Record(record.value.upper()) for record in records]
+
+    run(lambda kept: Pipeline(kept.source or source, [stage], [Output(sink, accept_all)]))
+    assert sink.stored == [b"A", b"B"]
+    assert staged == [b"a", b"b"]
+
+
+def test_positions_of_what_is_kept_over_a_failure_are_committed_with_it() -> None:
+    class Durable(Listed):
+        """As a spool: kept over a failure of the sinks, but with positions."""
+
+        def poll(self, limit: int, timeout_s: float) -> list[Record]:
+            (record,) = super().poll(limit, timeout_s)
+            record.origin = PARTITION
+            return [record]
+
+    journal: list[str] = []
+    source, sink = Durable([b"a"], journal, replayable=False), Kept(journal, failures=1)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)]))
+    assert sink.stored == [b"a"]
+    assert source.committed[0] == {PARTITION: 1}
+
+
+def test_what_a_failing_stage_was_given_is_staged_again() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
+    failures = iter([True])
+
+    def stage(records: list[Record]) -> list[Record]:
+        if next(failures, False):
+            raise RetryableError("the schema wiki is away")
+        return records
+
+    run(lambda kept: Pipeline(kept.source or source, [stage], [Output(sink, accept_all)]))
+    assert sink.stored == [b"a"]
+
+
+def test_what_a_store_refuses_goes_to_the_refused_sink_before_the_commit() -> None:
+    journal: list[str] = []
+    source, sink, errors = Listed([b"a", b"refuse me"], journal), Kept(journal), Kept([])
+    run(
+        lambda _: Pipeline(
+            source,
+            [],
+            [Output(sink, accept_all)],
+            Batch(records=2, seconds=60),
+            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
+            dead_letters_to=errors,
+        )
+    )
+    assert sink.stored == [b"a"]
+    assert errors.stored == [b"refused: refuse me"]
+
+
+def test_of_what_cannot_be_asked_again_each_refused_record_is_told() -> None:
+    source, errors = Listed([b"a", b"b"], [], replayable=False), Kept([])
+    sinks = [Kept([], refuse=b"a"), Kept([], refuse=b"b")]
+    run(
+        lambda kept: Pipeline(
+            kept.source or source,
+            [],
+            [Output(sink, accept_all) for sink in sinks],
+            Batch(records=2, seconds=60),
+            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
+            dead_letters_to=errors,
+        )
+    )
+    assert errors.stored == [b"refused: a", b"refused: b"]
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+def test_what_an_output_has_it_does_not_get_again_and_nothing_is_counted_twice(replayable: bool) -> None:
+    values = [b"a", b"refuse me", b"b"]
+    first, second, errors = Kept([]), Kept([], failures=3), Kept([])
+    opened: list[Listed] = []
+
+    def build(kept: KeptSource) -> Pipeline:
+        assert kept.counts is not None
+        counts = kept.counts
+
+        def stage(records: list[Record]) -> list[Record]:
+            counts.count("events_valid", len(records), schema="A")
+            return records
+
+        if kept.source is None:
+            opened.append(AtOnce(values, [], replayable=replayable))
+        return Pipeline(
+            kept.source or opened[-1],
+            [stage],
+            [Output(first, accept_all), Output(second, lambda record: record.value != b"refuse me")],
+            Batch(records=3, seconds=60),
+            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
+            dead_letters_to=errors,
+        )
+
+    metrics, _ = run(build)
+    assert first.stored == [b"a", b"b"]
+    assert second.stored == [b"a", b"b"]
+    assert errors.stored == [b"refused: refuse me"]
+    assert metrics.summary()["events_valid"] == 3
+    assert metrics.summary()["records_refused"] == 1
+    assert metrics.summary()["restarts"] == 3
+
+
+def test_what_comes_again_in_other_batches_is_known_all_the_same() -> None:
+    first, second = Kept([]), Kept([], failures=1)
+    sizes = iter([4, 1])
+
+    def build(_: KeptSource) -> Pipeline:
+        kind, size = (AtOnce, 4) if next(sizes) == 4 else (Listed, 1)
+        outputs = [Output(first, accept_all), Output(second, accept_all)]
+        return Pipeline(kind([b"a", b"b", b"c", b"d"], []), [], outputs, Batch(records=size))
+
+    run(build)
+    assert first.stored == second.stored == [b"a", b"b", b"c", b"d"]
+
+
+def test_an_event_error_that_is_refused_is_never_wrapped_into_another() -> None:
+    sink, errors = Kept([]), Kept([])
+    with capture_logs() as logs:
+        metrics, _ = run(
+            lambda _: Pipeline(
+                Listed([b"refuse me"], []),
+                [],
+                [Output(sink, accept_all)],
+                refused=lambda _: None,
+                dead_letters_to=errors,
+            )
+        )
+    assert errors.stored == []
+    assert metrics.summary()["records_refused"] == 1
+    assert [entry["reason"] for entry in logs if entry["event"] == "an EventError is refused"] == ["no"]
+
+
+def test_an_event_error_that_is_too_large_is_cut_until_it_is_taken() -> None:
+    class Small(Kept):
+        def flush(self) -> list[RejectedRecord]:
+            pending, self.pending = self.pending, []
+            self.stored += [record.value for record in pending if len(record.value) <= 3]
+            return [RejectedRecord(record, "large", too_large=True) for record in pending if len(record.value) > 3]
+
+    def shorter(record: Record) -> Record | None:
+        return Record(record.value[:-4], valid=False) if record.value else None
+
+    def stage(records: list[Record]) -> list[Record]:
+        return [Record(record.value, valid=False, origin=record.origin, offset=record.offset) for record in records]
+
+    sink = Small([])
+    run(lambda _: Pipeline(Listed([b"0123456789"], []), [stage], [Output(sink, accept_all)], shorter=shorter))
+    assert sink.stored == [b"01"]
+
+
+def test_an_output_gets_only_what_it_accepts() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, lambda record: record.value == b"b")]))
+    assert sink.stored == [b"b"]
+
+
+def test_backoff_grows_up_to_its_bound_and_starts_over() -> None:
+    backoff = Backoff()
+    pauses = [backoff.failed("away") for _ in range(12)]
+    assert pauses[0] <= 0.5
+    assert max(pauses) <= 30
+    assert pauses[-1] >= 15
+    backoff.worked()
+    assert backoff.failed("away") <= 0.5
+
+
+def test_the_end_of_an_outage_is_said_once_with_its_length_and_told_to_the_board() -> None:
+    said: list[str] = []
+    backoff = Backoff(said.append)
+    with capture_logs() as logs:
+        backoff.worked()
+        backoff.failed("the disk is full")
+        backoff.failed("the wiki is away")
+        backoff.worked()
+        backoff.worked()
+    (end,) = [entry for entry in logs if entry["event"] == "works again"]
+    assert end["reason"] == "the wiki is away"
+    assert 0 <= end["lasted_s"] < 10
+    assert said == ["the disk is full", "the wiki is away", ""]
+
+
+def test_a_failure_without_a_reason_is_told_all_the_same() -> None:
+    said: list[str] = []
+    Backoff(said.append).failed("")
+    assert said == ["no reason given"]
+
+
+def test_the_loop_tells_the_board_why_it_waits_and_that_it_works_again() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
+
+    def build(_: KeptSource) -> Pipeline:
+        journal.append("built")
+        if len(journal) == 1:
+            raise RetryableError("the database is away")
+        return Pipeline(source, [], [Output(sink, accept_all)])
+
+    _, board = run(build)
+    assert board.reasons == ["the database is away", ""]
+
+
+@dataclass
+class Endless(Listed):
+    """The same, which ends once something was committed."""
+
+    @property
+    def exhausted(self) -> bool:
+        return bool(self.committed)
+
+    def poll(self, limit: int, timeout_s: float) -> list[Record]:
+        return super().poll(limit, timeout_s) if self.at < len(self.values) else []
+
+
+def test_after_a_failure_the_first_batch_does_not_wait_until_it_is_old() -> None:
+    journal: list[str] = []
+    began = time.monotonic()
+
+    def build(_: KeptSource) -> Pipeline:
+        source, sink = Endless([b"a"], journal), Kept(journal)
+        journal.append("built")
+        if len(journal) == 1:
+            raise RetryableError("the database is away")
+        return Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=300))
+
+    _, board = run(build)
+    assert board.reasons[-1] == ""
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("replayable", [True, False])
+def test_a_source_that_was_opened_before_something_failed_is_closed_or_kept(replayable: bool) -> None:
+    journal: list[str] = []
+    opened: list[Listed] = []
+
+    def build(kept: KeptSource) -> Pipeline:
+        if kept.source is None:
+            opened.append(Listed([b"a"], journal, replayable=replayable))
+            kept.source = opened[-1]
+        if len(journal) < 2:
+            journal.append("the sink is away")
+            raise RetryableError("away")
+        return Pipeline(kept.source, [], [Output(Kept(journal), accept_all)])
+
+    run(build)
+    assert len(opened) == (3 if replayable else 1)
+    assert all(source.closed for source in opened)
+
+
+def test_a_reason_is_said_once_while_it_lasts() -> None:
+    backoff = Backoff()
+    with capture_logs() as logs:
+        pauses = [backoff.failed("the disk is full") for _ in range(20)]
+        backoff.failed("the wiki is away")
+    assert [entry["reason"] for entry in logs] == ["the disk is full", "the wiki is away"]
+    assert pauses[0] <= 0.5
+    assert max(pauses) <= 30.0
+    assert pauses[10] > 10
+    backoff.worked()
+    assert backoff.failed("the disk is full") <= 0.5
+
+
+def test_a_batch_whose_outputs_want_more_goes_on_while_there_is_something_to_read() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b", b"c"], journal), Kept(journal)
+    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100), wants_more=lambda: True))
+    assert journal[:6] == ["write", "write", "write", "flush", "settle", "commit"]
+    assert source.committed[0] == {PARTITION: 3}
+
+
+def test_the_first_batch_is_written_soon_whatever_its_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    journal: list[str] = []
+
+    class Slow(Listed):
+        def poll(self, limit: int, timeout_s: float) -> list[Record]:
+            now[0] += 4.0
+            return super().poll(limit, timeout_s)
+
+    source, sink = Slow([b"%d" % number for number in range(6)], journal), Kept(journal)
+    pipeline = Pipeline(source, [], [Output(sink, lambda _: True)], Batch(1_000, 300.0))
+    loop.run(lambda _kept: pipeline, Stop(), Counters(), Shown())
+    # Two within the first five seconds and a bit, all others when the input ends.
+    assert [next(iter(one.values())) for one in source.committed] == [3, 6]

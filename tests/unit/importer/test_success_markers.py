@@ -1,0 +1,42 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Hours → marks in a local folder, asked for once a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from elworkers.config.endpoints import check_store
+from elworkers.importer.store import Store
+from elworkers.importer.success_markers import NAME, SuccessMarkers
+
+HOUR = "2016/11/24/15"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(check_store(f"file://{tmp_path}"))
+
+
+def test_an_hour_that_is_not_marked_is_asked_for_again_in_the_next_run(store: Store) -> None:
+    marks = SuccessMarkers(store)
+    assert not marks.has("Test", HOUR)
+    store.touch(f"Test/{HOUR}/{NAME}")
+    assert not marks.has("Test", HOUR)
+    marks.look_again()
+    assert marks.has("Test", HOUR)
+
+
+def test_a_mark_is_known_until_it_is_forgotten(store: Store) -> None:
+    marks = SuccessMarkers(store)
+    assert not marks.has("Test", HOUR)
+    marks.make("Test", HOUR)
+    assert store.exists(f"Test/{HOUR}/{NAME}")
+    store.remove(f"Test/{HOUR}/{NAME}")
+    marks.look_again()
+    assert marks.has("Test", HOUR)
+    marks.forget()
+    assert not marks.has("Test", HOUR)

@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Leaders of topics → which partitions have had none for long, and what is said of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from elworkers.connectors.kafka.pykafka import leaderless
+from elworkers.connectors.kafka.pykafka.absent_brokers import AbsentBroker
+from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
+from elworkers.core.contracts import TopicPartition
+from elworkers.core.metrics import Counters
+
+NOBODY = AbsentBroker(-1)
+
+
+def test_a_partition_is_named_while_it_has_no_leader() -> None:
+    metrics = Counters()
+    known = LeaderlessPartitions(metrics)
+    known.look("a", ["broker", NOBODY, NOBODY])
+    known.look("b", ["broker"])
+    assert set(metrics.aside) == {"topic a[1]", "topic a[2]"}
+    assert (known.has("a"), known.has("b")) == (True, False)
+    known.look("a", ["broker", "broker", NOBODY])
+    assert set(metrics.aside) == {"topic a[2]"}
+    known.look("a", ["broker"] * 3)
+    assert not metrics.aside
+    assert not known.has("a")
+
+
+def test_how_long_counts_from_the_first_look_that_found_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = LeaderlessPartitions()
+    known.look("a", [NOBODY])
+    known.look("a", [NOBODY])
+    assert not known.for_long(TopicPartition("a", 0))
+    monkeypatch.setattr(leaderless, "_PATIENCE_S", 0.0)
+    assert known.for_long(TopicPartition("a", 0))
+    assert not known.for_long(TopicPartition("a", 1))
+    known.look("a", ["broker"])
+    assert not known.for_long(TopicPartition("a", 0))
+
+
+def test_topics_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaderless, "_MOST", 2)
+    known = LeaderlessPartitions()
+    for name in "abc":
+        known.look(name, [NOBODY])
+    assert [known.has(name) for name in "abc"] == [True, True, False]
