@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from elworkers.config.arguments import Option
 from elworkers.config.types import group, seconds, wait, whole, words
+from elworkers.config.uris import Endpoint
 from elworkers.core.errors import ConfigurationError
 from elworkers.monitoring import statsd
 
@@ -53,6 +55,14 @@ STATSD_NAMES = Option(
     words(*statsd.NAMES),
     default="host",
 )
+
+
+def has_beside(source: Endpoint) -> bool:
+    """Whether an input is a file, beside which there may be another one; not so a pipe or a device."""
+    if source.uri.scheme != "file":
+        return False
+    path = Path(source.uri.path)
+    return path.is_file() or not path.exists()
 
 
 def single_worker(role: str, why: str, workers: int) -> None:

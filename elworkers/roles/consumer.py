@@ -19,6 +19,7 @@ from elworkers.roles.common_options import (
     SID,
     STATSD_NAMES,
     STORED_BATCH,
+    has_beside,
     single_worker,
 )
 from elworkers.roles.functions import apart, of_inputs
@@ -76,8 +77,6 @@ def check(arguments: Arguments) -> None:
 
 def _must_say_where(source: Endpoint, sink: Endpoint) -> bool:
     """Whether there is no place for refused records that suggests itself, and there may be some."""
-    from elworkers.roles.rejections import has_beside
-
     if source.uri.scheme == "kafka" or sink.uri.scheme == "kafka" or has_beside(source):
         return False
     # A file takes any line.

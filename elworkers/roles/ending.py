@@ -55,13 +55,14 @@ def account(metrics: Metrics, *, stores_events: bool) -> Account:
     )
 
 
-def tell(found: Account, dead_letters_to: str, damage: str) -> None:
+def tell(found: Account, dead_letters_to: str, damage: str, *, makes_errors: bool = False) -> None:
     """Log how many records were read, stored and refused.
 
     Args:
         found: of an input that has ended.
         refused_to: where EventErrors of refused records are; empty: nowhere.
         damage: of the input; empty: there is none.
+        makes_errors: it is to make EventErrors of what it cannot hand on, so that only those that are lost matter.
 
     Raises:
         DataError: something was refused, or the input is damaged.
@@ -72,7 +73,8 @@ def tell(found: Account, dead_letters_to: str, damage: str) -> None:
         "the input has ended", records_read=found.read, stored=found.stored, refused=found.refused, **more, **where
     )
     place = f"they are in {dead_letters_to}" if dead_letters_to else "nothing has taken them"
-    why = [f"{found.refused} of {found.read} records are refused; {place}"] if found.refused else []
+    matters = found.refused > 0 and not (makes_errors and dead_letters_to)
+    why = [f"{found.refused} of {found.read} records are refused; {place}"] if matters else []
     why += [damage] if damage else []
     if why:
         raise DataError("; ".join(why))

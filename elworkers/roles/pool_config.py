@@ -104,8 +104,8 @@ class _Work:
             for one in wiring.early:
                 one.close()
         if end is not None:
-            # A processor's EventErrors of lines are what it is to make of them.
-            tell(account(metrics, stores_events=who.role == "consumer"), end.dead_letters_to, end.damage)
+            found = account(metrics, stores_events=who.role == "consumer")
+            tell(found, end.dead_letters_to, end.damage, makes_errors=who.role == "processor")
 
 
 def _rehearse(build: loop.Build) -> None:

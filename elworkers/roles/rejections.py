@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from elworkers.config.endpoints import check_source
 from elworkers.config.options import REJECTED
-from elworkers.config.uris import Endpoint
 from elworkers.core.contracts import Sink
 from elworkers.core.pipeline import Pipeline
+from elworkers.roles.common_options import has_beside
 
 
 class Errors(NamedTuple):
@@ -21,14 +21,6 @@ class Errors(NamedTuple):
 
     sink: Sink
     place: str
-
-
-def has_beside(source: Endpoint) -> bool:
-    """Whether an input is a file, beside which there may be another one; not so a pipe or a device."""
-    if source.uri.scheme != "file":
-        return False
-    path = Path(source.uri.path)
-    return path.is_file() or not path.exists()
 
 
 def errors_beside(inputs: Sequence[str]) -> Errors | None:

@@ -178,7 +178,7 @@ def test_what_is_sent_again_after_a_lost_answer_is_stored_once(page: Page, door:
     ).stdout
     events = [json.loads(line) for line in valid.splitlines() if b'"schema"' in line]
     assert len(events) == 2
-    command = [BIN / "eventlogging-consumer", "stdin:", f"sqlite:///{database}", *more]
+    command = [BIN / "eventlogging-consumer", "stdin:", f"sqlite:///{database}", "--output-invalid=stdout:", *more]
     subprocess.run(command, input=b"".join(json.dumps(one).encode() + b"\n" for one in events), check=True, timeout=60)
     with contextlib.closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT event_action FROM Edit_7").fetchall() == [("once",)]

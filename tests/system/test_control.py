@@ -498,7 +498,7 @@ def test_supervisord_is_asked_as_often_for_many_instances_as_for_few(
 def test_one_that_takes_long_to_end_keeps_no_other_from_coming_back(topology: Make) -> None:
     site = topology({})
     for name in ("swift", "slow"):
-        site.instance(f"consumer/{name}", "stdin:", "stdout:")
+        site.instance(f"consumer/{name}", "stdin:?raw=True", "stdout:")
     ends = site.run_dir / "slow-may-end"
     words = stand_ins(site, "consumer")
     Path(words[1], "eventlogging-consumer").write_text(

@@ -38,6 +38,14 @@ def test_rows_are_counted_by_the_name_that_is_wanted(tmp_path: Path, words: list
     statsd = Statsd()
     lines = [json.dumps({**EVENT, "uuid": f"{number:032x}"}) for number in range(3)]
     output = f"sqlite:///{tmp_path}/events.db?statsd_host=127.0.0.1&statsd_port={statsd.port}{option}"
-    command = [BIN / "eventlogging-consumer", "stdin:", output, "--schemas", str(SCHEMAS), *words]
+    command = [
+        BIN / "eventlogging-consumer",
+        "stdin:",
+        output,
+        "--output-invalid=stdout:",
+        "--schemas",
+        str(SCHEMAS),
+        *words,
+    ]
     subprocess.run(command, input="\n".join(lines), text=True, check=True, capture_output=True, timeout=60)
     wait_for(lambda: statsd.read().counters == {name: 3}, 10, f"3 as {name}")
