@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from elworkers.core.errors import EX_CONFIG, ConfigurationError
 from elworkers.core.terminal import printable
 
-_IMPORTER = ("fsspec", "msgspec", "rich")
+_IMPORTER = ("fsspec", "rich")
 
 EXTRAS = {
     "http": ("aiohttp",),

@@ -194,25 +194,24 @@ def test_purge_by_column(flow: Flow) -> None:
 
 
 def test_backfill_a_day_from_log_files(flow: Flow, folder: Path, mariadb: str) -> None:
-    schema, work = flow.schema("Backfilled"), folder / "work"
+    schema, log = flow.schema("Backfilled"), folder / "day.gz"
     flow.send(schema, range(5))
     flow.stored(schema, range(5))
     lines = [b"%d\t%s\n" % (number, line(schema, number, 1469796874)) for number in range(100, 120)]
-    (folder / "day.gz").write_bytes(gzip.compress(b"".join([*lines, b"no event\n"])))
+    log.write_bytes(gzip.compress(b"".join([*lines, b"no event\n"])))
+    look, store = BLOCKS["Backfill a day from log files"]
+    given = {
+        "LOG": log,
+        "FORMAT": "%{seqId}d EventLogging %j",
+        "DATABASE_URL": mariadb,
+        "EVENTLOGGING_SCHEMAS": folder / "schemas",
+    }
+    assert re.search(rf"^{schema} +1 +20 +0 +0 +20$", flow.host.run(look, **given), re.MULTILINE)
+    flow.stored(schema, range(5))
     for _ in range(2):
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        said = flow.host.run(
-            *BLOCKS["Backfill a day from log files"],
-            LOG=folder / "day.gz",
-            FORMAT="%{seqId}d EventLogging %j",
-            WORK=work,
-            DATABASE_URL=mariadb,
-            EVENTLOGGING_SCHEMAS=folder / "schemas",
-        )
-        assert re.search(r"^ +20 \S+/events$", said, re.MULTILINE)
-        assert re.search(r"^ +1 \S+/invalid$", said, re.MULTILINE)
+        flow.host.run(store, expect=65, **given)
         flow.stored(schema, [*range(5), *range(100, 120)])
+    assert log.with_name("day.gz.rejected").read_bytes().count(b"\n") == 1
 
 
 def test_check_as_the_monitoring_systems_user(flow: Flow) -> None:

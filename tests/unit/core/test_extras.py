@@ -48,7 +48,6 @@ def test_all_is_all() -> None:
         ("http", "aiohttp", ["forwarder", HTTP, "stdout:"], 1),
         ("hdfs", "fsspec", ["importer", KAFKA, "hdfs://nn:9870/events"], 2),
         ("hdfs", "fsspec", ["importer", KAFKA, "s3://bucket/events"], 2),
-        ("hdfs", "msgspec", ["importer", "--once", KAFKA, BASE], 3),
         ("parquet", "pyarrow", ["importer", KAFKA, BASE, PARQUET], 3),
         ("parquet", "fsspec", ["importer", KAFKA, BASE, PARQUET], 3),
     ],
