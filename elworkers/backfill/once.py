@@ -54,7 +54,7 @@ class OnceSink:
         return self._sink.flush()
 
     def commit_transaction(self, positions: Positions) -> None:
-        """See `contracts.Sink.settle`."""
+        """See `contracts.Sink.commit_transaction`."""
         self._sink.commit_transaction(positions)
         if not self._there:
             self._tail.mark()
@@ -88,7 +88,7 @@ class BesideSink:
         return [refusal for sink in self._sinks.values() for refusal in sink.flush()]
 
     def commit_transaction(self, positions: Positions) -> None:
-        """See `contracts.Sink.settle`."""
+        """See `contracts.Sink.commit_transaction`."""
         for sink in self._sinks.values():
             sink.commit_transaction(positions)
 

@@ -10,7 +10,7 @@ A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out t
     records = stage(records)          pure apart from caches; never raises for a bad event
     sink.write(records)               takes them into memory, may block on the far side
     refused = sink.flush()            returns only when all of it is stored or refused
-    sink.settle(positions)            only then; a database commits rows and positions together
+    sink.commit_transaction(positions) only then; a database commits rows and positions together
     source.commit(positions)          and then
 
 Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew.

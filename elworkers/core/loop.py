@@ -10,7 +10,7 @@ The only place that flushes sinks and commits offsets, in this order:
 3. write: each output takes what it accepts.
 4. flush: once the batch is full, old, or the source asks; returns only when all of it is stored.
 5. refused: what a store will never take goes to EventError, which is flushed as well.
-6. settle: a sink that keeps positions itself makes them and what it stored final in one transaction.
+6. commit_transaction: a sink that keeps positions itself makes them and what it stored final in one transaction.
 7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
 
 Where that fails half-way, the records come again: those outputs that have acknowledged them do not get them again, and
@@ -93,7 +93,7 @@ class Ending(NamedTuple):
 
     Attributes:
         damage: see `contracts.Breakable`.
-        refused_to: where EventErrors of refused records are; empty where nothing took them.
+        dead_letters_to: where EventErrors of refused records are; empty where nothing took them.
     """
 
     damage: str

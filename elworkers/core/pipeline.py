@@ -36,7 +36,7 @@ class Pipeline:
 
     Attributes:
         refused: makes an EventError record of what a store refused; None where it is an EventError itself.
-        refused_to: takes those records; None where nothing can.
+        dead_letters_to: takes those records; None where nothing can.
         refused_place: where that is, for people to read.
         shorter: an EventError with less in it; None where that cannot be, or it is none.
         forgets_events: every output has done with a record's event when it was written.

@@ -58,7 +58,7 @@ class FunctionSink:
         return refused
 
     def commit_transaction(self, positions: Positions) -> None:
-        """See `contracts.Sink.settle`."""
+        """See `contracts.Sink.commit_transaction`."""
         self._behind.commit_transaction(positions)
 
     def close(self) -> None:
@@ -85,6 +85,6 @@ class _FunctionLedger(FunctionSink):
     """The same before a sink that keeps positions; implements `contracts.OffsetStore`."""
 
     def resume_at(self, starts: Positions) -> Positions:
-        """See `contracts.Ledger.begin_at`."""
+        """See `contracts.OffsetStore.resume_at`."""
         assert isinstance(self._behind, OffsetStore)  # noqa: S101 - `through` has looked
         return self._behind.resume_at(starts)

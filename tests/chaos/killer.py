@@ -80,7 +80,7 @@ def arm(step: str, killer: Killer) -> None:
         killer.after(SqlSink, "flush")
     elif step == "between-rows-and-positions":
         killer.before(SqlSink, "_commit")
-        killer.before(KafkaSink, "settle")
+        killer.before(KafkaSink, "commit_transaction")
     elif step == "before-commit":
         killer.before(KafkaSource, "commit")
     elif step == "after-commit":

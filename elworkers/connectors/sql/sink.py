@@ -88,7 +88,7 @@ class SqlSink:
         self._stored: list[StoredBatch] = []
 
     def resume_at(self, starts: Positions) -> Positions:
-        """See `contracts.Ledger.begin_at`."""
+        """See `contracts.OffsetStore.resume_at`."""
         if self._offsets is None:
             return starts
         offsets = self._offsets
@@ -137,7 +137,7 @@ class SqlSink:
             self._transaction = None
 
     def commit_transaction(self, positions: Positions) -> None:
-        """See `contracts.Sink.settle`: commits the rows, and with them the positions."""
+        """See `contracts.Sink.commit_transaction`: commits the rows, and with them the positions."""
         if self._transaction is None and not (self._offsets is not None and positions):
             return
         retryable(self._place, lambda: self._commit(positions))
