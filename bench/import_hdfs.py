@@ -29,9 +29,10 @@ import fsspec
 import structlog
 
 from bench.rounds import Table, Taken, command, in_turns, ratio, row
-from elworkers.config.endpoints import check_sink, check_store
+from elworkers.config.endpoints import check_store
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
 from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack, processes

@@ -26,10 +26,10 @@ from pykafka.protocol.admin import CreateTopicRequest, CreateTopicsRequest
 
 from bench.processor import COPY, cpu_s, lines, start
 from bench.rounds import Ratio, Table, command
-from elworkers.config.endpoints import check_sink
 from elworkers.connectors.kafka.pykafka import client, progress, topics
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
 from elworkers.devstack import Stack
 

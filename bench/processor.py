@@ -25,9 +25,9 @@ from typing import Any
 import psutil
 
 from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, in_turns, ratio, row
-from elworkers.config.endpoints import check_sink
 from elworkers.connectors.kafka.pykafka import client, progress, topics
 from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
 from elworkers.devstack import Stack
 

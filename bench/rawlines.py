@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from elworkers.config.endpoints import check_sink
 from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
 
 FORMAT = "%q %{recvFrom}s %{seqId}d %t %o %u"

@@ -21,9 +21,10 @@ from typing import Any, NamedTuple
 import fsspec
 import zstandard
 
-from elworkers.config.endpoints import check_sink, check_store
+from elworkers.config.endpoints import check_store
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters

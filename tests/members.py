@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_sink, check_source
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Assignment, Record
 from elworkers.core.metrics import Counters
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from elworkers.config import inherited
 from elworkers.config.inherited import PASSED, READ, REFUSED, NameRule, NameRules
-from elworkers.config.options import SINKS, SOURCES
-from elworkers.config.uris import Options
 from elworkers.config.wraps import SCHEMES
+from elworkers.connectors.connector import SinkSpec, SourceSpec
+from elworkers.connectors.registry import sink_specs, source_specs
 from elworkers.functions.builtin import BUILTIN
 
 PAGE = Path(__file__).parent.parent / "docs" / "original.md"
@@ -25,11 +25,11 @@ _SHOWN = {READ: "read as `{text}`", PASSED: "passed over: {text}", REFUSED: "ref
 def rendered() -> str:
     """All tables: schemes of each direction, functions, parameters of each scheme, and options."""
     parts = [
-        _table("Schemes of inputs", inherited.INPUT_SCHEMES, dict.fromkeys((*SOURCES, *SCHEMES))),
-        _table("Schemes of outputs", inherited.OUTPUT_SCHEMES, dict.fromkeys((*SINKS, *SCHEMES))),
+        _table("Schemes of inputs", inherited.INPUT_SCHEMES, dict.fromkeys((*source_specs(), *SCHEMES))),
+        _table("Schemes of outputs", inherited.OUTPUT_SCHEMES, dict.fromkeys((*sink_specs(), *SCHEMES))),
         _functions(),
-        *_parameters("Inputs", inherited.INPUTS, SOURCES),
-        *_parameters("Outputs", inherited.OUTPUTS, SINKS),
+        *_parameters("Inputs", inherited.INPUTS, source_specs()),
+        *_parameters("Outputs", inherited.OUTPUTS, sink_specs()),
         _table("Options of programs", inherited.FLAGS, {}),
     ]
     return "\n".join(parts)
@@ -44,14 +44,14 @@ def _functions() -> str:
     return "\n".join([*lines, ""])
 
 
-def _parameters(what: str, tables: Mapping[str, NameRules], ours: Mapping[str, Options]) -> Iterator[str]:
+def _parameters(what: str, tables: Mapping[str, NameRules], ours: Mapping[str, SourceSpec | SinkSpec]) -> Iterator[str]:
     """A table for each scheme; schemes that know the same share one."""
     done: list[str] = []
     for scheme, ways in tables.items():
         alike = [name for name, others in tables.items() if others == ways]
         if scheme not in done:
             done += alike
-            shared = set.intersection(*(set(ours[name]) for name in alike))
+            shared = set.intersection(*(set(ours[name].options) for name in alike))
             yield _table(f"{what}: {', '.join(f'`{name}:`' for name in alike)}", ways, dict.fromkeys(shared))
 
 

@@ -9,9 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from elworkers.config.endpoints import check_sink
 from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
 
 

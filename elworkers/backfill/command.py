@@ -16,8 +16,7 @@ import structlog
 from elworkers import __version__
 from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
 from elworkers.config.arguments import help_text
-from elworkers.config.endpoints import check_sink
-from elworkers.config.options import SQL_SCHEMES
+from elworkers.connectors.registry import check_sink
 from elworkers.core import console, loop
 from elworkers.core import log as logs
 from elworkers.core.contracts import Breakable
@@ -130,7 +129,7 @@ def _preview(made: Plan, stop: Stop) -> int:
 def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
     """What says which events are in the output already, and how to let go of that."""
     endpoint = check_sink(made.output)
-    if endpoint.uri.scheme in SQL_SCHEMES:
+    if endpoint.spec.tables:
         from elworkers.connectors.sql.login import NOT_SAID, Login
         from elworkers.connectors.sql.present_rows import Present
 
@@ -146,7 +145,7 @@ def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
 
 def _wiring(made: Plan, metrics: Counters) -> PipelineBuilder:
     arguments = made.arguments
-    if made.topics or check_sink(made.output).uri.scheme == "kafka":
+    if made.topics or check_sink(made.output).brokers:
         from elworkers.connectors.kafka.pykafka import client
 
         client.set_client_id(client.client_id("backfill", made.state.name, 0))

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from elworkers.backfill.state import State
-from elworkers.config.options import SOURCES
+from elworkers.config.options import MAX_LINE_BYTES
 from elworkers.connectors.file.source import LinesSource, Placed
 from elworkers.core.contracts import FILES, Assignment, Metrics, Positions, Record
 from elworkers.core.progress import Tell
 
-_LONGEST: int = SOURCES["file"]["max_line_bytes"].default
+_LONGEST: int = MAX_LINE_BYTES.default
 
 
 class FilesSource:

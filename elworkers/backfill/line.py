@@ -13,8 +13,9 @@ from elworkers.backfill.once import BesideSink, OnceSink, beside
 from elworkers.backfill.plan import Plan
 from elworkers.backfill.state import State
 from elworkers.backfill.tails import FileTail, TopicsTail
-from elworkers.config.endpoints import brokers, check_sink
+from elworkers.config.endpoints import brokers
 from elworkers.config.options import READ_UNCOMMITTED
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Metrics, Output, Sink, Source, Stage
 from elworkers.core.pipeline import CarryOver, Pipeline
 from elworkers.core.progress import Tell

@@ -17,10 +17,10 @@ from elworkers.backfill.state import LOCK, SCRATCH
 from elworkers.backfill.topic import Span
 from elworkers.config.argument_files import Argument, environment, read_command_line
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec, parse
-from elworkers.config.endpoints import check_sink, check_source, check_sources
-from elworkers.config.options import REJECTED, SQL_SCHEMES
+from elworkers.config.options import REJECTED
 from elworkers.config.types import seconds, whole
 from elworkers.config.uris import Endpoint
+from elworkers.connectors.registry import check_sink, check_source, check_sources
 from elworkers.core.errors import ConfigurationError
 from elworkers.roles.common_options import COMMON, SCHEMAS, STATSD_NAMES
 
@@ -143,9 +143,9 @@ def plan(words: Sequence[str]) -> Plan:
     arguments = parse(SPEC, read_command_line(words, environment(Path(run_dir) if run_dir else None)))
     compile_format(arguments["format"])
     output = check_sink(arguments["output"])
-    _check_route(output)
+    output.spec.check_records(output, False)
     invalid = arguments["output_invalid"]
-    if invalid is not None and check_sink(invalid).uri.scheme in SQL_SCHEMES:
+    if invalid is not None and check_sink(invalid).spec.tables:
         raise ConfigurationError(f"--output-invalid {check_sink(invalid)}: expected a Kafka topic or a file")
     places = arguments.places["input"]
     kinds = {_scheme(place.text) for place in places}
@@ -166,13 +166,6 @@ def plan(words: Sequence[str]) -> Plan:
         raise ConfigurationError(f"INPUT: {_twice(paths)} is given twice; expected it once")
     state = Path(arguments["state"]).absolute() if arguments["state"] else default
     return Plan(arguments, paths, topics, state)
-
-
-def _check_route(output: Endpoint) -> None:
-    if output.uri.scheme == "kafka":
-        from elworkers.connectors.kafka.route import Route
-
-        Route(output.options["topic"], output.options["key"], output.options["blacklist"], raw=output.options["raw"])
 
 
 def _scheme(text: str) -> str:

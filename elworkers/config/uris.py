@@ -11,7 +11,7 @@ as they did in 2016, in the path: `kafka:///k1:9092,k2:9092?topic=…`; or, as e
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -247,27 +247,21 @@ def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> t
     raise ConfigurationError(f"{scheme} URI: unknown option {shown(name)}; {hint}")
 
 
-def one_of_schemes(
-    uri: Uri, schemes: Mapping[str, Options], what: str, inherited: NameRules = MappingProxyType({})
-) -> Options:
-    """The options that the URI's scheme knows.
+def unknown_scheme(
+    uri: Uri, schemes: Collection[str], what: str, inherited: NameRules = MappingProxyType({})
+) -> ConfigurationError:
+    """What is said of a URI whose scheme is none of these: the scheme, and what was expected.
 
     Args:
         uri: as it was written.
         schemes: those that there are.
         what: they can be, an input or an output.
         inherited: other schemes, and what is to be written instead.
-
-    Raises:
-        ConfigurationError: names the scheme and what was expected.
     """
-    declared = schemes.get(uri.scheme)
-    if declared is None:
-        if uri.scheme in inherited:
-            raise ConfigurationError(
-                f"{uri.scheme} URI: there is no such {what} here; expected {inherited[uri.scheme].text}"
-            )
-        near = nearest(uri.scheme, [*schemes, *SCHEMES])
-        hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(sorted(schemes))}"
-        raise ConfigurationError(f"no {what} has the scheme {uri.scheme!r}; {hint}")
-    return declared
+    if uri.scheme in inherited:
+        return ConfigurationError(
+            f"{uri.scheme} URI: there is no such {what} here; expected {inherited[uri.scheme].text}"
+        )
+    near = nearest(uri.scheme, [*schemes, *SCHEMES])
+    hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(sorted(schemes))}"
+    return ConfigurationError(f"no {what} has the scheme {uri.scheme!r}; {hint}")

@@ -16,7 +16,6 @@ from pathlib import Path
 from elworkers import __version__, roles
 from elworkers.config import topic_plan
 from elworkers.config.argument_files import environment
-from elworkers.config.endpoints import brokers
 from elworkers.control.command_line import lock_wait
 from elworkers.control.control_errors import SupervisorError
 from elworkers.control.lock import changing
@@ -112,11 +111,11 @@ def provision(places: Paths) -> InstanceFiles:
 def _wanted(tree: InstanceFiles) -> Iterator[topic_plan.WantedSettings]:
     for instance in tree.instances:
         for endpoint in endpoints(instance.arguments):
-            if endpoint.uri.scheme == "kafka":
+            if endpoint.brokers:
                 options = endpoint.options
                 partitions = options["partitions"] or instance.arguments["partitions"]
                 yield topic_plan.WantedSettings(
-                    tuple(brokers(endpoint.uri)), options["topic"], partitions, options["replication"], instance.title
+                    tuple(endpoint.brokers), options["topic"], partitions, options["replication"], instance.title
                 )
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from elworkers import __version__
 from elworkers.config.argument_files import environment
-from elworkers.config.endpoints import check_sink
 from elworkers.config.uris import Endpoint
+from elworkers.connectors.registry import check_sink
 from elworkers.control.paths import Paths
 from elworkers.core import console
 from elworkers.core.errors import EX_CONFIG, ConfigurationError, RetryableError

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elworkers.config.argument_files import environment
-from elworkers.config.endpoints import brokers, check_sink, check_source, consumer_group
-from elworkers.config.options import EVENTS_PORT, SQL_SCHEMES
+from elworkers.config.endpoints import brokers, consumer_group
+from elworkers.config.options import EVENTS_PORT
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.config.uris import Endpoint
+from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Metrics, OffsetStore, Output, Record, Sink, Source
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.permissions import Permissions
@@ -181,7 +183,7 @@ class PipelineBuilder:
             _say_that_nobody_says_where_schemas_are()
         store = self.schema_store(schemas)
         endpoint = check_source(source)
-        group = consumer_group(endpoint, self.sid) if endpoint.uri.scheme == "kafka" else None
+        group = consumer_group(endpoint, self.sid) if endpoint.spec.shared else None
         return replace(
             self,
             schema_of=lambda name, revision: store.schema(name, revision).source,
@@ -201,11 +203,11 @@ class PipelineBuilder:
         found = self.errors(inputs) or errors or self.errors((), outputs) or errors_beside(inputs)
         return refusing(pipeline, found)
 
-    def _sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
+    def _sink(self, endpoint: SinkEndpoint, raw: bool = False) -> Sink:
         sink = self._bare_sink(endpoint, raw)
         return before(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
 
-    def _bare_sink(self, endpoint: Endpoint, raw: bool) -> Sink:
+    def _bare_sink(self, endpoint: SinkEndpoint, raw: bool) -> Sink:
         uri, options = endpoint.uri, endpoint.options
         if uri.scheme == "kafka":
             return self._kafka_sink(endpoint, raw)
@@ -213,7 +215,7 @@ class PipelineBuilder:
             from elworkers.connectors.udp.sink import UdpSink
 
             return UdpSink(*uri.endpoint(EVENTS_PORT))
-        if uri.scheme in SQL_SCHEMES:
+        if endpoint.spec.tables:
             return self._sql_sink(endpoint)
         from elworkers.connectors.file.sink import FileSink
 
@@ -277,20 +279,21 @@ class PipelineBuilder:
             records: where neither the command line nor a store says how many.
         """
         seconds = 0.0
-        for endpoint in map(check_sink, outputs):
-            if "batch_seconds" in endpoint.options:
-                records, seconds = endpoint.options["batch_size"], endpoint.options["batch_seconds"]
+        for output in map(check_sink, outputs):
+            if "batch_seconds" in output.options:
+                records, seconds = output.options["batch_size"], output.options["batch_seconds"]
         records = self.batch_records or records
         seconds = seconds if self.batch_seconds is None else self.batch_seconds
-        for endpoint in map(check_source, inputs):
-            if endpoint.options.get("auto_commit_enable"):
-                seconds = min(seconds, endpoint.options["auto_commit_interval_ms"] / 1000)
+        for source in map(check_source, inputs):
+            if source.options.get("auto_commit_enable"):
+                seconds = min(seconds, source.options["auto_commit_interval_ms"] / 1000)
         return Batch(records, seconds)
 
     def errors(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Errors | None:
         """Where EventErrors of refused records go: `eventlogging_EventError` on the brokers of the first Kafka URI."""
-        for endpoint in (*map(check_source, inputs), *map(check_sink, outputs)):
-            if endpoint.uri.scheme == "kafka":
+        found: list[SourceEndpoint | SinkEndpoint] = [*map(check_source, inputs), *map(check_sink, outputs)]
+        for endpoint in found:
+            if endpoint.brokers:
                 return self.errors_at(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}")
         return None
 

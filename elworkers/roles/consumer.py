@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.config.endpoints import check_sink, check_source
-from elworkers.config.options import REJECTED, SQL_SCHEMES
-from elworkers.config.uris import Endpoint, parse
+from elworkers.config.options import REJECTED
+from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import OffsetStore, Stage
 from elworkers.roles.common_options import (
     COMMON,
@@ -59,28 +59,29 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: several workers would read the same input each for itself, or nothing says where refused
             records go.
     """
-    if parse(arguments["input"]).scheme != "kafka":
+    if not check_source(arguments["input"]).spec.shared:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
     invalid = arguments["output_invalid"]
     if invalid is not None:
-        if parse(invalid).scheme in SQL_SCHEMES:
+        errors = check_sink(invalid)
+        if errors.spec.tables:
             raise arguments.places["output_invalid"][0].error(
-                f"--output-invalid {parse(invalid)}: expected a Kafka topic or a file; a consumer of that topic stores"
+                f"--output-invalid {errors}: expected a Kafka topic or a file; a consumer of that topic stores"
                 " EventErrors in a database"
             )
     elif _must_say_where(check_source(arguments["input"]), check_sink(arguments["output"])):
         raise arguments.places["input"][0].error(
-            f"{parse(arguments['input']).scheme} URI: nothing says where records go that OUTPUT refuses;"
+            f"{check_source(arguments['input']).uri.scheme} URI: nothing says where records go that OUTPUT refuses;"
             " expected --output-invalid URI, as --output-invalid=file:///PATH"
         )
 
 
-def _must_say_where(source: Endpoint, sink: Endpoint) -> bool:
+def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
     """Whether there is no place for refused records that suggests itself, and there may be some."""
-    if source.uri.scheme == "kafka" or sink.uri.scheme == "kafka" or has_beside(source):
+    if source.brokers or sink.brokers or has_beside(source):
         return False
     # A file takes any line.
-    return not (source.options["raw"] and sink.uri.scheme in ("file", "stdout"))
+    return not (source.options.get("raw") and sink.spec.takes_any_line)
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
@@ -91,13 +92,13 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
     text, output, invalid = arguments["input"], arguments["output"], arguments["output_invalid"]
     errors = wiring.errors_at(invalid) if invalid else wiring.errors([text], [output]) or errors_beside([text])
     stages: list[Stage] = []
-    if check_source(text).options["raw"]:
+    if check_source(text).options.get("raw"):
         outputs = apart([wiring.raw_output(output)], wiring, [text], lambda: errors)
     else:
         from elworkers.stages.decode import DecodeStage
 
         stages.append(DecodeStage(wiring.counts))
-        if check_sink(output).uri.scheme in SQL_SCHEMES:
+        if check_sink(output).spec.tables:
             wiring = wiring.storing(arguments["schemas"], text, arguments["statsd_names"])
         outputs = [wiring.output(output, lambda record: record.valid)]
         if errors is not None:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.config.options import LISTENERS
 from elworkers.config.types import whole
-from elworkers.config.uris import parse
+from elworkers.connectors.registry import check_source
 from elworkers.core.contracts import Stage
 from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import apart, of_inputs
@@ -52,7 +51,7 @@ def check(arguments: Arguments) -> None:
     Raises:
         ConfigurationError: several workers would bind the same UDP port.
     """
-    if parse(arguments["input"]).scheme != "kafka":
+    if not check_source(arguments["input"]).spec.shared:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
 
 
@@ -76,11 +75,11 @@ def _counting(text: str, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list
     """Where lines of this input get their numbers: where they stand in Kafka, as they are spooled, or as they pass."""
     from elworkers.stages.count import CountStage, PlaceStage
 
-    scheme = parse(text).scheme
-    if scheme == "kafka":
+    endpoint = check_source(text)
+    if endpoint.brokers:
         return wiring, [PlaceStage()]
     draw = _draw(wiring.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)
-    if wiring.spool is not None and scheme in ("udp", *LISTENERS):
+    if wiring.spool is not None and endpoint.spec.spooled:
         return replace(wiring, draw=draw), []
     return wiring, [CountStage(draw)]
 

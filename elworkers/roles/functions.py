@@ -9,9 +9,9 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from elworkers.config.endpoints import brokers, check_sources
 from elworkers.config.uris import Uri, parse
 from elworkers.config.wraps import Wrap
+from elworkers.connectors.registry import check_sources
 from elworkers.core.contracts import Output, Sink, Stage
 from elworkers.core.errors import ConfigurationError
 
@@ -52,8 +52,8 @@ def by_place(texts: Sequence[str]) -> Mapping[Place | None, tuple[Wrap, ...]]:
 
 def _places(texts: Sequence[str]) -> Iterator[tuple[Place | None, Uri]]:
     for endpoint in (endpoint for text in texts for endpoint in check_sources(text)):
-        if endpoint.uri.scheme == "kafka":
-            yield (",".join(sorted(brokers(endpoint.uri))), endpoint.options["topic"]), endpoint.uri
+        if endpoint.brokers:
+            yield (",".join(sorted(endpoint.brokers)), endpoint.options["topic"]), endpoint.uri
         else:
             yield None, endpoint.uri
 

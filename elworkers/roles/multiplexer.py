@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Positional, RoleSpec
-from elworkers.config.uris import parse
+from elworkers.connectors.registry import check_source
 from elworkers.core.contracts import Stage
 from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import apart, by_place, of_inputs
@@ -37,7 +37,7 @@ def check(arguments: Arguments) -> None:
             different functions.
     """
     by_place(arguments["input"])
-    if any(parse(text).scheme != "kafka" for text in arguments["input"]):
+    if any(not check_source(text).spec.shared for text in arguments["input"]):
         single_worker("one of these inputs", "each worker would read it alone", arguments["workers"])
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, cast
 
 from elworkers import roles
 from elworkers.config.arguments import Arguments
-from elworkers.config.endpoints import brokers, check_source, check_sources, consumer_group, listens_on
-from elworkers.config.options import LISTENERS
-from elworkers.config.uris import parse
+from elworkers.config.endpoints import consumer_group
+from elworkers.connectors.connector import SourceEndpoint
+from elworkers.connectors.registry import check_source, check_sources
 from elworkers.core import loop
 from elworkers.core.contracts import Assignment, Metrics, Source
 from elworkers.core.errors import RetryableError
@@ -35,8 +35,8 @@ _LOOK_EVERY_S = 0.02
 
 def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> PoolConfig:
     """What the pool runs for these arguments."""
-    inputs = _inputs(arguments)
-    listening = (listens_on(check_source(text)) for text in inputs)
+    inputs = [check_source(text) for text in _inputs(arguments)]
+    listening = (endpoint.spec.address(endpoint) for endpoint in inputs)
     return PoolConfig(
         role=role,
         instance=name,
@@ -44,9 +44,9 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
         workers=arguments["workers"],
         stop_timeout_s=arguments["stop_timeout"],
         worker_timeout_s=arguments["worker_timeout"],
-        scalable=_all_of(inputs, "kafka"),
+        scalable=_all_shared(inputs),
         # Who reads a file cannot have a double. Of those with a spool, a successor waits for it.
-        side_by_side=_all_of(inputs, "kafka", "udp", *LISTENERS),
+        side_by_side=bool(inputs) and all(endpoint.spec.side_by_side for endpoint in inputs),
         addresses=tuple(dict.fromkeys(address for address in listening if address is not None)),
         state_file=state_file,
         log_level=arguments["log_level"],
@@ -59,8 +59,8 @@ def _inputs(arguments: Arguments) -> list[str]:
     return [texts] if isinstance(texts, str) else list(texts)
 
 
-def _all_of(inputs: Sequence[str], *schemes: str) -> bool:
-    return bool(inputs) and all(parse(text).scheme in schemes for text in inputs)
+def _all_shared(inputs: Sequence[SourceEndpoint]) -> bool:
+    return bool(inputs) and all(endpoint.spec.shared for endpoint in inputs)
 
 
 class _Work:
@@ -90,7 +90,7 @@ class _Work:
             listening=who.listening,
             event_timeout=arguments.values.get("event_timeout", 1.0),
         )
-        if who.after is not None and wiring.spool is not None and not _all_of(_inputs(arguments), "kafka"):
+        if who.after is not None and wiring.spool is not None and not check_source(arguments["input"]).spec.shared:
             from elworkers.roles.listeners import prepare
 
             _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
@@ -139,7 +139,7 @@ def _spool(arguments: Arguments, who: WorkerId) -> tuple[Path, int] | None:
     if arguments["spool_dir"]:
         return Path(arguments["spool_dir"]), arguments["spool_max_bytes"]
     state = _state_dir()
-    if state is None and parse(arguments["input"]).scheme in LISTENERS:
+    if state is None and check_source(arguments["input"]).spec.listens_only:
         # What a client was told is taken must not be in memory alone, also where somebody starts a forwarder by hand.
         state = _own_state_dir()
     return (state / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]) if state else None
@@ -157,8 +157,8 @@ def _repeats(arguments: Arguments, who: WorkerId) -> Repeats | None:
 
     groups = {}
     for endpoint in chain.from_iterable(map(check_sources, _inputs(arguments))):
-        if endpoint.uri.scheme == "kafka":
-            cluster = ",".join(sorted(brokers(endpoint.uri)))
+        if endpoint.brokers:
+            cluster = ",".join(sorted(endpoint.brokers))
             groups[cluster, endpoint.options["topic"]] = consumer_group(endpoint, arguments["sid"])
 
     def reader(origin: Assignment) -> str:

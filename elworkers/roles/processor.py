@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.config.endpoints import check_sink
 from elworkers.config.types import seconds
-from elworkers.config.uris import parse
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Metrics, Output, Stage
 from elworkers.roles.common_options import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import of_inputs
@@ -54,7 +53,7 @@ def check(arguments: Arguments) -> None:
     from elworkers.events.parse import compile_format
 
     compile_format(arguments["format"])
-    if parse(arguments["input"]).scheme != "kafka":
+    if not check_source(arguments["input"]).spec.shared:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from elworkers.config.endpoints import check_source
 from elworkers.config.options import REJECTED
+from elworkers.connectors.registry import check_source
 from elworkers.core.contracts import Sink
 from elworkers.core.pipeline import Pipeline
 from elworkers.roles.common_options import has_beside

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elworkers.config.arguments import Arguments
-from elworkers.config.endpoints import brokers, check_sink, check_sources, consumer_group
-from elworkers.config.uris import Endpoint
+from elworkers.config.endpoints import consumer_group
+from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.connectors.registry import check_sink, check_sources
 from elworkers.core.contracts import Destination, Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.monitoring.statsd import plain
@@ -48,8 +49,8 @@ def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], WatchedTopi
     """What there is to watch, by brokers."""
     found: dict[tuple[str, ...], WatchedTopics] = {}
 
-    def of(endpoint: Endpoint) -> WatchedTopics:
-        return found.setdefault(tuple(brokers(endpoint.uri)), WatchedTopics())
+    def of(endpoint: SourceEndpoint | SinkEndpoint) -> WatchedTopics:
+        return found.setdefault(tuple(endpoint.brokers), WatchedTopics())
 
     for arguments in instances:
         for endpoint in _inputs(arguments):
@@ -61,27 +62,27 @@ def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], WatchedTopi
                 of(endpoint).raw.add(topic)
         if arguments.role != "processor":
             continue
-        for endpoint in _kafka_sinks(arguments["output"]):
-            before, field_name, after = endpoint.options["topic"].partition("{schema}")
+        for output in _kafka_sinks(arguments["output"]):
+            before, field_name, after = output.options["topic"].partition("{schema}")
             if field_name and "{" not in before + after:
-                of(endpoint).valid.add((before, after))
+                of(output).valid.add((before, after))
         invalid = arguments["output_invalid"]
         if invalid is not None:
-            for endpoint in _kafka_sinks([invalid or arguments["output"][0]]):
-                of(endpoint).invalid.add(endpoint.options["topic"].replace("{schema}", "EventError"))
+            for output in _kafka_sinks([invalid or arguments["output"][0]]):
+                of(output).invalid.add(output.options["topic"].replace("{schema}", "EventError"))
     return found
 
 
-def _inputs(arguments: Arguments) -> Iterator[Endpoint]:
+def _inputs(arguments: Arguments) -> Iterator[SourceEndpoint]:
     texts = arguments.values.get("input", ())
     for text in [texts] if isinstance(texts, str) else texts:
-        yield from (endpoint for endpoint in check_sources(text) if endpoint.uri.scheme == "kafka")
+        yield from (endpoint for endpoint in check_sources(text) if endpoint.brokers)
 
 
-def _kafka_sinks(texts: Iterable[str]) -> Iterator[Endpoint]:
+def _kafka_sinks(texts: Iterable[str]) -> Iterator[SinkEndpoint]:
     for text in texts:
         endpoint = check_sink(text)
-        if endpoint.uri.scheme == "kafka":
+        if endpoint.brokers:
             yield endpoint
 
 

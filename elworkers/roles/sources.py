@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers.config.endpoints import brokers, check_sources, consumer_group, listens_on
-from elworkers.config.options import EVENTS_PORT, LISTENERS
-from elworkers.config.uris import Endpoint
+from elworkers.config.endpoints import consumer_group
+from elworkers.config.options import EVENTS_PORT
+from elworkers.connectors.connector import SourceEndpoint
+from elworkers.connectors.registry import check_sources
 from elworkers.core.contracts import Metrics, OffsetStore, Source, Stage
 from elworkers.core.errors import ConfigurationError
 
@@ -47,13 +48,13 @@ def left_out(texts: Sequence[str], metrics: Metrics) -> list[Stage]:
     from elworkers.stages.leave_out import LeaveOutStage
 
     blacklists = {
-        (",".join(sorted(brokers(endpoint.uri))), endpoint.options["topic"]): endpoint.options["blacklist"]
+        (",".join(sorted(endpoint.brokers)), endpoint.options["topic"]): endpoint.options["blacklist"]
         for endpoint in endpoints
     }
     return [LeaveOutStage(blacklists, metrics)]
 
 
-def _one(wiring: PipelineBuilder, endpoint: Endpoint, ledger: OffsetStore | None) -> Source:
+def _one(wiring: PipelineBuilder, endpoint: SourceEndpoint, ledger: OffsetStore | None) -> Source:
     uri, options = endpoint.uri, endpoint.options
     if uri.scheme == "kafka":
         from elworkers.connectors.kafka.source import KafkaSource
@@ -61,10 +62,10 @@ def _one(wiring: PipelineBuilder, endpoint: Endpoint, ledger: OffsetStore | None
         group = consumer_group(endpoint, wiring.sid)
         if group is None:
             raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
-        return KafkaSource(brokers(uri), options, group, wiring.metrics, ledger, wiring.plan(endpoint))
+        return KafkaSource(endpoint.brokers, options, group, wiring.metrics, ledger, wiring.plan(endpoint))
     if uri.scheme == "udp":
         return _udp(wiring, endpoint)
-    if uri.scheme in LISTENERS:
+    if endpoint.spec.listens_only:
         return _door(wiring, endpoint)
     from elworkers.connectors.file.source import LinesSource
 
@@ -76,7 +77,7 @@ def _one(wiring: PipelineBuilder, endpoint: Endpoint, ledger: OffsetStore | None
     )
 
 
-def _udp(wiring: PipelineBuilder, endpoint: Endpoint) -> Source:
+def _udp(wiring: PipelineBuilder, endpoint: SourceEndpoint) -> Source:
     from elworkers.connectors.udp.source import UdpSource
 
     def bound() -> UdpSource:
@@ -94,7 +95,7 @@ def _udp(wiring: PipelineBuilder, endpoint: Endpoint) -> Source:
     return _spooled(wiring, lambda: UdpListener(bound()))
 
 
-def _door(wiring: PipelineBuilder, endpoint: Endpoint) -> Source:
+def _door(wiring: PipelineBuilder, endpoint: SourceEndpoint) -> Source:
     from elworkers.roles.listeners import door
 
     if wiring.spool is None or wiring.sequence is None:
@@ -105,8 +106,8 @@ def _door(wiring: PipelineBuilder, endpoint: Endpoint) -> Source:
     return _spooled(wiring, lambda: door(endpoint, sequence, spool, _inherited(wiring, endpoint)))
 
 
-def _inherited(wiring: PipelineBuilder, endpoint: Endpoint) -> list[socket.socket]:
-    address = listens_on(endpoint)
+def _inherited(wiring: PipelineBuilder, endpoint: SourceEndpoint) -> list[socket.socket]:
+    address = endpoint.spec.address(endpoint)
     return wiring.listening.inherited(address) if address is not None else []
 
 

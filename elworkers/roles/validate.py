@@ -12,18 +12,12 @@ from dataclasses import replace
 from elworkers import roles
 from elworkers.config.argument_files import Argument, Environment
 from elworkers.config.arguments import Arguments, IgnoredName, parse
-from elworkers.config.endpoints import (
-    check_sink,
-    check_source,
-    check_sources,
-    check_store,
-    check_topics,
-    consumer_group,
-)
-from elworkers.config.options import LISTENERS, SQL_SCHEMES
+from elworkers.config.endpoints import check_store, check_topics, consumer_group
 from elworkers.config.uris import Endpoint
 from elworkers.config.uris import parse as parse_uri
 from elworkers.config.wraps import Wrap
+from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
+from elworkers.connectors.registry import check_sink, check_source, check_sources
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
 
@@ -55,7 +49,7 @@ def checked(role: str, words: Sequence[Argument], env: Environment = os.environ)
     return replace(arguments, passed=tuple(passed))
 
 
-def endpoints(arguments: Arguments) -> Iterator[Endpoint]:
+def endpoints(arguments: Arguments) -> Iterator[SourceEndpoint | SinkEndpoint]:
     """The inputs and outputs that `checked` arguments name; an input with several topics once for each."""
     for positional in roles.module(arguments.role).SPEC.positionals:
         for place in arguments.places[positional.name]:
@@ -127,31 +121,29 @@ def _check_one(kind: str, place: Argument, arguments: Arguments) -> list[Ignored
     return [IgnoredName(name, why, place) for name, why in endpoint.passed] if endpoint else []
 
 
-def _checked_source(text: str, arguments: Arguments) -> Endpoint:
+def _checked_source(text: str, arguments: Arguments) -> SourceEndpoint:
     endpoint = check_source(text)
-    if endpoint.uri.scheme in LISTENERS and "spool_dir" not in arguments.values:
+    if endpoint.spec.listens_only and "spool_dir" not in arguments.values:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
-    if endpoint.uri.scheme == "http":
-        needs("http", "http URI")
-    if endpoint.uri.scheme == "kafka" and consumer_group(endpoint, arguments["sid"]) is None:
-        raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
+    if endpoint.spec.extra is not None:
+        needs(endpoint.spec.extra, f"{endpoint.uri.scheme} URI")
+    if endpoint.spec.shared and consumer_group(endpoint, arguments["sid"]) is None:
+        raise ConfigurationError(
+            f"{endpoint.uri.scheme} URI: no consumer group; expected identity=NAME in the URI or --sid NAME"
+        )
     return endpoint
 
 
-def _checked_sink(text: str, arguments: Arguments) -> Endpoint:
+def _checked_sink(text: str, arguments: Arguments) -> SinkEndpoint:
     endpoint = check_sink(text)
     consumes = arguments.role == "consumer"
-    raw = arguments.role == "forwarder" or (consumes and check_source(arguments["input"]).options["raw"])
-    if endpoint.uri.scheme in SQL_SCHEMES and not consumes:
+    raw = arguments.role == "forwarder" or (consumes and check_source(arguments["input"]).options.get("raw", False))
+    if endpoint.spec.tables and not consumes:
         expected = "expected a Kafka topic here, and an instance in consumers/ that reads it"
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database; {expected}")
-    if endpoint.uri.scheme in SQL_SCHEMES and raw:
+    if endpoint.spec.tables and raw:
         raise ConfigurationError(
             f"{endpoint.uri.scheme} URI: lines of raw=True have no table; expected the input without raw=True"
         )
-    if endpoint.uri.scheme == "kafka":
-        from elworkers.connectors.kafka.route import Route
-
-        options = endpoint.options
-        Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
+    endpoint.spec.check_records(endpoint, raw)
     return endpoint

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import sqlalchemy
 
-from elworkers.config.endpoints import check_sink
 from elworkers.config.uris import parse
 from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.connectors.kafka.sink import KafkaSink
+from elworkers.connectors.registry import check_sink
 from elworkers.connectors.sql import engine as database
 from elworkers.core.contracts import Record
 

@@ -18,12 +18,12 @@ from typing import Any
 
 import pymysql
 
-from elworkers.config.endpoints import check_sink, check_source
 from elworkers.config.uris import parse
 from elworkers.connectors.file.sink import FileSink
 from elworkers.connectors.kafka.route import Route
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.connectors.sql.sink import SqlSink
 from elworkers.connectors.udp.sink import UdpSink
 from elworkers.core.contracts import Record, Sink

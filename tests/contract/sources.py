@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from elworkers.config.endpoints import check_sink, check_source
 from elworkers.connectors.file.source import LinesSource
 from elworkers.connectors.kafka.route import Route
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.connectors.spool.source import SpooledSource
 from elworkers.connectors.spool.spool import Spool
 from elworkers.connectors.udp.listener import UdpListener

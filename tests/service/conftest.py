@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from databases import Place
 
-from elworkers.config.endpoints import check_source
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_source
 from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
 

@@ -19,10 +19,10 @@ from pykafka.exceptions import KafkaException
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_source
 from elworkers.connectors.kafka.pykafka import client, progress, topics
 from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_source
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack

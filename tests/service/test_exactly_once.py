@@ -14,10 +14,10 @@ import sqlalchemy
 from databases import Place
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_sink, check_source
 from elworkers.connectors.kafka.pykafka import client, progress, topics
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.connectors.sql.sink import SqlSink
 from elworkers.core.contracts import Assignment, OffsetStore, Record
 from elworkers.core.errors import RetryableError

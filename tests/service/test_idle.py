@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from databases import Place
 
-from elworkers.config.endpoints import check_sink, check_source
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core import loop
 from elworkers.core.contracts import Output, Record
 from elworkers.core.loop import State

@@ -14,13 +14,13 @@ import pytest
 from members import DEADLINE_S, Members, positions, produce, read, sink_to
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_sink
 from elworkers.connectors.kafka.pykafka import client, progress, topics
 from elworkers.connectors.kafka.pykafka import producer as producer_module
 from elworkers.connectors.kafka.pykafka.fetch_shares import _ANSWER_BYTES, FetchShares
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.sink import KafkaSink, settings
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Assignment, Record
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.devstack import Stack

@@ -15,12 +15,12 @@ import brokeradmin
 import pytest
 from topology import BIN
 
-from elworkers.config.endpoints import check_sink
 from elworkers.connectors.kafka.pykafka import client, progress, topic_owners, topics
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.route import Route
 from elworkers.connectors.kafka.sink import settings as produced
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record, TopicPartition
 from elworkers.core.errors import RetryableError
 

@@ -13,11 +13,11 @@ import pytest
 from pykafka.protocol.base import Request
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_source
 from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.connectors.kafka.pykafka.producer import Producer, Settings
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_source
 from elworkers.core.contracts import Record, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elworkers.config.endpoints import check_sink
 from elworkers.connectors.kafka.pykafka import client, produce_requests, progress, topics
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.sink import settings as produced
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Assignment, Record, RejectedRecord
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.errors import ConfigurationError, InvalidEventError, RetryableError

@@ -15,9 +15,9 @@ from pykafka.protocol import PartitionOffsetCommitRequest
 from structlog.testing import capture_logs
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_source
 from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_source
 from elworkers.connectors.sql.sink import SqlSink
 from elworkers.core.metrics import Counters
 

@@ -12,8 +12,8 @@ import modern
 import pytest
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_source
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_source
 from elworkers.core.metrics import Counters
 
 Unique = Callable[[str], str]

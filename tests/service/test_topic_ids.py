@@ -11,10 +11,10 @@ import brokeradmin
 import pytest
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_sink, check_source
 from elworkers.connectors.kafka.pykafka import client, topic_identity, topics
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Record
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters

@@ -12,11 +12,12 @@ import modern
 import pytest
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_source, check_topics
+from elworkers.config.endpoints import check_topics
 from elworkers.connectors.kafka.pykafka import client, progress, topics, transactions
 from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_source
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.metrics import Counters
 from elworkers.roles.importer import topics_reader

@@ -19,13 +19,13 @@ from importing import Job
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_sink, check_source
 from elworkers.connectors.kafka.pykafka import client, fetcher, leaderless, topics
 from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import settings
 from elworkers.connectors.kafka.source import KafkaSource
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Assignment, OffsetStore, OwnTopic, Record
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.errors import RetryableError

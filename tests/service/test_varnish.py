@@ -20,11 +20,11 @@ from beacons import Door
 from conftest import Varnished
 from waiting import wait_for
 
-from elworkers.config.options import VARNISH_QUERY
 from elworkers.config.types import networks
 from elworkers.connectors.spool.listener import Arrival
 from elworkers.connectors.spool.raw_lines import RawLines
 from elworkers.connectors.spool.sequence import Sequence as Numbers
+from elworkers.connectors.varnish.connector import VARNISH_QUERY
 from elworkers.connectors.varnish.listener import VarnishListener
 from elworkers.core.errors import ConfigurationError, ElworkersError
 from elworkers.devstack import Stack

@@ -11,8 +11,9 @@ from pathlib import Path
 import original
 import pytest
 
-from elworkers.config.options import KAFKA_TOPICS, SINKS, SOURCES, STORES
+from elworkers.config.options import KAFKA_TOPICS, STORES
 from elworkers.config.uris import Options
+from elworkers.connectors.registry import sink_specs, source_specs
 from elworkers.roles import ROLES, module
 from elworkers.roles.common_options import COMMON
 
@@ -20,7 +21,10 @@ ROOT = Path(__file__).parent.parent.parent
 INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("options", [*SOURCES.values(), *SINKS.values(), KAFKA_TOPICS, *STORES.values()])
+@pytest.mark.parametrize(
+    "options",
+    [*(spec.options for spec in (*source_specs().values(), *sink_specs().values())), KAFKA_TOPICS, *STORES.values()],
+)
 def test_every_uri_option_is_in_the_tables(options: Options) -> None:
     for name, option in options.items():
         if option.help != "no text":

@@ -12,10 +12,9 @@ import pytest
 from elworkers.config import inherited
 from elworkers.config.argument_files import read_lines
 from elworkers.config.arguments import Arguments
-from elworkers.config.endpoints import check_sink, check_source, check_sources
 from elworkers.config.hints import nearest
 from elworkers.config.inherited import READ
-from elworkers.config.options import SINKS, SOURCES
+from elworkers.connectors.registry import check_sink, check_source, check_sources, sink_specs, source_specs
 from elworkers.core.errors import ConfigurationError
 from elworkers.functions.builtin import BUILTIN
 from elworkers.roles.instances import read_instances
@@ -307,9 +306,9 @@ def test_hints_know_what_words_mean(name: str, known: list[str], meant: str | No
     assert nearest(name, known) == meant
 
 
-@pytest.mark.parametrize(("tables", "ours"), [(inherited.INPUTS, SOURCES), (inherited.OUTPUTS, SINKS)])
+@pytest.mark.parametrize(("tables", "ours"), [(inherited.INPUTS, source_specs()), (inherited.OUTPUTS, sink_specs())])
 def test_every_name_is_read_as_one_that_there_is(tables: object, ours: object) -> None:
     for scheme, ways in tables.items():  # type: ignore[attr-defined]
         for name, way in ways.items():
-            assert name not in ours[scheme], "it would be taken first"  # type: ignore[index]
-            assert way.does != READ or way.text in ours[scheme], name  # type: ignore[index]
+            assert name not in ours[scheme].options, "it would be taken first"  # type: ignore[index]
+            assert way.does != READ or way.text in ours[scheme].options, name  # type: ignore[index]

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from elworkers.config.endpoints import check_sink, check_source, consumer_group
-from elworkers.config.options import SINKS, SOURCES
+from elworkers.config.endpoints import consumer_group
 from elworkers.config.uris import parse
+from elworkers.connectors.registry import check_sink, check_source, sink_specs, source_specs
 from elworkers.core.errors import ConfigurationError
 
 CLIENT_SIDE = (
@@ -127,8 +127,8 @@ def test_ipv6_hosts_keep_their_brackets_apart_from_the_port() -> None:
 
 
 def test_every_option_explains_itself() -> None:
-    for options in (*SOURCES.values(), *SINKS.values()):
-        for name, option in options.items():
+    for spec in (*source_specs().values(), *sink_specs().values()):
+        for name, option in spec.options.items():
             assert option.help, name
 
 

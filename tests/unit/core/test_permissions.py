@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.config.endpoints import check_sink, check_store
+from elworkers.config.endpoints import check_store
 from elworkers.config.uris import parse
 from elworkers.connectors.file.sink import FileSink
+from elworkers.connectors.registry import check_sink
 from elworkers.connectors.spool.sequence import Sequence
 from elworkers.connectors.spool.spool import Spool
 from elworkers.connectors.sql.engine import engine

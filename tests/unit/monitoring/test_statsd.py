@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from elworkers.config.argument_files import Argument
-from elworkers.config.endpoints import check_sink
+from elworkers.connectors.registry import check_sink
 from elworkers.core.errors import ConfigurationError
 from elworkers.monitoring import statsd
 from elworkers.roles.validate import checked

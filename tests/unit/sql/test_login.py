@@ -22,7 +22,7 @@ from certificates import Signed, signed
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from elworkers.config.endpoints import check_sink
+from elworkers.connectors.registry import check_sink
 from elworkers.connectors.sql.load_data import LocalDataConnection
 from elworkers.connectors.sql.login import Login
 from elworkers.core.errors import ConfigurationError
