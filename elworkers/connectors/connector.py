@@ -9,12 +9,90 @@ in the functions that make something.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 from elworkers.config.uris import Endpoint, Options
+from elworkers.connectors.spool.listener import Listener
+from elworkers.core.contracts import Metrics, OffsetStore, Sink, Source
+from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.sockets import Address
+
+
+class Worker(Protocol):
+    """What sources and sinks may use of the worker that they are made for."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Its counters."""
+
+    @property
+    def sid(self) -> str | None:
+        """The consumer group of `--sid`."""
+
+    @property
+    def partitions(self) -> int | None:
+        """Of topics that have to be created, where neither URI nor broker says."""
+
+    @property
+    def delivered(self) -> DeliveryLog:
+        """What was acknowledged of records that are not committed."""
+
+    @property
+    def group(self) -> str | None:
+        """The consumer group whose positions a sink may keep beside its rows."""
+
+    @property
+    def schema_of(self) -> Callable[[str, int], Mapping[str, Any]] | None:
+        """Name and revision to the JSON schema of an event, for a role that stores events in tables."""
+
+    @property
+    def has_schema(self) -> Callable[[str], bool]:
+        """Whether a schema of a name is known to exist."""
+
+    @property
+    def statsd_prefix(self) -> str:
+        """What names of statsd begin with, unless a URI says."""
+
+    @property
+    def unfinished(self) -> list[Callable[[], bool]]:
+        """A sink adds a call that says whether more records at a time would be cheaper."""
+
+    @property
+    def of_process(self) -> dict[Any, Any]:
+        """What connectors keep for as long as the worker lives, by keys of their own."""
+
+    @property
+    def of_pipeline(self) -> dict[Any, Any]:
+        """The same for what is closed with the sources and sinks of a pipeline."""
+
+    def inherited(self, address: Address) -> list[socket.socket]:
+        """The sockets that the worker's parent listens on."""
+
+
+class SpoolPlace(NamedTuple):
+    """Where lines wait that nobody sends again.
+
+    Attributes:
+        folder: that of the spool.
+        sequence: the file of this host's sequence numbers.
+    """
+
+    folder: Path
+    sequence: Path
+
+
+SourceFactory = Callable[[Endpoint, Worker, OffsetStore | None], Source]
+"""Makes a source. Takes the sink that knows where to go on, if one does."""
+
+ListenerFactory = Callable[[Endpoint, Worker, SpoolPlace], Listener]
+"""Makes what takes lines for a spool."""
+
+SinkFactory = Callable[[Endpoint, Worker, bool], Sink]
+"""Makes a sink. Takes whether records are raw lines that nobody has parsed."""
 
 
 def _takes_all(_endpoint: Endpoint) -> None:
@@ -33,6 +111,14 @@ def _no_address(_endpoint: Endpoint) -> Address | None:
     return None
 
 
+def _nothing_to_prepare(_endpoint: Endpoint, _place: SpoolPlace, _after: int) -> Listener | None:
+    return None
+
+
+def _no_path(_endpoint: Endpoint) -> Path | None:
+    return None
+
+
 def _no_brokers(_endpoint: Endpoint) -> list[str]:
     return []
 
@@ -43,27 +129,38 @@ class SourceSpec:
 
     Attributes:
         options: those of its URIs. Where one of them is `raw`, other roles than a forwarder may have it.
+        open: makes it; None where only a forwarder has it, which has a `listener`.
+        listener: makes what takes its lines for a spool; None where there is nothing to spool, because they can be read
+            again.
+        prepare: called before the `listener` of a worker that replaces another one, whose pid it is given: imports what
+            takes a while, and gives the listener itself where it has to begin before the other ends.
         check: raises ConfigurationError for what the URI's text shows to be wrong; opens nothing.
         each: the options of each source that one URI stands for.
         address: what it listens on, where it does.
         brokers: each `host:port`, where its records are messages of the Kafka topic that its option `topic` names.
+        path: of the file whose lines it reads, where it does.
         extra: that of pyproject.toml which it needs.
         shared: the members of a consumer group share it out; of others each would read all of it.
         side_by_side: a worker may begin while the one that it replaces still reads.
-        spooled: nobody sends its lines again, so that a forwarder spools them.
-        listens_only: it has to be spooled, so that only a forwarder has it.
     """
 
     options: Options
+    open: SourceFactory | None = None
+    listener: ListenerFactory | None = None
+    prepare: Callable[[Endpoint, SpoolPlace, int], Listener | None] = _nothing_to_prepare
     check: Callable[[Endpoint], None] = _takes_all
     each: Callable[[Endpoint], Sequence[Mapping[str, Any]]] = _as_it_is
     address: Callable[[Endpoint], Address | None] = _no_address
     brokers: Callable[[Endpoint], list[str]] = _no_brokers
+    path: Callable[[Endpoint], Path | None] = _no_path
     extra: str | None = None
     shared: bool = False
     side_by_side: bool = False
-    spooled: bool = False
-    listens_only: bool = False
+
+    @property
+    def listens_only(self) -> bool:
+        """Whether only a forwarder has it."""
+        return self.open is None
 
 
 @dataclass(frozen=True)
@@ -72,19 +169,22 @@ class SinkSpec:
 
     Attributes:
         options: those of its URIs.
+        open: makes it.
         check: raises ConfigurationError for what the URI's text shows to be wrong; opens nothing.
         complete: the options as the sink is to have them.
         check_records: raises ConfigurationError where it asks for what records (raw ones or parsed ones) do not have.
-        brokers: as of `SourceSpec`.
+        brokers, path: as of `SourceSpec`.
         tables: it stores events in tables, as only a consumer does.
         takes_any_line: it never refuses one.
     """
 
     options: Options
+    open: SinkFactory
     check: Callable[[Endpoint], None] = _takes_all
     complete: Callable[[Endpoint], Mapping[str, Any]] = lambda endpoint: endpoint.options
     check_records: Callable[[Endpoint, bool], None] = _takes_any_record
     brokers: Callable[[Endpoint], list[str]] = _no_brokers
+    path: Callable[[Endpoint], Path | None] = _no_path
     tables: bool = False
     takes_any_line: bool = False
 
@@ -109,6 +209,11 @@ class SourceEndpoint(Endpoint):
         """Kafka's brokers, each `host:port`; empty where it is not Kafka's."""
         return self.spec.brokers(self)
 
+    @property
+    def path(self) -> Path | None:
+        """The file of its lines; None where it is no file's."""
+        return self.spec.path(self)
+
 
 @dataclass(frozen=True)
 class SinkEndpoint(Endpoint):
@@ -120,3 +225,8 @@ class SinkEndpoint(Endpoint):
     def brokers(self) -> list[str]:
         """Kafka's brokers, each `host:port`; empty where it is not Kafka's."""
         return self.spec.brokers(self)
+
+    @property
+    def path(self) -> Path | None:
+        """The file of its lines; None where it is no file's."""
+        return self.spec.path(self)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,16 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elworkers.config.argument_files import environment
-from elworkers.config.endpoints import brokers, consumer_group
-from elworkers.config.options import EVENTS_PORT
-from elworkers.config.topic_plan import TopicPlan
-from elworkers.config.uris import Endpoint
+from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Metrics, OffsetStore, Output, Record, Sink, Source
-from elworkers.core.errors import ConfigurationError
-from elworkers.core.permissions import Permissions
+from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
+from elworkers.core.sockets import Address
 from elworkers.monitoring import statsd
 from elworkers.roles.functions import before
 from elworkers.roles.rejections import Errors, errors_beside, refusing
@@ -30,10 +28,7 @@ from elworkers.roles.sources import opened
 from elworkers.workers.listening import ListeningSockets
 
 if TYPE_CHECKING:
-    from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
-    from elworkers.connectors.kafka.pykafka.producer import Producer
     from elworkers.connectors.spool.listener import Listener
-    from elworkers.connectors.sql.rejected_rows import RejectionPolicy
     from elworkers.functions.patience import Patience
     from elworkers.schema.store import SchemaStore
 
@@ -61,11 +56,9 @@ class PipelineBuilder:
         listening: what the worker's parent listens on.
         early: a door that has begun already, for the next source.
         kept: where `source` puts what it opens, and what it gives where there is something.
-        producers: by brokers and settings; those of one pipeline.
-        verdicts: by database, what is known of its tables.
-        used: topics of the operator's that this process has written to.
+        unfinished: say whether more records at a time would be cheaper for a sink.
+        of_process, of_pipeline: what connectors keep, see `connector.Worker`.
         has_schema: whether a schema of a name is known to exist.
-        unled: by brokers, what is known of partitions without a leader.
         event_timeout: of `--event-timeout`, where the role has it.
         patience: that of all functions, once there is one.
     """
@@ -84,11 +77,10 @@ class PipelineBuilder:
     listening: ListeningSockets = field(default_factory=ListeningSockets)
     early: list[Listener] = field(default_factory=list)
     kept: CarryOver = field(default_factory=CarryOver)
-    producers: dict[tuple[Any, ...], Producer] = field(default_factory=dict)
-    verdicts: dict[str, RejectionPolicy] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
+    unfinished: list[Callable[[], bool]] = field(default_factory=list)
+    of_process: dict[Any, Any] = field(default_factory=dict)
+    of_pipeline: dict[Any, Any] = field(default_factory=dict)
     has_schema: Callable[[str], bool] = lambda _: False
-    unled: dict[tuple[str, ...], LeaderlessPartitions] = field(default_factory=dict)
     event_timeout: float = 1.0
     patience: list[Patience] = field(default_factory=list)
 
@@ -99,7 +91,7 @@ class PipelineBuilder:
 
     def keeping(self, kept: CarryOver) -> PipelineBuilder:
         """The same for a pipeline that is built anew, with a source that may still be open."""
-        return replace(self, kept=kept, producers={})
+        return replace(self, kept=kept, of_pipeline={}, unfinished=[])
 
     def source(self, *texts: str, ledger: OffsetStore | None = None) -> Source:
         """The source behind an input URI, or the merged one behind several.
@@ -130,8 +122,17 @@ class PipelineBuilder:
         return Output(self._sink(check_sink(text), raw=True), lambda _: True)
 
     def wants_more(self) -> bool:
-        """Whether a producer's message sets are still small."""
-        return any(producer.wants_more() for producer in self.producers.values())
+        """Whether a sink would have more records at a time, as a producer whose message sets are still small."""
+        return any(wants_more() for wants_more in self.unfinished)
+
+    @property
+    def delivered(self) -> DeliveryLog:
+        """What was acknowledged of records that are not committed."""
+        return self.kept.delivered
+
+    def inherited(self, address: Address) -> list[socket.socket]:
+        """The sockets that the worker's parent listens on."""
+        return self.listening.inherited(address)
 
     def asks(self, text: str) -> frozenset[str]:
         """The fields of a capsule that the output needs to know where to send it, or for its functions."""
@@ -204,73 +205,8 @@ class PipelineBuilder:
         return refusing(pipeline, found)
 
     def _sink(self, endpoint: SinkEndpoint, raw: bool = False) -> Sink:
-        sink = self._bare_sink(endpoint, raw)
+        sink = endpoint.spec.open(endpoint, self, raw)
         return before(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
-
-    def _bare_sink(self, endpoint: SinkEndpoint, raw: bool) -> Sink:
-        uri, options = endpoint.uri, endpoint.options
-        if uri.scheme == "kafka":
-            return self._kafka_sink(endpoint, raw)
-        if uri.scheme == "udp":
-            from elworkers.connectors.udp.sink import UdpSink
-
-            return UdpSink(*uri.endpoint(EVENTS_PORT))
-        if endpoint.spec.tables:
-            return self._sql_sink(endpoint)
-        from elworkers.connectors.file.sink import FileSink
-
-        if uri.scheme == "stdout":
-            return FileSink(None)
-        return FileSink(Path(uri.path), fsync=options["fsync"], rights=Permissions(options["mode"], options["group"]))
-
-    def _kafka_sink(self, endpoint: Endpoint, raw: bool = False) -> Sink:
-        from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
-        from elworkers.connectors.kafka.pykafka.producer import Producer
-        from elworkers.connectors.kafka.route import Route
-        from elworkers.connectors.kafka.sink import KafkaSink, settings
-
-        options, hosts = endpoint.options, brokers(endpoint.uri)
-        route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
-        how = settings(options, self.partitions)
-        key = (*hosts, how)
-        if key not in self.producers:
-            self.producers[key] = Producer(
-                hosts,
-                how,
-                metrics=self.metrics,
-                delivered=self.kept.delivered,
-                used=self.used,
-                has_schema=self.has_schema,
-                unled=self.unled.setdefault(tuple(hosts), LeaderlessPartitions(self.metrics)),
-                plan=self.plan(endpoint),
-            )
-        return KafkaSink(hosts, options, route, self.producers[key], made=not route.is_plain)
-
-    def plan(self, endpoint: Endpoint) -> TopicPlan:
-        """How a topic of the endpoint is made where it is not there."""
-        run_dir, options = os.environ.get("EVENTLOGGING_RUN_DIR"), endpoint.options
-        own = options["partitions"] or self.partitions, options["replication"]
-        return TopicPlan(Path(run_dir) if run_dir else None, brokers(endpoint.uri), own)
-
-    def _sql_sink(self, endpoint: Endpoint) -> Sink:
-        from elworkers.connectors.sql.login import NOT_SAID, Login
-        from elworkers.connectors.sql.rejected_rows import RejectionPolicy
-        from elworkers.connectors.sql.sink import SqlSink
-
-        if self.schema_of is None:
-            raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database")
-        options = endpoint.options
-        return SqlSink(
-            endpoint.uri,
-            schemas=self.schema_of,
-            statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
-            statsd_prefix=options["statsd_prefix"] or self.statsd_prefix,
-            metrics=self.metrics,
-            group=self.group,
-            local_infile=options.get("local_infile", False),
-            login=Login.of(options) if endpoint.uri.scheme == "mysql" else NOT_SAID,
-            verdicts=self.verdicts.setdefault(str(endpoint.uri), RejectionPolicy(self.metrics)),
-        )
 
     def batch(self, inputs: Sequence[str], outputs: Sequence[str], records: int = 4_000) -> Batch:
         """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.

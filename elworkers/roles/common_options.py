@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from elworkers.config.arguments import Option
 from elworkers.config.types import group, seconds, wait, whole, words
-from elworkers.config.uris import Endpoint
+from elworkers.connectors.connector import SourceEndpoint
 from elworkers.core.errors import ConfigurationError
 from elworkers.monitoring import statsd
 
@@ -57,12 +56,10 @@ STATSD_NAMES = Option(
 )
 
 
-def has_beside(source: Endpoint) -> bool:
+def has_beside(source: SourceEndpoint) -> bool:
     """Whether an input is a file, beside which there may be another one; not so a pipe or a device."""
-    if source.uri.scheme != "file":
-        return False
-    path = Path(source.uri.path)
-    return path.is_file() or not path.exists()
+    path = source.path
+    return path is not None and (path.is_file() or not path.exists())
 
 
 def single_worker(role: str, why: str, workers: int) -> None:

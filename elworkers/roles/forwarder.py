@@ -79,7 +79,7 @@ def _counting(text: str, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list
     if endpoint.brokers:
         return wiring, [PlaceStage()]
     draw = _draw(wiring.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)
-    if wiring.spool is not None and endpoint.spec.spooled:
+    if wiring.spool is not None and endpoint.spec.listener is not None:
         return replace(wiring, draw=draw), []
     return wiring, [CountStage(draw)]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from elworkers import roles
 from elworkers.config.arguments import Arguments
 from elworkers.config.endpoints import consumer_group
-from elworkers.connectors.connector import SourceEndpoint
+from elworkers.connectors.connector import SourceEndpoint, SpoolPlace
 from elworkers.connectors.registry import check_source, check_sources
 from elworkers.core import loop
 from elworkers.core.contracts import Assignment, Metrics, Source
@@ -91,10 +91,9 @@ class _Work:
             event_timeout=arguments.values.get("event_timeout", 1.0),
         )
         if who.after is not None and wiring.spool is not None and not check_source(arguments["input"]).spec.shared:
-            from elworkers.roles.listeners import prepare
-
             _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
-            early = prepare(check_source(arguments["input"]), sequence, wiring.spool[0], who.after)
+            endpoint = check_source(arguments["input"])
+            early = endpoint.spec.prepare(endpoint, SpoolPlace(wiring.spool[0], sequence), who.after)
             wiring.early.extend([early] if early is not None else ())
             _wait_for_turn(wiring.spool[0], who.after, stop, board)
         repeats = _repeats(arguments, who)

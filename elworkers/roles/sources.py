@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
-from elworkers.config.endpoints import consumer_group
-from elworkers.config.options import EVENTS_PORT
-from elworkers.connectors.connector import SourceEndpoint
+from elworkers.connectors.connector import SourceEndpoint, SpoolPlace
 from elworkers.connectors.registry import check_sources
 from elworkers.core.contracts import Metrics, OffsetStore, Source, Stage
 from elworkers.core.errors import ConfigurationError
@@ -55,60 +52,15 @@ def left_out(texts: Sequence[str], metrics: Metrics) -> list[Stage]:
 
 
 def _one(wiring: PipelineBuilder, endpoint: SourceEndpoint, ledger: OffsetStore | None) -> Source:
-    uri, options = endpoint.uri, endpoint.options
-    if uri.scheme == "kafka":
-        from elworkers.connectors.kafka.source import KafkaSource
-
-        group = consumer_group(endpoint, wiring.sid)
-        if group is None:
-            raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
-        return KafkaSource(endpoint.brokers, options, group, wiring.metrics, ledger, wiring.plan(endpoint))
-    if uri.scheme == "udp":
-        return _udp(wiring, endpoint)
-    if endpoint.spec.listens_only:
-        return _door(wiring, endpoint)
-    from elworkers.connectors.file.source import LinesSource
-
-    return LinesSource(
-        None if uri.scheme == "stdin" else Path(uri.path),
-        follow=options.get("follow", False),
-        max_line_bytes=options["max_line_bytes"],
-        metrics=wiring.metrics,
-    )
-
-
-def _udp(wiring: PipelineBuilder, endpoint: SourceEndpoint) -> Source:
-    from elworkers.connectors.udp.source import UdpSource
-
-    def bound() -> UdpSource:
-        return UdpSource(
-            *endpoint.uri.endpoint(EVENTS_PORT),
-            receive_buffer=endpoint.options["receive_buffer"],
-            metrics=wiring.metrics,
-            sockets=_inherited(wiring, endpoint),
-        )
-
-    if wiring.spool is None:
-        return bound()
-    from elworkers.connectors.udp.listener import UdpListener
-
-    return _spooled(wiring, lambda: UdpListener(bound()))
-
-
-def _door(wiring: PipelineBuilder, endpoint: SourceEndpoint) -> Source:
-    from elworkers.roles.listeners import door
-
-    if wiring.spool is None or wiring.sequence is None:
+    spec = endpoint.spec
+    if spec.listener is not None and wiring.spool is not None and wiring.sequence is not None:
+        place = SpoolPlace(wiring.spool[0], wiring.sequence)
+        if wiring.early:
+            return _spooled(wiring, wiring.early.pop)
+        return _spooled(wiring, partial(spec.listener, endpoint, wiring, place))
+    if spec.open is None:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
-    sequence, (spool, _) = wiring.sequence, wiring.spool
-    if wiring.early:
-        return _spooled(wiring, wiring.early.pop)
-    return _spooled(wiring, lambda: door(endpoint, sequence, spool, _inherited(wiring, endpoint)))
-
-
-def _inherited(wiring: PipelineBuilder, endpoint: SourceEndpoint) -> list[socket.socket]:
-    address = endpoint.spec.address(endpoint)
-    return wiring.listening.inherited(address) if address is not None else []
+    return spec.open(endpoint, wiring, ledger)
 
 
 def _spooled(wiring: PipelineBuilder, make: Callable[[], Listener]) -> Source:

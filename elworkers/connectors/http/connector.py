@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from elworkers.config.options import CLIENT_ADDRESS, HOST, HTTP_PORT
 from elworkers.config.types import folder, networks, seconds, whole
 from elworkers.config.uris import Endpoint, Option, Options
-from elworkers.connectors.connector import Connector, SourceSpec
+from elworkers.connectors.connector import Connector, SourceSpec, SpoolPlace, Worker
+from elworkers.connectors.spool.listener import Listener
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.sockets import Address
+
+if TYPE_CHECKING:
+    from elworkers.connectors.spool.raw_lines import RawLines
 
 _OPTIONS: Options = {
     "host": HOST,
@@ -40,11 +48,66 @@ def _address(endpoint: Endpoint) -> Address:
     return Address("http", *endpoint.uri.endpoint(HTTP_PORT))
 
 
+def _prepare(endpoint: Endpoint, _place: SpoolPlace, _after: int) -> None:
+    importlib.import_module("elworkers.connectors.http.listener")
+    _files(endpoint)
+
+
+def _files(endpoint: Endpoint) -> Path | None:
+    files: Path | None = endpoint.options["files"]
+    if files is not None and not files.is_dir():
+        raise ConfigurationError(f"http URI: option files={str(files)!r}; expected a folder, and there is none")
+    return files
+
+
+def _listener(endpoint: Endpoint, worker: Worker, place: SpoolPlace) -> Listener:
+    from elworkers.connectors.spool.raw_lines import RawLines
+    from elworkers.connectors.spool.sequence import Sequence
+
+    lines = RawLines(endpoint.options["host"], Sequence(place.sequence))
+    try:
+        return _listening(endpoint, worker, lines)
+    except Exception:
+        lines.close()
+        raise
+
+
+def _listening(endpoint: Endpoint, worker: Worker, lines: RawLines) -> Listener:
+    from elworkers.connectors.http.limits import Limits
+    from elworkers.connectors.http.listener import HttpListener
+    from elworkers.connectors.http.request_handler import HandlerConfig
+
+    options = endpoint.options
+    files = _files(endpoint)
+    limits = Limits(
+        url_bytes=options["max_url_bytes"],
+        body_bytes=options["max_body_bytes"],
+        events=options["max_events"],
+        connections=options["max_connections"],
+        quiet_s=options["timeout_seconds"],
+    )
+    answers = HandlerConfig(
+        path=endpoint.uri.path,
+        lines=lines,
+        limits=limits,
+        client_address=options["client_address"],
+        trusted=options["trusted_proxies"] or (),
+        files=files,
+    )
+    return HttpListener(endpoint.uri.endpoint(HTTP_PORT), answers, worker.inherited(_address(endpoint)))
+
+
 CONNECTORS = (
     Connector(
         "http",
         source=SourceSpec(
-            _OPTIONS, check=_check, address=_address, extra="http", side_by_side=True, spooled=True, listens_only=True
+            _OPTIONS,
+            check=_check,
+            address=_address,
+            extra="http",
+            side_by_side=True,
+            listener=_listener,
+            prepare=_prepare,
         ),
     ),
 )

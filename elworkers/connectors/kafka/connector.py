@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from elworkers.config import endpoints
-from elworkers.config.endpoints import check_brokers
+from elworkers.config.endpoints import check_brokers, consumer_group
 from elworkers.config.options import RAW, TRANSACTIONS
 from elworkers.config.templates import template, topic_template
+from elworkers.config.topic_plan import TopicPlan
 from elworkers.config.types import boolean, group, not_in_text, offset_reset, only, pattern, whole, words, zookeeper
 from elworkers.config.uris import Endpoint, Option, Options
-from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec
+from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, Worker
+from elworkers.core.contracts import OffsetStore, Sink, Source
 from elworkers.core.errors import ConfigurationError
 
 _NO_TOPIC = "expected topic=NAME"
@@ -30,7 +34,7 @@ _REPLICATION = Option(whole(1), None, "replicas of a topic that has to be create
 _METADATA_AGE = Option(whole(1), 60_000, "how soon partitions that were added are noticed")
 _BLACKLIST = Option(pattern, None, "events whose schema matches are left out")
 
-_SOURCE: Options = {
+_SOURCE_OPTIONS: Options = {
     "topic": Option(str, None, "topic"),
     "topics": Option(str, None, "several, with commas between them, that one group reads"),
     "raw": RAW,
@@ -76,7 +80,7 @@ _SOURCE: Options = {
     "deserializer": Option(not_in_text, None, "no text"),
 }
 
-_SINK: Options = {
+_SINK_OPTIONS: Options = {
     "topic": Option(topic_template, None, "topic, a format string over the event"),
     "raw": RAW,
     "key": Option(template, None, "message key, a format string over the event"),
@@ -144,12 +148,69 @@ def _brokers(endpoint: Endpoint) -> list[str]:
     return endpoints.brokers(endpoint.uri)
 
 
+def _plan(endpoint: Endpoint, worker: Worker) -> TopicPlan:
+    """How a topic of the endpoint is made where it is not there."""
+    run_dir, options = os.environ.get("EVENTLOGGING_RUN_DIR"), endpoint.options
+    own = options["partitions"] or worker.partitions, options["replication"]
+    return TopicPlan(Path(run_dir) if run_dir else None, _brokers(endpoint), own)
+
+
+def _source(endpoint: Endpoint, worker: Worker, offsets: OffsetStore | None) -> Source:
+    from elworkers.connectors.kafka.source import KafkaSource
+
+    group = consumer_group(endpoint, worker.sid)
+    if group is None:
+        raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
+    plan = _plan(endpoint, worker)
+    return KafkaSource(_brokers(endpoint), endpoint.options, group, worker.metrics, offsets, plan)
+
+
+def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
+    from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
+    from elworkers.connectors.kafka.pykafka.producer import Producer
+    from elworkers.connectors.kafka.route import Route
+    from elworkers.connectors.kafka.sink import KafkaSink, settings
+
+    options, hosts = endpoint.options, _brokers(endpoint)
+    route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
+    how = settings(options, worker.partitions)
+    unled = worker.of_process.setdefault(("kafka unled", *hosts), LeaderlessPartitions(worker.metrics))
+    key = ("kafka producer", *hosts, how)
+    producer = worker.of_pipeline.get(key)
+    if producer is None:
+        producer = worker.of_pipeline[key] = Producer(
+            hosts,
+            how,
+            metrics=worker.metrics,
+            delivered=worker.delivered,
+            used=worker.of_process.setdefault("kafka topics", set()),
+            has_schema=worker.has_schema,
+            unled=unled,
+            plan=_plan(endpoint, worker),
+        )
+        worker.unfinished.append(producer.wants_more)
+    return KafkaSink(hosts, options, route, producer, made=not route.is_plain)
+
+
 CONNECTORS = (
     Connector(
         "kafka",
         source=SourceSpec(
-            _SOURCE, check=_check_source, each=_each_topic, brokers=_brokers, shared=True, side_by_side=True
+            _SOURCE_OPTIONS,
+            open=_source,
+            check=_check_source,
+            each=_each_topic,
+            brokers=_brokers,
+            shared=True,
+            side_by_side=True,
         ),
-        sink=SinkSpec(_SINK, check=check_brokers, complete=_keyed, check_records=_check_route, brokers=_brokers),
+        sink=SinkSpec(
+            _SINK_OPTIONS,
+            open=_sink,
+            check=check_brokers,
+            complete=_keyed,
+            check_records=_check_route,
+            brokers=_brokers,
+        ),
     ),
 )

@@ -5,11 +5,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from elworkers.config.options import STATSD_PORT
 from elworkers.config.types import boolean, file, seconds, statsd_prefix, whole
 from elworkers.config.uris import Endpoint, Option, Options
-from elworkers.connectors.connector import Connector, SinkSpec
+from elworkers.connectors.connector import Connector, SinkSpec, Worker
+from elworkers.core.contracts import Sink
 from elworkers.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from elworkers.connectors.sql.login import Login
 
 _MYSQL_PORT = 3306
 
@@ -54,7 +60,39 @@ def _check_mysql(endpoint: Endpoint) -> None:
         )
 
 
+def _mysql(endpoint: Endpoint, worker: Worker, _raw: bool) -> Sink:
+    from elworkers.connectors.sql.login import Login
+
+    return _sink(endpoint, worker, Login.of(endpoint.options))
+
+
+def _sqlite(endpoint: Endpoint, worker: Worker, _raw: bool) -> Sink:
+    from elworkers.connectors.sql.login import NOT_SAID
+
+    return _sink(endpoint, worker, NOT_SAID)
+
+
+def _sink(endpoint: Endpoint, worker: Worker, login: Login) -> Sink:
+    from elworkers.connectors.sql.rejected_rows import RejectionPolicy
+    from elworkers.connectors.sql.sink import SqlSink
+
+    if worker.schema_of is None:
+        raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database")
+    options = endpoint.options
+    return SqlSink(
+        endpoint.uri,
+        schemas=worker.schema_of,
+        statsd=(options["statsd_host"], options["statsd_port"]) if options["statsd_host"] else None,
+        statsd_prefix=options["statsd_prefix"] or worker.statsd_prefix,
+        metrics=worker.metrics,
+        group=worker.group,
+        local_infile=options.get("local_infile", False),
+        login=login,
+        verdicts=worker.of_process.setdefault(("sql verdicts", str(endpoint.uri)), RejectionPolicy(worker.metrics)),
+    )
+
+
 CONNECTORS = (
-    Connector("mysql", sink=SinkSpec(_MYSQL, check=_check_mysql, tables=True)),
-    Connector("sqlite", sink=SinkSpec(_TABLES, check=_check_path, tables=True)),
+    Connector("mysql", sink=SinkSpec(_MYSQL, open=_mysql, check=_check_mysql, tables=True)),
+    Connector("sqlite", sink=SinkSpec(_TABLES, open=_sqlite, check=_check_path, tables=True)),
 )

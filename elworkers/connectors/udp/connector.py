@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from elworkers.config.options import EVENTS_PORT, RAW
 from elworkers.config.types import whole
 from elworkers.config.uris import Endpoint, Option
-from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec
+from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, SpoolPlace, Worker
+from elworkers.connectors.spool.listener import Listener
+from elworkers.core.contracts import OffsetStore, Sink
 from elworkers.core.sockets import Address
+
+if TYPE_CHECKING:
+    from elworkers.connectors.udp.source import UdpSource
 
 
 def _check(endpoint: Endpoint) -> None:
@@ -20,6 +27,29 @@ def _address(endpoint: Endpoint) -> Address:
     return Address("udp", *endpoint.uri.endpoint(EVENTS_PORT), endpoint.options["receive_buffer"])
 
 
+def _source(endpoint: Endpoint, worker: Worker, _offsets: OffsetStore | None = None) -> UdpSource:
+    from elworkers.connectors.udp.source import UdpSource
+
+    return UdpSource(
+        *endpoint.uri.endpoint(EVENTS_PORT),
+        receive_buffer=endpoint.options["receive_buffer"],
+        metrics=worker.metrics,
+        sockets=worker.inherited(_address(endpoint)),
+    )
+
+
+def _listener(endpoint: Endpoint, worker: Worker, _place: SpoolPlace) -> Listener:
+    from elworkers.connectors.udp.listener import UdpListener
+
+    return UdpListener(_source(endpoint, worker))
+
+
+def _sink(endpoint: Endpoint, _worker: Worker, _raw: bool) -> Sink:
+    from elworkers.connectors.udp.sink import UdpSink
+
+    return UdpSink(*endpoint.uri.endpoint(EVENTS_PORT))
+
+
 CONNECTORS = (
     Connector(
         "udp",
@@ -28,11 +58,12 @@ CONNECTORS = (
                 "raw": RAW,
                 "receive_buffer": Option(whole(1), 4 * 1024 * 1024, "bytes asked for as the socket's receive buffer"),
             },
+            open=_source,
+            listener=_listener,
             check=_check,
             address=_address,
             side_by_side=True,
-            spooled=True,
         ),
-        sink=SinkSpec({"raw": RAW}, check=_check),
+        sink=SinkSpec({"raw": RAW}, open=_sink, check=_check),
     ),
 )

@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from elworkers.config.options import CLIENT_ADDRESS, HOST
 from elworkers.config.types import whole
 from elworkers.config.uris import Endpoint, Option, Options
-from elworkers.connectors.connector import Connector, SourceSpec
+from elworkers.connectors.connector import Connector, SourceSpec, SpoolPlace, Worker
+from elworkers.connectors.spool.listener import Listener
 from elworkers.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from elworkers.connectors.spool.raw_lines import RawLines
+    from elworkers.connectors.varnish.listener import VarnishListener
 
 VARNISH_QUERY = (
     r'ReqURL ~ "^/(beacon/)?event(\.gif)?\?" and (ReqMethod eq "GET" or ReqMethod eq "POST") and RespStatus < 400'
@@ -32,6 +39,49 @@ def _check(endpoint: Endpoint) -> None:
         raise ConfigurationError(f"varnish URI: {'a host' if uri.hosts else 'no name behind ///'}; {expected}")
 
 
+def _prepare(endpoint: Endpoint, place: SpoolPlace, after: int) -> Listener:
+    early = _listening(endpoint, _raw_lines(endpoint, place), place)
+    try:
+        early.begin(after)
+    except ConfigurationError:
+        early.close()
+        raise
+    return early
+
+
+def _listener(endpoint: Endpoint, _worker: Worker, place: SpoolPlace) -> Listener:
+    lines = _raw_lines(endpoint, place)
+    try:
+        return _listening(endpoint, lines, place)
+    except Exception:
+        lines.close()
+        raise
+
+
+def _raw_lines(endpoint: Endpoint, place: SpoolPlace) -> RawLines:
+    from elworkers.connectors.spool.raw_lines import RawLines
+    from elworkers.connectors.spool.sequence import Sequence
+
+    return RawLines(endpoint.options["host"], Sequence(place.sequence))
+
+
+def _listening(endpoint: Endpoint, lines: RawLines, place: SpoolPlace) -> VarnishListener:
+    from elworkers.connectors.varnish.handled_requests import HandledRequests
+    from elworkers.connectors.varnish.listener import VarnishListener
+
+    options = endpoint.options
+    made = VarnishListener(
+        options["program"],
+        endpoint.uri.path[1:],
+        options["query"],
+        client_address=options["client_address"],
+        max_line_bytes=options["max_line_bytes"],
+        lines=lines,
+    )
+    made.seen = HandledRequests(place.folder / "seen", endpoint.uri.path)
+    return made
+
+
 CONNECTORS = (
     Connector(
         "varnish",
@@ -39,8 +89,8 @@ CONNECTORS = (
             _OPTIONS,
             check=_check,
             side_by_side=True,
-            spooled=True,
-            listens_only=True,
+            listener=_listener,
+            prepare=_prepare,
         ),
     ),
 )
