@@ -90,8 +90,9 @@ types: $(STAMP) ## the type checker
 	$(BIN)/mypy
 
 .PHONY: tables
-tables: $(STAMP) ## the tables in docs/original.md anew
+tables: $(STAMP) ## the tables in docs/original.md and docs/instances.md anew
 	PYTHONPATH=tests $(BIN)/python -m original
+	PYTHONPATH=tests $(BIN)/python -m option_tables
 
 .PHONY: clean
 clean: ## remove the environment and the caches

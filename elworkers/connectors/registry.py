@@ -11,16 +11,24 @@ Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check 
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
-from functools import cache
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from elworkers import connectors
 from elworkers.config import inherited
 from elworkers.config.inherited import PASSED, NameRule, NameRules
 from elworkers.config.uris import parse, typed, unknown_scheme
 from elworkers.connectors.connector import Connector, SinkEndpoint, SinkSpec, SourceEndpoint, SourceSpec
+from elworkers.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "elworkers.connectors"
 
 
 @cache
@@ -42,6 +50,40 @@ def sink_specs() -> dict[str, SinkSpec]:
     return {scheme: one.sink for scheme, one in bundled().items() if one.sink is not None}
 
 
+def find(scheme: str) -> Connector | None:
+    """The connector of a scheme; None where there is none.
+
+    Raises:
+        ConfigurationError: somebody else's is installed, and cannot be used.
+    """
+    found = bundled().get(scheme)
+    if found is not None:
+        return found
+    installed = _installed(tuple(sys.path)).get(scheme)
+    return _loaded(scheme, installed) if installed is not None else None
+
+
+@lru_cache(maxsize=1)
+def _installed(_path: Sequence[str]) -> Mapping[str, EntryPoint]:
+    # Imported here: most hosts never come to it.
+    from importlib.metadata import entry_points
+
+    return {one.name.lower(): one for one in entry_points(group=GROUP)}
+
+
+@cache
+def _loaded(scheme: str, installed: EntryPoint) -> Connector:
+    title = f"{scheme} URI: its connector {installed.value}"
+    try:
+        found = installed.load()
+    except (Exception, SystemExit) as error:
+        raise ConfigurationError(f"{title} cannot be loaded ({type(error).__name__}: {error})") from error
+    if not isinstance(found, Connector) or found.scheme != scheme:
+        is_what = f"is one of the scheme {found.scheme!r}" if isinstance(found, Connector) else f"is {found!r}"
+        raise ConfigurationError(f"{title} {is_what}; expected a Connector of the scheme {scheme!r}")
+    return found
+
+
 def check_source(text: str) -> SourceEndpoint:
     """An input URI with its typed options.
 
@@ -58,9 +100,9 @@ def check_sources(text: str) -> tuple[SourceEndpoint, ...]:
         ConfigurationError: names the option and what was expected.
     """
     uri = parse(text)
-    found = bundled().get(uri.scheme)
+    found = find(uri.scheme)
     if found is None or found.source is None:
-        raise unknown_scheme(uri, source_specs(), "input", inherited.INPUT_SCHEMES)
+        raise unknown_scheme(uri, _known(source_specs()), "input", inherited.INPUT_SCHEMES)
     spec = found.source
     endpoint = typed(uri, spec.options, _rules(inherited.INPUTS, uri.scheme, found.sink, "output"))
     spec.check(endpoint)
@@ -74,13 +116,18 @@ def check_sink(text: str) -> SinkEndpoint:
         ConfigurationError: names the option and what was expected.
     """
     uri = parse(text)
-    found = bundled().get(uri.scheme)
+    found = find(uri.scheme)
     if found is None or found.sink is None:
-        raise unknown_scheme(uri, sink_specs(), "output", inherited.OUTPUT_SCHEMES)
+        raise unknown_scheme(uri, _known(sink_specs()), "output", inherited.OUTPUT_SCHEMES)
     spec = found.sink
     endpoint = typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
     spec.check(endpoint)
     return SinkEndpoint(uri, spec.complete(endpoint), endpoint.passed, spec=spec)
+
+
+def _known(ours: Iterable[str]) -> list[str]:
+    """Our schemes of a direction, and those of others, which may have it."""
+    return [*ours, *_installed(tuple(sys.path))]
 
 
 def _rules(

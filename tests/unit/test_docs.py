@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import option_tables
 import original
 import pytest
 
@@ -27,9 +28,15 @@ INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")
 )
 def test_every_uri_option_is_in_the_tables(options: Options) -> None:
     for name, option in options.items():
-        if option.help != "no text":
+        if option.help != option_tables.NOT_SHOWN:
             default = "" if option.default is None else str(option.default)
             assert f"| `{name}` | {default} | {option.help} |" in INSTANCES
+
+
+def test_the_tables_of_options_are_those_of_the_registry() -> None:
+    assert option_tables.page(INSTANCES) == INSTANCES, "make tables writes them anew"
+    alike = {("store", "webhdfs"): ("store", "hdfs")}
+    assert {alike.get(one, one) for one in option_tables.tables()} == option_tables.shown(INSTANCES)
 
 
 @pytest.mark.parametrize("role", ROLES)
