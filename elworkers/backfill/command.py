@@ -8,7 +8,6 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,7 +15,6 @@ import structlog
 from elworkers import __version__
 from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
 from elworkers.config.arguments import help_text
-from elworkers.connectors.registry import check_sink
 from elworkers.core import console, loop
 from elworkers.core import log as logs
 from elworkers.core.contracts import Breakable
@@ -128,24 +126,24 @@ def _preview(made: Plan, stop: Stop) -> int:
 
 def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
     """What says which events are in the output already, and how to let go of that."""
-    endpoint = check_sink(made.output)
+    endpoint = made.output
     if endpoint.spec.tables:
         from elworkers.connectors.sql.login import NOT_SAID, Login
         from elworkers.connectors.sql.present_rows import Present
 
         found = Present(endpoint.uri, Login.of(endpoint.options) if endpoint.uri.scheme == "mysql" else NOT_SAID)
         return found, found.close
-    if endpoint.uri.scheme == "file":
+    if endpoint.path is not None:
         from elworkers.backfill.tails import uuids
 
-        known = set(uuids(Path(endpoint.uri.path)))
+        known = set(uuids(endpoint.path))
         return (lambda _schema, _revision, some: known.intersection(some)), lambda: None
     return None, lambda: None
 
 
 def _wiring(made: Plan, metrics: Counters) -> PipelineBuilder:
     arguments = made.arguments
-    if made.topics or check_sink(made.output).brokers:
+    if made.topics or made.output.brokers:
         from elworkers.connectors.kafka.pykafka import client
 
         client.set_client_id(client.client_id("backfill", made.state.name, 0))

@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from elworkers.backfill.files import FilesSource
 from elworkers.backfill.once import BesideSink, OnceSink, beside
 from elworkers.backfill.plan import Plan
 from elworkers.backfill.state import State
 from elworkers.backfill.tails import FileTail, TopicsTail
-from elworkers.config.endpoints import brokers
 from elworkers.config.options import READ_UNCOMMITTED
-from elworkers.connectors.registry import check_sink
+from elworkers.connectors.connector import SinkEndpoint
 from elworkers.core.contracts import Metrics, Output, Sink, Source, Stage
 from elworkers.core.pipeline import CarryOver, Pipeline
 from elworkers.core.progress import Tell
@@ -72,7 +70,7 @@ class Line:
         arguments = self._plan.arguments
         store = wiring.schema_store(arguments["schemas"])
         stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events=True)
-        return self._source(wiring.counts), [stage, *left_out(self._plan.inputs, wiring.counts)]
+        return self._source(wiring.counts), [stage, *left_out(self._plan.topics, wiring.counts)]
 
     def _source(self, counts: Metrics) -> Source:
         plan = self._plan
@@ -91,32 +89,30 @@ class Line:
         from elworkers.backfill.topic import TopicSource
         from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 
-        options, hosts = plan.topics[0].options, brokers(plan.topics[0].uri)
+        options, hosts = plan.topics[0].options, plan.topics[0].brokers
         uncommitted = options["transactions"] == READ_UNCOMMITTED
         reader = TopicsReader(hosts, options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
         topics = [topic.options["topic"] for topic in plan.topics]
         cluster = ",".join(sorted(hosts))
         return TopicSource(reader, cluster, topics, plan.span, self._state, tell=self._tell, count=count)
 
-    def _once(self, sink: Sink, text: str) -> Sink:
+    def _once(self, sink: Sink, endpoint: SinkEndpoint) -> Sink:
         """The sink of an output, which is not to get again what a killed process has written there."""
-        endpoint = check_sink(text)
-        if endpoint.uri.scheme == "file":
-            return OnceSink(sink, FileTail(Path(endpoint.uri.path), self._state))
-        if endpoint.uri.scheme == "kafka":
+        if endpoint.path is not None:
+            return OnceSink(sink, FileTail(endpoint.path, self._state))
+        if endpoint.brokers:
             return OnceSink(sink, TopicsTail(endpoint, self._state))
         # A database looks itself, and nobody can look into what has gone to standard output.
         return sink
 
     def _errors(self, wiring: PipelineBuilder) -> Errors:
-        invalid: str | None = self._plan.arguments["output_invalid"]
-        if invalid is not None:
-            found: Errors | None = wiring.errors_at(invalid)
+        if self._plan.invalid is not None:
+            found: Errors | None = wiring.errors_at(self._plan.invalid)
         else:
-            found = wiring.errors(self._plan.inputs, [self._plan.output])
-        if found is None:
+            found = wiring.errors(self._plan.topics, [self._plan.output])
+        if found is None or found.endpoint is None:
             return Errors(BesideSink(self._state, self._plan.paths), "")
-        return found._replace(sink=self._once(found.sink, found.place))
+        return found._replace(sink=self._once(found.sink, found.endpoint))
 
     def account(self) -> Account:
         """What has become of all records, also of those that an earlier process has read."""

@@ -20,6 +20,7 @@ from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec, 
 from elworkers.config.options import REJECTED
 from elworkers.config.types import seconds, whole
 from elworkers.config.uris import Endpoint
+from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink, check_source, check_sources
 from elworkers.core.errors import ConfigurationError
 from elworkers.roles.common_options import COMMON, SCHEMAS, STATSD_NAMES
@@ -98,23 +99,17 @@ class Plan:
         arguments: of the command line.
         paths: input files; empty where topics are read.
         topics: endpoints of the same brokers; empty where files are read.
+        output: where events are stored.
+        invalid: where EventErrors go, if the command line says.
         state: the state file.
     """
 
     arguments: Arguments
     paths: tuple[Path, ...]
-    topics: tuple[Endpoint, ...]
+    topics: tuple[SourceEndpoint, ...]
     state: Path
-
-    @property
-    def output(self) -> str:
-        """URI of the output."""
-        return str(self.arguments["output"])
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """URIs of topics."""
-        return tuple(dict.fromkeys(self.arguments["input"])) if self.topics else ()
+    output: SinkEndpoint
+    invalid: SinkEndpoint | None = None
 
     @property
     def span(self) -> Span:
@@ -124,7 +119,7 @@ class Plan:
     @property
     def job(self) -> Mapping[str, str]:
         """What tells it from other backfills, for the state file."""
-        told = {"format": self.arguments["format"], "output": _place(check_sink(self.output))}
+        told = {"format": self.arguments["format"], "output": _place(self.output)}
         if self.topics:
             told["topic"] = ",".join(one.options["topic"] for one in self.topics)
             told |= {name: str(value) for name in ("from", "to") if (value := self.arguments[name]) is not None}
@@ -144,9 +139,9 @@ def plan(words: Sequence[str]) -> Plan:
     compile_format(arguments["format"])
     output = check_sink(arguments["output"])
     output.spec.check_records(output, False)
-    invalid = arguments["output_invalid"]
-    if invalid is not None and check_sink(invalid).spec.tables:
-        raise ConfigurationError(f"--output-invalid {check_sink(invalid)}: expected a Kafka topic or a file")
+    invalid = check_sink(arguments["output_invalid"]) if arguments["output_invalid"] is not None else None
+    if invalid is not None and invalid.spec.tables:
+        raise ConfigurationError(f"--output-invalid {invalid}: expected a Kafka topic or a file")
     places = arguments.places["input"]
     kinds = {_scheme(place.text) for place in places}
     if kinds == {"kafka"}:
@@ -165,7 +160,7 @@ def plan(words: Sequence[str]) -> Plan:
     if len(set(paths)) < len(paths):
         raise ConfigurationError(f"INPUT: {_twice(paths)} is given twice; expected it once")
     state = Path(arguments["state"]).absolute() if arguments["state"] else default
-    return Plan(arguments, paths, topics, state)
+    return Plan(arguments, paths, topics, state, output, invalid)
 
 
 def _scheme(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from elworkers.config.argument_files import Argument
 from elworkers.config.hints import nearest
 from elworkers.config.inherited import FLAGS, PASSED, READ, port_alone
+from elworkers.config.wraps import Wrap
 from elworkers.core.passwords import shown
 
 
@@ -81,12 +82,16 @@ class Arguments:
 
     Attributes:
         passed: what was accepted though it has no meaning here.
+        endpoints: the inputs and outputs of each name once they are checked, an input once for each of its topics.
+        functions: those of inputs and outputs that name any, with the place of each.
     """
 
     role: str
     values: Mapping[str, Any]
     places: Mapping[str, Sequence[Argument]] = field(repr=False)
     passed: tuple[IgnoredName, ...] = ()
+    endpoints: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    functions: tuple[tuple[Argument, tuple[Wrap, ...]], ...] = field(default=(), repr=False)
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]

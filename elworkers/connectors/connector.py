@@ -13,13 +13,15 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from elworkers.config.uris import Endpoint, Options
 from elworkers.connectors.spool.listener import Listener
 from elworkers.core.contracts import Metrics, OffsetStore, Sink, Source
-from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.sockets import Address
+
+if TYPE_CHECKING:
+    from elworkers.core.deliveries import DeliveryLog
 
 
 class Worker(Protocol):

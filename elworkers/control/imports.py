@@ -32,14 +32,13 @@ def report(instances: Iterable[Instance], said: Callable[[Instance], WorkerState
 
 
 def _table(arguments: Arguments, said: WorkerStates) -> str:
-    from elworkers.config.endpoints import check_store, check_topics
     from elworkers.importer.notes import Notes
     from elworkers.importer.progress import Row, rows
     from elworkers.importer.store import Store
     from elworkers.roles.importer import selection, topics_reader
 
-    store, selected = Store(check_store(arguments["base"])), selection(arguments)
-    reader = topics_reader(check_topics(arguments["kafka"]))
+    store, selected = Store(arguments.endpoints["base"][0]), selection(arguments)
+    reader = topics_reader(arguments.endpoints["kafka"][0])
     try:
         found = rows(reader, store, selected)
     finally:

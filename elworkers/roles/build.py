@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from elworkers.config.argument_files import environment
 from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.registry import check_sink, check_source
+from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Metrics, OffsetStore, Output, Record, Sink, Source
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
@@ -93,33 +93,33 @@ class PipelineBuilder:
         """The same for a pipeline that is built anew, with a source that may still be open."""
         return replace(self, kept=kept, of_pipeline={}, unfinished=[])
 
-    def source(self, *texts: str, ledger: OffsetStore | None = None) -> Source:
-        """The source behind an input URI, or the merged one behind several.
+    def source(self, *inputs: SourceEndpoint, ledger: OffsetStore | None = None) -> Source:
+        """The source behind an input, or the merged one behind several.
 
         Args:
-            texts: the URIs.
+            inputs: as they were checked; one for each topic.
             ledger: the sink that knows where to go on, if one does.
 
         Raises:
-            ConfigurationError: the URI is wrong, or names no consumer group where one is needed.
+            ConfigurationError: it names no consumer group where one is needed, or lacks what it needs.
             RetryableError: the far side is away.
         """
         if self.kept.source is None:
-            self.kept.source = opened(self, texts, ledger)
+            self.kept.source = opened(self, inputs, ledger)
         return self.kept.source
 
-    def output(self, text: str, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
-        """The sink behind an output URI.
+    def output(self, endpoint: SinkEndpoint, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
+        """The sink behind an output.
 
         Raises:
             ConfigurationError: the URI is wrong.
             RetryableError: the far side is away.
         """
-        return Output(self._sink(check_sink(text)), accepts)
+        return Output(self._sink(endpoint), accepts)
 
-    def raw_output(self, text: str) -> Output:
-        """The sink behind an output URI for lines that nobody has parsed."""
-        return Output(self._sink(check_sink(text), raw=True), lambda _: True)
+    def raw_output(self, endpoint: SinkEndpoint) -> Output:
+        """The sink behind an output for lines that nobody has parsed."""
+        return Output(self._sink(endpoint, raw=True), lambda _: True)
 
     def wants_more(self) -> bool:
         """Whether a sink would have more records at a time, as a producer whose message sets are still small."""
@@ -134,20 +134,19 @@ class PipelineBuilder:
         """The sockets that the worker's parent listens on."""
         return self.listening.inherited(address)
 
-    def asks(self, text: str) -> frozenset[str]:
+    def asks(self, endpoint: SinkEndpoint) -> frozenset[str]:
         """The fields of a capsule that the output needs to know where to send it, or for its functions."""
         from elworkers.config.templates import Template
 
-        endpoint = check_sink(text)
         options = endpoint.options
         named = Template((options.get("topic") or "") + (options.get("key") or "")).asks
         named |= {"schema"} if options.get("blacklist") else frozenset()
         return named | {"event"} if endpoint.uri.wraps else named
 
-    def is_plain(self, text: str) -> bool:
+    def is_plain(self, endpoint: SinkEndpoint) -> bool:
         """Whether the output can be written without knowing a record's event."""
-        options = check_sink(text).options
-        return "raw" in options and (options["raw"] or not self.asks(text))
+        options = endpoint.options
+        return "raw" in options and (options["raw"] or not self.asks(endpoint))
 
     @staticmethod
     def to(sink: Sink, accepts: Callable[[Record], bool]) -> Output:
@@ -172,18 +171,17 @@ class PipelineBuilder:
         """The same for outputs that ask which schemas there are."""
         return replace(self, has_schema=store.has)
 
-    def storing(self, schemas: Sequence[str], source: str, statsd_names: str) -> PipelineBuilder:
-        """The same with schemas to make tables from, and with the consumer group of the input `source`.
+    def storing(self, schemas: Sequence[str], endpoint: SourceEndpoint, statsd_names: str) -> PipelineBuilder:
+        """The same with schemas to make tables from, and with the consumer group of an input.
 
         Args:
             schemas: of `--schemas`.
-            source: the input.
+            endpoint: the input.
             statsd_names: of `statsd.NAMES`.
         """
         if not (schemas or variables().get("EVENTLOGGING_SCHEMAS")):
             _say_that_nobody_says_where_schemas_are()
         store = self.schema_store(schemas)
-        endpoint = check_source(source)
         group = consumer_group(endpoint, self.sid) if endpoint.spec.shared else None
         return replace(
             self,
@@ -193,7 +191,11 @@ class PipelineBuilder:
         )
 
     def with_dead_letters(
-        self, pipeline: Pipeline, inputs: Sequence[str], outputs: Sequence[str] = (), errors: Errors | None = None
+        self,
+        pipeline: Pipeline,
+        inputs: Sequence[SourceEndpoint],
+        outputs: Sequence[SinkEndpoint] = (),
+        errors: Errors | None = None,
     ) -> Pipeline:
         """The pipeline, with a place for what its stores refuse.
 
@@ -208,35 +210,34 @@ class PipelineBuilder:
         sink = endpoint.spec.open(endpoint, self, raw)
         return before(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
 
-    def batch(self, inputs: Sequence[str], outputs: Sequence[str], records: int = 4_000) -> Batch:
+    def batch(self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint], records: int = 4_000) -> Batch:
         """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.
 
         Args:
             records: where neither the command line nor a store says how many.
         """
         seconds = 0.0
-        for output in map(check_sink, outputs):
+        for output in outputs:
             if "batch_seconds" in output.options:
                 records, seconds = output.options["batch_size"], output.options["batch_seconds"]
         records = self.batch_records or records
         seconds = seconds if self.batch_seconds is None else self.batch_seconds
-        for source in map(check_source, inputs):
+        for source in inputs:
             if source.options.get("auto_commit_enable"):
                 seconds = min(seconds, source.options["auto_commit_interval_ms"] / 1000)
         return Batch(records, seconds)
 
-    def errors(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> Errors | None:
-        """Where EventErrors of refused records go: `eventlogging_EventError` on the brokers of the first Kafka URI."""
-        found: list[SourceEndpoint | SinkEndpoint] = [*map(check_source, inputs), *map(check_sink, outputs)]
+    def errors(self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint] = ()) -> Errors | None:
+        """Where EventErrors of refused records go: `eventlogging_EventError` of the first cluster that there is."""
+        found: list[SourceEndpoint | SinkEndpoint] = [*inputs, *outputs]
         for endpoint in found:
             if endpoint.brokers:
-                return self.errors_at(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}")
+                return self.errors_at(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
         return None
 
-    def errors_at(self, text: str) -> Errors:
+    def errors_at(self, endpoint: SinkEndpoint) -> Errors:
         """The output that `--output-invalid` names."""
-        endpoint = check_sink(text)
-        return Errors(self._sink(endpoint), str(endpoint))
+        return Errors(self._sink(endpoint), str(endpoint), endpoint)
 
 
 def _schema_cache(run_dir: str | None) -> Path:

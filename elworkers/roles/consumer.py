@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.options import REJECTED
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import OffsetStore, Stage
 from elworkers.roles.common_options import (
     COMMON,
@@ -59,19 +58,18 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: several workers would read the same input each for itself, or nothing says where refused
             records go.
     """
-    if not check_source(arguments["input"]).spec.shared:
+    source, sink = arguments.endpoints["input"][0], arguments.endpoints["output"][0]
+    if not source.spec.shared:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
-    invalid = arguments["output_invalid"]
-    if invalid is not None:
-        errors = check_sink(invalid)
-        if errors.spec.tables:
+    for invalid in arguments.endpoints.get("output_invalid", ()):
+        if invalid.spec.tables:
             raise arguments.places["output_invalid"][0].error(
-                f"--output-invalid {errors}: expected a Kafka topic or a file; a consumer of that topic stores"
+                f"--output-invalid {invalid}: expected a Kafka topic or a file; a consumer of that topic stores"
                 " EventErrors in a database"
             )
-    elif _must_say_where(check_source(arguments["input"]), check_sink(arguments["output"])):
+    if arguments["output_invalid"] is None and _must_say_where(source, sink):
         raise arguments.places["input"][0].error(
-            f"{check_source(arguments['input']).uri.scheme} URI: nothing says where records go that OUTPUT refuses;"
+            f"{source.uri.scheme} URI: nothing says where records go that OUTPUT refuses;"
             " expected --output-invalid URI, as --output-invalid=file:///PATH"
         )
 
@@ -89,21 +87,22 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
     from elworkers.core.pipeline import Pipeline
     from elworkers.roles.rejections import errors_beside, refusing
 
-    text, output, invalid = arguments["input"], arguments["output"], arguments["output_invalid"]
-    errors = wiring.errors_at(invalid) if invalid else wiring.errors([text], [output]) or errors_beside([text])
+    inputs, (output,) = arguments.endpoints["input"], arguments.endpoints["output"]
+    invalid = arguments.endpoints.get("output_invalid")
+    errors = wiring.errors_at(invalid[0]) if invalid else wiring.errors(inputs, [output]) or errors_beside(inputs)
     stages: list[Stage] = []
-    if check_source(text).options.get("raw"):
-        outputs = apart([wiring.raw_output(output)], wiring, [text], lambda: errors)
+    if inputs[0].options.get("raw"):
+        outputs = apart([wiring.raw_output(output)], wiring, inputs, lambda: errors)
     else:
         from elworkers.stages.decode import DecodeStage
 
         stages.append(DecodeStage(wiring.counts))
-        if check_sink(output).spec.tables:
-            wiring = wiring.storing(arguments["schemas"], text, arguments["statsd_names"])
+        if output.spec.tables:
+            wiring = wiring.storing(arguments["schemas"], inputs[0], arguments["statsd_names"])
         outputs = [wiring.output(output, lambda record: record.valid)]
         if errors is not None:
             outputs.append(wiring.to(errors.sink, lambda record: not record.valid))
-    stages += [*left_out([text], wiring.counts), *of_inputs([text], wiring)]
+    stages += [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
     sink = outputs[0].sink
-    source = wiring.source(text, ledger=sink if isinstance(sink, OffsetStore) else None)
-    return refusing(Pipeline(source, stages, outputs, wiring.batch([text], [output])), errors)
+    source = wiring.source(*inputs, ledger=sink if isinstance(sink, OffsetStore) else None)
+    return refusing(Pipeline(source, stages, outputs, wiring.batch(inputs, [output])), errors)

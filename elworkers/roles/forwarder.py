@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.types import whole
-from elworkers.connectors.registry import check_source
+from elworkers.connectors.connector import SourceEndpoint
 from elworkers.core.contracts import Stage
 from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import apart, of_inputs
@@ -51,7 +51,7 @@ def check(arguments: Arguments) -> None:
     Raises:
         ConfigurationError: several workers would bind the same UDP port.
     """
-    if not check_source(arguments["input"]).spec.shared:
+    if not arguments.endpoints["input"][0].spec.shared:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
 
 
@@ -59,23 +59,22 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
     """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
 
-    inputs = [arguments["input"]]
+    inputs, to = arguments.endpoints["input"], arguments.endpoints["output"]
     stages = [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
     if arguments["count"]:
-        wiring, counting = _counting(arguments["input"], wiring)
+        wiring, counting = _counting(inputs[0], wiring)
         stages += counting
     source = wiring.source(*inputs)
-    outputs = [wiring.raw_output(text) for text in arguments["output"]]
-    outputs = apart(outputs, wiring, inputs, lambda: wiring.errors(inputs, arguments["output"]))
-    pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, arguments["output"]))
-    return wiring.with_dead_letters(pipeline, inputs, arguments["output"])
+    outputs = [wiring.raw_output(endpoint) for endpoint in to]
+    outputs = apart(outputs, wiring, inputs, lambda: wiring.errors(inputs, to))
+    pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, to))
+    return wiring.with_dead_letters(pipeline, inputs, to)
 
 
-def _counting(text: str, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
+def _counting(endpoint: SourceEndpoint, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
     """Where lines of this input get their numbers: where they stand in Kafka, as they are spooled, or as they pass."""
     from elworkers.stages.count import CountStage, PlaceStage
 
-    endpoint = check_source(text)
     if endpoint.brokers:
         return wiring, [PlaceStage()]
     draw = _draw(wiring.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)

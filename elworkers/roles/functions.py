@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Input and output URIs come in; the functions that `map://` and `filter://` name for them go out."""
+"""Checked inputs and outputs come in; the functions that `map://` and `filter://` name for them go out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from elworkers.config.uris import Uri, parse
+from elworkers.config.uris import Uri
 from elworkers.config.wraps import Wrap
-from elworkers.connectors.registry import check_sources
+from elworkers.connectors.connector import SourceEndpoint
 from elworkers.core.contracts import Output, Sink, Stage
 from elworkers.core.errors import ConfigurationError
 
@@ -24,9 +24,9 @@ Place = tuple[str, str]
 """Cluster and topic."""
 
 
-def of_inputs(texts: Sequence[str], wiring: PipelineBuilder) -> list[Stage]:
+def of_inputs(inputs: Sequence[SourceEndpoint], wiring: PipelineBuilder) -> list[Stage]:
     """The stage that sends events through the inputs' functions, where one has any."""
-    wraps = by_place(texts)
+    wraps = by_place(inputs)
     if not any(wraps.values()):
         return []
     from elworkers.functions.stage import FunctionStage
@@ -36,22 +36,22 @@ def of_inputs(texts: Sequence[str], wiring: PipelineBuilder) -> list[Stage]:
     return [FunctionStage(made, wiring.counts)]
 
 
-def by_place(texts: Sequence[str]) -> Mapping[Place | None, tuple[Wrap, ...]]:
+def by_place(inputs: Sequence[SourceEndpoint]) -> Mapping[Place | None, tuple[Wrap, ...]]:
     """The functions of each topic; under None those of inputs that are not Kafka's.
 
     Raises:
         ConfigurationError: inputs whose events nobody can tell apart have different ones.
     """
     found: dict[Place | None, tuple[Wrap, ...]] = {}
-    for place, uri in _places(texts):
+    for place, uri in _places(inputs):
         if found.setdefault(place, uri.wraps) != uri.wraps:
             what = "inputs that are not Kafka's" if place is None else f"inputs of topic {place[1]}"
             raise ConfigurationError(f"{what} have different functions; expected the same for all of them")
     return found
 
 
-def _places(texts: Sequence[str]) -> Iterator[tuple[Place | None, Uri]]:
-    for endpoint in (endpoint for text in texts for endpoint in check_sources(text)):
+def _places(inputs: Sequence[SourceEndpoint]) -> Iterator[tuple[Place | None, Uri]]:
+    for endpoint in inputs:
         if endpoint.brokers:
             yield (",".join(sorted(endpoint.brokers)), endpoint.options["topic"]), endpoint.uri
         else:
@@ -85,16 +85,19 @@ def applied(wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Functions:
 
 
 def apart(
-    outputs: Sequence[Output], wiring: PipelineBuilder, inputs: Sequence[str], errors: Callable[[], Errors | None]
+    outputs: Sequence[Output],
+    wiring: PipelineBuilder,
+    inputs: Sequence[SourceEndpoint],
+    errors: Callable[[], Errors | None],
 ) -> list[Output]:
     """The outputs of a role that sends all it has to each, with EventErrors kept out of them where functions make some.
 
     Args:
         outputs: as they are without functions.
-        inputs: their URIs.
+        inputs: of the role.
         errors: gives where EventErrors go; None: nowhere.
     """
-    if not any(parse(text).wraps for text in inputs):
+    if not any(endpoint.uri.wraps for endpoint in inputs):
         return list(outputs)
     made = [Output(sink, lambda record: record.valid) for sink, _ in outputs]
     there = errors()

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.config.endpoints import check_store, check_topics
 from elworkers.config.options import READ_UNCOMMITTED
 from elworkers.config.types import minutes, seconds, whole, words
 from elworkers.core.errors import ConfigurationError
@@ -113,7 +112,7 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
         board.show(State.RUNNING)
 
     def reader() -> TopicsReader:
-        return topics_reader(check_topics(arguments["kafka"]))
+        return topics_reader(arguments.endpoints["kafka"][0])
 
     timing = Schedule(arguments["every"], arguments["max_run_minutes"] * 60)
     with tempfile.TemporaryDirectory(prefix="eventlogging-import-") as scratch:
@@ -145,7 +144,7 @@ def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicS
     """The topics that an instance, or one of its workers, imports."""
     from elworkers.importer.topic_selection import TopicSelection
 
-    options = check_topics(arguments["kafka"]).options
+    options = arguments.endpoints["kafka"][0].options
     unwanted = re.compile(options["blacklist"]) if options["blacklist"] else None
     return TopicSelection(re.compile(options["topics"]), unwanted, worker, workers)
 
@@ -171,7 +170,7 @@ def _importer(
         _format(arguments, metrics),
         RollPolicy(arguments["max_file_bytes"], arguments["max_file_age"], int(arguments["grace"] * _SECOND_MS)),
     )
-    return Importer(Store(check_store(arguments["base"])), StagingFiles(drafts), plan, metrics, alive)
+    return Importer(Store(arguments.endpoints["base"][0]), StagingFiles(drafts), plan, metrics, alive)
 
 
 def _format(arguments: Arguments, metrics: Metrics) -> Format:
@@ -185,7 +184,7 @@ def _format(arguments: Arguments, metrics: Metrics) -> Format:
     from elworkers.roles.build import PipelineBuilder
 
     store = PipelineBuilder(metrics).schema_store(arguments["schemas"])
-    kept = StoredColumns(Store(check_store(arguments["base"])))
+    kept = StoredColumns(Store(arguments.endpoints["base"][0]))
     parquet = Parquet(lambda name, revision: store.schema(name, revision).source, arguments["compression"], kept)
     return Format(".parquet", parquet.encode)
 

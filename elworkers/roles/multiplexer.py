@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Positional, RoleSpec
-from elworkers.connectors.registry import check_source
 from elworkers.core.contracts import Stage
 from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import apart, by_place, of_inputs
@@ -36,8 +35,8 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: several workers would read the same input each for itself, or inputs that are alike have
             different functions.
     """
-    by_place(arguments["input"])
-    if any(not check_source(text).spec.shared for text in arguments["input"]):
+    by_place(arguments.endpoints["input"])
+    if any(not endpoint.spec.shared for endpoint in arguments.endpoints["input"]):
         single_worker("one of these inputs", "each worker would read it alone", arguments["workers"])
 
 
@@ -46,12 +45,10 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
     from elworkers.core.pipeline import Pipeline
     from elworkers.stages.decode import DecodeStage
 
-    output = arguments["output"]
+    inputs, (output,) = arguments.endpoints["input"], arguments.endpoints["output"]
     stages: list[Stage] = [] if wiring.is_plain(output) else [DecodeStage(wiring.counts)]
-    stages += [*left_out(arguments["input"], wiring.counts), *of_inputs(arguments["input"], wiring)]
-    outputs = apart(
-        [wiring.output(output)], wiring, arguments["input"], lambda: wiring.errors(arguments["input"], [output])
-    )
-    source = wiring.source(*arguments["input"])
-    pipeline = Pipeline(source, stages, outputs, wiring.batch(arguments["input"], [output]))
-    return wiring.with_dead_letters(pipeline, arguments["input"], [output])
+    stages += [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
+    outputs = apart([wiring.output(output)], wiring, inputs, lambda: wiring.errors(inputs, [output]))
+    source = wiring.source(*inputs)
+    pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, [output]))
+    return wiring.with_dead_letters(pipeline, inputs, [output])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,7 +15,6 @@ from elworkers import roles
 from elworkers.config.arguments import Arguments
 from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SourceEndpoint, SpoolPlace
-from elworkers.connectors.registry import check_source, check_sources
 from elworkers.core import loop
 from elworkers.core.contracts import Assignment, Metrics, Source
 from elworkers.core.errors import RetryableError
@@ -35,7 +33,7 @@ _LOOK_EVERY_S = 0.02
 
 def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> PoolConfig:
     """What the pool runs for these arguments."""
-    inputs = [check_source(text) for text in _inputs(arguments)]
+    inputs = _inputs(arguments)
     listening = (endpoint.spec.address(endpoint) for endpoint in inputs)
     return PoolConfig(
         role=role,
@@ -54,9 +52,8 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
     )
 
 
-def _inputs(arguments: Arguments) -> list[str]:
-    texts = arguments.values.get("input", ())
-    return [texts] if isinstance(texts, str) else list(texts)
+def _inputs(arguments: Arguments) -> Sequence[SourceEndpoint]:
+    return arguments.endpoints.get("input", ())
 
 
 def _all_shared(inputs: Sequence[SourceEndpoint]) -> bool:
@@ -90,9 +87,9 @@ class _Work:
             listening=who.listening,
             event_timeout=arguments.values.get("event_timeout", 1.0),
         )
-        if who.after is not None and wiring.spool is not None and not check_source(arguments["input"]).spec.shared:
+        if who.after is not None and wiring.spool is not None and not _inputs(arguments)[0].spec.shared:
             _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
-            endpoint = check_source(arguments["input"])
+            endpoint = _inputs(arguments)[0]
             early = endpoint.spec.prepare(endpoint, SpoolPlace(wiring.spool[0], sequence), who.after)
             wiring.early.extend([early] if early is not None else ())
             _wait_for_turn(wiring.spool[0], who.after, stop, board)
@@ -138,7 +135,7 @@ def _spool(arguments: Arguments, who: WorkerId) -> tuple[Path, int] | None:
     if arguments["spool_dir"]:
         return Path(arguments["spool_dir"]), arguments["spool_max_bytes"]
     state = _state_dir()
-    if state is None and check_source(arguments["input"]).spec.listens_only:
+    if state is None and _inputs(arguments)[0].spec.listens_only:
         # What a client was told is taken must not be in memory alone, also where somebody starts a forwarder by hand.
         state = _own_state_dir()
     return (state / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]) if state else None
@@ -155,7 +152,7 @@ def _repeats(arguments: Arguments, who: WorkerId) -> Repeats | None:
     from elworkers.core.write_marks import WriteMarks
 
     groups = {}
-    for endpoint in chain.from_iterable(map(check_sources, _inputs(arguments))):
+    for endpoint in _inputs(arguments):
         if endpoint.brokers:
             cluster = ",".join(sorted(endpoint.brokers))
             groups[cluster, endpoint.options["topic"]] = consumer_group(endpoint, arguments["sid"])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.types import seconds
-from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Metrics, Output, Stage
 from elworkers.roles.common_options import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import of_inputs
@@ -53,7 +52,7 @@ def check(arguments: Arguments) -> None:
     from elworkers.events.parse import compile_format
 
     compile_format(arguments["format"])
-    if not check_source(arguments["input"]).spec.shared:
+    if not arguments.endpoints["input"][0].spec.shared:
         single_worker("this input", "each worker would read it alone", arguments["workers"])
 
 
@@ -63,28 +62,28 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
     from elworkers.roles.rejections import Errors
     from elworkers.schema.validate import ROUTED
 
+    inputs, to = arguments.endpoints["input"], arguments.endpoints["output"]
     store = wiring.schema_store(arguments["schemas"])
     wiring = wiring.knowing(store)
-    functions = of_inputs([arguments["input"]], wiring)
-    keeps_events = bool(functions) or any(not wiring.asks(text) <= ROUTED for text in arguments["output"])
+    functions = of_inputs(inputs, wiring)
+    keeps_events = bool(functions) or any(not wiring.asks(endpoint) <= ROUTED for endpoint in to)
     stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events)
-    stages: list[Stage] = [stage, *left_out([arguments["input"]], wiring.counts), *functions]
-    outputs = [wiring.output(text, lambda record: record.valid) for text in arguments["output"]]
-    invalid = arguments["output_invalid"]
+    stages: list[Stage] = [stage, *left_out(inputs, wiring.counts), *functions]
+    outputs = [wiring.output(endpoint, lambda record: record.valid) for endpoint in to]
     errors = None
-    if invalid == "":
-        errors = Errors(outputs[0].sink, str(check_sink(arguments["output"][0])))
-    elif invalid is not None:
+    if arguments["output_invalid"] == "":
+        errors = Errors(outputs[0].sink, str(to[0]))
+    for invalid in arguments.endpoints.get("output_invalid", ()):
         errors = wiring.errors_at(invalid)
     if errors is not None:
         outputs.append(Output(errors.sink, lambda record: not record.valid))
-    source = wiring.source(arguments["input"])
+    source = wiring.source(*inputs)
     # No database among the outputs: that is for consumers.
     if keeps_events:
-        batch = wiring.batch([arguments["input"]], arguments["output"])
+        batch = wiring.batch(inputs, to)
         pipeline = Pipeline(source, stages, outputs, batch, forgets_events=True)
     else:
-        batch = wiring.batch([arguments["input"]], arguments["output"], records=20_000)
+        batch = wiring.batch(inputs, to, records=20_000)
         pipeline = Pipeline(
             source,
             stages,
@@ -94,7 +93,7 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
             piece=batch.records,
             wants_more=wiring.wants_more,
         )
-    return wiring.with_dead_letters(pipeline, [arguments["input"]], arguments["output"], errors)
+    return wiring.with_dead_letters(pipeline, inputs, to, errors)
 
 
 def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:

@@ -10,24 +10,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 from elworkers.config.options import REJECTED
-from elworkers.connectors.registry import check_source
+from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.core.contracts import Sink
 from elworkers.core.pipeline import Pipeline
 from elworkers.roles.common_options import has_beside
 
 
 class Errors(NamedTuple):
-    """Where EventErrors go, and what people call that."""
+    """Where EventErrors go, what people call that, and the output that it is, if it is one."""
 
     sink: Sink
     place: str
+    endpoint: SinkEndpoint | None = None
 
 
-def errors_beside(inputs: Sequence[str]) -> Errors | None:
+def errors_beside(inputs: Sequence[SourceEndpoint]) -> Errors | None:
     """A file beside the first input that is one, made when something is refused."""
     from elworkers.connectors.file.sink import FileSink
 
-    for endpoint in map(check_source, inputs):
+    for endpoint in inputs:
         if has_beside(endpoint):
             path = Path(endpoint.uri.path + REJECTED)
             return Errors(FileSink(path, at_once=False), f"file://{path}")
@@ -39,7 +40,7 @@ def refusing(pipeline: Pipeline, errors: Errors | None) -> Pipeline:
     from elworkers.events.event_error import refused, shorter
 
     if errors is not None:
-        pipeline.dead_letters_to, pipeline.refused_place = errors
+        pipeline.dead_letters_to, pipeline.refused_place = errors.sink, errors.place
     pipeline.refused = refused
     pipeline.shorter = shorter
     return pipeline

@@ -16,7 +16,6 @@ from elworkers.config.arguments import Arguments
 from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
-from elworkers.connectors.registry import check_sink, check_sources
 from elworkers.core.contracts import Destination, Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.monitoring.statsd import plain
@@ -62,28 +61,22 @@ def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], WatchedTopi
                 of(endpoint).raw.add(topic)
         if arguments.role != "processor":
             continue
-        for output in _kafka_sinks(arguments["output"]):
+        for output in _kafka_sinks(arguments.endpoints["output"]):
             before, field_name, after = output.options["topic"].partition("{schema}")
             if field_name and "{" not in before + after:
                 of(output).valid.add((before, after))
-        invalid = arguments["output_invalid"]
-        if invalid is not None:
-            for output in _kafka_sinks([invalid or arguments["output"][0]]):
+        if arguments["output_invalid"] is not None:
+            for output in _kafka_sinks(arguments.endpoints.get("output_invalid") or arguments.endpoints["output"][:1]):
                 of(output).invalid.add(output.options["topic"].replace("{schema}", "EventError"))
     return found
 
 
 def _inputs(arguments: Arguments) -> Iterator[SourceEndpoint]:
-    texts = arguments.values.get("input", ())
-    for text in [texts] if isinstance(texts, str) else texts:
-        yield from (endpoint for endpoint in check_sources(text) if endpoint.brokers)
+    yield from (endpoint for endpoint in arguments.endpoints.get("input", ()) if endpoint.brokers)
 
 
-def _kafka_sinks(texts: Iterable[str]) -> Iterator[SinkEndpoint]:
-    for text in texts:
-        endpoint = check_sink(text)
-        if endpoint.brokers:
-            yield endpoint
+def _kafka_sinks(outputs: Iterable[SinkEndpoint]) -> Iterator[SinkEndpoint]:
+    yield from (endpoint for endpoint in outputs if endpoint.brokers)
 
 
 class ClusterReport:

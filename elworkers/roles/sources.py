@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Input URIs come in; the sources behind them go out."""
+"""Checked inputs come in; the sources behind them go out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from elworkers.connectors.connector import SourceEndpoint, SpoolPlace
-from elworkers.connectors.registry import check_sources
 from elworkers.core.contracts import Metrics, OffsetStore, Source, Stage
 from elworkers.core.errors import ConfigurationError
 
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
     from elworkers.roles.build import PipelineBuilder
 
 
-def opened(wiring: PipelineBuilder, texts: Sequence[str], ledger: OffsetStore | None) -> Source:
-    """The source behind one URI, or the merged one behind several or several topics; see `PipelineBuilder.source`."""
-    endpoints = [endpoint for text in texts for endpoint in check_sources(text)]
+def opened(wiring: PipelineBuilder, endpoints: Sequence[SourceEndpoint], ledger: OffsetStore | None) -> Source:
+    """The source behind one endpoint, or the merged one behind several; see `PipelineBuilder.source`."""
     if len(endpoints) == 1:
         return _one(wiring, endpoints[0], ledger)
     from elworkers.core.merged import MergedSource
@@ -37,9 +35,9 @@ def opened(wiring: PipelineBuilder, texts: Sequence[str], ledger: OffsetStore | 
     return MergedSource(found)
 
 
-def left_out(texts: Sequence[str], metrics: Metrics) -> list[Stage]:
+def left_out(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
     """The stage that leaves out what the inputs' blacklists match, where one has a blacklist."""
-    endpoints = [endpoint for text in texts for endpoint in check_sources(text) if endpoint.options.get("blacklist")]
+    endpoints = [endpoint for endpoint in inputs if endpoint.options.get("blacklist")]
     if not endpoints:
         return []
     from elworkers.stages.leave_out import LeaveOutStage

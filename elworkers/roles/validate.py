@@ -14,10 +14,9 @@ from elworkers.config.argument_files import Argument, Environment
 from elworkers.config.arguments import Arguments, IgnoredName, parse
 from elworkers.config.endpoints import check_store, check_topics, consumer_group
 from elworkers.config.uris import Endpoint
-from elworkers.config.uris import parse as parse_uri
 from elworkers.config.wraps import Wrap
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.registry import check_sink, check_source, check_sources
+from elworkers.connectors.registry import check_sink, check_sources
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
 
@@ -33,41 +32,46 @@ def checked(role: str, words: Sequence[Argument], env: Environment = os.environ)
         ConfigurationError: the first thing that is wrong, with file and line.
     """
     module = roles.module(role)
-    arguments = parse(module.SPEC, words)
-    passed = list(arguments.passed)
-    for positional in module.SPEC.positionals:
-        for place in arguments.places[positional.name]:
-            passed += _check_one(positional.kind, place, arguments)
-    for place in _places_of_invalid(arguments):
-        passed += _check_one("sink", place, arguments)
-    for place, wraps in functions(arguments):
+    arguments = _with_endpoints(parse(module.SPEC, words))
+    for place, wraps in arguments.functions:
         _check_functions(place, wraps, env)
     try:
         module.check(arguments)
     except ConfigurationError as error:
         raise error.at(words[0].file if words else None) from None
-    return replace(arguments, passed=tuple(passed))
+    return arguments
 
 
 def endpoints(arguments: Arguments) -> Iterator[SourceEndpoint | SinkEndpoint]:
     """The inputs and outputs that `checked` arguments name; an input with several topics once for each."""
+    for found in arguments.endpoints.values():
+        yield from (endpoint for endpoint in found if isinstance(endpoint, SourceEndpoint | SinkEndpoint))
+
+
+def _with_endpoints(arguments: Arguments) -> Arguments:
+    """With everything that is a URI checked, once for all."""
+    found: dict[str, tuple[Endpoint, ...]] = {}
+    functions: list[tuple[Argument, tuple[Wrap, ...]]] = []
+    passed = list(arguments.passed)
+    for name, kind, place in _uris(arguments):
+        some = _checked(kind, place, arguments, found.get("input", ()))
+        if some:
+            found[name] = (*found.get(name, ()), *some)
+        for one in some[:1]:
+            passed += [IgnoredName(option, why, place) for option, why in one.passed]
+            functions += [(place, one.uri.wraps)] if one.uri.wraps else []
+    return replace(arguments, endpoints=found, functions=tuple(functions), passed=tuple(passed))
+
+
+def _uris(arguments: Arguments) -> Iterator[tuple[str, str, Argument]]:
+    """Name and kind of whatever is to be checked, with its place."""
     for positional in roles.module(arguments.role).SPEC.positionals:
         for place in arguments.places[positional.name]:
-            if positional.kind == "source":
-                yield from check_sources(place.text)
-            elif positional.kind == "sink":
-                yield check_sink(place.text)
-    yield from (check_sink(place.text) for place in _places_of_invalid(arguments))
-
-
-def functions(arguments: Arguments) -> Iterator[tuple[Argument, tuple[Wrap, ...]]]:
-    """The functions of inputs and outputs that name any, with the place of each."""
-    specs = roles.module(arguments.role).SPEC.positionals
-    places = [place for spec in specs if spec.kind in ("source", "sink") for place in arguments.places[spec.name]]
-    for place in (*places, *_places_of_invalid(arguments)):
-        wraps = parse_uri(place.text).wraps
-        if wraps:
-            yield place, wraps
+            yield positional.name, positional.kind, place
+    text: str | None = arguments.values.get("output_invalid")
+    if text:
+        (place,) = arguments.places["output_invalid"]
+        yield "output_invalid", "sink", Argument(text, place.file, place.line)
 
 
 def _check_functions(place: Argument, wraps: Sequence[Wrap], env: Environment) -> None:
@@ -85,7 +89,7 @@ def rehearse(arguments: Arguments, env: Environment) -> None:
     Raises:
         ConfigurationError: one cannot be loaded; with file and line.
     """
-    for place, wraps in functions(arguments):
+    for place, wraps in arguments.functions:
         from elworkers.functions import loading
 
         try:
@@ -95,34 +99,28 @@ def rehearse(arguments: Arguments, env: Environment) -> None:
             raise error.at(place.file, place.line) from None
 
 
-def _places_of_invalid(arguments: Arguments) -> Iterator[Argument]:
-    text = arguments.values.get("output_invalid")
-    if text:
-        yield from (Argument(text, place.file, place.line) for place in arguments.places["output_invalid"])
-
-
-def _check_one(kind: str, place: Argument, arguments: Arguments) -> list[IgnoredName]:
-    endpoint: Endpoint | None = None
+def _checked(kind: str, place: Argument, arguments: Arguments, inputs: Sequence[Endpoint]) -> Sequence[Endpoint]:
     try:
         if kind == "source":
-            endpoint = _checked_source(place.text, arguments)
-        elif kind == "sink":
-            endpoint = _checked_sink(place.text, arguments)
-        elif kind == "topics":
-            check_topics(place.text)
-        elif kind == "store":
-            check_store(place.text)
-        elif kind == "format":
+            return _checked_sources(place.text, arguments)
+        if kind == "sink":
+            return (_checked_sink(place.text, arguments, inputs),)
+        if kind == "topics":
+            return (check_topics(place.text),)
+        if kind == "store":
+            return (check_store(place.text),)
+        if kind == "format":
             from elworkers.events.parse import compile_format
 
             compile_format(place.text)
     except ConfigurationError as error:
         raise error.at(place.file, place.line) from None
-    return [IgnoredName(name, why, place) for name, why in endpoint.passed] if endpoint else []
+    return ()
 
 
-def _checked_source(text: str, arguments: Arguments) -> SourceEndpoint:
-    endpoint = check_source(text)
+def _checked_sources(text: str, arguments: Arguments) -> Sequence[SourceEndpoint]:
+    found = check_sources(text)
+    endpoint = found[0]
     if endpoint.spec.listens_only and "spool_dir" not in arguments.values:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
     if endpoint.spec.extra is not None:
@@ -131,13 +129,13 @@ def _checked_source(text: str, arguments: Arguments) -> SourceEndpoint:
         raise ConfigurationError(
             f"{endpoint.uri.scheme} URI: no consumer group; expected identity=NAME in the URI or --sid NAME"
         )
-    return endpoint
+    return found
 
 
-def _checked_sink(text: str, arguments: Arguments) -> SinkEndpoint:
+def _checked_sink(text: str, arguments: Arguments, inputs: Sequence[Endpoint]) -> SinkEndpoint:
     endpoint = check_sink(text)
     consumes = arguments.role == "consumer"
-    raw = arguments.role == "forwarder" or (consumes and check_source(arguments["input"]).options.get("raw", False))
+    raw = arguments.role == "forwarder" or (consumes and inputs[0].options.get("raw", False))
     if endpoint.spec.tables and not consumes:
         expected = "expected a Kafka topic here, and an instance in consumers/ that reads it"
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a consumer stores events in a database; {expected}")

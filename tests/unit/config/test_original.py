@@ -19,7 +19,7 @@ from elworkers.core.errors import ConfigurationError
 from elworkers.functions.builtin import BUILTIN
 from elworkers.roles.instances import read_instances
 from elworkers.roles.report import watched
-from elworkers.roles.validate import checked, endpoints, functions
+from elworkers.roles.validate import checked, endpoints
 
 CASES = Path(__file__).parent.parent.parent / "cases" / "instances"
 ZEROMQ = "expected kafka:///HOST:PORT?topic=NAME"
@@ -261,7 +261,7 @@ MIXED = "kafka:///k1:9092,k2:9092?topics=eventlogging-valid-mixed&auto_commit_in
 )
 def test_functions_that_were_in_use_are_taken(role: str, lines: list[str]) -> None:
     arguments = read(role, "--sid", "g", "--no-plugins", *lines)
-    ((_, (wrap,)),) = functions(arguments)
+    ((_, (wrap,)),) = arguments.functions
     assert wrap.function in BUILTIN
 
 

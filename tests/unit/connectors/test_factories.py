@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.connectors.registry import bundled
+from elworkers.connectors.registry import bundled, check_sink, check_source
 from elworkers.core.contracts import Record
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.metrics import Counters
@@ -26,16 +26,16 @@ def test_every_connector_makes_something_in_each_direction_that_it_has() -> None
 
 def test_an_input_that_has_to_be_spooled_is_only_a_forwarders() -> None:
     with pytest.raises(ConfigurationError, match="varnish URI: only a forwarder takes events from it"):
-        PipelineBuilder(Counters()).source("varnish:///frontend")
+        PipelineBuilder(Counters()).source(check_source("varnish:///frontend"))
 
 
 def test_a_file_is_written_and_read(tmp_path: Path) -> None:
     builder = PipelineBuilder(Counters())
-    sink = builder.output(f"file://{tmp_path}/lines").sink
+    sink = builder.output(check_sink(f"file://{tmp_path}/lines")).sink
     sink.write([Record(b"one"), Record(b"two")])
     assert sink.flush() == []
     sink.close()
-    source = builder.source(f"file://{tmp_path}/lines")
+    source = builder.source(check_source(f"file://{tmp_path}/lines"))
     assert [record.value for record in source.poll(10, 1.0)] == [b"one", b"two"]
     source.close()
 

@@ -52,7 +52,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_installed_connector_is_used_by_its_scheme(site: Path) -> None:
     install(site, "module_of_ours", OURS, "ours = module_of_ours:OURS\n")
-    source = PipelineBuilder(Counters()).source("ours:")
+    source = PipelineBuilder(Counters()).source(check_source("ours:"))
     assert type(source).__module__ == "module_of_ours"
     with pytest.raises(ConfigurationError, match="ours URI: unknown option 'x'; known: none"):
         check_source("ours:?x=1")

@@ -9,6 +9,7 @@ import socket
 
 import pytest
 
+from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Record, RejectedRecord
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.metrics import Counters
@@ -23,14 +24,14 @@ def test_what_was_opened_is_let_go_when_the_next_cannot_be() -> None:
         port = probe.getsockname()[1]
     wiring = PipelineBuilder(Counters())
     with pytest.raises(RetryableError):
-        wiring.source(f"udp://127.0.0.1:{port}", "file:///no/such/file")
-    wiring.source(f"udp://127.0.0.1:{port}").close()
+        wiring.source(check_source(f"udp://127.0.0.1:{port}"), check_source("file:///no/such/file"))
+    wiring.source(check_source(f"udp://127.0.0.1:{port}")).close()
 
 
 def test_a_source_that_is_still_open_is_taken_again() -> None:
     wiring = PipelineBuilder(Counters())
-    first = wiring.source("stdin:")
-    assert wiring.keeping(wiring.kept).source("stdin:") is first
+    first = wiring.source(check_source("stdin:"))
+    assert wiring.keeping(wiring.kept).source(check_source("stdin:")) is first
 
 
 KAFKA = "kafka:///k:1?topic=t&identity=g"
@@ -51,12 +52,12 @@ def test_a_batch_is_as_old_as_the_smaller_of_the_two_ages(
     source: str, sink: str, options: dict[str, float], batch: Batch
 ) -> None:
     wiring = PipelineBuilder(Counters(), **options)  # type: ignore[arg-type]
-    assert wiring.batch([source], [sink]) == batch
+    assert wiring.batch([check_source(source)], [check_sink(sink)]) == batch
 
 
 def test_only_a_consumer_stores_in_a_database() -> None:
     with pytest.raises(ConfigurationError, match="only a consumer stores events in a database"):
-        PipelineBuilder(Counters()).output("sqlite:///events.db")
+        PipelineBuilder(Counters()).output(check_sink("sqlite:///events.db"))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_only_a_consumer_stores_in_a_database() -> None:
     ],
 )
 def test_what_an_output_asks_an_event_for(output: str, asked: set[str]) -> None:
-    assert PipelineBuilder(Counters()).asks(output) == asked
+    assert PipelineBuilder(Counters()).asks(check_sink(output)) == asked
 
 
 def test_a_refused_record_tells_of_its_event_also_where_most_of_it_was_let_go() -> None:

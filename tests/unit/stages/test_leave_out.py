@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from elworkers.connectors.registry import check_sources
 from elworkers.core.contracts import Assignment, Record
 from elworkers.core.errors import InvalidEventError
 from elworkers.core.metrics import Counters
@@ -52,7 +53,7 @@ def test_what_is_no_event_goes_on() -> None:
 
 
 def test_an_input_without_a_blacklist_has_no_such_stage() -> None:
-    assert left_out(["kafka:///k:1?topic=t&identity=g", "stdin:"], Counters()) == []
-    (found,) = left_out(["kafka:///k:1?topics=t,u&identity=g&blacklist=^Analytics"], Counters())
+    assert left_out([*check_sources("kafka:///k:1?topic=t&identity=g"), *check_sources("stdin:")], Counters()) == []
+    (found,) = left_out(check_sources("kafka:///k:1?topics=t,u&identity=g&blacklist=^Analytics"), Counters())
     for topic in ("t", "u"):
         assert found([record("Analytics", Assignment(topic, 0, "k:1"))]) == []
