@@ -127,11 +127,8 @@ def _preview(made: Plan, stop: Stop) -> int:
 def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
     """What says which events are in the output already, and how to let go of that."""
     endpoint = made.output
-    if endpoint.spec.tables:
-        from elworkers.connectors.sql.login import NOT_SAID, Login
-        from elworkers.connectors.sql.present_rows import Present
-
-        found = Present(endpoint.uri, Login.of(endpoint.options) if endpoint.uri.scheme == "mysql" else NOT_SAID)
+    if endpoint.spec.present is not None:
+        found = endpoint.spec.present(endpoint)
         return found, found.close
     if endpoint.path is not None:
         from elworkers.backfill.tails import uuids

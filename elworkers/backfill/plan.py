@@ -21,7 +21,7 @@ from elworkers.config.options import REJECTED
 from elworkers.config.types import seconds, whole
 from elworkers.config.uris import Endpoint
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.registry import check_sink, check_source, check_sources
+from elworkers.connectors.registry import check_sink, check_sources
 from elworkers.core.errors import ConfigurationError
 from elworkers.roles.common_options import COMMON, SCHEMAS, STATSD_NAMES
 
@@ -143,17 +143,18 @@ def plan(words: Sequence[str]) -> Plan:
     if invalid is not None and invalid.spec.tables:
         raise ConfigurationError(f"--output-invalid {invalid}: expected a Kafka topic or a file")
     places = arguments.places["input"]
-    kinds = {_scheme(place.text) for place in places}
-    if kinds == {"kafka"}:
-        topics = tuple(topic for place in places for topic in check_sources(place.text))
+    named = [_sources(place.text) for place in places]
+    of_topics = {bool(some and some[0].brokers) for some in named}
+    if of_topics == {True}:
+        topics = tuple(topic for some in named for topic in some)
         if len({topic.uri.hosts for topic in topics}) > 1:
             raise ConfigurationError("INPUT: topics of several clusters; expected one at a time")
         paths: tuple[Path, ...] = ()
         default = Path(topics[0].options["topic"] + _STATE).absolute()
-    elif kinds == {"file"}:
+    elif of_topics == {False}:
         if arguments["from"] is not None or arguments["to"] is not None:
             raise ConfigurationError("--from and --to are of a topic; expected files without them")
-        topics, paths = (), _without_own([_path(place) for place in places])
+        topics, paths = (), _without_own([_path(place, some) for place, some in zip(places, named, strict=True)])
         default = paths[0].with_name(paths[0].name + _STATE)
     else:
         raise ConfigurationError("INPUT: files and topics; expected one of the two")
@@ -163,24 +164,24 @@ def plan(words: Sequence[str]) -> Plan:
     return Plan(arguments, paths, topics, state, output, invalid)
 
 
-def _scheme(text: str) -> str:
-    match = re.match("([A-Za-z][A-Za-z0-9+.-]*):", text)
-    if match is None:
-        return "file"
-    scheme = check_source(text).uri.scheme
-    if scheme not in ("kafka", "file"):
+def _sources(text: str) -> Sequence[SourceEndpoint]:
+    """The topics or the file of a URI; none of what is a path."""
+    if re.match("[A-Za-z][A-Za-z0-9+.-]*:", text) is None:
+        return ()
+    found = check_sources(text)
+    if not found[0].brokers and found[0].path is None:
+        scheme = found[0].uri.scheme
         raise ConfigurationError(f"{scheme} URI: cannot be read again from where it was; expected files or a topic")
-    return scheme
+    return found
 
 
-def _path(place: Argument) -> Path:
-    text = place.text
-    if ":" in text and re.match("file:", text, re.IGNORECASE):
-        endpoint = check_source(text)
+def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
+    """The input file that an argument is, or that its URI names."""
+    for endpoint in named:
         if endpoint.uri.query:
             raise place.error(f"file URI: option {endpoint.uri.query[0][0]}; expected files without options")
-        text = endpoint.uri.path
-    path = Path(text).absolute()
+    path = (named[0].path if named else None) or Path(place.text)
+    path = path.absolute()
     try:
         if not path.is_file():
             there = "is no file" if path.exists() else "is not there"

@@ -8,10 +8,27 @@ Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from elworkers.config.options import KAFKA_PORT, KAFKA_TOPICS, STORES, WEBHDFS_PORT
 from elworkers.config.uris import Endpoint, Uri, parse, split_host, typed, unknown_scheme
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
+
+
+@dataclass(frozen=True)
+class StoreEndpoint(Endpoint):
+    """The base folder of an importer."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this host's own disks."""
+        return self.uri.scheme == "file"
+
+    @property
+    def is_hdfs(self) -> bool:
+        """Whether it is in HDFS; what is neither is a file system of fsspec's, with the scheme as its name."""
+        return self.uri.scheme in ("hdfs", "webhdfs")
 
 
 def check_topics(text: str) -> Endpoint:
@@ -28,7 +45,7 @@ def check_topics(text: str) -> Endpoint:
     return endpoint
 
 
-def check_store(text: str) -> Endpoint:
+def check_store(text: str) -> StoreEndpoint:
     """The base folder of an importer, with typed options; those of other schemes than `STORES` go to fsspec as text.
 
     Raises:
@@ -42,10 +59,11 @@ def check_store(text: str) -> Endpoint:
         known = (*STORES, *available_protocols())
         if uri.scheme not in known:
             raise unknown_scheme(uri, known, "folder")
-        return Endpoint(uri, dict(uri.query))
-    endpoint = typed(uri, STORES[uri.scheme])
-    if len(uri.path) < 2 or not (uri.hosts or uri.scheme == "file"):
-        expected = "file:///PATH" if uri.scheme == "file" else f"{uri.scheme}://NAMENODE:9870/PATH"
+        return StoreEndpoint(uri, dict(uri.query))
+    checked = typed(uri, STORES[uri.scheme])
+    endpoint = StoreEndpoint(uri, checked.options, checked.passed)
+    if len(uri.path) < 2 or not (uri.hosts or endpoint.is_local):
+        expected = "file:///PATH" if endpoint.is_local else f"{uri.scheme}://NAMENODE:9870/PATH"
         raise ConfigurationError(f"{uri.scheme} URI: no {'host' if len(uri.path) > 1 else 'path'}; expected {expected}")
     if uri.hosts:
         uri.endpoint(WEBHDFS_PORT)

@@ -10,7 +10,7 @@ in the functions that make something.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -85,6 +85,20 @@ class SpoolPlace(NamedTuple):
 
     folder: Path
     sequence: Path
+
+
+class PresentEvents(Protocol):
+    """What says which events an output has already."""
+
+    def __call__(self, schema: str, revision: int, uuids: Iterable[str]) -> set[str]:
+        """Those of these events of a schema that are there.
+
+        Raises:
+            RetryableError: it does not answer.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
 
 
 SourceFactory = Callable[[Endpoint, Worker, OffsetStore | None], Source]
@@ -177,6 +191,8 @@ class SinkSpec:
         check_records: raises ConfigurationError where it asks for what records (raw ones or parsed ones) do not have.
         brokers, path: as of `SourceSpec`.
         tables: it stores events in tables, as only a consumer does.
+        present: says which events the tables have already.
+        narrow_tables: its tables may be narrower than their schemas need, and `eventlogging-schema` widens them.
         takes_any_line: it never refuses one.
     """
 
@@ -188,6 +204,8 @@ class SinkSpec:
     brokers: Callable[[Endpoint], list[str]] = _no_brokers
     path: Callable[[Endpoint], Path | None] = _no_path
     tables: bool = False
+    present: Callable[[Endpoint], PresentEvents] | None = None
+    narrow_tables: bool = False
     takes_any_line: bool = False
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from elworkers import __version__
 from elworkers.config.argument_files import environment
 from elworkers.config.uris import Endpoint
+from elworkers.connectors.connector import SinkEndpoint
 from elworkers.connectors.registry import check_sink
 from elworkers.control.paths import Paths
 from elworkers.core import console
@@ -65,9 +66,9 @@ def _parser() -> argparse.ArgumentParser:
 def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
     """Each database once, as the command line or the instance files name it."""
     seen = set()
-    for text in given.databases or _of_instances(Paths.given(given.config_dir, given.run_dir, None)):
-        endpoint = check_sink(text)
-        if endpoint.uri.scheme != "mysql":
+    named = [check_sink(text) for text in given.databases]
+    for endpoint in named or _of_instances(Paths.given(given.config_dir, given.run_dir, None)):
+        if not endpoint.spec.narrow_tables:
             raise ConfigurationError(f"{endpoint.uri}: expected {_DATABASE}")
         place = (endpoint.uri.endpoint(3306), endpoint.uri.path)
         if place not in seen:
@@ -75,12 +76,13 @@ def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
             yield endpoint
 
 
-def _of_instances(places: Paths) -> list[str]:
+def _of_instances(places: Paths) -> list[SinkEndpoint]:
     tree = read_instances(places.config_dir, environment(places.run_dir))
     for broken in tree.broken:
         _say(f"passed over: {broken.error}")
     consumers = [instance.arguments for instance in tree.instances if instance.role == "consumer"]
-    found: list[str] = [one["output"] for one in consumers if one["output"].startswith("mysql:")]
+    outputs: list[SinkEndpoint] = [endpoint for one in consumers for endpoint in one.endpoints["output"]]
+    found = [endpoint for endpoint in outputs if endpoint.spec.narrow_tables]
     if not found:
         raise ConfigurationError(f"no consumer in {places.config_dir} stores rows in mysql://; expected {_DATABASE}")
     return found

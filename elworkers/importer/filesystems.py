@@ -12,12 +12,10 @@ import fsspec
 import requests
 from requests.adapters import HTTPAdapter
 
+from elworkers.config.endpoints import StoreEndpoint
 from elworkers.config.options import WEBHDFS_PORT
-from elworkers.config.uris import Endpoint, split_host
+from elworkers.config.uris import split_host
 from elworkers.core.errors import ConfigurationError, RetryableError
-
-HDFS = ("hdfs", "webhdfs")
-"""Schemes that mean WebHDFS."""
 
 _CONNECT_S, _ANSWER_S = 10, 120
 _STANDBY = "state standby"
@@ -32,16 +30,16 @@ class FileSystems:
         has_user: whether the URI names a user, as HDFS wants one.
 
     Args:
-        endpoint: of `schemes.check_store`.
+        endpoint: of `endpoints.check_store`.
 
     Raises:
         ConfigurationError: the driver cannot be had, lacks an option or does not take one.
         RetryableError: it connects at once, and nobody answers.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: StoreEndpoint) -> None:
         uri = endpoint.uri
-        self._name = "webhdfs" if uri.scheme in HDFS else uri.scheme
+        self._name = "webhdfs" if endpoint.is_hdfs else uri.scheme
         self._keywords = _keywords(endpoint)
         self._hosts = _hosts(endpoint)
         self._at_host = 0
@@ -84,21 +82,21 @@ class _TimeoutAdapter(HTTPAdapter):
         return super().send(*words, **keywords)
 
 
-def _hosts(endpoint: Endpoint) -> list[dict[str, Any]]:
+def _hosts(endpoint: StoreEndpoint) -> list[dict[str, Any]]:
     uri = endpoint.uri
-    if uri.scheme not in HDFS:
+    if not endpoint.is_hdfs:
         return []
     found = [split_host(host, WEBHDFS_PORT, str(uri)) for host in uri.hosts] or [uri.endpoint(WEBHDFS_PORT)]
     return [{"host": host, "port": port} for host, port in found]
 
 
-def _keywords(endpoint: Endpoint) -> dict[str, Any]:
+def _keywords(endpoint: StoreEndpoint) -> dict[str, Any]:
     uri = endpoint.uri
-    if uri.scheme == "file":
+    if endpoint.is_local:
         # Its options are ours.
         return {}
     given = {name: value for name, value in endpoint.options.items() if value is not None}
-    if uri.scheme not in HDFS:
+    if not endpoint.is_hdfs:
         return given
     user = {"user": uri.user} if uri.user else {}
     password = {"password": uri.password} if uri.password else {}

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from elworkers.config.uris import Endpoint
+from elworkers.config.endpoints import StoreEndpoint
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.permissions import DATA_FOLDER, NOT_SAID, Permissions
 from elworkers.importer import storage_errors
-from elworkers.importer.filesystems import HDFS, FileSystems
+from elworkers.importer.filesystems import FileSystems
 from elworkers.importer.storage_errors import PathRefusedError
 
 log = structlog.get_logger(__name__)
@@ -41,17 +41,17 @@ class Store:
     Threads may share one; each has a driver of its own, as fsspec keeps them too.
 
     Args:
-        endpoint: of `schemes.check_store`.
+        endpoint: of `endpoints.check_store`.
 
     Raises:
         ConfigurationError: the driver cannot be had, or does not take an option.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: StoreEndpoint) -> None:
         uri = endpoint.uri
         self.name = str(uri).partition("?")[0].rstrip("/")
-        self._local = uri.scheme == "file"
-        self._hdfs = uri.scheme in HDFS
+        self._local = endpoint.is_local
+        self._hdfs = endpoint.is_hdfs
         self._base = uri.path.rstrip("/")
         self._rights = Permissions(endpoint.options["mode"], endpoint.options["group"]) if self._local else NOT_SAID
         self._folders: set[str] = set()

@@ -16,6 +16,7 @@ from elworkers.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from elworkers.connectors.sql.login import Login
+    from elworkers.connectors.sql.present_rows import Present
 
 _MYSQL_PORT = 3306
 
@@ -92,7 +93,28 @@ def _sink(endpoint: Endpoint, worker: Worker, login: Login) -> Sink:
     )
 
 
+def _present_in_mysql(endpoint: Endpoint) -> Present:
+    from elworkers.connectors.sql.login import Login
+    from elworkers.connectors.sql.present_rows import Present
+
+    return Present(endpoint.uri, Login.of(endpoint.options))
+
+
+def _present_in_sqlite(endpoint: Endpoint) -> Present:
+    from elworkers.connectors.sql.present_rows import Present
+
+    return Present(endpoint.uri)
+
+
 CONNECTORS = (
-    Connector("mysql", sink=SinkSpec(_MYSQL, open=_mysql, check=_check_mysql, tables=True)),
-    Connector("sqlite", sink=SinkSpec(_TABLES, open=_sqlite, check=_check_path, tables=True)),
+    Connector(
+        "mysql",
+        sink=SinkSpec(
+            _MYSQL, open=_mysql, check=_check_mysql, tables=True, present=_present_in_mysql, narrow_tables=True
+        ),
+    ),
+    Connector(
+        "sqlite",
+        sink=SinkSpec(_TABLES, open=_sqlite, check=_check_path, tables=True, present=_present_in_sqlite),
+    ),
 )

@@ -5,8 +5,14 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
+
+import elworkers
+
+PACKAGE = Path(elworkers.__file__).parent
 
 URIS = {
     "input": (
@@ -32,3 +38,29 @@ print(*(set({_HEAVY}) & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def _compares_a_scheme(node: ast.AST) -> bool:
+    return isinstance(node, ast.Compare) and any(
+        isinstance(side, ast.Attribute) and side.attr == "scheme" for side in (node.left, *node.comparators)
+    )
+
+
+def test_only_connectors_and_the_configuration_tell_schemes_apart() -> None:
+    # These are no schemes of inputs and outputs: an Address has `udp` or `http`, a Wrap `map` or `filter`,
+    # browsers and wikis have URLs.
+    others = {"core/sockets.py", "functions/loading.py", "devserver/guard.py", "schema/wiki_check.py"}
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if any(map(_compares_a_scheme, ast.walk(ast.parse(path.read_bytes()))))
+    }
+    assert {name for name in found if not name.startswith(("config/", "connectors/"))} == others
+
+
+def test_uris_are_taken_apart_by_the_registry_and_the_configuration_alone() -> None:
+    words = "from elworkers.config.uris import"
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name not in ("config", "connectors"):
+            for line in path.read_text(encoding="utf-8").splitlines():
+                assert not (line.startswith(words) and "parse" in line.split()), path
