@@ -153,9 +153,10 @@ class SourceSpec:
         check: raises ConfigurationError for what the URI's text shows to be wrong; opens nothing.
         each: the options of each source that one URI stands for.
         address: what it listens on, where it does.
-        brokers: each `host:port`, where its records are messages of the Kafka topic that its option `topic` names.
+        brokers: each `host:port`, where its records are messages of a Kafka topic; it then has the options `topic`,
+            `partitions` and `replication`.
         path: of the file whose lines it reads, where it does.
-        extra: that of pyproject.toml which it needs.
+        extra: that of elworkers' own which it needs.
         shared: the members of a consumer group share it out; of others each would read all of it.
         side_by_side: a worker may begin while the one that it replaces still reads.
     """
@@ -188,6 +189,7 @@ class SinkSpec:
         open: makes it.
         check: raises ConfigurationError for what the URI's text shows to be wrong; opens nothing.
         complete: the options as the sink is to have them.
+        asks: the fields of a capsule that it needs to know where a record goes to.
         check_records: raises ConfigurationError where it asks for what records (raw ones or parsed ones) do not have.
         brokers, path: as of `SourceSpec`.
         tables: it stores events in tables, as only a consumer does.
@@ -200,6 +202,7 @@ class SinkSpec:
     open: SinkFactory
     check: Callable[[Endpoint], None] = _takes_all
     complete: Callable[[Endpoint], Mapping[str, Any]] = lambda endpoint: endpoint.options
+    asks: Callable[[Endpoint], frozenset[str]] = lambda _endpoint: frozenset()
     check_records: Callable[[Endpoint, bool], None] = _takes_any_record
     brokers: Callable[[Endpoint], list[str]] = _no_brokers
     path: Callable[[Endpoint], Path | None] = _no_path

@@ -10,9 +10,10 @@ Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check 
 
 from __future__ import annotations
 
+import contextlib
 import pkgutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,7 +24,7 @@ from elworkers.config import inherited
 from elworkers.config.inherited import PASSED, NameRule, NameRules
 from elworkers.config.uris import parse, typed, unknown_scheme
 from elworkers.connectors.connector import Connector, SinkEndpoint, SinkSpec, SourceEndpoint, SourceSpec
-from elworkers.core.errors import ConfigurationError
+from elworkers.core.errors import ConfigurationError, ElworkersError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -104,9 +105,10 @@ def check_sources(text: str) -> tuple[SourceEndpoint, ...]:
     if found is None or found.source is None:
         raise unknown_scheme(uri, _known(source_specs()), "input", inherited.INPUT_SCHEMES)
     spec = found.source
-    endpoint = typed(uri, spec.options, _rules(inherited.INPUTS, uri.scheme, found.sink, "output"))
-    spec.check(endpoint)
-    return tuple(SourceEndpoint(uri, options, endpoint.passed, spec=spec) for options in spec.each(endpoint))
+    with _blamed(found):
+        endpoint = typed(uri, spec.options, _rules(inherited.INPUTS, uri.scheme, found.sink, "output"))
+        spec.check(endpoint)
+        return tuple(SourceEndpoint(uri, options, endpoint.passed, spec=spec) for options in spec.each(endpoint))
 
 
 def check_sink(text: str) -> SinkEndpoint:
@@ -120,9 +122,24 @@ def check_sink(text: str) -> SinkEndpoint:
     if found is None or found.sink is None:
         raise unknown_scheme(uri, _known(sink_specs()), "output", inherited.OUTPUT_SCHEMES)
     spec = found.sink
-    endpoint = typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
-    spec.check(endpoint)
-    return SinkEndpoint(uri, spec.complete(endpoint), endpoint.passed, spec=spec)
+    with _blamed(found):
+        endpoint = typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
+        spec.check(endpoint)
+        return SinkEndpoint(uri, spec.complete(endpoint), endpoint.passed, spec=spec)
+
+
+@contextlib.contextmanager
+def _blamed(connector: Connector) -> Iterator[None]:
+    """What others' checks raise is an error of the URI, so that no other instance is held up; of ours it is a bug."""
+    try:
+        yield
+    except ElworkersError:
+        raise
+    except Exception as error:
+        if connector.scheme in bundled():
+            raise
+        why = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"{connector.scheme} URI: its connector cannot check it ({why})") from error
 
 
 def _known(ours: Iterable[str]) -> list[str]:

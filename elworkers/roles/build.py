@@ -136,11 +136,7 @@ class PipelineBuilder:
 
     def asks(self, endpoint: SinkEndpoint) -> frozenset[str]:
         """The fields of a capsule that the output needs to know where to send it, or for its functions."""
-        from elworkers.config.templates import Template
-
-        options = endpoint.options
-        named = Template((options.get("topic") or "") + (options.get("key") or "")).asks
-        named |= {"schema"} if options.get("blacklist") else frozenset()
+        named = endpoint.spec.asks(endpoint)
         return named | {"event"} if endpoint.uri.wraps else named
 
     def is_plain(self, endpoint: SinkEndpoint) -> bool:

@@ -37,7 +37,7 @@ def opened(wiring: PipelineBuilder, endpoints: Sequence[SourceEndpoint], ledger:
 
 def left_out(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
     """The stage that leaves out what the inputs' blacklists match, where one has a blacklist."""
-    endpoints = [endpoint for endpoint in inputs if endpoint.options.get("blacklist")]
+    endpoints = [endpoint for endpoint in inputs if endpoint.brokers and endpoint.options.get("blacklist")]
     if not endpoints:
         return []
     from elworkers.stages.leave_out import LeaveOutStage

@@ -137,6 +137,14 @@ def _keyed(endpoint: Endpoint) -> Mapping[str, Any]:
     return MappingProxyType({**options, "key": key})
 
 
+def _asks(endpoint: Endpoint) -> frozenset[str]:
+    from elworkers.config.templates import Template
+
+    options = endpoint.options
+    named = Template(options["topic"] + (options["key"] or "")).asks
+    return named | {"schema"} if options["blacklist"] else named
+
+
 def _check_route(endpoint: Endpoint, raw: bool) -> None:
     from elworkers.connectors.kafka.route import Route
 
@@ -209,6 +217,7 @@ CONNECTORS = (
             open=_sink,
             check=check_brokers,
             complete=_keyed,
+            asks=_asks,
             check_records=_check_route,
             brokers=_brokers,
         ),
