@@ -182,7 +182,6 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
     options, hosts = endpoint.options, _brokers(endpoint)
     route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
     how = settings(options, worker.partitions)
-    unled = worker.of_process.setdefault(("kafka unled", *hosts), LeaderlessPartitions(worker.metrics))
     key = ("kafka producer", *hosts, how)
     producer = worker.of_pipeline.get(key)
     if producer is None:
@@ -193,7 +192,7 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
             delivered=worker.delivered,
             used=worker.of_process.setdefault("kafka topics", set()),
             has_schema=worker.has_schema,
-            unled=unled,
+            unled=worker.of_process.setdefault(("kafka unled", *hosts), LeaderlessPartitions(worker.metrics)),
             plan=_plan(endpoint, worker),
         )
         worker.unfinished.append(producer.wants_more)
