@@ -143,6 +143,11 @@ def test_each_event_is_in_the_file_of_its_hour_once(site: Site) -> None:
     assert site.run(importer) == 0
     assert site.numbers() == [0, 1, 2, 3, 4]
     assert site.metrics.summary()["import_records"] == 5
+    # One manifest a partition, whatever came before.
+    assert [path for path in site.paths() if path.startswith("_importer/")] == [
+        f"_importer/{TOPIC}/0.3-4.json",
+        f"_importer/{TOPIC}/1.0-1.json",
+    ]
 
 
 def test_another_process_goes_on_where_the_first_has_ended(site: Site) -> None:
@@ -215,10 +220,12 @@ def test_a_process_may_die_at_any_step(site: Site) -> None:
 
 
 def test_an_hour_that_is_over_is_marked_when_nothing_of_it_is_behind(site: Site) -> None:
-    where = site.cluster.add(TOPIC, [message(0, 7200), message(1)])
+    site.cluster.add(TOPIC, [message(0, 7200), message(1)])
+    site.cluster.leaderless = {site.cluster.add(TOPIC, [], partition=1)}
     importer = site.importer()
-    site.cluster.leaderless = {where}
     assert site.run(importer) == 1
+    assert site.numbers() == [0, 1]
+    assert not [path for path in site.paths() if path.endswith("_SUCCESS")]
     site.cluster.leaderless = set()
     assert site.run(importer) == 0
     assert [path for path in site.paths() if path.endswith("_SUCCESS")] == ["Test/2016/11/24/13/_SUCCESS"]
@@ -257,18 +264,19 @@ def test_a_topic_that_was_made_again_is_imported_from_its_first_message(site: Si
     assert site.metrics.summary()["import_recreated"] == 1
 
 
-def test_two_importers_of_one_folder_double_nothing(site: Site) -> None:
+@pytest.mark.parametrize("size", [1 << 30, 1], ids=["at-the-end", "while-it-reads"])
+def test_two_importers_of_one_folder_double_nothing(site: Site, size: int) -> None:
     site.cluster.add(TOPIC, [message(number) for number in range(4)])
-    first, second = site.importer(), site.importer()
+    first, second = site.importer(), site.importer(AT_ONCE._replace(size=size))
     assert site.run(first) == 0
     assert site.run(second) == 0
-    site.cluster.add(TOPIC, [message(number) for number in range(4, 9)])
+    site.cluster.add(TOPIC, [message(number) for number in range(4, 18)])
     assert site.run(first) == 0
     with capture_logs() as logs:
         site.run(second)
     assert "another importer writes to the same folder" in [entry["event"] for entry in logs]
     assert site.run(second) == 0
-    assert site.numbers() == list(range(9))
+    assert site.numbers() == list(range(18))
     assert site.metrics.summary()["import_conflicts"] == 1
 
 
