@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -22,10 +22,15 @@ class MergedSource:
 
     Each poll begins with the child behind the one that the poll before began with, so that a busy one cannot keep the
     others waiting.
+
+    Args:
+        children: the sources.
+        clock: seconds, of any beginning.
     """
 
-    def __init__(self, children: Sequence[Source]) -> None:
+    def __init__(self, children: Sequence[Source], clock: Callable[[], float] = time.monotonic) -> None:
         self._children = list(children)
+        self._clock = clock
 
     @property
     def exhausted(self) -> bool:
@@ -59,11 +64,11 @@ class MergedSource:
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """See `contracts.Source.poll`."""
-        deadline = time.monotonic() + timeout_s
+        deadline = self._clock() + timeout_s
         turn_s = 0.0
         while True:
             records = self._round(limit, turn_s)
-            left_s = deadline - time.monotonic()
+            left_s = deadline - self._clock()
             if records or left_s <= 0 or self.exhausted or self.flush_wanted:
                 return records
             turn_s = min(_LONGEST_TURN_S, left_s / len(self._children))

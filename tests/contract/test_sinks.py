@@ -109,8 +109,10 @@ def test_a_flush_of_nothing_is_nothing(harness: sinks.SinkHarness) -> None:
 def test_closing_twice_does_no_harm(harness: sinks.SinkHarness) -> None:
     sink = harness.make()
     sink.write([harness.record(1)])
+    assert flushed(sink) == []
     sink.close()
     sink.close()
+    assert harness.stored() == [1]
 
 
 @of(CHOOSY)

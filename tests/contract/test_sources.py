@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from contract import sources
+from structlog.testing import capture_logs
 from waiting import wait_for
 
 from elworkers.core.contracts import Assignment, Record, Source
@@ -70,9 +71,8 @@ def test_polls_hold_to_their_limit_and_keep_the_order(harness: sources.SourceHar
 def test_a_poll_returns_as_soon_as_there_is_something(harness: sources.SourceHarness) -> None:
     source = harness.make()
     harness.feed(lines(1))
-    begin = time.monotonic()
-    assert [record.value for record in source.poll(1000, DEADLINE_S)] == lines(1)
-    assert time.monotonic() - begin < DEADLINE_S / 2
+    # One that waits its time out is ended by the test's.
+    assert [record.value for record in source.poll(1000, 3600)] == lines(1)
     source.close()
 
 
@@ -80,7 +80,7 @@ def test_an_empty_poll_ends_at_its_timeout_and_not_before(harness: sources.Sourc
     source = harness.make()
     begin = time.monotonic()
     assert source.poll(1000, 0.3) == []
-    assert 0.29 <= time.monotonic() - begin < 10
+    assert time.monotonic() - begin >= 0.29
     assert not source.exhausted
     assert not source.flush_wanted
     source.close()
@@ -147,8 +147,12 @@ def test_positions_of_others_are_passed_over(harness: sources.SourceHarness) -> 
 
 def test_closing_twice_does_no_harm(harness: sources.SourceHarness) -> None:
     source = harness.make()
-    source.close()
-    source.close()
+    harness.feed(lines(2))
+    assert len(read(source, 2)) == 2
+    with capture_logs() as logs:
+        source.close()
+        source.close()
+    assert not [entry for entry in logs if entry["log_level"] in {"warning", "error"}]
 
 
 class TestWithPositions:

@@ -32,7 +32,7 @@ def test_an_old_python_is_told_which_one_is_needed(version: tuple[int, int]) -> 
 
 def test_an_old_python_can_read_the_sentence() -> None:
     # The oldest that the module `ast` knows to check.
-    ast.parse((ROOT / "elworkers/__init__.py").read_text(encoding="utf-8"), feature_version=(3, 7))
+    assert ast.parse((ROOT / "elworkers/__init__.py").read_text(encoding="utf-8"), feature_version=(3, 7)).body
 
 
 def test_all_places_name_the_same_pythons() -> None:

@@ -76,12 +76,13 @@ class Connection(web.RequestHandler):
         self._in_head = True
         self._head = 0
         self._lingers = False
-        self._gone: asyncio.Future[None] = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        self._gone: asyncio.Future[None] = loop.create_future()
         self.held = 0
         self.upload: asyncio.Future[bytes] | None = None
         self.made_way = False
         self.asked = False
-        self.begun = self._loop.time()
+        self.begun = loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read and write in small pieces: there may be a thousand of each at a time."""
@@ -136,7 +137,7 @@ class Connection(web.RequestHandler):
         self._close = True
         self.transport.write(answer)
         self.transport.write_eof()
-        self._loop.call_later(_LINGER_S, self.force_close)
+        asyncio.get_running_loop().call_later(_LINGER_S, self.force_close)
 
     def lingers(self) -> None:
         """What still comes is read for a moment and forgotten, so that the client sees its answer."""

@@ -119,8 +119,7 @@ class KafkaSource:
     @property
     def partitions(self) -> list[int]:
         """The partitions that the group gives to this member now."""
-        fetcher = self._consumer._consumer
-        return sorted(fetcher.partitions) if fetcher is not None else []
+        return sorted(self._consumer.partitions)
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """See `contracts.Source.poll`; also empty while a rebalance waits (`flush_wanted`)."""

@@ -67,4 +67,5 @@ class UdpListener:
                 pass
         except RetryableError as error:
             log.warning("the socket could not be emptied", reason=str(error))
+        self._keeper = None
         self._udp.close()

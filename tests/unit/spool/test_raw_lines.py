@@ -9,7 +9,6 @@ import ipaddress
 import os
 import resource
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -168,10 +167,10 @@ def test_any_headers_give_an_address_or_none(forwarded_for: list[str], forwarded
 
 @pytest.mark.parametrize("value", ["127.0.0.1," * 6_000, '"' + ',"a",' * 10_000, ',\\"' * 16_000, "for=" * 16_000])
 def test_long_headers_take_no_time(value: str) -> None:
-    began = time.process_time()
-    client_address("127.0.0.1", [value], TRUSTED)
-    client_address("127.0.0.1", [], TRUSTED, [value])
-    assert time.process_time() - began < 0.5
+    # In time that grows with the square of the length, these would take hours.
+    long = value * 100
+    assert client_address("127.0.0.1", [long], TRUSTED) == "127.0.0.1"
+    assert client_address("127.0.0.1", [], TRUSTED, [long]) == "127.0.0.1"
 
 
 def test_numbers_continue_over_a_restart_without_a_gap(tmp_path: Path) -> None:

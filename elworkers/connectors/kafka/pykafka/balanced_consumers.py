@@ -32,6 +32,8 @@ from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
 from elworkers.connectors.kafka.pykafka.owner_nodes import OwnerNodes
 from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
 
+_JOIN_TRIES = 3
+
 log = structlog.get_logger(__name__)
 
 
@@ -76,7 +78,7 @@ class RebalanceMixin:
 
             fetcher_class = type("RdKafkaFetcher", (Fetcher, RdKafkaSimpleConsumer), {"places_later": False})
         fetcher = fetcher_class(
-            self._topic,
+            self.topic,
             self._cluster,
             consumer_group=self._consumer_group,
             partitions=list(partitions or []),
@@ -123,12 +125,12 @@ class ManagedGroup(RebalanceMixin, ManagedBalancedConsumer):  # type: ignore[mis
         self._setup_heartbeat_worker()
 
     def _join_group(self) -> Any:
-        for attempt in range(self._cluster._max_connection_retries):
+        for attempt in range(_JOIN_TRIES):
             self._cluster.handler.sleep(attempt)
             request = JoinGroupRequest(
                 self._consumer_group,
                 self._consumer_id,
-                self._topic.name,
+                self.topic.name,
                 self._membership_protocol,
                 session_timeout=self.session_timeout_ms,
             )
@@ -142,19 +144,19 @@ class ManagedGroup(RebalanceMixin, ManagedBalancedConsumer):  # type: ignore[mis
 
     def _update_member_assignment(self) -> None:
         assignment = dict(self._sync_group(self._share_out(self._join_group())))
-        mine = assignment.get(self._topic.name, [])
-        self._setup_internal_consumer(partitions=[self._topic.partitions[partition] for partition in mine])
+        mine = assignment.get(self.topic.name, [])
+        self._setup_internal_consumer(partitions=[self.topic.partitions[partition] for partition in mine])
 
     def _share_out(self, members: Mapping[bytes, ConsumerGroupProtocolMetadata]) -> list[tuple[bytes, Any]]:
         readers: dict[bytes, list[bytes]] = {}
         for member, metadata in members.items():
             for name in metadata.topic_names:
                 readers.setdefault(bytes(name), []).append(member)
-        if set(readers) - {self._topic.name}:
+        if set(readers) - {self.topic.name}:
             self._cluster.update()
         shares: dict[bytes, list[tuple[bytes, list[int]]]] = {member: [] for member in members}
         for name, group in readers.items():
-            topic = self._topic if name == self._topic.name else self._cluster.topics[name]
+            topic = self.topic if name == self.topic.name else self._cluster.topics[name]
             _warn_of_idle(self._consumer_group, topic, len(group))
             for member in group:
                 decided = self._membership_protocol.decide_partitions(group, topic.partitions, member)
@@ -173,7 +175,7 @@ class ZooKeeperGroup(RebalanceMixin, BalancedConsumer):  # type: ignore[misc]
 
     def start(self) -> None:
         """Join the group; unlike pykafka's, raises when that fails and needs no broker registered in ZooKeeper."""
-        self._owners = OwnerNodes(self._consumer_group.decode(), self._topic.name.decode())
+        self._owners = OwnerNodes(self._consumer_group.decode(), self.topic.name.decode())
         chroot.ensure(self._zookeeper_connect, self._zookeeper_connection_timeout_ms / 1000, self.make_chroot)
         self._setup_zookeeper(self._zookeeper_connect, self._zookeeper_connection_timeout_ms)
         for path in ("/brokers/ids", "/brokers/topics", *self._owners.folders):
@@ -185,20 +187,20 @@ class ZooKeeperGroup(RebalanceMixin, BalancedConsumer):  # type: ignore[misc]
 
     def _get_held_partitions(self) -> set[Any]:
         held = self._owners.held(self._zookeeper, self._consumer_id)
-        return {self._topic.partitions[number] for number in held}
+        return {self.topic.partitions[number] for number in held}
 
     def _add_partitions(self, partitions: Collection[Any]) -> None:
         leaders = {one.id: one.leader.id for one in partitions}
         owned = self._owners.take(self._zookeeper, self._consumer_id, leaders)
         if owned is not None:
-            raise PartitionOwnedError(self._topic.partitions[owned])
+            raise PartitionOwnedError(self.topic.partitions[owned])
 
     def _remove_partitions(self, partitions: Collection[Any]) -> None:
         self._owners.give_up(self._zookeeper, self._consumer_id, {one.id for one in partitions})
 
     def _get_participants(self) -> Any:
         found = super()._get_participants()
-        _warn_of_idle(self._consumer_group, self._topic, len(found))
+        _warn_of_idle(self._consumer_group, self.topic, len(found))
         return found
 
 

@@ -88,13 +88,13 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
             self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
             answer = self._group_coordinator.commit_consumer_group_offsets(
                 self._consumer_group,
-                self._generation_id,
-                self._consumer_id,
+                self.generation_id,
+                self.consumer_id,
                 [self._commit_request(partition, offset) for partition, offset in pending.items()],
             )
-            codes = {partition: part.err for partition, part in answer.topics[self._topic.name].items()}
+            codes = {partition: part.err for partition, part in answer.topics[self.topic.name].items()}
             if set(codes.values()) & _MOVED_ON:
-                log.warning("offsets not committed: the group has moved on", topic=self._topic.name.decode())
+                log.warning("offsets not committed: the group has moved on", topic=self.topic.name.decode())
                 return
             pending = {partition: offset for partition, offset in pending.items() if codes.get(partition)}
             if pending:
@@ -107,7 +107,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         begin, behind = self.passed.get(partition, (_NO_OFFSET, _NO_OFFSET))
         offset = behind if offset == begin else offset
         now_ms = int(time.time() * 1000)
-        return PartitionOffsetCommitRequest(self._topic.name, partition, offset, now_ms, self.identity.metadata())
+        return PartitionOffsetCommitRequest(self.topic.name, partition, offset, now_ms, self.identity.metadata())
 
     def fetch_offsets(self) -> list[Any]:
         """Place every held partition: where the loop is, where the group was, or where the group begins."""
@@ -151,8 +151,8 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         wanted = list(partitions)
         if not wanted:
             return 0
-        edges = self._topic.fetch_offset_limits(which)
-        earliest = edges if which == EARLIEST else self._topic.fetch_offset_limits(EARLIEST)
+        edges = self.topic.fetch_offset_limits(which)
+        earliest = edges if which == EARLIEST else self.topic.fetch_offset_limits(EARLIEST)
         begin: dict[int, int] = {}
         passed_over = 0
         for partition in wanted:
@@ -170,7 +170,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         return passed_over
 
     def _say_what_is_passed_over(self, begun: Iterable[int], messages: int) -> None:
-        names = {"group": self._consumer_group.decode(), "topic": self._topic.name.decode()}
+        names = {"group": self._consumer_group.decode(), "topic": self.topic.name.decode()}
         if messages:
             log.warning(
                 "a group without offsets begins at the latest; what the topic has is passed over",
@@ -186,11 +186,11 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
             )
 
     def _committed(self) -> dict[int, int]:
-        requests = [PartitionOffsetFetchRequest(self._topic.name, partition) for partition in self._topic.partitions]
+        requests = [PartitionOffsetFetchRequest(self.topic.name, partition) for partition in self.topic.partitions]
         for attempt in range(max(1, self._offsets_fetch_max_retries)):
             self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
             answer = self._group_coordinator.fetch_consumer_group_offsets(self._consumer_group, requests)
-            found = answer.topics[self._topic.name]
+            found = answer.topics[self.topic.name]
             errors = {part.err for part in found.values()} - {0}
             if not errors:
                 return {partition: self._of_this_topic(partition, part) for partition, part in found.items()}
@@ -209,7 +209,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         Raises:
             KafkaException: the broker does not say.
         """
-        return _offset(partition, self._topic.fetch_offset_limits(which))
+        return _offset(partition, self.topic.fetch_offset_limits(which))
 
 
 def _offset(partition: int, limits: Mapping[int, Any]) -> int:

@@ -189,7 +189,7 @@ class Fetcher(ConsumerPositions):
         pace = self._paces[broker.id] = channel.fetches
         shares = self._shares.of([one.partition.id for one in wanted], careful=pace.careful)
         requests = [
-            PartitionFetchRequest(self._topic.name, partition, self._partitions_by_id[partition].next_offset, size)
+            PartitionFetchRequest(self.topic.name, partition, self._partitions_by_id[partition].next_offset, size)
             for partition, size in shares.items()
         ]
         request = FetchRequest(
@@ -213,7 +213,7 @@ class Fetcher(ConsumerPositions):
         for code, parts_of_it in failed.items():
             handler = self._default_error_handlers.get(code)
             if code == _NOT_AUTHORIZED:
-                raise RetryableError(f"Kafka: this user may not read topic {self._topic.name.decode()} (error 29)")
+                raise RetryableError(f"Kafka: this user may not read topic {self.topic.name.decode()} (error 29)")
             if handler is not None and code not in _OWN_REASONS:
                 handler(parts_of_it)
                 continue
@@ -253,7 +253,7 @@ class Fetcher(ConsumerPositions):
                 self._shares.fits(partition)
 
     def _batches_at(self, owned: Any, offset: int, size: int = 1) -> list[transactions.Batch]:
-        topic = self._topic.name.decode()
+        topic = self.topic.name.decode()
         return transactions.batches_at(owned.partition.leader, topic, owned.partition.id, offset, size, self._ended)
 
     def _has_transactions(self, owned: Any, part: PartitionResponse, found: list[RawMessage]) -> bool:

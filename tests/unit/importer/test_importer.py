@@ -1,0 +1,322 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""An importer without a broker: what is in the store after each run, and after a death at any step of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from memorycluster import MemoryCluster
+from structlog.testing import capture_logs
+
+from elworkers.config.endpoints import check_store
+from elworkers.core.contracts import TopicPartition
+from elworkers.core.errors import RetryableError
+from elworkers.core.metrics import Counters
+from elworkers.importer.compression import json_lines
+from elworkers.importer.hours import HOUR_MS, HourBucketer
+from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.staging import StagingFiles
+from elworkers.importer.store import Store
+from elworkers.importer.topic_selection import TopicSelection
+
+TOPIC = "eventlogging_Test"
+NOW_MS = 1_480_000_000_000
+NOW_S = NOW_MS // 1000
+AT_ONCE = RollPolicy(size=1 << 30, age_s=0.0, grace_ms=600_000)
+LATER = RollPolicy(size=1 << 30, age_s=3600.0, grace_ms=600_000)
+
+
+def message(number: int, ago_s: int = 0) -> bytes:
+    return json.dumps({"schema": "Test", "number": number, "timestamp": NOW_S - ago_s}).encode()
+
+
+class DeadError(RetryableError):
+    """What a process meets that was killed: it does nothing any more."""
+
+
+class MortalStore(Store):
+    """A store whose process dies before it changes something for a certain time, and does nothing from then on.
+
+    Attributes:
+        left: changes that it lives to make.
+    """
+
+    left = -1
+
+    def _live(self) -> None:
+        if self.left == 0:
+            raise DeadError("killed")
+        self.left -= 1
+
+    def write(self, path: str, chunks: Any) -> int:
+        self._live()
+        return super().write(path, chunks)
+
+    def rename(self, source: str, target: str) -> bool:
+        self._live()
+        return super().rename(source, target)
+
+    def remove(self, path: str) -> None:
+        self._live()
+        super().remove(path)
+
+
+class Site:
+    """A cluster in memory, a base folder, and importers from the one to the other."""
+
+    def __init__(self, base: str, drafts: Path) -> None:
+        self.base = base
+        self.cluster = MemoryCluster()
+        self.metrics = Counters()
+        self._drafts = drafts
+        self._numbers = itertools.count(1)
+        self._made: list[Importer] = []
+
+    def importer(self, closing: RollPolicy = AT_ONCE, lives: int = -1) -> Importer:
+        store = MortalStore(check_store(self.base))
+        store.left = lives
+        sorter = HourBucketer(self.metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS)
+        plan = ImportPlan(TopicSelection(re.compile("eventlogging_.*"), None), sorter, json_lines("none"), closing)
+        made = Importer(store, StagingFiles(self._drafts / str(next(self._numbers))), plan, self.metrics)
+        self._made.append(made)
+        return made
+
+    def run(self, importer: Importer, now_ms: int = NOW_MS, **more: Any) -> int:
+        more.setdefault("goes_on", lambda _done, _total: True)
+        return importer.run(self.cluster.reader(), now_ms=now_ms, **more)  # type: ignore[arg-type]
+
+    def paths(self) -> list[str]:
+        files, root = fsspec.url_to_fs(self.base)
+        return sorted(path.removeprefix(f"{root}/") for path in files.find(root))
+
+    def numbers(self) -> list[int]:
+        """The number of every event in a file that readers look at."""
+        files, root = fsspec.url_to_fs(self.base)
+        visible = [path for path in self.paths() if not any(part[0] in "._" for part in path.split("/"))]
+        lines = [line for path in visible for line in files.cat_file(f"{root}/{path}").splitlines()]
+        return sorted(json.loads(line)["number"] for line in lines)
+
+    def hidden(self) -> list[str]:
+        return [path for path in self.paths() if "/." in path]
+
+    def close(self) -> None:
+        for one in self._made:
+            one.close()
+
+
+@pytest.fixture(params=["file", "memory"])
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    base = f"file://{tmp_path}/base" if request.param == "file" else f"memory://{tmp_path.name}"
+    made = Site(base, tmp_path / "drafts")
+    yield made
+    made.close()
+    if request.param == "memory":
+        files, root = fsspec.url_to_fs(base)
+        if files.exists(root):
+            files.rm(root, recursive=True)
+
+
+def test_each_event_is_in_the_file_of_its_hour_once(site: Site) -> None:
+    site.cluster.add(TOPIC, [message(0), message(1, 3600), message(2)])
+    site.cluster.add(TOPIC, [message(3)], partition=1)
+    importer = site.importer()
+    assert site.run(importer) == 0
+    assert site.numbers() == [0, 1, 2, 3]
+    assert [path for path in site.paths() if path.startswith("Test/")] == [
+        "Test/2016/11/24/14/eventlogging_Test.0.1-1.json",
+        "Test/2016/11/24/15/eventlogging_Test.0.0-2.json",
+        "Test/2016/11/24/15/eventlogging_Test.1.0-0.json",
+    ]
+    site.cluster.add(TOPIC, [message(4)])
+    assert site.run(importer) == 0
+    assert site.numbers() == [0, 1, 2, 3, 4]
+    assert site.metrics.summary()["import_records"] == 5
+    # One manifest a partition, whatever came before.
+    assert [path for path in site.paths() if path.startswith("_importer/")] == [
+        f"_importer/{TOPIC}/0.3-4.json",
+        f"_importer/{TOPIC}/1.0-1.json",
+    ]
+
+
+def test_another_process_goes_on_where_the_first_has_ended(site: Site) -> None:
+    site.cluster.add(TOPIC, [message(number) for number in range(5)])
+    site.run(site.importer())
+    site.cluster.add(TOPIC, [message(number) for number in range(5, 8)])
+    assert site.run(site.importer()) == 0
+    assert site.numbers() == list(range(8))
+
+
+def test_what_was_only_drafted_is_read_again(site: Site) -> None:
+    site.cluster.add(TOPIC, [message(number) for number in range(5)])
+    assert site.run(site.importer(LATER)) == 5
+    assert site.numbers() == []
+    assert site.run(site.importer(LATER), everything=True) == 0
+    assert site.numbers() == list(range(5))
+
+
+def test_a_run_that_is_interrupted_loses_and_doubles_nothing(site: Site) -> None:
+    site.cluster.add(TOPIC, [message(number) for number in range(12)])
+    importer = site.importer()
+    told: list[tuple[int, int]] = []
+
+    def goes_on(done: int, total: int) -> bool:
+        told.append((done, total))
+        return done < 6
+
+    assert site.run(importer, goes_on=goes_on) == 6
+    assert told == [(0, 12), (3, 12), (6, 12)]
+    assert site.numbers() == list(range(6))
+    assert site.run(importer) == 0
+    assert site.numbers() == list(range(12))
+
+
+@pytest.mark.parametrize("question", ["partitions", "topic_ids", "ranges", "read"])
+def test_kafka_may_be_away_at_any_question(site: Site, question: str) -> None:
+    site.cluster.add(TOPIC, [message(number) for number in range(7)])
+    importer = site.importer()
+    site.cluster.away = {question}
+    with pytest.raises(RetryableError, match="the broker is away"):
+        site.run(importer)
+    importer.in_doubt()
+    site.cluster.away = set()
+    assert site.run(importer) == 0
+    assert site.numbers() == list(range(7))
+
+
+def test_a_process_may_die_at_any_step(site: Site) -> None:
+    """At each change of the store in turn; the next process goes on, and every event is there once."""
+    made = 0
+    for lives in itertools.count():
+        numbers = range(made, made + 6)
+        site.cluster.add(TOPIC, [message(number, 3600 * (number % 2)) for number in numbers])
+        made += 6
+        dies = site.importer(lives=lives)
+        died = False
+        try:
+            site.run(dies)
+        except DeadError:
+            died = True
+        seen = Counter(site.numbers())
+        assert set(seen.values()) <= {1}, f"doubled after {lives} changes"
+        assert site.run(site.importer()) == 0
+        assert site.numbers() == list(range(made)), f"after {lives} changes"
+        assert site.hidden() == [], f"after {lives} changes"
+        if not died:
+            break
+    # Two files and a manifest are written, then each gets its name, and the manifest its second one.
+    assert lives >= 7
+
+
+def test_an_hour_that_is_over_is_marked_when_nothing_of_it_is_behind(site: Site) -> None:
+    site.cluster.add(TOPIC, [message(0, 7200), message(1)])
+    site.cluster.leaderless = {site.cluster.add(TOPIC, [], partition=1)}
+    importer = site.importer()
+    assert site.run(importer) == 1
+    assert site.numbers() == [0, 1]
+    assert not [path for path in site.paths() if path.endswith("_SUCCESS")]
+    site.cluster.leaderless = set()
+    assert site.run(importer) == 0
+    assert [path for path in site.paths() if path.endswith("_SUCCESS")] == ["Test/2016/11/24/13/_SUCCESS"]
+    site.cluster.add(TOPIC, [message(2, 7200)])
+    assert site.run(importer, now_ms=NOW_MS + HOUR_MS) == 0
+    assert site.numbers() == [0, 1, 2]
+    assert site.metrics.summary()["import_after_success"] == 1
+
+
+def test_what_was_deleted_before_it_was_imported_is_counted(site: Site) -> None:
+    where = site.cluster.add(TOPIC, [message(number) for number in range(10)])
+    site.cluster.expire(where, 2)
+    importer = site.importer()
+    assert site.run(importer) == 0
+    # A topic that is imported for the first time has no gap.
+    assert "kafka_gap_messages" not in site.metrics.summary()
+    site.cluster.add(TOPIC, [message(number) for number in range(10, 20)])
+    site.cluster.expire(where, 13)
+    with capture_logs() as logs:
+        assert site.run(importer) == 0
+    assert site.numbers() == [*range(2, 10), *range(13, 20)]
+    assert site.metrics.summary()["kafka_gap_messages"] == 3
+    (said,) = [entry for entry in logs if entry["log_level"] == "error"]
+    assert (said["wanted"], said["earliest"]) == (10, 13)
+
+
+def test_a_topic_that_was_made_again_is_imported_from_its_first_message(site: Site) -> None:
+    site.cluster.ids[TOPIC] = "a" * 32
+    site.cluster.add(TOPIC, [message(number) for number in range(4)])
+    importer = site.importer()
+    assert site.run(importer) == 0
+    site.cluster.make_anew(TOPIC, "b" * 32)
+    site.cluster.add(TOPIC, [message(number) for number in range(4, 7)])
+    assert site.run(importer) == 0
+    assert site.numbers() == list(range(7))
+    assert site.metrics.summary()["import_recreated"] == 1
+
+
+@pytest.mark.parametrize("size", [1 << 30, 1], ids=["at-the-end", "while-it-reads"])
+def test_two_importers_of_one_folder_double_nothing(site: Site, size: int) -> None:
+    site.cluster.add(TOPIC, [message(number) for number in range(4)])
+    first, second = site.importer(), site.importer(AT_ONCE._replace(size=size))
+    assert site.run(first) == 0
+    assert site.run(second) == 0
+    site.cluster.add(TOPIC, [message(number) for number in range(4, 18)])
+    assert site.run(first) == 0
+    with capture_logs() as logs:
+        site.run(second)
+    assert "another importer writes to the same folder" in [entry["event"] for entry in logs]
+    assert site.run(second) == 0
+    assert site.numbers() == list(range(18))
+    assert site.metrics.summary()["import_conflicts"] == 1
+
+
+def test_a_partition_that_nobody_leads_holds_up_no_other(site: Site) -> None:
+    site.cluster.leaderless = {site.cluster.add(TOPIC, [message(0)])}
+    site.cluster.add(TOPIC, [message(1)], partition=1)
+    assert site.run(site.importer()) == 1
+    assert site.numbers() == [1]
+
+
+def test_a_large_draft_is_closed_at_once(site: Site) -> None:
+    site.cluster.add(TOPIC, [message(number) for number in range(9)])
+    importer = site.importer(RollPolicy(size=1, age_s=3600.0, grace_ms=600_000))
+    assert site.run(importer) == 0
+    assert site.numbers() == list(range(9))
+    assert len([path for path in site.paths() if path.startswith("Test/")]) == 3
+
+
+def test_an_importer_that_is_closed_leaves_no_drafts(site: Site, tmp_path: Path) -> None:
+    site.cluster.add(TOPIC, [message(0)])
+    importer = site.importer(LATER)
+    assert site.run(importer) == 1
+    folder = tmp_path / "drafts" / "1"
+    assert [path.name for path in folder.iterdir() if path.name.isdigit()]
+    importer.close()
+    assert not [path.name for path in folder.iterdir() if path.name.isdigit()]
+
+
+def test_topics_of_another_pattern_are_left_alone(site: Site) -> None:
+    site.cluster.add("other", [message(0)])
+    site.cluster.add(TOPIC, [message(1)])
+    assert site.run(site.importer()) == 0
+    assert site.numbers() == [1]
+    assert TopicPartition("other", 0) in site.cluster.reader().partitions()
+
+
+def test_the_clock_is_asked_where_nobody_says_what_time_it_is(site: Site) -> None:
+    now = int(time.time())
+    site.cluster.add(TOPIC, [json.dumps({"number": 7, "timestamp": now}).encode()])
+    assert site.run(site.importer(), now_ms=0) == 0
+    assert [path.split("/eventlogging")[0] for path in site.paths() if path.startswith("Test/")] == [
+        time.strftime("Test/%Y/%m/%d/%H", time.gmtime(now))
+    ]
