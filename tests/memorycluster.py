@@ -3,7 +3,7 @@
 
 """Messages come in; a reader of a cluster that is nowhere but in memory goes out.
 
-It has what `TopicsReader` has, with the same promises, so that whoever reads topics can be tried without a broker.
+It is a `driver.Reader`, so that whoever reads topics can be tried without a broker.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from elworkers.connectors.kafka.pykafka.messages import RawMessage
-from elworkers.connectors.kafka.pykafka.reader import Fetched, Range
+from elworkers.connectors.kafka.driver import Fetched, Range, RawMessage
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.errors import RetryableError
 
@@ -70,7 +69,7 @@ class MemoryCluster:
 
 
 class MemoryReader:
-    """See `TopicsReader`.
+    """See `driver.Reader`.
 
     Args:
         cluster: whose topics.

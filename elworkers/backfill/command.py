@@ -141,9 +141,9 @@ def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
 def _wiring(made: Plan, metrics: Counters) -> PipelineBuilder:
     arguments = made.arguments
     if made.topics or made.output.brokers:
-        from elworkers.connectors.kafka.pykafka import client
+        from elworkers.connectors.kafka.drivers import client_id, driver
 
-        client.set_client_id(client.client_id("backfill", made.state.name, 0))
+        driver().name_process(client_id("backfill", made.state.name, 0))
     return PipelineBuilder(metrics, partitions=arguments["partitions"], batch_records=arguments["batch_size"])
 
 

@@ -36,7 +36,6 @@ class FilesSource:
 
     replayable = True
     durable = True
-    flush_wanted = False
     idle = False
 
     def __init__(

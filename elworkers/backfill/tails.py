@@ -15,7 +15,8 @@ import orjson
 from elworkers.backfill.state import State
 from elworkers.config.endpoints import brokers
 from elworkers.config.uris import Endpoint
-from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.connectors.kafka.driver import Range
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.core.contracts import TopicPartition
 
 
@@ -76,7 +77,7 @@ class TopicsTail:
         pattern = re.sub(r"\\\{[^}]*\}", "[A-Za-z0-9._-]+", re.escape(endpoint.options["topic"]))
         self._matches = re.compile(pattern).fullmatch
         self._state = state
-        self._reader = TopicsReader(hosts, reads_uncommitted=True)
+        self._reader = driver().reader(hosts, reads_uncommitted=True)
         if self._name in state.topics:
             return
         try:

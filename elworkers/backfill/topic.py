@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple
 
 from elworkers.backfill.state import State, Stretch
-from elworkers.connectors.kafka.pykafka.reader import Fetched, Range, TopicsReader
+from elworkers.connectors.kafka.driver import Fetched, Range, Reader
 from elworkers.core.contracts import Assignment, Positions, Record, TopicPartition
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.progress import Tell
@@ -45,12 +45,11 @@ class TopicSource:
 
     replayable = True
     durable = True
-    flush_wanted = False
     idle = False
 
     def __init__(  # noqa: PLR0913 - topics, and what they are read with
         self,
-        reader: TopicsReader,
+        reader: Reader,
         cluster: str,
         topics: Sequence[str],
         span: Span,

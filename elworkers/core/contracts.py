@@ -193,10 +193,6 @@ class Source(Protocol):
     def idle(self) -> bool:
         """True while there is nothing that it could read (a group has more members than the topic has partitions)."""
 
-    @property
-    def flush_wanted(self) -> bool:
-        """True while the source waits for everything polled to be flushed and committed (before a rebalance)."""
-
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed, in a list of their own.
 
@@ -287,6 +283,20 @@ class Breakable(Protocol):
     """
 
     damage: str
+
+
+@runtime_checkable
+class FlushCaller(Protocol):
+    """A source that may need everything it has given to be flushed and committed before it goes on.
+
+    Kafka's needs it before partitions leave, a spool where a client waits for its answer.
+    """
+
+    def flush_by(self, flush: Callable[[], None]) -> None:
+        """Take the call that does so, and that ends with `Source.commit`.
+
+        It is to be made in `Source.poll` only, before that takes anything. What it raises is for the caller of `poll`.
+        """
 
 
 Selector = Callable[[Record], bool]

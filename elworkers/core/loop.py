@@ -8,7 +8,7 @@ The only place that flushes sinks and commits offsets, in this order:
 1. poll: up to a batch of records.
 2. stages: what they give goes on.
 3. write: each output takes what it accepts.
-4. flush: once the batch is full, old, or the source asks; returns only when all of it is stored.
+4. flush: once the batch is full or old, or in a poll whose source asks; returns only when all of it is stored.
 5. refused: what a store will never take goes to EventError, which is flushed as well.
 6. commit_transaction: a sink that keeps positions itself makes them and what it stored final in one transaction.
 7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
@@ -34,6 +34,7 @@ from elworkers.core.contracts import (
     Assignment,
     Breakable,
     Destination,
+    FlushCaller,
     Metrics,
     OffsetStore,
     Record,
@@ -168,10 +169,13 @@ class PipelineRunner:
         self._proven = False
         self._since = 0.0
         self._began = time.monotonic()
+        self._failed_flush: RetryableError | None = None
 
     def until_done(self) -> Ending | None:
         source = self._pipeline.source
         self._kept.source = None if source.replayable else source
+        if isinstance(source, FlushCaller):
+            source.flush_by(self._flush_in_poll)
         if not source.replayable:
             self._write_kept()
         while not (self._stop.requested or source.exhausted):
@@ -225,7 +229,7 @@ class PipelineRunner:
         full = self._held >= pipeline.batch.records
         old = self._held > 0 and time.monotonic() - self._since >= self._longest_s()
         waits = found and pipeline.wants_more()
-        if full or (old and not waits) or pipeline.source.flush_wanted:
+        if full or (old and not waits):
             self._flush()
         return found
 
@@ -233,9 +237,17 @@ class PipelineRunner:
     def _source_at_work(self) -> Iterator[None]:
         try:
             yield
-        except RetryableError:
-            # The source itself has failed, so that keeping it open would fail again for ever.
-            self._kept.source = None
+        except RetryableError as error:
+            if error is not self._failed_flush:
+                # The source itself has failed, so that keeping it open would fail again for ever.
+                self._kept.source = None
+            raise
+
+    def _flush_in_poll(self) -> None:
+        try:
+            self._flush()
+        except RetryableError as error:
+            self._failed_flush = error
             raise
 
     def _take(self, records: list[Record]) -> None:

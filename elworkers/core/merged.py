@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from elworkers.core.contracts import Breakable, Positions, Record, Source
+from elworkers.core.contracts import Assignment, Breakable, FlushCaller, Positions, Record, Source
 
 _LONGEST_TURN_S = 0.05
 
@@ -31,6 +31,8 @@ class MergedSource:
     def __init__(self, children: Sequence[Source], clock: Callable[[], float] = time.monotonic) -> None:
         self._children = list(children)
         self._clock = clock
+        self._given: set[int] = set()
+        self._owed: dict[int, dict[Assignment, int]] = {}
 
     @property
     def exhausted(self) -> bool:
@@ -57,10 +59,11 @@ class MergedSource:
         """True while every child is."""
         return all(child.idle for child in self._children)
 
-    @property
-    def flush_wanted(self) -> bool:
-        """True while any child wants it."""
-        return any(child.flush_wanted for child in self._children)
+    def flush_by(self, flush: Callable[[], None]) -> None:
+        """Hand the call to the children that make it."""
+        for child in self._children:
+            if isinstance(child, FlushCaller):
+                child.flush_by(flush)
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """See `contracts.Source.poll`."""
@@ -69,23 +72,37 @@ class MergedSource:
         while True:
             records = self._round(limit, turn_s)
             left_s = deadline - self._clock()
-            if records or left_s <= 0 or self.exhausted or self.flush_wanted:
+            if records or left_s <= 0 or self.exhausted:
                 return records
             turn_s = min(_LONGEST_TURN_S, left_s / len(self._children))
 
     def _round(self, limit: int, turn_s: float) -> list[Record]:
         records: list[Record] = []
-        for child in list(self._children):
-            if len(records) < limit and not child.exhausted:
-                # A child waits only while there is nothing to hand on.
-                records += child.poll(limit - len(records), 0.0 if records else turn_s)
+        try:
+            for child in list(self._children):
+                if len(records) < limit and not child.exhausted:
+                    # A child waits only while there is nothing to hand on.
+                    found = child.poll(limit - len(records), 0.0 if records else turn_s)
+                    if found:
+                        self._given.add(id(child))
+                        records += found
+        finally:
+            self._given.clear()
         self._children.append(self._children.pop(0))
         return records
 
     def commit(self, positions: Positions) -> None:
-        """Hand all positions to every child; each passes over what it does not hold."""
+        """Hand all positions to every child; each passes over what it does not hold.
+
+        A child that has given records in the poll that is under way is told with the next commit: these are on their
+        way to the loop, and it would take them for done with.
+        """
         for child in self._children:
-            child.commit(positions)
+            owed = {**self._owed.pop(id(child), {}), **positions}
+            if id(child) in self._given:
+                self._owed[id(child)] = owed
+            else:
+                child.commit(owed)
 
     def close(self) -> None:
         """Close every child, also behind one that breaks its promise not to raise."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import pymysql
 
-from elworkers.connectors.kafka.pykafka import client
-from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.connectors.kafka.driver import UnsupportedBrokerError
+from elworkers.connectors.kafka.drivers import driver
+from elworkers.core.errors import RetryableError
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
 from elworkers.devstack.hdfs import DataNode, NameNode
@@ -83,13 +85,14 @@ class Kafka(Part):
     def answers(self, ports: Ports) -> bool:
         """See `Part.answers`."""
         try:
-            known = client.connect([f"{HOST}:{ports[self.ports[0]]}"]).brokers
+            admin = driver().admin([f"{HOST}:{ports[self.ports[0]]}"])
         except RetryableError:
             return False
-        except ConfigurationError:
+        except UnsupportedBrokerError:
             # It answers that it is too new.
             return True
-        return self.node in known
+        with contextlib.closing(admin):
+            return self.node in admin.brokers()
 
     def env(self, ports: Ports) -> dict[str, str]:
         """See `Part.env`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from elworkers.connectors.kafka.pykafka.messages import RawMessage
+from elworkers.connectors.kafka.driver import RawMessage
 from elworkers.importer.hours import HOUR_S, NO_TIMES, HourBucketer, HourPartition, times
 
 _TOGETHER = 100

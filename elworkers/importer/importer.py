@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import structlog
 
-from elworkers.connectors.kafka.pykafka.reader import Fetched, Range, TopicsReader
+from elworkers.connectors.kafka.driver import Fetched, Range, Reader
 from elworkers.core.contracts import Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.importer.compression import Format
@@ -105,7 +105,7 @@ class Importer:
 
     def run(
         self,
-        reader: TopicsReader,
+        reader: Reader,
         goes_on: Callable[[int, int], bool],
         everything: bool = False,
         now_ms: int = 0,
@@ -133,7 +133,7 @@ class Importer:
 
     def _run(
         self,
-        reader: TopicsReader,
+        reader: Reader,
         goes_on: Callable[[int, int], bool],
         everything: bool,
         now_ms: int,
@@ -183,7 +183,7 @@ class Importer:
         # What was imported further than the topic reaches was of another topic of this name.
         return reach.end - reach.begin if reached > reach.end else max(0, reach.end - max(reached, reach.begin))
 
-    def _find_homes(self, topics: Iterable[str], reader: TopicsReader) -> None:
+    def _find_homes(self, topics: Iterable[str], reader: Reader) -> None:
         places = folders(topic for topic in topics if self._selection.matches(topic))
         ids = reader.topic_ids([topic for topic in places if self._selection.has(topic)])
         for topic, folder in places.items():

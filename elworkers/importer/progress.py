@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.connectors.kafka.driver import Range, Reader
 from elworkers.core.contracts import TopicPartition
 from elworkers.importer.journal import Journal
 from elworkers.importer.manifest import Found, Manifest, folder_of, found, newest
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     fault: str = ""
 
 
-def rows(reader: TopicsReader, store: Store, selection: TopicSelection) -> list[Row]:
+def rows(reader: Reader, store: Store, selection: TopicSelection) -> list[Row]:
     """One row for each topic; nothing is changed anywhere.
 
     Raises:

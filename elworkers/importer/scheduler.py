@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.driver import Reader
 from elworkers.core import loop
 from elworkers.core.backoff import Backoff
 from elworkers.core.contracts import Metrics
@@ -42,7 +42,7 @@ class Scheduler:
     def __init__(
         self,
         make_importer: Callable[[], Importer],
-        make_reader: Callable[[], TopicsReader],
+        make_reader: Callable[[], Reader],
         timing: Schedule,
         stop: Stop,
         metrics: Metrics,
@@ -56,7 +56,7 @@ class Scheduler:
         self._board = board
         self._backoff = Backoff(board.trouble)
         self._importer: Importer | None = None
-        self._reader: TopicsReader | None = None
+        self._reader: Reader | None = None
 
     def for_ever(self) -> None:
         """A run every so often, until the stop.

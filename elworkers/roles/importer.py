@@ -21,7 +21,7 @@ from elworkers.roles.common_options import COMMON, SCHEMAS
 
 if TYPE_CHECKING:
     from elworkers.config.uris import Endpoint
-    from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+    from elworkers.connectors.kafka.driver import Reader
     from elworkers.core.contracts import Metrics
     from elworkers.core.loop import StateReporter
     from elworkers.core.stop import Stop
@@ -111,7 +111,7 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
     def alive() -> None:
         board.show(State.RUNNING)
 
-    def reader() -> TopicsReader:
+    def reader() -> Reader:
         return topics_reader(arguments.endpoints["kafka"][0])
 
     timing = Schedule(arguments["every"], arguments["max_run_minutes"] * 60)
@@ -130,14 +130,14 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
             runs.close()
 
 
-def topics_reader(source: Endpoint) -> TopicsReader:
+def topics_reader(source: Endpoint) -> Reader:
     """What reads the topics of an importer's input."""
     from elworkers.config.endpoints import brokers
-    from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+    from elworkers.connectors.kafka.drivers import driver
 
     options = source.options
     uncommitted = options["transactions"] == READ_UNCOMMITTED
-    return TopicsReader(brokers(source.uri), options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
+    return driver().reader(brokers(source.uri), options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
 
 
 def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicSelection:

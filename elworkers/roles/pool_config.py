@@ -67,9 +67,9 @@ class _Work:
         self._arguments = arguments
 
     def __call__(self, who: WorkerId, stop: Stop, metrics: Metrics, board: loop.StateReporter) -> None:
-        from elworkers.connectors.kafka.pykafka import client
+        from elworkers.connectors.kafka.drivers import client_id, driver
 
-        client.set_client_id(client.client_id(who.role, who.instance, who.worker))
+        driver().name_process(client_id(who.role, who.instance, who.worker))
         module = roles.module(who.role)
         arguments = self._arguments
         if hasattr(module, "run"):

@@ -15,7 +15,8 @@ from typing import Any
 from elworkers.config.arguments import Arguments
 from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.connectors.kafka.driver import Range, Reader
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.core.contracts import Destination, Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.monitoring.statsd import plain
@@ -94,7 +95,7 @@ class ClusterReport:
     def __init__(self, hosts: tuple[str, ...], what: WatchedTopics, metrics: Metrics | None = None) -> None:
         self._hosts = hosts
         self._what = what
-        self._reader: TopicsReader | None = None
+        self._reader: Reader | None = None
         self._there_before: frozenset[TopicPartition] | None = None
         self._seen: dict[TopicPartition, int] = {}
         self._counted: Counter[str] = Counter()
@@ -140,7 +141,7 @@ class ClusterReport:
         self._counted.clear()
 
     def _look(self) -> Counts:
-        reader = self._reader = self._reader or TopicsReader(self._hosts, reads_uncommitted=True)
+        reader = self._reader = self._reader or driver().reader(self._hosts, reads_uncommitted=True)
         # Those with two underscores are Kafka's own.
         there = [partition for partition in reader.partitions() if not partition.topic.startswith("__")]
         if self._there_before is None:
@@ -192,7 +193,7 @@ class ClusterReport:
         return found
 
     def _count_errors(
-        self, reader: TopicsReader, wanted: Mapping[TopicPartition, Range], names: Mapping[str, Sequence[str]]
+        self, reader: Reader, wanted: Mapping[TopicPartition, Range], names: Mapping[str, Sequence[str]]
     ) -> None:
         try:
             self._count(reader, wanted, names)
@@ -224,7 +225,7 @@ class ClusterReport:
                 self._metrics.resumed(what)
 
     def _count(
-        self, reader: TopicsReader, wanted: Mapping[TopicPartition, Range], names: Mapping[str, Sequence[str]]
+        self, reader: Reader, wanted: Mapping[TopicPartition, Range], names: Mapping[str, Sequence[str]]
     ) -> None:
         known = {name for each in names.values() for name in each}
         for fetched in reader.read(wanted):
@@ -244,7 +245,7 @@ class ClusterReport:
             self._invented.add(level)
         return f"{level}.invalid"
 
-    def _lags(self, reader: TopicsReader, ranges: Mapping[TopicPartition, Range]) -> Counts:
+    def _lags(self, reader: Reader, ranges: Mapping[TopicPartition, Range]) -> Counts:
         """Messages that each group has not committed yet; 0 where it has committed nothing at all."""
         found: dict[str, int] = {}
         for group, topic in self._what.groups:

@@ -82,7 +82,6 @@ def test_an_empty_poll_ends_at_its_timeout_and_not_before(harness: sources.Sourc
     assert source.poll(1000, 0.3) == []
     assert time.monotonic() - begin >= 0.29
     assert not source.exhausted
-    assert not source.flush_wanted
     source.close()
 
 

@@ -214,7 +214,7 @@ def test_what_was_fetched_but_not_stored_is_not_passed_over(
     sink.flush()
     for _ in range(2):
         reader = source(maria.sink(SCHEMA, f"group-{topic}"))
-        fetcher = reader._consumer._consumer
+        fetcher = reader._consumer._consumer._consumer
         # The thread that fetches is ahead of whoever asks where to begin.
         wait_for(lambda fetcher=fetcher: fetcher._partitions_by_id[0].next_offset == 10, DEADLINE_S, "a fetch")
         assert read(reader, 10) == list(range(10))

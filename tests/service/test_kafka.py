@@ -86,10 +86,16 @@ def test_a_rebalance_waits_for_what_was_taken_and_nothing_is_read_twice(
     # Joining lasts until the first member has let go, as it does in another process.
     with ThreadPoolExecutor(1) as elsewhere:
         joining = elsewhere.submit(members.join, topic)
-        wait_for(lambda: first.poll(10, 0.05) == [] and first.flush_wanted, DEADLINE_S, "a flush is asked for")
-        assert not joining.done()
-        first.commit(positions(taken))
+        asked: list[bool] = []
+
+        def flush() -> None:
+            asked.append(joining.done())
+            first.commit(positions(taken))
+
+        first.flush_by(flush)
+        wait_for(lambda: first.poll(10, 0.05) == [] and asked, DEADLINE_S, "a flush is asked for")
         second = joining.result(DEADLINE_S)
+        assert asked == [False]
 
     def settled() -> bool:
         assert first.poll(10, 0.05) == []

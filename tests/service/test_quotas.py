@@ -13,8 +13,9 @@ import pytest
 from pykafka.protocol.base import Request
 from waiting import wait_for
 
+from elworkers.connectors.kafka.driver import ProducerSettings
 from elworkers.connectors.kafka.pykafka import client, progress
-from elworkers.connectors.kafka.pykafka.producer import Producer, Settings
+from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_source
@@ -168,7 +169,7 @@ def test_a_producer_keeps_to_a_quota_and_writes_nothing_twice(
     limit("producer_byte_rate", 20_000)
 
     def write(count: int) -> None:
-        producer = Producer([kafka], Settings(-1, 10_000, "none", 1_000_000, 1, 1, 60_000))
+        producer = Producer([kafka], ProducerSettings(-1, 10_000, "none", 1_000_000, 1, 1, 60_000))
         producer.take([Record(MESSAGE)] * count, lambda _: (topic, None))
         assert producer.flush() == []
         producer.close()

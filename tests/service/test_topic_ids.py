@@ -153,7 +153,7 @@ def test_a_consumer_that_was_away_does_not_take_offsets_of_the_topic_before(
     produce(kafka, topic, [b"new %d" % number for number in range(4)])
     # A consumer that has noticed nothing commits where it was.
     assert one.source is not None
-    fetcher = one.source._consumer._consumer
+    fetcher = one.source._consumer._consumer._consumer
     fetcher.commit({0: 2})
     one.close()
     monkeypatch.setattr(topic_identity, "_read", {})

@@ -19,8 +19,9 @@ from importing import Job
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, fetcher, leaderless, topics
-from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka import leaderless
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka.pykafka import client, fetcher, topics
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import settings

@@ -38,7 +38,7 @@ from elworkers.importer import privates as of_fsspec
 
 PROGRAM = ROOT / "elworkers"
 TABLES: dict[str, tuple[ModuleType, str]] = {
-    "pykafka": (of_pykafka, "connectors/kafka"),
+    "pykafka": (of_pykafka, "connectors/kafka/pykafka"),
     "pymysql": (of_pymysql, "connectors/sql"),
     "aiohttp": (of_aiohttp, "connectors/http"),
     "supervisor": (of_supervisor, "control"),

@@ -62,7 +62,6 @@ class LinesSource:
 
     replayable = False
     durable = False
-    flush_wanted = False
     idle = False
 
     def __init__(

@@ -174,8 +174,8 @@ def _source(endpoint: Endpoint, worker: Worker, offsets: OffsetStore | None) -> 
 
 
 def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
-    from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
-    from elworkers.connectors.kafka.pykafka.producer import Producer
+    from elworkers.connectors.kafka.drivers import driver
+    from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
     from elworkers.connectors.kafka.route import Route
     from elworkers.connectors.kafka.sink import KafkaSink, settings
 
@@ -185,7 +185,7 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
     key = ("kafka producer", *hosts, how)
     producer = worker.of_pipeline.get(key)
     if producer is None:
-        producer = worker.of_pipeline[key] = Producer(
+        producer = worker.of_pipeline[key] = driver().producer(
             hosts,
             how,
             metrics=worker.metrics,

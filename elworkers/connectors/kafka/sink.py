@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elworkers.connectors.kafka.pykafka.producer import Producer, Route, Settings
+from elworkers.connectors.kafka.driver import Producer, ProducerSettings, Route
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.core.contracts import Destination, Positions, Record, RejectedRecord
 
 
-def settings(options: Mapping[str, Any], partitions: int | None = None) -> Settings:
+def settings(options: Mapping[str, Any], partitions: int | None = None) -> ProducerSettings:
     """How an output's messages are produced.
 
     Args:
         options: of `schemes.KAFKA_SINK`, typed.
         partitions: for topics that have to be created and a URI that does not say.
     """
-    return Settings(
+    return ProducerSettings(
         acks=-1 if options["required_acks"] in ("-1", "all") else 1,
         ack_timeout_ms=options["ack_timeout_ms"],
         compression=options["compression"],
@@ -54,7 +55,7 @@ class KafkaSink:
         *,
         made: bool = False,
     ) -> None:
-        self._producer = producer or Producer(hosts, settings(options))
+        self._producer = producer or driver().producer(hosts, settings(options))
         self._route = route
         self._made = made
         self._each = not options["async"]

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 class SpooledSource:
-    """A door whose lines go onto disk before anybody else sees them; implements `contracts.Source`, `door.Keeper`.
+    """A door whose lines go onto disk before anybody else sees them; a `Source`, `FlushCaller` and `door.Keeper`.
 
     What was not committed is read again after a restart.
 
@@ -56,6 +56,7 @@ class SpooledSource:
         self._draw = draw
         self._arrived = threading.Event()
         self._failure: ElworkersError | None = None
+        self._flush: Callable[[], None] | None = None
         self._reason, self._shown = "", ""
         self._dropped = self._refused = self._passed_over = 0
         self._counted = (0, 0, 0)
@@ -64,10 +65,9 @@ class SpooledSource:
             log.info("lines are waiting in the spool", bytes=spool.waiting_bytes)
         door.open(self, self._fail)
 
-    @property
-    def flush_wanted(self) -> bool:
-        """See `contracts.Source.flush_wanted`: a client waits for it."""
-        return self._straight.under_way
+    def flush_by(self, flush: Callable[[], None]) -> None:
+        """See `contracts.FlushCaller.flush_by`; it is called where a client waits for it."""
+        self._flush = flush
 
     def _fail(self, error: ElworkersError) -> None:
         self._failure = error
@@ -155,6 +155,8 @@ class SpooledSource:
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """See `contracts.Source.poll`."""
+        if self._straight.under_way and self._flush is not None:
+            self._flush()
         deadline = time.monotonic() + timeout_s
         while True:
             self._arrived.clear()

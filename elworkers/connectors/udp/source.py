@@ -51,7 +51,6 @@ class UdpSource:
     exhausted = False
     replayable = False
     durable = False
-    flush_wanted = False
     idle = False
 
     def __init__(

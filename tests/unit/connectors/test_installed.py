@@ -26,7 +26,7 @@ from elworkers.connectors.connector import Connector, SourceSpec
 
 class Source:
     exhausted = False
-    replayable = durable = idle = flush_wanted = False
+    replayable = durable = idle = False
     def poll(self, limit, timeout_s): return []
     def commit(self, positions): pass
     def close(self): pass

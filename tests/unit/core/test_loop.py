@@ -34,7 +34,8 @@ class Listed:
     replayable: bool = True
     durable: bool = False
     idle: bool = False
-    flush_wanted: bool = False
+    asks: bool = False
+    flush: Callable[[], None] = lambda: None
     committed: list[Positions] = field(default_factory=list)
     closed: bool = False
     at: int = 0
@@ -43,8 +44,13 @@ class Listed:
     def exhausted(self) -> bool:
         return self.at >= len(self.values)
 
+    def flush_by(self, flush: Callable[[], None]) -> None:
+        self.flush = flush
+
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         assert limit > 0
+        if self.asks and self.at:
+            self.flush()
         record = Record(self.values[self.at], origin=PARTITION if self.replayable else None, offset=self.at)
         self.at += 1
         return [record]
@@ -185,9 +191,17 @@ def test_events_are_forgotten_only_where_nobody_asks_for_them_again(replayable: 
 
 def test_a_source_can_ask_for_a_flush() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a", b"b"], journal, flush_wanted=True), Kept(journal)
+    source, sink = Listed([b"a", b"b"], journal, asks=True), Kept(journal)
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=60)))
     assert journal[:4] == ["write", "flush", "settle", "commit"]
+    assert source.committed[0] == {PARTITION: 1}, "what the poll that asks gives is not in it"
+
+
+def test_a_flush_that_fails_in_a_poll_is_not_the_sources_fault() -> None:
+    journal: list[str] = []
+    source, sink = Listed([b"a", b"b"], journal, replayable=False, asks=True), Kept(journal, failures=1)
+    run(lambda kept: Pipeline(kept.source or source, [], [Output(sink, accept_all)], Batch(100, 60)))
+    assert sink.stored == [b"a", b"b"], "it stayed open, and what it had given was written again"
 
 
 def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew() -> None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -51,7 +51,8 @@ class Child:
     values: Sequence[bytes] = ()
     endless: bool = False
     replayable: bool = True
-    flush_wanted: bool = False
+    asks: bool = False
+    flush: Callable[[], None] = lambda: None
     close_error: Exception | None = None
     committed: list[Positions] = field(default_factory=list)
     closed: int = 0
@@ -63,8 +64,14 @@ class Child:
         """True at the end of the values."""
         return not self.endless and self.at >= len(self.values)
 
+    def flush_by(self, flush: Callable[[], None]) -> None:
+        """Keep the call."""
+        self.flush = flush
+
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """Up to `limit` values."""
+        if self.asks:
+            self.flush()
         if self.endless and self.values:
             return [Record(self.values[0])] * limit
         found = [Record(value) for value in self.values[self.at : self.at + limit]]
@@ -134,11 +141,17 @@ def test_it_is_replayable_when_all_are(children: tuple[bool, bool], expected: bo
     assert MergedSource([Child(replayable=one) for one in children]).replayable is expected
 
 
-def test_a_child_that_wants_a_flush_ends_the_poll() -> None:
-    merged = MergedSource([Child(endless=True), Child(endless=True, flush_wanted=True)], CLOCK)
-    assert merged.flush_wanted
-    assert merged.poll(10, 30.0) == []
-    assert CLOCK.now_s == 0
+def test_what_a_child_has_given_in_the_poll_that_flushes_is_committed_only_later() -> None:
+    gave, asks, quiet = Child([b"a", b"b"]), Child(endless=True, asks=True), Child(endless=True)
+    merged = MergedSource([gave, asks, quiet])
+    merged.flush_by(lambda: merged.commit(POSITIONS))
+    assert [record.value for record in merged.poll(10, 0.0)] == [b"a", b"b"]
+    assert (gave.committed, asks.committed, quiet.committed) == ([], [POSITIONS], [POSITIONS])
+    asks.asks = False
+    later = {Assignment("a", 0): 6}
+    merged.commit(later)
+    assert gave.committed == [{**POSITIONS, **later}]
+    assert asks.committed == [POSITIONS, later]
 
 
 def test_every_child_hears_all_positions() -> None:

@@ -106,7 +106,6 @@ class Log:
     replayable = True
     durable = True
     idle = False
-    flush_wanted = False
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from elworkers.connectors.kafka.pykafka.messages import RawMessage
+from elworkers.connectors.kafka.driver import RawMessage
 from elworkers.core.metrics import Counters
 from elworkers.importer import hour_bucketer
 from elworkers.importer.hour_bucketer import BucketedLines, by_place

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from elworkers.connectors.kafka.driver import RawMessage
 from elworkers.connectors.kafka.pykafka.fetch_buffer import INBOX_BYTES, TAKEN_BYTES, FetchBuffer
-from elworkers.connectors.kafka.pykafka.messages import RawMessage
 
 
 def made(*offsets: int) -> list[RawMessage]:

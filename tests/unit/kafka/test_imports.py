@@ -11,7 +11,9 @@ import sys
 PROGRAM = """
 import sys
 import elworkers.connectors.kafka.source, elworkers.connectors.kafka.sink, elworkers.stages.process
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.schema.store import SchemaStore
+driver()
 SchemaStore(["https://schemas.example.org/w/api.php"])
 from pykafka.cluster import parse_version
 assert parse_version("0.10.0") < parse_version("1.0.0") and parse_version("0.9.0") < parse_version("0.10.0")

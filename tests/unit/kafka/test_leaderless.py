@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from elworkers.connectors.kafka.pykafka import leaderless
+from elworkers.connectors.kafka import leaderless
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka.absent_brokers import AbsentBroker
-from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.metrics import Counters
 

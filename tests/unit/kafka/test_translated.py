@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import socket
 import struct
+from types import SimpleNamespace
 
 import pytest
-from pykafka.exceptions import KafkaException, SocketDisconnectedError
+from pykafka.exceptions import (
+    GroupAuthorizationFailed,
+    KafkaException,
+    SocketDisconnectedError,
+    TopicAuthorizationFailed,
+)
 from pykafka.utils import struct_helpers
 
+from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError, UnsupportedBrokerError
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.messages import parts
 from elworkers.core.errors import ConfigurationError, RetryableError
@@ -60,3 +67,26 @@ def test_each_error_of_the_library_is_a_sentence(error: Exception, said: str) ->
 def test_our_own_errors_pass(error: Exception) -> None:
     with pytest.raises(type(error)), client.translated("read"):
         raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (SocketDisconnectedError(), OutageError),
+        (ConnectionRefusedError(), OutageError),
+        (TopicAuthorizationFailed(), NotAuthorizedError),
+        (GroupAuthorizationFailed(), NotAuthorizedError),
+    ],
+)
+def test_errors_of_the_library_get_the_kind_that_the_driver_promises(
+    error: Exception, kind: type[RetryableError]
+) -> None:
+    with pytest.raises(RetryableError) as caught, client.translated("read topic t"):
+        raise error
+    assert type(caught.value) is kind
+
+
+def test_a_broker_without_the_old_formats_is_too_new() -> None:
+    versions = {1: SimpleNamespace(min=4)}
+    with pytest.raises(UnsupportedBrokerError, match="too new for pykafka"):
+        client._refuse_too_new("h:9092", versions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 from memorycluster import MemoryCluster
@@ -62,7 +63,7 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     made = Watch()
-    monkeypatch.setattr(report, "TopicsReader", lambda *_, **__: made.cluster.reader())
+    monkeypatch.setattr(report, "driver", lambda: SimpleNamespace(reader=lambda *_, **__: made.cluster.reader()))
     return made
 
 

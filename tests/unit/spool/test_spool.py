@@ -264,11 +264,12 @@ def test_without_room_on_the_disk_lines_go_past_it_and_are_acknowledged_by_the_o
     records = source.poll(10, 0)
     assert [record.value for record in records] == [b"a", b"b", b"c"]
     assert {record.origin for record in records} == {None}
-    assert source.flush_wanted
     assert door.words == []
-    source.commit({})
+    source.flush_by(lambda: source.commit({}))
+    assert source.poll(10, 0) == [], "whoever waits has its flush before anything else is taken"
     assert door.words == [True]
-    assert not source.flush_wanted
+    source.flush_by(lambda: pytest.fail("nobody waits any longer"))
+    assert source.poll(10, 0) == []
     assert "No space left" in next(iter(metrics.aside.values()))
     (full / "filler").unlink()
     assert source.room(10).status == "ok"

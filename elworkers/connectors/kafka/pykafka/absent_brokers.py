@@ -14,9 +14,6 @@ from typing import Any
 from pykafka.exceptions import SocketDisconnectedError
 from pykafka.protocol.offset import OffsetPartitionResponse
 
-NO_LEADER = "it has no leader at the moment"
-"""What is said of a partition that nobody leads."""
-
 _NO_LEADER = 5
 """Kafka's error code LEADER_NOT_AVAILABLE."""
 

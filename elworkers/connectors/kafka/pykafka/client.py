@@ -17,11 +17,13 @@ from typing import Any
 from kazoo.exceptions import KazooException
 from kazoo.handlers.threading import KazooTimeoutError
 from pykafka.cluster import Cluster
-from pykafka.exceptions import KafkaException
+from pykafka.exceptions import GroupAuthorizationFailed, KafkaException, TopicAuthorizationFailed
 from pykafka.handlers import ThreadingHandler
 from pykafka.protocol import ApiVersionsRequest, ApiVersionsResponse
 from pykafka.protocol.base import Request
 
+from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError, UnsupportedBrokerError
+from elworkers.connectors.kafka.pykafka import quota_channels
 from elworkers.connectors.kafka.pykafka.absent_brokers import BrokersWithAbsent, why_unreachable
 from elworkers.core.errors import ConfigurationError, RetryableError
 
@@ -82,7 +84,7 @@ def set_client_id(text: str) -> None:
 
 @contextlib.contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Turn whatever pykafka and kazoo raise when a server is away into `RetryableError`.
+    """Turn whatever pykafka and kazoo raise when a server is away into an error of `driver`.
 
     They raise their own errors, but also what their half-closed connections lead to: AttributeError on a
     connection that is None, KeyError on a broker that has left, struct.error on half a response. Such an error counts
@@ -92,12 +94,14 @@ def translated(doing: str) -> Iterator[None]:
         yield
     except (RetryableError, ConfigurationError):
         raise
+    except (TopicAuthorizationFailed, GroupAuthorizationFailed) as error:
+        raise NotAuthorizedError(f"Kafka: {doing}: {_told(error)}") from error
     except (KafkaException, KazooException, KazooTimeoutError, OSError) as error:
-        raise RetryableError(f"Kafka: {doing}: {_told(error)}") from error
+        raise OutageError(f"Kafka: {doing}: {_told(error)}") from error
     except Exception as error:
         if not _raised_by_library(error):
             raise
-        raise RetryableError(f"Kafka: {doing}: {_told(error)}") from error
+        raise OutageError(f"Kafka: {doing}: {_told(error)}") from error
 
 
 _LIBRARIES = frozenset(("pykafka", "kazoo"))
@@ -178,10 +182,10 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
             )
         if cluster.brokers or not cluster.brokers.absent:
             return cluster
-        unreachable = unreachable or RetryableError(f"Kafka: {host} answers, but {cluster.brokers.absent[0].why}")
+        unreachable = unreachable or OutageError(f"Kafka: {host} answers, but {cluster.brokers.absent[0].why}")
     if unreachable is not None:
         raise unreachable
-    raise RetryableError(f"Kafka: no broker of {','.join(hosts)} answers ({first_refusal})")
+    raise OutageError(f"Kafka: no broker of {','.join(hosts)} answers ({first_refusal})")
 
 
 def _api_versions(host: str, port: int) -> dict[int, Any]:
@@ -207,15 +211,16 @@ def _exactly(probe: socket.socket, size: int) -> bytes:
 def _refuse_too_new(host: str, versions: dict[int, Any]) -> None:
     for api, newest in _NEWEST_SPOKEN.items():
         if api in versions and versions[api].min > newest:
-            raise ConfigurationError(
+            raise UnsupportedBrokerError(
                 f"the broker {host} is too new for pykafka (it has dropped the record formats of before Kafka 0.11,"
                 " as Kafka 4 does); use a broker of a version up to 3.9"
             )
 
 
-def client_id(role: str, instance: str, worker: int) -> str:
-    """What a worker calls itself towards the brokers: `elworkers-<role>-<instance>-<worker>@<host>`.
-
-    The same after each start, so that a quota can name it.
-    """
-    return f"elworkers-{role}-{instance}-{worker}@{socket.gethostname()}"
+def close(cluster: Any) -> None:
+    """Let go of the connections of a cluster; never raises."""
+    for broker in list(cluster.brokers.values()):
+        quota_channels.close(broker)
+        handler = broker.handler
+        if handler is not None:
+            handler.stop()

@@ -73,10 +73,11 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
     def commit_offsets(self, partition_offsets: Any = None) -> None:
         """Do nothing: pykafka calls this where nothing was flushed."""
 
-    def commit(self, positions: Mapping[int, int]) -> None:
+    def commit(self, positions: Mapping[int, int]) -> bool:
         """Commit, for each partition id, the offset to read next.
 
-        Where the group has moved on without this member, nothing is committed: the new owners read again.
+        Returns:
+            False where the group has moved on without this member: the new owners read again.
 
         Raises:
             KafkaException: nothing may have been committed.
@@ -84,7 +85,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         pending = dict(positions)
         for attempt in range(max(1, self._offsets_commit_max_retries)):
             if not pending:
-                return
+                return True
             self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
             answer = self._group_coordinator.commit_consumer_group_offsets(
                 self._consumer_group,
@@ -95,13 +96,14 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
             codes = {partition: part.err for partition, part in answer.topics[self.topic.name].items()}
             if set(codes.values()) & _MOVED_ON:
                 log.warning("offsets not committed: the group has moved on", topic=self.topic.name.decode())
-                return
+                return False
             pending = {partition: offset for partition, offset in pending.items() if codes.get(partition)}
             if pending:
                 self._discover_group_coordinator()
         if pending:
             code = next(iter(codes.values()))
             raise ERROR_CODES.get(code, KafkaException)(f"commit of {pending} failed with error code {code}")
+        return True
 
     def _commit_request(self, partition: int, offset: int) -> Any:
         begin, behind = self.passed.get(partition, (_NO_OFFSET, _NO_OFFSET))

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from elworkers.connectors.kafka.pykafka.messages import RawMessage
+from elworkers.connectors.kafka.driver import RawMessage
 
 INBOX_BYTES = 4 * 1024 * 1024
 """Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""

@@ -29,22 +29,21 @@ import structlog
 from pykafka.exceptions import KafkaException, OffsetOutOfRangeError, SocketDisconnectedError
 from pykafka.protocol import FetchRequest, PartitionFetchRequest
 
+from elworkers.connectors.kafka.driver import NotAuthorizedError, RawMessage
+from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.connectors.kafka.pykafka import quota_channels, transactions
-from elworkers.connectors.kafka.pykafka.absent_brokers import NO_LEADER
 from elworkers.connectors.kafka.pykafka.consumer_positions import EARLIEST, ConsumerPositions
 from elworkers.connectors.kafka.pykafka.fetch_buffer import FetchBuffer
 from elworkers.connectors.kafka.pykafka.fetch_shares import FetchShares
 from elworkers.connectors.kafka.pykafka.messages import (
     FETCH_VERSION,
     PartitionResponse,
-    RawMessage,
     UnreadableError,
     fields,
     once,
     parts,
     throttle_ms,
 )
-from elworkers.core.errors import RetryableError
 
 _MESSAGE_BYTES = 1024 * 1024
 _LOOK_EVERY_S = 1.0
@@ -213,7 +212,7 @@ class Fetcher(ConsumerPositions):
         for code, parts_of_it in failed.items():
             handler = self._default_error_handlers.get(code)
             if code == _NOT_AUTHORIZED:
-                raise RetryableError(f"Kafka: this user may not read topic {self.topic.name.decode()} (error 29)")
+                raise NotAuthorizedError(f"Kafka: this user may not read topic {self.topic.name.decode()} (error 29)")
             if handler is not None and code not in _OWN_REASONS:
                 handler(parts_of_it)
                 continue

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from isal import isal_zlib
 
+from elworkers.connectors.kafka.driver import RawMessage
 from elworkers.connectors.kafka.pykafka.decompress import unpacked
 from elworkers.core.errors import RetryableError
 
@@ -36,9 +37,6 @@ the lengths of key and value. The size counts from the CRC, the CRC from the mag
 _CODEC, _APPEND_TIME = 0x07, 0x08
 _SMALLEST = {0: 14, 1: 22}
 """Bytes of a message from its CRC on without key and value, by its magic number."""
-
-RawMessage = tuple[int, int, bytes | None, bytes | None]
-"""Those of a `Message`: offset, time, key, value."""
 
 
 class UnreadableError(RetryableError):

@@ -13,10 +13,10 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from elworkers.config.topic_plan import TopicPlan, TopicSettings
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client, topic_owners, topics
 from elworkers.connectors.kafka.pykafka.batches import Topic
 from elworkers.connectors.kafka.pykafka.error_codes import NAMES_OWN, OUTAGES, SETTINGS, words
-from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import ConfigurationError, RetryableError
 

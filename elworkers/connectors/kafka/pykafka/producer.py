@@ -12,16 +12,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from elworkers.config.topic_plan import TopicPlan
+from elworkers.connectors.kafka.driver import Name, ProducerSettings, Route
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch
-from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka.message_sets import message_set
 from elworkers.connectors.kafka.pykafka.output_topics import OutputTopics, UnavailableTopic
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
-from elworkers.connectors.kafka.pykafka.records_by_topic import Name, RecordsByTopic, topic_of
+from elworkers.connectors.kafka.pykafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.connectors.kafka.pykafka.rejections import refusals, refusals_of_unled
 from elworkers.connectors.kafka.pykafka.topic_owners import TopicOwners
 from elworkers.core.contracts import Deliveries, Destination, Metrics, OwnTopic, Record, RejectedRecord
@@ -35,36 +35,13 @@ _WORTH_MESSAGES = 40
 """Of a topic, on average: a message set costs as much as seven messages do, and the broker has a log for each topic."""
 
 
-class Settings(NamedTuple):
-    """How messages are produced.
-
-    Attributes:
-        acks: -1 for all replicas, 1 for the leader.
-        ack_timeout_ms: longest wait of the broker for its replicas.
-        compression: none, gzip or snappy.
-        max_set_bytes: of a message set, unless a single message is larger.
-        partitions, replication: of topics that have to be created; None: the broker's default.
-        metadata_max_age_ms: how old metadata may become.
-    """
-
-    acks: int
-    ack_timeout_ms: int
-    compression: str
-    max_set_bytes: int
-    partitions: int | None
-    replication: int | None
-    metadata_max_age_ms: int
-
-
-Route = Callable[[Record], tuple[Name, bytes | None] | None]
-"""Topic and key of a record, or None where it goes nowhere."""
-
-
 _NOTHING = Record(b"")
 
 
 class Producer:
-    """Produces to any number of topics. Sinks of the same brokers share one: a batch is then one request a leader.
+    """Produces to any number of topics; implements `driver.Producer`.
+
+    Sinks of the same brokers share one: a batch is then one request a leader.
 
     Args:
         hosts: the brokers, each `host:port`.
@@ -84,7 +61,7 @@ class Producer:
     def __init__(  # noqa: PLR0913 - what all producers of a process share
         self,
         hosts: Sequence[str],
-        settings: Settings,
+        settings: ProducerSettings,
         *,
         metrics: Metrics | None = None,
         delivered: Deliveries | None = None,

@@ -12,18 +12,18 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pykafka.common import OffsetType
 from pykafka.protocol import PartitionOffsetRequest
 
-from elworkers.connectors.kafka.pykafka import client, progress, quota_channels, transactions
-from elworkers.connectors.kafka.pykafka.absent_brokers import NO_LEADER
+from elworkers.connectors.kafka.driver import Fetched, Range, RawMessage
+from elworkers.connectors.kafka.leaderless import NO_LEADER
+from elworkers.connectors.kafka.pykafka import client, progress, transactions
 from elworkers.connectors.kafka.pykafka.error_codes import words
 from elworkers.connectors.kafka.pykafka.messages import (
     LARGEST_MESSAGE,
     PartitionResponse,
-    RawMessage,
     UnreadableError,
     fields,
     once,
@@ -42,28 +42,10 @@ _ALONE_BYTES = 2 * 1024 * 1024
 _AHEAD, _LOOK_EVERY_S = 1, 0.5
 
 
-class Range(NamedTuple):
-    """Offsets from `begin` up to, but without, `end`."""
-
-    begin: int
-    end: int
-
-
-class Fetched(NamedTuple):
-    """What one partition has from the offset `begin` up to, but without, `next`.
-
-    Attributes:
-        messages: in order, maybe none; without their names, see `messages.RawMessage`.
-    """
-
-    partition: TopicPartition
-    messages: Sequence[RawMessage]
-    begin: int
-    next: int
-
-
 class TopicsReader:
-    """Reads from the leaders of any number of topics; three answers (`_ANSWER_BYTES`) are in memory at most.
+    """Reads from the leaders of any number of topics; implements `driver.Reader`.
+
+    Three answers (`_ANSWER_BYTES`) are in memory at most.
 
     Attributes:
         refused: partition → why it could not be read further in the last `read`.
@@ -340,11 +322,7 @@ class TopicsReader:
 
     def close(self) -> None:
         """Let go of the connections; never raises."""
-        for broker in list(self._cluster.brokers.values()):
-            quota_channels.close(broker)
-            handler = broker.handler
-            if handler is not None:
-                handler.stop()
+        client.close(self._cluster)
 
 
 def _put(ready: queue.Queue[Any], item: Any, enough: threading.Event) -> bool:

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import chain
 
+from elworkers.connectors.kafka.driver import Name
 from elworkers.core.contracts import OwnTopic, Record
-
-Name = str | OwnTopic
-"""Of a topic that takes what comes, or of one that is a schema's own."""
 
 
 class RecordsByTopic:

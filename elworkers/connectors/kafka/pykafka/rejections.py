@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka.error_codes import NAMES_OWN, RECORDS_OWN, TOO_LARGE, words
-from elworkers.connectors.kafka.pykafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka.output_topics import OutputTopics
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
 from elworkers.core.contracts import Record, RejectedRecord

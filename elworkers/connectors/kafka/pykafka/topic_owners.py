@@ -17,11 +17,12 @@ from typing import Any
 
 import structlog
 
+from elworkers.connectors.kafka.driver import Range
 from elworkers.connectors.kafka.pykafka import topics
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch
 from elworkers.connectors.kafka.pykafka.error_codes import NO_RIGHT, OUTAGES, SETTINGS, words
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
-from elworkers.connectors.kafka.pykafka.reader import Range, TopicsReader
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.core.contracts import OwnTopic, Record, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.core.last_resort import LastResort

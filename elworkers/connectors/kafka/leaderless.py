@@ -15,8 +15,10 @@ from typing import Any
 
 import structlog
 
-from elworkers.connectors.kafka.pykafka.absent_brokers import NO_LEADER
 from elworkers.core.contracts import Metrics, TopicPartition
+
+NO_LEADER = "it has no leader at the moment"
+"""What is said of a partition that nobody leads."""
 
 _PATIENCE_S = 60.0
 """Longer than an election takes, or a broker's quick restart."""
@@ -39,7 +41,7 @@ class LeaderlessPartitions:
         self._since: dict[str, dict[int, float]] = {}
 
     def look(self, topic: str, leaders: Sequence[Any]) -> None:
-        """Take note of a topic's leaders, by number of their partition; an `AbsentBroker` where there is none."""
+        """Take note of a topic's leaders, by number of their partition; false, and with `why`, where there is none."""
         before = self._since.pop(topic, {})
         without = [number for number, leader in enumerate(leaders) if not leader]
         for number in before.keys() - set(without):

@@ -1,0 +1,364 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What this program needs of a Kafka client, in terms of no client; `drivers` gives the one to use.
+
+A driver is a package beside this module, and nothing outside of it imports the client that it stands for. All calls
+come from one thread, and a driver makes its own calls (`AssignmentListener`) in that thread, during `Consumer.poll`.
+Clients are made after the fork.
+
+What a client raises becomes one of four errors, whatever the client calls it:
+
+========================  ===============================================  =======================
+error                     what has happened                                what the program does
+========================  ===============================================  =======================
+`OutageError`             no connection, no answer, not ready              waits and tries again
+`CredentialsRefusedError` the broker does not take this user's word        waits and tries again
+`NotAuthorizedError`      the user is known, but may not do this           waits and tries again
+`UnsupportedBrokerError`  the broker is too new or too old for the client  exits with 78
+========================  ===============================================  =======================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from elworkers.config.topic_plan import TopicPlan
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.core.contracts import (
+    Deliveries,
+    Destination,
+    Metrics,
+    OwnTopic,
+    Record,
+    RejectedRecord,
+    TopicPartition,
+)
+from elworkers.core.errors import ConfigurationError, RetryableError
+
+
+class OutageError(RetryableError):
+    """Kafka does not answer, or not yet."""
+
+
+class CredentialsRefusedError(RetryableError):
+    """Kafka does not believe that this user is who it says; a password that is rotated comes back by itself."""
+
+
+class NotAuthorizedError(RetryableError):
+    """This user may not do that; somebody has to allow it."""
+
+
+class UnsupportedBrokerError(ConfigurationError):
+    """The broker is too new or too old for this client."""
+
+
+RawMessage = tuple[int, int, bytes | None, bytes | None]
+"""Offset, time in ms since the epoch (-1: none), key, and value of a message."""
+
+Name = str | OwnTopic
+"""Of a topic that takes what comes, or of one that is a schema's own."""
+
+Route = Callable[[Record], tuple[Name, bytes | None] | None]
+"""Topic and key of a record, or None where it goes nowhere."""
+
+
+class Range(NamedTuple):
+    """Offsets from `begin` up to, but without, `end`."""
+
+    begin: int
+    end: int
+
+
+class Fetched(NamedTuple):
+    """What one partition has from the offset `begin` up to, but without, `next`.
+
+    Attributes:
+        messages: in order, maybe none.
+    """
+
+    partition: TopicPartition
+    messages: Sequence[RawMessage]
+    begin: int
+    next: int
+
+
+class TopicShape(NamedTuple):
+    """How many partitions a topic has, and how many replicas the first of them."""
+
+    partitions: int
+    replication: int
+
+
+class ProducerSettings(NamedTuple):
+    """How messages are produced.
+
+    Attributes:
+        acks: -1 for all replicas, 1 for the leader.
+        ack_timeout_ms: longest wait of the broker for its replicas.
+        compression: none, gzip or snappy.
+        max_set_bytes: of a message set, unless a single message is larger.
+        partitions, replication: of topics that have to be created; None: the broker's default.
+        metadata_max_age_ms: how old metadata may become.
+    """
+
+    acks: int
+    ack_timeout_ms: int
+    compression: str
+    max_set_bytes: int
+    partitions: int | None
+    replication: int | None
+    metadata_max_age_ms: int
+
+
+class AssignmentListener(Protocol):
+    """Who drives a consumer. Called in its own thread, during `Consumer.poll`."""
+
+    def assigned(self, starts: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+        """Take partitions that were not held just before.
+
+        Args:
+            starts: where the group has each of them begin.
+
+        Returns:
+            Those that have to begin elsewhere, and where; the driver commits that before it goes on.
+
+        Raises:
+            RetryableError: where they begin cannot be said now.
+        """
+
+    def revoked(self, partitions: Collection[TopicPartition], /, *, lost: bool) -> None:
+        """Flush and commit what was polled, because these partitions may leave; those that stay need no other word.
+
+        Args:
+            lost: they have left without waiting, and nothing of them can be committed.
+
+        Raises:
+            RetryableError: it could not be flushed; raised by the `poll` that has called.
+        """
+
+    def gap(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
+        """Hear that messages before `earliest` are gone that were to be read from `wanted` on."""
+
+
+class Consumer(Protocol):
+    """A member of a consumer group that reads one topic.
+
+    Attributes:
+        topic_id: Kafka's id of the topic as 32 hex digits; empty where the brokers tell none. A topic that was deleted
+            and made again raises `RetryableError`: another consumer has to be made.
+    """
+
+    topic_id: str
+
+    def poll(self, limit: int, timeout_s: float) -> Sequence[tuple[TopicPartition, list[RawMessage]]]:
+        """Up to `limit` messages together, at least one of them unless `timeout_s` has passed.
+
+        Lists are in order, and none is empty. Also gives nothing where the listener was told something.
+
+        Raises:
+            RetryableError: one of the errors above, or the topic has other partitions now: join anew.
+        """
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, bool]:
+        """Commit for each partition the offset to read next; says that everything polled so far is done with.
+
+        Returns:
+            For each whether it counted; False: it is no longer held, or the group has moved on.
+
+        Raises:
+            RetryableError: nothing may have been committed.
+        """
+
+    def assigned(self) -> list[TopicPartition]:
+        """The partitions that the group gives to this member now, in order."""
+
+    def close(self) -> None:
+        """Leave the group; commits nothing, never raises."""
+
+
+class Producer(Protocol):
+    """Produces batches to any number of topics."""
+
+    def take(self, records: Iterable[Record], route: Route, *, made: bool = False) -> None:
+        """Take records for their topics; sends at once what has become much.
+
+        Args:
+            made: the topics' names are made from events, so that one that will not do is the event's fault.
+
+        Raises:
+            RetryableError: as `send` does.
+        """
+
+    def wants_more(self) -> bool:
+        """Whether what is pending is too little to be sent well."""
+
+    def send(self) -> None:
+        """Send what is pending, and wait until it is stored or refused.
+
+        Raises:
+            RetryableError: one of the errors above; what was acknowledged all the same is remembered (`Deliveries`).
+        """
+
+    def flush(self) -> list[RejectedRecord]:
+        """Block until everything taken is stored; returns what the brokers will never take.
+
+        Raises:
+            RetryableError: as `send` does.
+        """
+
+    def place(self, name: Name, record: Record) -> Destination:
+        """Where a record that is written again counts as such."""
+
+    def close(self) -> None:
+        """Forget what is pending, and the connections; never raises."""
+
+
+class Admin(Protocol):
+    """Looks up and makes topics, and says how far they and their readers are."""
+
+    def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
+        """The topic's shape, once it is there and led; one that exists stays as it is.
+
+        Args:
+            partitions, replication: where it has to be made; None: the broker's default.
+
+        Raises:
+            ConfigurationError: the brokers refuse the name or the numbers.
+            RetryableError: one of the errors above.
+        """
+
+    def topics(self) -> list[str]:
+        """The names of all topics but internal ones."""
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Name → id as 32 hex digits, without topics that do not exist; empty where the brokers tell none."""
+
+    def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """The offset that the next message of each partition gets; empty where there is no such topic."""
+
+    def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
+        """How far a group is in a topic; without partitions that it has never committed."""
+
+    def brokers(self) -> set[int]:
+        """The ids of the brokers that can be reached."""
+
+    def close(self) -> None:
+        """Let go of the connections; never raises."""
+
+
+class Reader(Protocol):
+    """Reads ranges of many topics without a group; whoever reads remembers how far.
+
+    Attributes:
+        refused: partition → why it could not be read further in the last `read`.
+        left_out: partition → why the last `ranges` is without it.
+    """
+
+    refused: dict[TopicPartition, str]
+    left_out: dict[TopicPartition, str]
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """See `Admin.topic_ids`."""
+
+    def partitions(self) -> list[TopicPartition]:
+        """The partitions of every topic there is now, in order; asks the brokers anew."""
+
+    def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
+        """What each of the partitions holds now: its earliest offset, and the one that its next message gets.
+
+        Without those that cannot be read at the moment; `left_out` then says why.
+        """
+
+    def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
+        """The offset of each partition's first message of this time or later; without those that have none.
+
+        Args:
+            wanted: of the last `ranges`.
+            time_ms: Kafka's time, in ms since the epoch.
+        """
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Partition number → how far a consumer group is in a topic."""
+
+    def read(self, wanted: Mapping[TopicPartition, Range]) -> Generator[Fetched, None, None]:
+        """Every message in these ranges, some partitions after others.
+
+        A partition that cannot be read for a reason of its own is left where it cannot be; `refused` then says why.
+
+        Raises:
+            RetryableError: one of the errors above, or the beginning of a range has been deleted.
+        """
+
+    def close(self) -> None:
+        """Let go of the connections; never raises."""
+
+
+class Driver(Protocol):
+    """Makes clients of one kind. Everything it makes may raise the errors above."""
+
+    def consumer(
+        self,
+        hosts: Sequence[str],
+        options: Mapping[str, Any],
+        group: str,
+        listener: AssignmentListener,
+        metrics: Metrics,
+        plan: TopicPlan | None = None,
+    ) -> Consumer:
+        """A member that has joined its group; the topic is made where it does not exist.
+
+        Args:
+            hosts: the brokers, each `host:port`.
+            options: of an input's URI, typed.
+            group: the consumer group.
+            listener: is told of partitions.
+            metrics: is told of partitions that stand still.
+            plan: how the topic has to be made; None: as the options say.
+
+        Raises:
+            ConfigurationError: an option cannot be had with this client.
+        """
+
+    def producer(  # noqa: PLR0913 - what all producers of a process share
+        self,
+        hosts: Sequence[str],
+        settings: ProducerSettings,
+        *,
+        metrics: Metrics | None = None,
+        delivered: Deliveries | None = None,
+        used: set[str] | None = None,
+        has_schema: Callable[[str], bool] = lambda _: False,
+        unled: LeaderlessPartitions | None = None,
+        plan: TopicPlan | None = None,
+    ) -> Producer:
+        """A producer.
+
+        Args:
+            hosts: the brokers, each `host:port`.
+            settings: how messages are produced.
+            metrics: is told of topics that are set aside, and counts `records_repeated`.
+            delivered: what was acknowledged of a batch that is written again.
+            used: the operator's topics that this process has written to.
+            has_schema: whether a schema of a name is known to exist.
+            unled: what is known of partitions without a leader.
+            plan: how topics have to be made; None: as `settings` says.
+        """
+
+    def admin(self, hosts: Sequence[str]) -> Admin:
+        """What looks topics and groups up."""
+
+    def reader(
+        self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
+    ) -> Reader:
+        """A reader of ranges.
+
+        Args:
+            hosts: the brokers, each `host:port`.
+            partition_bytes: how much of one partition one answer holds; a larger message is asked for alone.
+            reads_uncommitted: whether partitions that transactional producers write to are read like all others.
+        """
+
+    def name_process(self, client_id: str) -> None:
+        """Name this process to the brokers; at most 200 ASCII characters of it."""

@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Which Kafka client is used is decided here, and nowhere else."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elworkers.connectors.kafka.driver import Driver
+
+
+def driver() -> Driver:
+    """The driver of this process; its client is imported only here, because that takes time and starts threads."""
+    from elworkers.connectors.kafka.pykafka.pykafka_driver import PykafkaDriver
+
+    return PykafkaDriver()
+
+
+def client_id(role: str, instance: str, worker: int) -> str:
+    """What a worker calls itself towards the brokers: `elworkers-<role>-<instance>-<worker>@<host>`.
+
+    The same after each start, so that a quota can name it.
+    """
+    return f"elworkers-{role}-{instance}-{worker}@{socket.gethostname()}"

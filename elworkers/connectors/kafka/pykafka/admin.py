@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Names of topics and groups come in; topics that exist, and how far they and their readers are, go out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from elworkers.connectors.kafka.driver import TopicShape
+from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.core.contracts import TopicPartition
+
+
+class Admin:
+    """Implements `driver.Admin`.
+
+    Args:
+        hosts: the brokers, each `host:port`.
+    """
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self._cluster = client.connect(hosts)
+
+    def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
+        """See `driver.Admin.get_or_create`."""
+        return TopicShape(*topics.shape(topics.ensure(self._cluster, topic, partitions, replication)))
+
+    def topics(self) -> list[str]:
+        """See `driver.Admin.topics`."""
+        return topics.names(self._cluster)
+
+    def topic_ids(self, names: Sequence[str]) -> dict[str, str]:
+        """See `driver.Admin.topic_ids`."""
+        return topics.ids(self._cluster, names)
+
+    def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """See `driver.Admin.ends`."""
+        topics.absent(self._cluster, [topic])
+        return {TopicPartition(topic, number): end for number, end in progress.ends(self._cluster, topic).items()}
+
+    def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
+        """See `driver.Admin.committed`."""
+        topics.absent(self._cluster, [topic])
+        found = progress.committed(self._cluster, group, topic)
+        return {TopicPartition(topic, number): offset for number, offset in found.items()}
+
+    def brokers(self) -> set[int]:
+        """See `driver.Admin.brokers`."""
+        return set(self._cluster.brokers)
+
+    def close(self) -> None:
+        """See `driver.Admin.close`."""
+        client.close(self._cluster)

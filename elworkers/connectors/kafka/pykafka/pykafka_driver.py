@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The driver of pykafka: for brokers up to 3.9, without encryption and without transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from elworkers.config.topic_plan import TopicPlan
+from elworkers.connectors.kafka.driver import AssignmentListener, ProducerSettings
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka.pykafka import client
+from elworkers.connectors.kafka.pykafka.admin import Admin
+from elworkers.connectors.kafka.pykafka.group_consumer import GroupConsumer
+from elworkers.connectors.kafka.pykafka.producer import Producer
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.core.contracts import Deliveries, Metrics
+
+
+class PykafkaDriver:
+    """Implements `driver.Driver`."""
+
+    def consumer(
+        self,
+        hosts: Sequence[str],
+        options: Mapping[str, Any],
+        group: str,
+        listener: AssignmentListener,
+        metrics: Metrics,
+        plan: TopicPlan | None = None,
+    ) -> GroupConsumer:
+        """See `driver.Driver.consumer`."""
+        return GroupConsumer(hosts, options, group, listener, metrics, plan)
+
+    def producer(  # noqa: PLR0913 - see `driver.Driver.producer`
+        self,
+        hosts: Sequence[str],
+        settings: ProducerSettings,
+        *,
+        metrics: Metrics | None = None,
+        delivered: Deliveries | None = None,
+        used: set[str] | None = None,
+        has_schema: Callable[[str], bool] = lambda _: False,
+        unled: LeaderlessPartitions | None = None,
+        plan: TopicPlan | None = None,
+    ) -> Producer:
+        """See `driver.Driver.producer`."""
+        return Producer(
+            hosts,
+            settings,
+            metrics=metrics,
+            delivered=delivered,
+            used=used,
+            has_schema=has_schema,
+            unled=unled,
+            plan=plan,
+        )
+
+    def admin(self, hosts: Sequence[str]) -> Admin:
+        """See `driver.Driver.admin`."""
+        return Admin(hosts)
+
+    def reader(
+        self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
+    ) -> TopicsReader:
+        """See `driver.Driver.reader`."""
+        return TopicsReader(hosts, partition_bytes, reads_uncommitted=reads_uncommitted)
+
+    def name_process(self, client_id: str) -> None:
+        """See `driver.Driver.name_process`."""
+        client.set_client_id(client_id)
