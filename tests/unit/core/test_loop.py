@@ -200,8 +200,15 @@ def test_a_source_can_ask_for_a_flush() -> None:
 def test_a_flush_that_fails_in_a_poll_is_not_the_sources_fault() -> None:
     journal: list[str] = []
     source, sink = Listed([b"a", b"b"], journal, replayable=False, asks=True), Kept(journal, failures=1)
-    run(lambda kept: Pipeline(kept.source or source, [], [Output(sink, accept_all)], Batch(100, 60)))
-    assert sink.stored == [b"a", b"b"], "it stayed open, and what it had given was written again"
+    kept_open: list[Source | None] = []
+
+    def build(kept: KeptSource) -> Pipeline:
+        kept_open.append(kept.source)
+        return Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=60))
+
+    run(build)
+    assert kept_open == [None, source]
+    assert sink.stored == [b"a", b"b"], "what it had given was written again"
 
 
 def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew() -> None:
