@@ -14,8 +14,8 @@ import pytest
 from members import DEADLINE_S, Members, positions, produce, read, sink_to
 from waiting import wait_for
 
+from elworkers.connectors.kafka import batching_producer as producer_module
 from elworkers.connectors.kafka.pykafka import client, progress, topics
-from elworkers.connectors.kafka.pykafka import producer as producer_module
 from elworkers.connectors.kafka.pykafka.fetch_shares import _ANSWER_BYTES, FetchShares
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.sink import KafkaSink, settings

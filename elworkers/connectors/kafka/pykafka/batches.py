@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from elworkers.connectors.kafka.batching_producer import partition_of
 from elworkers.connectors.kafka.pykafka.message_sets import MESSAGE_OVERHEAD
 from elworkers.core.contracts import Record, TopicPartition
 
@@ -97,7 +97,7 @@ class Topic:
         """Message sets of records with keys, which say the partition, also where it has no leader."""
         by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
         for one in keyed:
-            by_partition[zlib.crc32(one[0]) % len(self._places)].append(one)
+            by_partition[partition_of(one[0], len(self._places))].append(one)
         for number, some in by_partition.items():
             keys, records = zip(*some, strict=True)
             sizes = [MESSAGE_OVERHEAD + len(key) + len(record.value) for key, record in some]

@@ -14,31 +14,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.driver import Name, ProducerSettings, Route
+from elworkers.connectors.kafka.batching_producer import BatchingProducer
+from elworkers.connectors.kafka.driver import ProducerSettings
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch
 from elworkers.connectors.kafka.pykafka.message_sets import message_set
 from elworkers.connectors.kafka.pykafka.output_topics import OutputTopics, UnavailableTopic
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
-from elworkers.connectors.kafka.pykafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.connectors.kafka.pykafka.rejections import refusals, refusals_of_unled
 from elworkers.connectors.kafka.pykafka.topic_owners import TopicOwners
-from elworkers.core.contracts import Deliveries, Destination, Metrics, OwnTopic, Record, RejectedRecord
+from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
+from elworkers.core.contracts import Deliveries, Metrics, OwnTopic, Record, RejectedRecord
 from elworkers.core.errors import RetryableError
 from elworkers.core.last_resort import LastResort, good_record
 
-_MOST_BYTES = 32 * 1024 * 1024
-"""Of values that are taken before they are sent; what several outputs take is in memory once."""
 
-_WORTH_MESSAGES = 40
-"""Of a topic, on average: a message set costs as much as seven messages do, and the broker has a log for each topic."""
-
-
-_NOTHING = Record(b"")
-
-
-class Producer:
+class Producer(BatchingProducer):
     """Produces to any number of topics; implements `driver.Producer`.
 
     Sinks of the same brokers share one: a batch is then one request a leader.
@@ -70,13 +62,9 @@ class Producer:
         unled: LeaderlessPartitions | None = None,
         plan: TopicPlan | None = None,
     ) -> None:
+        super().__init__(hosts, metrics, delivered)
         self._settings = settings
-        self._metrics = metrics
-        self._delivered = delivered
-        # This producer is given a record once for each output: what comes again was there before it was made.
-        self._again = bool(delivered)
         self._cluster = client.connect(hosts)
-        self._where = ",".join(sorted(hosts))
         self._unled = unled or LeaderlessPartitions(metrics)
         self._placing = OutputTopics(
             self._cluster,
@@ -88,113 +76,10 @@ class Producer:
         )
         self._owners = TopicOwners(self._cluster, hosts, settings.replication, settings.ack_timeout_ms, has_schema)
         self._aside: set[str] = set()
-        self._at_fault: Route = lambda _: None
-        self._routing = LastResort("route", lambda: self._at_fault(good_record()))
         self._encoding = LastResort("encode", lambda: message_set([good_record()], [], 1, settings.compression))
-        self._refused: list[RejectedRecord] = []
-        self._nothing_taken()
 
-    def _nothing_taken(self) -> None:
-        self._plain, self._made = RecordsByTopic(), RecordsByTopic()
-        self._messages = self._bytes = 0
-
-    def wants_more(self) -> bool:
-        """Whether the message sets of what is taken so far would be small."""
-        return self._messages < _WORTH_MESSAGES * (len(self._plain) + len(self._made))
-
-    def take(self, records: Iterable[Record], route: Route, *, made: bool = False) -> None:
-        """Take records for their topics.
-
-        Args:
-            made: the topics' names are made from events, so that one that will not do is the event's fault.
-
-        Raises:
-            RetryableError: as `send` does.
-        """
-        if self._again:
-            route = self._missing_by(route)
-        into = self._made if made else self._plain
-        taken, keyed = into.plain, into.keyed
-        messages = size = 0
-        rest = iter(records)
-        # What `rest` gave last.
-        record = _NOTHING
-        while True:
-            try:
-                for record in rest:
-                    routed = route(record)
-                    if routed is None:
-                        continue
-                    name, key = routed
-                    size += len(record.value)
-                    if key is None:
-                        taken[name].append(record)
-                    else:
-                        keyed[name].append((key, record))
-                    messages += 1
-                break
-            except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                self._at_fault = route
-                self._refused.append(self._routing.refusal(record, error))
-        self._messages += messages
-        self._bytes += size
-        if self._bytes > _MOST_BYTES:
-            self.send()
-
-    def _missing_by(self, route: Route) -> Route:
-        delivered = self._delivered
-        if not delivered:
-            self._again = False
-            return route
-
-        def missing(record: Record) -> tuple[Name, bytes | None] | None:
-            routed = route(record)
-            if routed is None or delivered.has(place := self._place(topic_of(routed[0])), record):
-                return None
-            if delivered.doubts(place, record):
-                delivered.repeated(self.place(routed[0], record))
-                if self._metrics is not None:
-                    self._metrics.count("records_repeated")
-            return routed
-
-        return missing
-
-    def _place(self, topic: str) -> str:
-        return f"{self._where}/{topic}"
-
-    def place(self, name: Name, record: Record) -> Destination:
-        """Where a record that is written again counts as such."""
-        event = record.event.get("event") if record.event is not None and not record.valid else None
-        schema = event.get("schema") if isinstance(event, dict) else None
-        return Destination(self._place(topic_of(name)), str(schema or ""))
-
-    def flush(self) -> list[RejectedRecord]:
-        """Block until everything taken is acknowledged; returns what the brokers will never take.
-
-        Raises:
-            RetryableError: as `send` does.
-        """
-        self.send(last=True)
-        refused, self._refused = self._refused, []
-        return refused
-
-    def send(self, *, last: bool = False) -> None:
-        """Send what was taken, to all leaders at once, and wait for their answers.
-
-        Args:
-            last: nothing else of the batch was sent before, or is remembered.
-
-        Raises:
-            RetryableError: a broker is away or refuses for now, or a topic cannot be looked up or made; what was
-                acknowledged all the same is remembered.
-            ConfigurationError: a topic that the operator wrote cannot be created as the operator wants it.
-        """
-        if not self._messages:
-            return
-        if self._delivered is not None:
-            self._delivered.writing()
-        plain, made, settings = self._plain, self._made, self._settings
-        self._nothing_taken()
+    def _produce(self, plain: RecordsByTopic, made: RecordsByTopic, last: bool) -> None:
+        settings = self._settings
         sending = ProduceRequests(settings.acks, settings.ack_timeout_ms, settings.compression, self._encoding)
         operators = plain.names()
         named_by_events = [name for name in made.names() if name not in operators]
