@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from elworkers.connectors.kafka.driver import Driver
+    from elworkers.connectors.kafka.memory.broker import MemoryBroker
 
 
 def driver() -> Driver:
@@ -17,6 +18,13 @@ def driver() -> Driver:
     from elworkers.connectors.kafka.pykafka.pykafka_driver import PykafkaDriver
 
     return PykafkaDriver()
+
+
+def in_memory(broker: MemoryBroker) -> Driver:
+    """A driver whose Kafka is in this process."""
+    from elworkers.connectors.kafka.memory.memory_driver import MemoryDriver
+
+    return MemoryDriver(broker)
 
 
 def client_id(role: str, instance: str, worker: int) -> str:

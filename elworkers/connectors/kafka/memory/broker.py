@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Messages, commits and members come in; logs, offsets and shares go out, and failures where a test asks for them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from elworkers.connectors.kafka.driver import OutageError, RawMessage
+from elworkers.connectors.kafka.memory.group import Group
+from elworkers.core.contracts import TopicPartition
+
+_EPOCH_S = 1_600_000_000.0
+
+
+@dataclass
+class Log:
+    """The messages of a partition.
+
+    Attributes:
+        messages: in order; offsets may have holes.
+        begin: the earliest offset.
+        end: the offset that the next message gets.
+        led: whether it has a leader.
+    """
+
+    messages: list[RawMessage] = field(default_factory=list)
+    begin: int = 0
+    end: int = 0
+    led: bool = True
+
+    def append(self, timestamp_ms: int, key: bytes | None, value: bytes | None) -> None:
+        """Store a message."""
+        self.messages.append((self.end, timestamp_ms, key, value))
+        self.end += 1
+
+    def read(self, begin: int, limit: int) -> list[RawMessage]:
+        """Up to `limit` messages from an offset on."""
+        return [one for one in self.messages if one[0] >= begin][:limit]
+
+
+@dataclass
+class Topic:
+    """A topic: its partitions, Kafka's id of it, and the schema that has it, where one does."""
+
+    logs: list[Log]
+    replication: int
+    topic_id: str = field(default_factory=lambda: uuid4().hex)
+    owner: str | None = None
+
+
+class Clock:
+    """Time that goes on only when somebody waits, or says so; may be used by several threads."""
+
+    def __init__(self) -> None:
+        self._now_s = _EPOCH_S
+        self._lock = threading.Lock()
+
+    def now_s(self) -> float:
+        """Seconds since the epoch."""
+        return self._now_s
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        with self._lock:
+            self._now_s += max(0.0, seconds)
+
+
+class _Failure:
+    """An error that an operation raises for some times, before or after it has been done."""
+
+    def __init__(self, error: Exception, times: int, done: bool) -> None:
+        self.error = error
+        self.times = times
+        self.done = done
+
+
+class MemoryBroker:
+    """A Kafka cluster; every client of a driver made for it sees the same.
+
+    Args:
+        default_partitions: of a topic for which nobody says how many.
+
+    Attributes:
+        clock: its time.
+        topics: by name.
+        groups: by name.
+        max_message_bytes: longer values are refused for good.
+        down: no operation is answered while this is True.
+        client_ids: what processes have called themselves.
+        lock: held while anything changes.
+    """
+
+    def __init__(self, default_partitions: int = 1) -> None:
+        self.clock = Clock()
+        self.topics: dict[str, Topic] = {}
+        self.groups: dict[str, Group] = defaultdict(Group)
+        self.max_message_bytes = 1024 * 1024
+        self.down = False
+        self.client_ids: list[str] = []
+        self.lock = threading.RLock()
+        self._default_partitions = default_partitions
+        self._failures: dict[str, _Failure] = {}
+
+    def ensure(self, name: str, partitions: int | None = None, replication: int | None = None) -> Topic:
+        """The topic, made where it does not exist."""
+        with self.lock:
+            if name not in self.topics:
+                logs = [Log() for _ in range(partitions or self._default_partitions)]
+                self.topics[name] = Topic(logs, replication or 1)
+            return self.topics[name]
+
+    def log(self, place: TopicPartition) -> Log:
+        """The log of a partition."""
+        return self.topics[place.topic].logs[place.partition]
+
+    def values(self, name: str) -> list[bytes | None]:
+        """The values of a topic, partition by partition."""
+        topic = self.topics.get(name)
+        return [message[3] for log in topic.logs for message in log.messages] if topic else []
+
+    def now_ms(self) -> int:
+        """The broker's time in ms since the epoch."""
+        return int(self.clock.now_s() * 1000)
+
+    def append(self, place: TopicPartition, *values: bytes, key: bytes | None = None) -> None:
+        """Store messages, as a producer of somebody else's would."""
+        with self.lock:
+            for value in values:
+                self.log(place).append(self.now_ms(), key, value)
+
+    def expire(self, place: TopicPartition, before: int) -> None:
+        """Delete messages before an offset, as retention does."""
+        with self.lock:
+            log = self.log(place)
+            log.messages = [one for one in log.messages if one[0] >= before]
+            log.begin, log.end = max(log.begin, before), max(log.end, before)
+
+    def add_partitions(self, name: str, count: int) -> None:
+        """Add partitions to a topic."""
+        with self.lock:
+            self.topics[name].logs += [Log() for _ in range(count)]
+
+    def delete(self, name: str) -> None:
+        """Delete a topic; groups keep their offsets."""
+        with self.lock:
+            del self.topics[name]
+
+    def lead(self, place: TopicPartition, led: bool) -> None:
+        """Give a partition a leader, or take it away."""
+        self.log(place).led = led
+
+    def fail(self, operation: str, error: Exception | None = None, *, times: int = 1, done: bool = False) -> None:
+        """Have an operation fail.
+
+        Args:
+            operation: `connect`, `join`, `poll`, `commit`, `produce`, `admin` or `read`.
+            error: what it raises; None: an outage.
+            times: how often.
+            done: it does its work first, so that only the answer is lost.
+        """
+        self._failures[operation] = _Failure(error or OutageError(f"Kafka: {operation}: away"), times, done)
+
+    @contextlib.contextmanager
+    def operation(self, name: str) -> Iterator[None]:
+        """Do something for a client, unless it is to fail.
+
+        Raises:
+            OutageError: the broker is down, or that was asked for; see `fail`.
+        """
+        with self.lock:
+            if self.down:
+                raise OutageError(f"Kafka: {name}: no broker answers")
+            failure = self._failures.get(name)
+            if failure is not None:
+                failure.times -= 1
+                if failure.times <= 0:
+                    del self._failures[name]
+                if not failure.done:
+                    raise failure.error
+            yield
+            if failure is not None:
+                raise failure.error
+
+    def committed(self, group: str, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """How far a group is; without what it has never committed, or has for another topic of that name."""
+        offsets = self.groups[group].offsets
+        return {
+            place: offsets[place].offset
+            for place in places
+            if place in offsets and offsets[place].topic_id == self.topics[place.topic].topic_id
+        }
+
+    def places(self, name: str) -> list[TopicPartition]:
+        """The partitions of a topic; none where it does not exist."""
+        topic = self.topics.get(name)
+        return [TopicPartition(name, number) for number in range(len(topic.logs))] if topic else []

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Members of a consumer group come and go; each partition is one member's at most, and its last commit stays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from elworkers.core.contracts import TopicPartition
+
+
+class Committed(NamedTuple):
+    """A group's offset in a partition, and the id of the topic that it is of."""
+
+    offset: int
+    topic_id: str
+
+
+@dataclass
+class Member:
+    """A member: its topic and partitions, when it was last heard of, and after how long it is given up (seconds)."""
+
+    topic: str
+    partitions: Sequence[TopicPartition]
+    heard_s: float
+    session_s: float
+    held: set[TopicPartition] = field(default_factory=set)
+
+
+@dataclass
+class Group:
+    """A consumer group. A partition changes hands only when the member that has it lets go, or is given up.
+
+    Attributes:
+        members: by id, in the order in which they have joined.
+        offsets: what was committed.
+    """
+
+    members: dict[int, Member] = field(default_factory=dict)
+    offsets: dict[TopicPartition, Committed] = field(default_factory=dict)
+    _count: int = 0
+
+    def join(self, member: Member) -> int:
+        """Take a member in; gives its id."""
+        self._count += 1
+        self.members[self._count] = member
+        return self._count
+
+    def leave(self, member_id: int) -> None:
+        """Let a member go, with all it holds."""
+        self.members.pop(member_id, None)
+
+    def give_up_silent(self, now_s: float) -> None:
+        """Let members go that were not heard of for too long."""
+        for member_id, member in list(self.members.items()):
+            if now_s - member.heard_s > member.session_s:
+                self.leave(member_id)
+
+    def share(self, member_id: int) -> set[TopicPartition]:
+        """The partitions that a member should have: a range of its topic's, by the order of joining."""
+        member = self.members[member_id]
+        peers = [one for one, other in self.members.items() if other.topic == member.topic]
+        size, more = divmod(len(member.partitions), len(peers))
+        at = peers.index(member_id)
+        begin = at * size + min(at, more)
+        return set(member.partitions[begin : begin + size + (at < more)])
+
+    def free(self, wanted: Collection[TopicPartition]) -> set[TopicPartition]:
+        """Those that no member holds."""
+        held = {place for member in self.members.values() for place in member.held}
+        return set(wanted) - held

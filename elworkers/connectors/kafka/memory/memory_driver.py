@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The driver of a Kafka in memory, whichever addresses its clients are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from elworkers.config.topic_plan import TopicPlan
+from elworkers.connectors.kafka.driver import AssignmentListener, ProducerSettings
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka.memory.broker import MemoryBroker
+from elworkers.connectors.kafka.memory.consumer import MemoryConsumer
+from elworkers.connectors.kafka.memory.lookups import MemoryAdmin, MemoryReader
+from elworkers.connectors.kafka.memory.producer import MemoryProducer
+from elworkers.core.contracts import Deliveries, Metrics
+
+
+class MemoryDriver:
+    """Implements `driver.Driver`.
+
+    Args:
+        broker: what all its clients talk to.
+    """
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def _connect(self) -> None:
+        with self._broker.operation("connect"):
+            pass
+
+    def consumer(
+        self,
+        hosts: Sequence[str],
+        options: Mapping[str, Any],
+        group: str,
+        listener: AssignmentListener,
+        metrics: Metrics,
+        plan: TopicPlan | None = None,
+    ) -> MemoryConsumer:
+        """See `driver.Driver.consumer`."""
+        self._connect()
+        return MemoryConsumer(self._broker, hosts, options, group, listener, metrics, plan)
+
+    def producer(  # noqa: PLR0913 - see `driver.Driver.producer`
+        self,
+        hosts: Sequence[str],
+        settings: ProducerSettings,
+        *,
+        metrics: Metrics | None = None,
+        delivered: Deliveries | None = None,
+        used: set[str] | None = None,  # noqa: ARG002 - no topic of this Kafka is made anew under a producer's hands
+        has_schema: Callable[[str], bool] = lambda _: False,  # noqa: ARG002 - whoever comes first has a topic here
+        unled: LeaderlessPartitions | None = None,  # noqa: ARG002 - nobody waits for leaders here
+        plan: TopicPlan | None = None,
+    ) -> MemoryProducer:
+        """See `driver.Driver.producer`."""
+        self._connect()
+        return MemoryProducer(self._broker, hosts, settings, metrics=metrics, delivered=delivered, plan=plan)
+
+    def admin(self, hosts: Sequence[str]) -> MemoryAdmin:  # noqa: ARG002 - there is one cluster
+        """See `driver.Driver.admin`."""
+        self._connect()
+        return MemoryAdmin(self._broker)
+
+    def reader(
+        self,
+        hosts: Sequence[str],  # noqa: ARG002 - there is one cluster
+        partition_bytes: int = 1024 * 1024,  # noqa: ARG002 - nothing is sent in parts
+        *,
+        reads_uncommitted: bool = False,  # noqa: ARG002 - nobody has transactions here
+    ) -> MemoryReader:
+        """See `driver.Driver.reader`."""
+        self._connect()
+        return MemoryReader(self._broker)
+
+    def name_process(self, client_id: str) -> None:
+        """See `driver.Driver.name_process`."""
+        self._broker.client_ids.append(client_id)

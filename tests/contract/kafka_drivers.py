@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""One harness for each driver of Kafka: clients of it, and what an administrator does to their topic."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import brokeradmin
+from waiting import wait_for
+
+from elworkers.connectors.kafka.driver import Consumer, Driver, Producer
+from elworkers.connectors.kafka.drivers import driver, in_memory
+from elworkers.connectors.kafka.memory.broker import MemoryBroker
+from elworkers.connectors.kafka.sink import settings
+from elworkers.connectors.registry import check_sink, check_source
+from elworkers.core.contracts import Deliveries, Record, TopicPartition
+from elworkers.core.metrics import Counters
+
+DEADLINE_S = 60.0
+
+
+class Told:
+    """What a consumer tells, in order; a `driver.AssignmentListener`.
+
+    Attributes:
+        elsewhere: where partitions are to begin that the group would have begin elsewhere.
+        flush: called where partitions leave.
+        threads: those that have told something.
+    """
+
+    def __init__(self) -> None:
+        self.starts: list[dict[TopicPartition, int]] = []
+        self.left: list[tuple[list[TopicPartition], bool]] = []
+        self.gaps: list[tuple[TopicPartition, int, int]] = []
+        self.elsewhere: dict[TopicPartition, int] = {}
+        self.flush: Callable[[], None] = lambda: None
+        self.threads: set[int] = set()
+
+    def assigned(self, starts: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+        self.threads.add(threading.get_ident())
+        self.starts.append(dict(starts))
+        return {place: at for place, at in self.elsewhere.items() if place in starts}
+
+    def revoked(self, partitions: Collection[TopicPartition], *, lost: bool) -> None:
+        self.threads.add(threading.get_ident())
+        self.left.append((sorted(partitions), lost))
+        if not lost:
+            self.flush()
+
+    def gap(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
+        self.threads.add(threading.get_ident())
+        self.gaps.append((partition, wanted, earliest))
+
+
+class Member:
+    """A consumer of the harness's topic, what it was told and what it has read."""
+
+    def __init__(self, consumer: Consumer, told: Told) -> None:
+        self.consumer = consumer
+        self.told = told
+        self.values: list[bytes | None] = []
+        self.ends: dict[TopicPartition, int] = {}
+
+    def poll(self, limit: int = 1000, timeout_s: float = 0.05) -> int:
+        """How many messages there were; each list is checked."""
+        count = 0
+        for place, found in self.consumer.poll(limit, timeout_s):
+            offsets = [message[0] for message in found]
+            assert offsets == sorted(set(offsets)) != []
+            self.values += [message[3] for message in found]
+            self.ends[place] = offsets[-1] + 1
+            count += len(found)
+        assert count <= limit
+        return count
+
+    def read(self, count: int, limit: int = 1000) -> list[bytes | None]:
+        """All values so far, once there are so many."""
+        wait_for(lambda: (self.poll(limit), len(self.values) >= count)[1], DEADLINE_S, f"{count} messages")
+        return self.values
+
+    def holds(self, *partitions: int) -> None:
+        """Wait until these are the partitions that it has."""
+        wait_for(
+            lambda: (self.poll(), [one.partition for one in self.consumer.assigned()] == list(partitions))[1],
+            DEADLINE_S,
+            f"partitions {partitions}",
+        )
+
+
+class DriverHarness:
+    """A topic of two partitions, and clients of one driver.
+
+    Attributes:
+        driver, hosts: what clients are made by and for.
+        topic, places: the topic, and its partitions.
+    """
+
+    driver: Driver
+    hosts: Sequence[str]
+
+    def __init__(self) -> None:
+        self.topic = f"driver_{uuid.uuid4().hex}"
+        self.group = f"group-{self.topic}"
+        self.places = [TopicPartition(self.topic, number) for number in range(2)]
+        self.metrics = Counters()
+        self._members: list[Member] = []
+        self._producer: Producer | None = None
+
+    def join(self, told: Told | None = None, options: str = "") -> Member:
+        """A member of the group."""
+        told = told or Told()
+        uri = f"kafka:///{','.join(self.hosts)}?topic={self.topic}&partitions=2&session_timeout_ms=6000{options}"
+        consumer = self.driver.consumer(self.hosts, check_source(uri).options, self.group, told, self.metrics)
+        self._members.append(Member(consumer, told))
+        return self._members[-1]
+
+    def producer(self, delivered: Deliveries | None = None) -> Producer:
+        """A producer to topics of two partitions."""
+        options = check_sink(f"kafka:///{','.join(self.hosts)}?topic={self.topic}&partitions=2").options
+        return self.driver.producer(self.hosts, settings(options), delivered=delivered)
+
+    def feed(self, *values: bytes, key: bytes = b"one") -> None:
+        """Produce with a key, so that all are in one partition: 1 with the key `one`, 0 with `two`."""
+        self._producer = self._producer or self.producer()
+        self._producer.take([Record(value) for value in values], lambda _: (self.topic, key))
+        assert self._producer.flush() == []
+
+    def committed(self) -> dict[TopicPartition, int]:
+        """How far the group is."""
+        return self.driver.admin(self.hosts).committed(self.group, self.topic)
+
+    def expire(self, place: TopicPartition, before: int) -> None:
+        """Delete messages before an offset."""
+        raise NotImplementedError
+
+    def add_partition(self) -> None:
+        """Give the topic a third one."""
+        self._producer = None
+
+    def delete(self) -> None:
+        """Delete the topic."""
+        self._producer = None
+
+    def close(self) -> None:
+        """Leave the group."""
+        for member in self._members:
+            member.consumer.close()
+        if self._producer is not None:
+            self._producer.close()
+
+
+class Pykafka(DriverHarness):
+    """On a real broker."""
+
+    def __init__(self, broker: str) -> None:
+        super().__init__()
+        self.driver = driver()
+        self.hosts = [broker]
+
+    def expire(self, place: TopicPartition, before: int) -> None:
+        """See `DriverHarness.expire`."""
+        brokeradmin.delete_records(self.hosts[0], place.topic, place.partition, before)
+
+    def add_partition(self) -> None:
+        """See `DriverHarness.add_partition`."""
+        super().add_partition()
+        brokeradmin.add_partitions(self.hosts[0], self.topic, 3)
+
+    def delete(self) -> None:
+        """See `DriverHarness.delete`."""
+        super().delete()
+        brokeradmin.delete_topic(self.hosts[0], self.topic)
+        admin = self.driver.admin(self.hosts)
+        wait_for(lambda: self.topic not in admin.topics(), DEADLINE_S, "the topic to be gone")
+
+
+class Memory(DriverHarness):
+    """On a broker in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.broker = MemoryBroker()
+        self.driver = in_memory(self.broker)
+        self.hosts = ["memory:9092"]
+
+    def expire(self, place: TopicPartition, before: int) -> None:
+        """See `DriverHarness.expire`."""
+        self.broker.expire(place, before)
+
+    def add_partition(self) -> None:
+        """See `DriverHarness.add_partition`."""
+        super().add_partition()
+        self.broker.add_partitions(self.topic, 1)
+
+    def delete(self) -> None:
+        """See `DriverHarness.delete`."""
+        super().delete()
+        self.broker.delete(self.topic)

@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""What the Kafka in memory does on demand, beyond what the contract suite asks of every driver."""
+
+from __future__ import annotations
+
+import pytest
+from contract.kafka_drivers import Memory
+
+from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError
+from elworkers.connectors.kafka.leaderless import NO_LEADER
+from elworkers.core.contracts import Assignment, OwnTopic, Record
+from elworkers.core.deliveries import DeliveryLog
+from elworkers.core.errors import RetryableError
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+def test_nothing_waits_for_real_time(memory: Memory) -> None:
+    member = memory.join()
+    before_s = memory.broker.clock.now_s()
+    assert member.poll(10, timeout_s=3_600.0) == 0
+    assert memory.broker.clock.now_s() - before_s == pytest.approx(3_600.0)
+
+
+def test_a_member_that_is_silent_for_its_session_is_given_up(memory: Memory) -> None:
+    memory.feed(b"a")
+    first = memory.join()
+    first.holds(0, 1)
+    second = memory.join()
+    memory.broker.clock.advance(5.9)
+    second.poll(timeout_s=0)
+    assert second.consumer.assigned() == [], "the first has not let go yet"
+    memory.broker.clock.advance(0.2)
+    second.poll(timeout_s=0)
+    assert second.consumer.assigned() == memory.places
+
+
+@pytest.mark.parametrize("operation", ["connect", "join", "poll", "commit", "produce", "admin", "read"])
+def test_each_operation_fails_as_often_as_it_is_to(memory: Memory, operation: str) -> None:
+    memory.feed(b"a")
+    member = memory.join()
+    member.read(1)
+    memory.broker.fail(operation, NotAuthorizedError("planted"), times=2)
+    calls = {
+        "connect": lambda: memory.driver.admin(memory.hosts),
+        "join": memory.join,
+        "poll": member.poll,
+        "commit": lambda: member.consumer.commit(member.ends),
+        "produce": lambda: memory.feed(b"b"),
+        "admin": lambda: memory.driver.admin(memory.hosts).topics(),
+        "read": lambda: memory.driver.reader(memory.hosts).partitions(),
+    }
+    for _ in range(2):
+        with pytest.raises(NotAuthorizedError, match="planted"):
+            calls[operation]()
+    calls[operation]()
+
+
+def test_a_commit_whose_answer_is_lost_has_been_made(memory: Memory) -> None:
+    memory.feed(b"a")
+    member = memory.join()
+    member.read(1)
+    memory.broker.fail("commit", done=True)
+    with pytest.raises(OutageError):
+        member.consumer.commit(member.ends)
+    assert memory.committed()[memory.places[1]] == 1
+
+
+def test_a_broker_that_is_down_answers_nothing(memory: Memory) -> None:
+    member = memory.join()
+    memory.broker.down = True
+    with pytest.raises(OutageError):
+        member.poll()
+    with pytest.raises(OutageError):
+        memory.join()
+    memory.broker.down = False
+    assert member.poll() == 0
+
+
+@pytest.mark.parametrize(("done", "known"), [(False, "neither"), (True, "doubted")])
+def test_records_are_doubted_only_where_the_answer_was_lost(memory: Memory, done: bool, known: str) -> None:
+    delivered = DeliveryLog()
+    producer = memory.producer(delivered)
+    record = Record(b"a", origin=Assignment("in", 0), offset=0)
+    producer.take([record], lambda _: (memory.topic, None))
+    memory.broker.fail("produce", done=done)
+    with pytest.raises(RetryableError):
+        producer.flush()
+    place = producer.place(memory.topic, record).store
+    assert not delivered.has(place, record)
+    assert delivered.doubts(place, record) is (known == "doubted")
+    assert memory.broker.values(memory.topic) == ([b"a"] if done else [])
+
+
+def test_what_one_topic_has_already_is_not_written_again(memory: Memory) -> None:
+    delivered = DeliveryLog()
+    first, record = memory.producer(delivered), Record(b"a", origin=Assignment("in", 0), offset=0)
+    first.take([record], lambda _: ("one", None))
+    first.take([record], lambda _: ("other", b"key"))
+    memory.broker.ensure("other", 2)
+    for place in memory.broker.places("other"):
+        memory.broker.lead(place, led=False)
+    with pytest.raises(OutageError, match="no leader"):
+        first.flush()
+    for place in memory.broker.places("other"):
+        memory.broker.lead(place, led=True)
+    again = memory.producer(delivered)
+    again.take([record], lambda _: ("one", None))
+    again.take([record], lambda _: ("other", b"key"))
+    assert again.flush() == []
+    assert (memory.broker.values("one"), memory.broker.values("other")) == ([b"a"], [b"a"])
+
+
+def test_a_partition_without_a_leader_stands_still_and_the_others_go_on(memory: Memory) -> None:
+    memory.feed(b"a")
+    memory.feed(b"b", key=b"two")
+    memory.broker.lead(memory.places[0], led=False)
+    member = memory.join()
+    assert member.read(1) == [b"a"]
+    assert memory.metrics.aside == {f"topic {memory.topic}[0]": NO_LEADER}
+    reader = memory.driver.reader(memory.hosts)
+    assert list(reader.ranges(memory.places)) == [memory.places[1]]
+    assert reader.left_out == {memory.places[0]: NO_LEADER}
+    memory.broker.lead(memory.places[0], led=True)
+    assert member.read(2) == [b"a", b"b"]
+    assert memory.metrics.aside == {}
+
+
+def test_a_topic_that_two_schemas_want_is_that_of_the_first(memory: Memory) -> None:
+    producer = memory.producer()
+    for schema in ("A_b", "A.b"):
+        producer.take([Record(schema.encode())], lambda _, schema=schema: (OwnTopic("t", schema, "A_b"), None))
+    assert [one.record.value for one in producer.flush()] == [b"A.b"]
+    assert memory.broker.values("t") == [b"A_b"]
+
+
+def test_a_process_has_a_name(memory: Memory) -> None:
+    memory.driver.name_process("elworkers-processor-x-0@h")
+    assert memory.broker.client_ids == ["elworkers-processor-x-0@h"]
