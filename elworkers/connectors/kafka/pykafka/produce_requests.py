@@ -16,9 +16,17 @@ from collections.abc import Iterable, Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
+from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError
 from elworkers.connectors.kafka.pykafka import client, quota_channels
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch, requests
-from elworkers.connectors.kafka.pykafka.error_codes import NAMES_OWN, OUTAGES, PERHAPS_STORED, WITHOUT_KEY, words
+from elworkers.connectors.kafka.pykafka.error_codes import (
+    NAMES_OWN,
+    NO_RIGHT,
+    OUTAGES,
+    PERHAPS_STORED,
+    WITHOUT_KEY,
+    words,
+)
 from elworkers.connectors.kafka.pykafka.message_sets import ProduceSets, answered, message_set
 from elworkers.core.contracts import RejectedRecord
 from elworkers.core.errors import RetryableError
@@ -53,7 +61,7 @@ class ProduceRequests:
         refused: what they refuse, with Kafka's error code.
         spoiled: records that could not be encoded.
         unled: what has no broker to go to.
-        outage: why something is missing that is not refused; empty where nothing is.
+        outage: why something is missing that is not refused; None where nothing is.
     """
 
     def __init__(self, acks: int, ack_timeout_ms: int, compression: str, encoding: LastResort) -> None:
@@ -70,11 +78,11 @@ class ProduceRequests:
         self.refused: list[tuple[RecordBatch, int]] = []
         self.spoiled: list[RejectedRecord] = []
         self.unled: list[RecordBatch] = []
-        self.outage = ""
+        self.outage: RetryableError | None = None
 
-    def fails(self, reason: str) -> None:
+    def fails(self, reason: str, kind: type[RetryableError] = OutageError) -> None:
         """Something is missing; the first reason is told."""
-        self.outage = self.outage or reason
+        self.outage = self.outage or kind(reason)
 
     def send(self, sets: Iterable[RecordBatch]) -> None:
         """Send to all leaders at once, and wait for their answers; never raises for what a broker says or does."""
@@ -175,7 +183,8 @@ class ProduceRequests:
             if not code:
                 self._acked(one)
             elif code in OUTAGES:
-                self.fails(f"Kafka: produce to {one.place.topic}[{one.place.partition}]: {words(code)}")
+                kind = NotAuthorizedError if code in NO_RIGHT else OutageError
+                self.fails(f"Kafka: produce to {one.place.topic}[{one.place.partition}]: {words(code)}", kind)
                 if code in PERHAPS_STORED:
                     self.unsure.append(one)
             else:

@@ -26,7 +26,6 @@ from elworkers.connectors.kafka.pykafka.rejections import refusals, refusals_of_
 from elworkers.connectors.kafka.pykafka.topic_owners import TopicOwners
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.core.contracts import Deliveries, Metrics, OwnTopic, Record, RejectedRecord
-from elworkers.core.errors import RetryableError
 from elworkers.core.last_resort import LastResort, good_record
 
 
@@ -94,7 +93,7 @@ class Producer(BatchingProducer):
         if self._delivered is not None and (sending.outage or not last):
             self._remember(self._delivered, sending)
         if sending.outage:
-            raise RetryableError(sending.outage)
+            raise sending.outage
 
     def _keep_apart(self, made: RecordsByTopic, named_by_events: set[str]) -> Iterator[RecordBatch]:
         """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'.

@@ -154,7 +154,7 @@ class TopicOwners:
         sending = ProduceRequests(-1, self._ack_timeout_ms, "none", LastResort("encode", lambda: None))
         sending.send([one])
         if sending.outage:
-            raise RetryableError(sending.outage)
+            raise sending.outage
         for _, code in sending.refused:
             raise RetryableError(f"Kafka: the topic {TOPIC} refuses what says whose a topic is: {words(code)}")
 
