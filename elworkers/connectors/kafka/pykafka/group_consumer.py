@@ -33,6 +33,18 @@ _PAUSE_S = 0.1
 log = structlog.get_logger(__name__)
 
 
+class _Places(dict[int, TopicPartition]):
+    """The partitions of a topic by number, also those that are added while it is read."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__()
+        self._topic = topic
+
+    def __missing__(self, number: int) -> TopicPartition:
+        self[number] = TopicPartition(self._topic, number)
+        return self[number]
+
+
 class GroupConsumer:
     """A member of a consumer group; implements `driver.Consumer`.
 
@@ -84,7 +96,7 @@ class GroupConsumer:
         self._identity.found()
         self.topic_id = self._identity.topic_id
         self._partition_count = len(topic.partitions)
-        self._places = {number: TopicPartition(self._topic_name, number) for number in topic.partitions}
+        self._places = _Places(self._topic_name)
         self._freshness = topics.MetadataRefresher(cluster, options["metadata_max_age_ms"])
         self._consumer = self._join(cluster, topic, options)
 
