@@ -21,8 +21,9 @@ from elworkers.control.control_errors import SupervisorError
 from elworkers.control.lock import changing
 from elworkers.control.paths import Paths
 from elworkers.control.renew import RENEWED
+from elworkers.control.supervisor import EXPECTED_CODES
 from elworkers.core import console
-from elworkers.core.errors import EX_CONFIG, EX_DATAERR, ConfigurationError
+from elworkers.core.errors import EX_CONFIG, ConfigurationError
 from elworkers.core.permissions import DATA_FOLDER, narrow_umask, of_run_folder
 from elworkers.core.resources import shipped
 from elworkers.core.terminal import printable
@@ -148,7 +149,7 @@ def _program(instance: Instance, places: Paths) -> str:
         "startsecs": _START_S,
         "startretries": _RETRIES,
         "autorestart": "unexpected",
-        "exitcodes": f"0,{EX_DATAERR},{EX_CONFIG}",
+        "exitcodes": ",".join(map(str, EXPECTED_CODES)),
         "stopsignal": "TERM",
         "stopwaitsecs": stop_s,
         "stopasgroup": "true",

@@ -23,8 +23,12 @@ from elworkers.control.control_errors import LateError, RefusedError, Supervisor
 from elworkers.control.deadline import Deadline
 from elworkers.control.paths import Paths
 from elworkers.control.questions import Questions
+from elworkers.core.errors import EX_CONFIG, EX_DATAERR
 
 _BOOT_WITHIN_S = 20.0
+EXPECTED_CODES = (0, EX_DATAERR, EX_CONFIG)
+"""Exit codes after which a program is not started again."""
+_STARTED = ("STARTING", "RUNNING", "BACKOFF")
 _LOOK_EVERY_S = 0.1
 _LOOK_SHARE = 0.1
 
@@ -170,7 +174,19 @@ class Supervisor:
         """
         names = sorted(set(programs))
         self.ask_to_stop(names)
-        late = yield from self._until(names, lambda info: not info["pid"], deadline)
+        started: list[str] = []
+
+        def has_ended(info: Info) -> bool:
+            # One that had just died when it was asked to stop is started again all the same.
+            if info["statename"] in _STARTED:
+                started.append(info["name"])
+            return not info["pid"] and not _comes_again(info)
+
+        def ask_again() -> None:
+            self.ask_to_stop(started)
+            started.clear()
+
+        late = yield from self._until(names, has_ended, deadline, ask_again)
         if late:
             raise LateError(
                 f"not ended within {deadline}: {', '.join(late)}; supervisord goes on ending them: run this again, or "
@@ -183,7 +199,11 @@ class Supervisor:
             pass
 
     def _until(
-        self, names: list[str], done: Callable[[Info], bool], deadline: Deadline
+        self,
+        names: list[str],
+        done: Callable[[Info], bool],
+        deadline: Deadline,
+        each_time: Callable[[], None] = lambda: None,
     ) -> Generator[list[str], None, list[str]]:
         """Gives those that are done, and at last those that are not."""
         while names:
@@ -194,6 +214,7 @@ class Supervisor:
                 yield ready
                 names = sorted(set(names) - set(ready))
             if names:
+                each_time()
                 if deadline.over():
                     break
                 # Looking at hundreds of programs takes supervisord a while in which it does nothing else.
@@ -211,6 +232,11 @@ class Supervisor:
             elif answer["faultCode"] != ignoring:
                 raise SupervisorError(f"supervisord: {name}: {answer['faultString']}")
         return answers
+
+
+def _comes_again(info: Info) -> bool:
+    """Whether supervisord is about to start a program that has ended otherwise than it should."""
+    return bool(info["statename"] == "EXITED" and info["exitstatus"] not in EXPECTED_CODES)
 
 
 def _alive(pid: int) -> bool:

@@ -249,6 +249,18 @@ def test_another_user_is_told_so(open_to_all: Topology) -> None:
     site.ctl("status")
 
 
+def test_what_has_just_died_is_stopped_too(open_to_all: Topology) -> None:
+    site = open_to_all
+    free(site, "forwarder/one")
+    site.ctl("start")
+    for _ in range(8):
+        # Sooner or later supervisord is asked between the death and the start of the next one.
+        os.kill(site.pids()["forwarder/one"], signal.SIGKILL)
+        site.ctl("stop", "forwarder/one")
+        assert not site.pids().get("forwarder/one")
+        site.ctl("start", "forwarder/one")
+
+
 def test_another_user_who_may_read_the_states_gets_a_check(
     open_to_all: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
