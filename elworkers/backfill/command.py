@@ -19,7 +19,6 @@ from elworkers.core import console, loop
 from elworkers.core import log as logs
 from elworkers.core.contracts import Breakable
 from elworkers.core.errors import (
-    EX_CONFIG,
     EX_DATAERR,
     EX_TEMPFAIL,
     ConfigurationError,
@@ -45,7 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when everything is stored, or was shown; `EX_DATAERR` when something was refused or an input is damaged;
-        `EX_TEMPFAIL` when it was stopped before its end; `EX_CONFIG` for what cannot work.
+        `EX_TEMPFAIL` when it was stopped before its end; `EX_USAGE` for a wrong command line; `EX_CONFIG` for what
+        cannot work.
     """
     if words is None:
         return console.run(PROGRAM, lambda: main(sys.argv[1:]))
@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _do(made)
     except ConfigurationError as error:
         print(f"{PROGRAM}: {printable(str(error))}", file=sys.stderr)
-        return EX_CONFIG
+        return error.exit_code
 
 
 def _do(made: Plan) -> int:

@@ -42,34 +42,36 @@ def moment(text: str) -> int:
 
 SPEC = RoleSpec(
     "backfill",
-    "Parses the lines of every INPUT by FORMAT, validates them, and stores valid events in OUTPUT, each once.",
+    "Parses the lines of every INPUT by FORMAT, validates the events, and stores each valid one once in OUTPUT.",
     (
-        Positional("format", "format", "format string of the lines, as a processor has it"),
+        Positional("format", "format", "format of the lines, as for eventlogging-processor"),
         Positional(
             "input",
             "lines",
-            "log files, packed by gzip, bzip2 or zstd or not; or a topic: kafka:///HOST:PORT?topic=NAME",
+            "log file, also one packed by gzip, bzip2 or zstd; or a topic, as kafka:///HOST:PORT?topic=NAME",
             many=True,
         ),
-        Positional("output", "sink", "where events are stored: any output of a consumer"),
+        Positional("output", "sink", "URI to store events in, as for eventlogging-consumer"),
     ),
     (
         Option(
-            "--from", "of a topic: begin at the first message of this time or later (default: the earliest)", moment
+            "--from", "topics only: start at the first message of this time or later (default: the earliest)", moment
         ),
-        Option("--to", "of a topic: end before the first message of this time or later (default: the end)", moment),
+        Option("--to", "topics only: stop before the first message of this time or later (default: the end)", moment),
         Option(
-            "--dry-run", "print how many events of each schema there are, and how many are there already", value="none"
+            "--dry-run",
+            "store nothing; print the number of events of each schema, and how many are stored already",
+            value="none",
         ),
         Option(
             "--output-invalid",
-            f"EventErrors go there (default: Kafka's eventlogging_EventError; of files, <file>{REJECTED})",
+            f"URI for EventErrors (default: topic eventlogging_EventError of Kafka; for files: <file>{REJECTED})",
         ),
         SCHEMAS,
-        Option("--state", "file that says how far it is (default: <first file>.backfill, or ./<topic>.backfill)"),
-        Option("--again", "begin anew, whatever was done", value="none"),
-        Option("--event-timeout", "seconds of processor time that one event may take", seconds, default=1.0),
-        Option("--batch-size", "records in a batch", whole(1)),
+        Option("--state", "file that keeps the progress (default: <first file>.backfill, or ./<topic>.backfill)"),
+        Option("--again", "start over, and ignore the progress of earlier runs", value="none"),
+        Option("--event-timeout", "time limit of one event, in seconds of processor time", seconds, default=1.0),
+        Option("--batch-size", "largest number of records in a batch", whole(1)),
         STATSD_NAMES,
         *(option for option in COMMON if option.flag in ("--partitions", "--log-level")),
     ),
@@ -87,8 +89,8 @@ examples:
       'kafka:///k1:9092?topic=eventlogging-client-side' mysql://user:password@host/log \\
       --from 2016-07-29T00:00Z --to 2016-07-29T12:00Z
 
-Started again after any end, it goes on where it was. Exit codes: 0 everything is stored, 65 something was refused,
-75 stopped before its end, 78 wrong arguments."""
+Run the same command again to continue after an interruption. Exit codes: 0 everything is stored, 2 wrong usage, 65 some
+records were rejected, 75 stopped before the end, 78 the configuration cannot work."""
 
 
 @dataclass(frozen=True)

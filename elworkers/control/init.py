@@ -46,12 +46,22 @@ def main(words: list[str] | None = None) -> int:
     if words is None:
         return console.run("eventlogging-init", lambda: main(sys.argv[1:]))
     parser = argparse.ArgumentParser(
-        prog="eventlogging-init", description="Writes a supervisord program for each instance file."
+        prog="eventlogging-init", description="Writes the supervisord configuration of each instance file."
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--config-dir", help="default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR")
-    parser.add_argument("--run-dir", help="default /run/eventlogging, or EVENTLOGGING_RUN_DIR")
-    parser.add_argument("--command-dir", help="where the role commands are, or EVENTLOGGING_COMMAND_DIR")
+    parser.add_argument(
+        "--config-dir",
+        metavar="DIR",
+        help="folder of the instance files (default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR)",
+    )
+    parser.add_argument(
+        "--run-dir", metavar="DIR", help="folder to write to (default /run/eventlogging, or EVENTLOGGING_RUN_DIR)"
+    )
+    parser.add_argument(
+        "--command-dir",
+        metavar="DIR",
+        help="folder of the eventlogging-* commands (default: that of this one, or EVENTLOGGING_COMMAND_DIR)",
+    )
     lock_wait(parser)
     given = parser.parse_args(words)
     places = Paths.given(given.config_dir, given.run_dir, given.command_dir)

@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 SPEC = RoleSpec(
     "consumer",
-    "Reads INPUT and stores it in OUTPUT.",
+    "Reads events from INPUT and stores them in OUTPUT.",
     (
-        Positional("input", "source", "where events come from"),
-        Positional("output", "sink", "where they are stored: mysql://, sqlite://, file://, stdout: and others"),
+        Positional("input", "source", "URI to read events from"),
+        Positional("output", "sink", "URI to store them in: mysql://, sqlite://, file://, stdout: or another"),
     ),
     (
         SID,
         Option(
             "--output-invalid",
-            "what OUTPUT refuses goes there as EventErrors (default: Kafka's eventlogging_EventError;"
-            f" of an input that is a file, <file>{REJECTED})",
+            "URI for EventErrors of records that OUTPUT rejects (default: topic eventlogging_EventError of Kafka;"
+            f" if INPUT is a file: <file>{REJECTED})",
         ),
         SCHEMAS,
         *STORED_BATCH,

@@ -28,15 +28,16 @@ SPEC = RoleSpec(
     "forwarder",
     "Reads raw lines from INPUT and writes them to every OUTPUT.",
     (
-        Positional("input", "source", "where lines come from, as udp://0.0.0.0:8421"),
-        Positional("output", "sink", "where they go to, as kafka:///HOST:PORT?topic=NAME", many=True),
+        Positional("input", "source", "URI to read lines from, as udp://0.0.0.0:8421"),
+        Positional("output", "sink", "URI to write them to, as kafka:///HOST:PORT?topic=NAME", many=True),
     ),
     (
         Option("--count", "put a sequence number and a tab before each line", value="none", default=False),
         Option(
-            "--spool-dir", "where lines of udp, http and varnish wait for OUTPUT (default: in EVENTLOGGING_RUN_DIR)"
+            "--spool-dir",
+            "folder where lines of udp, http and varnish wait for OUTPUT (default: in EVENTLOGGING_RUN_DIR)",
         ),
-        Option("--spool-max-bytes", "bytes that may wait there", whole(1), default=1024**3),
+        Option("--spool-max-bytes", "size limit of --spool-dir in bytes", whole(1), default=1024**3),
         SID,
         *SENT_BATCH,
         EVENT_TIMEOUT,

@@ -21,8 +21,8 @@ SPEC = RoleSpec(
     "multiplexer",
     "Reads every INPUT and writes all of it to OUTPUT.",
     (
-        Positional("output", "sink", "where everything goes to"),
-        Positional("input", "source", "where it comes from", many=True),
+        Positional("output", "sink", "URI to write to"),
+        Positional("input", "source", "URI to read from", many=True),
     ),
     (SID, *SENT_BATCH, EVENT_TIMEOUT, *COMMON),
 )

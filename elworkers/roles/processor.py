@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 SPEC = RoleSpec(
     "processor",
-    "Parses the lines of INPUT by FORMAT, validates them, and writes valid events to every OUTPUT.",
+    "Parses the lines of INPUT by FORMAT, validates the events, and writes valid ones to every OUTPUT.",
     (
-        Positional("format", "format", "format string of the lines, as '%{seqId}d EventLogging %j'"),
-        Positional("input", "source", "where raw lines come from"),
-        Positional("output", "sink", "where valid events go to", many=True),
+        Positional("format", "format", "format of the lines, as '%{seqId}d EventLogging %j'"),
+        Positional("input", "source", "URI to read raw lines from"),
+        Positional("output", "sink", "URI to write valid events to", many=True),
     ),
     (
         SID,
-        Option("--output-invalid", "EventErrors go there (without a value: to the first OUTPUT)", value="optional"),
+        Option("--output-invalid", "URI to write EventErrors to (without a value: the first OUTPUT)", value="optional"),
         SCHEMAS,
         Option(
             "--event-timeout",
-            "seconds of processor time that one event may take, and seconds for a function of map:// or filter://",
+            "time limit of one event, in seconds: to parse and validate it, and for each map:// or filter:// function",
             seconds,
             default=1.0,
         ),
