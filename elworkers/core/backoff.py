@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Failures come in; how long to wait, and a word to the log now and then, go out."""
+"""Spaces out tries after failures, and logs now and then why they go on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A command comes in; it runs, even where standard output is closed, full or not UTF-8, and its exit code goes out.
+"""Runs a command so that it survives a standard output that is closed, full or not UTF-8.
 
 A pipe whose reader has gone (`status | head`) must not end a command between the stop and the start of an instance.
 """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The words that all parts share: what flows, where it comes from, and what each part promises.
+"""Defines what all parts share: records, where they come from, and what sources, stages and sinks promise.
 
 A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out to `Sink`s. Only
 `core.loop` flushes sinks and commits offsets, in this order::

@@ -1,7 +1,8 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What outputs have acknowledged comes in; what is left to write when the same records come again goes out.
+"""Remembers what outputs have acknowledged, so that records that are read again are written only where they are
+missing.
 
 Filled only when a batch cannot be finished, and forgotten as offsets are committed: it holds no more than what was
 read and not committed.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What went wrong comes in as an exception; its class says what to do about it.
+"""Defines the errors of this program; an error's class says what happens next.
 
 =====================  ==============================================================
 class                  what the program does

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells a record that meets a bug of ours from a program that does nothing right any more."""
+"""Tells a record that meets a bug of this program from a program that does not work at all any more."""
 
 from __future__ import annotations
 

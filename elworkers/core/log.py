@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who is speaking comes in; structlog set up so goes out: JSON lines for machines, readable ones on a terminal."""
+"""Sets up structlog: JSON lines for machines, readable ones on a terminal."""
 
 from __future__ import annotations
 

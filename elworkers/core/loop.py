@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pipeline comes in; its records flow from source to sinks, and offsets are committed behind them.
+"""Runs a pipeline: moves its records from source to sinks, and commits offsets behind them.
 
 The only place that flushes sinks and commits offsets, in this order:
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Counts of one worker come in; totals by name and labels go out. A name that is not declared here is an error."""
+"""Counts by name and labels in one worker; only declared names are allowed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Linux's word on processes: who dies with whom, and what `ps` shows."""
+"""Asks Linux for what Python has no function for: which process dies with which, and what `ps` shows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A text comes in; the same without passwords goes out.
+"""Hides passwords in everything that is shown.
 
 Hidden is what was read as a password (`remember`), wherever and however it turns up, and what stands where passwords
 stand: before the @ of a URI, behind `password=`, `"token":` and the like. The time it takes grows with the length of

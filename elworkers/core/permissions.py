@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an operator says of modes and groups comes in; files and folders that others may read, or may not, go out.
+"""Applies the modes and groups that operators ask for to files and folders.
 
 Files of ours hold personal data. Where nobody says otherwise they are 0640, and folders 0750, less what the umask
 forbids.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Source, stages and sinks of one worker come in; what the loop drives, and what outlives it, goes out."""
+"""Holds one worker's source, stages and sinks, and what outlives them after a failure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How much is done of how much comes in; a bar on a terminal goes out, and nothing where there is none."""
+"""Shows a progress bar on a terminal, and nothing elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How many messages were written again, and where, comes in from all processes of a host; a reporter reads it."""
+"""Counts, for all processes of a host, which messages were written again, for the reporter."""
 
 from __future__ import annotations
 

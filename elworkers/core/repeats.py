@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is read and committed comes in; which records an earlier process may have written already goes out.
+"""Tells which of the records that are read an earlier process may have written already.
 
 A process that is killed between a write and its commit leaves a mark (`core.write_marks`). Whoever goes on writes those
 records again, and they are counted as repeated.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The path of a file beside the package in a checkout comes in; where it is on this machine goes out."""
+"""Finds files that stand beside the package, in a checkout and where it is installed."""
 
 from __future__ import annotations
 

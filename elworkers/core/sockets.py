@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An address comes in; sockets that are bound to it go out, one for each address that a name means."""
+"""Binds sockets to every address that a name means."""
 
 from __future__ import annotations
 

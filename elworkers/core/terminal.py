@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What others wrote comes in as text or bytes; the same, with nothing in it that a terminal obeys, goes out."""
+"""Removes what a terminal would obey from text that others wrote."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rows of text come in; a table whose columns are as wide as they have to be goes out, fit for any terminal."""
+"""Formats rows of text as a table."""
 
 from __future__ import annotations
 

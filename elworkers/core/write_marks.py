@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which offsets a process is about to write comes in; whoever reads the partition after it learns of them.
+"""Notes which offsets are about to be written, for whoever reads the partition next.
 
 Small files outlive the process: one for each consumer group and topic, with a slot for each partition. Nothing is
 forced to the disk, so that a host that crashes may lose them. They are no more than hints: a file that cannot be used,
