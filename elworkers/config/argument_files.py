@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An instance file's lines or a command line come in; arguments, each with its place, go out.
+"""Reads instance files and command lines into arguments that know their file and line.
 
 Not argparse's `@file`: that takes `--opt value` on one line for a positional, lets an optional value swallow the next
 line, and makes an argument of a blank line.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Arguments come in; a role's positionals and options, typed, each with its place, go out."""
+"""Sorts arguments into a role's positionals and options, typed, and prints a role's `--help`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A name that is not known comes in; the known one that was probably meant goes out."""
+"""Suggests the known name that was probably meant by an unknown one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A format string comes in; the text that it makes of an event goes out.
+"""Formats topics and keys from format strings over an event.
 
 `%(schema)s`, as files of 2015 have it, is `{schema}`, and `{meta[topic]}` is `{meta.topic}`.
 """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What all instance files say of topics comes in; how a topic has to be made goes out.
+"""Works out with how many partitions and replicas a topic is created, from what all instance files say of it.
 
 Whoever starts first makes a topic. `eventlogging-init`, which reads all files, leaves here what they say together, so
 that it does not matter who that is.

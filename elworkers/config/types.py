@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The text of an option's value comes in; the value goes out, or a ValueError with what was expected."""
+"""Converts the text of option values; a converter raises ValueError with what was expected."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""URIs come in as an instance file has them; schemes with typed, known options go out.
+"""Parses URIs of inputs and outputs and types their options.
 
 A URI is `scheme:[//authority][/path][?name=value&…]`. Only percent escapes are decoded in the query: `+` stays
 `+`, because it is common in blacklist patterns (reference of 2016). Kafka's brokers may stand in the authority or,

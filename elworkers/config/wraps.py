@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A URI behind `map://` and `filter://` comes in; the URI alone and the functions that are named for it go out.
+"""Parses the functions of `map://` and `filter://` around a URI.
 
 As `map://kafka:///HOST:PORT?topic=NAME&function=mysql_mapper`: of the query, `function=` and `schemas=` are the
 functions', and all else is the URI's own.
