@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A capsule as its line had it comes in; one with a uuid and without what only the sender needed goes out."""
+"""Completes a capsule: gives it a uuid, and removes what only the sender needed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema comes in; the columns of its table go out. Pure: no database here."""
+"""Derives the columns of a table from a JSON schema. Pure: no database here."""
 
 from __future__ import annotations
 

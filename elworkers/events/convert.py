@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events come in; the values of their table's columns go out. Pure: no database here.
+"""Converts events into the values of their table's columns. Pure: no database here.
 
 A batch is converted column by column. Where all values of a column are of its kind already, as they nearly always are,
 that is one look at their types; `row` and `value` say the same of one event, and what is wrong with it.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A record that failed and the reason come in; the EventError that tells of it goes out."""
+"""Makes the EventError of a record that failed."""
 
 from __future__ import annotations
 

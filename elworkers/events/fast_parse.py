@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A format string comes in and then raw lines; capsules go out, or None where only `parse` can tell.
+"""Parses raw lines of the usual form quickly; whatever is unusual is left to `parse`.
 
 Most formats are columns with blanks between them. For those, splitting a line at its white space finds what the
 regular expression of `parse` finds first: its runs of white space and of anything else take all there is, and so does

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""JSON text comes in; an object that can be written again as it was meant goes out, or an InvalidEventError."""
+"""Parses JSON so that it can be written again as it was meant."""
 
 from __future__ import annotations
 

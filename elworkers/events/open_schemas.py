@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema comes in; whether its events may hold what has no column goes out. Pure: no database here."""
+"""Tells whether events of a JSON schema may have fields without a column. Pure: no database here."""
 
 from __future__ import annotations
 

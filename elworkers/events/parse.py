@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A format string comes in and then raw lines; capsules as the line and its JSON have them go out.
+"""Parses raw lines by a format string into capsules.
 
 ==========  =============================================  =====================================================
 specifier   matches                                        becomes

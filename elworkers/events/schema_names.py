@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What clients call their schema comes in; whether that is the name of one goes out."""
+"""Checks the schema names that clients send."""
 
 from __future__ import annotations
 

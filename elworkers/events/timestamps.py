@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A capsule's `timestamp` comes in; Unix seconds go out, for the uuid, the row and the importer's hour alike."""
+"""Reads a capsule's `timestamp` as Unix seconds, the same for uuid, row and the importer's hour."""
 
 from __future__ import annotations
 

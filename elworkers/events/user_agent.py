@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A user agent comes in; device, browser and operating system go out."""
+"""Parses user agents into device, browser and operating system."""
 
 from __future__ import annotations
 
