@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Schemas that nobody has, or that are themselves invalid, come in; for a while each is refused with the same words."""
+"""Remembers for a while which schemas are missing or invalid, and why."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema comes in; it goes out checked, made strict and ready to judge events."""
+"""Compiles a JSON schema into a validator of events: checked, and strict where the original was."""
 
 from __future__ import annotations
 

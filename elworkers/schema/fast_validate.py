@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A schema comes in; a judge goes out that is sure where it says that an object is valid, or None."""
+"""Makes fast validators, which are sure where they say that an object is valid."""
 
 from __future__ import annotations
 

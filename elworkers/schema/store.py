@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Schema names and revisions come in; schemas out of folders, the wiki or the cache go out, ready to validate with."""
+"""Finds schemas by name and revision, in folders, the cache or the wiki."""
 
 from __future__ import annotations
 

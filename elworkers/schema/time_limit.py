@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A call that may never come back comes in; what it gives within a time goes out, or a TimeoutError."""
+"""Limits the time of a call that may never come back."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema of any draft comes in; one of draft 4 that accepts no event which the first refuses goes out.
+"""Translates a JSON schema of any draft to draft 4, accepting no event that the original schema refuses.
 
 Only keywords on which `jsonschema` and `jsonschema-rs` agree are taken; any other is an error that names it. What goes
 out is a little stricter than what came in, because the events that it judges were read by `orjson`: it refuses numbers

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Capsules come in; those that fit both the capsule's schema and their own pass, the others get a reason."""
+"""Validates capsules against the capsule's schema and their own."""
 
 from __future__ import annotations
 
