@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come in; the same lines behind a sequence number and a tab go out."""
+"""Puts a sequence number and a tab before each line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; those whose schema no blacklist of an input matches go out."""
+"""Leaves out records whose schema matches an input's blacklist."""
 
 from __future__ import annotations
 

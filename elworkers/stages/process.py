@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Raw lines come in; valid events, and EventErrors for the others, go out as JSON."""
+"""Parses, validates and encodes raw lines: valid events, and EventErrors for the others."""
 
 from __future__ import annotations
 
