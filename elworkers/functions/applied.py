@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A record comes in; what the functions of a URI make of it goes out, or nothing, or the reason why it failed."""
+"""Applies a URI's functions to a record, and says why one failed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The functions of the original's operators: for MySQL, against bots, and by lists of schemas."""
+"""Implements the functions of the original's operators: for MySQL, against bots, and by lists of schemas."""
 
 from __future__ import annotations
 

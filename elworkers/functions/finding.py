@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The name of a function comes in; where it is goes out, as far as can be seen without executing any of its code.
+"""Finds where a function is defined, without executing any of its code.
 
 `eventlogging-init` may be run by root, and `eventloggingctl` by a monitoring system: neither imports what a file names.
 """

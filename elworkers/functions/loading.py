@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The name of a function comes in; the function itself goes out. This executes operators' own code."""
+"""Imports functions by their names. This executes operators' own code."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How long a function may take for an event, and which schemas' events it is not called for because it took longer."""
+"""Limits how long a function may take for an event, and suspends schemas for which it takes longer."""
 
 from __future__ import annotations
 

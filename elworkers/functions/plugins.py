@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The folder of the original's plug-ins comes in; lists of schemas, and where functions are, go out.
+"""Reads lists of schemas, and where functions are, from a folder of the original's plug-ins.
 
 Its files are read, and never executed.
 """

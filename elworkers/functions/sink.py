@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; what the functions of an output make of them goes to the sink behind."""
+"""Applies the functions of an output in front of its sink."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A file of Python comes in; the names that it makes go out, without executing any of it."""
+"""Lists the names that a Python file defines, without executing any of it."""
 
 from __future__ import annotations
 
