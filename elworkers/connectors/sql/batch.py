@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records of several tables come in; rows in those tables, and what became of the records, go out.
+"""Writes a batch of records to several tables in one transaction, and says what became of each.
 
 A table's rows are stored in pieces. While the database is at work on one of them, the next one's text is made. What the
 database refuses as a whole is halved until the rows that it will not have are found; a savepoint takes back the rest.

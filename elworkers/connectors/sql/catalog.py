@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A schema and revision come in; the table of their events, made where it is not there, goes out."""
+"""Finds the table of a schema and revision, and creates it where it is missing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A name and a JSON schema come in; a table that exists, and what of it may be written, go out."""
+"""Creates the table of a JSON schema, or reads which columns an existing one has."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An error of a database's driver comes in; whose fault it is goes out. Pure: no database here.
+"""Decides from a database error whose fault it is. Pure: no database here.
 
 Only what is known to be an outage is one. All else is a record's, a row's or a table's own.
 """

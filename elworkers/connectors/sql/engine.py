@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A database URI comes in; an engine goes out."""
+"""Makes SQLAlchemy engines of database URIs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events come in; what of them has no column goes out. Pure: no database here."""
+"""Collects the fields of events that have no column. Pure: no database here."""
 
 from __future__ import annotations
 

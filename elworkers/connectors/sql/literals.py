@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A column's values come in; each as the text that MySQL and MariaDB read goes out. Pure: no database here.
+"""Writes column values as the text that MySQL and MariaDB read. Pure: no database here.
 
 `literals` are for SQL, `fields` for LOAD DATA with its usual tabs, newlines and backslashes. Both want a session whose
 sql_mode has neither NO_BACKSLASH_ESCAPES nor ANSI_QUOTES.

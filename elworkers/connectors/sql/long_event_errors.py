@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An EventError that is too long for its table comes in; one that says so and fits goes out. Pure: no database here."""
+"""Shortens an EventError that is too long for its table. Pure: no database here."""
 
 from __future__ import annotations
 

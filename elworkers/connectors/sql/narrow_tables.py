@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A MySQL or MariaDB database comes in; its tables that are too narrow for events, with the ALTERs they need, go out.
+"""Finds tables of MySQL and MariaDB that are too narrow for their schemas, with the ALTERs that they need.
 
 The original's tables of before March 2017 have varchar(191) of `utf8` (three bytes a character) and NOT NULL. Whatever
 its schema says, text needs varchar(1024) of utf8mb4 and each column has to take NULL; so nobody has to be asked for

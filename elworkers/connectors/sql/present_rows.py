@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Uuids of events come in; those that a database has rows of go out. Reads only."""
+"""Asks a database which uuids it has rows of. Reads only."""
 
 from __future__ import annotations
 

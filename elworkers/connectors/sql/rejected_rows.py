@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What tables have refused comes in; whether it is their own or an outage goes out, and is said."""
+"""Decides whether rejected rows are the tables' own fault or an outage, and logs it."""
 
 from __future__ import annotations
 

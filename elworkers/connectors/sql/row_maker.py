@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; what a table's way of storing takes goes out, without any effect.
+"""Converts records into the rows that a table's writer takes, without any effect.
 
 A record of which no row can be made is refused on its own, whatever was raised. So that this hides no bug that every
 record meets, an event that has been good ever since goes the same way then.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records with events come in; rows, all of a batch in one transaction with its positions, go out."""
+"""Stores events in tables of a database, all of a batch in one transaction with its positions."""
 
 from __future__ import annotations
 

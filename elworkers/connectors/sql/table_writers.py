@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Columns of values come in; rows in one table, and how many of them are new, go out: one way for each database.
+"""Writes rows to one table, and counts the new ones: one way for each database.
 
 MySQL and MariaDB are sent text that is written here, which costs a fraction of what a driver takes for each value.
 """
