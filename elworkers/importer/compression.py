@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A draft's lines come in; the bytes of a file that is as compressed as was asked for go out."""
+"""Compresses the lines of a staging file into the file that is stored."""
 
 from __future__ import annotations
 

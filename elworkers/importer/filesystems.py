@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""fsspec's drivers of a file system: one for each thread, and of several NameNodes that of the active one."""
+"""Opens fsspec's file systems: one for each thread, and of several NameNodes that of the active one."""
 
 from __future__ import annotations
 

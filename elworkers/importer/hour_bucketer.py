@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages of one topic come in; lines, by the place where they belong, go out."""
+"""Sorts messages of one topic into the hours that they belong to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A message comes in; the folder of the hour that it belongs to goes out."""
+"""Finds the hour's folder that a message belongs to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics that match come in; every so often, what is new in them goes out to the folders of its hours.
+"""Imports what is new in all matching topics, run after run.
 
 A run:
 

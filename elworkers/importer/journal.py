@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Manifests come in; files that show all at once or not at all, and the place to go on from, go out.
+"""Publishes files all at once or not at all, and finds the position to continue from.
 
 Several renames are not one step, so what they are to do is written down before the first of them. For each manifest:
 

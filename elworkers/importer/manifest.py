@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Manifests: what is imported of a partition in one go, by name and by content."""
+"""Describes what is imported of a partition in one go, by name and by content."""
 
 from __future__ import annotations
 

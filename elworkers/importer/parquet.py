@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A draft's lines and the JSON schemas of their events come in; a Parquet file's bytes go out.
+"""Writes a Parquet file from the lines of a staging file and the schemas of their events.
 
 The columns are those of the schema's table in a database, of every revision that the draft has events of, and at the
 end `json`: the whole message of a row that the columns cannot hold, and nothing in all other rows.

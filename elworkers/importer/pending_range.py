@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What has been read of one partition but not published, and when it is time to."""
+"""Tracks what was read of a partition but not published, and decides when to publish it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What has been read of partitions comes in; it goes into the store while more is read.
+"""Stores on threads what was read, while more is read.
 
 A few partitions at a time, in a thread each, which writes its files and then publishes its manifest. No more than one
 manifest of a partition is under way, so that they keep their order.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics that the store refuses or Kafka cannot give: they stand still, say why, and are tried again later.
+"""Sets topics aside that the store refuses or Kafka cannot give, says why, and tries them again later.
 
 Since when they do is noted in the store: the next process, as a single run of cron's is, goes on counting.
 """

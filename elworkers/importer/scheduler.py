@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An importer comes in; its runs, one after another or a single one, go out."""
+"""Schedules an importer's runs: a single one, or one after another."""
 
 from __future__ import annotations
 

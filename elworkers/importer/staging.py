@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come in; files on the local disk go out, any number of them with few open at a time.
+"""Collects lines in files on the local disk, any number of them with few open at a time.
 
 A draft is what a file in the store is made of. Drafts are worth nothing to the next process: what is in them has not
 been imported, and is read from Kafka again.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An error of a file system's driver comes in; whether the store is away or refuses one path goes out."""
+"""Decides from a file system's error whether the store is away or rejects one path."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The URI of a base folder comes in; files are put there whole, under names that nobody else has, through fsspec."""
+"""Stores whole files in the base folder, under names that nobody else has, through fsspec."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Hours come in; which of them are marked as finished goes out."""
+"""Decides which hours are complete, and marks them with `_SUCCESS`."""
 
 from __future__ import annotations
 

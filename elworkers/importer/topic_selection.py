@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A topic's name comes in; whether this worker imports it, and into which folder, goes out."""
+"""Decides which topics a worker imports, and into which folders."""
 
 from __future__ import annotations
 
