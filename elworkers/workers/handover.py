@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a pool's parent holds comes in before it executes itself anew; the next image has it back.
+"""Hands what a pool's parent holds to its next image, across an exec.
 
 It goes through memory without a name (memfd_create(2)) as JSON, and with it the descriptors that it names. The child
 that checks the configuration for the next image gets the same, and writes there what it has read.

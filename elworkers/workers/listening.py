@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Addresses come in; sockets that outlive the workers who take from them go out."""
+"""Binds the sockets that listeners read, which outlive their workers."""
 
 from __future__ import annotations
 

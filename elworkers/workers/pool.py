@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A job comes in; a parent that keeps its workers alive, and an exit code when it ends, go out.
+"""Runs a pool's parent: it starts workers, keeps them alive, and ends them.
 
 The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them. It
 holds the sockets that its workers read from, so that what comes while none of them runs waits there.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pool's parent asks for itself anew; a child that reads the configuration first, and the next image, come of it."""
+"""Renews a pool's parent: a child checks the new configuration, then the parent executes itself again."""
 
 from __future__ import annotations
 

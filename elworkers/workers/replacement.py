@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pool's workers come in; one after another they are replaced by new ones."""
+"""Replaces a pool's workers by new ones, one after another."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What workers say of themselves comes in through shared memory; their parent reads it there."""
+"""Shares what workers report with their parent, in shared memory."""
 
 from __future__ import annotations
 

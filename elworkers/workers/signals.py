@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Signals come in, at any moment; they go out in order, when their process asks for them."""
+"""Queues signals, so that a process handles them in order when it is ready."""
 
 from __future__ import annotations
 

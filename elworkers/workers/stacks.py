@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The stacks of a process that hangs or dies in C code come in by file descriptor; its parent has them as text."""
+"""Passes the stacks of a process that hangs or dies in C code to its parent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pool's workers come in; what hangs is killed, and where it was goes into the log."""
+"""Kills workers that hang, and logs where they were."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A job and an index come in, right after the fork; an exit code goes out."""
+"""Runs one worker, right after the fork, and returns its exit code."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One worker as its parent sees it: started, looked at, asked to end, reaped."""
+"""Handles one worker from its parent: starts it, looks at it, asks it to end, reaps it."""
 
 from __future__ import annotations
 

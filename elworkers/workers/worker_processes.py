@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Workers come in as they are started; who is there, and what an operator is told of each, go out."""
+"""Keeps the list of a pool's workers, and what operators are told of each."""
 
 from __future__ import annotations
 
