@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Roles: arguments in, a wired pipeline out; one module a role."""
+"""Defines the roles, one module each: its arguments, its checks and its pipeline."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checked URIs come in; the sources and sinks behind them go out. Shared by all roles."""
+"""Builds the sources and sinks of checked URIs, for all roles."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Options that every role takes come in with its arguments; what they mean for the pool goes out."""
+"""Declares the options that several roles share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Consumer: valid events (or, with raw=True, raw lines) come in and are stored in a database or a file."""
+"""Consumer: stores valid events, or with raw=True raw lines, in a database or a file."""
 
 from __future__ import annotations
 

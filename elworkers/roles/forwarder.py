@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Forwarder: raw lines from one input go, untouched but for an optional count, to every output."""
+"""Forwarder: passes raw lines of one input on to every output, on request with a number in front."""
 
 from __future__ import annotations
 

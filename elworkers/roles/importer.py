@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Importer: topics that match come in; files in folders by schema and hour go out, each message in exactly one."""
+"""Importer: imports matching topics into files by schema and hour, each message into exactly one."""
 
 from __future__ import annotations
 

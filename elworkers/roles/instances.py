@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A configuration folder comes in; its instances, and what is wrong with the others, go out.
+"""Reads all instance files of a configuration folder, and says what is wrong with those that cannot work.
 
 The only reader of `/etc/eventlogging.d/<role>s/<name>`.
 """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Multiplexer: the messages of several inputs go, untouched, to one output."""
+"""Multiplexer: passes the messages of several inputs on to one output."""
 
 from __future__ import annotations
 

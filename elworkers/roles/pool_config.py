@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A role's checked arguments come in; the job that its pool runs goes out."""
+"""Makes the configuration of a pool from a role's checked arguments."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Processor: raw lines come in, are parsed by FORMAT and validated; events go out, and EventErrors for the others."""
+"""Processor: parses raw lines by FORMAT, validates them, and writes valid events, and EventErrors for the others."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pipeline comes in; it goes out with a place for what its stores refuse."""
+"""Gives a pipeline an output for what its stores reject."""
 
 from __future__ import annotations
 

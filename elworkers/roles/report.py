@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The instances come in; what a reporter watches, and the counts and lags it finds there, go out."""
+"""Collects what a reporter reports: counts by schema, and the lag of all groups."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reporter: the instances' topics and groups come in; counts and lag go to statsd."""
+"""Reporter: sends the counts and the lag of the instances' topics and groups to statsd."""
 
 from __future__ import annotations
 

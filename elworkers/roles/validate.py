@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A role's arguments come in; everything that text alone shows to be wrong with them goes out, with its place."""
+"""Checks a role's arguments as far as text can show what is wrong, and names the place."""
 
 from __future__ import annotations
 
