@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rows of status come in; the exit code and the one line of a Nagios check go out."""
+"""Turns rows of `status` into the exit code and the line of a Nagios check."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The words of `eventloggingctl` come in; its verb and options go out."""
+"""Parses the command line of `eventloggingctl`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventloggingctl` and its verbs come in; supervisord's programs do what the operator wants, and a report goes out."""
+"""Runs `eventloggingctl`: its verbs start, stop and show supervisord's programs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A run folder comes in; whether its supervisord runs, and as which process, goes out, whether or not it can be asked.
+"""Finds out whether the supervisord of a run folder runs, and its pid, also when it does not answer.
 
 supervisord inherits a lock when it is booted, and holds it to its end (docs/decisions/0046-one-at-a-time.md).
 """

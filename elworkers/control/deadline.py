@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How long a wait may take comes in; whether it is over goes out."""
+"""Measures how much of a wait is left."""
 
 from __future__ import annotations
 

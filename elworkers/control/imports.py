@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Importer instances come in; how far each of their topics has come, as a table for operators, goes out."""
+"""Prints how far importers are with each of their topics."""
 
 from __future__ import annotations
 

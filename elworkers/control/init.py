@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Instance files come in; one supervisord program for each, and supervisord's own configuration, go out."""
+"""Runs `eventlogging-init`, which writes supervisord's configuration from the instance files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A run folder comes in; the right to change what runs in it goes out, to one command at a time."""
+"""Locks a run folder, so that one command at a time changes what runs in it."""
 
 from __future__ import annotations
 

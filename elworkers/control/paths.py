@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`--config-dir` and `--run-dir` come in; the files and folders that control works with go out."""
+"""Names the files and folders that control commands work with."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A question to supervisord comes in; its answer goes out in time, or an error that says why there is none."""
+"""Sends requests to supervisord, with a time limit and an error that says why there is no answer."""
 
 from __future__ import annotations
 

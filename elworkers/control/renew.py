@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Instances come in whose parents can execute themselves anew; they do, and how it ended goes out."""
+"""Asks parents to execute themselves again in place, and waits for the result."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`ROLE[/NAME]` words come in; the instances they mean go out."""
+"""Selects the instances that `ROLE[/NAME]` arguments mean."""
 
 from __future__ import annotations
 

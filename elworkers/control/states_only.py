@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What pool parents have written comes in; rows for the check of a user who may not ask supervisord go out."""
+"""Builds the check's rows from state files alone, for users who may not ask supervisord."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What supervisord and the pool parents say comes in; rows for operators go out."""
+"""Builds the rows of `status` from what supervisord and the pool parents say."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of programs come in; supervisord is asked over its Unix socket, and its answers go out."""
+"""Talks to supervisord over its Unix socket about programs by their names."""
 
 from __future__ import annotations
 

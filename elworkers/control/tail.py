@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Log files come in; their ends, and on request what is added to them, go out on standard output."""
+"""Prints the ends of log files, and on request the lines that are added."""
 
 from __future__ import annotations
 

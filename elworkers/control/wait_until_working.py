@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Instances that were started come in; the wait until their workers can work, and what they are then, go out."""
+"""Waits until the workers of started instances can work."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The state file of a pool parent comes in; what its workers are doing, for status and check, goes out."""
+"""Reads the state file of a pool parent, for `status` and `check`."""
 
 from __future__ import annotations
 
