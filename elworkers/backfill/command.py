@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-backfill`: raw log files, or a stretch of a topic, go through a processor's stages into a store."""
+"""Runs `eventlogging-backfill`, which parses, validates and stores raw log files or a time range of a topic."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Log files come in, one after another; their lines, each with its place, go out."""
+"""Reads log files one after another and gives their lines, each with its position."""
 
 from __future__ import annotations
 

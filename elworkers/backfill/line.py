@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A plan and a state come in; a pipeline of a processor's stages and a consumer's store goes out."""
+"""Builds and runs the pipeline of a backfill: a processor's stages in front of a consumer's store."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The words of `eventlogging-backfill` come in; what is to be done, checked as far as can be, goes out."""
+"""Reads and checks the command line of `eventlogging-backfill`."""
 
 from __future__ import annotations
 

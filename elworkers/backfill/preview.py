@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The input of a backfill comes in; how many events of each schema it has, and how many are there already, go out."""
+"""Counts the events of each schema in the input of a backfill, and those that are stored already (`--dry-run`)."""
 
 from __future__ import annotations
 

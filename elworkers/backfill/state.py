@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How far a backfill is comes in; a file keeps it for whoever starts the same one again."""
+"""Keeps the progress of a backfill in a file, so that the same command can continue it."""
 
 from __future__ import annotations
 

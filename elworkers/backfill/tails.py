@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where outputs ended at the last commit is kept; what they have got since then goes out, for whoever goes on."""
+"""Remembers where outputs ended at the last commit, and reads what was written after it, for the next run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics and a range of time come in; the messages of that time, each with its place, go out, without a group."""
+"""Reads the messages of a time range of topics, each with its position, without a consumer group."""
 
 from __future__ import annotations
 
