@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Counts and gauges come in as statsd's lines; datagrams go out."""
+"""Sends counts and gauges to statsd."""
 
 from __future__ import annotations
 
