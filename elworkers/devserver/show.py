@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An event or EventError comes in; lines for a person to read go out."""
+"""Prints an event or an EventError for people to read."""
 
 from __future__ import annotations
 
