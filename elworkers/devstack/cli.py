@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-devstack` and its verbs come in; a running stack, or a report on it, goes out."""
+"""Runs `eventlogging-devstack` and its verbs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of artifacts come in; checked files in the cache go out."""
+"""Downloads artifacts into the cache and verifies them."""
 
 from __future__ import annotations
 

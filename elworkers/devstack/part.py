@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every server of the stack is, and what several of them start with."""
+"""Defines what a server of the stack is, with what several of them need."""
 
 from __future__ import annotations
 

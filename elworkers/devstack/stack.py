@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A folder and names of parts come in; a stack whose parts answer goes out."""
+"""Starts, stops and lists the servers of a stack."""
 
 from __future__ import annotations
 

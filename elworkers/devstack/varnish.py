@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Varnish, where this machine has it: the door of etc/varnish/eventlogging.vcl."""
+"""Configures and starts Varnish, where it is installed, with etc/varnish/eventlogging.vcl."""
 
 from __future__ import annotations
 
