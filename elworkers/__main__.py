@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A role's name and arguments come in; the exit code of its pool goes out: `python -m elworkers ROLE @INSTANCE`."""
+"""Runs one role in the foreground: `python -m elworkers ROLE @INSTANCE`, and the commands `eventlogging-<role>`."""
 
 from __future__ import annotations
 

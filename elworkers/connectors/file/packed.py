@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bytes of a file come in, piece by piece; what was packed in them by gzip, bzip2 or zstd goes out.
+"""Unpacks gzip, bzip2 and zstd while a file is read.
 
 What a file is, its first bytes say. Several packed files that were joined are read as one, as their own programs do.
 """

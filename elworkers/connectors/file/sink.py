@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; whole lines in a file, or on standard output, go out."""
+"""Writes records as whole lines to a file or to standard output."""
 
 from __future__ import annotations
 

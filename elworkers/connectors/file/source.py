@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Standard input or a file comes in; its lines go out as records."""
+"""Reads the lines of standard input or of a file as records."""
 
 from __future__ import annotations
 

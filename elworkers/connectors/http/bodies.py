@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The body of a POST comes in, one event as JSON or an array of them; the query string of a GET for each goes out."""
+"""Turns the body of a POST, one event as JSON or an array of them, into the query strings of GETs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Connections come in; an aiohttp server that holds no more of them, and no more of each, than it is told goes out."""
+"""Bounds an aiohttp server: how many connections it keeps open, and how much it holds of each."""
 
 from __future__ import annotations
 

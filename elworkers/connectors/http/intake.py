@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events of requests come in on the event loop; their lines are made and kept by one thread, and answers come back."""
+"""Makes the lines of events and stores them on a thread of its own, so that the event loop never waits for a disk."""
 
 from __future__ import annotations
 

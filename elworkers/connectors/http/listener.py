@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An address comes in; a door that is an HTTP server goes out."""
+"""Receives events by HTTP."""
 
 from __future__ import annotations
 

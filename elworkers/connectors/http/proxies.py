@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A connection's address and what proxies say of it come in; the client's address goes out."""
+"""Finds a client's address behind trusted proxies."""
 
 from __future__ import annotations
 

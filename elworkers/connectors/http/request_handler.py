@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""HTTP requests come in; their events, and an answer to each, go out."""
+"""Answers HTTP requests, and hands on the events in them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""POST requests come in; their whole bodies go out."""
+"""Reads the bodies of POST requests, up to a size and within a time."""
 
 from __future__ import annotations
 

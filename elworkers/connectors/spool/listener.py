@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every door is, and what it hands its lines to."""
+"""Defines what a listener does, and what it hands its lines to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines that no disk takes come in; they wait in memory for the output, and who sent them for its word."""
+"""Holds lines in memory where no disk takes them; their senders wait until the output has them."""
 
 from __future__ import annotations
 

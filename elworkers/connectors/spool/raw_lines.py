@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A browser's request comes in; the line that varnishkafka would write of it goes out.
+"""Writes an event's request as the line that varnishkafka would write of it.
 
 Tab-separated: query string with its `?`, host name, sequence number, UTC time, client address or `-`, and the user
 agent in quotes.

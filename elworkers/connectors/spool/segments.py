@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A spool's folder comes in; where it goes on goes out. What is damaged is put aside, and said."""
+"""Finds where a spool on disk continues, and puts damaged parts of it aside."""
 
 from __future__ import annotations
 

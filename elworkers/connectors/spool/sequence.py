@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A file comes in; numbers go out that no other process of this host has drawn from it, also after a restart."""
+"""Draws numbers that no other process of this host draws, also after a restart."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come through a door that cannot ask for them again; they wait on disk, and go out in order.
+"""Reads a listener's lines from its spool, in order.
 
 Where the disk takes nothing and nothing waits there, they go straight to the output.
 """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come in and are on disk when `append` returns; they go out in order, again after a crash, until they are done.
+"""Keeps lines on disk, in order, until they are done; they are there again after a crash.
 
 A folder holds segments named by the position of their first byte, and `done`, the position behind the last line that is
 done with. A line is stored as `<ms>\\t<line>\\n`, so that a person can read it too. One thread appends, another reads.

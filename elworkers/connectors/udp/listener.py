@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A UDP socket comes in; a door that empties it on a thread of its own goes out."""
+"""Receives datagrams on a thread of its own."""
 
 from __future__ import annotations
 

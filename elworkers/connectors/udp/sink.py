@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; each goes out as one datagram."""
+"""Sends each record as one datagram."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Datagrams come in; the lines in them go out as records that nobody can ask for again."""
+"""Reads the lines of datagrams as records that cannot be read again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbers of requests come in as a door hands them over; the next process that has the door passes them over."""
+"""Remembers which requests were handed on, so that the next process that reads Varnish's log skips them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The log of a running Varnish comes in by its own `varnishncsa`; a door for the events in it goes out."""
+"""Receives the events in the log of a running Varnish, by its own `varnishncsa`."""
 
 from __future__ import annotations
 
