@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbers of instance files come in; what `eventloggingctl` and supervisord take for them goes out.
+"""Measures what `eventloggingctl` and supervisord take for many instance files.
 
 The commands of the roles are stand-ins: they say what a pool parent says in its state file, then sleep.
 """

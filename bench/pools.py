@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Arguments of a role come in; a pool of its workers, by its installed command, and what it takes and holds, go out."""
+"""Runs a pool of a role's workers by its installed command, and measures what it takes and holds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbers of schemas and bytes come in; schema files, and raw lines of client-side events for them, go out."""
+"""Makes schema files, and raw lines of client-side events for them."""
 
 from __future__ import annotations
 

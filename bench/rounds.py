@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cases come in; they run in turns, and a table with their medians and ratios goes out."""
+"""Runs cases in turns, and makes a table of their medians and ratios."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics, tables, a log file, HDFS and statsd come in; what has arrived in each since the demo began goes out."""
+"""Counts what has arrived in topics, tables, a log file, HDFS and statsd since the demo began."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The recorded lines come in; lines of today, each sent once and for the first time, go out."""
+"""Turns recorded lines into lines of today, each sent once and for the first time."""
 
 from __future__ import annotations
 
