@@ -101,7 +101,7 @@ def run(role: str, words: list[str]) -> int:
 
 
 def _read(words: list[str], file: str | None, run_dir: Path | None) -> Configuration:
-    """What the words say, and what the file that is named in them does."""
+    """Return the arguments of the command line and of the file that it names."""
     digests: list[str] = []
 
     def content(name: str) -> bytes:

@@ -45,7 +45,7 @@ class Line:
         self._before = dict(state.counts)
 
     def build(self, kept: CarryOver) -> Pipeline:
-        """The pipeline; see `PipelineBuilder` for what it raises."""
+        """Return the pipeline; see `PipelineBuilder` for what it raises."""
         wiring, plan = self.wiring.keeping(kept), self._plan
         source, stages = self.head(wiring)
         store = wiring.schema_store(plan.arguments["schemas"])
@@ -66,7 +66,7 @@ class Line:
         return refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
 
     def head(self, wiring: PipelineBuilder) -> tuple[Source, list[Stage]]:
-        """The source, and the stages behind it."""
+        """Return the source, and the stages behind it."""
         arguments = self._plan.arguments
         store = wiring.schema_store(arguments["schemas"])
         stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events=True)
@@ -115,11 +115,11 @@ class Line:
         return found._replace(sink=self._once(found.sink, found.endpoint))
 
     def account(self) -> Account:
-        """What has become of all records, also of those that an earlier process has read."""
+        """Return the counts of all records, also of those that an earlier process has read."""
         valid, invalid, refused, there, left_out = (self._state.counts.get(name, 0) for name in _COUNTED)
         return Account(valid + invalid, refused + invalid, 0, there, left_out)
 
     def dead_letters_to(self) -> str:
-        """The files beside inputs that hold EventErrors; empty where there are none."""
+        """Return the files beside inputs that hold EventErrors; empty where there are none."""
         found = [f"file://{path}" for path in map(beside, self._plan.paths) if path.exists()]
         return ", ".join(found)

@@ -99,5 +99,5 @@ class BesideSink:
 
 
 def beside(path: Path) -> Path:
-    """The file of what is refused of an input."""
+    """Return the file of what is refused of an input."""
     return path.with_name(path.name + REJECTED)

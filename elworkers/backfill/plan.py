@@ -30,7 +30,7 @@ _STATE = ".backfill"
 
 
 def moment(text: str) -> int:
-    """A time in ms since the epoch, of ISO 8601 (UTC where it names no zone) or Unix seconds."""
+    """Return a time in ms since the epoch, of ISO 8601 (UTC where it names no zone) or Unix seconds."""
     if re.fullmatch("[0-9]{9,11}", text):
         return int(text) * 1000
     try:
@@ -129,7 +129,7 @@ class Plan:
 
 
 def plan(words: Sequence[str]) -> Plan:
-    """What the words ask for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigurationError: the first thing that is wrong.

@@ -69,7 +69,7 @@ class Preview:
             row.others.extend(hash(uuid) & 0xFFFF_FFFF_FFFF_FFFF for uuid in uuids if uuid not in there)
 
     def text(self) -> str:
-        """What was found, for people to read."""
+        """Return what was found, for people to read."""
         lines = [("SCHEMA", "REVISION", "EVENTS", "THERE ALREADY", "TWICE IN THE INPUT", "TO STORE")]
         to_store = 0
         for (schema, revision), row in sorted(self._rows.items()):

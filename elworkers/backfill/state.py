@@ -111,7 +111,7 @@ class State:
         self._content = found
 
     def begin(self, path: Path) -> InputFile:
-        """What is known of an input file; nothing where it is another one than it was.
+        """Return what is known of an input file; nothing if it is another one than it was.
 
         Raises:
             RetryableError: it cannot be read.

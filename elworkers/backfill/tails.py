@@ -24,14 +24,14 @@ class Tail(Protocol):
     """The end of an output."""
 
     def uuids(self) -> Iterator[str]:
-        """The uuids of the events that came since the last mark, others' too.
+        """Return the uuids of the events that came since the last mark, others' too.
 
         Raises:
             RetryableError: the output cannot be read.
         """
 
     def mark(self) -> None:
-        """What is there now is committed.
+        """Note that everything up to here is committed.
 
         Raises:
             RetryableError: the output cannot be asked.
@@ -112,7 +112,7 @@ class TopicsTail:
 
 
 def uuids(path: Path, begin: int = 0) -> Iterator[str]:
-    """The uuids of the events in a file, from a byte on."""
+    """Yield the uuids of the events in a file, from a byte on."""
     try:
         with path.open("rb") as file:
             file.seek(begin)

@@ -38,7 +38,7 @@ class Argument:
     has_password: bool = False
 
     def error(self, message: str) -> ConfigurationError:
-        """An error that names this argument's place."""
+        """Return an error that names this argument's place."""
         return ConfigurationError(message, self.file, self.line)
 
 
@@ -57,7 +57,7 @@ def environment(run_dir: Path | None) -> dict[str, str]:
 
 
 def read_lines(data: bytes, name: str, env: Environment) -> list[Argument]:
-    """The arguments in an instance file: one a line, with `${env:NAME:-default}` and `${file:/PATH}` resolved.
+    """Return the arguments in an instance file: one a line, with `${env:NAME:-default}` and `${file:/PATH}` resolved.
 
     Raises:
         ConfigurationError: names the line that is not UTF-8, whose variable is not set or whose file cannot be read.
@@ -93,7 +93,7 @@ def _resolved(text: str, env: Environment, name: str, number: int) -> str:
 
 
 def _content(path: str, name: str, number: int) -> str:
-    """What a file holds in its one line: a secret, as a rule."""
+    """Return the one line of a file: a secret, as a rule."""
     if not path.startswith("/"):
         raise ConfigurationError("${file:…} is no path from / on; expected ${file:/PATH}", name, number)
     try:
@@ -116,7 +116,7 @@ def _of_file(name: str) -> bytes:
 def read_command_line(
     words: Sequence[str], env: Environment, content: Callable[[str], bytes] = _of_file
 ) -> list[Argument]:
-    """The arguments of a command line, where `@FILE` stands for the file's lines.
+    """Return the arguments of a command line, where `@FILE` stands for the file's lines.
 
     Args:
         words: of the command line.

@@ -219,7 +219,7 @@ def usage(spec: RoleSpec) -> str:
 
 
 def help_text(spec: RoleSpec) -> str:
-    """What `--help` prints."""
+    """Return the text of `--help`."""
     lines = [f"usage: {usage(spec)}", f"       eventlogging-{spec.name} @INSTANCE-FILE", "", spec.flow, ""]
     for positional in spec.positionals:
         lines += _help_lines(positional.name.upper() + ("…" if positional.many else ""), positional.help)

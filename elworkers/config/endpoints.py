@@ -32,7 +32,7 @@ class StoreEndpoint(Endpoint):
 
 
 def check_topics(text: str) -> Endpoint:
-    """The brokers and topics of an importer, with typed options.
+    """Return the brokers and topics of an importer, with typed options.
 
     Raises:
         ConfigurationError: names the option and what was expected.
@@ -97,7 +97,7 @@ def brokers(uri: Uri) -> list[str]:
 
 
 def consumer_group(endpoint: Endpoint, sid: str | None) -> str | None:
-    """The one consumer group that `--sid` and the URI's `identity=` name, if any.
+    """Return the one consumer group that `--sid` and the URI's `identity=` name, if any.
 
     Raises:
         ConfigurationError: they name different groups.

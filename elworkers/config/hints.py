@@ -18,7 +18,7 @@ _MEANING = {
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is nearest by what its words mean, else by its letters; None where none is near.
+    """Return the known name that is nearest by the meaning of its words, else by its letters; None if none is near.
 
     Args:
         name: with words apart by `_`, `-` or `.`.

@@ -203,7 +203,7 @@ FLAGS: NameRules = {
 
 
 def port_alone(word: str, *, only: bool) -> str | None:
-    """What to write instead of a port without a scheme, as ZeroMQ had it; None of what is none.
+    """Return what to write instead of a port without a scheme, as ZeroMQ had it; None if it is not one.
 
     Args:
         word: a positional argument.

@@ -59,7 +59,7 @@ class Uri:
     __repr__ = __str__
 
     def endpoint(self, default_port: int) -> tuple[str, int]:
-        """The first host and its port.
+        """Return the first host and its port.
 
         Raises:
             ConfigurationError: there is no host, or its port is no number of 1 to 65535.
@@ -144,7 +144,7 @@ def _with_brokers(hosts: str, query: tuple[tuple[str, str], ...]) -> tuple[str, 
 def _query(
     text: str, scheme: str, of_functions: Container[str]
 ) -> tuple[tuple[tuple[str, str], ...], list[tuple[str, str]]]:
-    """The URI's own options, and those of the functions around it."""
+    """Return the URI's own options, and those of the functions around it."""
     pairs: dict[str, str] = {}
     functions: list[tuple[str, str]] = []
     for part in filter(None, text.split("&")):
@@ -198,7 +198,7 @@ class Endpoint:
 
 
 def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({})) -> Endpoint:
-    """The URI with every declared option typed, defaults filled in.
+    """Return the URI with every declared option typed, defaults filled in.
 
     Args:
         uri: as it was written.
@@ -230,7 +230,7 @@ def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({
 
 
 def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> tuple[str, NameRule]:
-    """The option that a name stands for, and what becomes of it."""
+    """Return the option that a name stands for, and what becomes of it."""
     plain = name.replace(".", "_")
     if plain in declared:
         return plain, NameRule(READ, plain)

@@ -43,7 +43,7 @@ class Wrap(NamedTuple):
 
 
 def unwrapped(text: str) -> tuple[str, list[str]]:
-    """The URI alone, and the schemes before it, the outermost first.
+    """Return the URI alone, and the schemes before it, the outermost first.
 
     Raises:
         ConfigurationError: no URI stands behind them.
@@ -60,7 +60,7 @@ def unwrapped(text: str) -> tuple[str, list[str]]:
 
 
 def named(schemes: Sequence[str], options: Sequence[tuple[str, str]]) -> tuple[Wrap, ...]:
-    """The functions of a URI, in the order of its schemes.
+    """Return the functions of a URI, in the order of its schemes.
 
     Args:
         schemes: of `unwrapped`.

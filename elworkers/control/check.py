@@ -88,5 +88,5 @@ def _short(said: str) -> str:
 
 
 def line(text: str) -> str:
-    """The text as Nagios takes it: one line, without the bar that performance data begin behind."""
+    """Return the text as one line for Nagios, without the `|` that would begin performance data."""
     return printable(text).replace("|", "/")

@@ -23,7 +23,7 @@ _TIMEOUT_S, _WAIT_S, _LOCK_WAIT_S = 10.0, 60.0, 60.0
 
 
 def parser() -> argparse.ArgumentParser:
-    """All verbs and their options."""
+    """Return the parser of all verbs and their options."""
     given = argparse.ArgumentParser(prog=PROGRAM, description="Controls the instances of the EventLogging back-end.")
     given.add_argument("--version", action="version", version=__version__)
     verbs = given.add_subparsers(dest="verb", required=True, metavar="VERB")

@@ -16,11 +16,11 @@ class Deadline:
         self._at = time.monotonic() + seconds
 
     def over(self) -> bool:
-        """Whether it has passed."""
+        """Return whether it has passed."""
         return time.monotonic() >= self._at
 
     def left(self) -> float:
-        """How many seconds are left.
+        """Return how many seconds are left.
 
         Raises:
             TimeoutError: none.

@@ -18,7 +18,7 @@ _HEADINGS = ("TOPIC", "HEAD", "IMPORTED UP TO", "LAG", "LAST FILE", "HOURS FINIS
 
 
 def report(instances: Iterable[Instance], said: Callable[[Instance], WorkerStates]) -> str:
-    """A table for each instance, and behind it what stands still, since when and why.
+    """Return a table for each instance, and behind it what stands still, since when and why.
 
     Args:
         instances: of importers.

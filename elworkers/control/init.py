@@ -130,7 +130,7 @@ def _wanted(tree: InstanceFiles) -> Iterator[topic_plan.WantedSettings]:
 
 
 def _said_before(places: Paths, tree: InstanceFiles) -> list[topic_plan.WantedSettings]:
-    """What files said that are broken now, and whose instances may run on."""
+    """Return what files said that are broken now, and whose instances may run on."""
     broken = {one.title for one in tree.broken}
     return [one for one in topic_plan.read(places.run_dir / topic_plan.FILE) if one.where in broken]
 

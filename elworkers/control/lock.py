@@ -91,7 +91,7 @@ def held(path: Path, command: Sequence[str], wait_s: float, say: Callable[[str],
 
 
 def open_private(path: Path) -> int:
-    """A descriptor of a lock file that only its owner can open: whoever can open a file can lock it.
+    """Return a descriptor of a lock file that only its owner can open: whoever can open a file can lock it.
 
     One that root makes belongs to whom the folder belongs to.
 
@@ -115,7 +115,7 @@ def taken(fd: int) -> bool:
 
 
 def free(fd: int) -> bool:
-    """Whether nobody has the lock; keeps nobody else from asking this at the same time."""
+    """Return whether nobody has the lock; keeps nobody else from asking this at the same time."""
     return _flock(fd, fcntl.LOCK_SH)
 
 

@@ -59,7 +59,7 @@ class Paths:
 
     @contextlib.contextmanager
     def reachable(self) -> Iterator[str]:
-        """A path of the socket that is short enough to connect to.
+        """Return a path of the socket that is short enough to connect to.
 
         Raises:
             OSError: the run folder is not there, or not for this user.
@@ -96,9 +96,9 @@ class Paths:
         return self.run_dir / "state"
 
     def log(self, program: str) -> Path:
-        """A program's log file."""
+        """Return a program's log file."""
         return self.run_dir / "log" / f"{program}.log"
 
     def state(self, program: str) -> Path:
-        """What a program's pool parent says of its workers."""
+        """Return what a program's pool parent says of its workers."""
         return self.states / f"{program}.json"

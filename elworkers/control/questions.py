@@ -49,7 +49,7 @@ class Questions:
         self._transport: _Transport | None = None
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """The answer to one question.
+        """Return the answer to one question.
 
         Raises:
             RefusedError: it says no.
@@ -65,7 +65,7 @@ class Questions:
         return said
 
     def runs(self) -> bool:
-        """Whether it runs and answers.
+        """Return whether it runs and answers.
 
         Raises:
             UnansweredError: it runs, but cannot be asked, or does not answer in time; says what to do.
@@ -73,7 +73,7 @@ class Questions:
         return self._answer("supervisor.getState", ()) is not None
 
     def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        """The answer, or None where there is no supervisord."""
+        """Return the answer, or None where there is no supervisord."""
         settles = Deadline(_SETTLES_WITHIN_S)
         while True:
             try:
@@ -103,7 +103,7 @@ class Questions:
             raise
 
     def _may_come_back(self, error: OSError) -> bool:
-        """Whether somebody is there, though the socket says no."""
+        """Return whether somebody is there, though the socket says no."""
         try:
             if not isinstance(error, PermissionError):
                 return daemon.runs(self._places)

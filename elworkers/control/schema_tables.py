@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
-    """Each database once, as the command line or the instance files name it."""
+    """Yield each database once, as the command line or the instance files name it."""
     seen = set()
     named = [check_sink(text) for text in given.databases]
     for endpoint in named or _of_instances(Paths.given(given.config_dir, given.run_dir, None)):

@@ -48,7 +48,7 @@ class Supervisor:
         self._questions = Questions(places, timeout_s)
 
     def running(self) -> bool:
-        """Whether it runs, and answers.
+        """Return whether it runs, and answers.
 
         Raises:
             UnansweredError: it runs, but cannot be asked, or does not answer in time; says what to do.
@@ -118,7 +118,7 @@ class Supervisor:
             time.sleep(_LOOK_EVERY_S)
 
     def programs(self) -> dict[str, Info]:
-        """What it knows of each program (supervisord's getProcessInfo)."""
+        """Return what it knows of each program (supervisord's getProcessInfo)."""
         return {info["name"]: info for info in self._questions.ask("supervisor.getAllProcessInfo")}
 
     def reread(self) -> Changes:

@@ -128,7 +128,7 @@ class _Log:
         os.lseek(self._fd, position, os.SEEK_SET)
 
     def replaced(self) -> bool:
-        """Whether another file has its name now, or it was cut; one that only went is read to its end."""
+        """Return whether another file has its name now, or it was cut; one that only went is read to its end."""
         try:
             found = self.path.stat()
         except OSError:
@@ -139,7 +139,7 @@ class _Log:
         return not os.path.samestat(found, here) or here.st_size < os.lseek(self._fd, 0, os.SEEK_CUR)
 
     def pieces(self) -> Iterator[bytes]:
-        """What is in it from here on, but not what is added meanwhile, which may come as fast as it is read."""
+        """Yield its content up to the present end; what is added meanwhile may come as fast as it is read."""
         if self._fd < 0:
             return
         left = os.fstat(self._fd).st_size - os.lseek(self._fd, 0, os.SEEK_CUR)

@@ -37,7 +37,7 @@ class Backoff:
         return self._began is not None
 
     def failed(self, reason: str) -> float:
-        """The seconds to wait before the next try."""
+        """Return the seconds to wait before the next try."""
         pause = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
         self._next_s = min(self._next_s * 2, _LONGEST_BACKOFF_S)
         now = time.monotonic()

@@ -68,7 +68,7 @@ def run(program: str, command: Callable[[], int], code_unsaid: int = 1) -> int:
 
 
 def lost() -> bool:
-    """Whether nothing that is printed arrives any more: for commands that would go on and on."""
+    """Return whether nothing that is printed arrives any more: for commands that would go on and on."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(raw, _PatientStream) and raw.error is not None

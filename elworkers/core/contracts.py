@@ -92,7 +92,7 @@ class Record:
         self.key = key
 
     def staged(self, value: bytes, event: Event) -> Record:
-        """What a stage makes of this record: of the same place and time, with the same key, and valid."""
+        """Return what a stage makes of this record: of the same place and time, with the same key, and valid."""
         # One call for each event; the constructor's would take three times as long.
         made = _new(Record)
         made.value = value
@@ -159,10 +159,10 @@ class Deliveries(Protocol):
         """Remember what `place` has acknowledged or, where not `sure`, may have stored without an answer."""
 
     def has(self, place: str, record: Record) -> bool:
-        """Whether the place has acknowledged this record."""
+        """Return whether the place has acknowledged this record."""
 
     def doubts(self, place: str, record: Record) -> bool:
-        """Whether the place may have stored this record."""
+        """Return whether the place may have stored this record."""
 
     def repeated(self, place: Destination) -> None:
         """Say that a record that was doubted is written again."""
@@ -256,7 +256,7 @@ class OffsetStore(Protocol):
     """A sink that keeps positions beside what it stores, so that neither is ever there without the other."""
 
     def resume_at(self, starts: Positions) -> Positions:
-        """Where to begin reading partitions that this consumer was just given; what it held of them before is void.
+        """Return the positions at which to begin partitions that were just assigned; earlier ones of them are void.
 
         Args:
             starts: where Kafka would have it begin; it stays so where the ledger knows nothing of the partition.
@@ -271,7 +271,7 @@ class Addressed(Protocol):
     """A sink whose records are counted where they go to."""
 
     def place(self, record: Record) -> Destination | None:
-        """Where the record goes to; None: nowhere. Never raises."""
+        """Return where the record goes to; None: nowhere. Never raises."""
 
 
 @runtime_checkable
@@ -336,10 +336,10 @@ class Metrics(Protocol):
         """Add `value` to a counter."""
 
     def counter(self, name: str, **labels: str) -> Callable[[int], None]:
-        """A call that adds to one counter, for those who do so often."""
+        """Return a call that adds to one counter, for those who do so often."""
 
     def total(self, name: str) -> int:
-        """What a counter has come to, over all labels."""
+        """Return what a counter has come to, over all labels."""
 
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """Say that one thing stands still or is refused while all else goes on; `status` and `check` name it.

@@ -91,7 +91,7 @@ class DeliveryLog:
             self.add(_whole(output), kept)
 
     def missing(self, output: int, records: list[Record]) -> list[Record]:
-        """Those that an output does not have."""
+        """Return those that an output does not have."""
         return [record for record in records if not self._finished(output, record)]
 
     def _finished(self, output: int, record: Record) -> bool:

@@ -60,7 +60,7 @@ class ConfigurationError(ElworkersError):
         return f"{place}: {self.message}" if place else self.message
 
     def at(self, file: str | None, line: int | None = None) -> ConfigurationError:
-        """The same error with the place it was found at, where none is known yet."""
+        """Return the same error with the place it was found at, where none is known yet."""
         return type(self)(self.message, self.file or file, self.line or line)
 
     @property

@@ -42,7 +42,7 @@ def _shown(value: Any) -> Any:
 
 
 def _line(entry: Any, **how: Any) -> str:
-    """The entry as JSON, in which nothing is left that a terminal obeys or that stderr's encoding lacks."""
+    """Return the entry as JSON, in which nothing is left that a terminal obeys or that stderr's encoding lacks."""
     readable = (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(entry, ensure_ascii=not readable, **how)
     return printable(text)

@@ -297,7 +297,7 @@ class PipelineRunner:
                 record.event = None
 
     def _repeated(self, sink: Sink, records: Sequence[Record]) -> Iterator[Destination]:
-        """Where those go to that an earlier process may have written; a database leaves out what it has."""
+        """Yield where those go to that an earlier process may have written; a database leaves out what it has."""
         for record in filter(self._repeats.has, records):
             place = sink.place(record) if isinstance(sink, Addressed) else Destination()
             if place is not None:
@@ -336,7 +336,7 @@ class PipelineRunner:
         self._backoff.worked()
 
     def _flushed(self, sink: Sink) -> list[RejectedRecord]:
-        """What the sink refuses, also of EventErrors that were cut for it."""
+        """Return what the sink refuses, also of EventErrors that were cut for it."""
         refused: list[RejectedRecord] = []
         found = sink.flush()
         while found:
@@ -404,7 +404,7 @@ def _place(record: Record) -> tuple[Assignment, int] | None:
 
 
 def _stretches(records: Sequence[Record]) -> Iterator[tuple[Assignment, int, int]]:
-    """The first offset and the position behind each run of records of one partition.
+    """Yield the first offset and the position behind each run of records of one partition.
 
     A dictionary's entry for each record would cost too much.
     """

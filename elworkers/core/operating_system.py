@@ -36,7 +36,7 @@ def die_with_parent(number: signal.Signals, parent: int) -> bool:
 
 
 def runs(pid: int) -> bool:
-    """Whether there is such a process, perhaps one that has ended and that its parent has not looked after yet."""
+    """Return whether there is such a process, perhaps a zombie that its parent has not waited for yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -58,7 +58,7 @@ class Pipeline:
     wants_more: Callable[[], bool] = lambda: False
 
     def stores(self) -> list[Sink]:
-        """The sink of each output, once where several share it."""
+        """Return the sink of each output, once where several share it."""
         return list({id(output.sink): output.sink for output in self.outputs}.values())
 
     def close(self, but: Source | None = None) -> None:

@@ -17,7 +17,7 @@ Tell = Callable[[int, int], None]
 
 @contextmanager
 def progress(title: str | None, *, in_bytes: bool = False) -> Iterator[Tell]:
-    """A bar for as long as this is entered.
+    """Return a bar for as long as this is entered.
 
     Args:
         title: what is done; None: no bar.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def read(path: Path, most: int) -> bytes:
-    """All bytes of a regular file.
+    """Return all bytes of a regular file.
 
     Raises:
         OSError: it is none (EINVAL), has more bytes than `most` (EFBIG), or cannot be read.

@@ -66,18 +66,18 @@ class Repeats:
             self._before[place] = mark.begin, mark.end
 
     def has(self, record: Record) -> bool:
-        """Whether the record may have been written before."""
+        """Return whether the record may have been written before."""
         if record.origin is None:
             return False
         begin, end = self._before.get(record.origin._replace(assignment_epoch=0), (0, 0))
         return begin <= record.offset < end
 
     def add(self, output: int, places: Iterable[Destination]) -> None:
-        """An output has been given these again, and will write them as it is flushed."""
+        """Note that an output has been given these again, and will write them as it is flushed."""
         self._pending[output] += places
 
     def written(self, output: int, metrics: Metrics) -> None:
-        """The output was flushed: count what it has written again.
+        """Count what the output, which was flushed, has written again.
 
         Before the commit, because whoever follows a process that is killed in between writes them once more.
         """
@@ -121,7 +121,7 @@ class Repeats:
                 self._marks.clear(place)
 
     def failed(self, *, comes_again: bool) -> None:
-        """The batch could not be finished; its marks stay, and outputs that lack it will be given it again.
+        """Note that the batch could not be finished; its marks stay, and outputs that lack it will be given it again.
 
         Args:
             comes_again: it will be read again.

@@ -13,7 +13,7 @@ _NOT_ASCII = re.compile(r"[^ -~]+")
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The text without what a terminal obeys: control characters, line ends, changes of direction.
+    r"""Return the text without what a terminal obeys: control characters, line ends, changes of direction.
 
     Each becomes what JSON writes for it (`\u001b`, `\n`), so that a line of JSON stays one and keeps its meaning. Names
     of schemas, and what clients and servers say, were written by others.
@@ -40,5 +40,5 @@ class Bytes:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
     def text(self, piece: bytes) -> str:
-        """The next piece; a sign that is not yet whole comes with the one after it."""
+        """Return the next piece; a sign that is not yet whole comes with the one after it."""
         return printable(self._decoder.decode(piece), keep="\n\t")

@@ -16,19 +16,19 @@ _INDENT = "    "
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """The lines with each column padded to its longest text; the first line holds the headings."""
+    """Return the lines with each column padded to its longest text; the first line holds the headings."""
     return "\n".join(rows_of(lines))
 
 
 def rows_of(lines: Sequence[Sequence[str]]) -> list[str]:
-    """The same, line by line."""
+    """Return the same, line by line."""
     safe = [[printable(text) for text in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in safe]
 
 
 def note(text: str, width: int | None) -> str:
-    """A note to the line above, indented.
+    """Return a note to the line above, indented.
 
     Args:
         width: of the terminal, in columns, which the note is broken to fit; None: it stays one line, so that it can be

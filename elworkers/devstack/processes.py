@@ -38,7 +38,7 @@ def start(stack: Path, part: str, command: Sequence[str], log: Path) -> subproce
 
 
 def of(stack: Path, part: str | None = None) -> list[psutil.Process]:
-    """The live processes of a stack, or of one of its parts."""
+    """Return the live processes of a stack, or of one of its parts."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -28,7 +28,7 @@ _TRIES = 3
 
 
 def with_companions(names: Sequence[str]) -> tuple[str, ...]:
-    """The parts and those that come and go with them, in the order in which they start.
+    """Return the parts and those that come and go with them, in the order in which they start.
 
     Raises:
         DevstackError: there is no such part.
@@ -154,7 +154,7 @@ class Stack:
         return found
 
     def log(self, name: str) -> Path:
-        """A part's log."""
+        """Return a part's log."""
         return self.folder / "log" / f"{name}.log"
 
     def _ports(self) -> dict[str, int]:
@@ -178,7 +178,7 @@ class Stack:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody had bound a moment ago."""
+    """Return a TCP port of 127.0.0.1 that nobody had bound a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

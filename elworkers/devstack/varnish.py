@@ -19,7 +19,7 @@ _BODIES_GO_TO = '.port = "8080"'
 
 
 def program() -> str | None:
-    """The path of `varnishd`, which needs root to be installed, and is therefore not fetched; None: not here."""
+    """Return the path of `varnishd`, which needs root to be installed, and is therefore not fetched; None: not here."""
     return shutil.which("varnishd", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
 
 
@@ -45,7 +45,7 @@ class Varnish(Part):
         return [found, *options, "-a", f"{HOST}:{ports['varnish']}", "-f", str(vcl)]
 
     def answers(self, ports: Ports) -> bool:
-        """Whether it refuses what is no event."""
+        """Return whether it refuses what is no event."""
         connection = http.client.HTTPConnection(HOST, ports["varnish"], timeout=2)
         try:
             connection.request("HEAD", "/")

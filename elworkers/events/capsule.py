@@ -67,7 +67,7 @@ def complete(event: Event, arrived_ms: int, from_client: bool = False) -> None:
 
 
 def iso_seconds(event: Event) -> str:
-    """The time of a capsule as `YYYY-MM-DDTHH:MM:SS`; from `dt`, else from `timestamp`; empty where neither is one."""
+    """Return a capsule's time as `YYYY-MM-DDTHH:MM:SS`, of `dt`, else of `timestamp`; empty if neither has one."""
     dt = event.get("dt")
     if isinstance(dt, str):
         return dt[:19]
@@ -75,7 +75,7 @@ def iso_seconds(event: Event) -> str:
 
 
 def iso_from_unix(timestamp: Any) -> str:
-    """A `timestamp` (`unix_seconds_of`) as `YYYY-MM-DDTHH:MM:SS` (UTC); empty where it is none."""
+    """Return a `timestamp` (`unix_seconds_of`) as `YYYY-MM-DDTHH:MM:SS` (UTC); empty where it is none."""
     if type(timestamp) is int:
         return _iso(timestamp)
     return _iso.__wrapped__(timestamp) if type(timestamp) is float else ""

@@ -48,7 +48,7 @@ class ColumnValues(NamedTuple):
 
 
 def by_column(events: Sequence[Event], wanted: Sequence[Column]) -> list[ColumnValues]:
-    """The values of several capsules, column by column; None where an event has none.
+    """Return the values of several capsules, column by column; None where an event has none.
 
     Raises:
         ValueError: at least one of the events cannot be stored; `row` says which, and why.
@@ -58,7 +58,7 @@ def by_column(events: Sequence[Event], wanted: Sequence[Column]) -> list[ColumnV
 
 
 def row(event: Event, wanted: Sequence[Column]) -> dict[str, Any]:
-    """The values of one capsule by column name; None where it has none.
+    """Return the values of one capsule by column name; None where it has none.
 
     Raises:
         ValueError: names the column whose value cannot be one of its kind.
@@ -81,7 +81,7 @@ def value(event: Event, column: Column) -> Any:
 
 
 def as_json(values: Sequence[Any]) -> ColumnValues:
-    """A column of text: each value's JSON, or None."""
+    """Return a column of text: each value's JSON, or None."""
     texts = [None if value is None else _ENCODER.encode(value) for value in values]
     return ColumnValues(ColumnType.MEDIUMTEXT, texts, None in texts)
 

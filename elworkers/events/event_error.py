@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 def refused(refusal: RejectedRecord) -> Record | None:
-    """The EventError of a record that a store refused, with the store's own words; None of what is an EventError."""
+    """Return the EventError of a record that a store rejected, with its message; None for one that is an EventError."""
     record, event = refusal.record, refusal.record.event
     # The event may be forgotten, in part or altogether; the value of a raw line may be none.
     with contextlib.suppress(InvalidEventError):
@@ -59,7 +59,7 @@ def event_error_of_any(record: Record, error: InvalidEventError, event: Event | 
 
 
 def event_error(record: Record, error: InvalidEventError, event: Event | None) -> Record:
-    """An EventError as a record of its own: with `valid` False, and with the failed one's origin and key.
+    """Return an EventError as a record of its own: with `valid` False, and with the failed one's origin and key.
 
     Its time is now: the failed event's own may be any, and a broker may refuse it.
 
@@ -98,7 +98,7 @@ def event_error(record: Record, error: InvalidEventError, event: Event | None) -
 
 
 def shorter(record: Record) -> Record | None:
-    """The same EventError with a quarter of its raw event, for a store that takes no larger one; None: there is none.
+    """Return the same EventError with a quarter of its raw event, for stores that take no larger one; None if none is.
 
     Args:
         record: made by `event_error`; its value is what is looked at.

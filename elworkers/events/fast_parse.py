@@ -31,7 +31,7 @@ _QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
 
 
 def unquoted(query: bytes) -> bytes:
-    """What a query string holds, without its `?` and a `;` behind it: percent-decoded, with `+` as a blank.
+    """Return what a query string holds, without its `?` and a `;` behind it: percent-decoded, with `+` as a blank.
 
     Quoted-printable (RFC 2045) is the same but for the sign, and the standard library decodes it in C.
 

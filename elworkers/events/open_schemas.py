@@ -27,7 +27,7 @@ _MORE = (
 
 
 def is_open(schema: Mapping[str, Any]) -> bool:
-    """Whether events that are valid may hold what has no column.
+    """Return whether events that are valid may hold what has no column.
 
     A schema that says nothing of additional properties has none at its top; an object inside it has.
 

@@ -143,7 +143,7 @@ class LineParser:
         self.from_client = capsule is _from_query
 
     def __call__(self, line: bytes) -> Event:
-        """The capsule of a raw line.
+        """Return the capsule of a raw line.
 
         Raises:
             InvalidEventError: the line is not of this format.
@@ -163,7 +163,7 @@ class LineParser:
 
 
 def compile_format(text: str) -> LineParser:
-    """A parser for lines of a format.
+    """Return a parser for lines of a format.
 
     Raises:
         ConfigurationError: names the specifier that is unknown, incomplete or given twice, and its position.

@@ -40,7 +40,7 @@ _MEDIAWIKI = re.compile(r"mediawiki", re.IGNORECASE)
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The ten facts that a user agent tells; None where it does not.
+    """Return the ten fields of a user agent, each None if it is not known.
 
     Raises:
         InvalidEventError: it is longer than `LONGEST` characters.
@@ -51,7 +51,7 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def of_header(header: bytes) -> dict[str, Any]:
-    """The same of a header as varnishkafka writes it, with or without its quotes; nobody may change it.
+    """Return the same for a header as varnishkafka writes it, with or without quotes; nobody may change the result.
 
     Raises:
         ValueError: it may be too long, or is not UTF-8.

@@ -44,7 +44,7 @@ class Functions:
         return self._patience.batch()
 
     def apply(self, record: Record, *, counts: bool = True) -> Record | None:
-        """The record as it goes on, of the same place and time; None where it is left out.
+        """Return the record as it goes on, of the same place and time; None where it is left out.
 
         A line that is no JSON object is no event, and goes on as it is.
 
@@ -98,7 +98,7 @@ class Functions:
         return staged
 
     def _called(self, function: Function, record: Record, event: Event) -> tuple[bytes, Event | None]:
-        """What the function makes of the event, as JSON and as that is read.
+        """Return what the function makes of the event, as JSON and as that is read.
 
         Raises:
             OutOfTime: it took too long.
@@ -122,7 +122,7 @@ class Functions:
 
 
 def _written(result: Any, *, ours: bool) -> tuple[bytes, Event]:
-    """An event that a function gives, as JSON and as that is read.
+    """Return an event that a function gives, as JSON and as that is read.
 
     Args:
         result: what it gives.

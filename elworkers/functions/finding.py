@@ -48,7 +48,7 @@ class Own(NamedTuple):
 
 
 def folders(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The folders of `FOLDERS`.
+    """Return the folders of `FOLDERS`.
 
     Raises:
         ConfigurationError: one is no path from / on, so that it would be another one for each who starts a program.
@@ -61,7 +61,7 @@ def folders(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def place(wrap: Wrap, env: Mapping[str, str]) -> Own | None:
-    """Where a function of an operator's own is to be found; None of one that is built in.
+    """Return where a function of an operator's own is to be found; None of one that is built in.
 
     Raises:
         ConfigurationError: nothing is called so, or it needs a list of schemas.
@@ -90,7 +90,7 @@ def place(wrap: Wrap, env: Mapping[str, str]) -> Own | None:
 
 
 def schemas(wrap: Wrap, builtin: Builtin, env: Mapping[str, str]) -> frozenset[str]:
-    """The schemas that a function is for: those of `schemas=`, or else of a plug-in's file."""
+    """Return the schemas that a function is for: those of `schemas=`, or else of a plug-in's file."""
     if not builtin.list_name:
         return frozenset()
     if wrap.schemas is None:
@@ -147,7 +147,7 @@ def _fault(own: Own, beside: Sequence[str]) -> str:
 
 
 def _spec(module: str, beside: Sequence[str]) -> ModuleSpec | None:
-    """Where a module is, without importing the packages around it, as `importlib.util.find_spec` would."""
+    """Return where a module is, without importing the packages around it, as `importlib.util.find_spec` would."""
     name, *parts = module.split(".")
     found = next(filter(None, (finder.find_spec(name, None, None) for finder in sys.meta_path)), None)
     spec = found or _below(name, beside)
@@ -160,7 +160,7 @@ def _spec(module: str, beside: Sequence[str]) -> ModuleSpec | None:
 
 
 def _below(name: str, path: Sequence[str]) -> ModuleSpec | None:
-    """A module in one of these folders; if there is only a folder of its name, one without a loader."""
+    """Return a module in one of these folders; if there is only a folder of its name, one without a loader."""
     portions: list[str] = []
     for folder in path:
         finder = get_importer(folder)

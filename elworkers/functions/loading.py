@@ -47,7 +47,7 @@ class Function(NamedTuple):
 
 
 def loaded(wrap: Wrap, env: Mapping[str, str]) -> Function:
-    """The function, imported if it is an operator's own.
+    """Return the function, imported if it is an operator's own.
 
     Args:
         wrap: names it.
@@ -80,7 +80,7 @@ def _imported(own: Own) -> Any:
 
 
 def said(error: BaseException) -> str:
-    """What an exception of an operator's own code says, in one line and without passwords."""
+    """Return what an exception of an operator's own code says, in one line and without passwords."""
     text = " ".join("".join(traceback.format_exception_only(type(error), error)).split())
     return without_passwords(text[:_LONGEST_TEXT])
 

@@ -56,7 +56,7 @@ class Patience:
         return self.budget.batch()
 
     def refuses(self, key: Key) -> bool:
-        """Whether the function is not called for this schema now."""
+        """Return whether the function is not called for this schema now."""
         found = self._found.get(key) if self._found else None
         return found is not None and self._clock() < found.until
 

@@ -14,7 +14,7 @@ Names = dict[str, ast.AST]
 
 
 def names(file: Path) -> Names:
-    """What a module's file makes at its top.
+    """Return the names that a module's file defines at its top level.
 
     Raises:
         OSError: it cannot be read.

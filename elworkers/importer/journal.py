@@ -57,11 +57,11 @@ class Journal:
         self._numbers = itertools.count(1)
 
     def temporary(self, topic: str, again: str = "") -> str:
-        """A path that nobody else uses and no reader looks at."""
+        """Return a path that nobody else uses and no reader looks at."""
         return f"{folder_of(topic, again)}/.{self._owner}~{next(self._numbers)}"
 
     def again(self, topic: str, topic_id: str) -> str:
-        """The first digits of a topic's id where it was made again since it was imported first; else nothing.
+        """Return the first digits of a topic's id where it was made again since it was imported first; else nothing.
 
         Args:
             topic: the topic.
@@ -80,7 +80,7 @@ class Journal:
         return ""
 
     def load(self, topic: str, again: str = "") -> dict[int, Manifest]:
-        """The last manifest of each partition, after what an ended process began has been brought to its end.
+        """Return the last manifest of each partition, after what an ended process began has been brought to its end.
 
         Not while anything of the topic is written: what this process has under hidden names is taken for leftovers.
 
@@ -121,7 +121,7 @@ class Journal:
             self._recovered(manifest)
 
     def read(self, folder: str, topic: str, one: Found) -> Manifest:
-        """A manifest's content.
+        """Return a manifest's content.
 
         Args:
             folder: that it is in.
@@ -252,7 +252,7 @@ class Journal:
 
 
 def _names(path: str) -> Iterator[str]:
-    """The name that a file is to have, and those that it gets where that one is taken."""
+    """Yield the name that a file is to have, and those that it gets where that one is taken."""
     yield path
     folder, _, name = path.rpartition("/")
     bare, dot, suffix = name.partition(".json") if ".json" in name else name.rpartition(".")

@@ -72,7 +72,7 @@ class Manifest(NamedTuple):
 
 
 def folder_of(topic: str, again: str = "") -> str:
-    """The folder of a topic's manifests; `@` stands in no topic's name.
+    """Return the folder of a topic's manifests; `@` stands in no topic's name.
 
     Args:
         topic: the topic.
@@ -91,7 +91,7 @@ class Found(NamedTuple):
 
 
 def found(entries: Iterable[Entry]) -> list[Found]:
-    """The manifests in a topic's folder."""
+    """Return the manifests in a topic's folder."""
     matches = [_MANIFEST.fullmatch(entry.name) for entry in entries]
     return [
         Found(int(match[1]), int(match[2]), None if match[3] is None else int(match[3]), match[0])
@@ -101,7 +101,7 @@ def found(entries: Iterable[Entry]) -> list[Found]:
 
 
 def newest(manifests: Iterable[Found]) -> dict[int, Found]:
-    """The last manifest of each partition whose files have their names."""
+    """Return the last manifest of each partition whose files have their names."""
     last: dict[int, Found] = {}
     for one in manifests:
         if one.next is not None and (one.partition not in last or one.next > (last[one.partition].next or 0)):

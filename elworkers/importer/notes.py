@@ -64,7 +64,7 @@ class Notes:
         self._kept: dict[Which, Note] = {}
 
     def read(self) -> Mapping[Which, Note]:
-        """All that are there; none where the store refuses their folder, or that are damaged.
+        """Return all that are there; none where the store refuses their folder, or that are damaged.
 
         Raises:
             RetryableError: the store does not answer.

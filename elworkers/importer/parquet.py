@@ -62,7 +62,7 @@ class Parquet:
         }
 
     def encode(self, draft: StagingFile) -> Iterator[bytes]:
-        """The file's content.
+        """Yield the file's content.
 
         Raises:
             RetryableError: a schema cannot be asked for now, or the disk is full.
@@ -165,6 +165,6 @@ def _row(line: bytes, wanted: Sequence[Column], known: Set[str]) -> dict[str, An
 
 
 def _held(event: Mapping[str, Any], known: Set[str]) -> bool:
-    """Whether there is a column for every field of the event proper, at its first level."""
+    """Return whether there is a column for every field of the event proper, at its first level."""
     fields = event.get("event")
     return isinstance(fields, dict) and fields.keys() <= known

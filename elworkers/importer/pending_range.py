@@ -46,7 +46,7 @@ class PendingRange:
     published: float = 0.0
 
     def due(self, closing: RollPolicy, now_ms: int) -> bool:
-        """Whether its files are to be closed, which is always done for all of them together.
+        """Return whether its files are to be closed, which is always done for all of them together.
 
         Args:
             closing: when files are closed.

@@ -95,7 +95,7 @@ class Publisher:
         return bool(self._going)
 
     def has_room(self, partition: TopicPartition) -> bool:
-        """Whether a stretch of a partition can be begun."""
+        """Return whether a stretch of a partition can be begun."""
         return partition not in self._going and len(self._going) < AT_ONCE
 
     def begin(self, partition: TopicPartition, stretch: PendingRange, unfinished: Iterable[str]) -> None:

@@ -45,7 +45,7 @@ class StagingFile:
     size: int = 0
 
     def chunks(self) -> Iterator[bytes]:
-        """Its content.
+        """Return the file's content.
 
         Raises:
             RetryableError: the disk cannot be read.
@@ -80,7 +80,7 @@ class StagingFiles:
         self._empty()
 
     def begin(self, partition: TopicPartition, place: HourPartition, first: int) -> StagingFile:
-        """An empty draft, with no file yet."""
+        """Return an empty staging file, with no file on disk yet."""
         self._made += 1
         return StagingFile(partition, place, self._folder / str(self._made), first, first)
 
@@ -142,7 +142,7 @@ class StagingFiles:
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
-    """A local file's content.
+    """Yield a local file's content.
 
     Raises:
         RetryableError: the disk cannot be read.

@@ -18,7 +18,7 @@ _DIGITS = 8
 
 
 def schema_of(topic: str) -> str:
-    """The schema of a topic: its name without `eventlogging_`."""
+    """Return the schema of a topic: its name without `eventlogging_`."""
     return topic.removeprefix(PREFIX)
 
 
@@ -54,11 +54,11 @@ class TopicSelection(NamedTuple):
     workers: int = 1
 
     def has(self, topic: str) -> bool:
-        """Whether a topic is among them."""
+        """Return whether a topic is among them."""
         return self.matches(topic) and _number(topic) % self.workers == self.worker
 
     def matches(self, topic: str) -> bool:
-        """Whether a topic is one worker's or another's."""
+        """Return whether the topic's name matches."""
         unwanted = self.unwanted is not None and self.unwanted.fullmatch(topic) is not None
         return self.wanted.fullmatch(topic) is not None and not unwanted
 

@@ -16,7 +16,7 @@ ROLES = ("forwarder", "processor", "multiplexer", "consumer", "importer", "repor
 
 
 def singular(text: str) -> str:
-    """A role's name; `processor` and `processors` are both accepted.
+    """Return a role's name; `processor` and `processors` are both accepted.
 
     Raises:
         ConfigurationError: there is no such role; names the nearest.
@@ -30,5 +30,5 @@ def singular(text: str) -> str:
 
 
 def module(role: str) -> ModuleType:
-    """The module of a role, with its `SPEC`, `check` and `build` (reporter and importer have `run`)."""
+    """Return the module of a role, with its `SPEC`, `check` and `build` (reporter and importer have `run`)."""
     return importlib.import_module(f"elworkers.roles.{singular(role)}")

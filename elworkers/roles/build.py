@@ -146,11 +146,11 @@ class PipelineBuilder:
 
     @staticmethod
     def to(sink: Sink, accepts: Callable[[Record], bool]) -> Output:
-        """A sink that is there already, as an output."""
+        """Return a sink that is there already, as an output."""
         return Output(sink, accepts)
 
     def schema_store(self, schemas: Sequence[str]) -> SchemaStore:
-        """The schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
+        """Return the schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
         from elworkers.schema.store import SchemaStore, schema_uris
         from elworkers.schema.wiki import is_wiki
         from elworkers.schema.wiki_check import ask_beside
@@ -164,7 +164,7 @@ class PipelineBuilder:
         return store
 
     def knowing(self, store: SchemaStore) -> PipelineBuilder:
-        """The same for outputs that ask which schemas there are."""
+        """Return the same for outputs that ask which schemas there are."""
         return replace(self, has_schema=store.has)
 
     def storing(self, schemas: Sequence[str], endpoint: SourceEndpoint, statsd_names: str) -> PipelineBuilder:
@@ -193,7 +193,7 @@ class PipelineBuilder:
         outputs: Sequence[SinkEndpoint] = (),
         errors: Errors | None = None,
     ) -> Pipeline:
-        """The pipeline, with a place for what its stores refuse.
+        """Return the pipeline, with a place for what its stores refuse.
 
         Args:
             inputs, outputs: where Kafka is, the first that is Kafka's.
@@ -243,7 +243,7 @@ def _schema_cache(run_dir: str | None) -> Path:
 
 
 def variables() -> dict[str, str]:
-    """Those of this process, and those of `<run-dir>/env`."""
+    """Return the environment of this process and that of `<run-dir>/env`."""
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     return environment(Path(run_dir) if run_dir else None)
 

@@ -17,7 +17,7 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 def instance_name(text: str) -> str:
-    """A name that can stand in file names, process titles and supervisord's configuration."""
+    """Return a name that can stand in file names, process titles and supervisord's configuration."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", text):
         raise ValueError("a name of letters, digits, '.', '_' and '-'")
     return text

@@ -83,7 +83,7 @@ def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
-    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.roles.rejections import errors_beside, refusing
 

@@ -39,7 +39,7 @@ class Account(NamedTuple):
 
 
 def account(metrics: Metrics, *, stores_events: bool) -> Account:
-    """What a process has counted, from its first record on.
+    """Return the counts of a process, from its first record on.
 
     Args:
         metrics: of that process.

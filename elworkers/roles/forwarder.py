@@ -57,7 +57,7 @@ def check(arguments: Arguments) -> None:
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
-    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
 
     inputs, to = arguments.endpoints["input"], arguments.endpoints["output"]

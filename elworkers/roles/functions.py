@@ -59,14 +59,14 @@ def _places(inputs: Sequence[SourceEndpoint]) -> Iterator[tuple[Place | None, Ur
 
 
 def before(sink: Sink, wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Sink:
-    """The sink behind an output's functions."""
+    """Return the sink behind an output's functions."""
     from elworkers.functions.sink import through
 
     return through(applied(wraps, wiring), sink)
 
 
 def applied(wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Functions:
-    """The functions, loaded.
+    """Return the functions, loaded.
 
     Raises:
         ConfigurationError: one cannot be.
@@ -90,7 +90,7 @@ def apart(
     inputs: Sequence[SourceEndpoint],
     errors: Callable[[], Errors | None],
 ) -> list[Output]:
-    """The outputs of a role that sends all it has to each, with EventErrors kept out of them where functions make some.
+    """Return the outputs of a role that writes everything to each, without the EventErrors that functions make.
 
     Args:
         outputs: as they are without functions.

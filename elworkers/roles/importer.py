@@ -157,7 +157,7 @@ def topics_reader(source: Endpoint) -> Reader:
 
 
 def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicSelection:
-    """The topics that an instance, or one of its workers, imports."""
+    """Return the topics that an instance, or one of its workers, imports."""
     from elworkers.importer.topic_selection import TopicSelection
 
     options = arguments.endpoints["kafka"][0].options

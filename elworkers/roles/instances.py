@@ -151,7 +151,7 @@ def titles(config_dir: Path) -> list[str]:
 
 
 def _files(config_dir: Path) -> tuple[list[Path], list[str]]:
-    """The files of all roles and whatever else is to be looked at; and what to say of folders that are no role's."""
+    """Return the files of all roles and other files to look at, and complaints about folders that are no role's."""
     files: list[Path] = []
     strangers: list[str] = []
     try:

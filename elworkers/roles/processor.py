@@ -57,7 +57,7 @@ def check(arguments: Arguments) -> None:
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
-    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.roles.rejections import Errors
     from elworkers.schema.validate import ROUTED
@@ -97,7 +97,7 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
 
 
 def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:
-    """What parses, validates and encodes the lines of a format.
+    """Return what parses, validates and encodes the lines of a format.
 
     Args:
         text: the format.

@@ -36,7 +36,7 @@ def errors_beside(inputs: Sequence[SourceEndpoint]) -> Errors | None:
 
 
 def refusing(pipeline: Pipeline, errors: Errors | None) -> Pipeline:
-    """The pipeline, with this place for what its stores refuse."""
+    """Return the pipeline, with this place for what its stores refuse."""
     from elworkers.events.event_error import refused, shorter
 
     if errors is not None:

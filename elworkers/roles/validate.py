@@ -22,7 +22,7 @@ from elworkers.core.extras import needs
 
 
 def checked(role: str, words: Sequence[Argument], env: Environment = os.environ) -> Arguments:
-    """The arguments of a role, sorted and checked without opening anything or executing operators' own code.
+    """Return the arguments of a role, sorted and checked without opening anything or executing operators' own code.
 
     Args:
         role, words: the role and what it is given.

@@ -38,7 +38,7 @@ def fast_validator(schema: CompiledSchema) -> FastValidator | None:
 
 
 def fast_capsule_validator(schema: CompiledSchema) -> FastValidator | None:
-    """The same for capsules as `capsule.complete` leaves them, whose event is judged by its own schema.
+    """Return the same for capsules as `capsule.complete` leaves them, whose event is judged by its own schema.
 
     There is one for all schemas: compiled into each of them, a thousand would hold hundreds of mebibytes.
     """

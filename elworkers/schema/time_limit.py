@@ -25,7 +25,7 @@ class TimeLimit:
         self._left: list[Thread] = []
 
     def call(self, function: Callable[[], _Result], seconds: float) -> _Result:
-        """What the function gives, or raises.
+        """Return what the function gives, or raises.
 
         Args:
             function: runs in another thread; what it does after the limit, nobody sees.

@@ -57,7 +57,7 @@ class TranslationError(ValueError):
 
 
 def translated(schema: Mapping[str, Any], draft: int) -> dict[str, Any]:
-    """The schema without annotations, in draft 4's words.
+    """Return the schema without annotations, in draft 4's words.
 
     Args:
         schema: as `check_schema` of its own draft let it pass.

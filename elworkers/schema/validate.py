@@ -79,7 +79,7 @@ class Validator:
         self._store.tend()
 
     def accepted(self, event: Event) -> CachedSchema | None:
-        """The schema of a capsule that is surely valid; None where `explain` has to be asked.
+        """Return the schema of a capsule that is surely valid; None where `explain` has to be asked.
 
         Args:
             event: as `orjson` reads it and `capsule.complete` leaves it.

@@ -83,7 +83,7 @@ class ClockNumbers:
 
 
 def numbered(record: Record, number: int) -> Record:
-    """The record with a number and a tab before its line."""
+    """Return the record with a number and a tab before its line."""
     return Record(
         b"%d\t%b" % (number, record.value),
         event=record.event,

@@ -44,7 +44,7 @@ class LeaveOutStage:
         return kept
 
     def _unwanted(self, record: Record) -> str | None:
-        """The schema of a record that is to be left out."""
+        """Return the schema of a record that is to be left out."""
         origin = record.origin
         matches = self._blacklists.get((origin.cluster, origin.topic)) if origin is not None else None
         if matches is None or not record.valid:

@@ -100,7 +100,7 @@ class ProcessStage:
         return made
 
     def _slowly(self, record: Record, event: Event | None) -> Record:
-        """The same for what the quick way left."""
+        """Return the same for what the quick way left."""
         doubt = _LINE
         try:
             try:

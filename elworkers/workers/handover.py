@@ -80,11 +80,11 @@ class HandedOver:
     configuration: Configuration | None = None
 
     def descriptors(self) -> list[int]:
-        """All that the next image needs."""
+        """Return all that the next image needs."""
         return [self.board[0], *self.sockets, *(one["stacks"] for one in self.workers)]
 
     def shared_board(self) -> tuple[Scoreboard, bool]:
-        """The scoreboard of before, and True; a new one, where that has another layout."""
+        """Return the scoreboard of before, and True; a new one, where that has another layout."""
         file, layout = self.board
         if layout == LAYOUT and Scoreboard.fits(file):
             os.set_inheritable(file, False)
@@ -93,7 +93,7 @@ class HandedOver:
         return Scoreboard(), False
 
     def opened(self) -> list[socket.socket]:
-        """The sockets."""
+        """Return the sockets."""
         found = [socket.socket(fileno=file) for file in self.sockets]
         for one in found:
             one.set_inheritable(False)
@@ -102,7 +102,7 @@ class HandedOver:
         return found
 
     def members(self, board: Scoreboard, same: bool) -> list[WorkerProcess]:
-        """The places of the workers.
+        """Return the places of the workers.
 
         Args:
             board, same: of `shared_board`.
@@ -111,7 +111,7 @@ class HandedOver:
 
 
 def place(member: WorkerProcess) -> dict[str, Any]:
-    """What the next image needs to know of a worker."""
+    """Return what the next image needs to know of a worker."""
     return {
         "index": member.index,
         "slot": member.slot.number,
@@ -165,7 +165,7 @@ def add(file: int, read: Configuration) -> None:
 
 
 def take(file: int) -> HandedOver:
-    """What was written.
+    """Return what was written.
 
     Raises:
         HandoverError: it is not that of this process or its parent, or of a version that this one does not know.
@@ -217,12 +217,12 @@ def _replace(file: int, said: dict[str, Any]) -> None:
 
 
 def given() -> int | None:
-    """The descriptor that this process was started with for it, if any; nobody who is started by it learns of it."""
+    """Return the descriptor that this process was started with for it, if any; children do not inherit it."""
     text = os.environ.pop(VARIABLE, "")
     return int(text) if text.isdigit() else None
 
 
 def hold(descriptors: Iterable[int], over_exec: bool) -> None:
-    """Whether the descriptors stay open when this process executes another program."""
+    """Set whether the descriptors stay open when this process executes another program."""
     for one in descriptors:
         os.set_inheritable(one, over_exec)

@@ -87,7 +87,7 @@ class BindRetry:
         self.reason = reason
 
     def tries(self) -> bool:
-        """Whether it is time to try."""
+        """Return whether it is time to try."""
         return time.monotonic() >= self._again
 
     def failed(self, error: RetryableError) -> None:

@@ -29,7 +29,7 @@ class RefusedError(Exception):
 
 
 def own_command(words: Sequence[str]) -> list[str]:
-    """What starts this program once more.
+    """Return what starts this program once more.
 
     A script is named, not its interpreter: the next version of it, behind a link perhaps, may have another one.
 
@@ -104,7 +104,7 @@ class Renewal:
         self._until = time.monotonic() + _CHECKS_WITHIN_S
 
     def answer(self) -> Configuration | None:
-        """What the child has read, once it is done.
+        """Return what the child has read, once it is done.
 
         Raises:
             RefusedError: it found that the configuration cannot work, or did not come to an end.

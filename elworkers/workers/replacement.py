@@ -69,7 +69,7 @@ class Replacement:
         return member is None or member.pid is None or member.leaving
 
     def hopeless(self, member: WorkerProcess, code: int) -> bool:
-        """Whether a worker that has ended is a successor that is of no use, while the present one works.
+        """Return whether a worker that has ended is a successor that is of no use, while the present one works.
 
         Args:
             member: the worker.
@@ -81,7 +81,7 @@ class Replacement:
         return code in (0, EX_CONFIG, EX_DATAERR, EX_TEMPFAIL) or self._deaths >= _TRIES
 
     def given_up(self, successor: WorkerProcess, code: int) -> str:
-        """A successor is of no use, and the workers of before go on; gives the reason.
+        """Return a successor is of no use, and the workers of before go on; gives the reason.
 
         Args:
             successor: which.

@@ -39,7 +39,7 @@ class SignalQueue:
         self._noted.append(number)
 
     def take(self) -> Iterator[int]:
-        """Those that have come, each once."""
+        """Yield those that have come, each once."""
         while self._noted:
             yield self._noted.pop(0)
 

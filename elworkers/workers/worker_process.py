@@ -91,7 +91,7 @@ class WorkerProcess:
         self.send(signal.SIGTERM)
 
     def reap(self) -> int | None:
-        """The exit code (negative: a signal) of its process if that has ended, which frees the place."""
+        """Return the exit code (negative: a signal) of its process if that has ended, which frees the place."""
         if self.pid is None:
             return None
         pid, status = os.waitpid(self.pid, os.WNOHANG)

@@ -45,7 +45,7 @@ def queries(body: bytes) -> list[bytes]:
 
 
 def _elements(text: str) -> Iterator[str]:
-    """The text of each event, untouched: parsed and written anew, a number might become another one."""
+    """Yield the text of each event, untouched: parsed and written anew, a number might become another one."""
     at = _after_blanks(text, 0)
     if text[at : at + 1] != "[":
         yield _element(text, at)

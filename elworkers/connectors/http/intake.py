@@ -78,7 +78,7 @@ class Intake:
         self._thread.start()
 
     async def keep(self, queries: Sequence[bytes], sender: Sender) -> bool:
-        """Whether the events of a request are kept.
+        """Return whether the events of a request are kept.
 
         Raises:
             RefusedError: too many wait already, or this one has for too long.

@@ -45,5 +45,5 @@ class RefusedError(Exception):
 
 
 def come_again(words: str) -> RefusedError:
-    """The answer to a request that is taken at another time."""
+    """Return the answer to a request that is taken at another time."""
     return RefusedError(503, f"{words}; try again", {"Retry-After": str(RETRY_AFTER_S)})

@@ -61,7 +61,7 @@ def client_address(
 
 
 def _from_the_last(values: Sequence[str], node: Callable[[str], str]) -> Iterator[str]:
-    """The node of each element of a list, the last one first: a quote that a client leaves open hides no later one."""
+    """Yield the node of each element of a list, the last first: a quote that a client left open hides no later one."""
     for value in reversed(values):
         rest = value
         while rest:
@@ -86,7 +86,7 @@ def _unquoted(text: str) -> str:
 
 
 def _for(element: str) -> str:
-    """The node of one element of Forwarded (RFC 7239, section 4)."""
+    """Return the node of one element of Forwarded (RFC 7239, section 4)."""
     found: list[str] = []
     at = 0
     while at < len(element):

@@ -68,7 +68,7 @@ class RequestHandler:
         self._taken = 0
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer to one request; what it carries is on disk by then."""
+        """Return the answer to one request; what it carries is on disk by then."""
         try:
             if self._answers.guard is not None:
                 self._answers.guard(request)

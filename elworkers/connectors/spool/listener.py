@@ -56,7 +56,7 @@ class LineKeeper(Protocol):
         """Take lines; each `told` is called now or later."""
 
     def room(self, size: int) -> Room:
-        """What would become of a request of at most so many bytes of lines."""
+        """Return what would happen to a request with at most this many bytes of lines."""
 
 
 Failed = Callable[[ElworkersError], None]

@@ -63,12 +63,12 @@ class RawLines:
 
 
 def utc(unix_s: float) -> bytes:
-    """A time as a line has it."""
+    """Return a time as it stands in a line."""
     return datetime.fromtimestamp(int(unix_s), UTC).strftime("%Y-%m-%dT%H:%M:%S").encode("ascii")
 
 
 def unescaped(field: bytes) -> bytes:
-    """A field as the client sent it, of one as varnishncsa prints it: with a backslash before what it escapes."""
+    """Return a field as the client sent it; varnishncsa prints a backslash before what it escapes."""
     if b"\\" not in field:
         return field
     return _ESCAPE.sub(_plain, field)

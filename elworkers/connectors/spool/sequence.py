@@ -61,7 +61,7 @@ class Sequence:
             raise
 
     def next(self) -> int:
-        """The next number."""
+        """Return the next number."""
         if self._next == self._end:
             self._next = self.take(_BLOCK)
             self._end = self._next + _BLOCK
@@ -69,7 +69,7 @@ class Sequence:
         return self._next - 1
 
     def take(self, count: int) -> int:
-        """The first of `count` numbers that follow each other, besides any block; all of them count as used."""
+        """Return the first of `count` numbers that follow each other, besides any block; all of them count as used."""
 
         def taken() -> int:
             begin = self._stored()

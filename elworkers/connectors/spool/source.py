@@ -94,7 +94,7 @@ class SpooledSource:
         return [b"%d\t%b" % one for one in enumerate(lines, self._draw(len(lines)))]
 
     def _spooled(self, given: Sequence[tuple[Arrival, Sequence[bytes]]]) -> list[int]:
-        """How many lines of each arrival are on disk."""
+        """Return how many lines of each arrival are on disk."""
         groups = [(lines, arrival.came_ms, arrival.told is not None) for arrival, lines in given]
         try:
             taken = self._spool.append_all(groups)

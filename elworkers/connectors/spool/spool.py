@@ -114,7 +114,7 @@ class Spool:
         return self.append_all([(lines, now_ms, together)])[0]
 
     def append_all(self, groups: Sequence[tuple[Sequence[bytes], int, bool]]) -> list[int]:
-        """The same of several groups of lines, which go to the disk together.
+        """Return the same of several groups of lines, which go to the disk together.
 
         Raises:
             RetryableError: the disk takes nothing; none of the lines was taken.
@@ -226,7 +226,7 @@ class Spool:
             self._partial = b""
 
     def _chunk(self, start: int, at: int, following: int) -> bytes:
-        """What there is to read of a segment, up to the next one; nothing where it is damaged."""
+        """Return what there is to read of a segment, up to the next one; nothing where it is damaged."""
         try:
             with segment(self.folder, start).open("rb") as file:
                 file.seek(at - start)

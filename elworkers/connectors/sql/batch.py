@@ -210,7 +210,7 @@ class BatchWriter:
         return fault
 
     def _ours(self, table: Table, error: Exception) -> DatabaseFault:
-        """A bug that some row has met; raises it where any row meets it."""
+        """Return a bug that some row has met; raise it if every row meets it."""
         try:
             take_back(self._connection, "some")
             self._connection.exec_driver_sql("SAVEPOINT some")

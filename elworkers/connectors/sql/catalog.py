@@ -49,7 +49,7 @@ class Catalog:
         self._known: dict[tuple[str, int], Table] = {}
 
     def table_of(self, named: tuple[str, int] | None) -> Table:
-        """The table of a schema and revision.
+        """Return the table of a schema and revision.
 
         Raises:
             InvalidEventError: it can have none; says why.
@@ -62,7 +62,7 @@ class Catalog:
         return self._known[named]
 
     def forget(self, table: str) -> None:
-        """What is known of a table is out of date."""
+        """Forget what is known of a table, because it is out of date."""
         self._known = {named: known for named, known in self._known.items() if known.name != table}
 
     def _exists(self, schema: str, revision: int) -> bool:

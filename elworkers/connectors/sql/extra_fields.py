@@ -15,7 +15,7 @@ KnownFields = Mapping[str, Any]
 
 
 def known(columns: Iterable[Column]) -> KnownFields:
-    """The fields of the event proper that these columns hold."""
+    """Return the fields of the event proper that these columns hold."""
     tree: dict[str, Any] = {}
     for column in columns:
         if column.path[:1] != ("event",):
@@ -62,5 +62,5 @@ def _left(event: Mapping[str, Any], fields: KnownFields) -> Iterator[tuple[str, 
 
 
 def count(rest: Any) -> int:
-    """How many values are in it."""
+    """Return how many values are in it."""
     return sum(map(count, rest.values())) if isinstance(rest, dict) and rest else 1

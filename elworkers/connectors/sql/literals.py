@@ -20,7 +20,7 @@ _FIELD_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n"}
 
 
 def literals(column: ColumnValues) -> list[str]:
-    """Each value as a literal of SQL."""
+    """Return each value as a literal of SQL."""
     if column.kind in _LITERALS:
         return _written(column, _LITERALS[column.kind], "NULL")
     texts = _escaped(column, _LITERAL_ESCAPES)
@@ -30,7 +30,7 @@ def literals(column: ColumnValues) -> list[str]:
 
 
 def fields(column: ColumnValues) -> list[str]:
-    """Each value as a field of a line."""
+    """Return each value as a field of a line."""
     if column.kind in _FIELDS:
         return _written(column, _FIELDS[column.kind], r"\N")
     texts = _escaped(column, _FIELD_ESCAPES)

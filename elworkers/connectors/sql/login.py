@@ -43,7 +43,7 @@ class Login:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Login:
-        """What the options of a mysql URI say.
+        """Return the login that the options of a mysql URI describe.
 
         Raises:
             ConfigurationError: names the option whose file cannot be used.

@@ -20,7 +20,7 @@ class ColumnWidth(NamedTuple):
     in_bytes: bool
 
     def cut(self, text: str) -> str:
-        """The text, or as much of its beginning as the column holds."""
+        """Return the text, or as much of its beginning as the column holds."""
         if not self.in_bytes:
             return text[: self.most]
         written = text.encode(errors="replace")
@@ -28,7 +28,7 @@ class ColumnWidth(NamedTuple):
 
 
 def fitted(capsule: Mapping[str, Any], widths: Mapping[str, ColumnWidth]) -> Mapping[str, Any]:
-    """The capsule itself where it fits, else one whose rawEvent is cut and whose message says so."""
+    """Return the capsule itself where it fits, else one whose rawEvent is cut and whose message says so."""
     event = capsule.get("event")
     if not isinstance(event, dict):
         return capsule

@@ -94,7 +94,7 @@ class _Column(NamedTuple):
 
 
 def narrow_tables(connection: Connection) -> list[NarrowTable]:
-    """The tables of events whose columns are narrower than their schemas need; none of another database than MySQL's.
+    """Return the tables of events with columns that are too narrow for their schemas; only MySQL can have some.
 
     Args:
         connection: no transaction may be open.
@@ -170,7 +170,7 @@ def _changes(table: Sequence[_Column]) -> Iterator[tuple[str, str]]:
 
 
 def _grows(column: _Column) -> bool:
-    """Whether a column of text gets another type: it is too short, or would be too long for its row in utf8mb4."""
+    """Return whether a column of text needs another type: it is too short, or too long for its row in utf8mb4."""
     if not column.is_text_of_events:
         return False
     if column.name.lower() == _RAW_EVENT:

@@ -54,7 +54,7 @@ class Present:
         self._connection.rollback()
 
     def __call__(self, schema: str, revision: int, uuids: Iterable[str]) -> set[str]:
-        """Those of these events of a schema that are there.
+        """Return those of these events of a schema that are stored.
 
         Raises:
             RetryableError: the database does not answer.

@@ -102,12 +102,12 @@ class RejectionPolicy:
         return words if time.monotonic() < until else None
 
     def made(self, schema: tuple[str, int], table: str) -> None:
-        """A schema's table is there."""
+        """Note that a schema's table exists."""
         if self._unmade.pop(schema, None) is not None:
             self._resume(table)
 
     def cannot_make(self, schema: tuple[str, int], table: str, fault: DatabaseFault) -> None:
-        """A table cannot be made; not to be tried again for a minute, unless `judge` finds that it is an outage."""
+        """Note that a table cannot be created; it is not tried again for a minute, unless `judge` finds an outage."""
         if len(self._unmade) >= _MOST_REMEMBERED:
             self._unmade.pop(next(iter(self._unmade)))
         self._unmade[schema] = (time.monotonic() + _AGAIN_S, fault.words)

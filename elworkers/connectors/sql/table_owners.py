@@ -72,7 +72,7 @@ class TableOwners:
         connection.commit()
 
     def table_of(self, schema: str, revision: int) -> str:
-        """The name of the table of these.
+        """Return the name of the table of this schema and revision.
 
         Raises:
             InvalidEventError: another schema has it, and the other name as well.

@@ -137,5 +137,5 @@ class UdpSource:
 
 
 def _drops(one: socket.socket) -> int:
-    """How many datagrams its buffer had no room for since it was made."""
+    """Return how many datagrams its buffer had no room for since it was made."""
     return int(_MEMINFO.unpack(one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])

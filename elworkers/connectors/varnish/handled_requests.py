@@ -38,11 +38,11 @@ class HandledRequests:
         self._mine.append(number)
 
     def __contains__(self, number: bytes) -> bool:
-        """Whether the process before has handed it over."""
+        """Return whether the process before has handed it over."""
         return number in self._before
 
     def forget_before(self) -> None:
-        """What comes from now on, the process before cannot have had."""
+        """Forget the requests of the process before; it cannot have had what comes from now on."""
         self._before = frozenset()
 
     def take(self, process: int) -> bool:

@@ -204,7 +204,7 @@ class VarnishListener:
 
 
 def found(program: str) -> str:
-    """The path of a program.
+    """Return the path of a program.
 
     Raises:
         ConfigurationError: there is none.
@@ -219,7 +219,7 @@ def found(program: str) -> str:
 
 
 def has_log(pid: int) -> bool:
-    """Whether a `varnishncsa` has opened Varnish's log, a file in memory."""
+    """Return whether a `varnishncsa` has opened Varnish's log, a file in memory."""
     try:
         return b"/_.Log." in Path(f"/proc/{pid}/maps").read_bytes()
     except OSError:
