@@ -170,32 +170,32 @@ def _refuse(program: str, error: ElworkersError, code: int = EX_CONFIG, *, for_g
 
 
 def forwarder() -> int:
-    """`eventlogging-forwarder`."""
+    """Run `eventlogging-forwarder`."""
     return run("forwarder", sys.argv[1:])
 
 
 def processor() -> int:
-    """`eventlogging-processor`."""
+    """Run `eventlogging-processor`."""
     return run("processor", sys.argv[1:])
 
 
 def multiplexer() -> int:
-    """`eventlogging-multiplexer`."""
+    """Run `eventlogging-multiplexer`."""
     return run("multiplexer", sys.argv[1:])
 
 
 def consumer() -> int:
-    """`eventlogging-consumer`."""
+    """Run `eventlogging-consumer`."""
     return run("consumer", sys.argv[1:])
 
 
 def importer() -> int:
-    """`eventlogging-importer`."""
+    """Run `eventlogging-importer`."""
     return run("importer", sys.argv[1:])
 
 
 def reporter() -> int:
-    """`eventlogging-reporter`."""
+    """Run `eventlogging-reporter`."""
     return run("reporter", sys.argv[1:])
 
 

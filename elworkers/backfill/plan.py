@@ -196,7 +196,7 @@ def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
 
 
 def _without_own(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Without what an earlier run has left beside the others: `events.log*` matches that as well."""
+    """Return the paths without what an earlier run has left beside them: `events.log*` matches that as well."""
     ends = (REJECTED, _STATE, _STATE + LOCK, _STATE + SCRATCH)
     own = {path.with_name(path.name + end) for path in paths for end in ends}
     return tuple(path for path in paths if path not in own)

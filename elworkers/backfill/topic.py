@@ -36,7 +36,7 @@ class TopicSource:
         span: of time, where the state does not say yet.
         state: of the backfill; is kept with each commit.
         tell: told of messages.
-        count: called before the state is kept: what has become of the records so far.
+        count: called before the state is saved; returns the counts of all records until then.
 
     Raises:
         ConfigurationError: there is no such topic, or it is another one than it was.

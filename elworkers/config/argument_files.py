@@ -46,7 +46,7 @@ Environment = Mapping[str, str]
 
 
 def environment(run_dir: Path | None) -> dict[str, str]:
-    """This process's environment, and below it the NAME=VALUE lines of `<run-dir>/env`."""
+    """Return this process's environment over the NAME=VALUE lines of `<run-dir>/env`."""
     values: dict[str, str] = {}
     if run_dir is not None and (run_dir / "env").is_file():
         for line in (run_dir / "env").read_text(encoding="utf-8").splitlines():

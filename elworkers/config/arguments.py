@@ -213,7 +213,7 @@ def _arguments(
 
 
 def usage(spec: RoleSpec) -> str:
-    """`eventlogging-<role> POSITIONAL… [options]`."""
+    """Return `eventlogging-<role> POSITIONAL… [options]`."""
     words = [positional.name.upper() + ("…" if positional.many else "") for positional in spec.positionals]
     return " ".join([f"eventlogging-{spec.name}", *words, "[--option…]"])
 

@@ -42,7 +42,7 @@ class TopicSettings(NamedTuple):
 
     Attributes:
         partitions, replication: the largest that anybody says; None: nobody says.
-        where: the `role/name` that says so many partitions, and the one that says so many replicas.
+        where: the `role/name` that asks for these partitions, and the one that asks for these replicas.
     """
 
     partitions: int | None = None

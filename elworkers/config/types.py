@@ -14,7 +14,7 @@ from typing import Any
 
 
 def boolean(text: str) -> bool:
-    """`True` or `False`, as Python and the instance files of 2016 write them."""
+    """Return `True` or `False`, as Python and the instance files of 2016 write them."""
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if text.lower() not in known:
         raise ValueError("True or False")
@@ -22,7 +22,7 @@ def boolean(text: str) -> bool:
 
 
 def whole(at_least: int) -> Callable[[str], int]:
-    """Whole numbers from `at_least` on."""
+    """Return a converter of integers of at least `at_least`."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < at_least:
@@ -56,7 +56,7 @@ def minutes(text: str) -> float:
 
 
 def words(*known: str) -> Callable[[str], str]:
-    """One of the words `known`, in lower case."""
+    """Return a converter of one of the words `known`, in lower case."""
 
     def read(text: str) -> str:
         if text.lower() not in known:
@@ -93,14 +93,14 @@ def group(text: str) -> str:
 
 
 def zookeeper(text: str) -> str:
-    """ZooKeeper's servers with commas between them, and behind the last one perhaps a chroot."""
+    """Return ZooKeeper's servers, separated by commas, with an optional chroot behind the last one."""
     if not re.fullmatch(r"(?:[^\s,/]+,)*[^\s,/]+(?:/[^\s,]*)?", text) or "//" in text:
         raise ValueError("HOST:PORT,HOST:PORT/CHROOT, the chroot only once at the end")
     return text
 
 
 def statsd_prefix(text: str) -> str:
-    """Levels of statsd's names, of which one may be `{host}`."""
+    """Return a prefix of metric names, whose levels may hold `{host}`."""
     if not re.fullmatch(r"(?:[A-Za-z0-9_-]|\{host\})+(?:\.(?:[A-Za-z0-9_-]|\{host\})+)*", text):
         raise ValueError("letters, digits, '_', '-' and {host}, with single dots between, as eventlogging.{host}")
     return text
@@ -140,7 +140,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Addresses or networks, with commas between them."""
+    """Return addresses or networks, which commas separate."""
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:

@@ -70,7 +70,7 @@ class Uri:
 
 
 def split_host(text: str, default_port: int, where: str) -> tuple[str, int]:
-    """`host:port`, `[v6]:port` or `host` as a pair.
+    """Return `host:port`, `[v6]:port` or `host` as a pair.
 
     Raises:
         ConfigurationError: the port is no number of 1 to 65535.

@@ -37,7 +37,7 @@ class _Finding(NamedTuple):
 
 
 def nagios(found: Sequence[Row], limits: Limits = DEFAULT, warnings: Sequence[str] = ()) -> tuple[int, str]:
-    """Exit code and text of the check; the worst comes first.
+    """Return the exit code and the text of the check; the worst comes first.
 
     Args:
         found: the instances.

@@ -37,7 +37,7 @@ _FDS_A_PROGRAM, _FDS_AT_LEAST = 8, 1024
 
 
 def main(words: list[str] | None = None) -> int:
-    """`eventlogging-init`.
+    """Run `eventlogging-init`.
 
     Returns:
         0; `EX_CONFIG` when an instance file is broken (the programs of all others are written all the same), or a

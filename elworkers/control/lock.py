@@ -128,7 +128,7 @@ def _flock(fd: int, how: int) -> bool:
 
 
 def whose(folder: Path) -> str:
-    """Who had better ask."""
+    """Return a sentence that says which user should run the command."""
     try:
         uid = folder.stat().st_uid
     except OSError:

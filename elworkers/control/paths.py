@@ -26,7 +26,7 @@ class Paths:
 
     @classmethod
     def given(cls, config_dir: str | None, run_dir: str | None, command_dir: str | None) -> Paths:
-        """From the command line, else `EVENTLOGGING_CONFIG_DIR` and so on, else the system's.
+        """Return the paths of the command line, else of `EVENTLOGGING_CONFIG_DIR` and so on, else the system's.
 
         The commands of the roles are, where nobody says otherwise, beside the one that runs.
         """

@@ -98,7 +98,7 @@ def _renewed(
 
 
 def _reason(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Why it has stayed as it was, empty where it is another one, None where that is not seen yet."""
+    """Return why a parent was not renewed: empty if it was, None if that is not known yet."""
     if now.get("pid") != before["pid"]:
         return "" if now.get("pid") else None
     if now["renewals"] > before["renewals"]:

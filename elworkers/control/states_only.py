@@ -19,7 +19,7 @@ from elworkers.roles.instances import titles
 
 
 def rows(places: Paths, words: Sequence[str], refusal: Exception) -> list[Row]:
-    """One row for each instance that the words mean; what is wrong with its file is not known here.
+    """Return a row for each selected instance; what is wrong with its file is not known here.
 
     Args:
         places: where the states are.

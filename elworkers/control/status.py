@@ -84,7 +84,7 @@ class Row:
 
 
 def rows(places: Paths, selection: Selection, tree: InstanceFiles, supervisor: Supervisor) -> list[Row]:
-    """One row for each selected instance, and for each program whose file has gone.
+    """Return a row for each selected instance, and for each program whose file has gone.
 
     Raises:
         SupervisorError: supervisord runs, but cannot be asked.

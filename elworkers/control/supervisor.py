@@ -43,7 +43,7 @@ class Supervisor:
     """supervisord of one run folder."""
 
     def __init__(self, places: Paths, timeout_s: float) -> None:
-        """Of this run folder; it has to answer each question within so many seconds."""
+        """Talk to the supervisord of a run folder; each request has a time limit in seconds."""
         self._places = places
         self._questions = Questions(places, timeout_s)
 
@@ -185,7 +185,7 @@ class Supervisor:
     def _until(
         self, names: list[str], done: Callable[[Info], bool], deadline: Deadline
     ) -> Generator[list[str], None, list[str]]:
-        """Gives those that are done, and at last those that are not."""
+        """Yield the names that are done, some at a time, and return those that are not by the deadline."""
         while names:
             began = time.monotonic()
             found = self._each("getProcessInfo", names, ignoring=Faults.BAD_NAME)
@@ -201,7 +201,7 @@ class Supervisor:
         return names
 
     def _each(self, method: str, programs: Iterable[str], *arguments: Any, ignoring: int) -> dict[str, Any]:
-        """One call for all programs, however many; gives what supervisord says of each that has no such fault."""
+        """Ask for all programs in one call, and return what supervisord says of each that has no such fault."""
         names = list(programs)
         calls = [{"methodName": f"supervisor.{method}", "params": [name, *arguments]} for name in names]
         answers: dict[str, Any] = {}

@@ -194,7 +194,7 @@ class Source(Protocol):
         """True while there is nothing that it could read (a group has more members than the topic has partitions)."""
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed, in a list of their own.
+        """Return a new list of up to `limit` records, with at least one unless `timeout_s` seconds have passed.
 
         Raises:
             RetryableError: the far side is away.
@@ -234,7 +234,7 @@ class Sink(Protocol):
         """
 
     def flush(self) -> list[RejectedRecord]:
-        """Block until everything written is stored; returns what the store will never take.
+        """Block until everything written is stored; return what the store will never take.
 
         Raises:
             RetryableError: the far side is away; what was written since the last flush may be stored.
@@ -314,7 +314,7 @@ class Budget(Protocol):
     """How long one event may take.
 
     Attributes:
-        seconds: so long.
+        seconds: the time limit of one event.
         at_work: the record whose event has begun; `errors.EventTimeout` may be raised anywhere. None: what comes now
             may take its time.
     """

@@ -69,7 +69,7 @@ class _Unfailing:
             self._file.write(text)
 
     def flush(self) -> None:
-        """The same."""
+        """Flush the stream, and ignore what keeps it from that."""
         with contextlib.suppress(OSError):
             self._file.flush()
 

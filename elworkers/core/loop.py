@@ -270,7 +270,7 @@ class PipelineRunner:
             self._hand_over(some)
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
-        """Of a source that cannot be asked again: records that were staged before, and those that were not."""
+        """Write a batch; of a source that cannot be read again, records that were staged before come first."""
         self._kept.staged += staged
         self._kept.raw = raw
         records = self._staged(raw)

@@ -82,7 +82,7 @@ def _without_unread(text: str) -> str:
 
 
 def _without_logins(line: str) -> str:
-    """One line without the passwords of its URIs.
+    """Return one line without the passwords of its URIs.
 
     A password may hold whatever an operator has forgotten to escape, also blanks, quotes, slashes and an @: it ends at
     the last @ before the next URI.

@@ -22,8 +22,8 @@ class Batch:
     """When a batch is flushed.
 
     Attributes:
-        records: as soon as it holds so many.
-        seconds: as soon as its first record was read so long ago; 0 flushes after every poll.
+        records: flush when it holds this many.
+        seconds: flush when its first record was read this long ago; 0 flushes after every poll.
     """
 
     records: int = 2_000

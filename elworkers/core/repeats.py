@@ -45,7 +45,7 @@ class Repeats:
         return bool(self._before)
 
     def read(self, origin: Assignment, begin: int, end: int) -> None:
-        """These offsets are in the batch now."""
+        """Note that these offsets are in the batch now."""
         if self._marks is None:
             return
         place = origin._replace(assignment_epoch=0)
@@ -105,7 +105,7 @@ class Repeats:
             self._marked[place] = wanted
 
     def committed(self, positions: Positions) -> None:
-        """Everything before these positions is done with."""
+        """Note that everything before these positions is committed."""
         if self._marks is None:
             return
         for origin, position in positions.items():

@@ -42,14 +42,14 @@ def note(text: str, width: int | None) -> str:
 
 
 def duration(seconds: int) -> str:
-    """So many seconds as `3d 4:05:06`."""
+    """Return a number of seconds as `3d 4:05:06`."""
     days, rest = divmod(max(0, seconds), 86_400)
     clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days}d {clock}" if days else clock
 
 
 def since(began: float) -> str:
-    """When something began, and how long ago that is.
+    """Return when something began, and how long ago that is.
 
     Args:
         began: s since the epoch. The wall clock's: it is kept over processes, and over starts of the machine.

@@ -11,7 +11,7 @@ from elworkers.core import extras
 
 
 def main() -> int:
-    """`eventlogging-devserver`."""
+    """Run `eventlogging-devserver`."""
     return extras.run("dev", "eventlogging-devserver", "elworkers.devserver.cli")
 
 

@@ -11,7 +11,7 @@ from elworkers.core import extras
 
 
 def main() -> int:
-    """`eventlogging-devstack`."""
+    """Run `eventlogging-devstack`."""
     return extras.run("dev", "eventlogging-devstack", "elworkers.devstack.cli")
 
 

@@ -53,7 +53,7 @@ def locked(part: str, lock_file: Path = LOCK_FILE) -> list[Artifact]:
 
 
 def default_cache() -> Path:
-    """`EVENTLOGGING_CACHE_DIR`, else `elworkers` in the user's cache folder."""
+    """Return `EVENTLOGGING_CACHE_DIR`, else `elworkers` in the user's cache folder."""
     given = os.environ.get("EVENTLOGGING_CACHE_DIR")
     if given:
         return Path(given)

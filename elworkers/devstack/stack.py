@@ -137,13 +137,13 @@ class Stack:
         return len(found)
 
     def env(self) -> dict[str, str]:
-        """`KAFKA`, `ZOOKEEPER`, `MYSQL_URL` and `WEBHDFS`, as far as the parts have been started."""
+        """Return `KAFKA`, `ZOOKEEPER`, `MYSQL_URL` and `WEBHDFS`, as far as the parts have been started."""
         ports = self._ports()
         known = [part for part in PARTS.values() if all(name in ports for name in part.ports)]
         return {name: value for part in known for name, value in part.env(ports).items()}
 
     def status(self) -> list[PartStatus]:
-        """Every part that was ever started."""
+        """Return every part that was ever started."""
         ports = self._ports()
         found = []
         for part in PARTS.values():

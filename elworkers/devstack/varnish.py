@@ -56,5 +56,5 @@ class Varnish(Part):
             connection.close()
 
     def env(self, ports: Ports) -> dict[str, str]:
-        """`VARNISH`: host and port."""
+        """Return `VARNISH`: host and port."""
         return {"VARNISH": f"{HOST}:{ports['varnish']}"}

@@ -22,7 +22,7 @@ _CLIENTS_UUID = re.compile(r"[0-9A-Fa-f]{8}(-?)(?:[0-9A-Fa-f]{4}\1){3}[0-9A-Fa-f
 
 
 def uuid5_hex(name: str) -> str:
-    """UUID version 5 (RFC 9562) of a name in the URL namespace, as 32 hex digits."""
+    """Return the UUID version 5 (RFC 9562) of a name in the URL namespace, as 32 hex digits."""
     try:
         text = name.encode()
     except UnicodeEncodeError:

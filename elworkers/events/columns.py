@@ -77,7 +77,7 @@ _TYPES = {
 
 
 def table_name(schema: str, revision: int) -> str:
-    """`<schema>_<revision>`; other characters than letters and digits become `_`."""
+    """Return `<schema>_<revision>`; other characters than letters and digits become `_`."""
     name = literal(f"{schema}_{revision}")
     return name if len(name) <= LONGEST_NAME else _shortened(name, f"{schema}_{revision}")
 

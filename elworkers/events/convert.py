@@ -67,7 +67,7 @@ def row(event: Event, wanted: Sequence[Column]) -> dict[str, Any]:
 
 
 def value(event: Event, column: Column) -> Any:
-    """One value of one capsule.
+    """Return one value of one capsule.
 
     Raises:
         ValueError: names the column, whose kind it cannot be.

@@ -48,7 +48,7 @@ def refused(refusal: RejectedRecord) -> Record | None:
 
 
 def event_error_of_any(record: Record, error: InvalidEventError, event: Event | None) -> Record:
-    """As `event_error`, also of a record that makes that one raise: then without what the event says."""
+    """Return `event_error`, or one without the event's fields for a record that makes `event_error` raise."""
     try:
         return event_error(record, error, event)
     except Exception:

@@ -167,7 +167,7 @@ def read(line):
         return read
 
     def json(self, line: bytes) -> bytes:
-        """JSON text of the capsule of a line that `read` can read."""
+        """Return the JSON text of the capsule of a line that `read` can read."""
         text = line.rstrip(b"\r\n").split(None, self._most_splits)[self._capsule_at]
         return unquoted(text) if self._is_query else text
 

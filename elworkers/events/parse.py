@@ -43,7 +43,7 @@ _LONGEST_SHOWN = 80
 
 
 def unix_seconds(value: Any) -> Any:
-    """`2016-07-29T12:34:56` (UTC) as Unix seconds; a number is one already."""
+    """Return `2016-07-29T12:34:56` (UTC) as Unix seconds; a number is returned as it is."""
     if not isinstance(value, str):
         return value
     match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", value, re.ASCII)

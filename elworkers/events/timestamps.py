@@ -10,7 +10,7 @@ _LARGEST_SECONDS = 10**12
 
 
 def unix_seconds_of(timestamp: float) -> float:
-    """Unix seconds; a number beyond ±10^12 is milliseconds.
+    """Return Unix seconds; a number beyond ±10^12 is taken for milliseconds.
 
     Args:
         timestamp: an integer of any size, or a double (infinities and NaN stay what they are).

@@ -96,6 +96,6 @@ def _shared(*facts: str | bool | None) -> dict[str, Any]:
 
 
 def cache_info() -> tuple[int, int]:
-    """Hits and misses so far."""
+    """Return hits and misses of the cache so far."""
     info = _facts.cache_info()
     return info.hits, info.misses

@@ -40,7 +40,7 @@ class Functions:
         self._logged: set[tuple[str, object]] = set()
 
     def batch(self) -> AbstractContextManager[None]:
-        """Is to be entered around calls of `apply`."""
+        """Return a context in which `apply` is called for a batch."""
         return self._patience.batch()
 
     def apply(self, record: Record, *, counts: bool = True) -> Record | None:
@@ -113,7 +113,7 @@ class Functions:
             self._patience.budget.at_work = None
 
     def _log(self, function: Function, error: InvalidEventError) -> None:
-        """Once for each kind: there may be as many as there are events."""
+        """Log a failure once for each kind: there may be as many as there are events."""
         cause = error.__cause__
         kind = (function.name, error.code if cause is None else type(cause))
         if kind not in self._logged:

@@ -117,7 +117,7 @@ def _fault_of(load: Callable[[], object]) -> str:
 
 
 def _try(load: Callable[[], object], writes: int, parent: int) -> None:
-    """In the child: say what comes of it, and end."""
+    """Try the import in the child, report the result, and exit."""
     answer = _GOOD
     try:
         if die_with_parent(signal.SIGKILL, parent):

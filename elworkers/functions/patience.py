@@ -47,7 +47,7 @@ class Patience:
         self._found: OrderedDict[Key, _Found] = OrderedDict()
 
     def batch(self) -> AbstractContextManager[None]:
-        """Is entered for a batch of events."""
+        """Return the context of a batch of events."""
         for key, found in self._found.items():
             if found.said and self._clock() >= found.until:
                 # It is tried again with its next event, which may come late.
@@ -61,7 +61,7 @@ class Patience:
         return found is not None and self._clock() < found.until
 
     def took_too_long(self, key: Key) -> None:
-        """It took too long for one event."""
+        """Note that the function took too long for one event."""
         found = self._found.setdefault(key, _Found())
         self._found.move_to_end(key)
         found.times += 1
@@ -73,7 +73,7 @@ class Patience:
             self._forget(next(iter(self._found)))
 
     def was_quick(self, key: Key) -> None:
-        """It was quick enough for one event."""
+        """Note that the function was quick enough for one event."""
         if self._found and key in self._found:
             self._forget(key)
 

@@ -40,7 +40,7 @@ def _made(body: Sequence[ast.stmt]) -> Names:
 
 
 def _assigned(statement: ast.stmt) -> Names:
-    """Names that a statement assigns, also inside of it (`with … as`, `for`, `:=`)."""
+    """Return the names that a statement assigns, also inside of it (`with … as`, `for`, `:=`)."""
     found = {one.id: one for one in ast.walk(statement) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]

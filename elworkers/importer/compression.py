@@ -38,7 +38,7 @@ class _Compressor(Protocol):
 
 
 def json_lines(compression: str) -> Format:
-    """Newline-delimited JSON, the messages as they are.
+    """Return newline-delimited JSON, the messages as they are.
 
     Args:
         compression: `none`, `gzip` or `zstd`.

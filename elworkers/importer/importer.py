@@ -98,7 +98,7 @@ class Importer:
         self._publisher.count_files(manifest)
 
     def in_doubt(self) -> None:
-        """Something went wrong on the way: look into the store again before anything more is written there."""
+        """Look into the store again before anything more is written: something went wrong on the way."""
         self._loaded.clear()
         self._store.forget_folders()
         self._marks.forget()

@@ -261,7 +261,7 @@ def _names(path: str) -> Iterator[str]:
 
 
 def _started(pid: int) -> int:
-    """When a process began, in clock ticks since the machine did (proc(5)); -1 where there is none.
+    """Return when a process started, in clock ticks since boot (proc(5)); -1 if there is none.
 
     Not as a time of day: that changes when the clock is set.
     """

@@ -41,7 +41,7 @@ class StoredColumns:
         self._known: dict[str, _Kept] = {}
 
     def agreed(self, topic: str, wanted: Sequence[Column]) -> list[Column]:
-        """These columns, each as the topic's first file had it.
+        """Return these columns, each with the type that the topic's first file gave it.
 
         Names are compared without regard to case, as many readers do.
 

@@ -109,7 +109,7 @@ class Quarantine:
             self._standing[Which(topic)].tried = True
 
     def resume_tried(self, unfinished: Container[str]) -> None:
-        """Topics that were tried, and have not been added again, stand still no longer.
+        """Release the topics that were tried and have not been added again.
 
         Args:
             unfinished: topics of which this run has not published all that it read: whether they go on is not known.

@@ -146,7 +146,7 @@ class Store:
         return content
 
     def write(self, path: str, chunks: Iterable[bytes]) -> int:
-        """Put a file there under a name that nobody reads yet; returns its bytes when all of it is there.
+        """Write a file under a name that nobody reads yet; return its bytes when all of it is there.
 
         Raises:
             RetryableError: part of it may be there.

@@ -23,7 +23,7 @@ def schema_of(topic: str) -> str:
 
 
 def folders(topics: Iterable[str]) -> dict[str, str]:
-    """Topic → its folder below the base folder, which no other of these topics has: the name of its schema.
+    """Return for each topic its folder below the base folder, which no other topic has: the name of its schema.
 
     A name that would lead out of the base folder, that readers pass over (`.` or `_` in front), or that a topic with
     `eventlogging_` has already, gets a digest of the topic's name.

@@ -250,7 +250,7 @@ def variables() -> dict[str, str]:
 
 @cache
 def _say_that_nobody_says_where_schemas_are() -> None:
-    """Once in a process, and not again with each try."""
+    """Log once in a process that no schemas are configured."""
     import structlog
 
     structlog.get_logger(__name__).info("tables are made of the schema wiki's schemas, because there is no --schemas")

@@ -86,7 +86,7 @@ def _counting(endpoint: SourceEndpoint, wiring: PipelineBuilder) -> tuple[Pipeli
 
 @functools.cache
 def _draw(path: Path | None) -> Callable[[int], int]:
-    """Numbers of this process's own, once for all of its pipelines."""
+    """Return a function that draws this process's numbers, once for all of its pipelines."""
     if path is not None:
         from elworkers.connectors.spool.sequence import Sequence
 

@@ -136,7 +136,7 @@ def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:
 
 
 def titles(config_dir: Path) -> list[str]:
-    """`role/name` of every instance, also for a user who may read none of the files.
+    """Return `role/name` of every instance, also for a user who may read none of the files.
 
     Raises:
         ConfigurationError: the folder itself, or that of a role, cannot be read.

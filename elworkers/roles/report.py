@@ -113,7 +113,7 @@ class ClusterReport:
         self._seen = {partition: offset for partition, offset in self._seen.items() if self._names(partition.topic)}
 
     def add_repeated(self, repeated: Mapping[Destination, int]) -> None:
-        """Messages that workers have written again, so that they are not counted as new; those of any cluster."""
+        """Count messages that workers have written again, so that they are not counted as new; those of any cluster."""
         where = f"{','.join(sorted(self._hosts))}/"
         for place, count in repeated.items():
             if place.store.startswith(where):

@@ -154,7 +154,7 @@ class CompiledSchema:
 
 
 def _best(errors: Iterator[Any]) -> Any:
-    """`exceptions.best_match`, which takes as long as all else, where there is something to choose from."""
+    """Return what `exceptions.best_match` would, which takes long, only if there is something to choose from."""
     first, second = next(errors, None), next(errors, None)
     if first is None or (second is None and not first.context):
         return first

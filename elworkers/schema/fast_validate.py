@@ -30,7 +30,7 @@ _ANY_OBJECT = translated({"type": "object"}, 3)
 
 
 def fast_validator(schema: CompiledSchema) -> FastValidator | None:
-    """Compiled by `jsonschema-rs`; None where the schema has what the two libraries may judge differently."""
+    """Compile a schema with `jsonschema-rs`; None if the two libraries may judge something in it differently."""
     try:
         return _compiled(schema, _translated(schema))
     except Exception:  # noqa: BLE001 - then `jsonschema` judges, and says what is wrong

@@ -118,7 +118,7 @@ class SchemaStore:
         self._let_go(key)
 
     def tend(self) -> None:
-        """To be called now and then: name no longer as set aside what nobody asks for."""
+        """Forget bad schemas that nobody asks for; called now and then."""
         self._bad.tend()
 
     def _look_up(self, key: Key) -> CompiledSchema:

@@ -97,7 +97,7 @@ class Validator:
         return None
 
     def doubt(self, event: Event) -> str:
-        """Why a capsule is not `accepted`."""
+        """Return why a capsule is not `accepted`."""
         key = (event.get("schema"), event.get("revision"))
         try:
             if self._known.get(key) is None:
@@ -107,7 +107,7 @@ class Validator:
         return REFUSED
 
     def explain(self, event: Event) -> None:
-        """Judge one capsule that is not `accepted`; as `validate`.
+        """Validate one capsule that is not `accepted`; as `validate`.
 
         Args:
             event: the same, where `jsontext.reads_alike`.

@@ -14,7 +14,7 @@ import structlog
 from elworkers.core.contracts import Assignment, Record
 
 Draw = Callable[[int], int]
-"""Takes so many numbers that follow each other; gives the first."""
+"""Draws this many consecutive numbers, and returns the first."""
 
 _OFFSET_BITS = 40
 _PLACE_BITS = 63 - _OFFSET_BITS

@@ -148,7 +148,7 @@ def _member(said: dict[str, Any], board: Scoreboard, same: bool) -> WorkerProces
 
 
 def write(handed: HandedOver) -> int:
-    """Memory with all of it; gives the descriptor."""
+    """Write all of it to a file in memory, and return its descriptor."""
     file = os.memfd_create("handover", os.MFD_CLOEXEC)
     _replace(file, {"format": FORMAT, **_fields(handed)})
     return file
@@ -160,7 +160,7 @@ def _fields(handed: HandedOver) -> dict[str, Any]:
 
 
 def add(file: int, read: Configuration) -> None:
-    """Of the child that was asked: leave what it has read."""
+    """Leave for the parent what its child, which was asked, has read."""
     _replace(file, {**_content(file), "configuration": vars(read)})
 
 

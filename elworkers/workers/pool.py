@@ -90,7 +90,7 @@ class Pool:
         self._next: Configuration | None = None
 
     def rehearse(self) -> None:
-        """Of a child that reads the configuration first: whatever else the next image does at once.
+        """Try in a child whatever else the next image does at once.
 
         Raises:
             RetryableError: an address cannot be had.
@@ -246,7 +246,7 @@ class Pool:
                 self._image = self._image._replace(read=self._renewal.configuration.told, refusal="")
 
     def _renew(self) -> None:
-        """One step of the way to the next image."""
+        """Do one step of the way to the next image."""
         renewal = self._renewal
         if renewal is None or self._exit_code is not None:
             return

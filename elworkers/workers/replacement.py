@@ -94,7 +94,7 @@ class Replacement:
         return reason
 
     def step(self) -> bool:
-        """One step; whether it was the last one, with which every worker is another one."""
+        """Do one step; return whether it was the last one, after which every worker is another one."""
         successor = self._members.successor
         if successor is not None:
             self._succeed(successor)

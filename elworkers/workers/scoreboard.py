@@ -92,7 +92,7 @@ class Scoreboard:
         return Slot(self._memory, self._free.pop())
 
     def give_back(self, slot: Slot) -> None:
-        """Somebody else may have the slot."""
+        """Release the slot for somebody else."""
         self._free.append(slot.number)
 
 

@@ -52,7 +52,7 @@ class SignalQueue:
 
     @contextlib.contextmanager
     def blocked(self) -> Iterator[None]:
-        """None comes while this is entered, nor in an image that this process becomes, until that one listens."""
+        """Block all signals while this is entered; the next image of this process unblocks them when it listens."""
         signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
         try:
             yield
@@ -60,6 +60,6 @@ class SignalQueue:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
 
     def close(self) -> None:
-        """Of a child: let go of what is its parent's."""
+        """Close, in a child, what belongs to its parent."""
         for end in self._pipe:
             os.close(end)

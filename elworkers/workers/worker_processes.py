@@ -48,7 +48,7 @@ class WorkerProcesses:
         return self._places[index]
 
     def beyond(self, count: int) -> list[WorkerProcess]:
-        """Return the places that are more than so many."""
+        """Return the places beyond this number."""
         return [member for index, member in self._places.items() if index >= count]
 
     def alive(self) -> list[WorkerProcess]:
@@ -73,7 +73,7 @@ class WorkerProcesses:
             self.successor = None
 
     def dismiss(self) -> None:
-        """There is no successor any more; its process has ended."""
+        """Forget the successor, whose process has ended."""
         if self.successor is not None:
             self._let_go(self.successor)
             self.successor = None
@@ -117,7 +117,7 @@ def _seen(member: WorkerProcess) -> WorkerState:
 
 
 def shut_out(workers: int, reason: str, since: float) -> list[WorkerState]:
-    """Workers that are not started, because what they would listen on cannot be had.
+    """Return workers that are not started, because what they would listen on cannot be had.
 
     Args:
         reason: why.

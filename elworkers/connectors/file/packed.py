@@ -35,7 +35,7 @@ _MAGIC = (
 _ERRORS = (zlib.error, zstandard.ZstdError, OSError, ValueError, EOFError)
 
 ReadAgain = Callable[[int, int], bytes]
-"""Gives so many bytes of the file from an offset on; none where it cannot be read again, as a pipe."""
+"""Reads this many bytes of the file from an offset on; none if it cannot be read again, as a pipe."""
 
 
 class Unpacking:

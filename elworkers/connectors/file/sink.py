@@ -148,7 +148,7 @@ class FileSink:
             os.ftruncate(self._fd, end)
 
     def commit_transaction(self, positions: Positions) -> None:
-        """Nothing: what was flushed is final."""
+        """Do nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Forget what was not flushed and close the file; standard output stays open."""

@@ -232,7 +232,7 @@ class LinesSource:
         return True
 
     def commit(self, positions: Positions) -> None:
-        """Nothing: a file is read from its beginning by whoever opens it."""
+        """Do nothing: whoever opens a file reads it from its beginning."""
 
     def close(self) -> None:
         """Close the file; standard input stays open."""

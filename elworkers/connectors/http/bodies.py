@@ -20,7 +20,7 @@ class BodyError(ValueError):
 
 
 def queries(body: bytes) -> list[bytes]:
-    """`?` and the percent-encoded text of each event, as the browser client sends it, with the `;` at its end.
+    """Return `?`, the percent-encoded text and `;` of each event, as the browser client sends it.
 
     An element that is no object goes on as well: it becomes an EventError, which says so to whoever instruments.
 

@@ -48,7 +48,7 @@ class _ErrorLogFilter:
     """
 
     def debug(self, *_words: Any, **_more: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def exception(self, _words: str, *_args: Any, exc_info: BaseException | None = None) -> None:
         """Log it unless the client is to blame."""

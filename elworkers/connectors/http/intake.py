@@ -116,7 +116,7 @@ class Intake:
             self._look = self._loop.call_later(_LOOK_AGAIN_S, self._look_for_late)
 
     def _tell(self, job: _Job, word: bool | Room) -> None:
-        """Any thread."""
+        """Hand an answer over to the event loop; may be called on any thread."""
         self._said.append((job, word))
         if not self._telling:
             self._telling = True

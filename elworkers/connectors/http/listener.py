@@ -19,7 +19,7 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.sockets import BACKLOG, Address, opened
 
 _TURNS = 8
-"""A connection is answered within so many turns of the event loop."""
+"""Turns of the event loop within which a connection is answered."""
 _ENDS_WITHIN_S = 2.0
 _CUT_AFTER_S = 0.1
 

@@ -28,7 +28,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def client_address(
     peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network], forwarded: Sequence[str] = ()
 ) -> str:
-    """Who has sent a request: the last address that no trusted proxy has.
+    """Return the client's address: the last one that no trusted proxy has.
 
     Each proxy adds the address that it sees at the end, and what stands before that anybody may have written
     (RFC 7239, section 8.1). Ports and zones are left out.

@@ -82,4 +82,4 @@ class Uploads:
     def _check(self, body: Sized) -> None:
         most = self._limits.body_bytes
         if len(body) > most:
-            raise RefusedError(413, f"a body of more than {most} bytes; expected at most so many")
+            raise RefusedError(413, f"a body of more than {most} bytes; expected at most {most}")

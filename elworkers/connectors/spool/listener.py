@@ -38,8 +38,8 @@ class Room(NamedTuple):
 
     Attributes:
         status: `ok`, `straight` where it goes to the output past the disk, or `full` where it is refused.
-        waiting_bytes: so many bytes of lines are on disk.
-        max_bytes: and so many may be.
+        waiting_bytes: bytes of lines that are on disk.
+        max_bytes: the most that may be.
         reason: why it is not `ok`.
     """
 

@@ -61,7 +61,7 @@ class MemoryQueue:
             return len(lines)
 
     def take(self, limit: int) -> list[Record]:
-        """Up to about `limit` lines: what came together stays together."""
+        """Return up to about `limit` lines: what came together stays together."""
         self._asked_at = time.monotonic()
         found: list[Record] = []
         while self._queue and len(found) < limit:

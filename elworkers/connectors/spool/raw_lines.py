@@ -34,7 +34,7 @@ class RawLines:
         self._numbers = numbers
 
     def line(self, query: bytes, time: bytes, address: bytes, agent: bytes) -> bytes:
-        """One line, without its LF.
+        """Return one line, without its LF.
 
         Args:
             query: as received, from its `?` on.
@@ -58,7 +58,7 @@ class RawLines:
         return b"\t".join(parts)
 
     def close(self) -> None:
-        """No more lines are made; never raises."""
+        """Stop making lines; never raises."""
         self._numbers.close()
 
 

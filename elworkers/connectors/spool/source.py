@@ -37,7 +37,7 @@ class SpooledSource:
         door: this source's own from now on.
         spool: the disk, likewise.
         metrics: counts `spool_dropped`, `spool_refused` and `spool_passed_over`; is told while the disk takes nothing.
-        draw: takes so many sequence numbers and gives the first; a line's number and a tab then stand before it on
+        draw: draws this many sequence numbers and returns the first; a line's number and a tab then stand before it on
             disk, so that it keeps its number when it is read again. None: lines are not numbered.
     """
 
@@ -201,7 +201,7 @@ class SpooledSource:
         self._straight.acknowledged()
 
     def close(self) -> None:
-        """Spool what the door still holds, and let go of both."""
+        """Spool what the listener still holds, and close both."""
         self._straight.close()
         self._door.close()
         self._spool.close()

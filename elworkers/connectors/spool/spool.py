@@ -181,7 +181,7 @@ class Spool:
             self._starts.append(self._end)
 
     def read(self, limit: int) -> list[Spooled]:
-        """Up to `limit` lines behind those that were read before; what is damaged is passed over.
+        """Return up to `limit` lines behind those that were read before; damaged parts are skipped.
 
         Raises:
             RetryableError: the disk cannot be read.
@@ -237,7 +237,7 @@ class Spool:
             return b""
 
     def done(self, position: int) -> None:
-        """Everything before the position is done with; segments of nothing else are removed.
+        """Mark everything before the position as done; segments that hold nothing else are removed.
 
         Where the disk does not take the position, it is remembered until the process ends.
         """
@@ -285,7 +285,7 @@ class Spool:
 
 
 def _fitting(parts: Sequence[bytes], left: int) -> list[bytes]:
-    """As many of the first as fit into so many bytes."""
+    """Return as many of the first lines as fit into this many bytes."""
     found: list[bytes] = []
     for part in parts:
         left -= len(part)

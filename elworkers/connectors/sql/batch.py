@@ -161,7 +161,7 @@ class BatchWriter:
         return 0
 
     def _of_all(self, table: Table, pairs: _Pairs) -> DatabaseFault | None:
-        """Why the database refuses all of a sample, where that is one reason."""
+        """Return why the database refuses all of a sample, if there is one reason."""
         if len(pairs) <= _SAMPLE:
             return None
         found: DatabaseFault | None = None

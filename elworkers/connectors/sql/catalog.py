@@ -133,5 +133,5 @@ def _say_what_is_missing(name: str, schema: Mapping[str, Any], made: CreatedTabl
 
 
 def _cuts(named: tuple[str, int], made: CreatedTable) -> Mapping[str, ColumnWidth]:
-    """Of an EventError's table, what its texts may hold."""
+    """Return how long the texts of an EventError's table may be."""
     return made.widths if named[0] == long_event_errors.SCHEMA else {}

@@ -142,7 +142,7 @@ def words_of(error: BaseException) -> str:
 
 
 def whose(error: BaseException) -> Whose:
-    """Whose fault a database's error is."""
+    """Return whose fault a database's error is."""
     found = original(error)
     if isinstance(found, sqlite3.Error):
         return _whose_of_sqlite(found)

@@ -28,7 +28,7 @@ def known(columns: Iterable[Column]) -> KnownFields:
 
 
 def rests(events: Iterable[Any], fields: KnownFields) -> list[Any]:
-    """For each event proper what has no column, in its own structure; None where all of it has."""
+    """Return for each event its fields without a column, in their own structure; None if there are none."""
     names = fields.keys()
     deep = [(name, inner) for name, inner in fields.items() if inner is not None]
     return [

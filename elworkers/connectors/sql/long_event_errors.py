@@ -14,7 +14,7 @@ _RAW, _MESSAGE = "event_rawEvent", "event_message"
 
 
 class ColumnWidth(NamedTuple):
-    """What a column of text holds at most: so many characters, or bytes."""
+    """The largest number of characters, or of bytes, that a column of text holds."""
 
     most: int
     in_bytes: bool

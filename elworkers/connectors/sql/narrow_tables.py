@@ -149,7 +149,7 @@ def _text(value: Any) -> Any:
 
 
 def _changes(table: Sequence[_Column]) -> Iterator[tuple[str, str]]:
-    """Of each narrow column what it is, and its clause of an ALTER."""
+    """Yield each narrow column with the clause of an ALTER that widens it."""
     left = ROW_BYTES - len(table) // 8 - 1 - sum(ColumnType.TEXT.value if _grows(one) else one.bytes for one in table)
     for column in table:
         if "GENERATED" in column.extra.upper() or "auto_increment" in column.extra:

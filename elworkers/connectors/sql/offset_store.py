@@ -165,5 +165,5 @@ class DatabaseOffsets:
         return self._connection.execute(statement.values(next_offset=offset)).rowcount == 1
 
     def moved(self, positions: Positions) -> None:
-        """These positions have been committed."""
+        """Note that these positions have been committed."""
         self._at.update(positions)

@@ -97,7 +97,7 @@ class RejectionPolicy:
             log.info("table takes records again", table=table)
 
     def unmade(self, schema: tuple[str, int]) -> str | None:
-        """Why this schema's table could not be made within the last minute."""
+        """Return why this schema's table could not be created within the last minute."""
         until, words = self._unmade.get(schema, (0.0, ""))
         return words if time.monotonic() < until else None
 

@@ -65,7 +65,7 @@ class UdpSink:
             raise RetryableError(f"{self._place}: {error.strerror or error}") from error
 
     def commit_transaction(self, positions: Positions) -> None:
-        """Nothing: what was flushed is final."""
+        """Do nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Close the socket."""

@@ -126,10 +126,10 @@ class UdpSource:
             self._drops[one] = drops
 
     def commit(self, positions: Positions) -> None:
-        """Nothing: what was received cannot be asked for again."""
+        """Do nothing: datagrams cannot be read again."""
 
     def close(self) -> None:
-        """Let go of the address, and count what was dropped until now: nobody else does."""
+        """Close the socket, and count what the kernel has dropped until now: nobody else does."""
         with contextlib.suppress(OSError):
             self._count_drops()
         for one in self._sockets:

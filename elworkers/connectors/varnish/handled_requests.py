@@ -34,7 +34,7 @@ class HandledRequests:
         self._before: frozenset[bytes] = frozenset()
 
     def add(self, number: bytes) -> None:
-        """One has been handed over."""
+        """Note that a request has been handed over."""
         self._mine.append(number)
 
     def __contains__(self, number: bytes) -> bool:
@@ -46,7 +46,7 @@ class HandledRequests:
         self._before = frozenset()
 
     def take(self, process: int) -> bool:
-        """Learn what a process that has ended has handed over; whether it has left that."""
+        """Read what a process that has ended has handed over; return whether it has left that."""
         try:
             head, *numbers = self._path.read_bytes().split(b"\n")
         except OSError:

@@ -245,7 +245,7 @@ class _ChildOutput:
         self.complaint = ""
 
     def batches(self) -> Iterator[list[bytes]]:
-        """Whole lines of its standard output; those of its standard error are logged, the last kept as `complaint`."""
+        """Yield whole lines of standard output; those of standard error are logged, the last kept as `complaint`."""
         deadline: float | None = None
         while self._outputs and (deadline is None or time.monotonic() < deadline):
             if deadline is None and self._closed.is_set():
