@@ -22,7 +22,7 @@ class Backoff:
     """Growing, jittered waits between tries, with one log line a minute while the reason stays the same.
 
     Args:
-        say: is given the reason at each failure, and an empty one when it works again; as `loop.Board.trouble`.
+        say: is given the reason at each failure, and an empty one when it works again; as `loop.StateReporter.trouble`.
     """
 
     def __init__(self, say: Callable[[str], object] = lambda _reason: None) -> None:

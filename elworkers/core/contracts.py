@@ -6,12 +6,12 @@
 A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out to `Sink`s. Only
 `core.loop` flushes sinks and commits offsets, in this order::
 
-    records = source.poll(...)        may block up to its timeout
-    records = stage(records)          pure apart from caches; never raises for a bad event
-    sink.write(records)               takes them into memory, may block on the far side
-    refused = sink.flush()            returns only when all of it is stored or refused
+    records = source.poll(...)         may block up to its timeout
+    records = stage(records)           pure apart from caches; never raises for a bad event
+    sink.write(records)                takes them into memory, may block on the far side
+    refused = sink.flush()             returns only when all of it is stored or refused
     sink.commit_transaction(positions) only then; a database commits rows and positions together
-    source.commit(positions)          and then
+    source.commit(positions)           and then
 
 Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew.
 """
@@ -248,7 +248,7 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of everything without storing what was not flushed and settled; never raises."""
+        """Let go of everything without storing what was not flushed and committed; never raises."""
 
 
 @runtime_checkable
@@ -259,7 +259,7 @@ class OffsetStore(Protocol):
         """Return the positions at which to begin partitions that were just assigned; earlier ones of them are void.
 
         Args:
-            starts: where Kafka would have it begin; it stays so where the ledger knows nothing of the partition.
+            starts: where Kafka would have it begin; it stays so where the offset store knows nothing of the partition.
 
         Raises:
             RetryableError: the far side is away.

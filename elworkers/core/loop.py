@@ -10,7 +10,7 @@ The only place that flushes sinks and commits offsets, in this order:
 3. write: each output takes what it accepts.
 4. flush: once the batch is full or old, or in a poll whose source asks; returns only when all of it is stored.
 5. refused: what a store will never take goes to EventError, which is flushed as well.
-6. commit_transaction: a sink that keeps positions itself makes them and what it stored final in one transaction.
+6. commit_transaction: a sink that keeps positions itself commits them and what it stored in one transaction.
 7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
 
 Where that fails half-way, the records come again: those outputs that have acknowledged them do not get them again, and
@@ -357,7 +357,7 @@ class PipelineRunner:
         return next(number for number, one in enumerate(self._pipeline.stores()) if one is sink)
 
     def _remember(self, flushed: Sequence[Sink]) -> None:
-        """Remember which outputs have all of the batch; of a ledger only what it has committed is there."""
+        """Remember which outputs have all of the batch; of an offset store only what it has committed is there."""
         for sink in flushed:
             if not isinstance(sink, OffsetStore):
                 self._kept.delivered.finish(self._number(sink), self._positions, self._kept.staged)

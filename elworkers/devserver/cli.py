@@ -170,14 +170,14 @@ def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Gu
 
 
 class _Judged:
-    """Has lines judged as they come; implements `door.Keeper`."""
+    """Has lines validated as they come; implements `listener.LineKeeper`."""
 
     def __init__(self, stage: ProcessStage, waiting: Waiting) -> None:
         self._stage = stage
         self._waiting = waiting
 
     def keep(self, arrivals: Iterable[Arrival]) -> None:
-        """See `door.Keeper.keep`."""
+        """See `listener.LineKeeper.keep`."""
         for arrival in arrivals:
             left = self._waiting.maxsize - self._waiting.qsize()
             if arrival.told is not None and len(arrival.lines) > left:
@@ -189,7 +189,7 @@ class _Judged:
                 arrival.told(True)
 
     def room(self, _size: int) -> Room:
-        """See `door.Keeper.room`; counts events."""
+        """See `listener.LineKeeper.room`; counts events."""
         return Room("full" if self._waiting.full() else "ok", self._waiting.qsize(), self._waiting.maxsize)
 
 

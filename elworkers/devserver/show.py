@@ -47,7 +47,7 @@ class Show:
             self._raw(error["rawEvent"])
 
     def failed(self, reason: str) -> None:
-        """Show that an event could not be judged."""
+        """Show that an event could not be validated."""
         said = Text.assemble(("cannot be judged", "bold yellow"), printable(f": {reason}"))
         self._console.print(said, soft_wrap=True)
 

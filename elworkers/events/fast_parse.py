@@ -132,7 +132,7 @@ class FastParser:
 
     def _written(self) -> Callable[[bytes], Event | None]:
         fields = [f"event[{name!r}] = convert_{at}(columns[{at}])" for name, at, _ in self._fields]
-        # White space is below 33; at an end of the line it is for `parse` to judge.
+        # White space is below 33; at an end of the line it is for `parse` to decide.
         unusual = [
             f"len(columns) != {self._count}",
             "line[0] < 33",

@@ -11,7 +11,7 @@ specifier   matches                                        becomes
 %t  %D      2016-07-29T12:34:56 (UTC)                      `timestamp`, Unix seconds; `dt`, the same as text
 %h          up to a blank                                  `clientIp`
 %l  %n      up to a blank; digits                          `recvFrom`; `seqId` (files of 2013)
-%u          up to a tab                                    `userAgent`, taken apart (`useragent.parsed`)
+%u          up to a tab                                    `userAgent`, taken apart (`user_agent.parsed`)
 %{name}i    up to a tab                                    the field, a string
 %{name}s    up to a blank                                  the field, a string
 %{name}d    digits                                         the field, an integer

@@ -15,7 +15,7 @@ from elworkers.functions.applied import Functions
 
 
 def through(functions: Functions, sink: Sink) -> Sink:
-    """Return the sink behind functions; a ledger where it is one."""
+    """Return the sink behind functions; an offset store if it is one."""
     return _FunctionLedger(functions, sink) if isinstance(sink, OffsetStore) else FunctionSink(functions, sink)
 
 

@@ -24,7 +24,7 @@ class Format(NamedTuple):
 
     Attributes:
         suffix: what their names end with.
-        encode: a draft's content as chunks of the file.
+        encode: a staging file's content as chunks of the file.
     """
 
     suffix: str

@@ -7,9 +7,9 @@ A run:
 
 1. look: which topics there are, and how far each partition reaches now.
 2. load: where to go on, from the manifests in the store (`journal`); of topics that are new or in doubt.
-3. read up to there into drafts on the local disk, one for each partition and place.
-4. close: of each partition with a draft that is due, all drafts are written and published together, as soon as the
-   partition is read, while others are (`publisher`).
+3. read up to there into staging files on the local disk, one for each partition and place.
+4. close: of each partition with a staging file that is due, all staging files are written and published together, as
+   soon as the partition is read, while others are (`publisher`).
 5. mark: an hour that is over, and of which nothing more can come, gets its `_SUCCESS`.
 """
 
@@ -242,7 +242,7 @@ class Importer:
     def _compare(self, topic: str, nexts: Mapping[int, int]) -> None:
         for partition in [partition for partition in self._stretches if partition.topic == topic]:
             if nexts.get(partition.partition, 0) != self._stretches[partition].begin:
-                # Published after all, or by another importer: what is in the drafts is there already.
+                # Published after all, or by another importer: what is in the staging files is there already.
                 self._abandon(partition)
                 offset = nexts.get(partition.partition, 0)
                 self._stretches[partition] = PendingRange(offset, offset)

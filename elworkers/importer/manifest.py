@@ -40,7 +40,7 @@ class Manifest(NamedTuple):
     Attributes:
         begin, next: the offsets that it begins with, and that the next one begins with.
         files: of every hour.
-        unfinished: hours (`Place.path`) of the topic that have files but no `_SUCCESS` mark yet.
+        unfinished: hours (`HourPartition.path`) of the topic that have files but no `_SUCCESS` mark yet.
         topic_id: Kafka's id of the topic, 32 hex digits; empty where it was not known.
         again: the first digits of that id, where the topic was deleted and made again since it was imported first; else
             empty. Its offsets have begun anew, and its manifests and files would have the names of earlier ones.

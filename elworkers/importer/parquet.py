@@ -3,8 +3,8 @@
 
 """Writes a Parquet file from the lines of a staging file and the schemas of their events.
 
-The columns are those of the schema's table in a database, of every revision that the draft has events of, and at the
-end `json`: the whole message of a row that the columns cannot hold, and nothing in all other rows.
+The columns are those of the schema's table in a database, of every revision that the staging file has events of, and at
+the end `json`: the whole message of a row that the columns cannot hold, and nothing in all other rows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class Parquet:
-    """Writes drafts as Parquet; threads may share one.
+    """Writes staging files as Parquet; threads may share one.
 
     Args:
         schema_of: where schemas are.

@@ -17,8 +17,8 @@ class RollPolicy(NamedTuple):
     """When files are closed.
 
     Attributes:
-        size: bytes of lines in a draft.
-        age_s: since a draft's first line came.
+        size: bytes of lines in a staging file.
+        age_s: since a staging file's first line came.
         grace_ms: after the end of an hour.
     """
 
@@ -34,7 +34,7 @@ class PendingRange:
     Attributes:
         begin: where the last manifest ended.
         next: where reading goes on.
-        since: monotonic time of the first draft's first line.
+        since: monotonic time of the first staging file's first line.
         drafts: by place.
         published: monotonic time at which this process has last published something of it; 0 for never.
     """

@@ -3,8 +3,8 @@
 
 """Collects lines in files on the local disk, any number of them with few open at a time.
 
-A draft is what a file in the store is made of. Drafts are worth nothing to the next process: what is in them has not
-been imported, and is read from Kafka again.
+A staging file is what a file in the store is made of. Staging files are worth nothing to the next process: what is in
+them has not been imported, and is read from Kafka again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class StagingFile:
 
 
 class StagingFiles:
-    """All drafts of one worker.
+    """All staging files of one worker.
 
     Args:
         folder: of this worker alone; what an earlier process left there is removed.
@@ -94,7 +94,7 @@ class StagingFiles:
             last: the offset of the last.
 
         Raises:
-            RetryableError: the disk does not take them; the draft is as before.
+            RetryableError: the disk does not take them; the staging file is as before.
         """
         try:
             file = self._opened(draft.path)

@@ -54,7 +54,7 @@ class PipelineBuilder:
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
         listening: what the worker's parent listens on.
-        early: a door that has begun already, for the next source.
+        early: a listener that has begun already, for the next source.
         kept: where `source` puts what it opens, and what it gives where there is something.
         unfinished: say whether more records at a time would be cheaper for a sink.
         of_process, of_pipeline: what connectors keep, see `connector.Worker`.

@@ -109,7 +109,7 @@ def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:
 
     Args:
         config_dir: with one folder a role, in the plural.
-        env: for `${env:NAME}`; see `reading.environment`.
+        env: for `${env:NAME}`; see `argument_files.environment`.
 
     Raises:
         ConfigurationError: the folder itself cannot be read.

@@ -76,7 +76,7 @@ class CompiledSchema:
     Attributes:
         name, revision: which one.
         source: the schema as it was read.
-        strict: the same, closed to other properties where it says nothing of them; what events are judged by.
+        strict: the same, closed to other properties where it says nothing of them; what events are validated by.
         draft: 3 to 7, or the year of a later one.
         used: since somebody last set it to False.
 
@@ -123,7 +123,7 @@ class CompiledSchema:
         return InvalidSchemaError(f"the schema {self.name} of revision {self.revision} is itself invalid: {why}")
 
     def validate(self, instance: Any, where: str, suspects: Container[str] | None = None) -> None:
-        """Judge an instance.
+        """Validate an instance.
 
         Args:
             instance: JSON as Python has it.
@@ -141,7 +141,7 @@ class CompiledSchema:
             reason = f"$ref {_cut(str(error_in_schema.ref))} leads out of the schema"
             raise self._invalid(reason) from None
         except ArithmeticError as error_in_event:
-            # Such as an integer of 400 digits where a multiple of 0.1 is wanted: the schema judges all others.
+            # Such as an integer of 400 digits where a multiple of 0.1 is wanted: the schema decides on all others.
             why = f"{where}: a number cannot be judged: {_shown(error_in_event)}"
             raise InvalidEventError(why, "validation") from None
         except Exception as error_in_schema:  # noqa: BLE001 - what check_schema lets pass, such as an unknown type

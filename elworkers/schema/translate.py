@@ -4,8 +4,9 @@
 """Translates a JSON schema of any draft to draft 4, accepting no event that the original schema refuses.
 
 Only keywords on which `jsonschema` and `jsonschema-rs` agree are taken; any other is an error that names it. What goes
-out is a little stricter than what came in, because the events that it judges were read by `orjson`: it refuses numbers
-beyond ±9e18, since an integer beyond 64 bits has become a double there, and what is nested deeper than the schema says.
+out is a little stricter than what came in, because the events that it validates were read by `orjson`: it refuses
+numbers beyond ±9e18, since an integer beyond 64 bits has become a double there, and what is nested deeper than the
+schema says.
 """
 
 from __future__ import annotations

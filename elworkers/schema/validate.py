@@ -22,7 +22,7 @@ ROUTED = frozenset(("schema", "revision"))
 """Fields of a capsule that say which schema it is of."""
 
 FIRST, SCHEMA, REFUSED = "first", "schema", "refused"
-"""Why the quick judge does not say that an event is valid: it has not seen its schema, cannot judge it, or says no."""
+"""Why the fast validator does not accept an event: its schema is new, or too much for it, or it says no."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class CachedSchema:
 class Validator:
     """Validates capsules and the events in them.
 
-    `jsonschema` is the judge. Where a schema has only what `jsonschema-rs` judges the same, that one is asked first, in
+    `jsonschema` decides. Where a schema has only what `jsonschema-rs` decides the same, that one is asked first, in
     a hundredth of the time: what it accepts is valid.
     """
 
@@ -64,7 +64,7 @@ class Validator:
         store.on_forget(self._forget)
 
     def validate(self, event: Event) -> None:
-        """Judge one capsule.
+        """Validate one capsule.
 
         Raises:
             InvalidEventError: names the field and what was expected; its code is `validation`.
@@ -85,7 +85,7 @@ class Validator:
             event: as `orjson` reads it and `capsule.complete` leaves it.
         """
         try:
-            # 1.0 and True find the schema of revision 1 too, and are refused by its judge.
+            # 1.0 and True find the schema of revision 1 too, and are refused by it.
             name, revision = event.get("schema"), event.get("revision")
             known = self._newest.get(name)
             if known is not None and known.revision != revision:
@@ -110,7 +110,7 @@ class Validator:
         """Validate one capsule that is not `accepted`; as `validate`.
 
         Args:
-            event: the same, where `jsontext.reads_alike`.
+            event: the same, where `json_text.reads_alike`.
         """
         if not self._accepts_capsule(event):
             self._capsule.validate(event, "capsule", _suspects(self._capsule_judge, event))

@@ -79,7 +79,7 @@ class Scoreboard:
 
     @staticmethod
     def fits(file: int) -> bool:
-        """Return whether the memory is as large as a board's."""
+        """Return whether the memory is as large as a scoreboard's."""
         return os.fstat(file).st_size == _BYTES
 
     def slot(self, number: int) -> Slot:
@@ -115,7 +115,7 @@ class Slot:
         _SLOT.pack_into(self._memory, self._at, state, time.monotonic(), self._records)
 
     def read(self, records: int) -> None:
-        """See `loop.Board.read`."""
+        """See `loop.StateReporter.read`."""
         self._records += records
 
     def look(self) -> Snapshot:

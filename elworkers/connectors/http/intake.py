@@ -91,7 +91,7 @@ class Intake:
         return await answer
 
     async def room(self, size: int) -> Room:
-        """See `door.Keeper.room`.
+        """See `listener.LineKeeper.room`.
 
         Raises:
             RefusedError: the disk does not answer.

@@ -53,7 +53,7 @@ class HandlerConfig:
 
 
 class RequestHandler:
-    """Gives the answers while a door is open.
+    """Gives the answers while a listener is open.
 
     Args:
         answers: which.

@@ -60,14 +60,14 @@ class LineKeeper(Protocol):
 
 
 Failed = Callable[[ElworkersError], None]
-"""Told by a door that it can take nothing any more."""
+"""Told by a listener that it can take nothing any more."""
 
 
 class Listener(Protocol):
     """Where lines come in that nobody will send again, or only those who are told to."""
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
-        """Begin to take lines, on a thread of the door's own."""
+        """Begin to take lines, on a thread of the listener's own."""
 
     def close(self) -> None:
         """Hand over what was taken, and let go of everything; never raises."""

@@ -22,7 +22,7 @@ _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0"}
 
 
 class RawLines:
-    """Makes the lines of one door.
+    """Makes the lines of one listener.
 
     Args:
         host: what becomes `recvFrom`; None for the name of this host.

@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 class Sequence:
     """The sequence numbers of lines, from 0 on.
 
-    With the host's name and the second they make an event's uuid (see `events.capsule`), so that every door of a host
-    draws from one file. One by one they are drawn in blocks: what a killed process had left of its block is never used,
-    and shows as a gap; a process that ends in order gives it back, unless another has drawn meanwhile.
+    With the host's name and the second they make an event's uuid (see `events.capsule`), so that every listener of a
+    host draws from one file. One by one they are drawn in blocks: what a killed process had left of its block is never
+    used, and shows as a gap; a process that ends in order gives it back, unless another has drawn meanwhile.
 
     While the disk takes no number, numbers go on from one between 2^62 and 2^63 that this process has drawn by lot: no
     other will meet it.

@@ -74,7 +74,7 @@ class SpooledSource:
         self._arrived.set()
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
-        """See `door.Keeper.keep`."""
+        """See `listener.LineKeeper.keep`."""
         given = [(one, self._numbered(one.lines)) for one in arrivals]
         taken = self._spooled(given)
         for (arrival, lines), count in zip(given, taken, strict=True):
@@ -135,7 +135,7 @@ class SpooledSource:
             arrival.told(kept)
 
     def room(self, size: int) -> Room:
-        """See `door.Keeper.room`."""
+        """See `listener.LineKeeper.room`."""
         waiting, most = self._spool.waiting_bytes, self._spool.max_bytes
         reason = f"--spool-max-bytes={most} are nearly used"
         if waiting + size <= most:

@@ -3,7 +3,7 @@
 
 """Writes a batch of records to several tables in one transaction, and says what became of each.
 
-A table's rows are stored in pieces. While the database is at work on one of them, the next one's text is made. What the
+A table's rows are stored in chunks. While the database is at work on one of them, the next one's text is made. What the
 database refuses as a whole is halved until the rows that it will not have are found; a savepoint takes back the rest.
 """
 
@@ -58,7 +58,7 @@ class BegunAnewError(Exception):
 
 
 class _BatchRun:
-    """One piece on its way."""
+    """One chunk on its way."""
 
     def __init__(self, table: Table, count: int, made: PreparedRows, refused: list[RejectedRecord]) -> None:
         self.table = table

@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 class VarnishListener:
-    """Runs `varnishncsa` as a child, again with growing waits when it ends; implements `door.Door`.
+    """Runs `varnishncsa` as a child, again with growing waits when it ends; implements `listener.Listener`.
 
     The child begins at the end of Varnish's log: what was requested while it did not run is not seen. A process that
     takes another one's place therefore begins early: its child runs already while that one still takes everything, and
@@ -89,7 +89,7 @@ class VarnishListener:
         """Read early, until `open`; returns as soon as nothing more is missed, or Varnish is not there.
 
         Args:
-            after: pid of the process that still has the door.
+            after: pid of the process that still has the listener.
 
         Raises:
             ConfigurationError: Varnish does not understand the query.
@@ -101,7 +101,7 @@ class VarnishListener:
             raise self._failure
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
-        """See `door.Door.open`."""
+        """See `listener.Listener.open`."""
         with self._taking:
             self._keeper, self._failed = keeper, failed
             if self.seen is not None and self._after is not None and self.seen.take(self._after):
@@ -159,7 +159,7 @@ class VarnishListener:
             stderr=subprocess.PIPE,
             env={**os.environ, "TZ": "UTC"},
             bufsize=0,
-            # Bound to the thread that forks, which lives as long as the door is open.
+            # Bound to the thread that forks, which lives as long as the listener is open.
             preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),  # noqa: PLW1509 - one call into the kernel
         )
 
