@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions without a leader come in; since when they have had none goes out, over all producers of a process.
+"""Tracks since when partitions have had no leader, over all producers of a process.
 
 A partition may be without a leader for the seconds of an election, or for as long as a broker is away that has the only
 replica. The first is an outage like any other; behind the second the others must not wait.

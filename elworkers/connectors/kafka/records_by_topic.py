@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in with the names of their topics; those of each topic go out together."""
+"""Groups records by the topics that they go to."""
 
 from __future__ import annotations
 

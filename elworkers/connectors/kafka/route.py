@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; the topic and the key of each, or None where a blacklist leaves it out, go out."""
+"""Decides which topic and key each record is written with, and which a blacklist leaves out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; they go to the topics that their route names, by a producer that other sinks may share."""
+"""Writes records to the topics that their route names, by a producer that other sinks may share."""
 
 from __future__ import annotations
 

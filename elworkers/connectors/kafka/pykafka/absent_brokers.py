@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Stands in for brokers that are not there, so that one partition without a leader is no error of its neighbours."""
+"""Stands in for brokers that are away, so that one partition without a leader is no error of its neighbours."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A topic and a group name come in; pykafka's BalancedConsumers, made safe for our loop, go out.
+"""Makes pykafka's BalancedConsumers safe for the loop.
 
 What differs from pykafka's own:
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records of a topic come in; sets of them for its partitions, and requests full of sets, go out."""
+"""Groups the records of a topic into message sets for its partitions, and those into requests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Broker addresses come in; a connected pykafka `Cluster` goes out, and its errors as ours."""
+"""Connects to a cluster by pykafka, and turns its errors into this program's."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Kafka's error code comes in; whose fault it is, and what it means, goes out.
+"""Decides from Kafka's error codes whose fault an error is.
 
 Codes are those of Kafka's protocol guide, "Error Codes". What is on no list here is decided by the company it keeps: it
 is the record's own where the brokers take others.

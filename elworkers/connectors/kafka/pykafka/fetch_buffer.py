@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sets of messages come in from the thread that fetches; they go out to the loop, in the order in which they came."""
+"""Holds what was fetched until the loop takes it, in the order in which it came."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions that have room come in; those to be asked for now, and how many bytes of each, go out."""
+"""Decides which partitions are fetched from next, and how many bytes of each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions that a group has given to this process come in; whole sets of their messages go out.
+"""Fetches the messages of the partitions that a group has assigned to this process.
 
 What differs from pykafka's SimpleConsumer:
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; the bytes of message sets, and of the request that carries them, go out, and the answer comes in.
+"""Encodes records as message sets and produce requests, and decodes the responses.
 
 pykafka makes an object of each message and packs it in three steps. The layout is that of messages of magic 1 and of
 produce requests of version 1 (Kafka's protocol guide, "Messages", "Old Message Format").

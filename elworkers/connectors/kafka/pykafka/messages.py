@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bytes of a fetch answer come in; messages go out.
+"""Decodes the messages in a fetch response.
 
 pykafka takes each message apart in some twenty steps, several times as long as what is needed takes: offset, time,
 key and value. The layout is that of fetch answers of version 2, with message sets of magic 0 and 1 (Kafka's protocol

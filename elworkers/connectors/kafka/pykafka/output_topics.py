@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of topics come in; topics that can be written to, and why others cannot, go out."""
+"""Finds or creates the topics of an output, and says why some cannot be written to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A session of ZooKeeper and a topic come in; the nodes that say which member owns which partition are kept there.
+"""Keeps the nodes in ZooKeeper that say which member of a group owns which partition.
 
 Each partition has one node for the original's members and one for those of pykafka on Python 3, among them our earlier
 versions, which write a topic's name as `b'<topic>'`. A member owns a partition when it has both; then it is one

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Message sets come in; they are sent, taken apart where a broker refuses them, and what became of each goes out.
+"""Sends message sets, splits those that a broker refuses, and tells what became of each record.
 
 A broker refuses a set as a whole for one record. Parts of it are sent again until those records are found, so that
 records around a refused one may be stored in another order than they came in.

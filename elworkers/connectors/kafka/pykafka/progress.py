@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics and groups come in; how far they are, and what is new in them, goes out. Reads only; commits nothing."""
+"""Reads how far topics and groups are. Reads only; commits nothing."""
 
 from __future__ import annotations
 

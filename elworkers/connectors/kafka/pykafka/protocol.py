@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Requests that pykafka lacks: their fields come in, the bytes of Kafka's protocol go out; and answers back again.
+"""Encodes and decodes requests of Kafka's protocol that pykafka lacks.
 
 The layout is that of the protocol guide, "Protocol Primitive Types". Newer versions of a request are "flexible":
 lengths are variable and count from 1, and every structure ends with tagged fields.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A broker comes in; a connection for what its quotas count, and how long it wants nothing of that, go out.
+"""Opens connections for requests that quotas count, and waits as long as a broker asks for.
 
 A broker that throttles a client says for how long, and reads nothing from that connection meanwhile. Heartbeats behind
 a fetch would come too late, and requests would time out and be repeated; so fetches and produce requests have a

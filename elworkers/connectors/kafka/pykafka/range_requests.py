@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ranges of partitions come in; what their leaders answer goes out, at the pace that a quota allows."""
+"""Requests ranges of partitions from their leaders, at the pace that a quota allows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of topics come in; their partitions, ends and messages go out, many topics at a time and without a group.
+"""Reads the partitions, ends and messages of many topics at a time, without a group.
 
 One connection to each broker and one thread serve any number of topics; pykafka's own consumers start threads and
 buffers for each. Reads only; whoever reads remembers how far.

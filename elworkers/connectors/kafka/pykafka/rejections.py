@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What brokers refused comes in; whose fault it is goes out: refusals of records, or an outage."""
+"""Decides whether what brokers refused is the records' own fault or an outage."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions that stand still come in; who is told so, and how often, is decided here."""
+"""Tells of partitions that cannot be read on, and how often."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A topic's name comes in; whether it is still the topic that was read comes out, by the id that Kafka gave it."""
+"""Tells by Kafka's topic id whether a topic is still the one that was read."""
 
 from __future__ import annotations
 

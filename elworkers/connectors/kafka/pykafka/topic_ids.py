@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of topics come in; Kafka's ids of them go out: a topic that was deleted and made again has another one."""
+"""Asks for Kafka's ids of topics: one that was deleted and created again has another one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Schemas that want one topic come in; which of them has it goes out, the same in every worker and after each restart.
+"""Gives each topic to one schema, the same in every worker and after each restart.
 
 A topic cannot say whose it is before it has an event, and two workers may find it empty at once. So whoever finds a
 topic that is nobody's appends a claim to a log: which schema is to have it. The first claim in that log decides, also

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topic names come in; topics that exist, their partitions and offsets go out."""
+"""Finds and creates topics, and refreshes the metadata of their partitions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions come in; whether a transactional producer has written to them goes out.
+"""Finds out whether a transactional producer has written to partitions.
 
 pykafka reads what is aborted or still open like anything else, and markers at a transaction's end are nothing to it but
 offsets without a message. Three answers of a broker tell: the producers that it knows of, a last stable offset before
