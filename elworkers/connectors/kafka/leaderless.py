@@ -60,10 +60,10 @@ class LeaderlessPartitions:
                 self._metrics.set_aside(f"topic {topic}[{number}]", why)
 
     def has(self, topic: str) -> bool:
-        """Whether a partition of the topic had no leader when it was last looked at."""
+        """Return whether a partition of the topic had no leader when it was last looked at."""
         return topic in self._since
 
     def for_long(self, place: TopicPartition) -> bool:
-        """Whether a partition has had no leader for too long to be waited for."""
+        """Return whether a partition has had no leader for too long to be waited for."""
         since = self._since.get(place.topic, {}).get(place.partition)
         return since is not None and time.monotonic() - since >= _PATIENCE_S

@@ -45,7 +45,7 @@ class Route:
         return self._topic.is_plain
 
     def __call__(self, record: Record) -> tuple[str | OwnTopic, bytes | None] | None:
-        """Topic and key, or None where the record is left out.
+        """Return topic and key, or None where the record is left out.
 
         Raises:
             InvalidEventError: the topic's name would be too long.

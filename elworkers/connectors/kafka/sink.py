@@ -82,7 +82,7 @@ class KafkaSink:
         return self._producer.place(routed[0], record) if routed is not None else None
 
     def commit_transaction(self, positions: Positions) -> None:
-        """Nothing: what was flushed is final."""
+        """Do nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""

@@ -19,7 +19,7 @@ _NO_LEADER = 5
 
 
 def why_unreachable(host: str, port: int) -> str:
-    """A sentence on a broker that cannot be reached at the address that it tells its clients."""
+    """Return a sentence on a broker that cannot be reached at the address that it tells its clients."""
     try:
         socket.getaddrinfo(host, port)
     except (OSError, UnicodeError) as error:
@@ -95,5 +95,5 @@ class BrokersWithAbsent(dict[int, Any]):
 
 
 def text(host: bytes | str) -> str:
-    """A host as pykafka has it."""
+    """Return a host as pykafka has it."""
     return host.decode(errors="replace") if isinstance(host, bytes) else host

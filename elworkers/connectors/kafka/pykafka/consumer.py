@@ -31,7 +31,7 @@ _PASSED_ON = (
 
 
 def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
-    """A member of a group that Kafka manages, or ZooKeeper where the options name its servers.
+    """Return a member of a group that Kafka manages, or ZooKeeper where the options name its servers.
 
     Args:
         cluster: of `client.connect`.

@@ -206,7 +206,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         return int(part.offset)
 
     def edge(self, partition: int, which: int) -> int:
-        """The earliest or the latest offset of a partition.
+        """Return the earliest or the latest offset of a partition.
 
         Raises:
             KafkaException: the broker does not say.

@@ -88,5 +88,5 @@ _WORDS: Mapping[int, str] = MappingProxyType({**RECORDS_OWN, **NAMES_OWN, **SETT
 
 
 def words(code: int) -> str:
-    """What the code means, with its number."""
+    """Return what the code means, with its number."""
     return f"{_WORDS.get(code, 'for a reason that is not known here')} (Kafka's error {code})"

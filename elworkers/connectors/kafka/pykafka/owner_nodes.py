@@ -28,7 +28,7 @@ class OwnerNodes:
         self.folders = (f"/consumers/{group}/owners/{topic}", f"/consumers/{group}/owners/{topic.encode()!r}")
 
     def held(self, zookeeper: Any, member: bytes) -> set[int]:
-        """The partitions that a member owns."""
+        """Return the partitions that a member owns."""
         both = [{number for number, _, owner in _nodes(zookeeper, one) if owner == member} for one in self.folders]
         return both[0] & both[1]
 
@@ -73,7 +73,7 @@ def _made(zookeeper: Any, paths: Sequence[str], owner: bytes) -> bool:
 
 
 def _nodes(zookeeper: Any, folder: str) -> Iterator[tuple[int, str, bytes]]:
-    """Each node's partition, path and owner."""
+    """Yield each node's partition, path and owner."""
     for name in zookeeper.get_children(folder):
         number = name.rpartition("-")[2]
         path = f"{folder}/{name}"

@@ -31,7 +31,7 @@ class StalledPartitions:
         self._told: dict[int, tuple[str, float]] = {}
 
     def says(self, partition: int, why: str) -> bool:
-        """Whether a partition stands still already, for this reason."""
+        """Return whether a partition stands still already, for this reason."""
         return self._told.get(partition, ("", 0.0))[0] == why
 
     def tell(self, partition: int, why: str | None) -> None:

@@ -17,7 +17,7 @@ _NO_ID = bytes(16)
 
 
 def known(cluster: Any) -> bool:
-    """Whether the brokers tell ids.
+    """Return whether the brokers tell ids.
 
     Args:
         cluster: of `client.connect`, which has asked for the versions that they speak.
@@ -27,7 +27,7 @@ def known(cluster: Any) -> bool:
 
 
 def asked(broker: Any, names: Sequence[str]) -> dict[str, str]:
-    """Name → id as 32 hex digits, without topics that do not exist.
+    """Return for each name the id as 32 hex digits, without topics that do not exist.
 
     Raises:
         KafkaException, OSError, RetryableError: the broker is away; the caller translates.
