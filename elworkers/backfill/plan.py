@@ -186,7 +186,7 @@ def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
     path = path.absolute()
     try:
         if not path.is_file():
-            there = "is no file" if path.exists() else "is not there"
+            there = "is not a file" if path.exists() else "does not exist"
             raise place.error(f"INPUT {path}: {there}; expected log files")
         with path.open("rb"):
             pass

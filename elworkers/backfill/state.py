@@ -99,7 +99,7 @@ class State:
         except OSError as error:
             raise ConfigurationError(f"state file {path}: cannot be read: {error.strerror}; {_ELSE}") from None
         except msgspec.MsgspecError:
-            raise ConfigurationError(f"state file {path}: is none; {_ELSE}") from None
+            raise ConfigurationError(f"state file {path}: is not a state file; {_ELSE}") from None
         wanted = self._content.job
         for name in sorted(found.job.keys() | wanted.keys()):
             if found.job.get(name) != wanted.get(name):

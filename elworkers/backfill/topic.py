@@ -85,7 +85,7 @@ class TopicSource:
         there = [one for one in self._reader.partitions() if one.topic in topics]
         missing = set(topics) - {one.topic for one in there}
         if missing:
-            raise ConfigurationError(f"kafka URI: there is no topic {sorted(missing)[0]}; expected one that is there")
+            raise ConfigurationError(f"kafka URI: there is no topic {sorted(missing)[0]}; expected an existing one")
         ids = self._reader.topic_ids(list(topics))
         for topic, known in self._state.topic_ids.items():
             if ids.get(topic, known) != known:

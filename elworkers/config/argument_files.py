@@ -95,7 +95,7 @@ def _resolved(text: str, env: Environment, name: str, number: int) -> str:
 def _content(path: str, name: str, number: int) -> str:
     """Return the one line of a file: a secret, as a rule."""
     if not path.startswith("/"):
-        raise ConfigurationError("${file:…} is no path from / on; expected ${file:/PATH}", name, number)
+        raise ConfigurationError("${file:…} is not an absolute path; expected ${file:/PATH}", name, number)
     try:
         text = regular_file.read(Path(path), 4 * _LONGEST_SECRET + 2).decode("utf-8").strip("\r\n")
     except OSError as error:

@@ -125,14 +125,14 @@ def not_in_text(_text: str) -> Any:
 def file(text: str) -> Path:
     """Return a file that this process can read."""
     if not (text.startswith("/") and Path(text).is_file() and os.access(text, os.R_OK)):
-        raise ValueError("the path of a file that can be read, from / on")
+        raise ValueError("the absolute path of a readable file")
     return Path(text)
 
 
 def folder(text: str) -> Path | None:
     """Return a folder's path, or None for an empty text."""
     if text and not text.startswith("/"):
-        raise ValueError("the path of a folder, from / on")
+        raise ValueError("the absolute path of a folder")
     return Path(text) if text else None
 
 

@@ -77,7 +77,7 @@ def split_host(text: str, default_port: int, where: str) -> tuple[str, int]:
     """
     match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", text)
     if match is None or not match[1]:
-        raise ConfigurationError(f"{where}: {shown(text)} is no host; expected HOST:PORT or [IPV6]:PORT")
+        raise ConfigurationError(f"{where}: {shown(text)} is not a host; expected HOST:PORT or [IPV6]:PORT")
     host, port = match[1].strip("[]"), match[2]
     if port is None:
         return host, default_port
@@ -98,7 +98,7 @@ def parse(text: str) -> Uri:
     match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?([^?]*)(?:\?(.*))?", text, re.DOTALL)
     if match is None:
         # What stands before a colon may be a misspelt scheme, but never more than that: the rest may hold a password.
-        raise ConfigurationError(f"{shown(text, 40)} is no URI; expected SCHEME://…")
+        raise ConfigurationError(f"{shown(text, 40)} is not a URI; expected SCHEME://…")
     scheme, slashes, rest, query_text = match.groups()
     scheme = "kafka" if scheme.lower() in KAFKA_SCHEMES else scheme.lower()
     authority, slash, path = rest.partition("/") if slashes else ("", "", rest)
@@ -220,7 +220,9 @@ def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({
         if way.does == REFUSED:
             raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {way.text}")
         if known in seen:
-            raise ConfigurationError(f"{uri.scheme} URI: options {seen[known]} and {name} are one; expected it once")
+            raise ConfigurationError(
+                f"{uri.scheme} URI: options {seen[known]} and {name} mean the same; expected one of them"
+            )
         seen[known] = name
         try:
             values[known] = declared[known].kind(way.values.get(text, text))
@@ -239,7 +241,7 @@ def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> t
         return way.text, way
     if plain == FUNCTION:
         raise ConfigurationError(
-            f"{scheme} URI: option {name} is that of map:// or filter://; expected map://{scheme}:…"
+            f"{scheme} URI: option {name} belongs to map:// or filter://; expected map://{scheme}:…"
         )
     meant = {known: known for known in declared} | {old: w.text for old, w in inherited.items() if w.does == READ}
     near = nearest(plain, meant, 0.5)

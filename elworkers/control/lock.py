@@ -77,10 +77,10 @@ def held(path: Path, command: Sequence[str], wait_s: float, say: Callable[[str],
         while not taken(fd):
             if deadline.over():
                 raise LockedError(
-                    f"{_holder(fd)} is at work in {path.parent}, and was for {wait_s:g} s; try again later"
+                    f"{_holder(fd)} is at work in {path.parent}, and still was after {wait_s:g} s; try again later"
                 )
             if not said:
-                say(f"waits for {_holder(fd)}, at most {wait_s:g} s")
+                say(f"waiting up to {wait_s:g} s for {_holder(fd)}")
                 said = True
             time.sleep(_LOOK_EVERY_S)
         os.ftruncate(fd, 0)

@@ -110,7 +110,7 @@ class Questions:
         except (PermissionError, psutil.AccessDenied):
             pass
         raise ForbiddenError(
-            f"supervisord of {self._places.run_dir} may not be asked; {whose(self._places.run_dir)}"
+            f"supervisord of {self._places.run_dir} may not be asked by this user; {whose(self._places.run_dir)}"
         ) from None
 
     def _unanswered(self, how: str) -> UnansweredError:
@@ -125,7 +125,7 @@ class Questions:
         frozen = _frozen(process) if process else ""
         return UnaskedError(
             f"supervisord{pid} runs, but its socket {self._places.socket} is gone or dead, so that it cannot be asked; "
-            f"`eventloggingctl start --adopt` has it make its socket anew, for which it restarts every program{frozen}"
+            f"`eventloggingctl start --adopt` lets it create its socket again, which restarts every program{frozen}"
         )
 
 

@@ -83,7 +83,7 @@ def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
 def _of_instances(places: Paths) -> list[SinkEndpoint]:
     tree = read_instances(places.config_dir, environment(places.run_dir))
     for broken in tree.broken:
-        _say(f"passed over: {broken.error}")
+        _say(f"skipped: {broken.error}")
     consumers = [instance.arguments for instance in tree.instances if instance.role == "consumer"]
     outputs: list[SinkEndpoint] = [endpoint for one in consumers for endpoint in one.endpoints["output"]]
     found = [endpoint for endpoint in outputs if endpoint.spec.narrow_tables]

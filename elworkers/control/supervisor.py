@@ -86,7 +86,7 @@ class Supervisor:
         process = daemon.find(self._places)
         if process is None:
             raise SupervisorError(f"something holds {self._places.supervisord_lock}, but it is no supervisord")
-        say(f"supervisord (pid {process.pid}) makes its socket anew; for that it restarts every program")
+        say(f"supervisord (pid {process.pid}) creates its socket again, which restarts every program")
         os.kill(process.pid, signal.SIGHUP)
         while True:
             try:
@@ -114,7 +114,7 @@ class Supervisor:
         self._questions.ask("supervisor.shutdown")
         while deadline is not None and _alive(pid):
             if deadline.over():
-                raise SupervisorError(f"supervisord (pid {pid}) has not ended within {deadline}; it goes on ending")
+                raise SupervisorError(f"supervisord (pid {pid}) has not ended within {deadline}; it is still stopping")
             time.sleep(_LOOK_EVERY_S)
 
     def programs(self) -> dict[str, Info]:
@@ -173,8 +173,8 @@ class Supervisor:
         late = yield from self._until(names, lambda info: not info["pid"], deadline)
         if late:
             raise LateError(
-                f"not ended within {deadline}: {', '.join(late)}; supervisord goes on ending them: run this again, or "
-                "with a longer --wait"
+                f"not ended within {deadline}: {', '.join(late)}; supervisord is still stopping them: run this again, "
+                "or with a longer --wait"
             )
 
     def settled(self, programs: Iterable[str], deadline: Deadline) -> None:

@@ -31,7 +31,7 @@ def show(logs: Sequence[Path], lines: int, follow: bool) -> None:
     missing = [path for path in logs if not path.is_file()]
     if len(missing) == len(logs) and not follow:
         raise SupervisorError(
-            "there is no log of these; have they ever been started? (`reopen-logs` makes one that was removed anew)"
+            "no log found; were these instances ever started? (`reopen-logs` creates a log again that was removed)"
         )
     for path in missing:
         print(f"{PROGRAM}: {printable(str(path))}: there is no such log", file=sys.stderr)

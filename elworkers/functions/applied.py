@@ -76,7 +76,9 @@ class Functions:
     def _one(self, function: Function, record: Record, event: Event, schema: str) -> Record | None:
         key = (function.name, schema)
         if self._patience.refuses(key):
-            raise InvalidEventError(f"function {function.name} took too long for others of this schema", "timeout")
+            raise InvalidEventError(
+                f"function {function.name} took too long for other events of this schema", "timeout"
+            )
         try:
             value, made = self._called(function, record, event)
         except EventTimeout:

@@ -51,12 +51,14 @@ def folders(env: Mapping[str, str]) -> tuple[str, ...]:
     """Return the folders of `FOLDERS`.
 
     Raises:
-        ConfigurationError: one is no path from / on, so that it would be another one for each who starts a program.
+        ConfigurationError: one is not an absolute path, so that it would be another one for each who starts a program.
     """
     found = tuple(filter(None, env.get(FOLDERS, "").split(":")))
     for folder in found:
         if not folder.startswith("/"):
-            raise ConfigurationError(f"{FOLDERS}: {folder} is no path from / on; expected /FOLDER, a : between two")
+            raise ConfigurationError(
+                f"{FOLDERS}: {folder} is not an absolute path; expected /FOLDER, with a : between two"
+            )
     return found
 
 

@@ -74,7 +74,9 @@ class StagingFiles:
             self._lock = (folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RetryableError(f"{folder}: another importer has its drafts here; give one a --draft-dir") from None
+            raise RetryableError(
+                f"{folder}: another importer has its staging files here; give one of them another --draft-dir"
+            ) from None
         except OSError as error:
             raise _cannot(folder, error) from error
         self._empty()

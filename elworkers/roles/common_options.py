@@ -80,4 +80,4 @@ def single_worker(role: str, why: str, workers: int) -> None:
         ConfigurationError: `workers` is more than 1.
     """
     if workers > 1:
-        raise ConfigurationError(f"--workers {workers}: {role} has room for 1, because {why}")
+        raise ConfigurationError(f"--workers {workers}: {role} works with 1 worker only, because {why}")

@@ -126,7 +126,7 @@ class Renewal:
         finally:
             self.forget()
         if read is None:
-            raise RefusedError("the check has left nothing")
+            raise RefusedError("the check has left no result")
         return read
 
     def forget(self) -> None:

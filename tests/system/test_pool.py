@@ -404,7 +404,7 @@ def test_the_end_of_the_input_ends_the_pool(tmp_path: Path) -> None:
         (["stdin:", "stdot:"], 78, "did you mean 'stdout'"),
         (["stdin:"], 2, "OUTPUT is missing"),
         (["stdin:", "stdout:", "--cuont"], 2, "did you mean --count"),
-        (["stdin:", "stdout:", "--workers=2"], 78, "has room for 1"),
+        (["stdin:", "stdout:", "--workers=2"], 78, "works with 1 worker only"),
         (["@/no/such/file"], 78, "/no/such/file: cannot be read"),
         (["kafka:///k:1?topic=t", "stdout:"], 78, "no consumer group"),
     ],
