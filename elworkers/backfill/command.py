@@ -125,7 +125,7 @@ def _preview(made: Plan, stop: Stop) -> int:
 
 
 def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
-    """What says which events are in the output already, and how to let go of that."""
+    """Return what says which events are in the output already, and how to let go of that."""
     endpoint = made.output
     if endpoint.spec.present is not None:
         found = endpoint.spec.present(endpoint)

@@ -97,7 +97,7 @@ class Line:
         return TopicSource(reader, cluster, topics, plan.span, self._state, tell=self._tell, count=count)
 
     def _once(self, sink: Sink, endpoint: SinkEndpoint) -> Sink:
-        """The sink of an output, which is not to get again what a killed process has written there."""
+        """Return the sink of an output, which is not to get again what a killed process has written there."""
         if endpoint.path is not None:
             return OnceSink(sink, FileTail(endpoint.path, self._state))
         if endpoint.brokers:

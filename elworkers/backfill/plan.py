@@ -155,7 +155,7 @@ def plan(words: Sequence[str]) -> Plan:
         default = Path(topics[0].options["topic"] + _STATE).absolute()
     elif of_topics == {False}:
         if arguments["from"] is not None or arguments["to"] is not None:
-            raise ConfigurationError("--from and --to are of a topic; expected files without them")
+            raise ConfigurationError("--from and --to are only for topics; expected files without them")
         topics, paths = (), _without_own([_path(place, some) for place, some in zip(places, named, strict=True)])
         default = paths[0].with_name(paths[0].name + _STATE)
     else:
@@ -167,18 +167,18 @@ def plan(words: Sequence[str]) -> Plan:
 
 
 def _sources(text: str) -> Sequence[SourceEndpoint]:
-    """The topics or the file of a URI; none of what is a path."""
+    """Return the topics or the file of a URI; none of what is a path."""
     if re.match("[A-Za-z][A-Za-z0-9+.-]*:", text) is None:
         return ()
     found = check_sources(text)
     if not found[0].brokers and found[0].path is None:
         scheme = found[0].uri.scheme
-        raise ConfigurationError(f"{scheme} URI: cannot be read again from where it was; expected files or a topic")
+        raise ConfigurationError(f"{scheme} URI: cannot be continued after an interruption; expected files or a topic")
     return found
 
 
 def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
-    """The input file that an argument is, or that its URI names."""
+    """Return the input file that an argument is, or that its URI names."""
     for endpoint in named:
         if endpoint.uri.query:
             raise place.error(f"file URI: option {endpoint.uri.query[0][0]}; expected files without options")

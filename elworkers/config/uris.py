@@ -252,7 +252,7 @@ def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> t
 def unknown_scheme(
     uri: Uri, schemes: Collection[str], what: str, inherited: NameRules = MappingProxyType({})
 ) -> ConfigurationError:
-    """What is said of a URI whose scheme is none of these: the scheme, and what was expected.
+    """Return the error of a URI whose scheme is none of these: the scheme, and what was expected.
 
     Args:
         uri: as it was written.

@@ -90,11 +90,11 @@ class PipelineBuilder:
         return self.kept.counts or self.metrics
 
     def keeping(self, kept: CarryOver) -> PipelineBuilder:
-        """The same for a pipeline that is built anew, with a source that may still be open."""
+        """Return the same for a pipeline that is built anew, with a source that may still be open."""
         return replace(self, kept=kept, of_pipeline={}, unfinished=[])
 
     def source(self, *inputs: SourceEndpoint, ledger: OffsetStore | None = None) -> Source:
-        """The source behind an input, or the merged one behind several.
+        """Return the source behind an input, or the merged one behind several.
 
         Args:
             inputs: as they were checked; one for each topic.
@@ -109,7 +109,7 @@ class PipelineBuilder:
         return self.kept.source
 
     def output(self, endpoint: SinkEndpoint, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
-        """The sink behind an output.
+        """Return the sink behind an output.
 
         Raises:
             ConfigurationError: the URI is wrong.
@@ -118,11 +118,11 @@ class PipelineBuilder:
         return Output(self._sink(endpoint), accepts)
 
     def raw_output(self, endpoint: SinkEndpoint) -> Output:
-        """The sink behind an output for lines that nobody has parsed."""
+        """Return the sink behind an output for lines that nobody has parsed."""
         return Output(self._sink(endpoint, raw=True), lambda _: True)
 
     def wants_more(self) -> bool:
-        """Whether a sink would have more records at a time, as a producer whose message sets are still small."""
+        """Return whether a sink would have more records at a time, as a producer whose message sets are still small."""
         return any(wants_more() for wants_more in self.unfinished)
 
     @property
@@ -131,16 +131,16 @@ class PipelineBuilder:
         return self.kept.delivered
 
     def inherited(self, address: Address) -> list[socket.socket]:
-        """The sockets that the worker's parent listens on."""
+        """Return the sockets that the worker's parent listens on."""
         return self.listening.inherited(address)
 
     def asks(self, endpoint: SinkEndpoint) -> frozenset[str]:
-        """The fields of a capsule that the output needs to know where to send it, or for its functions."""
+        """Return the fields of a capsule that the output needs to know where to send it, or for its functions."""
         named = endpoint.spec.asks(endpoint)
         return named | {"event"} if endpoint.uri.wraps else named
 
     def is_plain(self, endpoint: SinkEndpoint) -> bool:
-        """Whether the output can be written without knowing a record's event."""
+        """Return whether the output can be written without knowing a record's event."""
         options = endpoint.options
         return "raw" in options and (options["raw"] or not self.asks(endpoint))
 
@@ -168,7 +168,7 @@ class PipelineBuilder:
         return replace(self, has_schema=store.has)
 
     def storing(self, schemas: Sequence[str], endpoint: SourceEndpoint, statsd_names: str) -> PipelineBuilder:
-        """The same with schemas to make tables from, and with the consumer group of an input.
+        """Return the same with schemas to make tables from, and with the consumer group of an input.
 
         Args:
             schemas: of `--schemas`.
@@ -224,7 +224,7 @@ class PipelineBuilder:
         return Batch(records, seconds)
 
     def errors(self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint] = ()) -> Errors | None:
-        """Where EventErrors of refused records go: `eventlogging_EventError` of the first cluster that there is."""
+        """Return the output of EventErrors: `eventlogging_EventError` of the first cluster that there is."""
         found: list[SourceEndpoint | SinkEndpoint] = [*inputs, *outputs]
         for endpoint in found:
             if endpoint.brokers:
@@ -232,7 +232,7 @@ class PipelineBuilder:
         return None
 
     def errors_at(self, endpoint: SinkEndpoint) -> Errors:
-        """The output that `--output-invalid` names."""
+        """Return the output that `--output-invalid` names."""
         return Errors(self._sink(endpoint), str(endpoint), endpoint)
 
 

@@ -68,7 +68,7 @@ STATSD_NAMES = Option(
 
 
 def has_beside(source: SourceEndpoint) -> bool:
-    """Whether an input is a file, beside which there may be another one; not so a pipe or a device."""
+    """Return whether an input is a file, beside which there may be another one; not so a pipe or a device."""
     path = source.path
     return path is not None and (path.is_file() or not path.exists())
 

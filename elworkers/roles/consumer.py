@@ -60,7 +60,7 @@ def check(arguments: Arguments) -> None:
     """
     source, sink = arguments.endpoints["input"][0], arguments.endpoints["output"][0]
     if not source.spec.shared:
-        single_worker("this input", "each worker would read it alone", arguments["workers"])
+        single_worker("this input", "each worker would read it for itself", arguments["workers"])
     for invalid in arguments.endpoints.get("output_invalid", ()):
         if invalid.spec.tables:
             raise arguments.places["output_invalid"][0].error(
@@ -69,13 +69,13 @@ def check(arguments: Arguments) -> None:
             )
     if arguments["output_invalid"] is None and _must_say_where(source, sink):
         raise arguments.places["input"][0].error(
-            f"{source.uri.scheme} URI: nothing says where records go that OUTPUT refuses;"
+            f"{source.uri.scheme} URI: there is no output for records that OUTPUT rejects;"
             " expected --output-invalid URI, as --output-invalid=file:///PATH"
         )
 
 
 def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
-    """Whether there is no place for refused records that suggests itself, and there may be some."""
+    """Return whether records may be rejected, and no dead-letter output suggests itself."""
     if source.brokers or sink.brokers or has_beside(source):
         return False
     # A file takes any line.

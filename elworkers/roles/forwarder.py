@@ -53,7 +53,7 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: several workers would bind the same UDP port.
     """
     if not arguments.endpoints["input"][0].spec.shared:
-        single_worker("this input", "each worker would read it alone", arguments["workers"])
+        single_worker("this input", "each worker would read it for itself", arguments["workers"])
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
@@ -73,7 +73,7 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
 
 
 def _counting(endpoint: SourceEndpoint, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
-    """Where lines of this input get their numbers: where they stand in Kafka, as they are spooled, or as they pass."""
+    """Return how lines of this input get their numbers: from their offsets, when they are spooled, or as they pass."""
     from elworkers.stages.count import CountStage, PlaceStage
 
     if endpoint.brokers:

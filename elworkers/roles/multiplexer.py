@@ -37,7 +37,7 @@ def check(arguments: Arguments) -> None:
     """
     by_place(arguments.endpoints["input"])
     if any(not endpoint.spec.shared for endpoint in arguments.endpoints["input"]):
-        single_worker("one of these inputs", "each worker would read it alone", arguments["workers"])
+        single_worker("one of these inputs", "each worker would read it for itself", arguments["workers"])
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:

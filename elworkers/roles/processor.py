@@ -53,7 +53,7 @@ def check(arguments: Arguments) -> None:
 
     compile_format(arguments["format"])
     if not arguments.endpoints["input"][0].spec.shared:
-        single_worker("this input", "each worker would read it alone", arguments["workers"])
+        single_worker("this input", "each worker would read it for itself", arguments["workers"])
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:

@@ -25,7 +25,7 @@ class Errors(NamedTuple):
 
 
 def errors_beside(inputs: Sequence[SourceEndpoint]) -> Errors | None:
-    """A file beside the first input that is one, made when something is refused."""
+    """Return a file beside the first input that is one, made when something is refused."""
     from elworkers.connectors.file.sink import FileSink
 
     for endpoint in inputs:

@@ -43,7 +43,7 @@ def checked(role: str, words: Sequence[Argument], env: Environment = os.environ)
 
 
 def endpoints(arguments: Arguments) -> Iterator[SourceEndpoint | SinkEndpoint]:
-    """The inputs and outputs that `checked` arguments name; an input with several topics once for each."""
+    """Yield the inputs and outputs that `checked` arguments name; an input with several topics once for each."""
     for found in arguments.endpoints.values():
         yield from (endpoint for endpoint in found if isinstance(endpoint, SourceEndpoint | SinkEndpoint))
 
