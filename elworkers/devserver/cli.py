@@ -94,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="URI",
-        help="folder of schemas, or URL of a wiki's api.php; may be repeated (default: EVENTLOGGING_SCHEMAS)",
+        help="folder of schemas, or URL of a schema wiki's api.php; may be repeated (default: EVENTLOGGING_SCHEMAS, "
+        "or the schema wiki)",
     )
     parser.add_argument(
         "--files", type=Path, metavar="FOLDER", help="folder of files to serve in addition to /eventlogging.js"
