@@ -147,7 +147,7 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
 
 
 def topics_reader(source: Endpoint) -> Reader:
-    """What reads the topics of an importer's input."""
+    """Return what reads the topics of an importer's input."""
     from elworkers.config.endpoints import brokers
     from elworkers.connectors.kafka.drivers import driver
 

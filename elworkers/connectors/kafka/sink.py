@@ -14,7 +14,7 @@ from elworkers.core.contracts import Destination, Positions, Record, RejectedRec
 
 
 def settings(options: Mapping[str, Any], partitions: int | None = None) -> ProducerSettings:
-    """How an output's messages are produced.
+    """Return how an output's messages are produced.
 
     Args:
         options: of `schemes.KAFKA_SINK`, typed.
