@@ -67,7 +67,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def page(found: Mapping[str, dict[str, Any]]) -> str:
-    """All tables on one page of Markdown."""
+    """Return all tables on one page of Markdown."""
     lines = [
         "# Results",
         "",

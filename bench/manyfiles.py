@@ -92,7 +92,7 @@ class Site:
 
 
 def measured(folder: Path, rounds: int) -> Table:
-    """The table of control's costs."""
+    """Return the table of control's costs."""
     sites = {files: Site(folder / f"files-{files}", files) for files in (_FEW, _MANY)}
     taken: dict[tuple[str, int], list[float]] = {}
     try:

@@ -138,7 +138,7 @@ class Arrivals:
         self._lines.update(json.loads(line)["schema"] for line in lines)
 
     def totals(self) -> Totals:
-        """What arrived, by schema."""
+        """Return what arrived, by schema."""
         self._read_errors()
         self._read_log()
         self._statsd.read()
@@ -149,7 +149,7 @@ class Arrivals:
         return Totals(+valid, +self._invalid, +rows, +self._lines, +self._hours.counts)
 
     def look(self) -> dict[str, int]:
-        """The same as sums."""
+        """Return the same as sums."""
         return {name: sum(counts.values()) for name, counts in self.totals()._asdict().items()}
 
     def wait_for_report(self) -> None:
@@ -165,7 +165,7 @@ class Arrivals:
         return self._statsd.counts[f"{statsd.prefixed(statsd.PREFIX)}.overall.{name}"]
 
     def reported(self) -> str:
-        """What the reporter has told statsd so far."""
+        """Return what the reporter has told statsd so far."""
         shown = ", ".join(f"{name} {self._told(name)}" for name in ("raw", "valid", "invalid"))
         return f"The reporter has told statsd: {shown}."
 

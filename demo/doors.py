@@ -159,7 +159,7 @@ async def _send(url: str, wanted: Sequence[Request]) -> list[str]:
 
 
 def chromium() -> str | None:
-    """The path of Chromium; None: not here."""
+    """Return the path of Chromium; None: not here."""
     return shutil.which("chromium")
 
 

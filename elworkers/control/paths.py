@@ -42,17 +42,17 @@ class Paths:
 
     @property
     def supervisord_conf(self) -> Path:
-        """supervisord's configuration, as it is rendered."""
+        """The configuration of supervisord, as it is rendered."""
         return self.run_dir / "supervisord.conf"
 
     @property
     def socket(self) -> Path:
-        """supervisord's Unix socket."""
+        """The Unix socket of supervisord."""
         return self.run_dir / "supervisor.sock"
 
     @property
     def socket_for_supervisord(self) -> Path:
-        """The same as supervisord and supervisorctl take it; where it is long, they have to be in the run folder."""
+        """The socket as supervisord and supervisorctl take it; where it is long, they have to be in the run folder."""
         if len(os.fsencode(self.socket)) <= _LONGEST_SOCKET:
             return self.socket
         return Path("/proc/self/cwd", self.socket.name)
@@ -77,7 +77,7 @@ class Paths:
 
     @property
     def supervisord_log(self) -> Path:
-        """supervisord's own log."""
+        """The log of supervisord itself."""
         return self.run_dir / "supervisord.log"
 
     @property

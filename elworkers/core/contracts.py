@@ -220,7 +220,8 @@ class Stage(Protocol):
     again. A bad event becomes an EventError.
     """
 
-    def __call__(self, records: list[Record]) -> list[Record]: ...
+    def __call__(self, records: list[Record]) -> list[Record]:
+        """Return the records that go on."""
 
 
 class Sink(Protocol):

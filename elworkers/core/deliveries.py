@@ -1,8 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Remembers what outputs have acknowledged, so that records that are read again are written only where they are
-missing.
+"""Remembers what outputs have acknowledged, so that a batch that is read again is written only where it is missing.
 
 Filled only when a batch cannot be finished, and forgotten as offsets are committed: it holds no more than what was
 read and not committed.

@@ -172,6 +172,7 @@ class PipelineRunner:
         self._failed_flush: RetryableError | None = None
 
     def until_done(self) -> Ending | None:
+        """Move records until the input has ended, or until asked to stop; see `run`."""
         source = self._pipeline.source
         self._kept.source = None if source.replayable else source
         if isinstance(source, FlushCaller):

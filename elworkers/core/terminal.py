@@ -34,7 +34,7 @@ def _escaped(sign: str) -> str:
 
 
 class Bytes:
-    """Makes pieces of a byte stream such text, line ends and tabs kept; bytes that are not UTF-8 become `\\xff`."""
+    r"""Makes a byte stream such text, chunk by chunk, line ends and tabs kept; other bytes than UTF-8 become `\xff`."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")

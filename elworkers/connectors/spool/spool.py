@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Keeps lines on disk, in order, until they are done; they are there again after a crash.
+r"""Keeps lines on disk, in order, until they are done; they are there again after a crash.
 
 A folder holds segments named by the position of their first byte, and `done`, the position behind the last line that is
-done with. A line is stored as `<ms>\\t<line>\\n`, so that a person can read it too. One thread appends, another reads.
+done with. A line is stored as `<ms>\t<line>\n`, so that a person can read it too. One thread appends, another reads.
 """
 
 from __future__ import annotations
