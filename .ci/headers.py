@@ -14,7 +14,7 @@ OURS = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "
 
 
 def with_header(text: str) -> str:
-    """The text of a file with the two lines, behind a line for the shell where there is one."""
+    """Return the text of a file with the two lines, behind a line for the shell where there is one."""
     if HEADER in text or not text:
         return text
     shell, rest = text.split("\n", 1) if text.startswith("#!") else ("", text)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Every measurement runs; tables, figures and a plot go out to bench/results/: `python -m bench`, or `make bench`.
+"""Runs every measurement, and writes tables, figures and a plot to bench/results/: `python -m bench`, or `make bench`.
 
 One after the other, each in a process of its own, on one development stack. Takes about an hour.
 """
@@ -67,7 +67,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def page(found: Mapping[str, dict[str, Any]]) -> str:
-    """All tables on one page of Markdown."""
+    """Return all tables on one page of Markdown."""
     lines = [
         "# Results",
         "",

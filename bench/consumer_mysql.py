@@ -60,7 +60,7 @@ class Message(NamedTuple):
     tail: bytes
 
     def fresh(self) -> Record:
-        """The same with a uuid that was never there."""
+        """Return the same with a uuid that was never there."""
         return Record(self.head + uuid.uuid4().hex.encode() + self.tail)
 
 
@@ -93,7 +93,7 @@ class Bench:
             self._store(sink, warm_up)
 
     def cases(self) -> Mapping[str, Callable[[], Taken]]:
-        """Each empties the tables and fills them again; only the latter is measured."""
+        """Return each empties the tables and fills them again; only the latter is measured."""
         prepared: dict[str, Callable[[], Work]] = {
             _PLAIN: lambda: self._plainly(self._executemany),
             _PLAIN_LOAD: lambda: self._plainly(self._load_data),
@@ -223,7 +223,7 @@ def _tabbed(value: Any) -> str:
 
 
 def _messages(schemas: SchemaStore) -> list[Message]:
-    """The valid events among the recorded lines, as a processor writes them."""
+    """Return the valid events among the recorded lines, as a processor writes them."""
     lines = gzip.decompress((_DEMO / "client-side-lines.txt.gz").read_bytes()).splitlines()
     stage = ProcessStage(compile_format(_FORMAT), Validator(schemas), Counters(), Budget(1.0))
     made = [record for record in stage([Record(line) for line in lines]) if record.valid and record.event]

@@ -132,7 +132,7 @@ class Bench:
         self.peaks[run.case] = max(held, self.peaks.get(run.case, 0.0))
 
     def processor(self, topic: str, lines: RawLines, workers: int) -> Pool:
-        """A processor of the topic with two output messages an event: its schema's topic and valid-mixed."""
+        """Return a processor of the topic with two output messages an event: its schema's topic and valid-mixed."""
         schemas, run_dir = self._folder / topic / "schemas", self._folder / topic / "run"
         run_dir.mkdir(parents=True)
         lines.write_schemas(schemas)
@@ -162,7 +162,7 @@ class Bench:
         broker.delete_topics([name.encode() for name in names], 30_000)
 
     def memory(self, million: float) -> tuple[list[float], int]:
-        """What a worker holds in MiB, ten times on the way through so many million events, and their number."""
+        """Return what a worker holds in MiB, ten times on the way through so many million events, and their number."""
         topic, lines = unique("flat-memory"), RawLines(5, 300, agents=_AGENTS)
         topics.ensure(self._cluster, topic, 4)
         part = int(million * 100_000)

@@ -62,7 +62,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(given: argparse.Namespace) -> list[Table]:
-    """The one table."""
+    """Return the one table."""
     line = gzip.decompress((DEMO / "client-side-lines.txt.gz").read_bytes()).splitlines()[0]
     query = line.split(b"\t")[0].decode()
     with contextlib.ExitStack() as opened:

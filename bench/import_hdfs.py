@@ -186,7 +186,7 @@ def _record(timestamp: int, number: int) -> Record:
 
 
 def _import(kafka: str, topics: Sequence[str], base: str, drafts: Path) -> float:
-    """All there is, by a worker that is new; its processor seconds."""
+    """Return all there is, by a worker that is new; its processor seconds."""
     began = time.process_time()
     metrics = Counters()
     plan = ImportPlan(
@@ -203,7 +203,7 @@ def _import(kafka: str, topics: Sequence[str], base: str, drafts: Path) -> float
 
 
 def _read(kafka: str, topics: Sequence[str]) -> Iterator[bytes]:
-    """The lines of all there is, unsorted, as they come."""
+    """Yield the lines of all there is, unsorted, as they come."""
     reader = TopicsReader([kafka])
     ranges = reader.ranges([partition for partition in reader.partitions() if partition.topic in topics])
     for fetched in reader.read(ranges):

@@ -60,7 +60,7 @@ class Flow:
         return start(self.kafka, self.raw, self.out, self.tag, *extra)
 
     def copy(self, linger_ms: int) -> subprocess.Popen[bytes]:
-        """pykafka's consumer and two of its producers."""
+        """Start pykafka's consumer and two of its producers."""
         topics.ensure(self.cluster, f"latency-other-{self.tag}", 4)
         names = f"{self.out},latency-other-{self.tag}"
         words = [sys.executable, "-c", COPY, self.kafka, self.raw, "without", str(linger_ms), self.tag, "-1", names]
@@ -142,7 +142,7 @@ def run(kafka: str, begin: Callable[[Flow], subprocess.Popen[bytes]], rate: int,
 
 
 def measure(given: argparse.Namespace) -> list[Table]:
-    """The bare copy and the processor, with several lingers, in turns."""
+    """Return the bare copy and the processor, with several lingers, in turns."""
     stack = Stack(given.stack)
     stack.up("kafka")
     kafka = stack.env()["KAFKA"]

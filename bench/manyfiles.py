@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbers of instance files come in; what `eventloggingctl` and supervisord take for them goes out.
+"""Measures what `eventloggingctl` and supervisord take for many instance files.
 
 The commands of the roles are stand-ins: they say what a pool parent says in its state file, then sleep.
 """
@@ -92,7 +92,7 @@ class Site:
 
 
 def measured(folder: Path, rounds: int) -> Table:
-    """The table of control's costs."""
+    """Return the table of control's costs."""
     sites = {files: Site(folder / f"files-{files}", files) for files in (_FEW, _MANY)}
     taken: dict[tuple[str, int], list[float]] = {}
     try:

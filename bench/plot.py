@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tables come in; a plot of their rates goes out as SVG."""
+"""Plots the rates of tables as SVG."""
 
 from __future__ import annotations
 

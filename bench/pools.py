@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Arguments of a role come in; a pool of its workers, by its installed command, and what it takes and holds, go out."""
+"""Runs a pool of a role's workers by its installed command, and measures what it takes and holds."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class Pool:
         return psutil.Process(self._process.pid)
 
     def workers(self) -> list[psutil.Process]:
-        """The workers."""
+        """Return the workers."""
         return self.parent.children()
 
     def states(self) -> list[str]:
-        """What each worker is doing, as the parent says."""
+        """Return what each worker is doing, as the parent says."""
         path = self._run_dir / "state" / f"{self._role}-bench.json"
         said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"workers": []}
         return [worker["state"] for worker in said["workers"]]
@@ -104,18 +104,18 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 
 def rss_mib(process: psutil.Process) -> float:
-    """What a process holds in memory, with what it shares with others."""
+    """Return what a process holds in memory, with what it shares with others."""
     held: int = process.memory_info().rss
     return held / MIB
 
 
 def peak_mib(process: psutil.Process) -> float:
-    """The most that it has held so far (VmHWM, proc(5))."""
+    """Return the most that it has held so far (VmHWM, proc(5))."""
     status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def pss_mib(process: psutil.Process) -> float:
-    """The same with its share of what it shares."""
+    """Return the same with its share of what it shares."""
     held: int = process.memory_full_info().pss
     return held / MIB

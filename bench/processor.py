@@ -44,7 +44,7 @@ _LONGEST_S = 300.0
 
 
 def lines(count: int, first: int = 0) -> Iterator[bytes]:
-    """Recorded lines of client side events, each with a sequence number of its own."""
+    """Return recorded lines of client side events, each with a sequence number of its own."""
     recorded = [
         line.split(b"\t") for line in gzip.decompress((DEMO / "client-side-lines.txt.gz").read_bytes()).splitlines()
     ]
@@ -120,7 +120,7 @@ def processor(kafka: str, topic: str, wanted: int) -> Taken:
 
 
 def worker_of(parent: subprocess.Popen[bytes]) -> psutil.Process:
-    """The first worker of a pool."""
+    """Return the first worker of a pool."""
     deadline = time.monotonic() + 60
     while not (children := psutil.Process(parent.pid).children()):
         _look(psutil.Process(parent.pid), deadline)
@@ -222,7 +222,7 @@ consumer.close()
 
 
 def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str, python: str = sys.executable) -> Taken:
-    """A consumer and producers of one client, until everything is acknowledged.
+    """Return a consumer and producers of one client, until everything is acknowledged.
 
     Args:
         program: `COPY`, `RDKAFKA` or `CONFLUENT`.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbers of schemas and bytes come in; schema files, and raw lines of client-side events for them, go out."""
+"""Makes schema files, and raw lines of client-side events for them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class RawLines:
             (folder / name / "1.json").write_text(json.dumps({"properties": properties}), encoding="utf-8")
 
     def take(self, count: int) -> Iterator[bytes]:
-        """The next lines."""
+        """Yield the next lines."""
         for number in range(self._numbers, self._numbers + count):
             part = self._parts[number % len(self._parts)]
             agent = self._agents[number // len(self._parts) % len(self._agents)]
@@ -89,5 +89,5 @@ class RawLines:
 
 
 def unique(name: str) -> str:
-    """A topic's or group's name that no other run uses."""
+    """Return a topic's or group's name that no other run uses."""
     return f"{name}-{uuid.uuid4().hex[:10]}"

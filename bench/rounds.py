@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cases come in; they run in turns, and a table with their medians and ratios goes out."""
+"""Runs cases in turns, and makes a table of their medians and ratios."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """The table for a terminal."""
+        """Return the table for a terminal."""
         width = max((len(row.what) for row in self.rows), default=0) + 2
         lines = [self.title]
         if self.rows:
@@ -118,7 +118,7 @@ def ratio(
     at_least: float | None = None,
     at_most: float | None = None,
 ) -> Ratio:
-    """The median of the ratios of each round, of rates where nothing else is said."""
+    """Return the median of the ratios of each round, of rates where nothing else is said."""
     value = statistics.median(of(one) / of(other) for one, other in zip(taken, beside, strict=True))
     if at_least is not None:
         return Ratio(what, value, f"≥ {at_least:g}", value >= at_least)
@@ -139,7 +139,7 @@ def command(
     options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
     rounds: int = 5,
 ) -> int:
-    """What every `python -m bench.NAME` does: measure, print, and keep the figures where `--json FILE` asks for it.
+    """Do what every `python -m bench.NAME` does: measure, print, and keep the figures where `--json FILE` asks for it.
 
     Returns:
         0 when all that is wanted was reached; 1 otherwise.
@@ -169,7 +169,7 @@ def command(
 
 
 def machine() -> dict[str, object]:
-    """What was measured on, and with which versions."""
+    """Return what was measured on, and with which versions."""
     model = ""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):

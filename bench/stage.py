@@ -52,7 +52,7 @@ _MS = 1_469_795_696_000
 
 
 def lines(name: str) -> list[Record]:
-    """The recorded lines of one side as a worker gets them from Kafka."""
+    """Return the recorded lines of one side as a worker gets them from Kafka."""
     found = gzip.decompress((DEMO / f"{name}-lines.txt.gz").read_bytes()).splitlines()
     if name == "server-side":
         found = [b"%d\t%b" % (number, line) for number, line in enumerate(found)]
@@ -69,7 +69,7 @@ class Bench:
         self._whole: dict[tuple[str, int], dict[str, Any]] = {}
 
     def stage(self, text: str, *, keeps_events: bool = False) -> ProcessStage:
-        """A stage as `roles.processor` wires it for outputs that ask for the schema alone."""
+        """Return a stage as `roles.processor` wires it for outputs that ask for the schema alone."""
         counters, budget = Counters(), Budget(1.0)
         return ProcessStage(compile_format(text), self.validator, counters, budget, keeps_events=keeps_events)
 
@@ -128,24 +128,24 @@ class Turns:
 
 
 def fresh_record(record: Record) -> Record:
-    """The same line as if it had just come."""
+    """Return the same line as if it had just come."""
     value = bytes(bytearray(record.value))
     return Record(value, origin=record.origin, offset=record.offset, timestamp_ms=record.timestamp_ms)
 
 
 def fresh_event(event: Event) -> Event:
-    """The same event as if it had just been parsed."""
+    """Return the same event as if it had just been parsed."""
     found: Event = orjson.loads(orjson.dumps(event))
     return found
 
 
 def fresh_bytes(text: bytes) -> bytes:
-    """The same bytes as if they had just come."""
+    """Return the same bytes as if they had just come."""
     return bytes(bytearray(text))
 
 
 def each(call: Callable[[Any], object]) -> Callable[[list[Any]], object]:
-    """The call made with each item."""
+    """Return the call made with each item."""
 
     def work(items: list[Any]) -> None:
         for item in items:
@@ -155,7 +155,7 @@ def each(call: Callable[[Any], object]) -> Callable[[list[Any]], object]:
 
 
 def parts(bench: Bench, records: Sequence[Record]) -> dict[str, Turns]:
-    """The steps of a valid event's way, each by itself."""
+    """Return the steps of a valid event's way, each by itself."""
     budget = Budget(1.0)
     columns = FastParser(PARSED_AGENT)
     split = [record.value.split(None, 5) for record in records]

@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The demo: raw lines in, the whole topology on real servers, and a table that adds up out."""
+"""The demo: runs the whole topology on real servers with recorded lines, and prints a table that adds up."""

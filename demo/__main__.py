@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`make demo` comes in; a running topology, and what arrived where, go out: `python -m demo`."""
+"""Runs the topology of `make demo`, and shows what arrived where: `python -m demo`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics, tables, a log file, HDFS and statsd come in; what has arrived in each since the demo began goes out."""
+"""Counts what has arrived in topics, tables, a log file, HDFS and statsd since the demo began."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Arrivals:
         self._lines.update(json.loads(line)["schema"] for line in lines)
 
     def totals(self) -> Totals:
-        """What arrived, by schema."""
+        """Return what arrived, by schema."""
         self._read_errors()
         self._read_log()
         self._statsd.read()
@@ -149,7 +149,7 @@ class Arrivals:
         return Totals(+valid, +self._invalid, +rows, +self._lines, +self._hours.counts)
 
     def look(self) -> dict[str, int]:
-        """The same as sums."""
+        """Return the same as sums."""
         return {name: sum(counts.values()) for name, counts in self.totals()._asdict().items()}
 
     def wait_for_report(self) -> None:
@@ -165,7 +165,7 @@ class Arrivals:
         return self._statsd.counts[f"{statsd.prefixed(statsd.PREFIX)}.overall.{name}"]
 
     def reported(self) -> str:
-        """What the reporter has told statsd so far."""
+        """Return what the reporter has told statsd so far."""
         shown = ", ".join(f"{name} {self._told(name)}" for name in ("raw", "valid", "invalid"))
         return f"The reporter has told statsd: {shown}."
 

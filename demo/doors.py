@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Recorded lines come in; what a client would have sent goes through the doors of this machine."""
+"""Sends recorded lines through the listeners of this machine, as a client would have sent them."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ async def _send(url: str, wanted: Sequence[Request]) -> list[str]:
 
 
 def chromium() -> str | None:
-    """The path of Chromium; None: not here."""
+    """Return the path of Chromium; None: not here."""
     return shutil.which("chromium")
 
 

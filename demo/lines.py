@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The recorded lines come in; lines of today, each sent once and for the first time, go out."""
+"""Turns recorded lines into lines of today, each sent once and for the first time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Sample:
 
 
 def read_sample(folder: Path) -> Sample:
-    """The recorded lines with their times moved so that the last is of now, and sequence numbers never used before."""
+    """Return the recorded lines, moved so that the last is of now, with sequence numbers never used before."""
     lines = gzip.decompress((folder / "client-side-lines.txt.gz").read_bytes()).splitlines()
     datagrams = gzip.decompress((folder / "server-side-lines.txt.gz").read_bytes()).splitlines()
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A role's name and arguments come in; the exit code of its pool goes out: `python -m elworkers ROLE @INSTANCE`."""
+"""Runs one role in the foreground: `python -m elworkers ROLE @INSTANCE`, and the commands `eventlogging-<role>`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from elworkers import __version__, roles
 from elworkers.config.argument_files import Argument, environment, read_command_line
 from elworkers.config.arguments import Arguments, help_text
 from elworkers.core import console
-from elworkers.core.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
+from elworkers.core.errors import EX_CONFIG, EX_USAGE, ConfigurationError, ElworkersError, RetryableError
 from elworkers.core.operating_system import title
 from elworkers.core.passwords import guard_tracebacks, remember, remembered
 from elworkers.core.permissions import narrow_umask
@@ -37,19 +37,20 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     if not words or words[0] in ("-h", "--help"):
         usage = f"usage: python -m elworkers ROLE [ARGUMENT…]; roles: {', '.join(roles.ROLES)}"
-        return _say("elworkers", usage) or (0 if words else EX_CONFIG)
+        return _say("elworkers", usage) or (0 if words else EX_USAGE)
     try:
-        return run(roles.singular(words[0]), words[1:])
+        role = roles.singular(words[0])
     except ConfigurationError as error:
-        return _refuse("elworkers", error)
+        return _refuse("elworkers", error, EX_USAGE)
+    return run(role, words[1:])
 
 
 def run(role: str, words: list[str]) -> int:
     """Run one role in the foreground until it is asked to stop.
 
     Returns:
-        0 after a stop or the end of the input; `EX_DATAERR` when something of the input was refused; `EX_CONFIG` when
-        the configuration cannot work.
+        0 after a stop or the end of the input; `EX_DATAERR` when something of the input was rejected; `EX_USAGE` for a
+        wrong command line; `EX_CONFIG` when the configuration cannot work.
     """
     guard_tracebacks()
     module = roles.module(role)
@@ -80,7 +81,10 @@ def run(role: str, words: list[str]) -> int:
         return _refuse(f"eventlogging-{role}", error, EX_CONFIG if only_check else 1, for_good=False)
     except ConfigurationError as error:
         # What stands beside a file on the command line may be what is wrong.
-        return _refuse(f"eventlogging-{role}", error.at(file) if len(words) == 1 else error, for_good=not only_check)
+        placed = error.at(file) if len(words) == 1 else error
+        # supervisord tries again after any code that its configuration does not name.
+        code = EX_CONFIG if "SUPERVISOR_ENABLED" in os.environ else placed.exit_code
+        return _refuse(f"eventlogging-{role}", placed, code, for_good=not only_check)
     made = _job(role, arguments, file, run_dir)
     if only_check:
         return _check(role, made, read, handed, memory)
@@ -97,7 +101,7 @@ def run(role: str, words: list[str]) -> int:
 
 
 def _read(words: list[str], file: str | None, run_dir: Path | None) -> Configuration:
-    """What the words say, and what the file that is named in them does."""
+    """Return the arguments of the command line and of the file that it names."""
     digests: list[str] = []
 
     def content(name: str) -> bytes:
@@ -166,32 +170,32 @@ def _refuse(program: str, error: ElworkersError, code: int = EX_CONFIG, *, for_g
 
 
 def forwarder() -> int:
-    """`eventlogging-forwarder`."""
+    """Run `eventlogging-forwarder`."""
     return run("forwarder", sys.argv[1:])
 
 
 def processor() -> int:
-    """`eventlogging-processor`."""
+    """Run `eventlogging-processor`."""
     return run("processor", sys.argv[1:])
 
 
 def multiplexer() -> int:
-    """`eventlogging-multiplexer`."""
+    """Run `eventlogging-multiplexer`."""
     return run("multiplexer", sys.argv[1:])
 
 
 def consumer() -> int:
-    """`eventlogging-consumer`."""
+    """Run `eventlogging-consumer`."""
     return run("consumer", sys.argv[1:])
 
 
 def importer() -> int:
-    """`eventlogging-importer`."""
+    """Run `eventlogging-importer`."""
     return run("importer", sys.argv[1:])
 
 
 def reporter() -> int:
-    """`eventlogging-reporter`."""
+    """Run `eventlogging-reporter`."""
     return run("reporter", sys.argv[1:])
 
 

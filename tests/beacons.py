@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Answers and limits come in; an HTTP door on a free port, and what it hands over, go out."""
+"""HTTP listeners on free ports for tests, with what they handed over."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Certificates for tests, in PEM: who signs, who is signed for, and until when go in; files come out."""
+"""Certificates for tests, in PEM: signed by whom, for whom and until when a test says."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A database URI comes in; sinks on it, and a look at what is in there, go out."""
+"""SQL sinks for tests, and a look at what they stored."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events come in; importers of their own bring them into a base folder, and what is there goes out."""
+"""Importers for tests, with base folders of their own, and a look at what they wrote."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A topology comes in; a forwarder from a door to a file, at work under supervisord, goes out."""
+"""A forwarder from a listener to a file, at work under supervisord, for tests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An address comes in; a steady load on it, and what became of it, go out. Imports nothing of elworkers."""
+"""A steady load on an HTTP address, and what became of it. Imports nothing of elworkers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The registry of the original's names comes in; the tables of docs/original.md go out. If run, writes them there."""
+"""Renders the tables of docs/original.md from the registry of the original's names. If run, writes them there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What tests of outputs share: events of any schema go in, what topics, groups and logs say comes out."""
+"""What tests of outputs share: events of any schema, and what topics, groups and logs say of them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""docs/procedures.md comes in; its commands run on hosts with a topology; what tables and topics hold goes out."""
+"""Runs the commands of docs/procedures.md on hosts with a topology, and reads what tables and topics hold."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Instance files come in; the installed commands run them in folders of their own. Imports nothing of elworkers."""
+"""Runs instance files by the installed commands, in folders of their own. Imports nothing of elworkers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A condition comes in; its value goes out as soon as it is true, or an assertion fails at the deadline."""
+"""Waits for a condition, up to a deadline, and returns its value."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-backfill`: raw log files, or a stretch of a topic, go through a processor's stages into a store."""
+"""Runs `eventlogging-backfill`, which parses, validates and stores raw log files or a time range of a topic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from elworkers.core import console, loop
 from elworkers.core import log as logs
 from elworkers.core.contracts import Breakable
 from elworkers.core.errors import (
-    EX_CONFIG,
     EX_DATAERR,
     EX_TEMPFAIL,
     ConfigurationError,
@@ -45,7 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
     Returns:
         0 when everything is stored, or was shown; `EX_DATAERR` when something was refused or an input is damaged;
-        `EX_TEMPFAIL` when it was stopped before its end; `EX_CONFIG` for what cannot work.
+        `EX_TEMPFAIL` when it was stopped before its end; `EX_USAGE` for a wrong command line; `EX_CONFIG` for what
+        cannot work.
     """
     if words is None:
         return console.run(PROGRAM, lambda: main(sys.argv[1:]))
@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _do(made)
     except ConfigurationError as error:
         print(f"{PROGRAM}: {printable(str(error))}", file=sys.stderr)
-        return EX_CONFIG
+        return error.exit_code
 
 
 def _do(made: Plan) -> int:
@@ -125,7 +125,7 @@ def _preview(made: Plan, stop: Stop) -> int:
 
 
 def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
-    """What says which events are in the output already, and how to let go of that."""
+    """Return what says which events are in the output already, and how to let go of that."""
     endpoint = made.output
     if endpoint.spec.present is not None:
         found = endpoint.spec.present(endpoint)

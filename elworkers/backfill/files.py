@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Log files come in, one after another; their lines, each with its place, go out."""
+"""Reads log files one after another and gives their lines, each with its position."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FilesSource:
         state: of the backfill; is kept with each commit.
         metrics: see `LinesSource`.
         tell: told of bytes, as they are in the files.
-        count: called before the state is kept: what has become of the records so far.
+        count: called before the state is saved; returns the counts of all records until then.
 
     Raises:
         RetryableError: a file cannot be read.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A plan and a state come in; a pipeline of a processor's stages and a consumer's store goes out."""
+"""Builds and runs the pipeline of a backfill: a processor's stages in front of a consumer's store."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Line:
         self._before = dict(state.counts)
 
     def build(self, kept: CarryOver) -> Pipeline:
-        """The pipeline; see `PipelineBuilder` for what it raises."""
+        """Return the pipeline; see `PipelineBuilder` for what it raises."""
         wiring, plan = self.wiring.keeping(kept), self._plan
         source, stages = self.head(wiring)
         store = wiring.schema_store(plan.arguments["schemas"])
@@ -66,7 +66,7 @@ class Line:
         return refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
 
     def head(self, wiring: PipelineBuilder) -> tuple[Source, list[Stage]]:
-        """The source, and the stages behind it."""
+        """Return the source, and the stages behind it."""
         arguments = self._plan.arguments
         store = wiring.schema_store(arguments["schemas"])
         stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events=True)
@@ -97,7 +97,7 @@ class Line:
         return TopicSource(reader, cluster, topics, plan.span, self._state, tell=self._tell, count=count)
 
     def _once(self, sink: Sink, endpoint: SinkEndpoint) -> Sink:
-        """The sink of an output, which is not to get again what a killed process has written there."""
+        """Return the sink of an output, which is not to get again what a killed process has written there."""
         if endpoint.path is not None:
             return OnceSink(sink, FileTail(endpoint.path, self._state))
         if endpoint.brokers:
@@ -115,11 +115,11 @@ class Line:
         return found._replace(sink=self._once(found.sink, found.endpoint))
 
     def account(self) -> Account:
-        """What has become of all records, also of those that an earlier process has read."""
+        """Return the counts of all records, also of those that an earlier process has read."""
         valid, invalid, refused, there, left_out = (self._state.counts.get(name, 0) for name in _COUNTED)
         return Account(valid + invalid, refused + invalid, 0, there, left_out)
 
     def dead_letters_to(self) -> str:
-        """The files beside inputs that hold EventErrors; empty where there are none."""
+        """Return the files beside inputs that hold EventErrors; empty where there are none."""
         found = [f"file://{path}" for path in map(beside, self._plan.paths) if path.exists()]
         return ", ".join(found)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; those that a killed process has written already are left out, the others go on to their output."""
+"""Leaves out records that a killed process has written already, in front of any output."""
 
 from __future__ import annotations
 
@@ -99,5 +99,5 @@ class BesideSink:
 
 
 def beside(path: Path) -> Path:
-    """The file of what is refused of an input."""
+    """Return the file of what is refused of an input."""
     return path.with_name(path.name + REJECTED)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The words of `eventlogging-backfill` come in; what is to be done, checked as far as can be, goes out."""
+"""Reads and checks the command line of `eventlogging-backfill`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STATE = ".backfill"
 
 
 def moment(text: str) -> int:
-    """A time in ms since the epoch, of ISO 8601 (UTC where it names no zone) or Unix seconds."""
+    """Return a time in ms since the epoch, of ISO 8601 (UTC where it names no zone) or Unix seconds."""
     if re.fullmatch("[0-9]{9,11}", text):
         return int(text) * 1000
     try:
@@ -42,34 +42,36 @@ def moment(text: str) -> int:
 
 SPEC = RoleSpec(
     "backfill",
-    "Parses the lines of every INPUT by FORMAT, validates them, and stores valid events in OUTPUT, each once.",
+    "Parses the lines of every INPUT by FORMAT, validates the events, and stores each valid one once in OUTPUT.",
     (
-        Positional("format", "format", "format string of the lines, as a processor has it"),
+        Positional("format", "format", "format of the lines, as for eventlogging-processor"),
         Positional(
             "input",
             "lines",
-            "log files, packed by gzip, bzip2 or zstd or not; or a topic: kafka:///HOST:PORT?topic=NAME",
+            "log file, also one packed by gzip, bzip2 or zstd; or a topic, as kafka:///HOST:PORT?topic=NAME",
             many=True,
         ),
-        Positional("output", "sink", "where events are stored: any output of a consumer"),
+        Positional("output", "sink", "URI to store events in, as for eventlogging-consumer"),
     ),
     (
         Option(
-            "--from", "of a topic: begin at the first message of this time or later (default: the earliest)", moment
+            "--from", "topics only: start at the first message of this time or later (default: the earliest)", moment
         ),
-        Option("--to", "of a topic: end before the first message of this time or later (default: the end)", moment),
+        Option("--to", "topics only: stop before the first message of this time or later (default: the end)", moment),
         Option(
-            "--dry-run", "print how many events of each schema there are, and how many are there already", value="none"
+            "--dry-run",
+            "store nothing; print the number of events of each schema, and how many are stored already",
+            value="none",
         ),
         Option(
             "--output-invalid",
-            f"EventErrors go there (default: Kafka's eventlogging_EventError; of files, <file>{REJECTED})",
+            f"URI for EventErrors (default: topic eventlogging_EventError of Kafka; for files: <file>{REJECTED})",
         ),
         SCHEMAS,
-        Option("--state", "file that says how far it is (default: <first file>.backfill, or ./<topic>.backfill)"),
-        Option("--again", "begin anew, whatever was done", value="none"),
-        Option("--event-timeout", "seconds of processor time that one event may take", seconds, default=1.0),
-        Option("--batch-size", "records in a batch", whole(1)),
+        Option("--state", "file that keeps the progress (default: <first file>.backfill, or ./<topic>.backfill)"),
+        Option("--again", "start over, and ignore the progress of earlier runs", value="none"),
+        Option("--event-timeout", "time limit of one event, in seconds of processor time", seconds, default=1.0),
+        Option("--batch-size", "largest number of records in a batch", whole(1)),
         STATSD_NAMES,
         *(option for option in COMMON if option.flag in ("--partitions", "--log-level")),
     ),
@@ -87,8 +89,8 @@ examples:
       'kafka:///k1:9092?topic=eventlogging-client-side' mysql://user:password@host/log \\
       --from 2016-07-29T00:00Z --to 2016-07-29T12:00Z
 
-Started again after any end, it goes on where it was. Exit codes: 0 everything is stored, 65 something was refused,
-75 stopped before its end, 78 wrong arguments."""
+Run the same command again to continue after an interruption. Exit codes: 0 everything is stored, 2 wrong usage, 65 some
+records were rejected, 75 stopped before the end, 78 the configuration cannot work."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Plan:
 
 
 def plan(words: Sequence[str]) -> Plan:
-    """What the words ask for.
+    """Return what the command line asks for.
 
     Raises:
         ConfigurationError: the first thing that is wrong.
@@ -153,7 +155,7 @@ def plan(words: Sequence[str]) -> Plan:
         default = Path(topics[0].options["topic"] + _STATE).absolute()
     elif of_topics == {False}:
         if arguments["from"] is not None or arguments["to"] is not None:
-            raise ConfigurationError("--from and --to are of a topic; expected files without them")
+            raise ConfigurationError("--from and --to are only for topics; expected files without them")
         topics, paths = (), _without_own([_path(place, some) for place, some in zip(places, named, strict=True)])
         default = paths[0].with_name(paths[0].name + _STATE)
     else:
@@ -165,18 +167,18 @@ def plan(words: Sequence[str]) -> Plan:
 
 
 def _sources(text: str) -> Sequence[SourceEndpoint]:
-    """The topics or the file of a URI; none of what is a path."""
+    """Return the topics or the file of a URI; none of what is a path."""
     if re.match("[A-Za-z][A-Za-z0-9+.-]*:", text) is None:
         return ()
     found = check_sources(text)
     if not found[0].brokers and found[0].path is None:
         scheme = found[0].uri.scheme
-        raise ConfigurationError(f"{scheme} URI: cannot be read again from where it was; expected files or a topic")
+        raise ConfigurationError(f"{scheme} URI: cannot be continued after an interruption; expected files or a topic")
     return found
 
 
 def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
-    """The input file that an argument is, or that its URI names."""
+    """Return the input file that an argument is, or that its URI names."""
     for endpoint in named:
         if endpoint.uri.query:
             raise place.error(f"file URI: option {endpoint.uri.query[0][0]}; expected files without options")
@@ -184,7 +186,7 @@ def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
     path = path.absolute()
     try:
         if not path.is_file():
-            there = "is no file" if path.exists() else "is not there"
+            there = "is not a file" if path.exists() else "does not exist"
             raise place.error(f"INPUT {path}: {there}; expected log files")
         with path.open("rb"):
             pass
@@ -194,7 +196,7 @@ def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
 
 
 def _without_own(paths: Sequence[Path]) -> tuple[Path, ...]:
-    """Without what an earlier run has left beside the others: `events.log*` matches that as well."""
+    """Return the paths without what an earlier run has left beside them: `events.log*` matches that as well."""
     ends = (REJECTED, _STATE, _STATE + LOCK, _STATE + SCRATCH)
     own = {path.with_name(path.name + end) for path in paths for end in ends}
     return tuple(path for path in paths if path not in own)

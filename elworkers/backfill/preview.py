@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The input of a backfill comes in; how many events of each schema it has, and how many are there already, go out."""
+"""Counts the events of each schema in the input of a backfill, and those that are stored already (`--dry-run`)."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Preview:
             row.others.extend(hash(uuid) & 0xFFFF_FFFF_FFFF_FFFF for uuid in uuids if uuid not in there)
 
     def text(self) -> str:
-        """What was found, for people to read."""
+        """Return what was found, for people to read."""
         lines = [("SCHEMA", "REVISION", "EVENTS", "THERE ALREADY", "TWICE IN THE INPUT", "TO STORE")]
         to_store = 0
         for (schema, revision), row in sorted(self._rows.items()):

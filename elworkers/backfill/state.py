@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How far a backfill is comes in; a file keeps it for whoever starts the same one again."""
+"""Keeps the progress of a backfill in a file, so that the same command can continue it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class InputFile(msgspec.Struct):
     """One input.
 
     Attributes:
-        head_bytes, head: the digest of so many bytes at its beginning, which tells it from another one of its name.
+        head_bytes, head: number of bytes at its beginning, and their digest, which identifies it.
         time_ms: the time of its lines that say none, in ms since the epoch: when it was last written.
         position: unpacked bytes that are done with.
         size: its bytes, packed as they are, where it was read to its end; -1 where it was not.
@@ -71,7 +71,7 @@ class State:
         topic_ids: Kafka's ids of topics.
         outputs: by path, from which byte on each file that is written may hold what is not committed.
         topics: the same of Kafka outputs, by their place and then by `topic/number`.
-        counts: what has become of the records so far.
+        counts: how many records were read, stored and rejected until now.
 
     Raises:
         ConfigurationError: the file is another backfill's, or cannot be used.
@@ -99,7 +99,7 @@ class State:
         except OSError as error:
             raise ConfigurationError(f"state file {path}: cannot be read: {error.strerror}; {_ELSE}") from None
         except msgspec.MsgspecError:
-            raise ConfigurationError(f"state file {path}: is none; {_ELSE}") from None
+            raise ConfigurationError(f"state file {path}: is not a state file; {_ELSE}") from None
         wanted = self._content.job
         for name in sorted(found.job.keys() | wanted.keys()):
             if found.job.get(name) != wanted.get(name):
@@ -111,7 +111,7 @@ class State:
         self._content = found
 
     def begin(self, path: Path) -> InputFile:
-        """What is known of an input file; nothing where it is another one than it was.
+        """Return what is known of an input file; nothing if it is another one than it was.
 
         Raises:
             RetryableError: it cannot be read.
@@ -131,7 +131,7 @@ class State:
         return known
 
     def output_from(self, path: Path) -> int:
-        """From which byte on a file may hold what was written to it, but is not committed."""
+        """Return the byte of a file from which on it may hold uncommitted writes."""
         return self.outputs.setdefault(str(path), _size(path))
 
     def save(self) -> None:

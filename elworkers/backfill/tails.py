@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where outputs ended at the last commit is kept; what they have got since then goes out, for whoever goes on."""
+"""Remembers where outputs ended at the last commit, and reads what was written after it, for the next run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Tail(Protocol):
     """The end of an output."""
 
     def uuids(self) -> Iterator[str]:
-        """The uuids of the events that came since the last mark, others' too.
+        """Return the uuids of the events that came since the last mark, others' too.
 
         Raises:
             RetryableError: the output cannot be read.
         """
 
     def mark(self) -> None:
-        """What is there now is committed.
+        """Note that everything up to here is committed.
 
         Raises:
             RetryableError: the output cannot be asked.
@@ -112,7 +112,7 @@ class TopicsTail:
 
 
 def uuids(path: Path, begin: int = 0) -> Iterator[str]:
-    """The uuids of the events in a file, from a byte on."""
+    """Yield the uuids of the events in a file, from a byte on."""
     try:
         with path.open("rb") as file:
             file.seek(begin)

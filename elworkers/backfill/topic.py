@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics and a range of time come in; the messages of that time, each with its place, go out, without a group."""
+"""Reads the messages of a time range of topics, each with its position, without a consumer group."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TopicSource:
         span: of time, where the state does not say yet.
         state: of the backfill; is kept with each commit.
         tell: told of messages.
-        count: called before the state is kept: what has become of the records so far.
+        count: called before the state is saved; returns the counts of all records until then.
 
     Raises:
         ConfigurationError: there is no such topic, or it is another one than it was.
@@ -85,7 +85,7 @@ class TopicSource:
         there = [one for one in self._reader.partitions() if one.topic in topics]
         missing = set(topics) - {one.topic for one in there}
         if missing:
-            raise ConfigurationError(f"kafka URI: there is no topic {sorted(missing)[0]}; expected one that is there")
+            raise ConfigurationError(f"kafka URI: there is no topic {sorted(missing)[0]}; expected an existing one")
         ids = self._reader.topic_ids(list(topics))
         for topic, known in self._state.topic_ids.items():
             if ids.get(topic, known) != known:

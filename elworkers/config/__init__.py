@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""From text to checked settings: arguments, URIs, instance files."""
+"""Reads configuration: arguments, URIs and instance files become checked settings."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An instance file's lines or a command line come in; arguments, each with its place, go out.
+"""Reads instance files and command lines into arguments that know their file and line.
 
 Not argparse's `@file`: that takes `--opt value` on one line for a positional, lets an optional value swallow the next
 line, and makes an argument of a blank line.
@@ -38,7 +38,7 @@ class Argument:
     has_password: bool = False
 
     def error(self, message: str) -> ConfigurationError:
-        """An error that names this argument's place."""
+        """Return an error that names this argument's place."""
         return ConfigurationError(message, self.file, self.line)
 
 
@@ -46,7 +46,7 @@ Environment = Mapping[str, str]
 
 
 def environment(run_dir: Path | None) -> dict[str, str]:
-    """This process's environment, and below it the NAME=VALUE lines of `<run-dir>/env`."""
+    """Return this process's environment over the NAME=VALUE lines of `<run-dir>/env`."""
     values: dict[str, str] = {}
     if run_dir is not None and (run_dir / "env").is_file():
         for line in (run_dir / "env").read_text(encoding="utf-8").splitlines():
@@ -57,7 +57,7 @@ def environment(run_dir: Path | None) -> dict[str, str]:
 
 
 def read_lines(data: bytes, name: str, env: Environment) -> list[Argument]:
-    """The arguments in an instance file: one a line, with `${env:NAME:-default}` and `${file:/PATH}` resolved.
+    """Return the arguments in an instance file: one a line, with `${env:NAME:-default}` and `${file:/PATH}` resolved.
 
     Raises:
         ConfigurationError: names the line that is not UTF-8, whose variable is not set or whose file cannot be read.
@@ -93,9 +93,9 @@ def _resolved(text: str, env: Environment, name: str, number: int) -> str:
 
 
 def _content(path: str, name: str, number: int) -> str:
-    """What a file holds in its one line: a secret, as a rule."""
+    """Return the one line of a file: a secret, as a rule."""
     if not path.startswith("/"):
-        raise ConfigurationError("${file:…} is no path from / on; expected ${file:/PATH}", name, number)
+        raise ConfigurationError("${file:…} is not an absolute path; expected ${file:/PATH}", name, number)
     try:
         text = regular_file.read(Path(path), 4 * _LONGEST_SECRET + 2).decode("utf-8").strip("\r\n")
     except OSError as error:
@@ -116,7 +116,7 @@ def _of_file(name: str) -> bytes:
 def read_command_line(
     words: Sequence[str], env: Environment, content: Callable[[str], bytes] = _of_file
 ) -> list[Argument]:
-    """The arguments of a command line, where `@FILE` stands for the file's lines.
+    """Return the arguments of a command line, where `@FILE` stands for the file's lines.
 
     Args:
         words: of the command line.

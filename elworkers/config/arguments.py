@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Arguments come in; a role's positionals and options, typed, each with its place, go out."""
+"""Sorts arguments into a role's positionals and options, typed, and prints a role's `--help`."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,7 +15,11 @@ from elworkers.config.argument_files import Argument
 from elworkers.config.hints import nearest
 from elworkers.config.inherited import FLAGS, PASSED, READ, port_alone
 from elworkers.config.wraps import Wrap
+from elworkers.core.errors import ConfigurationError, UsageError
 from elworkers.core.passwords import shown
+
+_NAME_WIDTH, _TEXT_WIDTH = 24, 90
+"""Columns of `--help`, in characters."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,17 @@ def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
 
     Raises:
         ConfigurationError: names what is unknown (and the nearest known), missing, given twice or too much, or what a
-            value should have been, with file and line.
+            value should have been, with file and line; a UsageError where it stands in no file.
     """
+    try:
+        return _sorted(spec, arguments)
+    except ConfigurationError as error:
+        if error.file is None:
+            raise UsageError(error.message) from None
+        raise
+
+
+def _sorted(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
     known = {option.flag: option for option in spec.options}
     given: dict[str, list[tuple[Any, Argument]]] = {}
     free: list[Argument] = []
@@ -199,19 +213,27 @@ def _arguments(
 
 
 def usage(spec: RoleSpec) -> str:
-    """`eventlogging-<role> POSITIONAL… [options]`."""
+    """Return `eventlogging-<role> POSITIONAL… [options]`."""
     words = [positional.name.upper() + ("…" if positional.many else "") for positional in spec.positionals]
     return " ".join([f"eventlogging-{spec.name}", *words, "[--option…]"])
 
 
 def help_text(spec: RoleSpec) -> str:
-    """What `--help` prints."""
+    """Return the text of `--help`."""
     lines = [f"usage: {usage(spec)}", f"       eventlogging-{spec.name} @INSTANCE-FILE", "", spec.flow, ""]
-    lines += [f"  {p.name.upper() + ('…' if p.many else ''):<24}{p.help}" for p in spec.positionals]
-    shown = {"none": "", "required": " VALUE", "optional": "[=VALUE]"}
+    for positional in spec.positionals:
+        lines += _help_lines(positional.name.upper() + ("…" if positional.many else ""), positional.help)
+    shown_value = {"none": "", "required": " VALUE", "optional": "[=VALUE]"}
     for option in spec.options:
         default = f" (default {option.default})" if option.default not in (None, False) else ""
-        lines.append(f"  {option.flag + shown[option.value]:<24}{option.help}{default}")
-    lines.append(f"  {'--help, --version':<24}print this text or the version, and end")
-    lines.append(f"  {'--check':<24}check the arguments, and end")
+        lines += _help_lines(option.flag + shown_value[option.value], option.help + default)
+    lines += _help_lines("--help, --version", "print this text or the version, and exit")
+    lines += _help_lines("--check", "check the arguments, and exit")
     return "\n".join(lines)
+
+
+def _help_lines(name: str, text: str) -> list[str]:
+    """Return a name with its text beside it, or below it where the name is long."""
+    lines = textwrap.wrap(text, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    beside = [lines.pop(0)] if len(name) <= _NAME_WIDTH else []
+    return [f"  {name:<{_NAME_WIDTH}}  {''.join(beside)}".rstrip(), *(" " * (_NAME_WIDTH + 4) + line for line in lines)]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The text of an importer's URIs comes in; typed options, checked as far as text can be, go out.
+"""Checks the URIs of an importer, and types their options, without opening anything.
 
 Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check hundreds of instance files with it.
 """
@@ -32,7 +32,7 @@ class StoreEndpoint(Endpoint):
 
 
 def check_topics(text: str) -> Endpoint:
-    """The brokers and topics of an importer, with typed options.
+    """Return the brokers and topics of an importer, with typed options.
 
     Raises:
         ConfigurationError: names the option and what was expected.
@@ -46,7 +46,7 @@ def check_topics(text: str) -> Endpoint:
 
 
 def check_store(text: str) -> StoreEndpoint:
-    """The base folder of an importer, with typed options; those of other schemes than `STORES` go to fsspec as text.
+    """Return the base folder of an importer with typed options; those of schemes unknown here go to fsspec as text.
 
     Raises:
         ConfigurationError: names the option and what was expected.
@@ -97,7 +97,7 @@ def brokers(uri: Uri) -> list[str]:
 
 
 def consumer_group(endpoint: Endpoint, sid: str | None) -> str | None:
-    """The one consumer group that `--sid` and the URI's `identity=` name, if any.
+    """Return the one consumer group that `--sid` and the URI's `identity=` name, if any.
 
     Raises:
         ConfigurationError: they name different groups.

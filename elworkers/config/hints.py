@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A name that is not known comes in; the known one that was probably meant goes out."""
+"""Suggests the known name that was probably meant by an unknown one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEANING = {
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is nearest by what its words mean, else by its letters; None where none is near.
+    """Return the known name that is nearest by the meaning of its words, else by its letters; None if none is near.
 
     Args:
         name: with words apart by `_`, `-` or `.`.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the original's operators could write, of all its years, and what becomes of each name here.
+"""Lists the names that files of the original may have, of all its years, and what becomes of each here.
 
 Tables only, without a name of ours in front of them: what a scheme declares itself is taken first. The page
 docs/original.md is rendered from here.
@@ -203,7 +203,7 @@ FLAGS: NameRules = {
 
 
 def port_alone(word: str, *, only: bool) -> str | None:
-    """What to write instead of a port without a scheme, as ZeroMQ had it; None of what is none.
+    """Return what to write instead of a port without a scheme, as ZeroMQ had it; None if it is not one.
 
     Args:
         word: a positional argument.

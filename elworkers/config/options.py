@@ -18,26 +18,28 @@ EVENTS_PORT = 8421
 WEBHDFS_PORT = 9870
 HTTP_PORT = 8080
 
-RAW = Option(boolean, False, "move lines as they are, unparsed")
-HOST = Option(str, None, "what becomes recvFrom (default: the name of this host)")
-CLIENT_ADDRESS = Option(boolean, False, "write the client's address into the line; else it has a -")
-MAX_LINE_BYTES = Option(whole(1), 4 * 1024 * 1024, "what is longer is cut")
+RAW = Option(boolean, False, "pass lines on unchanged, without parsing them")
+HOST = Option(str, None, "value of recvFrom in each line (default: the name of this host)")
+CLIENT_ADDRESS = Option(boolean, False, "put the client's address into each line (False: a - instead)")
+MAX_LINE_BYTES = Option(whole(1), 4 * 1024 * 1024, "longest line in bytes; longer lines are cut")
 RIGHTS: Options = {
-    "mode": Option(mode, None, "of a file that is made, as 0644 (default: 0640, less what the umask forbids)"),
-    "group": Option(unix_group, None, "of a file that is made"),
+    "mode": Option(mode, None, "permissions of new files, as 0644 (default: 0640, limited by the umask)"),
+    "group": Option(unix_group, None, "group of new files"),
 }
 
 READ_UNCOMMITTED = "read_uncommitted"
 TRANSACTIONS = Option(
     words("refuse", READ_UNCOMMITTED),
     "refuse",
-    "read_uncommitted: read partitions with transactions, aborted and open messages too",
+    "refuse: stop at a partition with transactions; read_uncommitted: read it, with aborted and open messages",
 )
 
 KAFKA_TOPICS: Options = {
-    "topics": Option(pattern, "eventlogging_.+", "the whole name of a topic that is imported"),
-    "blacklist": Option(pattern, None, "the whole name of one that is not"),
-    "fetch_message_max_bytes": Option(whole(1_000), 1024 * 1024, "bytes of one partition in one answer"),
+    "topics": Option(pattern, "eventlogging_.+", "regular expression; topics whose whole name matches are imported"),
+    "blacklist": Option(pattern, None, "regular expression; topics whose whole name matches are not imported"),
+    "fetch_message_max_bytes": Option(
+        whole(1_000), 1024 * 1024, "largest number of bytes fetched from one partition at once"
+    ),
     "transactions": TRANSACTIONS,
 }
 
@@ -45,9 +47,9 @@ REJECTED = ".rejected"
 """What the name of a file of EventErrors ends with, behind that of the input that they are of."""
 
 _WEBHDFS: Options = {
-    "user": Option(str, None, "who WebHDFS is told that asks; may stand before an @ as well"),
-    "kerberos": Option(boolean, None, "log in by Kerberos (needs the package requests-kerberos)"),
-    "use_https": Option(boolean, None, "WebHDFS over HTTPS"),
-    "token": Option(str, None, "delegation token"),
+    "user": Option(str, None, "user name to send to WebHDFS; same as USER@ before the host"),
+    "kerberos": Option(boolean, None, "authenticate by Kerberos (needs the package requests-kerberos)"),
+    "use_https": Option(boolean, None, "use HTTPS"),
+    "token": Option(str, None, "Hadoop delegation token"),
 }
 STORES: dict[str, Options] = {"file": RIGHTS, "hdfs": _WEBHDFS, "webhdfs": _WEBHDFS}

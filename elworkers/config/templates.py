@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A format string comes in; the text that it makes of an event goes out.
+"""Formats topics and keys from format strings over an event.
 
 `%(schema)s`, as files of 2015 have it, is `{schema}`, and `{meta[topic]}` is `{meta.topic}`.
 """
@@ -22,7 +22,7 @@ _LONGEST_TOPIC = 249
 
 
 def template(text: str) -> str:
-    """The format string with each field as `{name}` or `{name.deeper}`.
+    """Return the format string with each field written as `{name}` or `{name.deeper}`.
 
     Raises:
         ValueError: says what was expected, and where something else is.
@@ -31,7 +31,7 @@ def template(text: str) -> str:
 
 
 def topic_template(text: str) -> str:
-    """The same for a topic's name.
+    """Return the format string of a topic's name, as `template` does.
 
     Raises:
         ValueError: as well, where a character that no topic may have stands outside of the fields.
@@ -49,7 +49,7 @@ def topic_template(text: str) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """What stands outside of fields and the names of fields, in turn."""
+    """Return the texts between fields and the names of fields, in turn."""
     parts: list[str] = []
     end = 0
     for field in _FIELD.finditer(text):
@@ -90,7 +90,7 @@ class Template:
         self.only_field = self._parts[1] if len(self._parts) == 3 and "." not in self._parts[1] else None
 
     def __call__(self, event: Event | None) -> str:
-        """The text with each field in its place; `unknown` where the event does not have it."""
+        """Return the text with each field in its place; `unknown` where the event does not have it."""
         if self.is_plain:
             return self._text
         parts = list(self._parts)
@@ -99,7 +99,7 @@ class Template:
 
 
 def field_of(event: Event | None, name: str) -> str:
-    """A field's value as text; `unknown` where the event does not have it, or has no text or number there.
+    """Return a field's value as text; `unknown` where the event does not have it, or has no text or number there.
 
     Args:
         event: the capsule.

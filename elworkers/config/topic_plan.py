@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What all instance files say of topics comes in; how a topic has to be made goes out.
+"""Works out with how many partitions and replicas a topic is created, from what all instance files say of it.
 
 Whoever starts first makes a topic. `eventlogging-init`, which reads all files, leaves here what they say together, so
 that it does not matter who that is.
@@ -42,7 +42,7 @@ class TopicSettings(NamedTuple):
 
     Attributes:
         partitions, replication: the largest that anybody says; None: nobody says.
-        where: the `role/name` that says so many partitions, and the one that says so many replicas.
+        where: the `role/name` that asks for these partitions, and the one that asks for these replicas.
     """
 
     partitions: int | None = None
@@ -50,7 +50,7 @@ class TopicSettings(NamedTuple):
     where: tuple[str, str] = ("", "")
 
     def differs(self, partitions: int, replication: int) -> str:
-        """What a topic that is there has otherwise, in words; empty where it is as it has to be.
+        """Return how an existing topic differs from these settings, as a sentence; empty if it does not.
 
         Args:
             partitions, replication: what it has.
@@ -84,7 +84,7 @@ class TopicPlan:
         self.own = own
 
     def of(self, topics: Iterable[str]) -> dict[str, TopicSettings]:
-        """How each topic has to be made. A file that cannot be read says nothing."""
+        """Return the settings of each topic. A file that cannot be read says nothing."""
         said = [one for one in read(self._file) if self._hosts & set(one.hosts)]
         return {topic: self._how([one for one in said if _names(one.topic, topic)]) for topic in topics}
 
@@ -96,12 +96,12 @@ class TopicPlan:
 
 
 def text(wanted: Iterable[WantedSettings]) -> str:
-    """The content of the file."""
+    """Return the content of the file."""
     return json.dumps([one._asdict() for one in wanted if one.partitions or one.replication], indent=1) + "\n"
 
 
 def read(file: Path | None) -> list[WantedSettings]:
-    """What the file says; nothing where it cannot be read."""
+    """Return what the file says; nothing where it cannot be read."""
     try:
         said = json.loads(file.read_bytes()) if file else []
         return [

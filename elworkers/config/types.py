@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The text of an option's value comes in; the value goes out, or a ValueError with what was expected."""
+"""Converts the text of option values; a converter raises ValueError with what was expected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def boolean(text: str) -> bool:
-    """`True` or `False`, as Python and the instance files of 2016 write them."""
+    """Return `True` or `False`, as Python and the instance files of 2016 write them."""
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if text.lower() not in known:
         raise ValueError("True or False")
@@ -22,7 +22,7 @@ def boolean(text: str) -> bool:
 
 
 def whole(at_least: int) -> Callable[[str], int]:
-    """Whole numbers from `at_least` on."""
+    """Return a converter of integers of at least `at_least`."""
 
     def read(text: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < at_least:
@@ -33,14 +33,14 @@ def whole(at_least: int) -> Callable[[str], int]:
 
 
 def seconds(text: str) -> float:
-    """A positive number of seconds."""
+    """Return a positive number of seconds."""
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) or float(text) <= 0:
         raise ValueError("a positive number of seconds")
     return float(text)
 
 
 def wait(text: str) -> float:
-    """A number of seconds, perhaps 0."""
+    """Return a number of seconds, perhaps 0."""
     try:
         return 0.0 if re.fullmatch(r"0+(\.0+)?", text) else seconds(text)
     except ValueError:
@@ -48,7 +48,7 @@ def wait(text: str) -> float:
 
 
 def minutes(text: str) -> float:
-    """A positive number of minutes."""
+    """Return a positive number of minutes."""
     try:
         return seconds(text)
     except ValueError:
@@ -56,7 +56,7 @@ def minutes(text: str) -> float:
 
 
 def words(*known: str) -> Callable[[str], str]:
-    """One of the words `known`, in lower case."""
+    """Return a converter of one of the words `known`, in lower case."""
 
     def read(text: str) -> str:
         if text.lower() not in known:
@@ -67,7 +67,7 @@ def words(*known: str) -> Callable[[str], str]:
 
 
 def pattern(text: str) -> str:
-    """A regular expression of Python's `re`."""
+    """Return a regular expression of Python's `re`."""
     try:
         re.compile(text)
     except re.error as error:
@@ -76,7 +76,7 @@ def pattern(text: str) -> str:
 
 
 def offset_reset(text: str) -> int:
-    """Where a group without offsets starts: pykafka's -1 (latest) and -2 (earliest), or the words, of old too."""
+    """Return where a group without offsets starts, as pykafka's -1 (latest) or -2 (earliest)."""
     known = {"-1": -1, "latest": -1, "largest": -1, "-2": -2, "earliest": -2, "smallest": -2}
     if text.lower() not in known:
         raise ValueError("earliest, latest, -2 or -1")
@@ -84,7 +84,7 @@ def offset_reset(text: str) -> int:
 
 
 def group(text: str) -> str:
-    """A consumer group's name; pykafka sends it as ASCII."""
+    """Return a consumer group's name; pykafka sends it as ASCII."""
     if not re.fullmatch(r"[!-~]{1,249}", text):
         joined = "-".join(text.split())
         like = f", as {joined}" if re.fullmatch(r"[!-~]{1,249}", joined) else ""
@@ -93,21 +93,21 @@ def group(text: str) -> str:
 
 
 def zookeeper(text: str) -> str:
-    """ZooKeeper's servers with commas between them, and behind the last one perhaps a chroot."""
+    """Return ZooKeeper's servers, separated by commas, with an optional chroot behind the last one."""
     if not re.fullmatch(r"(?:[^\s,/]+,)*[^\s,/]+(?:/[^\s,]*)?", text) or "//" in text:
         raise ValueError("HOST:PORT,HOST:PORT/CHROOT, the chroot only once at the end")
     return text
 
 
 def statsd_prefix(text: str) -> str:
-    """Levels of statsd's names, of which one may be `{host}`."""
+    """Return a prefix of metric names, whose levels may hold `{host}`."""
     if not re.fullmatch(r"(?:[A-Za-z0-9_-]|\{host\})+(?:\.(?:[A-Za-z0-9_-]|\{host\})+)*", text):
         raise ValueError("letters, digits, '_', '-' and {host}, with single dots between, as eventlogging.{host}")
     return text
 
 
 def only(value: bool, why: str) -> Callable[[str], bool]:
-    """A boolean of which only one value makes sense here."""
+    """Return a converter of booleans that accepts only one value."""
 
     def read(text: str) -> bool:
         if boolean(text) is not value:
@@ -118,21 +118,21 @@ def only(value: bool, why: str) -> Callable[[str], bool]:
 
 
 def not_in_text(_text: str) -> Any:
-    """A keyword of BalancedConsumer whose value is a Python object."""
+    """Return a keyword of BalancedConsumer whose value is a Python object."""
     raise ValueError("nothing: its value is a Python object, which no URI can hold")
 
 
 def file(text: str) -> Path:
-    """A file that this process can read."""
+    """Return a file that this process can read."""
     if not (text.startswith("/") and Path(text).is_file() and os.access(text, os.R_OK)):
-        raise ValueError("the path of a file that can be read, from / on")
+        raise ValueError("the absolute path of a readable file")
     return Path(text)
 
 
 def folder(text: str) -> Path | None:
-    """A folder's path, or None of no text."""
+    """Return a folder's path, or None for an empty text."""
     if text and not text.startswith("/"):
-        raise ValueError("the path of a folder, from / on")
+        raise ValueError("the absolute path of a folder")
     return Path(text) if text else None
 
 
@@ -140,7 +140,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Addresses or networks, with commas between them."""
+    """Return addresses or networks, which commas separate."""
     try:
         return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""URIs come in as an instance file has them; schemes with typed, known options go out.
+"""Parses URIs of inputs and outputs and types their options.
 
 A URI is `scheme:[//authority][/path][?name=value&…]`. Only percent escapes are decoded in the query: `+` stays
 `+`, because it is common in blacklist patterns (reference of 2016). Kafka's brokers may stand in the authority or,
@@ -59,7 +59,7 @@ class Uri:
     __repr__ = __str__
 
     def endpoint(self, default_port: int) -> tuple[str, int]:
-        """The first host and its port.
+        """Return the first host and its port.
 
         Raises:
             ConfigurationError: there is no host, or its port is no number of 1 to 65535.
@@ -70,14 +70,14 @@ class Uri:
 
 
 def split_host(text: str, default_port: int, where: str) -> tuple[str, int]:
-    """`host:port`, `[v6]:port` or `host` as a pair.
+    """Return `host:port`, `[v6]:port` or `host` as a pair.
 
     Raises:
         ConfigurationError: the port is no number of 1 to 65535.
     """
     match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", text)
     if match is None or not match[1]:
-        raise ConfigurationError(f"{where}: {shown(text)} is no host; expected HOST:PORT or [IPV6]:PORT")
+        raise ConfigurationError(f"{where}: {shown(text)} is not a host; expected HOST:PORT or [IPV6]:PORT")
     host, port = match[1].strip("[]"), match[2]
     if port is None:
         return host, default_port
@@ -98,7 +98,7 @@ def parse(text: str) -> Uri:
     match = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?([^?]*)(?:\?(.*))?", text, re.DOTALL)
     if match is None:
         # What stands before a colon may be a misspelt scheme, but never more than that: the rest may hold a password.
-        raise ConfigurationError(f"{shown(text, 40)} is no URI; expected SCHEME://…")
+        raise ConfigurationError(f"{shown(text, 40)} is not a URI; expected SCHEME://…")
     scheme, slashes, rest, query_text = match.groups()
     scheme = "kafka" if scheme.lower() in KAFKA_SCHEMES else scheme.lower()
     authority, slash, path = rest.partition("/") if slashes else ("", "", rest)
@@ -144,7 +144,7 @@ def _with_brokers(hosts: str, query: tuple[tuple[str, str], ...]) -> tuple[str, 
 def _query(
     text: str, scheme: str, of_functions: Container[str]
 ) -> tuple[tuple[tuple[str, str], ...], list[tuple[str, str]]]:
-    """The URI's own options, and those of the functions around it."""
+    """Return the URI's own options, and those of the functions around it."""
     pairs: dict[str, str] = {}
     functions: list[tuple[str, str]] = []
     for part in filter(None, text.split("&")):
@@ -198,7 +198,7 @@ class Endpoint:
 
 
 def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({})) -> Endpoint:
-    """The URI with every declared option typed, defaults filled in.
+    """Return the URI with every declared option typed, defaults filled in.
 
     Args:
         uri: as it was written.
@@ -220,7 +220,9 @@ def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({
         if way.does == REFUSED:
             raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {way.text}")
         if known in seen:
-            raise ConfigurationError(f"{uri.scheme} URI: options {seen[known]} and {name} are one; expected it once")
+            raise ConfigurationError(
+                f"{uri.scheme} URI: options {seen[known]} and {name} mean the same; expected one of them"
+            )
         seen[known] = name
         try:
             values[known] = declared[known].kind(way.values.get(text, text))
@@ -230,7 +232,7 @@ def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({
 
 
 def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> tuple[str, NameRule]:
-    """The option that a name stands for, and what becomes of it."""
+    """Return the option that a name stands for, and what becomes of it."""
     plain = name.replace(".", "_")
     if plain in declared:
         return plain, NameRule(READ, plain)
@@ -239,7 +241,7 @@ def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> t
         return way.text, way
     if plain == FUNCTION:
         raise ConfigurationError(
-            f"{scheme} URI: option {name} is that of map:// or filter://; expected map://{scheme}:…"
+            f"{scheme} URI: option {name} belongs to map:// or filter://; expected map://{scheme}:…"
         )
     meant = {known: known for known in declared} | {old: w.text for old, w in inherited.items() if w.does == READ}
     near = nearest(plain, meant, 0.5)
@@ -250,7 +252,7 @@ def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> t
 def unknown_scheme(
     uri: Uri, schemes: Collection[str], what: str, inherited: NameRules = MappingProxyType({})
 ) -> ConfigurationError:
-    """What is said of a URI whose scheme is none of these: the scheme, and what was expected.
+    """Return the error of a URI whose scheme is none of these: the scheme, and what was expected.
 
     Args:
         uri: as it was written.

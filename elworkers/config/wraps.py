@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A URI behind `map://` and `filter://` comes in; the URI alone and the functions that are named for it go out.
+"""Parses the functions of `map://` and `filter://` around a URI.
 
 As `map://kafka:///HOST:PORT?topic=NAME&function=mysql_mapper`: of the query, `function=` and `schemas=` are the
 functions', and all else is the URI's own.
@@ -43,7 +43,7 @@ class Wrap(NamedTuple):
 
 
 def unwrapped(text: str) -> tuple[str, list[str]]:
-    """The URI alone, and the schemes before it, the outermost first.
+    """Return the URI alone, and the schemes before it, the outermost first.
 
     Raises:
         ConfigurationError: no URI stands behind them.
@@ -60,7 +60,7 @@ def unwrapped(text: str) -> tuple[str, list[str]]:
 
 
 def named(schemes: Sequence[str], options: Sequence[tuple[str, str]]) -> tuple[Wrap, ...]:
-    """The functions of a URI, in the order of its schemes.
+    """Return the functions of a URI, in the order of its schemes.
 
     Args:
         schemes: of `unwrapped`.

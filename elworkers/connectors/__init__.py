@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where records come from and go to: one package a system."""
+"""Connects to the systems that records come from and go to: one package for each system."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a connector is: a scheme with its options, its checks of a URI's text, and what makes a source or a sink of it.
+"""Defines what a connector is: a scheme with its options, checks and factories.
 
 A connector's module is imported to check instance files, of which there may be hundreds: it imports what is heavy only
 in the functions that make something.
@@ -72,7 +72,7 @@ class Worker(Protocol):
         """The same for what is closed with the sources and sinks of a pipeline."""
 
     def inherited(self, address: Address) -> list[socket.socket]:
-        """The sockets that the worker's parent listens on."""
+        """Return the sockets that the worker's parent listens on."""
 
 
 class SpoolPlace(NamedTuple):
@@ -91,7 +91,7 @@ class PresentEvents(Protocol):
     """What says which events an output has already."""
 
     def __call__(self, schema: str, revision: int, uuids: Iterable[str]) -> set[str]:
-        """Those of these events of a schema that are there.
+        """Return those of these events of a schema that are stored.
 
         Raises:
             RetryableError: it does not answer.
@@ -112,7 +112,7 @@ SinkFactory = Callable[[Endpoint, Worker, bool], Sink]
 
 
 def _takes_all(_endpoint: Endpoint) -> None:
-    """What its options say is enough."""
+    """Accept every URI: its options say enough."""
 
 
 def _as_it_is(endpoint: Endpoint) -> Sequence[Mapping[str, Any]]:
@@ -120,7 +120,7 @@ def _as_it_is(endpoint: Endpoint) -> Sequence[Mapping[str, Any]]:
 
 
 def _takes_any_record(_endpoint: Endpoint, _raw: bool) -> None:
-    """It asks no event for anything."""
+    """Accept every record: no field of an event is needed."""
 
 
 def _no_address(_endpoint: Endpoint) -> Address | None:

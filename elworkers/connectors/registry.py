@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The text of an input or output URI comes in; its connector, and its options checked as far as text can be, go out.
+"""Finds the connector of a URI's scheme, and checks inputs and outputs without opening anything.
 
 A package in this folder that has a module `connector` is a connector, or several: each `Connector` that it lists in
 `CONNECTORS` has one scheme. Others are installed as entry points of the group `GROUP`, each by the name of its scheme.
@@ -34,7 +34,7 @@ GROUP = "elworkers.connectors"
 
 @cache
 def bundled() -> Mapping[str, Connector]:
-    """The connectors of this package by their schemes."""
+    """Return the connectors of this package by their schemes."""
     packages = sorted(module.name for module in pkgutil.iter_modules(connectors.__path__) if module.ispkg)
     names = [f"{connectors.__name__}.{package}.connector" for package in packages]
     found = [one for name in names if find_spec(name) for one in import_module(name).CONNECTORS]
@@ -42,17 +42,17 @@ def bundled() -> Mapping[str, Connector]:
 
 
 def source_specs() -> dict[str, SourceSpec]:
-    """The inputs of this package by their schemes."""
+    """Return the inputs of this package by their schemes."""
     return {scheme: one.source for scheme, one in bundled().items() if one.source is not None}
 
 
 def sink_specs() -> dict[str, SinkSpec]:
-    """The outputs of this package by their schemes."""
+    """Return the outputs of this package by their schemes."""
     return {scheme: one.sink for scheme, one in bundled().items() if one.sink is not None}
 
 
 def find(scheme: str) -> Connector | None:
-    """The connector of a scheme; None where there is none.
+    """Return the connector of a scheme; None where there is none.
 
     Raises:
         ConfigurationError: somebody else's is installed, and cannot be used.
@@ -86,7 +86,7 @@ def _loaded(scheme: str, installed: EntryPoint) -> Connector:
 
 
 def check_source(text: str) -> SourceEndpoint:
-    """An input URI with its typed options.
+    """Return an input URI with its typed options.
 
     Raises:
         ConfigurationError: names the option and what was expected.
@@ -95,7 +95,7 @@ def check_source(text: str) -> SourceEndpoint:
 
 
 def check_sources(text: str) -> tuple[SourceEndpoint, ...]:
-    """An input URI with its typed options, once for each topic that it names; once where it is not Kafka's.
+    """Return an input URI with its typed options, once for each topic that it names; once where it is not Kafka's.
 
     Raises:
         ConfigurationError: names the option and what was expected.
@@ -112,7 +112,7 @@ def check_sources(text: str) -> tuple[SourceEndpoint, ...]:
 
 
 def check_sink(text: str) -> SinkEndpoint:
-    """An output URI with its typed options.
+    """Return an output URI with its typed options.
 
     Raises:
         ConfigurationError: names the option and what was expected.
@@ -130,7 +130,7 @@ def check_sink(text: str) -> SinkEndpoint:
 
 @contextlib.contextmanager
 def _blamed(connector: Connector) -> Iterator[None]:
-    """What others' checks raise is an error of the URI, so that no other instance is held up; of ours it is a bug."""
+    """Turn what others' checks raise into an error of the URI, so that other instances go on; in ours it is a bug."""
     try:
         yield
     except ElworkersError:
@@ -150,7 +150,7 @@ def _known(ours: Iterable[str]) -> list[str]:
 def _rules(
     tables: Mapping[str, NameRules], scheme: str, other: SourceSpec | SinkSpec | None, direction: str
 ) -> NameRules:
-    """What becomes of names that a scheme does not declare: the original's, and those of the other direction.
+    """Return what becomes of names that a scheme does not declare: the original's, and those of the other direction.
 
     One URI was often an output here and an input there.
     """

@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Control: instance files in, supervised programs out."""
+"""Provisions and controls instances through supervisord."""

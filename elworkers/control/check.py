@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rows of status come in; the exit code and the one line of a Nagios check go out."""
+"""Turns rows of `status` into the exit code and the line of a Nagios check."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Finding(NamedTuple):
 
 
 def nagios(found: Sequence[Row], limits: Limits = DEFAULT, warnings: Sequence[str] = ()) -> tuple[int, str]:
-    """Exit code and text of the check; the worst comes first.
+    """Return the exit code and the text of the check; the worst comes first.
 
     Args:
         found: the instances.
@@ -88,5 +88,5 @@ def _short(said: str) -> str:
 
 
 def line(text: str) -> str:
-    """The text as Nagios takes it: one line, without the bar that performance data begin behind."""
+    """Return the text as one line for Nagios, without the `|` that would begin performance data."""
     return printable(text).replace("|", "/")

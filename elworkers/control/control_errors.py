@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What keeps control from doing what it was asked to, as exceptions; each has an exit code of its own."""
+"""Defines the errors of control commands, each with an exit code of its own."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventloggingctl` and its verbs come in; supervisord's programs do what the operator wants, and a report goes out."""
+"""Runs `eventloggingctl`: its verbs start, stop and show supervisord's programs."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ def _status(places: Paths, given: argparse.Namespace) -> int:
     code = _report(status.rows(places, select(tree, given.instance), tree, Supervisor(places, given.timeout)), tree)
     if not given.instance:
         for path in tree.passed_over:
-            print(f"passed over, as a backup file is: {printable(path)}")
+            print(f"skipped, because it looks like a backup file: {printable(path)}")
     return code
 
 
@@ -272,7 +272,7 @@ def _tail(places: Paths, given: argparse.Namespace) -> int:
 def _reopen_logs(places: Paths, given: argparse.Namespace) -> int:
     supervisor = Supervisor(places, given.timeout)
     if not supervisor.running():
-        print("supervisord does not run; it makes its logs when it starts")
+        print("supervisord does not run; it creates its logs when it starts")
         return 0
     reopen(places, supervisor, Deadline(given.timeout))
     return 0

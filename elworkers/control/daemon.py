@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A run folder comes in; whether its supervisord runs, and as which process, goes out, whether or not it can be asked.
+"""Finds out whether the supervisord of a run folder runs, and its pid, also when it does not answer.
 
 supervisord inherits a lock when it is booted, and holds it to its end (docs/decisions/0046-one-at-a-time.md).
 """
@@ -33,7 +33,7 @@ _LOOK_EVERY_S = 0.02
 
 
 def runs(places: Paths) -> bool:
-    """Whether there is a supervisord of this run folder.
+    """Return whether there is a supervisord of this run folder.
 
     Raises:
         PermissionError: that is for another user to know.
@@ -42,7 +42,7 @@ def runs(places: Paths) -> bool:
 
 
 def find(places: Paths) -> psutil.Process | None:
-    """Its process, where it can be told."""
+    """Return its process, if it can be found."""
     return _by_pid_file(places) or _by_lock(places.supervisord_lock)
 
 
@@ -58,7 +58,7 @@ def _locked(path: Path) -> bool:
 
 
 def _by_pid_file(places: Paths) -> psutil.Process | None:
-    """The process that the pid file names: for one that was booted without the lock."""
+    """Return the process that the pid file names: for one that was booted without the lock."""
     try:
         process = psutil.Process(int(places.supervisord_pid.read_text(encoding="ascii")))
         return process if _is_supervisord(process, places) else None

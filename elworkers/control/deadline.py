@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How long a wait may take comes in; whether it is over goes out."""
+"""Measures how much of a wait is left."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Deadline:
         self._at = time.monotonic() + seconds
 
     def over(self) -> bool:
-        """Whether it has passed."""
+        """Return whether it has passed."""
         return time.monotonic() >= self._at
 
     def left(self) -> float:
-        """How many seconds are left.
+        """Return how many seconds are left.
 
         Raises:
             TimeoutError: none.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Importer instances come in; how far each of their topics has come, as a table for operators, goes out."""
+"""Prints how far importers are with each of their topics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADINGS = ("TOPIC", "HEAD", "IMPORTED UP TO", "LAG", "LAST FILE", "HOURS FINIS
 
 
 def report(instances: Iterable[Instance], said: Callable[[Instance], WorkerStates]) -> str:
-    """A table for each instance, and behind it what stands still, since when and why.
+    """Return a table for each instance, and behind it what stands still, since when and why.
 
     Args:
         instances: of importers.

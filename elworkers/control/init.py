@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Instance files come in; one supervisord program for each, and supervisord's own configuration, go out."""
+"""Runs `eventlogging-init`, which writes supervisord's configuration from the instance files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FDS_A_PROGRAM, _FDS_AT_LEAST = 8, 1024
 
 
 def main(words: list[str] | None = None) -> int:
-    """`eventlogging-init`.
+    """Run `eventlogging-init`.
 
     Returns:
         0; `EX_CONFIG` when an instance file is broken (the programs of all others are written all the same), or a
@@ -47,12 +47,22 @@ def main(words: list[str] | None = None) -> int:
     if words is None:
         return console.run("eventlogging-init", lambda: main(sys.argv[1:]))
     parser = argparse.ArgumentParser(
-        prog="eventlogging-init", description="Writes a supervisord program for each instance file."
+        prog="eventlogging-init", description="Writes the supervisord configuration of each instance file."
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--config-dir", help="default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR")
-    parser.add_argument("--run-dir", help="default /run/eventlogging, or EVENTLOGGING_RUN_DIR")
-    parser.add_argument("--command-dir", help="where the role commands are, or EVENTLOGGING_COMMAND_DIR")
+    parser.add_argument(
+        "--config-dir",
+        metavar="DIR",
+        help="folder of the instance files (default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR)",
+    )
+    parser.add_argument(
+        "--run-dir", metavar="DIR", help="folder to write to (default /run/eventlogging, or EVENTLOGGING_RUN_DIR)"
+    )
+    parser.add_argument(
+        "--command-dir",
+        metavar="DIR",
+        help="folder of the eventlogging-* commands (default: that of this one, or EVENTLOGGING_COMMAND_DIR)",
+    )
     lock_wait(parser)
     given = parser.parse_args(words)
     places = Paths.given(given.config_dir, given.run_dir, given.command_dir)
@@ -121,7 +131,7 @@ def _wanted(tree: InstanceFiles) -> Iterator[topic_plan.WantedSettings]:
 
 
 def _said_before(places: Paths, tree: InstanceFiles) -> list[topic_plan.WantedSettings]:
-    """What files said that are broken now, and whose instances may run on."""
+    """Return what files said that are broken now, and whose instances may run on."""
     broken = {one.title for one in tree.broken}
     return [one for one in topic_plan.read(places.run_dir / topic_plan.FILE) if one.where in broken]
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A run folder comes in; the right to change what runs in it goes out, to one command at a time."""
+"""Locks a run folder, so that one command at a time changes what runs in it."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def held(path: Path, command: Sequence[str], wait_s: float, say: Callable[[str],
         while not taken(fd):
             if deadline.over():
                 raise LockedError(
-                    f"{_holder(fd)} is at work in {path.parent}, and was for {wait_s:g} s; try again later"
+                    f"{_holder(fd)} is at work in {path.parent}, and still was after {wait_s:g} s; try again later"
                 )
             if not said:
-                say(f"waits for {_holder(fd)}, at most {wait_s:g} s")
+                say(f"waiting up to {wait_s:g} s for {_holder(fd)}")
                 said = True
             time.sleep(_LOOK_EVERY_S)
         os.ftruncate(fd, 0)
@@ -91,7 +91,7 @@ def held(path: Path, command: Sequence[str], wait_s: float, say: Callable[[str],
 
 
 def open_private(path: Path) -> int:
-    """A descriptor of a lock file that only its owner can open: whoever can open a file can lock it.
+    """Return a descriptor of a lock file that only its owner can open: whoever can open a file can lock it.
 
     One that root makes belongs to whom the folder belongs to.
 
@@ -115,7 +115,7 @@ def taken(fd: int) -> bool:
 
 
 def free(fd: int) -> bool:
-    """Whether nobody has the lock; keeps nobody else from asking this at the same time."""
+    """Return whether nobody has the lock; keeps nobody else from asking this at the same time."""
     return _flock(fd, fcntl.LOCK_SH)
 
 
@@ -128,7 +128,7 @@ def _flock(fd: int, how: int) -> bool:
 
 
 def whose(folder: Path) -> str:
-    """Who had better ask."""
+    """Return a sentence that says which user should run the command."""
     try:
         uid = folder.stat().st_uid
     except OSError:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`--config-dir` and `--run-dir` come in; the files and folders that control works with go out."""
+"""Names the files and folders that control commands work with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Paths:
 
     @classmethod
     def given(cls, config_dir: str | None, run_dir: str | None, command_dir: str | None) -> Paths:
-        """From the command line, else `EVENTLOGGING_CONFIG_DIR` and so on, else the system's.
+        """Return the paths of the command line, else of `EVENTLOGGING_CONFIG_DIR` and so on, else the system's.
 
         The commands of the roles are, where nobody says otherwise, beside the one that runs.
         """
@@ -42,24 +42,24 @@ class Paths:
 
     @property
     def supervisord_conf(self) -> Path:
-        """supervisord's configuration, as it is rendered."""
+        """The configuration of supervisord, as it is rendered."""
         return self.run_dir / "supervisord.conf"
 
     @property
     def socket(self) -> Path:
-        """supervisord's Unix socket."""
+        """The Unix socket of supervisord."""
         return self.run_dir / "supervisor.sock"
 
     @property
     def socket_for_supervisord(self) -> Path:
-        """The same as supervisord and supervisorctl take it; where it is long, they have to be in the run folder."""
+        """The socket as supervisord and supervisorctl take it; where it is long, they have to be in the run folder."""
         if len(os.fsencode(self.socket)) <= _LONGEST_SOCKET:
             return self.socket
         return Path("/proc/self/cwd", self.socket.name)
 
     @contextlib.contextmanager
     def reachable(self) -> Iterator[str]:
-        """A path of the socket that is short enough to connect to.
+        """Return a path of the socket that is short enough to connect to.
 
         Raises:
             OSError: the run folder is not there, or not for this user.
@@ -77,7 +77,7 @@ class Paths:
 
     @property
     def supervisord_log(self) -> Path:
-        """supervisord's own log."""
+        """The log of supervisord itself."""
         return self.run_dir / "supervisord.log"
 
     @property
@@ -96,9 +96,9 @@ class Paths:
         return self.run_dir / "state"
 
     def log(self, program: str) -> Path:
-        """A program's log file."""
+        """Return a program's log file."""
         return self.run_dir / "log" / f"{program}.log"
 
     def state(self, program: str) -> Path:
-        """What a program's pool parent says of its workers."""
+        """Return what a program's pool parent says of its workers."""
         return self.states / f"{program}.json"

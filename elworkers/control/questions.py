@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A question to supervisord comes in; its answer goes out in time, or an error that says why there is none."""
+"""Sends requests to supervisord, with a time limit and an error that says why there is no answer."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Questions:
         self._transport: _Transport | None = None
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """The answer to one question.
+        """Return the answer to one question.
 
         Raises:
             RefusedError: it says no.
@@ -65,7 +65,7 @@ class Questions:
         return said
 
     def runs(self) -> bool:
-        """Whether it runs and answers.
+        """Return whether it runs and answers.
 
         Raises:
             UnansweredError: it runs, but cannot be asked, or does not answer in time; says what to do.
@@ -73,7 +73,7 @@ class Questions:
         return self._answer("supervisor.getState", ()) is not None
 
     def _answer(self, method: str, arguments: tuple[Any, ...]) -> Any:
-        """The answer, or None where there is no supervisord."""
+        """Return the answer, or None where there is no supervisord."""
         settles = Deadline(_SETTLES_WITHIN_S)
         while True:
             try:
@@ -103,14 +103,14 @@ class Questions:
             raise
 
     def _may_come_back(self, error: OSError) -> bool:
-        """Whether somebody is there, though the socket says no."""
+        """Return whether somebody is there, though the socket says no."""
         try:
             if not isinstance(error, PermissionError):
                 return daemon.runs(self._places)
         except (PermissionError, psutil.AccessDenied):
             pass
         raise ForbiddenError(
-            f"supervisord of {self._places.run_dir} may not be asked; {whose(self._places.run_dir)}"
+            f"supervisord of {self._places.run_dir} may not be asked by this user; {whose(self._places.run_dir)}"
         ) from None
 
     def _unanswered(self, how: str) -> UnansweredError:
@@ -125,7 +125,7 @@ class Questions:
         frozen = _frozen(process) if process else ""
         return UnaskedError(
             f"supervisord{pid} runs, but its socket {self._places.socket} is gone or dead, so that it cannot be asked; "
-            f"`eventloggingctl start --adopt` has it make its socket anew, for which it restarts every program{frozen}"
+            f"`eventloggingctl start --adopt` lets it create its socket again, which restarts every program{frozen}"
         )
 
 

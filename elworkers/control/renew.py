@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Instances come in whose parents can execute themselves anew; they do, and how it ended goes out."""
+"""Asks parents to execute themselves again in place, and waits for the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOOK_EVERY_S = 0.05
 
 
 def _has_changed(places: Paths, instance: Instance) -> bool:
-    """Whether its parent has read another file than is there now, or was asked to and could not.
+    """Return whether its parent has read another file than is there now, or was asked to and could not.
 
     False also where it has not said what it has read.
     """
@@ -36,7 +36,7 @@ def _has_changed(places: Paths, instance: Instance) -> bool:
 
 
 def renewable(places: Paths, instances: Sequence[Instance], programs: Mapping[str, Info]) -> list[Instance]:
-    """Those that run, and that know the signal: another program, or an earlier version, would be ended by it."""
+    """Return those that run, and that know the signal: another program, or an earlier version, would be ended by it."""
     return [one for one in instances if one.role in RENEWED and _runs(_said(places, one), programs.get(one.program))]
 
 
@@ -82,7 +82,7 @@ def renew(places: Paths, supervisor: Supervisor, instances: Sequence[Instance], 
 def _renewed(
     places: Paths, before: Mapping[str, Mapping[str, Any]], instances: Sequence[Instance], deadline: Deadline
 ) -> Iterator[tuple[str, str]]:
-    """Each program, and what has kept it from being renewed, or an empty text."""
+    """Yield each program, and what has kept it from being renewed, or an empty text."""
     left = list(instances)
     while left:
         for one in list(left):
@@ -98,7 +98,7 @@ def _renewed(
 
 
 def _reason(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """Why it has stayed as it was, empty where it is another one, None where that is not seen yet."""
+    """Return why a parent was not renewed: empty if it was, None if that is not known yet."""
     if now.get("pid") != before["pid"]:
         return "" if now.get("pid") else None
     if now["renewals"] > before["renewals"]:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""supervisord comes in; its logs are opened anew, for logrotate, and the old ones are not written to any more."""
+"""Has supervisord reopen its logs, for logrotate, and waits until nothing is written to the old ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-schema`: what there is to do about schemas and their tables; today `migrate-tables`."""
+"""Runs `eventlogging-schema`, which maintains the tables of schemas; today `migrate-tables`."""
 
 from __future__ import annotations
 
@@ -46,25 +46,29 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Maintains the tables of schemas.")
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    about = "widen tables that are narrower than their schemas need, as the original's of before March 2017 are"
+    about = "widen columns that are too narrow for their schemas, as in tables that the original made before March 2017"
     migrate = verbs.add_parser("migrate-tables", help=about, description=f"{about[0].upper()}{about[1:]}.")
-    migrate.add_argument("--dry-run", action="store_true", help="only print the statements")
-    migrate.add_argument("--config-dir", help="where instance files are (default: EVENTLOGGING_CONFIG_DIR)")
-    migrate.add_argument("--run-dir", help="where <run-dir>/env is (default: EVENTLOGGING_RUN_DIR)")
+    migrate.add_argument("--dry-run", action="store_true", help="print the statements without executing them")
+    migrate.add_argument(
+        "--config-dir", metavar="DIR", help="folder of the instance files (default: EVENTLOGGING_CONFIG_DIR)"
+    )
+    migrate.add_argument(
+        "--run-dir", metavar="DIR", help="run folder, whose file env is read (default: EVENTLOGGING_RUN_DIR)"
+    )
     migrate.add_argument(
         "databases",
         nargs="*",
         metavar=_DATABASE,
-        help="default: those that the consumers of the instance files store rows in",
+        help="databases to change (default: those of the consumers in the instance files)",
     )
     return parser
 
 
 def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
-    """Each database once, as the command line or the instance files name it."""
+    """Yield each database once, as the command line or the instance files name it."""
     seen = set()
     named = [check_sink(text) for text in given.databases]
     for endpoint in named or _of_instances(Paths.given(given.config_dir, given.run_dir, None)):
@@ -79,7 +83,7 @@ def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
 def _of_instances(places: Paths) -> list[SinkEndpoint]:
     tree = read_instances(places.config_dir, environment(places.run_dir))
     for broken in tree.broken:
-        _say(f"passed over: {broken.error}")
+        _say(f"skipped: {broken.error}")
     consumers = [instance.arguments for instance in tree.instances if instance.role == "consumer"]
     outputs: list[SinkEndpoint] = [endpoint for one in consumers for endpoint in one.endpoints["output"]]
     found = [endpoint for endpoint in outputs if endpoint.spec.narrow_tables]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`ROLE[/NAME]` words come in; the instances they mean go out."""
+"""Selects the instances that `ROLE[/NAME]` arguments mean."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Selection:
     programs: tuple[str, ...]
 
     def by_role(self) -> list[list[str]]:
-        """The programs of each role that has some, in the order of roles."""
+        """Return the programs of each role that has some, in the order of roles."""
         found = [[name for name in self.programs if name.startswith(f"{role}-")] for role in roles.ROLES]
         return [programs for programs in found if programs]
 
     def including(self, programs: Collection[str]) -> Selection:
-        """The same with these programs too."""
+        """Return the selection with these programs added."""
         return Selection((*self.programs, *sorted(set(programs) - set(self.programs))))
 
 
 def select(tree: InstanceFiles, words: Sequence[str]) -> Selection:
-    """The instances that the words mean; all of them without words. Broken ones can be named too.
+    """Return the instances that the words mean; all of them without words. Broken ones can be named too.
 
     Raises:
         ConfigurationError: there is no such role or instance; names the nearest.
@@ -40,7 +40,7 @@ def select(tree: InstanceFiles, words: Sequence[str]) -> Selection:
 
 
 def among(titles: Sequence[str], words: Sequence[str]) -> Selection:
-    """The same of instances of which only the titles are known, each `role/name`."""
+    """Return the selected instances of which only the titles are known, each `role/name`."""
     known = sorted((title for title in titles if title.partition("/")[0] in roles.ROLES), key=_place)
     if not words:
         return Selection(tuple(title.replace("/", "-", 1) for title in known))

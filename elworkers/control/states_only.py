@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What pool parents have written comes in; rows for the check of a user who may not ask supervisord go out."""
+"""Builds the check's rows from state files alone, for users who may not ask supervisord."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from elworkers.roles.instances import titles
 
 
 def rows(places: Paths, words: Sequence[str], refusal: Exception) -> list[Row]:
-    """One row for each instance that the words mean; what is wrong with its file is not known here.
+    """Return a row for each selected instance; what is wrong with its file is not known here.
 
     Args:
         places: where the states are.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What supervisord and the pool parents say comes in; rows for operators go out."""
+"""Builds the rows of `status` from what supervisord and the pool parents say."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Row:
 
 
 def rows(places: Paths, selection: Selection, tree: InstanceFiles, supervisor: Supervisor) -> list[Row]:
-    """One row for each selected instance, and for each program whose file has gone.
+    """Return a row for each selected instance, and for each program whose file has gone.
 
     Raises:
         SupervisorError: supervisord runs, but cannot be asked.
@@ -122,7 +122,7 @@ def _row(places: Paths, program: str, info: Info | None, wrong: str | None, pres
 
 
 def _last_word(places: Paths, program: str) -> str:
-    """What the log ends with: its last line that gives a reason, or else its last line."""
+    """Return the last line of the log that gives a reason, or else its last line."""
     try:
         with places.log(program).open("rb") as log:
             log.seek(0, 2)
@@ -139,7 +139,7 @@ def _last_word(places: Paths, program: str) -> str:
 
 
 def table(found: Sequence[Row], width: int | None = None) -> str:
-    """The rows under headings, each with its notes below.
+    """Return the rows under headings, each with its notes below.
 
     Args:
         found: the rows.

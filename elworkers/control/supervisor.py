@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of programs come in; supervisord is asked over its Unix socket, and its answers go out."""
+"""Talks to supervisord over its Unix socket about programs by their names."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Supervisor:
     """supervisord of one run folder."""
 
     def __init__(self, places: Paths, timeout_s: float) -> None:
-        """Of this run folder; it has to answer each question within so many seconds."""
+        """Talk to the supervisord of a run folder; each request has a time limit in seconds."""
         self._places = places
         self._questions = Questions(places, timeout_s)
 
     def running(self) -> bool:
-        """Whether it runs, and answers.
+        """Return whether it runs, and answers.
 
         Raises:
             UnansweredError: it runs, but cannot be asked, or does not answer in time; says what to do.
@@ -90,7 +90,7 @@ class Supervisor:
         process = daemon.find(self._places)
         if process is None:
             raise SupervisorError(f"something holds {self._places.supervisord_lock}, but it is no supervisord")
-        say(f"supervisord (pid {process.pid}) makes its socket anew; for that it restarts every program")
+        say(f"supervisord (pid {process.pid}) creates its socket again, which restarts every program")
         os.kill(process.pid, signal.SIGHUP)
         while True:
             try:
@@ -118,11 +118,11 @@ class Supervisor:
         self._questions.ask("supervisor.shutdown")
         while deadline is not None and _alive(pid):
             if deadline.over():
-                raise SupervisorError(f"supervisord (pid {pid}) has not ended within {deadline}; it goes on ending")
+                raise SupervisorError(f"supervisord (pid {pid}) has not ended within {deadline}; it is still stopping")
             time.sleep(_LOOK_EVERY_S)
 
     def programs(self) -> dict[str, Info]:
-        """What it knows of each program (supervisord's getProcessInfo)."""
+        """Return what it knows of each program (supervisord's getProcessInfo)."""
         return {info["name"]: info for info in self._questions.ask("supervisor.getAllProcessInfo")}
 
     def reread(self) -> Changes:
@@ -189,8 +189,8 @@ class Supervisor:
         late = yield from self._until(names, has_ended, deadline, ask_again)
         if late:
             raise LateError(
-                f"not ended within {deadline}: {', '.join(late)}; supervisord goes on ending them: run this again, or "
-                "with a longer --wait"
+                f"not ended within {deadline}: {', '.join(late)}; supervisord is still stopping them: run this again, "
+                "or with a longer --wait"
             )
 
     def settled(self, programs: Iterable[str], deadline: Deadline) -> None:
@@ -205,7 +205,7 @@ class Supervisor:
         deadline: Deadline,
         each_time: Callable[[], None] = lambda: None,
     ) -> Generator[list[str], None, list[str]]:
-        """Gives those that are done, and at last those that are not."""
+        """Yield the names that are done, some at a time, and return those that are not by the deadline."""
         while names:
             began = time.monotonic()
             found = self._each("getProcessInfo", names, ignoring=Faults.BAD_NAME)
@@ -222,7 +222,7 @@ class Supervisor:
         return names
 
     def _each(self, method: str, programs: Iterable[str], *arguments: Any, ignoring: int) -> dict[str, Any]:
-        """One call for all programs, however many; gives what supervisord says of each that has no such fault."""
+        """Ask for all programs in one call, and return what supervisord says of each that has no such fault."""
         names = list(programs)
         calls = [{"methodName": f"supervisor.{method}", "params": [name, *arguments]} for name in names]
         answers: dict[str, Any] = {}

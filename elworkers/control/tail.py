@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Log files come in; their ends, and on request what is added to them, go out on standard output."""
+"""Prints the ends of log files, and on request the lines that are added."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show(logs: Sequence[Path], lines: int, follow: bool) -> None:
     missing = [path for path in logs if not path.is_file()]
     if len(missing) == len(logs) and not follow:
         raise SupervisorError(
-            "there is no log of these; have they ever been started? (`reopen-logs` makes one that was removed anew)"
+            "no log found; were these instances ever started? (`reopen-logs` creates a log again that was removed)"
         )
     for path in missing:
         print(f"{PROGRAM}: {printable(str(path))}: there is no such log", file=sys.stderr)
@@ -128,7 +128,7 @@ class _Log:
         os.lseek(self._fd, position, os.SEEK_SET)
 
     def replaced(self) -> bool:
-        """Whether another file has its name now, or it was cut; one that only went is read to its end."""
+        """Return whether another file has its name now, or it was cut; one that only went is read to its end."""
         try:
             found = self.path.stat()
         except OSError:
@@ -139,7 +139,7 @@ class _Log:
         return not os.path.samestat(found, here) or here.st_size < os.lseek(self._fd, 0, os.SEEK_CUR)
 
     def pieces(self) -> Iterator[bytes]:
-        """What is in it from here on, but not what is added meanwhile, which may come as fast as it is read."""
+        """Yield its content up to the present end; what is added meanwhile may come as fast as it is read."""
         if self._fd < 0:
             return
         left = os.fstat(self._fd).st_size - os.lseek(self._fd, 0, os.SEEK_CUR)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Instances that were started come in; the wait until their workers can work, and what they are then, go out."""
+"""Waits until the workers of started instances can work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from elworkers.control.status import Row
 
 _LOOK_EVERY_S = 0.2
 _WAITS_S = 10.0
-"""Nobody waits for a worker that has waited for so long itself; what it waits for is said."""
+"""Seconds that a worker may wait for something before it is not waited for any longer."""
 
 
 def settled(look: Callable[[], Sequence[Row]], deadline: Deadline) -> Sequence[Row]:

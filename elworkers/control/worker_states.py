@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The state file of a pool parent comes in; what its workers are doing, for status and check, goes out."""
+"""Reads the state file of a pool parent, for `status` and `check`."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class WorkerStates:
 
 
 def read(path: Path, pid: int | None) -> WorkerStates:
-    """What the file says, where it is that of the process `pid` and can be read."""
+    """Return what the file says, where it is that of the process `pid` and can be read."""
     return _said(path, lambda writer: pid is not None and writer == pid)
 
 
 def last_said(path: Path) -> WorkerStates:
-    """What the file says, whoever wrote it."""
+    """Return what the file says, whoever wrote it."""
     return _said(path, lambda _writer: True)
 
 

@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every part shares: records, errors, the loop, metrics."""
+"""Holds what every other package uses: contracts, errors, the loop, metrics."""

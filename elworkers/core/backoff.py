@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Failures come in; how long to wait, and a word to the log now and then, go out."""
+"""Spaces out tries after failures, and logs now and then why they go on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Backoff:
     """Growing, jittered waits between tries, with one log line a minute while the reason stays the same.
 
     Args:
-        say: is given the reason at each failure, and an empty one when it works again; as `loop.Board.trouble`.
+        say: is given the reason at each failure, and an empty one when it works again; as `loop.StateReporter.trouble`.
     """
 
     def __init__(self, say: Callable[[str], object] = lambda _reason: None) -> None:
@@ -37,7 +37,7 @@ class Backoff:
         return self._began is not None
 
     def failed(self, reason: str) -> float:
-        """The seconds to wait before the next try."""
+        """Return the seconds to wait before the next try."""
         pause = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter is no secret
         self._next_s = min(self._next_s * 2, _LONGEST_BACKOFF_S)
         now = time.monotonic()

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Counts of a batch come in; they go to the worker's counters once the batch is committed."""
+"""Holds back the counts of a batch until it is committed."""
 
 from __future__ import annotations
 

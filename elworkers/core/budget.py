@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events come by one after the other; one that uses up its time is interrupted."""
+"""Interrupts an event that uses up its processor time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A command comes in; it runs, even where standard output is closed, full or not UTF-8, and its exit code goes out.
+"""Runs a command so that it survives a standard output that is closed, full or not UTF-8.
 
 A pipe whose reader has gone (`status | head`) must not end a command between the stop and the start of an instance.
 """
@@ -68,7 +68,7 @@ def run(program: str, command: Callable[[], int], code_unsaid: int = 1) -> int:
 
 
 def lost() -> bool:
-    """Whether nothing that is printed arrives any more: for commands that would go on and on."""
+    """Return whether nothing that is printed arrives any more: for commands that would go on and on."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(raw, _PatientStream) and raw.error is not None

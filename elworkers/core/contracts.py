@@ -1,17 +1,17 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The words that all parts share: what flows, where it comes from, and what each part promises.
+"""Defines what all parts share: records, where they come from, and what sources, stages and sinks promise.
 
 A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out to `Sink`s. Only
 `core.loop` flushes sinks and commits offsets, in this order::
 
-    records = source.poll(...)        may block up to its timeout
-    records = stage(records)          pure apart from caches; never raises for a bad event
-    sink.write(records)               takes them into memory, may block on the far side
-    refused = sink.flush()            returns only when all of it is stored or refused
+    records = source.poll(...)         may block up to its timeout
+    records = stage(records)           pure apart from caches; never raises for a bad event
+    sink.write(records)                takes them into memory, may block on the far side
+    refused = sink.flush()             returns only when all of it is stored or refused
     sink.commit_transaction(positions) only then; a database commits rows and positions together
-    source.commit(positions)          and then
+    source.commit(positions)           and then
 
 Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew.
 """
@@ -92,7 +92,7 @@ class Record:
         self.key = key
 
     def staged(self, value: bytes, event: Event) -> Record:
-        """What a stage makes of this record: of the same place and time, with the same key, and valid."""
+        """Return what a stage makes of this record: of the same place and time, with the same key, and valid."""
         # One call for each event; the constructor's would take three times as long.
         made = _new(Record)
         made.value = value
@@ -159,10 +159,10 @@ class Deliveries(Protocol):
         """Remember what `place` has acknowledged or, where not `sure`, may have stored without an answer."""
 
     def has(self, place: str, record: Record) -> bool:
-        """Whether the place has acknowledged this record."""
+        """Return whether the place has acknowledged this record."""
 
     def doubts(self, place: str, record: Record) -> bool:
-        """Whether the place may have stored this record."""
+        """Return whether the place may have stored this record."""
 
     def repeated(self, place: Destination) -> None:
         """Say that a record that was doubted is written again."""
@@ -194,7 +194,7 @@ class Source(Protocol):
         """True while there is nothing that it could read (a group has more members than the topic has partitions)."""
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
-        """Up to `limit` records, at least one of them unless `timeout_s` seconds have passed, in a list of their own.
+        """Return a new list of up to `limit` records, with at least one unless `timeout_s` seconds have passed.
 
         Raises:
             RetryableError: the far side is away.
@@ -220,7 +220,8 @@ class Stage(Protocol):
     again. A bad event becomes an EventError.
     """
 
-    def __call__(self, records: list[Record]) -> list[Record]: ...
+    def __call__(self, records: list[Record]) -> list[Record]:
+        """Return the records that go on."""
 
 
 class Sink(Protocol):
@@ -234,7 +235,7 @@ class Sink(Protocol):
         """
 
     def flush(self) -> list[RejectedRecord]:
-        """Block until everything written is stored; returns what the store will never take.
+        """Block until everything written is stored; return what the store will never take.
 
         Raises:
             RetryableError: the far side is away; what was written since the last flush may be stored.
@@ -248,7 +249,7 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of everything without storing what was not flushed and settled; never raises."""
+        """Let go of everything without storing what was not flushed and committed; never raises."""
 
 
 @runtime_checkable
@@ -256,10 +257,10 @@ class OffsetStore(Protocol):
     """A sink that keeps positions beside what it stores, so that neither is ever there without the other."""
 
     def resume_at(self, starts: Positions) -> Positions:
-        """Where to begin reading partitions that this consumer was just given; what it held of them before is void.
+        """Return the positions at which to begin partitions that were just assigned; earlier ones of them are void.
 
         Args:
-            starts: where Kafka would have it begin; it stays so where the ledger knows nothing of the partition.
+            starts: where Kafka would have it begin; it stays so where the offset store knows nothing of the partition.
 
         Raises:
             RetryableError: the far side is away.
@@ -271,7 +272,7 @@ class Addressed(Protocol):
     """A sink whose records are counted where they go to."""
 
     def place(self, record: Record) -> Destination | None:
-        """Where the record goes to; None: nowhere. Never raises."""
+        """Return where the record goes to; None: nowhere. Never raises."""
 
 
 @runtime_checkable
@@ -314,7 +315,7 @@ class Budget(Protocol):
     """How long one event may take.
 
     Attributes:
-        seconds: so long.
+        seconds: the time limit of one event.
         at_work: the record whose event has begun; `errors.EventTimeout` may be raised anywhere. None: what comes now
             may take its time.
     """
@@ -336,10 +337,10 @@ class Metrics(Protocol):
         """Add `value` to a counter."""
 
     def counter(self, name: str, **labels: str) -> Callable[[int], None]:
-        """A call that adds to one counter, for those who do so often."""
+        """Return a call that adds to one counter, for those who do so often."""
 
     def total(self, name: str) -> int:
-        """What a counter has come to, over all labels."""
+        """Return what a counter has come to, over all labels."""
 
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """Say that one thing stands still or is refused while all else goes on; `status` and `check` name it.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Datagrams come in; they go to the first address of a host that does not refuse them."""
+"""Sends datagrams to the first address of a host that does not refuse them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What outputs have acknowledged comes in; what is left to write when the same records come again goes out.
+"""Remembers what outputs have acknowledged, so that a batch that is read again is written only where it is missing.
 
 Filled only when a batch cannot be finished, and forgotten as offsets are committed: it holds no more than what was
 read and not committed.
@@ -90,7 +90,7 @@ class DeliveryLog:
             self.add(_whole(output), kept)
 
     def missing(self, output: int, records: list[Record]) -> list[Record]:
-        """Those that an output does not have."""
+        """Return those that an output does not have."""
         return [record for record in records if not self._finished(output, record)]
 
     def _finished(self, output: int, record: Record) -> bool:

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What went wrong comes in as an exception; its class says what to do about it.
+"""Defines the errors of this program; an error's class says what happens next.
 
 =====================  ==============================================================
 class                  what the program does
 =====================  ==============================================================
+`UsageError`           exits with `EX_USAGE` (2), or with 78 where it stands in a file
 `ConfigurationError`   exits with `EX_CONFIG` (78); nobody tries again before a change
 `RetryableError`       throws its clients away, waits, starts from the committed offset
 `UnfinishedError`      exits with `EX_TEMPFAIL` (75): a run that was to end has not done everything
@@ -18,6 +19,9 @@ anything else          crashes uncommitted; the pool parent starts another worke
 from __future__ import annotations
 
 from elworkers.core.passwords import without_passwords
+
+EX_USAGE = 2
+"""Exit code of a wrong command line, as argparse has it."""
 
 EX_DATAERR = 65
 """Exit code of work that is done, but for what was refused of its input (sysexits.h)."""
@@ -56,8 +60,22 @@ class ConfigurationError(ElworkersError):
         return f"{place}: {self.message}" if place else self.message
 
     def at(self, file: str | None, line: int | None = None) -> ConfigurationError:
-        """The same error with the place it was found at, where none is known yet."""
-        return ConfigurationError(self.message, self.file or file, self.line or line)
+        """Return the same error with the place it was found at, where none is known yet."""
+        return type(self)(self.message, self.file or file, self.line or line)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a program that this ends."""
+        return EX_CONFIG
+
+
+class UsageError(ConfigurationError):
+    """A command line has an argument that is unknown, missing, given twice, one too many or no value of its option."""
+
+    @property
+    def exit_code(self) -> int:
+        """`EX_USAGE`, or `EX_CONFIG` where the arguments stand in a file."""
+        return EX_USAGE if self.file is None else EX_CONFIG
 
 
 class RetryableError(ElworkersError):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The name of an extra of pyproject.toml comes in; an error that names it goes out where it is not installed."""
+"""Checks that an extra of pyproject.toml is installed where it is needed."""
 
 from __future__ import annotations
 

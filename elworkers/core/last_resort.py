@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells a record that meets a bug of ours from a program that does nothing right any more."""
+"""Tells a record that meets a bug of this program from a program that does not work at all any more."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LastResort:
         self._logged: set[tuple[type[Exception], str]] = set()
 
     def blame(self, error: Exception) -> InvalidEventError:
-        """The error of the record alone; its stack trace is logged once for each kind.
+        """Return the error of the record alone; its stack trace is logged once for each kind.
 
         Raises:
             Exception: the error itself, where it is no bug that one record meets: something is away, the configuration
@@ -48,7 +48,7 @@ class LastResort:
         return InvalidEventError(f"cannot {self._doing} this: {type(error).__name__} (a bug of ours; the log has it)")
 
     def refusal(self, record: Record, error: Exception) -> RejectedRecord:
-        """What tells of a record that made a step of an output raise.
+        """Return what tells of a record that made a step of an output raise.
 
         Raises:
             Exception: as `blame` does.
@@ -65,6 +65,6 @@ class LastResort:
 
 
 def good_record() -> Record:
-    """A record that every step of an output can take."""
+    """Return a record that every step of an output can take."""
     event = {"schema": "EventError", "revision": 14035058, "wiki": "unknown", "event": {"message": "good"}}
     return Record(b'{"schema":"EventError"}', event=event, timestamp_ms=1_469_795_696_000)

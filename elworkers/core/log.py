@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who is speaking comes in; structlog set up so goes out: JSON lines for machines, readable ones on a terminal."""
+"""Sets up structlog: JSON lines for machines, readable ones on a terminal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _shown(value: Any) -> Any:
 
 
 def _line(entry: Any, **how: Any) -> str:
-    """The entry as JSON, in which nothing is left that a terminal obeys or that stderr's encoding lacks."""
+    """Return the entry as JSON, in which nothing is left that a terminal obeys or that stderr's encoding lacks."""
     readable = (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
     text = json.dumps(entry, ensure_ascii=not readable, **how)
     return printable(text)
@@ -69,7 +69,7 @@ class _Unfailing:
             self._file.write(text)
 
     def flush(self) -> None:
-        """The same."""
+        """Flush the stream, and ignore what keeps it from that."""
         with contextlib.suppress(OSError):
             self._file.flush()
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pipeline comes in; its records flow from source to sinks, and offsets are committed behind them.
+"""Runs a pipeline: moves its records from source to sinks, and commits offsets behind them.
 
 The only place that flushes sinks and commits offsets, in this order:
 
@@ -10,7 +10,7 @@ The only place that flushes sinks and commits offsets, in this order:
 3. write: each output takes what it accepts.
 4. flush: once the batch is full or old, or in a poll whose source asks; returns only when all of it is stored.
 5. refused: what a store will never take goes to EventError, which is flushed as well.
-6. commit_transaction: a sink that keeps positions itself makes them and what it stored final in one transaction.
+6. commit_transaction: a sink that keeps positions itself commits them and what it stored in one transaction.
 7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
 
 Where that fails half-way, the records come again: those outputs that have acknowledged them do not get them again, and
@@ -172,6 +172,7 @@ class PipelineRunner:
         self._failed_flush: RetryableError | None = None
 
     def until_done(self) -> Ending | None:
+        """Move records until the input has ended, or until asked to stop; see `run`."""
         source = self._pipeline.source
         self._kept.source = None if source.replayable else source
         if isinstance(source, FlushCaller):
@@ -270,7 +271,7 @@ class PipelineRunner:
             self._hand_over(some)
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
-        """Of a source that cannot be asked again: records that were staged before, and those that were not."""
+        """Write a batch; of a source that cannot be read again, records that were staged before come first."""
         self._kept.staged += staged
         self._kept.raw = raw
         records = self._staged(raw)
@@ -297,7 +298,7 @@ class PipelineRunner:
                 record.event = None
 
     def _repeated(self, sink: Sink, records: Sequence[Record]) -> Iterator[Destination]:
-        """Where those go to that an earlier process may have written; a database leaves out what it has."""
+        """Yield where those go to that an earlier process may have written; a database leaves out what it has."""
         for record in filter(self._repeats.has, records):
             place = sink.place(record) if isinstance(sink, Addressed) else Destination()
             if place is not None:
@@ -336,7 +337,7 @@ class PipelineRunner:
         self._backoff.worked()
 
     def _flushed(self, sink: Sink) -> list[RejectedRecord]:
-        """What the sink refuses, also of EventErrors that were cut for it."""
+        """Return what the sink refuses, also of EventErrors that were cut for it."""
         refused: list[RejectedRecord] = []
         found = sink.flush()
         while found:
@@ -357,7 +358,7 @@ class PipelineRunner:
         return next(number for number, one in enumerate(self._pipeline.stores()) if one is sink)
 
     def _remember(self, flushed: Sequence[Sink]) -> None:
-        """Remember which outputs have all of the batch; of a ledger only what it has committed is there."""
+        """Remember which outputs have all of the batch; of an offset store only what it has committed is there."""
         for sink in flushed:
             if not isinstance(sink, OffsetStore):
                 self._kept.delivered.finish(self._number(sink), self._positions, self._kept.staged)
@@ -404,7 +405,7 @@ def _place(record: Record) -> tuple[Assignment, int] | None:
 
 
 def _stretches(records: Sequence[Record]) -> Iterator[tuple[Assignment, int, int]]:
-    """The first offset and the position behind each run of records of one partition.
+    """Yield the first offset and the position behind each run of records of one partition.
 
     A dictionary's entry for each record would cost too much.
     """

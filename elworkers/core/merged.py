@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Several sources come in; one that gives the records of all goes out."""
+"""Merges several sources into one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Counts of one worker come in; totals by name and labels go out. A name that is not declared here is an error."""
+"""Counts by name and labels in one worker; only declared names are allowed."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Counters:
         self.counter(name, **labels)(value)
 
     def counter(self, name: str, **labels: str) -> Callable[[int], None]:
-        """A call that adds to one counter; of a label with very many values, further ones count as `other`.
+        """Return a call that adds to one counter; of a label with very many values, further ones count as `other`.
 
         Raises:
             KeyError: the name or its labels are not declared.
@@ -134,7 +134,7 @@ class Counters:
         return value
 
     def summary(self) -> dict[str, int]:
-        """The total of each name over all labels."""
+        """Return the total of each name over all labels."""
         sums: dict[str, int] = {}
         for (name, _), value in self.totals.items():
             sums[name] = sums.get(name, 0) + value

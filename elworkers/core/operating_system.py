@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Linux's word on processes: who dies with whom, and what `ps` shows."""
+"""Asks Linux for what Python has no function for: which process dies with which, and what `ps` shows."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def die_with_parent(number: signal.Signals, parent: int) -> bool:
 
 
 def runs(pid: int) -> bool:
-    """Whether there is such a process, perhaps one that has ended and that its parent has not looked after yet."""
+    """Return whether there is such a process, perhaps a zombie that its parent has not waited for yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A text comes in; the same without passwords goes out.
+"""Hides passwords in everything that is shown.
 
 Hidden is what was read as a password (`remember`), wherever and however it turns up, and what stands where passwords
 stand: before the @ of a URI, behind `password=`, `"token":` and the like. The time it takes grows with the length of
@@ -60,17 +60,17 @@ def remember(secret: str | None) -> None:
 
 
 def remembered() -> list[str]:
-    """What is hidden, for another process that is to hide it as well."""
+    """Return what is hidden, for another process that is to hide it as well."""
     return sorted(_secrets)
 
 
 def without_passwords(text: str) -> str:
-    """The text with each password in it replaced by `***`."""
+    """Return the text with each password in it replaced by `***`."""
     return _without_unread(_known_pattern.sub(HIDDEN, text) if _known_pattern is not None else text)
 
 
 def has_password(text: str) -> bool:
-    """Whether there is something where passwords stand."""
+    """Return whether there is something where passwords stand."""
     return _without_unread(text) != text
 
 
@@ -82,7 +82,7 @@ def _without_unread(text: str) -> str:
 
 
 def _without_logins(line: str) -> str:
-    """One line without the passwords of its URIs.
+    """Return one line without the passwords of its URIs.
 
     A password may hold whatever an operator has forgotten to escape, also blanks, quotes, slashes and an @: it ends at
     the last @ before the next URI.
@@ -103,7 +103,7 @@ def _without_logins(line: str) -> str:
 
 
 def shown(argument: str, longest: int = 60) -> str:
-    """An argument as it can be shown where it is wrong and so may hold a password anywhere, in quotes.
+    """Return an argument as it can be shown where it is wrong and so may hold a password anywhere, in quotes.
 
     Of what has a colon, the text before it.
     """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an operator says of modes and groups comes in; files and folders that others may read, or may not, go out.
+"""Applies the modes and groups that operators ask for to files and folders.
 
 Files of ours hold personal data. Where nobody says otherwise they are 0640, and folders 0750, less what the umask
 forbids.
@@ -31,14 +31,14 @@ def narrow_umask() -> int:
 
 
 def mode(text: str) -> int:
-    """The mode of a file, as chmod(1) has it in digits; its owner has to be able to use it."""
+    """Return the mode of a file, as chmod(1) has it in digits; its owner has to be able to use it."""
     if not re.fullmatch(r"0?[67][0-7]{2}", text):
         raise ValueError("a mode of three digits of which the first is 6 or 7, as 0640")
     return int(text, 8)
 
 
 def unix_group(text: str) -> int:
-    """A group of this host, by name or number; gives its number."""
+    """Return a group of this host, by name or number; gives its number."""
     try:
         return int(text) if re.fullmatch("[0-9]{1,9}", text) else grp.getgrnam(text).gr_gid
     except KeyError:
@@ -87,7 +87,7 @@ class Permissions:
 
 
 def _folders_of(mode: int) -> int:
-    """The mode of folders whose files have this one."""
+    """Return the mode of folders whose files have this one."""
     return mode | (mode & 0o444) >> 2
 
 
@@ -96,7 +96,7 @@ NOT_SAID = Permissions()
 
 
 def of_run_folder(environ: Mapping[str, str]) -> Permissions:
-    """What `EVENTLOGGING_RUN_MODE` and `EVENTLOGGING_RUN_GROUP` say.
+    """Return what `EVENTLOGGING_RUN_MODE` and `EVENTLOGGING_RUN_GROUP` say.
 
     Raises:
         ConfigurationError: a value that is none.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Source, stages and sinks of one worker come in; what the loop drives, and what outlives it, goes out."""
+"""Holds one worker's source, stages and sinks, and what outlives them after a failure."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Batch:
     """When a batch is flushed.
 
     Attributes:
-        records: as soon as it holds so many.
-        seconds: as soon as its first record was read so long ago; 0 flushes after every poll.
+        records: flush when it holds this many.
+        seconds: flush when its first record was read this long ago; 0 flushes after every poll.
     """
 
     records: int = 2_000
@@ -58,7 +58,7 @@ class Pipeline:
     wants_more: Callable[[], bool] = lambda: False
 
     def stores(self) -> list[Sink]:
-        """The sink of each output, once where several share it."""
+        """Return the sink of each output, once where several share it."""
         return list({id(output.sink): output.sink for output in self.outputs}.values())
 
     def close(self, but: Source | None = None) -> None:

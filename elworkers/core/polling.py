@@ -18,7 +18,7 @@ F = TypeVar("F", bound="int | _File")
 
 
 def readable(files: Iterable[F], seconds: float) -> list[F]:
-    """Those of the files that can be read, or are at their end; none after so many seconds without any.
+    """Return those of the files that can be read, or are at their end; none after this many seconds without any.
 
     Args:
         files: or their descriptors.

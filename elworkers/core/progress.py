@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How much is done of how much comes in; a bar on a terminal goes out, and nothing where there is none."""
+"""Shows a progress bar on a terminal, and nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tell = Callable[[int, int], None]
 
 @contextmanager
 def progress(title: str | None, *, in_bytes: bool = False) -> Iterator[Tell]:
-    """A bar for as long as this is entered.
+    """Return a bar for as long as this is entered.
 
     Args:
         title: what is done; None: no bar.

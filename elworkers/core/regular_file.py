@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The path of a small file comes in; its bytes go out, or an error for whatever else has that name."""
+"""Reads a small regular file, and refuses pipes, devices and folders of its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def read(path: Path, most: int) -> bytes:
-    """All bytes of a regular file.
+    """Return all bytes of a regular file.
 
     Raises:
         OSError: it is none (EINVAL), has more bytes than `most` (EFBIG), or cannot be read.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How many messages were written again, and where, comes in from all processes of a host; a reporter reads it."""
+"""Counts, for all processes of a host, which messages were written again, for the reporter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 
 def path_in(run_dir: Path) -> Path:
-    """The file of this run folder."""
+    """Return the file of this run folder."""
     return run_dir / "repeated"
 
 
@@ -55,7 +55,7 @@ class RepeatLog:
             log.warning("what was repeated cannot be told to reporters", path=str(self._path), reason=error.strerror)
 
     def new(self) -> Counter[Destination]:
-        """What was appended since this was made, or asked last; lines that are none are passed over."""
+        """Return what was appended since this was made, or asked last; lines that are none are passed over."""
         found: Counter[Destination] = Counter()
         if self._size() < self._read_to:
             self._read_to = 0

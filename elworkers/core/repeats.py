@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What is read and committed comes in; which records an earlier process may have written already goes out.
+"""Tells which of the records that are read an earlier process may have written already.
 
 A process that is killed between a write and its commit leaves a mark (`core.write_marks`). Whoever goes on writes those
 records again, and they are counted as repeated.
@@ -45,7 +45,7 @@ class Repeats:
         return bool(self._before)
 
     def read(self, origin: Assignment, begin: int, end: int) -> None:
-        """These offsets are in the batch now."""
+        """Note that these offsets are in the batch now."""
         if self._marks is None:
             return
         place = origin._replace(assignment_epoch=0)
@@ -66,18 +66,18 @@ class Repeats:
             self._before[place] = mark.begin, mark.end
 
     def has(self, record: Record) -> bool:
-        """Whether the record may have been written before."""
+        """Return whether the record may have been written before."""
         if record.origin is None:
             return False
         begin, end = self._before.get(record.origin._replace(assignment_epoch=0), (0, 0))
         return begin <= record.offset < end
 
     def add(self, output: int, places: Iterable[Destination]) -> None:
-        """An output has been given these again, and will write them as it is flushed."""
+        """Note that an output has been given these again, and will write them as it is flushed."""
         self._pending[output] += places
 
     def written(self, output: int, metrics: Metrics) -> None:
-        """The output was flushed: count what it has written again.
+        """Count what the output, which was flushed, has written again.
 
         Before the commit, because whoever follows a process that is killed in between writes them once more.
         """
@@ -105,7 +105,7 @@ class Repeats:
             self._marked[place] = wanted
 
     def committed(self, positions: Positions) -> None:
-        """Everything before these positions is done with."""
+        """Note that everything before these positions is committed."""
         if self._marks is None:
             return
         for origin, position in positions.items():
@@ -121,7 +121,7 @@ class Repeats:
                 self._marks.clear(place)
 
     def failed(self, *, comes_again: bool) -> None:
-        """The batch could not be finished; its marks stay, and outputs that lack it will be given it again.
+        """Note that the batch could not be finished; its marks stay, and outputs that lack it will be given it again.
 
         Args:
             comes_again: it will be read again.

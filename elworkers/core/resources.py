@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The path of a file beside the package in a checkout comes in; where it is on this machine goes out."""
+"""Finds files that stand beside the package, in a checkout and where it is installed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from pathlib import Path
 
 
 def shipped(path: str) -> Path:
-    """The file in the checkout, else the one that pyproject.toml's data-files install."""
+    """Return the file in the checkout, else the one that pyproject.toml's data-files install."""
     in_checkout = Path(__file__).parents[2] / path
     return in_checkout if in_checkout.exists() else Path(sys.prefix) / "share" / "elworkers" / path

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An address comes in; sockets that are bound to it go out, one for each address that a name means."""
+"""Binds sockets to every address that a name means."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Place = tuple[socket.AddressFamily, Any]
 
 
 def known(host: str, port: int, kind: socket.SocketKind) -> list[Place]:
-    """Family and address of each address that the name has, each once, in the order of preference.
+    """Return family and address of each address of the name, each once, in the order of preference.
 
     Raises:
         OSError: the host is not known.
@@ -63,7 +63,7 @@ def known(host: str, port: int, kind: socket.SocketKind) -> list[Place]:
 
 
 def opened(address: Address, held: Sequence[socket.socket] = ()) -> list[socket.socket]:
-    """Non-blocking sockets, bound to everything that the host means; those of connections listen.
+    """Return non-blocking sockets, bound to every address of the host; those of connections listen.
 
     An address that this host does not have is logged and passed over where the name has another one. Bound to `::`
     alone a socket takes IPv4 as well.
@@ -94,7 +94,7 @@ def opened(address: Address, held: Sequence[socket.socket] = ()) -> list[socket.
 
 
 def _by_whom(error: OSError, places: Sequence[Place], held: Sequence[socket.socket]) -> str:
-    """Says so where an address that is held, with the same port, may be in the way."""
+    """Return a hint, if this instance itself may hold the address by another one with the same port."""
     wanted, ports = [where[0] for _, where in places], {where[1] for _, where in places}
     mine = [host for host, port, *_ in (one.getsockname() for one in held) if port in ports and host not in wanted]
     if error.errno != errno.EADDRINUSE or not mine:

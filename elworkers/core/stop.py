@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Signals come in; a request to stop that a main thread can wait on goes out."""
+"""Turns signals into a request to stop that a main thread can wait for."""
 
 from __future__ import annotations
 

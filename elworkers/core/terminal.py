@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What others wrote comes in as text or bytes; the same, with nothing in it that a terminal obeys, goes out."""
+"""Removes what a terminal would obey from text that others wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOT_ASCII = re.compile(r"[^ -~]+")
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""The text without what a terminal obeys: control characters, line ends, changes of direction.
+    r"""Return the text without what a terminal obeys: control characters, line ends, changes of direction.
 
     Each becomes what JSON writes for it (`\u001b`, `\n`), so that a line of JSON stays one and keeps its meaning. Names
     of schemas, and what clients and servers say, were written by others.
@@ -34,11 +34,11 @@ def _escaped(sign: str) -> str:
 
 
 class Bytes:
-    """Makes pieces of a byte stream such text, line ends and tabs kept; bytes that are not UTF-8 become `\\xff`."""
+    r"""Makes a byte stream such text, chunk by chunk, line ends and tabs kept; other bytes than UTF-8 become `\xff`."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
     def text(self, piece: bytes) -> str:
-        """The next piece; a sign that is not yet whole comes with the one after it."""
+        """Return the next piece; a sign that is not yet whole comes with the one after it."""
         return printable(self._decoder.decode(piece), keep="\n\t")

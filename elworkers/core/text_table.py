@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Rows of text come in; a table whose columns are as wide as they have to be goes out, fit for any terminal."""
+"""Formats rows of text as a table."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _INDENT = "    "
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """The lines with each column padded to its longest text; the first line holds the headings."""
+    """Return the lines with each column padded to its longest text; the first line holds the headings."""
     return "\n".join(rows_of(lines))
 
 
 def rows_of(lines: Sequence[Sequence[str]]) -> list[str]:
-    """The same, line by line."""
+    """Return the same, line by line."""
     safe = [[printable(text) for text in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in safe]
 
 
 def note(text: str, width: int | None) -> str:
-    """A note to the line above, indented.
+    """Return a note to the line above, indented.
 
     Args:
         width: of the terminal, in columns, which the note is broken to fit; None: it stays one line, so that it can be
@@ -42,14 +42,14 @@ def note(text: str, width: int | None) -> str:
 
 
 def duration(seconds: int) -> str:
-    """So many seconds as `3d 4:05:06`."""
+    """Return a number of seconds as `3d 4:05:06`."""
     days, rest = divmod(max(0, seconds), 86_400)
     clock = f"{rest // 3600}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days}d {clock}" if days else clock
 
 
 def since(began: float) -> str:
-    """When something began, and how long ago that is.
+    """Return when something began, and how long ago that is.
 
     Args:
         began: s since the epoch. The wall clock's: it is kept over processes, and over starts of the machine.

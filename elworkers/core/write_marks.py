@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which offsets a process is about to write comes in; whoever reads the partition after it learns of them.
+"""Notes which offsets are about to be written, for whoever reads the partition next.
 
 Small files outlive the process: one for each consumer group and topic, with a slot for each partition. Nothing is
 forced to the disk, so that a host that crashes may lose them. They are no more than hints: a file that cannot be used,
@@ -59,7 +59,7 @@ class WriteMarks:
         self._said = False
 
     def found(self, place: Assignment) -> WriteMark | None:
-        """What was marked last of a partition; None where that was committed, or nothing is known."""
+        """Return what was marked last of a partition; None where that was committed, or nothing is known."""
         try:
             file, tag = self._slot(place)
             content = os.pread(file, _SLOT.size + _CHECKSUM.size, place.partition * _SLOT_BYTES)
@@ -90,7 +90,7 @@ class WriteMarks:
             self.set(place, 0, 0)
 
     def _slot(self, place: Assignment) -> tuple[int, bytes]:
-        """The file, and what a slot of this partition begins with."""
+        """Return the file, and what a slot of this partition begins with."""
         known = self._slots.get(place)
         if known is None:
             # An id says more than what the operator calls the brokers.

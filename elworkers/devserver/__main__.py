@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-devserver`: says which extra is missing, or runs `cli`."""
+"""Starts `eventlogging-devserver`, or says which extra is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elworkers.core import extras
 
 
 def main() -> int:
-    """`eventlogging-devserver`."""
+    """Run `eventlogging-devserver`."""
     return extras.run("dev", "eventlogging-devserver", "elworkers.devserver.cli")
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-devserver`: both doors without Kafka; what comes in is validated and shown."""
+"""Runs `eventlogging-devserver`, which receives events by HTTP and UDP without Kafka, validates and shows them."""
 
 from __future__ import annotations
 
@@ -73,26 +73,41 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM, description="Receives events without Kafka, validates each, and shows it with what is wrong."
+    )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--bind", default=f"127.0.0.1:{HTTP_PORT}", metavar="HOST:PORT", help="for browsers (HTTP)")
-    parser.add_argument("--udp", default=f"127.0.0.1:{EVENTS_PORT}", metavar="HOST:PORT", help="for MediaWiki")
+    parser.add_argument(
+        "--bind",
+        default=f"127.0.0.1:{HTTP_PORT}",
+        metavar="HOST:PORT",
+        help=f"address for events of browsers, by HTTP (default 127.0.0.1:{HTTP_PORT})",
+    )
+    parser.add_argument(
+        "--udp",
+        default=f"127.0.0.1:{EVENTS_PORT}",
+        metavar="HOST:PORT",
+        help=f"address for events of MediaWiki, by UDP (default 127.0.0.1:{EVENTS_PORT})",
+    )
     parser.add_argument(
         "--schemas",
         action="append",
         default=[],
         metavar="URI",
-        help="as for a processor (default: EVENTLOGGING_SCHEMAS, else the schema wiki); may be given again",
+        help="folder of schemas, or URL of a schema wiki's api.php; may be repeated (default: EVENTLOGGING_SCHEMAS, "
+        "or the schema wiki)",
     )
-    parser.add_argument("--files", type=Path, metavar="FOLDER", help="served beside /eventlogging.js")
+    parser.add_argument(
+        "--files", type=Path, metavar="FOLDER", help="folder of files to serve in addition to /eventlogging.js"
+    )
     parser.add_argument(
         "--allow-origin",
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="take events of this wiki's pages too, as http://HOST[:PORT]; may be given again",
+        help="accept events of pages of this origin too, as http://HOST[:PORT]; may be repeated",
     )
-    parser.add_argument("--brief", action="store_true", help="one line an event")
+    parser.add_argument("--brief", action="store_true", help="print one line for each event")
     return parser
 
 
@@ -156,14 +171,14 @@ def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Gu
 
 
 class _Judged:
-    """Has lines judged as they come; implements `door.Keeper`."""
+    """Has lines validated as they come; implements `listener.LineKeeper`."""
 
     def __init__(self, stage: ProcessStage, waiting: Waiting) -> None:
         self._stage = stage
         self._waiting = waiting
 
     def keep(self, arrivals: Iterable[Arrival]) -> None:
-        """See `door.Keeper.keep`."""
+        """See `listener.LineKeeper.keep`."""
         for arrival in arrivals:
             left = self._waiting.maxsize - self._waiting.qsize()
             if arrival.told is not None and len(arrival.lines) > left:
@@ -175,7 +190,7 @@ class _Judged:
                 arrival.told(True)
 
     def room(self, _size: int) -> Room:
-        """See `door.Keeper.room`; counts events."""
+        """See `listener.LineKeeper.room`; counts events."""
         return Room("full" if self._waiting.full() else "ok", self._waiting.qsize(), self._waiting.maxsize)
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""HTTP requests come in; those that a page of somebody else makes in the developer's browser are refused.
+"""Refuses HTTP requests that pages of other sites make in the developer's browser.
 
 A browser sends any page's requests to 127.0.0.1. It says whose they are in `Sec-Fetch-Site`, `Origin` and `Referer`,
 which a page cannot change, and asks first before it sends a header that is not one of its own (the Fetch standard).

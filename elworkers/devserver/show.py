@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An event or EventError comes in; lines for a person to read go out."""
+"""Prints an event or an EventError for people to read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Show:
             self._raw(error["rawEvent"])
 
     def failed(self, reason: str) -> None:
-        """Show that an event could not be judged."""
+        """Show that an event could not be validated."""
         said = Text.assemble(("cannot be judged", "bold yellow"), printable(f": {reason}"))
         self._console.print(said, soft_wrap=True)
 

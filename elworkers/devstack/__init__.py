@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Development stack: names of parts in, running servers out."""
+"""Runs real servers for development and tests, without root."""
 
 from elworkers.devstack.stack import Stack
 

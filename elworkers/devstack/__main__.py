@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-devstack`: says which extra is missing, or runs `cli`."""
+"""Starts `eventlogging-devstack`, or says which extra is missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elworkers.core import extras
 
 
 def main() -> int:
-    """`eventlogging-devstack`."""
+    """Run `eventlogging-devstack`."""
     return extras.run("dev", "eventlogging-devstack", "elworkers.devstack.cli")
 
 

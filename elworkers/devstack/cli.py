@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`eventlogging-devstack` and its verbs come in; a running stack, or a report on it, goes out."""
+"""Runs `eventlogging-devstack` and its verbs."""
 
 from __future__ import annotations
 
@@ -51,20 +51,30 @@ def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="eventlogging-devstack", description="Real servers for development and tests, without root."
+        prog="eventlogging-devstack",
+        description="Starts and stops real servers for development and tests, without root.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--dir", help=f"the stack's folder (default {_DEFAULT_DIR})")
+    parser.add_argument("--dir", help=f"folder of the stack's files (default {_DEFAULT_DIR})")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    up = verbs.add_parser("up", help="start parts; returns when they answer")
-    up.add_argument("part", nargs="+", metavar="PART", help=f"some of {', '.join(PARTS)}")
-    up.add_argument("--port", action="append", default=[], type=_port, metavar="NAME=PORT", help="kafka=9092")
-    down = verbs.add_parser("down", help="end every process of the stack, or of some parts")
-    down.add_argument("part", nargs="*", metavar="PART", help="only these")
-    env = verbs.add_parser("env", help="print KAFKA=…, ZOOKEEPER=…, MYSQL_URL=…, WEBHDFS=… for a shell's eval")
+    up = verbs.add_parser("up", help="start parts, and wait until they answer")
+    up.add_argument("part", nargs="+", metavar="PART", help=f"part to start: {', '.join(PARTS)}")
+    up.add_argument(
+        "--port",
+        action="append",
+        default=[],
+        type=_port,
+        metavar="NAME=PORT",
+        help="port of a part, as kafka=9092; may be repeated",
+    )
+    down = verbs.add_parser("down", help="stop every process of the stack, or of some parts")
+    down.add_argument("part", nargs="*", metavar="PART", help="only these parts (default: all)")
+    env = verbs.add_parser("env", help="print KAFKA=…, ZOOKEEPER=…, MYSQL_URL=…, WEBHDFS=… for a shell to eval")
     status = verbs.add_parser("status", help="print part, state, pid and port")
     for verb in (up, down, env, status):
-        verb.add_argument("--dir", dest="dir_after", help=f"the stack's folder (default {_DEFAULT_DIR})")
+        verb.add_argument(
+            "--dir", dest="dir_after", metavar="DIR", help=f"folder of the stack's files (default {_DEFAULT_DIR})"
+        )
     return parser
 
 

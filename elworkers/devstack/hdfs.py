@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ports and folders come in; a NameNode's and a DataNode's configuration, command and readiness go out."""
+"""Configures and starts a NameNode and a DataNode."""
 
 from __future__ import annotations
 

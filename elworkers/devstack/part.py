@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every server of the stack is, and what several of them start with."""
+"""Defines what a server of the stack is, with what several of them need."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ class Part:
         raise NotImplementedError
 
     def answers(self, ports: Ports) -> bool:
-        """Whether it does what it is there for."""
+        """Return whether it does what it is there for."""
         raise NotImplementedError
 
     def env(self, _ports: Ports) -> dict[str, str]:
-        """What others need to know to use it."""
+        """Return what others need to know to use it."""
         return {}
 
 
 def java(
     cache: Cache, jars: Sequence[Path], heap_mb: int, main: Sequence[str], home: Path, conf: Path | None = None
 ) -> list[str]:
-    """The command that runs a main class; `conf` comes first on its class path."""
+    """Return the command that runs a main class; `conf` comes first on its class path."""
     (home / "log4j.properties").write_text(_QUIET_LOG, encoding="utf-8")
     options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", f"-Dlog4j.configuration=file:{home}/log4j.properties"]
     # Not one argument of 5 KB with every jar in it: the wildcard keeps process lists readable.

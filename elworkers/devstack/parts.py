@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A part's name, folder and ports come in; its configuration, its command and the question it must answer go out."""
+"""Configures and starts Kafka, ZooKeeper and MariaDB, and tells when they answer."""
 
 from __future__ import annotations
 

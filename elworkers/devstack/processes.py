@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A stack's folder and a part come in; its processes, found by what they carry in their environment, go out.
+"""Finds the processes of a stack by what they carry in their environment.
 
 No pid file: a process says itself to which stack and part it belongs. So nothing is forgotten when a command is killed
 between starting a process and writing its pid down, and no pid that was given away again is ever ended.
@@ -38,7 +38,7 @@ def start(stack: Path, part: str, command: Sequence[str], log: Path) -> subproce
 
 
 def of(stack: Path, part: str | None = None) -> list[psutil.Process]:
-    """The live processes of a stack, or of one of its parts."""
+    """Return the live processes of a stack, or of one of its parts."""
     found = []
     for process in psutil.process_iter():
         try:

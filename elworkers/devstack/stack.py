@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A folder and names of parts come in; a stack whose parts answer goes out."""
+"""Starts, stops and lists the servers of a stack."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TRIES = 3
 
 
 def with_companions(names: Sequence[str]) -> tuple[str, ...]:
-    """The parts and those that come and go with them, in the order in which they start.
+    """Return the parts and those that come and go with them, in the order in which they start.
 
     Raises:
         DevstackError: there is no such part.
@@ -137,13 +137,13 @@ class Stack:
         return len(found)
 
     def env(self) -> dict[str, str]:
-        """`KAFKA`, `ZOOKEEPER`, `MYSQL_URL` and `WEBHDFS`, as far as the parts have been started."""
+        """Return `KAFKA`, `ZOOKEEPER`, `MYSQL_URL` and `WEBHDFS`, as far as the parts have been started."""
         ports = self._ports()
         known = [part for part in PARTS.values() if all(name in ports for name in part.ports)]
         return {name: value for part in known for name, value in part.env(ports).items()}
 
     def status(self) -> list[PartStatus]:
-        """Every part that was ever started."""
+        """Return every part that was ever started."""
         ports = self._ports()
         found = []
         for part in PARTS.values():
@@ -154,7 +154,7 @@ class Stack:
         return found
 
     def log(self, name: str) -> Path:
-        """A part's log."""
+        """Return a part's log."""
         return self.folder / "log" / f"{name}.log"
 
     def _ports(self) -> dict[str, int]:
@@ -178,7 +178,7 @@ class Stack:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody had bound a moment ago."""
+    """Return a TCP port of 127.0.0.1 that nobody had bound a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

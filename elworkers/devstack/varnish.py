@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Varnish, where this machine has it: the door of etc/varnish/eventlogging.vcl."""
+"""Configures and starts Varnish, where it is installed, with etc/varnish/eventlogging.vcl."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BODIES_GO_TO = '.port = "8080"'
 
 
 def program() -> str | None:
-    """The path of `varnishd`, which needs root to be installed, and is therefore not fetched; None: not here."""
+    """Return the path of `varnishd`, which needs root to be installed, and is therefore not fetched; None: not here."""
     return shutil.which("varnishd", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
 
 
@@ -45,7 +45,7 @@ class Varnish(Part):
         return [found, *options, "-a", f"{HOST}:{ports['varnish']}", "-f", str(vcl)]
 
     def answers(self, ports: Ports) -> bool:
-        """Whether it refuses what is no event."""
+        """Return whether it refuses what is no event."""
         connection = http.client.HTTPConnection(HOST, ports["varnish"], timeout=2)
         try:
             connection.request("HEAD", "/")
@@ -56,5 +56,5 @@ class Varnish(Part):
             connection.close()
 
     def env(self, ports: Ports) -> dict[str, str]:
-        """`VARNISH`: host and port."""
+        """Return `VARNISH`: host and port."""
         return {"VARNISH": f"{HOST}:{ports['varnish']}"}

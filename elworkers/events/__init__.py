@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What an event is: its line, its capsule, its columns."""
+"""Knows what an event is: its line, its capsule, its columns."""

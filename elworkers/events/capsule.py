@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A capsule as its line had it comes in; one with a uuid and without what only the sender needed goes out."""
+"""Completes a capsule: gives it a uuid, and removes what only the sender needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CLIENTS_UUID = re.compile(r"[0-9A-Fa-f]{8}(-?)(?:[0-9A-Fa-f]{4}\1){3}[0-9A-Fa-f
 
 
 def uuid5_hex(name: str) -> str:
-    """UUID version 5 (RFC 9562) of a name in the URL namespace, as 32 hex digits."""
+    """Return the UUID version 5 (RFC 9562) of a name in the URL namespace, as 32 hex digits."""
     try:
         text = name.encode()
     except UnicodeEncodeError:
@@ -67,7 +67,7 @@ def complete(event: Event, arrived_ms: int, from_client: bool = False) -> None:
 
 
 def iso_seconds(event: Event) -> str:
-    """The time of a capsule as `YYYY-MM-DDTHH:MM:SS`; from `dt`, else from `timestamp`; empty where neither is one."""
+    """Return a capsule's time as `YYYY-MM-DDTHH:MM:SS`, of `dt`, else of `timestamp`; empty if neither has one."""
     dt = event.get("dt")
     if isinstance(dt, str):
         return dt[:19]
@@ -75,7 +75,7 @@ def iso_seconds(event: Event) -> str:
 
 
 def iso_from_unix(timestamp: Any) -> str:
-    """A `timestamp` (`unix_seconds_of`) as `YYYY-MM-DDTHH:MM:SS` (UTC); empty where it is none."""
+    """Return a `timestamp` (`unix_seconds_of`) as `YYYY-MM-DDTHH:MM:SS` (UTC); empty where it is none."""
     if type(timestamp) is int:
         return _iso(timestamp)
     return _iso.__wrapped__(timestamp) if type(timestamp) is float else ""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema comes in; the columns of its table go out. Pure: no database here."""
+"""Derives the columns of a table from a JSON schema. Pure: no database here."""
 
 from __future__ import annotations
 
@@ -77,41 +77,41 @@ _TYPES = {
 
 
 def table_name(schema: str, revision: int) -> str:
-    """`<schema>_<revision>`; other characters than letters and digits become `_`."""
+    """Return `<schema>_<revision>`; other characters than letters and digits become `_`."""
     name = literal(f"{schema}_{revision}")
     return name if len(name) <= LONGEST_NAME else _shortened(name, f"{schema}_{revision}")
 
 
 def literal(schema: str) -> str:
-    """The schema whose name a table's name holds as it is, where that of this one has to be changed."""
+    """Return the schema whose name a table's name holds as it is, where that of this one has to be changed."""
     return re.sub(r"[^A-Za-z0-9]", "_", schema)
 
 
 def is_plain(schema: str) -> bool:
-    """Whether a table's name holds the schema's as it is."""
+    """Return whether a table's name holds the schema's as it is."""
     return literal(schema) == schema
 
 
 def other_name(schema: str, revision: int) -> str:
-    """The name of the table where another schema has the first; a digest tells them apart."""
+    """Return the name of the table where another schema has the first; a digest tells them apart."""
     whole = f"{schema}_{revision}"
     return _shortened(literal(whole), whole)
 
 
 def new_table(schema: Mapping[str, Any]) -> list[Column]:
-    """The columns that a new table gets: as many of `columns` as a table can have, and `REST` where it is of use."""
+    """Return the columns of a new table: as many of `columns` as a table can have, and `REST` where it is of use."""
     wanted = columns(schema)
     surplus = len(wanted) > _MOST_COLUMNS
     return [*wanted[:_MOST_COLUMNS], *([rest_column()] if surplus or is_open(schema) else [])]
 
 
 def rest_column() -> Column:
-    """The column of what has no column; its value is not found by a path."""
+    """Return the column of what has no column; its value is not found by a path."""
     return Column(REST, ColumnType.MEDIUMTEXT, ())
 
 
 def columns(schema: Mapping[str, Any]) -> list[Column]:
-    """The columns of events of a schema, in its order; `id` is the database's own.
+    """Return the columns of events of a schema, in its order; `id` is the database's own.
 
     Strings are varchar(1024) while they fit into a row, and text from there on. Names that the databases cannot have,
     and those that meet, get a digest.

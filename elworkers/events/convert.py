@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events come in; the values of their table's columns go out. Pure: no database here.
+"""Converts events into the values of their table's columns. Pure: no database here.
 
 A batch is converted column by column. Where all values of a column are of its kind already, as they nearly always are,
 that is one look at their types; `row` and `value` say the same of one event, and what is wrong with it.
@@ -48,7 +48,7 @@ class ColumnValues(NamedTuple):
 
 
 def by_column(events: Sequence[Event], wanted: Sequence[Column]) -> list[ColumnValues]:
-    """The values of several capsules, column by column; None where an event has none.
+    """Return the values of several capsules, column by column; None where an event has none.
 
     Raises:
         ValueError: at least one of the events cannot be stored; `row` says which, and why.
@@ -58,7 +58,7 @@ def by_column(events: Sequence[Event], wanted: Sequence[Column]) -> list[ColumnV
 
 
 def row(event: Event, wanted: Sequence[Column]) -> dict[str, Any]:
-    """The values of one capsule by column name; None where it has none.
+    """Return the values of one capsule by column name; None where it has none.
 
     Raises:
         ValueError: names the column whose value cannot be one of its kind.
@@ -67,7 +67,7 @@ def row(event: Event, wanted: Sequence[Column]) -> dict[str, Any]:
 
 
 def value(event: Event, column: Column) -> Any:
-    """One value of one capsule.
+    """Return one value of one capsule.
 
     Raises:
         ValueError: names the column, whose kind it cannot be.
@@ -81,7 +81,7 @@ def value(event: Event, column: Column) -> Any:
 
 
 def as_json(values: Sequence[Any]) -> ColumnValues:
-    """A column of text: each value's JSON, or None."""
+    """Return a column of text: each value's JSON, or None."""
     texts = [None if value is None else _ENCODER.encode(value) for value in values]
     return ColumnValues(ColumnType.MEDIUMTEXT, texts, None in texts)
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A record that failed and the reason come in; the EventError that tells of it goes out."""
+"""Makes the EventError of a record that failed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 def refused(refusal: RejectedRecord) -> Record | None:
-    """The EventError of a record that a store refused, with the store's own words; None of what is an EventError."""
+    """Return the EventError of a record that a store rejected, with its message; None for one that is an EventError."""
     record, event = refusal.record, refusal.record.event
     # The event may be forgotten, in part or altogether; the value of a raw line may be none.
     with contextlib.suppress(InvalidEventError):
@@ -48,7 +48,7 @@ def refused(refusal: RejectedRecord) -> Record | None:
 
 
 def event_error_of_any(record: Record, error: InvalidEventError, event: Event | None) -> Record:
-    """As `event_error`, also of a record that makes that one raise: then without what the event says."""
+    """Return `event_error`, or one without the event's fields for a record that makes `event_error` raise."""
     try:
         return event_error(record, error, event)
     except Exception:
@@ -59,7 +59,7 @@ def event_error_of_any(record: Record, error: InvalidEventError, event: Event | 
 
 
 def event_error(record: Record, error: InvalidEventError, event: Event | None) -> Record:
-    """An EventError as a record of its own: with `valid` False, and with the failed one's origin and key.
+    """Return an EventError as a record of its own: with `valid` False, and with the failed one's origin and key.
 
     Its time is now: the failed event's own may be any, and a broker may refuse it.
 
@@ -98,7 +98,7 @@ def event_error(record: Record, error: InvalidEventError, event: Event | None) -
 
 
 def shorter(record: Record) -> Record | None:
-    """The same EventError with a quarter of its raw event, for a store that takes no larger one; None: there is none.
+    """Return the same EventError with a quarter of its raw event, for stores that take no larger one; None if none is.
 
     Args:
         record: made by `event_error`; its value is what is looked at.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A format string comes in and then raw lines; capsules go out, or None where only `parse` can tell.
+"""Parses raw lines of the usual form quickly; whatever is unusual is left to `parse`.
 
 Most formats are columns with blanks between them. For those, splitting a line at its white space finds what the
 regular expression of `parse` finds first: its runs of white space and of anything else take all there is, and so does
@@ -31,7 +31,7 @@ _QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
 
 
 def unquoted(query: bytes) -> bytes:
-    """What a query string holds, without its `?` and a `;` behind it: percent-decoded, with `+` as a blank.
+    """Return what a query string holds, without its `?` and a `;` behind it: percent-decoded, with `+` as a blank.
 
     Quoted-printable (RFC 2045) is the same but for the sign, and the standard library decodes it in C.
 
@@ -132,7 +132,7 @@ class FastParser:
 
     def _written(self) -> Callable[[bytes], Event | None]:
         fields = [f"event[{name!r}] = convert_{at}(columns[{at}])" for name, at, _ in self._fields]
-        # White space is below 33; at an end of the line it is for `parse` to judge.
+        # White space is below 33; at an end of the line it is for `parse` to decide.
         unusual = [
             f"len(columns) != {self._count}",
             "line[0] < 33",
@@ -167,7 +167,7 @@ def read(line):
         return read
 
     def json(self, line: bytes) -> bytes:
-        """JSON text of the capsule of a line that `read` can read."""
+        """Return the JSON text of the capsule of a line that `read` can read."""
         text = line.rstrip(b"\r\n").split(None, self._most_splits)[self._capsule_at]
         return unquoted(text) if self._is_query else text
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""JSON text comes in; an object that can be written again as it was meant goes out, or an InvalidEventError."""
+"""Parses JSON so that it can be written again as it was meant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """The JSON object that the text is. Duplicate keys: the last wins; integers of any size are kept exactly.
+    """Return the JSON object that the text is. Duplicate keys: the last wins; integers of any size are kept exactly.
 
     Raises:
         InvalidEventError: it is none, is nested too deeply, or holds NaN, Infinity or lone surrogates.
@@ -63,7 +63,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan
 
 
 def to_bytes(value: dict[str, Any]) -> bytes:
-    """The object as compact JSON in UTF-8, keys in their order.
+    """Return the object as compact JSON in UTF-8, keys in their order.
 
     Raises:
         InvalidEventError: it holds a number beyond what a double can hold, such as 1e999.
@@ -79,7 +79,7 @@ _LONG = b"0" * 19
 
 
 def reads_alike(text: bytes) -> bool:
-    """Whether `orjson.loads` and `parse_object` are sure to make the same object of a text that `orjson` takes.
+    """Return whether `orjson.loads` and `parse_object` are sure to make the same object of a text that `orjson` takes.
 
     They differ only on integers beyond 64 bits, which `orjson` makes doubles of, and on what is nested too deeply.
     """
@@ -87,7 +87,7 @@ def reads_alike(text: bytes) -> bool:
 
 
 def read_object(data: bytes) -> dict[str, Any]:
-    """The same as `parse_object` of a message's bytes, in a sixth of its time where `orjson` is sure of it.
+    """Return the same as `parse_object` of a message's bytes, in a sixth of its time where `orjson` is sure of it.
 
     Raises:
         InvalidEventError: as `parse_object` does, or they are not UTF-8.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema comes in; whether its events may hold what has no column goes out. Pure: no database here."""
+"""Tells whether events of a JSON schema may have fields without a column. Pure: no database here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MORE = (
 
 
 def is_open(schema: Mapping[str, Any]) -> bool:
-    """Whether events that are valid may hold what has no column.
+    """Return whether events that are valid may hold what has no column.
 
     A schema that says nothing of additional properties has none at its top; an object inside it has.
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A format string comes in and then raw lines; capsules as the line and its JSON have them go out.
+"""Parses raw lines by a format string into capsules.
 
 ==========  =============================================  =====================================================
 specifier   matches                                        becomes
@@ -11,7 +11,7 @@ specifier   matches                                        becomes
 %t  %D      2016-07-29T12:34:56 (UTC)                      `timestamp`, Unix seconds; `dt`, the same as text
 %h          up to a blank                                  `clientIp`
 %l  %n      up to a blank; digits                          `recvFrom`; `seqId` (files of 2013)
-%u          up to a tab                                    `userAgent`, taken apart (`useragent.parsed`)
+%u          up to a tab                                    `userAgent`, taken apart (`user_agent.parsed`)
 %{name}i    up to a tab                                    the field, a string
 %{name}s    up to a blank                                  the field, a string
 %{name}d    digits                                         the field, an integer
@@ -43,7 +43,7 @@ _LONGEST_SHOWN = 80
 
 
 def unix_seconds(value: Any) -> Any:
-    """`2016-07-29T12:34:56` (UTC) as Unix seconds; a number is one already."""
+    """Return `2016-07-29T12:34:56` (UTC) as Unix seconds; a number is returned as it is."""
     if not isinstance(value, str):
         return value
     match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", value, re.ASCII)
@@ -143,7 +143,7 @@ class LineParser:
         self.from_client = capsule is _from_query
 
     def __call__(self, line: bytes) -> Event:
-        """The capsule of a raw line.
+        """Return the capsule of a raw line.
 
         Raises:
             InvalidEventError: the line is not of this format.
@@ -163,7 +163,7 @@ class LineParser:
 
 
 def compile_format(text: str) -> LineParser:
-    """A parser for lines of a format.
+    """Return a parser for lines of a format.
 
     Raises:
         ConfigurationError: names the specifier that is unknown, incomplete or given twice, and its position.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What clients call their schema comes in; whether that is the name of one goes out."""
+"""Checks the schema names that clients send."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CANONICAL = re.compile(rf"(?=.{{1,{LONGEST}}}\Z){_SEGMENT}(?:/{_SEGMENT})*", re
 
 
 def is_title_of(title: object, name: str) -> bool:
-    """Whether a page of the schema wiki that says that this is its title is the schema of this name."""
+    """Return whether a page of the schema wiki that says that this is its title is the schema of this name."""
     return isinstance(title, str) and title.removeprefix("Schema:").replace(" ", "_") == name
 
 
 def is_canonical(name: object) -> TypeGuard[str]:
-    """Whether this is a schema's name, in the only way in which it can be written.
+    """Return whether this is a schema's name in its canonical form.
 
     `Edit` could be reached as `Edit/.`, `./Edit` and `Edit//` too, each past a blacklist and with a topic, a table and
     counters of its own. Whoever makes one of those of a name can rely on this.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A capsule's `timestamp` comes in; Unix seconds go out, for the uuid, the row and the importer's hour alike."""
+"""Reads a capsule's `timestamp` as Unix seconds, the same for uuid, row and the importer's hour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LARGEST_SECONDS = 10**12
 
 
 def unix_seconds_of(timestamp: float) -> float:
-    """Unix seconds; a number beyond ±10^12 is milliseconds.
+    """Return Unix seconds; a number beyond ±10^12 is taken for milliseconds.
 
     Args:
         timestamp: an integer of any size, or a double (infinities and NaN stay what they are).

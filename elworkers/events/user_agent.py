@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A user agent comes in; device, browser and operating system go out."""
+"""Parses user agents into device, browser and operating system."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MEDIAWIKI = re.compile(r"mediawiki", re.IGNORECASE)
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """The ten facts that a user agent tells; None where it does not.
+    """Return the ten fields of a user agent, each None if it is not known.
 
     Raises:
         InvalidEventError: it is longer than `LONGEST` characters.
@@ -51,7 +51,7 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def of_header(header: bytes) -> dict[str, Any]:
-    """The same of a header as varnishkafka writes it, with or without its quotes; nobody may change it.
+    """Return the same for a header as varnishkafka writes it, with or without quotes; nobody may change the result.
 
     Raises:
         ValueError: it may be too long, or is not UTF-8.
@@ -96,6 +96,6 @@ def _shared(*facts: str | bool | None) -> dict[str, Any]:
 
 
 def cache_info() -> tuple[int, int]:
-    """Hits and misses so far."""
+    """Return hits and misses of the cache so far."""
     info = _facts.cache_info()
     return info.hits, info.misses

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A record comes in; what the functions of a URI make of it goes out, or nothing, or the reason why it failed."""
+"""Applies a URI's functions to a record, and says why one failed."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Functions:
         self._logged: set[tuple[str, object]] = set()
 
     def batch(self) -> AbstractContextManager[None]:
-        """Is to be entered around calls of `apply`."""
+        """Return a context in which `apply` is called for a batch."""
         return self._patience.batch()
 
     def apply(self, record: Record, *, counts: bool = True) -> Record | None:
-        """The record as it goes on, of the same place and time; None where it is left out.
+        """Return the record as it goes on, of the same place and time; None where it is left out.
 
         A line that is no JSON object is no event, and goes on as it is.
 
@@ -76,7 +76,9 @@ class Functions:
     def _one(self, function: Function, record: Record, event: Event, schema: str) -> Record | None:
         key = (function.name, schema)
         if self._patience.refuses(key):
-            raise InvalidEventError(f"function {function.name} took too long for others of this schema", "timeout")
+            raise InvalidEventError(
+                f"function {function.name} took too long for other events of this schema", "timeout"
+            )
         try:
             value, made = self._called(function, record, event)
         except EventTimeout:
@@ -98,7 +100,7 @@ class Functions:
         return staged
 
     def _called(self, function: Function, record: Record, event: Event) -> tuple[bytes, Event | None]:
-        """What the function makes of the event, as JSON and as that is read.
+        """Return what the function makes of the event, as JSON and as that is read.
 
         Raises:
             OutOfTime: it took too long.
@@ -113,7 +115,7 @@ class Functions:
             self._patience.budget.at_work = None
 
     def _log(self, function: Function, error: InvalidEventError) -> None:
-        """Once for each kind: there may be as many as there are events."""
+        """Log a failure once for each kind: there may be as many as there are events."""
         cause = error.__cause__
         kind = (function.name, error.code if cause is None else type(cause))
         if kind not in self._logged:
@@ -122,7 +124,7 @@ class Functions:
 
 
 def _written(result: Any, *, ours: bool) -> tuple[bytes, Event]:
-    """An event that a function gives, as JSON and as that is read.
+    """Return an event that a function gives, as JSON and as that is read.
 
     Args:
         result: what it gives.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The functions of the original's operators: for MySQL, against bots, and by lists of schemas."""
+"""Implements the functions of the original's operators: for MySQL, against bots, and by lists of schemas."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Builtin(NamedTuple):
 
 
 def mysql_mapper(event: Event) -> Event | None:
-    """The event for a table: `userAgent` as text, and `timestamp` instead of `dt`; None of a bot that is not MediaWiki.
+    """Return the event for a table: `userAgent` as text, `timestamp` instead of `dt`; None for bots but MediaWiki.
 
     Raises:
         ValueError: `dt` is no time.
@@ -55,7 +55,7 @@ def mysql_mapper(event: Event) -> Event | None:
 
 
 def should_insert_event(event: Event) -> bool:
-    """Whether an event has no user agent, or one that can be read and is no bot's, or is MediaWiki's."""
+    """Return whether an event has no user agent, or one that can be read and is no bot's, or is MediaWiki's."""
     if "userAgent" not in event:
         return True
     agent = _agent(event)
@@ -63,7 +63,7 @@ def should_insert_event(event: Event) -> bool:
 
 
 def is_not_bot(event: Event) -> bool:
-    """Whether an event's user agent is no bot's, as far as it can be read."""
+    """Return whether an event's user agent is no bot's, as far as it can be read."""
     agent = _agent(event)
     return agent is None or not agent.get("is_bot")
 
@@ -73,7 +73,7 @@ def _is_unwanted(agent: Mapping[str, Any]) -> bool:
 
 
 def _agent(event: Event) -> Mapping[str, Any] | None:
-    """A user agent that was taken apart, also one that stands there as text."""
+    """Return a parsed user agent, also of one that is JSON text."""
     agent = event.get("userAgent")
     if isinstance(agent, str):
         try:

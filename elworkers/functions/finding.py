@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The name of a function comes in; where it is goes out, as far as can be seen without executing any of its code.
+"""Finds where a function is defined, without executing any of its code.
 
 `eventlogging-init` may be run by root, and `eventloggingctl` by a monitoring system: neither imports what a file names.
 """
@@ -48,20 +48,22 @@ class Own(NamedTuple):
 
 
 def folders(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The folders of `FOLDERS`.
+    """Return the folders of `FOLDERS`.
 
     Raises:
-        ConfigurationError: one is no path from / on, so that it would be another one for each who starts a program.
+        ConfigurationError: one is not an absolute path, so that it would be another one for each who starts a program.
     """
     found = tuple(filter(None, env.get(FOLDERS, "").split(":")))
     for folder in found:
         if not folder.startswith("/"):
-            raise ConfigurationError(f"{FOLDERS}: {folder} is no path from / on; expected /FOLDER, a : between two")
+            raise ConfigurationError(
+                f"{FOLDERS}: {folder} is not an absolute path; expected /FOLDER, with a : between two"
+            )
     return found
 
 
 def place(wrap: Wrap, env: Mapping[str, str]) -> Own | None:
-    """Where a function of an operator's own is to be found; None of one that is built in.
+    """Return where a function of an operator's own is to be found; None of one that is built in.
 
     Raises:
         ConfigurationError: nothing is called so, or it needs a list of schemas.
@@ -90,7 +92,7 @@ def place(wrap: Wrap, env: Mapping[str, str]) -> Own | None:
 
 
 def schemas(wrap: Wrap, builtin: Builtin, env: Mapping[str, str]) -> frozenset[str]:
-    """The schemas that a function is for: those of `schemas=`, or else of a plug-in's file."""
+    """Return the schemas that a function is for: those of `schemas=`, or else of a plug-in's file."""
     if not builtin.list_name:
         return frozenset()
     if wrap.schemas is None:
@@ -147,7 +149,7 @@ def _fault(own: Own, beside: Sequence[str]) -> str:
 
 
 def _spec(module: str, beside: Sequence[str]) -> ModuleSpec | None:
-    """Where a module is, without importing the packages around it, as `importlib.util.find_spec` would."""
+    """Return where a module is, without importing the packages around it, as `importlib.util.find_spec` would."""
     name, *parts = module.split(".")
     found = next(filter(None, (finder.find_spec(name, None, None) for finder in sys.meta_path)), None)
     spec = found or _below(name, beside)
@@ -160,7 +162,7 @@ def _spec(module: str, beside: Sequence[str]) -> ModuleSpec | None:
 
 
 def _below(name: str, path: Sequence[str]) -> ModuleSpec | None:
-    """A module in one of these folders; if there is only a folder of its name, one without a loader."""
+    """Return a module in one of these folders; if there is only a folder of its name, one without a loader."""
     portions: list[str] = []
     for folder in path:
         finder = get_importer(folder)

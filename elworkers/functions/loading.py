@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The name of a function comes in; the function itself goes out. This executes operators' own code."""
+"""Imports functions by their names. This executes operators' own code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Function(NamedTuple):
 
 
 def loaded(wrap: Wrap, env: Mapping[str, str]) -> Function:
-    """The function, imported if it is an operator's own.
+    """Return the function, imported if it is an operator's own.
 
     Args:
         wrap: names it.
@@ -80,7 +80,7 @@ def _imported(own: Own) -> Any:
 
 
 def said(error: BaseException) -> str:
-    """What an exception of an operator's own code says, in one line and without passwords."""
+    """Return what an exception of an operator's own code says, in one line and without passwords."""
     text = " ".join("".join(traceback.format_exception_only(type(error), error)).split())
     return without_passwords(text[:_LONGEST_TEXT])
 
@@ -117,7 +117,7 @@ def _fault_of(load: Callable[[], object]) -> str:
 
 
 def _try(load: Callable[[], object], writes: int, parent: int) -> None:
-    """In the child: say what comes of it, and end."""
+    """Try the import in the child, report the result, and exit."""
     answer = _GOOD
     try:
         if die_with_parent(signal.SIGKILL, parent):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How long a function may take for an event, and which schemas' events it is not called for because it took longer."""
+"""Limits how long a function may take for an event, and suspends schemas for which it takes longer."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Patience:
         self._found: OrderedDict[Key, _Found] = OrderedDict()
 
     def batch(self) -> AbstractContextManager[None]:
-        """Is entered for a batch of events."""
+        """Return the context of a batch of events."""
         for key, found in self._found.items():
             if found.said and self._clock() >= found.until:
                 # It is tried again with its next event, which may come late.
@@ -56,12 +56,12 @@ class Patience:
         return self.budget.batch()
 
     def refuses(self, key: Key) -> bool:
-        """Whether the function is not called for this schema now."""
+        """Return whether the function is not called for this schema now."""
         found = self._found.get(key) if self._found else None
         return found is not None and self._clock() < found.until
 
     def took_too_long(self, key: Key) -> None:
-        """It took too long for one event."""
+        """Note that the function took too long for one event."""
         found = self._found.setdefault(key, _Found())
         self._found.move_to_end(key)
         found.times += 1
@@ -73,7 +73,7 @@ class Patience:
             self._forget(next(iter(self._found)))
 
     def was_quick(self, key: Key) -> None:
-        """It was quick enough for one event."""
+        """Note that the function was quick enough for one event."""
         if self._found and key in self._found:
             self._forget(key)
 

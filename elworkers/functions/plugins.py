@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The folder of the original's plug-ins comes in; lists of schemas, and where functions are, go out.
+"""Reads lists of schemas, and where functions are, from a folder of the original's plug-ins.
 
 Its files are read, and never executed.
 """
@@ -21,7 +21,7 @@ DEFAULT = "/usr/local/lib/eventlogging"
 
 
 def listed(name: str, env: Mapping[str, str]) -> frozenset[str]:
-    """The schemas of a list that a plug-in's file has under a name; none where there is no such list."""
+    """Return the schemas of a list that a plug-in's file has under a name; none where there is no such list."""
     for _, made in _files(env):
         with contextlib.suppress(KeyError, ValueError, TypeError):
             value = ast.literal_eval(made[name])
@@ -31,7 +31,7 @@ def listed(name: str, env: Mapping[str, str]) -> frozenset[str]:
 
 
 def defining(function: str, env: Mapping[str, str]) -> Path | None:
-    """The file of a plug-in that defines a function."""
+    """Return the file of a plug-in that defines a function."""
     return next((file for file, made in _files(env) if isinstance(made.get(function), ast.FunctionDef)), None)
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; what the functions of an output make of them goes to the sink behind."""
+"""Applies the functions of an output in front of its sink."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elworkers.functions.applied import Functions
 
 
 def through(functions: Functions, sink: Sink) -> Sink:
-    """The sink behind functions; a ledger where it is one."""
+    """Return the sink behind functions; an offset store if it is one."""
     return _FunctionLedger(functions, sink) if isinstance(sink, OffsetStore) else FunctionSink(functions, sink)
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A file of Python comes in; the names that it makes go out, without executing any of it."""
+"""Lists the names that a Python file defines, without executing any of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Names = dict[str, ast.AST]
 
 
 def names(file: Path) -> Names:
-    """What a module's file makes at its top.
+    """Return the names that a module's file defines at its top level.
 
     Raises:
         OSError: it cannot be read.
@@ -40,7 +40,7 @@ def _made(body: Sequence[ast.stmt]) -> Names:
 
 
 def _assigned(statement: ast.stmt) -> Names:
-    """Names that a statement assigns, also inside of it (`with … as`, `for`, `:=`)."""
+    """Return the names that a statement assigns, also inside of it (`with … as`, `for`, `:=`)."""
     found = {one.id: one for one in ast.walk(statement) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; what the functions of their input make of them goes out."""
+"""Applies the functions of an input to its records."""
 
 from __future__ import annotations
 

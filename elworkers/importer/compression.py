@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A draft's lines come in; the bytes of a file that is as compressed as was asked for go out."""
+"""Compresses the lines of a staging file into the file that is stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Format(NamedTuple):
 
     Attributes:
         suffix: what their names end with.
-        encode: a draft's content as chunks of the file.
+        encode: a staging file's content as chunks of the file.
     """
 
     suffix: str
@@ -38,7 +38,7 @@ class _Compressor(Protocol):
 
 
 def json_lines(compression: str) -> Format:
-    """Newline-delimited JSON, the messages as they are.
+    """Return newline-delimited JSON, the messages as they are.
 
     Args:
         compression: `none`, `gzip` or `zstd`.

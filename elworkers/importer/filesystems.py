@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""fsspec's drivers of a file system: one for each thread, and of several NameNodes that of the active one."""
+"""Opens fsspec's file systems: one for each thread, and of several NameNodes that of the active one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FileSystems:
             raise RetryableError(f"{uri.scheme} URI: {error}") from error
 
     def of_thread(self) -> Any:
-        """This thread's driver."""
+        """Return this thread's driver."""
         files, at = getattr(self._of_thread, "files", None), self._at_host
         if files is None or self._of_thread.at != at:
             host = self._hosts[at] if self._hosts else {}

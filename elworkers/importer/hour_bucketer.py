@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages of one topic come in; lines, by the place where they belong, go out."""
+"""Sorts messages of one topic into the hours that they belong to."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BucketedLines:
 def by_place(
     sorter: HourBucketer, schema: str, messages: Sequence[RawMessage], now_ms: int
 ) -> dict[HourPartition, BucketedLines]:
-    """The lines of messages, in their order, without those that say nothing and those that are only counted.
+    """Return the lines of messages, in their order, without those that say nothing and those that are only counted.
 
     Args:
         sorter: says where they belong.
@@ -63,13 +63,13 @@ def by_place(
 
 
 def as_line(value: bytes | None) -> bytes:
-    """A message as a line of a file, without its newline; nothing for a message that says nothing."""
+    """Return a message as a line of a file, without its newline; nothing for a message that says nothing."""
     # A file's line is one event: a line break between two of JSON's tokens says nothing, and inside of one it is \n.
     return value.strip().replace(b"\r", b" ").replace(b"\n", b" ") if value else b""
 
 
 def _plain(some: Sequence[RawMessage], earliest_s: int, latest_s: int) -> tuple[list[bytes], list[int]] | None:
-    """The lines and timestamps of messages that all are JSON in one line, of whole seconds in the range; else None."""
+    """Return lines and timestamps of messages that are all one-line JSON with whole seconds in the range; else None."""
     try:
         texts = [value.strip() for _, _, _, value in some]  # type: ignore[union-attr]
         joined = b"".join(texts)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A message comes in; the folder of the hour that it belongs to goes out."""
+"""Finds the hour's folder that a message belongs to."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class HourBucketer:
     said: set[str] = dataclasses.field(default_factory=set)
 
     def place(self, schema: str, value: bytes, kafka_ms: int, now_ms: int) -> HourPartition | None:
-        """The place of one message; None where it is only counted."""
+        """Return the place of one message; None where it is only counted."""
         # Producers may set Kafka's time as well, and just as wrong.
         arrived_ms = kafka_ms if 0 < kafka_ms <= now_ms + self.future_ms else now_ms
         try:
@@ -113,7 +113,7 @@ class HourBucketer:
         return HourPartition(arrived_ms // HOUR_MS, "late" if own_ms < now_ms else "future")
 
     def whole_seconds(self, now_ms: int) -> tuple[int, int]:
-        """The earliest and the latest `timestamp` of whole seconds with which an event is kept by its own hour.
+        """Return the earliest and the latest `timestamp` of whole seconds with which an event is kept by its own hour.
 
         The latest is before the earliest where another field is asked first.
         """

@@ -1,15 +1,15 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics that match come in; every so often, what is new in them goes out to the folders of its hours.
+"""Imports what is new in all matching topics, run after run.
 
 A run:
 
 1. look: which topics there are, and how far each partition reaches now.
 2. load: where to go on, from the manifests in the store (`journal`); of topics that are new or in doubt.
-3. read up to there into drafts on the local disk, one for each partition and place.
-4. close: of each partition with a draft that is due, all drafts are written and published together, as soon as the
-   partition is read, while others are (`publisher`).
+3. read up to there into staging files on the local disk, one for each partition and place.
+4. close: of each partition with a staging file that is due, all staging files are written and published together, as
+   soon as the partition is read, while others are (`publisher`).
 5. mark: an hour that is over, and of which nothing more can come, gets its `_SUCCESS`.
 """
 
@@ -98,7 +98,7 @@ class Importer:
         self._publisher.count_files(manifest)
 
     def in_doubt(self) -> None:
-        """Something went wrong on the way: look into the store again before anything more is written there."""
+        """Look into the store again before anything more is written: something went wrong on the way."""
         self._loaded.clear()
         self._store.forget_folders()
         self._marks.forget()
@@ -242,7 +242,7 @@ class Importer:
     def _compare(self, topic: str, nexts: Mapping[int, int]) -> None:
         for partition in [partition for partition in self._stretches if partition.topic == topic]:
             if nexts.get(partition.partition, 0) != self._stretches[partition].begin:
-                # Published after all, or by another importer: what is in the drafts is there already.
+                # Published after all, or by another importer: what is in the staging files is there already.
                 self._abandon(partition)
                 offset = nexts.get(partition.partition, 0)
                 self._stretches[partition] = PendingRange(offset, offset)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Manifests come in; files that show all at once or not at all, and the place to go on from, go out.
+"""Publishes files all at once or not at all, and finds the position to continue from.
 
 Several renames are not one step, so what they are to do is written down before the first of them. For each manifest:
 
@@ -57,11 +57,11 @@ class Journal:
         self._numbers = itertools.count(1)
 
     def temporary(self, topic: str, again: str = "") -> str:
-        """A path that nobody else uses and no reader looks at."""
+        """Return a path that nobody else uses and no reader looks at."""
         return f"{folder_of(topic, again)}/.{self._owner}~{next(self._numbers)}"
 
     def again(self, topic: str, topic_id: str) -> str:
-        """The first digits of a topic's id where it was made again since it was imported first; else nothing.
+        """Return the first digits of a topic's id where it was made again since it was imported first; else nothing.
 
         Args:
             topic: the topic.
@@ -80,7 +80,7 @@ class Journal:
         return ""
 
     def load(self, topic: str, again: str = "") -> dict[int, Manifest]:
-        """The last manifest of each partition, after what an ended process began has been brought to its end.
+        """Return the last manifest of each partition, after what an ended process began has been brought to its end.
 
         Not while anything of the topic is written: what this process has under hidden names is taken for leftovers.
 
@@ -121,7 +121,7 @@ class Journal:
             self._recovered(manifest)
 
     def read(self, folder: str, topic: str, one: Found) -> Manifest:
-        """A manifest's content.
+        """Return a manifest's content.
 
         Args:
             folder: that it is in.
@@ -252,7 +252,7 @@ class Journal:
 
 
 def _names(path: str) -> Iterator[str]:
-    """The name that a file is to have, and those that it gets where that one is taken."""
+    """Yield the name that a file is to have, and those that it gets where that one is taken."""
     yield path
     folder, _, name = path.rpartition("/")
     bare, dot, suffix = name.partition(".json") if ".json" in name else name.rpartition(".")
@@ -261,7 +261,7 @@ def _names(path: str) -> Iterator[str]:
 
 
 def _started(pid: int) -> int:
-    """When a process began, in clock ticks since the machine did (proc(5)); -1 where there is none.
+    """Return when a process started, in clock ticks since boot (proc(5)); -1 if there is none.
 
     Not as a time of day: that changes when the clock is set.
     """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Manifests: what is imported of a partition in one go, by name and by content."""
+"""Describes what is imported of a partition in one go, by name and by content."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Manifest(NamedTuple):
     Attributes:
         begin, next: the offsets that it begins with, and that the next one begins with.
         files: of every hour.
-        unfinished: hours (`Place.path`) of the topic that have files but no `_SUCCESS` mark yet.
+        unfinished: hours (`HourPartition.path`) of the topic that have files but no `_SUCCESS` mark yet.
         topic_id: Kafka's id of the topic, 32 hex digits; empty where it was not known.
         again: the first digits of that id, where the topic was deleted and made again since it was imported first; else
             empty. Its offsets have begun anew, and its manifests and files would have the names of earlier ones.
@@ -72,7 +72,7 @@ class Manifest(NamedTuple):
 
 
 def folder_of(topic: str, again: str = "") -> str:
-    """The folder of a topic's manifests; `@` stands in no topic's name.
+    """Return the folder of a topic's manifests; `@` stands in no topic's name.
 
     Args:
         topic: the topic.
@@ -91,7 +91,7 @@ class Found(NamedTuple):
 
 
 def found(entries: Iterable[Entry]) -> list[Found]:
-    """The manifests in a topic's folder."""
+    """Return the manifests in a topic's folder."""
     matches = [_MANIFEST.fullmatch(entry.name) for entry in entries]
     return [
         Found(int(match[1]), int(match[2]), None if match[3] is None else int(match[3]), match[0])
@@ -101,7 +101,7 @@ def found(entries: Iterable[Entry]) -> list[Found]:
 
 
 def newest(manifests: Iterable[Found]) -> dict[int, Found]:
-    """The last manifest of each partition whose files have their names."""
+    """Return the last manifest of each partition whose files have their names."""
     last: dict[int, Found] = {}
     for one in manifests:
         if one.next is not None and (one.partition not in last or one.next > (last[one.partition].next or 0)):

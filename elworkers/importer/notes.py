@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What stands still, why and since when comes in; it is kept in the base folder, where later processes find it.
+"""Keeps, in the base folder, which topics stand still, why and since when, for later processes.
 
 One small file for each, so that whoever works on other topics writes other files. They are no more than notes: where
 the store refuses one, the importer works on without.
@@ -64,7 +64,7 @@ class Notes:
         self._kept: dict[Which, Note] = {}
 
     def read(self) -> Mapping[Which, Note]:
-        """All that are there; none where the store refuses their folder, or that are damaged.
+        """Return all that are there; none where the store refuses their folder, or that are damaged.
 
         Raises:
             RetryableError: the store does not answer.

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A draft's lines and the JSON schemas of their events come in; a Parquet file's bytes go out.
+"""Writes a Parquet file from the lines of a staging file and the schemas of their events.
 
-The columns are those of the schema's table in a database, of every revision that the draft has events of, and at the
-end `json`: the whole message of a row that the columns cannot hold, and nothing in all other rows.
+The columns are those of the schema's table in a database, of every revision that the staging file has events of, and at
+the end `json`: the whole message of a row that the columns cannot hold, and nothing in all other rows.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class Parquet:
-    """Writes drafts as Parquet; threads may share one.
+    """Writes staging files as Parquet; threads may share one.
 
     Args:
         schema_of: where schemas are.
@@ -62,7 +62,7 @@ class Parquet:
         }
 
     def encode(self, draft: StagingFile) -> Iterator[bytes]:
-        """The file's content.
+        """Yield the file's content.
 
         Raises:
             RetryableError: a schema cannot be asked for now, or the disk is full.
@@ -165,6 +165,6 @@ def _row(line: bytes, wanted: Sequence[Column], known: Set[str]) -> dict[str, An
 
 
 def _held(event: Mapping[str, Any], known: Set[str]) -> bool:
-    """Whether there is a column for every field of the event proper, at its first level."""
+    """Return whether there is a column for every field of the event proper, at its first level."""
     fields = event.get("event")
     return isinstance(fields, dict) and fields.keys() <= known

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The columns of a topic's Parquet files come in; with the types of the first file that had them, they go out.
+"""Keeps the type of each column the same in all Parquet files of a topic.
 
 They are kept in `_importer/<topic>/columns.<number>.json`, which is there before the first file that follows it, so
 that all files of a folder are one data set.
@@ -41,7 +41,7 @@ class StoredColumns:
         self._known: dict[str, _Kept] = {}
 
     def agreed(self, topic: str, wanted: Sequence[Column]) -> list[Column]:
-        """These columns, each as the topic's first file had it.
+        """Return these columns, each with the type that the topic's first file gave it.
 
         Names are compared without regard to case, as many readers do.
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What has been read of one partition but not published, and when it is time to."""
+"""Tracks what was read of a partition but not published, and decides when to publish it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class RollPolicy(NamedTuple):
     """When files are closed.
 
     Attributes:
-        size: bytes of lines in a draft.
-        age_s: since a draft's first line came.
+        size: bytes of lines in a staging file.
+        age_s: since a staging file's first line came.
         grace_ms: after the end of an hour.
     """
 
@@ -34,7 +34,7 @@ class PendingRange:
     Attributes:
         begin: where the last manifest ended.
         next: where reading goes on.
-        since: monotonic time of the first draft's first line.
+        since: monotonic time of the first staging file's first line.
         drafts: by place.
         published: monotonic time at which this process has last published something of it; 0 for never.
     """
@@ -46,7 +46,7 @@ class PendingRange:
     published: float = 0.0
 
     def due(self, closing: RollPolicy, now_ms: int) -> bool:
-        """Whether its files are to be closed, which is always done for all of them together.
+        """Return whether its files are to be closed, which is always done for all of them together.
 
         Args:
             closing: when files are closed.

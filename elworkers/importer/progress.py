@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An importer's brokers and base folder come in; how far each of its topics has come goes out."""
+"""Reads how far an importer is with each of its topics."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What has been read of partitions comes in; it goes into the store while more is read.
+"""Stores on threads what was read, while more is read.
 
 A few partitions at a time, in a thread each, which writes its files and then publishes its manifest. No more than one
 manifest of a partition is under way, so that they keep their order.
@@ -48,7 +48,7 @@ class TopicFolder(NamedTuple):
 
 
 class _Published(NamedTuple):
-    """What has become of a stretch.
+    """What has become of a range.
 
     Attributes:
         manifest: of all its files.
@@ -66,7 +66,7 @@ class Publisher:
 
     Args:
         store, journal, marks: of the base folder.
-        drafts: that the stretches are in; dropped when they are done.
+        drafts: that the ranges are in; dropped when they are done.
         form: how files are written.
         metrics: counts `import_records`, `import_files`, `import_after_success` and `import_conflicts`.
         places: topic → where its files and manifests are; filled by whoever knows them.
@@ -95,11 +95,11 @@ class Publisher:
         return bool(self._going)
 
     def has_room(self, partition: TopicPartition) -> bool:
-        """Whether a stretch of a partition can be begun."""
+        """Return whether a range of a partition can be begun."""
         return partition not in self._going and len(self._going) < AT_ONCE
 
     def begin(self, partition: TopicPartition, stretch: PendingRange, unfinished: Iterable[str]) -> None:
-        """Begin to write a stretch's files and to publish them.
+        """Begin to write a range's files and to publish them.
 
         Args:
             partition: one that there is room for.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics that the store refuses or Kafka cannot give: they stand still, say why, and are tried again later.
+"""Sets topics aside that the store refuses or Kafka cannot give, says why, and tries them again later.
 
 Since when they do is noted in the store: the next process, as a single run of cron's is, goes on counting.
 """
@@ -67,17 +67,17 @@ class Quarantine:
         self._restored = True
 
     def has(self, topic: str) -> bool:
-        """Whether a topic stands still, and is not tried at the moment."""
+        """Return whether a topic stands still, and is not tried at the moment."""
         standing = self._standing.get(Which(topic))
         return standing is not None and not standing.tried
 
     def is_tried(self, topic: str) -> bool:
-        """Whether a topic stood still before this run, which is to show whether it goes on."""
+        """Return whether a topic stood still before this run, which is to show whether it goes on."""
         standing = self._standing.get(Which(topic))
         return standing is not None and standing.tried
 
     def is_due(self, topic: str) -> bool:
-        """Whether a topic may be tried."""
+        """Return whether a topic may be tried."""
         standing = self._standing.get(Which(topic))
         return standing is None or time.monotonic() >= standing.until
 
@@ -109,7 +109,7 @@ class Quarantine:
             self._standing[Which(topic)].tried = True
 
     def resume_tried(self, unfinished: Container[str]) -> None:
-        """Topics that were tried, and have not been added again, stand still no longer.
+        """Release the topics that were tried and have not been added again.
 
         Args:
             unfinished: topics of which this run has not published all that it read: whether they go on is not known.
@@ -146,5 +146,5 @@ def _named(which: Which) -> dict[str, object]:
 
 
 def _words(which: Which, why: str) -> str:
-    """What makes a reason another one: HDFS counts what is over a quota, Kafka's numbers are codes."""
+    """Return a reason without what differs from try to try: HDFS's numbers are counts, but Kafka's are codes."""
     return re.sub("[0-9]+", "0", why) if which.number is None else why

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An importer comes in; its runs, one after another or a single one, go out."""
+"""Schedules an importer's runs: a single one, or one after another."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Scheduler:
         self._reader: Reader | None = None
 
     def for_ever(self) -> None:
-        """A run every so often, until the stop.
+        """Run at regular intervals until asked to stop.
 
         Raises:
             ConfigurationError: a driver or format cannot be had.
@@ -73,7 +73,7 @@ class Scheduler:
                 self._wait(self._failed(error), loop.State.WAITING)
 
     def once(self, title: str | None) -> None:
-        """A single run, tried again while there is time.
+        """Do a single run, tried again while there is time.
 
         Args:
             title: of a progress bar, where somebody sits at a terminal; None: no bar.

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come in; files on the local disk go out, any number of them with few open at a time.
+"""Collects lines in files on the local disk, any number of them with few open at a time.
 
-A draft is what a file in the store is made of. Drafts are worth nothing to the next process: what is in them has not
-been imported, and is read from Kafka again.
+A staging file is what a file in the store is made of. Staging files are worth nothing to the next process: what is in
+them has not been imported, and is read from Kafka again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class StagingFile:
     size: int = 0
 
     def chunks(self) -> Iterator[bytes]:
-        """Its content.
+        """Return the file's content.
 
         Raises:
             RetryableError: the disk cannot be read.
@@ -54,7 +54,7 @@ class StagingFile:
 
 
 class StagingFiles:
-    """All drafts of one worker.
+    """All staging files of one worker.
 
     Args:
         folder: of this worker alone; what an earlier process left there is removed.
@@ -74,13 +74,15 @@ class StagingFiles:
             self._lock = (folder / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RetryableError(f"{folder}: another importer has its drafts here; give one a --draft-dir") from None
+            raise RetryableError(
+                f"{folder}: another importer has its staging files here; give one of them another --draft-dir"
+            ) from None
         except OSError as error:
             raise _cannot(folder, error) from error
         self._empty()
 
     def begin(self, partition: TopicPartition, place: HourPartition, first: int) -> StagingFile:
-        """An empty draft, with no file yet."""
+        """Return an empty staging file, with no file on disk yet."""
         self._made += 1
         return StagingFile(partition, place, self._folder / str(self._made), first, first)
 
@@ -94,7 +96,7 @@ class StagingFiles:
             last: the offset of the last.
 
         Raises:
-            RetryableError: the disk does not take them; the draft is as before.
+            RetryableError: the disk does not take them; the staging file is as before.
         """
         try:
             file = self._opened(draft.path)
@@ -142,7 +144,7 @@ class StagingFiles:
 
 
 def chunks_of(path: Path) -> Iterator[bytes]:
-    """A local file's content.
+    """Yield a local file's content.
 
     Raises:
         RetryableError: the disk cannot be read.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An error of a file system's driver comes in; whether the store is away or refuses one path goes out."""
+"""Decides from a file system's error whether the store is away or rejects one path."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PathRefusedError(RetryableError):
 
 
 def is_ours(error: Exception) -> bool:
-    """Whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
+    """Return whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
     if isinstance(error, OSError):
         return False
     frame, last = error.__traceback__, ""
@@ -71,7 +71,7 @@ def is_ours(error: Exception) -> bool:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether an error is known to say that the store is away for all paths."""
+    """Return whether an error is known to say that the store is away for all paths."""
     if isinstance(error, requests.RequestException | TimeoutError | ConnectionError):
         return True
     if isinstance(error, OSError) and error.errno in _OUTAGES:
@@ -80,7 +80,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def said_by_hdfs(answer: str) -> str:
-    """The name of an exception of HDFS and what it says, from the body of an answer; else the body."""
+    """Return the name of an exception of HDFS and what it says, from the body of an answer; else the body."""
     try:
         told = json.loads(answer)["RemoteException"]
         return f"{told['exception']}: {told['message']}"
@@ -89,7 +89,7 @@ def said_by_hdfs(answer: str) -> str:
 
 
 def told(error: BaseException) -> str:
-    """What an error says, in one line without what is another at each try, so that it need not be said at each try."""
+    """Return an error's message in one line, without the parts that differ from try to try."""
     text = str(error)
     if _RPC_PORT in text:
         return "this is the NameNode's RPC port; expected its HTTP port (dfs.namenode.http-address, mostly 9870)"

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The URI of a base folder comes in; files are put there whole, under names that nobody else has, through fsspec."""
+"""Stores whole files in the base folder, under names that nobody else has, through fsspec."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Store:
             raise PathRefusedError(message) from error
 
     def _answers(self) -> bool:
-        """Whether the store tells something small."""
+        """Return whether the store tells something small."""
         try:
             self._files.info(self._base or "/")
         except FileNotFoundError:
@@ -96,7 +96,7 @@ class Store:
         return True
 
     def list(self, folder: str) -> list[Entry]:
-        """What is in a folder, by name; nothing where there is no such folder.
+        """Return what is in a folder, by name; nothing where there is no such folder.
 
         Raises:
             RetryableError: the store does not answer.
@@ -109,7 +109,7 @@ class Store:
         return sorted(Entry(str(item["name"]).rstrip("/").rpartition("/")[2], _changed_s(item)) for item in found)
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file or folder.
+        """Return whether there is such a file or folder.
 
         Raises:
             RetryableError: the store does not answer.
@@ -119,7 +119,7 @@ class Store:
             return self._is_there(path)
 
     def size(self, path: str) -> int:
-        """The bytes of a file; -1 where there is none.
+        """Return the bytes of a file; -1 where there is none.
 
         Raises:
             RetryableError: the store does not answer.
@@ -131,7 +131,7 @@ class Store:
                 return -1
 
     def read(self, path: str) -> bytes:
-        """A file's content; nothing where there is no such file.
+        """Return a file's content; nothing where there is no such file.
 
         Of WebHDFS it may be the DataNode's word on why it cannot be read, which fsspec does not tell from content.
 
@@ -146,7 +146,7 @@ class Store:
         return content
 
     def write(self, path: str, chunks: Iterable[bytes]) -> int:
-        """Put a file there under a name that nobody reads yet; returns its bytes when all of it is there.
+        """Write a file under a name that nobody reads yet; return its bytes when all of it is there.
 
         Raises:
             RetryableError: part of it may be there.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Hours come in; which of them are marked as finished goes out."""
+"""Decides which hours are complete, and marks them with `_SUCCESS`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SuccessMarkers:
         self._missing.clear()
 
     def has(self, schema: str, hour: str) -> bool:
-        """Whether an hour is marked; of one that is not, the store is asked once until `look_again`.
+        """Return whether an hour is marked; the store is asked once for each unmarked hour until `look_again`.
 
         Raises:
             RetryableError: the store does not answer.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A topic's name comes in; whether this worker imports it, and into which folder, goes out."""
+"""Decides which topics a worker imports, and into which folders."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DIGITS = 8
 
 
 def schema_of(topic: str) -> str:
-    """The schema of a topic: its name without `eventlogging_`."""
+    """Return the schema of a topic: its name without `eventlogging_`."""
     return topic.removeprefix(PREFIX)
 
 
 def folders(topics: Iterable[str]) -> dict[str, str]:
-    """Topic → its folder below the base folder, which no other of these topics has: the name of its schema.
+    """Return for each topic its folder below the base folder, which no other topic has: the name of its schema.
 
     A name that would lead out of the base folder, that readers pass over (`.` or `_` in front), or that a topic with
     `eventlogging_` has already, gets a digest of the topic's name.
@@ -54,11 +54,11 @@ class TopicSelection(NamedTuple):
     workers: int = 1
 
     def has(self, topic: str) -> bool:
-        """Whether a topic is among them."""
+        """Return whether a topic is among them."""
         return self.matches(topic) and _number(topic) % self.workers == self.worker
 
     def matches(self, topic: str) -> bool:
-        """Whether a topic is one worker's or another's."""
+        """Return whether the topic's name matches."""
         unwanted = self.unwanted is not None and self.unwanted.fullmatch(topic) is not None
         return self.wanted.fullmatch(topic) is not None and not unwanted
 

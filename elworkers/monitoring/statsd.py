@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Counts and gauges come in as statsd's lines; datagrams go out."""
+"""Sends counts and gauges to statsd."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNKNOWN = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def plain(name: str) -> str:
-    """A name as one level of statsd's names, of letters, digits, `_` and `-` and not without end.
+    """Return a name as one level of a metric name: letters, digits, `_` and `-`, and limited in length.
 
     A dot begins a new level there, and a colon, a bar or a line end would end them.
     """
@@ -35,7 +35,7 @@ def plain(name: str) -> str:
 
 
 def prefixed(prefix: str) -> str:
-    """A prefix with this host's name in it."""
+    """Return a prefix with this host's name in it."""
     return prefix.replace("{host}", plain(socket.gethostname()))
 
 
@@ -70,7 +70,7 @@ def _say_dropped(datagram: bytes) -> None:
 
 
 def _datagrams(lines: Sequence[str]) -> Iterator[bytes]:
-    """The lines, as many in each as fit; one that is longer by itself goes alone."""
+    """Yield the lines, as many in each as fit; one that is longer by itself goes alone."""
     held: list[bytes] = []
     size = 0
     for line in lines:

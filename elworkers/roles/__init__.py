@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Roles: arguments in, a wired pipeline out; one module a role."""
+"""Defines the roles, one module each: its arguments, its checks and its pipeline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROLES = ("forwarder", "processor", "multiplexer", "consumer", "importer", "repor
 
 
 def singular(text: str) -> str:
-    """A role's name; `processor` and `processors` are both accepted.
+    """Return a role's name; `processor` and `processors` are both accepted.
 
     Raises:
         ConfigurationError: there is no such role; names the nearest.
@@ -30,5 +30,5 @@ def singular(text: str) -> str:
 
 
 def module(role: str) -> ModuleType:
-    """The module of a role, with its `SPEC`, `check` and `build` (reporter and importer have `run`)."""
+    """Return the module of a role, with its `SPEC`, `check` and `build` (reporter and importer have `run`)."""
     return importlib.import_module(f"elworkers.roles.{singular(role)}")

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checked URIs come in; the sources and sinks behind them go out. Shared by all roles."""
+"""Builds the sources and sinks of checked URIs, for all roles."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class PipelineBuilder:
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
         listening: what the worker's parent listens on.
-        early: a door that has begun already, for the next source.
+        early: a listener that has begun already, for the next source.
         kept: where `source` puts what it opens, and what it gives where there is something.
         unfinished: say whether more records at a time would be cheaper for a sink.
         of_process, of_pipeline: what connectors keep, see `connector.Worker`.
@@ -90,11 +90,11 @@ class PipelineBuilder:
         return self.kept.counts or self.metrics
 
     def keeping(self, kept: CarryOver) -> PipelineBuilder:
-        """The same for a pipeline that is built anew, with a source that may still be open."""
+        """Return the same for a pipeline that is built anew, with a source that may still be open."""
         return replace(self, kept=kept, of_pipeline={}, unfinished=[])
 
     def source(self, *inputs: SourceEndpoint, ledger: OffsetStore | None = None) -> Source:
-        """The source behind an input, or the merged one behind several.
+        """Return the source behind an input, or the merged one behind several.
 
         Args:
             inputs: as they were checked; one for each topic.
@@ -109,7 +109,7 @@ class PipelineBuilder:
         return self.kept.source
 
     def output(self, endpoint: SinkEndpoint, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
-        """The sink behind an output.
+        """Return the sink behind an output.
 
         Raises:
             ConfigurationError: the URI is wrong.
@@ -118,11 +118,11 @@ class PipelineBuilder:
         return Output(self._sink(endpoint), accepts)
 
     def raw_output(self, endpoint: SinkEndpoint) -> Output:
-        """The sink behind an output for lines that nobody has parsed."""
+        """Return the sink behind an output for lines that nobody has parsed."""
         return Output(self._sink(endpoint, raw=True), lambda _: True)
 
     def wants_more(self) -> bool:
-        """Whether a sink would have more records at a time, as a producer whose message sets are still small."""
+        """Return whether a sink would have more records at a time, as a producer whose message sets are still small."""
         return any(wants_more() for wants_more in self.unfinished)
 
     @property
@@ -131,26 +131,26 @@ class PipelineBuilder:
         return self.kept.delivered
 
     def inherited(self, address: Address) -> list[socket.socket]:
-        """The sockets that the worker's parent listens on."""
+        """Return the sockets that the worker's parent listens on."""
         return self.listening.inherited(address)
 
     def asks(self, endpoint: SinkEndpoint) -> frozenset[str]:
-        """The fields of a capsule that the output needs to know where to send it, or for its functions."""
+        """Return the fields of a capsule that the output needs to know where to send it, or for its functions."""
         named = endpoint.spec.asks(endpoint)
         return named | {"event"} if endpoint.uri.wraps else named
 
     def is_plain(self, endpoint: SinkEndpoint) -> bool:
-        """Whether the output can be written without knowing a record's event."""
+        """Return whether the output can be written without knowing a record's event."""
         options = endpoint.options
         return "raw" in options and (options["raw"] or not self.asks(endpoint))
 
     @staticmethod
     def to(sink: Sink, accepts: Callable[[Record], bool]) -> Output:
-        """A sink that is there already, as an output."""
+        """Return a sink that is there already, as an output."""
         return Output(sink, accepts)
 
     def schema_store(self, schemas: Sequence[str]) -> SchemaStore:
-        """The schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
+        """Return the schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
         from elworkers.schema.store import SchemaStore, schema_uris
         from elworkers.schema.wiki import is_wiki
         from elworkers.schema.wiki_check import ask_beside
@@ -164,11 +164,11 @@ class PipelineBuilder:
         return store
 
     def knowing(self, store: SchemaStore) -> PipelineBuilder:
-        """The same for outputs that ask which schemas there are."""
+        """Return the same for outputs that ask which schemas there are."""
         return replace(self, has_schema=store.has)
 
     def storing(self, schemas: Sequence[str], endpoint: SourceEndpoint, statsd_names: str) -> PipelineBuilder:
-        """The same with schemas to make tables from, and with the consumer group of an input.
+        """Return the same with schemas to make tables from, and with the consumer group of an input.
 
         Args:
             schemas: of `--schemas`.
@@ -193,7 +193,7 @@ class PipelineBuilder:
         outputs: Sequence[SinkEndpoint] = (),
         errors: Errors | None = None,
     ) -> Pipeline:
-        """The pipeline, with a place for what its stores refuse.
+        """Return the pipeline, with a place for what its stores refuse.
 
         Args:
             inputs, outputs: where Kafka is, the first that is Kafka's.
@@ -224,7 +224,7 @@ class PipelineBuilder:
         return Batch(records, seconds)
 
     def errors(self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint] = ()) -> Errors | None:
-        """Where EventErrors of refused records go: `eventlogging_EventError` of the first cluster that there is."""
+        """Return the output of EventErrors: `eventlogging_EventError` of the first cluster that there is."""
         found: list[SourceEndpoint | SinkEndpoint] = [*inputs, *outputs]
         for endpoint in found:
             if endpoint.brokers:
@@ -232,7 +232,7 @@ class PipelineBuilder:
         return None
 
     def errors_at(self, endpoint: SinkEndpoint) -> Errors:
-        """The output that `--output-invalid` names."""
+        """Return the output that `--output-invalid` names."""
         return Errors(self._sink(endpoint), str(endpoint), endpoint)
 
 
@@ -243,14 +243,14 @@ def _schema_cache(run_dir: str | None) -> Path:
 
 
 def variables() -> dict[str, str]:
-    """Those of this process, and those of `<run-dir>/env`."""
+    """Return the environment of this process and that of `<run-dir>/env`."""
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     return environment(Path(run_dir) if run_dir else None)
 
 
 @cache
 def _say_that_nobody_says_where_schemas_are() -> None:
-    """Once in a process, and not again with each try."""
+    """Log once in a process that no schemas are configured."""
     import structlog
 
     structlog.get_logger(__name__).info("tables are made of the schema wiki's schemas, because there is no --schemas")

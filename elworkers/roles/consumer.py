@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Consumer: valid events (or, with raw=True, raw lines) come in and are stored in a database or a file."""
+"""Consumer: stores valid events, or with raw=True raw lines, in a database or a file."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 SPEC = RoleSpec(
     "consumer",
-    "Reads INPUT and stores it in OUTPUT.",
+    "Reads events from INPUT and stores them in OUTPUT.",
     (
-        Positional("input", "source", "where events come from"),
-        Positional("output", "sink", "where they are stored: mysql://, sqlite://, file://, stdout: and others"),
+        Positional("input", "source", "URI to read events from"),
+        Positional("output", "sink", "URI to store them in: mysql://, sqlite://, file://, stdout: or another"),
     ),
     (
         SID,
         Option(
             "--output-invalid",
-            "what OUTPUT refuses goes there as EventErrors (default: Kafka's eventlogging_EventError;"
-            f" of an input that is a file, <file>{REJECTED})",
+            "URI for EventErrors of records that OUTPUT rejects (default: topic eventlogging_EventError of Kafka;"
+            f" if INPUT is a file: <file>{REJECTED})",
         ),
         SCHEMAS,
         *STORED_BATCH,
@@ -60,7 +60,7 @@ def check(arguments: Arguments) -> None:
     """
     source, sink = arguments.endpoints["input"][0], arguments.endpoints["output"][0]
     if not source.spec.shared:
-        single_worker("this input", "each worker would read it alone", arguments["workers"])
+        single_worker("this input", "each worker would read it for itself", arguments["workers"])
     for invalid in arguments.endpoints.get("output_invalid", ()):
         if invalid.spec.tables:
             raise arguments.places["output_invalid"][0].error(
@@ -69,13 +69,13 @@ def check(arguments: Arguments) -> None:
             )
     if arguments["output_invalid"] is None and _must_say_where(source, sink):
         raise arguments.places["input"][0].error(
-            f"{source.uri.scheme} URI: nothing says where records go that OUTPUT refuses;"
+            f"{source.uri.scheme} URI: there is no output for records that OUTPUT rejects;"
             " expected --output-invalid URI, as --output-invalid=file:///PATH"
         )
 
 
 def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
-    """Whether there is no place for refused records that suggests itself, and there may be some."""
+    """Return whether records may be rejected, and no dead-letter output suggests itself."""
     if source.brokers or sink.brokers or has_beside(source):
         return False
     # A file takes any line.
@@ -83,7 +83,7 @@ def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
-    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.roles.rejections import errors_beside, refusing
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""How an input has ended comes in; a summary for the log goes out, and an error where not all of it is stored."""
+"""Sums up how an input has ended, and raises an error if not all of it is stored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Account(NamedTuple):
 
 
 def account(metrics: Metrics, *, stores_events: bool) -> Account:
-    """What a process has counted, from its first record on.
+    """Return the counts of a process, from its first record on.
 
     Args:
         metrics: of that process.

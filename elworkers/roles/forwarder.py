@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Forwarder: raw lines from one input go, untouched but for an optional count, to every output."""
+"""Forwarder: passes raw lines of one input on to every output, on request with a number in front."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ SPEC = RoleSpec(
     "forwarder",
     "Reads raw lines from INPUT and writes them to every OUTPUT.",
     (
-        Positional("input", "source", "where lines come from, as udp://0.0.0.0:8421"),
-        Positional("output", "sink", "where they go to, as kafka:///HOST:PORT?topic=NAME", many=True),
+        Positional("input", "source", "URI to read lines from, as udp://0.0.0.0:8421"),
+        Positional("output", "sink", "URI to write them to, as kafka:///HOST:PORT?topic=NAME", many=True),
     ),
     (
         Option("--count", "put a sequence number and a tab before each line", value="none", default=False),
         Option(
-            "--spool-dir", "where lines of udp, http and varnish wait for OUTPUT (default: in EVENTLOGGING_RUN_DIR)"
+            "--spool-dir",
+            "folder where lines of udp, http and varnish wait for OUTPUT (default: in EVENTLOGGING_RUN_DIR)",
         ),
-        Option("--spool-max-bytes", "bytes that may wait there", whole(1), default=1024**3),
+        Option("--spool-max-bytes", "size limit of --spool-dir in bytes", whole(1), default=1024**3),
         SID,
         *SENT_BATCH,
         EVENT_TIMEOUT,
@@ -52,11 +53,11 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: several workers would bind the same UDP port.
     """
     if not arguments.endpoints["input"][0].spec.shared:
-        single_worker("this input", "each worker would read it alone", arguments["workers"])
+        single_worker("this input", "each worker would read it for itself", arguments["workers"])
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
-    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
 
     inputs, to = arguments.endpoints["input"], arguments.endpoints["output"]
@@ -72,7 +73,7 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
 
 
 def _counting(endpoint: SourceEndpoint, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
-    """Where lines of this input get their numbers: where they stand in Kafka, as they are spooled, or as they pass."""
+    """Return how lines of this input get their numbers: from their offsets, when they are spooled, or as they pass."""
     from elworkers.stages.count import CountStage, PlaceStage
 
     if endpoint.brokers:
@@ -85,7 +86,7 @@ def _counting(endpoint: SourceEndpoint, wiring: PipelineBuilder) -> tuple[Pipeli
 
 @functools.cache
 def _draw(path: Path | None) -> Callable[[int], int]:
-    """Numbers of this process's own, once for all of its pipelines."""
+    """Return a function that draws this process's numbers, once for all of its pipelines."""
     if path is not None:
         from elworkers.connectors.spool.sequence import Sequence
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checked inputs and outputs come in; the functions that `map://` and `filter://` name for them go out."""
+"""Puts the functions of `map://` and `filter://` into pipelines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Place = tuple[str, str]
 
 
 def of_inputs(inputs: Sequence[SourceEndpoint], wiring: PipelineBuilder) -> list[Stage]:
-    """The stage that sends events through the inputs' functions, where one has any."""
+    """Return the stage that sends events through the inputs' functions, where one has any."""
     wraps = by_place(inputs)
     if not any(wraps.values()):
         return []
@@ -37,7 +37,7 @@ def of_inputs(inputs: Sequence[SourceEndpoint], wiring: PipelineBuilder) -> list
 
 
 def by_place(inputs: Sequence[SourceEndpoint]) -> Mapping[Place | None, tuple[Wrap, ...]]:
-    """The functions of each topic; under None those of inputs that are not Kafka's.
+    """Return the functions of each topic; under None those of inputs that are not Kafka's.
 
     Raises:
         ConfigurationError: inputs whose events nobody can tell apart have different ones.
@@ -59,14 +59,14 @@ def _places(inputs: Sequence[SourceEndpoint]) -> Iterator[tuple[Place | None, Ur
 
 
 def before(sink: Sink, wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Sink:
-    """The sink behind an output's functions."""
+    """Return the sink behind an output's functions."""
     from elworkers.functions.sink import through
 
     return through(applied(wraps, wiring), sink)
 
 
 def applied(wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Functions:
-    """The functions, loaded.
+    """Return the functions, loaded.
 
     Raises:
         ConfigurationError: one cannot be.
@@ -90,7 +90,7 @@ def apart(
     inputs: Sequence[SourceEndpoint],
     errors: Callable[[], Errors | None],
 ) -> list[Output]:
-    """The outputs of a role that sends all it has to each, with EventErrors kept out of them where functions make some.
+    """Return the outputs of a role that writes everything to each, without the EventErrors that functions make.
 
     Args:
         outputs: as they are without functions.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Importer: topics that match come in; files in folders by schema and hour go out, each message in exactly one."""
+"""Importer: imports matching topics into files by schema and hour, each message into exactly one."""
 
 from __future__ import annotations
 
@@ -40,42 +40,58 @@ _ALL_KEPT = (
 
 SPEC = RoleSpec(
     "importer",
-    "Reads every topic that KAFKA names and writes files to BASE/<schema>/<year>/<month>/<day>/<hour>/.",
+    "Reads topics of Kafka and writes files to BASE/<schema>/<year>/<month>/<day>/<hour>/.",
     (
-        Positional("kafka", "topics", "brokers and topics, as kafka:///HOST:PORT?topics=eventlogging_.+"),
+        Positional("kafka", "topics", "brokers, and a pattern of topics, as kafka:///HOST:PORT?topics=eventlogging_.+"),
         Positional(
-            "base", "store", "where folders are made: hdfs://NAMENODE:9870/PATH, file:///PATH, or any of fsspec's"
+            "base", "store", "folder to write to: hdfs://NAMENODE:9870/PATH, file:///PATH, or another URI of fsspec"
         ),
     ),
     (
         Option(
             "--time-field",
-            f"what says an event's hour: {' or '.join(_TIME_FIELDS)}",
+            f"field that has an event's time: {' or '.join(_TIME_FIELDS)}",
             words(*_TIME_FIELDS),
             default="timestamp",
         ),
-        Option("--max-historical-days", "older events are kept aside, in late/", whole(1), default=7),
-        Option("--max-future-minutes", "events further ahead are kept aside, in future/", whole(0), default=60),
+        Option("--max-historical-days", "events older than this many days go to late/", whole(1), default=7),
+        Option(
+            "--max-future-minutes",
+            "events more than this many minutes ahead of now go to future/",
+            whole(0),
+            default=60,
+        ),
         Option(
             "--out-of-range",
-            "what is done with both: folder (late/, future/) or drop (they are counted)",
+            "what happens to those events: folder (late/, future/) or drop (only counted)",
             words("folder", "drop"),
             default="folder",
         ),
-        Option("--format", f"one of {', '.join(_FORMATS)}", words(*_FORMATS), default="json"),
-        Option("--compression", f"one of {', '.join(_COMPRESSIONS)}", words(*_COMPRESSIONS), default="none"),
-        Option("--every", "seconds from the beginning of one run to that of the next", seconds, default=300.0),
-        Option("--once", "one run, then end: 0 when everything is imported, 75 when not", value="none", default=False),
-        Option("--max-run-minutes", "a run ends after so long, wherever it is", minutes, default=55.0),
+        Option("--format", f"format of the files: {' or '.join(_FORMATS)}", words(*_FORMATS), default="json"),
         Option(
-            "--grace", "seconds after the end of an hour in which its events may still come", seconds, default=600.0
+            "--compression",
+            f"compression of the files: one of {', '.join(_COMPRESSIONS)}",
+            words(*_COMPRESSIONS),
+            default="none",
         ),
-        Option("--max-file-bytes", "a file is closed at so many bytes of lines", whole(1), default=128 * 1024**2),
+        Option("--every", "seconds from the start of one run to the start of the next", seconds, default=300.0),
+        Option("--once", "do one run and exit: 0 if everything is imported, 75 if not", value="none", default=False),
         Option(
-            "--max-file-age", "a file is closed when its first line came so many seconds ago", seconds, default=3600.0
+            "--max-run-minutes",
+            "time limit of a run in minutes; the next run goes on from there",
+            minutes,
+            default=55.0,
         ),
-        Option("--draft-dir", "where files are before they are written to BASE (default: in EVENTLOGGING_RUN_DIR)"),
-        Option("--output-invalid", "accepted; nothing is refused: every message is kept", passed=_ALL_KEPT),
+        Option("--grace", "seconds to wait for late events after the end of an hour", seconds, default=600.0),
+        Option(
+            "--max-file-bytes",
+            "size in bytes at which a file is closed, before compression",
+            whole(1),
+            default=128 * 1024**2,
+        ),
+        Option("--max-file-age", "age in seconds at which a file is closed", seconds, default=3600.0),
+        Option("--draft-dir", "local folder for files that are not complete yet (default: in EVENTLOGGING_RUN_DIR)"),
+        Option("--output-invalid", "accepted without effect: an importer keeps every message", passed=_ALL_KEPT),
         SCHEMAS,
         *COMMON,
     ),
@@ -131,7 +147,7 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
 
 
 def topics_reader(source: Endpoint) -> Reader:
-    """What reads the topics of an importer's input."""
+    """Return what reads the topics of an importer's input."""
     from elworkers.config.endpoints import brokers
     from elworkers.connectors.kafka.drivers import driver
 
@@ -141,7 +157,7 @@ def topics_reader(source: Endpoint) -> Reader:
 
 
 def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicSelection:
-    """The topics that an instance, or one of its workers, imports."""
+    """Return the topics that an instance, or one of its workers, imports."""
     from elworkers.importer.topic_selection import TopicSelection
 
     options = arguments.endpoints["kafka"][0].options

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A configuration folder comes in; its instances, and what is wrong with the others, go out.
+"""Reads all instance files of a configuration folder, and says what is wrong with those that cannot work.
 
 The only reader of `/etc/eventlogging.d/<role>s/<name>`.
 """
@@ -109,7 +109,7 @@ def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:
 
     Args:
         config_dir: with one folder a role, in the plural.
-        env: for `${env:NAME}`; see `reading.environment`.
+        env: for `${env:NAME}`; see `argument_files.environment`.
 
     Raises:
         ConfigurationError: the folder itself cannot be read.
@@ -136,7 +136,7 @@ def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:
 
 
 def titles(config_dir: Path) -> list[str]:
-    """`role/name` of every instance, also for a user who may read none of the files.
+    """Return `role/name` of every instance, also for a user who may read none of the files.
 
     Raises:
         ConfigurationError: the folder itself, or that of a role, cannot be read.
@@ -151,7 +151,7 @@ def titles(config_dir: Path) -> list[str]:
 
 
 def _files(config_dir: Path) -> tuple[list[Path], list[str]]:
-    """The files of all roles and whatever else is to be looked at; and what to say of folders that are no role's."""
+    """Return the files of all roles and other files to look at, and complaints about folders that are no role's."""
     files: list[Path] = []
     strangers: list[str] = []
     try:

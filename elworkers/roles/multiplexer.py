@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Multiplexer: the messages of several inputs go, untouched, to one output."""
+"""Multiplexer: passes the messages of several inputs on to one output."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SPEC = RoleSpec(
     "multiplexer",
     "Reads every INPUT and writes all of it to OUTPUT.",
     (
-        Positional("output", "sink", "where everything goes to"),
-        Positional("input", "source", "where it comes from", many=True),
+        Positional("output", "sink", "URI to write to"),
+        Positional("input", "source", "URI to read from", many=True),
     ),
     (SID, *SENT_BATCH, EVENT_TIMEOUT, *COMMON),
 )
@@ -37,11 +37,11 @@ def check(arguments: Arguments) -> None:
     """
     by_place(arguments.endpoints["input"])
     if any(not endpoint.spec.shared for endpoint in arguments.endpoints["input"]):
-        single_worker("one of these inputs", "each worker would read it alone", arguments["workers"])
+        single_worker("one of these inputs", "each worker would read it for itself", arguments["workers"])
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
-    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.stages.decode import DecodeStage
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A role's checked arguments come in; the job that its pool runs goes out."""
+"""Makes the configuration of a pool from a role's checked arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOOK_EVERY_S = 0.02
 
 
 def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> PoolConfig:
-    """What the pool runs for these arguments."""
+    """Return what the pool runs for these arguments."""
     inputs = _inputs(arguments)
     listening = (endpoint.spec.address(endpoint) for endpoint in inputs)
     return PoolConfig(
@@ -142,7 +142,7 @@ def _spool(arguments: Arguments, who: WorkerId) -> tuple[Path, int] | None:
 
 
 def _repeats(arguments: Arguments, who: WorkerId) -> Repeats | None:
-    """What is known of earlier processes of this host; None without a run folder."""
+    """Return what is known of earlier processes of this host; None without a run folder."""
     state = _state_dir()
     if state is None:
         return None

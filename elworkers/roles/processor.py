@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Processor: raw lines come in, are parsed by FORMAT and validated; events go out, and EventErrors for the others."""
+"""Processor: parses raw lines by FORMAT, validates them, and writes valid events, and EventErrors for the others."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 SPEC = RoleSpec(
     "processor",
-    "Parses the lines of INPUT by FORMAT, validates them, and writes valid events to every OUTPUT.",
+    "Parses the lines of INPUT by FORMAT, validates the events, and writes valid ones to every OUTPUT.",
     (
-        Positional("format", "format", "format string of the lines, as '%{seqId}d EventLogging %j'"),
-        Positional("input", "source", "where raw lines come from"),
-        Positional("output", "sink", "where valid events go to", many=True),
+        Positional("format", "format", "format of the lines, as '%{seqId}d EventLogging %j'"),
+        Positional("input", "source", "URI to read raw lines from"),
+        Positional("output", "sink", "URI to write valid events to", many=True),
     ),
     (
         SID,
-        Option("--output-invalid", "EventErrors go there (without a value: to the first OUTPUT)", value="optional"),
+        Option("--output-invalid", "URI to write EventErrors to (without a value: the first OUTPUT)", value="optional"),
         SCHEMAS,
         Option(
             "--event-timeout",
-            "seconds of processor time that one event may take, and seconds for a function of map:// or filter://",
+            "time limit of one event, in seconds: to parse and validate it, and for each map:// or filter:// function",
             seconds,
             default=1.0,
         ),
@@ -53,11 +53,11 @@ def check(arguments: Arguments) -> None:
 
     compile_format(arguments["format"])
     if not arguments.endpoints["input"][0].spec.shared:
-        single_worker("this input", "each worker would read it alone", arguments["workers"])
+        single_worker("this input", "each worker would read it for itself", arguments["workers"])
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
-    """The pipeline of one worker; see `PipelineBuilder` for what it raises."""
+    """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.roles.rejections import Errors
     from elworkers.schema.validate import ROUTED
@@ -97,7 +97,7 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
 
 
 def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:
-    """What parses, validates and encodes the lines of a format.
+    """Return what parses, validates and encodes the lines of a format.
 
     Args:
         text: the format.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pipeline comes in; it goes out with a place for what its stores refuse."""
+"""Gives a pipeline an output for what its stores reject."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Errors(NamedTuple):
 
 
 def errors_beside(inputs: Sequence[SourceEndpoint]) -> Errors | None:
-    """A file beside the first input that is one, made when something is refused."""
+    """Return a file beside the first input that is one, made when something is refused."""
     from elworkers.connectors.file.sink import FileSink
 
     for endpoint in inputs:
@@ -36,7 +36,7 @@ def errors_beside(inputs: Sequence[SourceEndpoint]) -> Errors | None:
 
 
 def refusing(pipeline: Pipeline, errors: Errors | None) -> Pipeline:
-    """The pipeline, with this place for what its stores refuse."""
+    """Return the pipeline, with this place for what its stores refuse."""
     from elworkers.events.event_error import refused, shorter
 
     if errors is not None:

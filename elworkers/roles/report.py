@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The instances come in; what a reporter watches, and the counts and lags it finds there, go out."""
+"""Collects what a reporter reports: counts by schema, and the lag of all groups."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WatchedTopics:
 
 
 def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], WatchedTopics]:
-    """What there is to watch, by brokers."""
+    """Return what there is to watch, by brokers."""
     found: dict[tuple[str, ...], WatchedTopics] = {}
 
     def of(endpoint: SourceEndpoint | SinkEndpoint) -> WatchedTopics:
@@ -113,7 +113,7 @@ class ClusterReport:
         self._seen = {partition: offset for partition, offset in self._seen.items() if self._names(partition.topic)}
 
     def add_repeated(self, repeated: Mapping[Destination, int]) -> None:
-        """Messages that workers have written again, so that they are not counted as new; those of any cluster."""
+        """Count messages that workers have written again, so that they are not counted as new; those of any cluster."""
         where = f"{','.join(sorted(self._hosts))}/"
         for place, count in repeated.items():
             if place.store.startswith(where):
@@ -183,7 +183,7 @@ class ClusterReport:
         self._repeated.clear()
 
     def _names(self, topic: str) -> list[str]:
-        """The counters that each message of a topic adds to."""
+        """Return the counters that each message of a topic adds to."""
         found = ["overall.raw", f"raw.{plain(topic)}"] if topic in self._what.raw else []
         if topic in self._what.invalid:
             return [*found, "overall.invalid"]
@@ -237,7 +237,7 @@ class ClusterReport:
             self._seen[fetched.partition] = fetched.next
 
     def _invalid(self, schema: str, known: Set[str]) -> str:
-        """The counter of a schema's EventErrors; `other`, where there are too many that have no valid event."""
+        """Return the counter of a schema's EventErrors; `other`, where there are too many that have no valid event."""
         level = f"schema.{plain(schema)}"
         if level not in self._invented and f"{level}.valid" not in known:
             if len(self._invented) >= _MOST_INVENTED:

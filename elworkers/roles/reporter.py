@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reporter: the instances' topics and groups come in; counts and lag go to statsd."""
+"""Reporter: sends the counts and the lag of the instances' topics and groups to statsd."""
 
 from __future__ import annotations
 
@@ -31,15 +31,18 @@ _SIGN_OF_LIFE_S = 0.5
 
 SPEC = RoleSpec(
     "reporter",
-    "Reads from the instance files which topics and groups there are, and sends their counts and lag to statsd.",
+    "Sends the counts and the lag of all topics and groups of the instance files to statsd.",
     (),
     (
-        Option("--host", "statsd's host", default="127.0.0.1"),
-        Option("--port", "statsd's UDP port", whole(1), default=STATSD_PORT),
+        Option("--host", "host of statsd", default="127.0.0.1"),
+        Option("--port", "UDP port of statsd", whole(1), default=STATSD_PORT),
         Option("--interval", "seconds between two reports", seconds, default=10.0),
-        Option("--prefix", "what every name begins with; {host} is this host's name (default: as --statsd-names says)"),
+        Option(
+            "--prefix",
+            "beginning of the metric names; {host} stands for this host's name (default: see --statsd-names)",
+        ),
         STATSD_NAMES,
-        Option("--config-dir", "where the instance files are (default: EVENTLOGGING_CONFIG_DIR)"),
+        Option("--config-dir", "folder of the instance files (default: EVENTLOGGING_CONFIG_DIR)"),
         *COMMON,
     ),
 )

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checked inputs come in; the sources behind them go out."""
+"""Builds the sources of checked inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def opened(wiring: PipelineBuilder, endpoints: Sequence[SourceEndpoint], ledger: OffsetStore | None) -> Source:
-    """The source behind one endpoint, or the merged one behind several; see `PipelineBuilder.source`."""
+    """Return the source behind one endpoint, or the merged one behind several; see `PipelineBuilder.source`."""
     if len(endpoints) == 1:
         return _one(wiring, endpoints[0], ledger)
     from elworkers.core.merged import MergedSource
@@ -36,7 +36,7 @@ def opened(wiring: PipelineBuilder, endpoints: Sequence[SourceEndpoint], ledger:
 
 
 def left_out(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
-    """The stage that leaves out what the inputs' blacklists match, where one has a blacklist."""
+    """Return the stage that leaves out what the inputs' blacklists match, where one has a blacklist."""
     endpoints = [endpoint for endpoint in inputs if endpoint.brokers and endpoint.options.get("blacklist")]
     if not endpoints:
         return []

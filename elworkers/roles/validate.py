@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A role's arguments come in; everything that text alone shows to be wrong with them goes out, with its place."""
+"""Checks a role's arguments as far as text can show what is wrong, and names the place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from elworkers.core.extras import needs
 
 
 def checked(role: str, words: Sequence[Argument], env: Environment = os.environ) -> Arguments:
-    """The arguments of a role, sorted and checked without opening anything or executing operators' own code.
+    """Return the arguments of a role, sorted and checked without opening anything or executing operators' own code.
 
     Args:
         role, words: the role and what it is given.
@@ -43,7 +43,7 @@ def checked(role: str, words: Sequence[Argument], env: Environment = os.environ)
 
 
 def endpoints(arguments: Arguments) -> Iterator[SourceEndpoint | SinkEndpoint]:
-    """The inputs and outputs that `checked` arguments name; an input with several topics once for each."""
+    """Yield the inputs and outputs that `checked` arguments name; an input with several topics once for each."""
     for found in arguments.endpoints.values():
         yield from (endpoint for endpoint in found if isinstance(endpoint, SourceEndpoint | SinkEndpoint))
 

@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Schemas: where they come from, and how events are checked by them."""
+"""Finds schemas, and validates events against them."""

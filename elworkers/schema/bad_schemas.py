@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Schemas that nobody has, or that are themselves invalid, come in; for a while each is refused with the same words."""
+"""Remembers for a while which schemas are missing or invalid, and why."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class BadSchemas:
             raise found[1]()
 
     def unknown(self, key: Key, why: str) -> InvalidEventError:
-        """Nobody has it; gives what its events are refused with."""
+        """Remember that nobody has a schema, and return the error of its events."""
         self._resume(key)
         return self._remember(key, lambda: InvalidEventError(why, "validation"))
 
     def invalid(self, key: Key, why: str) -> InvalidSchemaError:
-        """It cannot be used, which is said once, until it can or for another reason; gives the same."""
+        """Remember that a schema cannot be used, log it once, and return the error of its events."""
         error = self._remember(key, lambda: InvalidSchemaError(why))
         if self._said.get(key, (0.0, ""))[1] != why:
             self._say(key, why)
@@ -73,7 +73,7 @@ class BadSchemas:
         return error
 
     def good(self, key: Key) -> None:
-        """It can be used."""
+        """Note that a schema can be used."""
         self._found.pop(key, None)
         if self._resume(key):
             log.info("schema is used again", schema=key[0], revision=key[1])
@@ -86,7 +86,7 @@ class BadSchemas:
         return error()
 
     def tend(self) -> None:
-        """Name no longer what nobody has asked for in a long while; it may be good or gone by now."""
+        """Forget schemas that nobody has asked for in a long while; they may be good or gone by now."""
         if not self._said:
             return
         since = self._clock() - _QUIET * self._for_s

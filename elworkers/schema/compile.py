@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema comes in; it goes out checked, made strict and ready to judge events."""
+"""Compiles a JSON schema into a validator of events: checked, and strict where the original was."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Schema(dict[str, Any]):
 
 @lru_cache
 def _suspecting(cls: Any) -> Any:
-    """The same class, but that it looks only at suspects: it takes 3 µs for a property that is right."""
+    """Return the same class, but that it looks only at suspects: it takes 3 µs for a property that is right."""
     original = cls.VALIDATORS["properties"]
 
     def properties(validator: Any, given: Mapping[str, Any], instance: Any, schema: Any) -> Iterable[Any]:
@@ -76,7 +76,7 @@ class CompiledSchema:
     Attributes:
         name, revision: which one.
         source: the schema as it was read.
-        strict: the same, closed to other properties where it says nothing of them; what events are judged by.
+        strict: the same, closed to other properties where it says nothing of them; what events are validated by.
         draft: 3 to 7, or the year of a later one.
         used: since somebody last set it to False.
 
@@ -123,7 +123,7 @@ class CompiledSchema:
         return InvalidSchemaError(f"the schema {self.name} of revision {self.revision} is itself invalid: {why}")
 
     def validate(self, instance: Any, where: str, suspects: Container[str] | None = None) -> None:
-        """Judge an instance.
+        """Validate an instance.
 
         Args:
             instance: JSON as Python has it.
@@ -141,7 +141,7 @@ class CompiledSchema:
             reason = f"$ref {_cut(str(error_in_schema.ref))} leads out of the schema"
             raise self._invalid(reason) from None
         except ArithmeticError as error_in_event:
-            # Such as an integer of 400 digits where a multiple of 0.1 is wanted: the schema judges all others.
+            # Such as an integer of 400 digits where a multiple of 0.1 is wanted: the schema decides on all others.
             why = f"{where}: a number cannot be judged: {_shown(error_in_event)}"
             raise InvalidEventError(why, "validation") from None
         except Exception as error_in_schema:  # noqa: BLE001 - what check_schema lets pass, such as an unknown type
@@ -154,7 +154,7 @@ class CompiledSchema:
 
 
 def _best(errors: Iterator[Any]) -> Any:
-    """`exceptions.best_match`, which takes as long as all else, where there is something to choose from."""
+    """Return what `exceptions.best_match` would, which takes long, only if there is something to choose from."""
     first, second = next(errors, None), next(errors, None)
     if first is None or (second is None and not first.context):
         return first

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A schema comes in; a judge goes out that is sure where it says that an object is valid, or None."""
+"""Makes fast validators, which are sure where they say that an object is valid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elworkers.schema.translate import translated
 
 
 class FastValidator(NamedTuple):
-    """Judges objects as `orjson` reads them.
+    """Validates objects as `orjson` reads them.
 
     Attributes:
         accepts: whether an object is valid. False, or a ValueError: ask `jsonschema`.
@@ -30,15 +30,15 @@ _ANY_OBJECT = translated({"type": "object"}, 3)
 
 
 def fast_validator(schema: CompiledSchema) -> FastValidator | None:
-    """Compiled by `jsonschema-rs`; None where the schema has what the two libraries may judge differently."""
+    """Compile a schema with `jsonschema-rs`; None if the two libraries may decide something in it differently."""
     try:
         return _compiled(schema, _translated(schema))
-    except Exception:  # noqa: BLE001 - then `jsonschema` judges, and says what is wrong
+    except Exception:  # noqa: BLE001 - then `jsonschema` decides, and says what is wrong
         return None
 
 
 def fast_capsule_validator(schema: CompiledSchema) -> FastValidator | None:
-    """The same for capsules as `capsule.complete` leaves them, whose event is judged by its own schema.
+    """Return the same for capsules as `capsule.complete` leaves them, whose event is validated by its own schema.
 
     There is one for all schemas: compiled into each of them, a thousand would hold hundreds of mebibytes.
     """

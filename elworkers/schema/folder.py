@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Folders with one file a revision come in as a repository of schemas; a cache on disk is one of them."""
+"""Reads schemas from folders with one file for each revision; a cache on disk is one of them."""
 
 from __future__ import annotations
 

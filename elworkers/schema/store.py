@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Schema names and revisions come in; schemas out of folders, the wiki or the cache go out, ready to validate with."""
+"""Finds schemas by name and revision, in folders, the cache or the wiki."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Repository(Protocol):
     """A place that schemas are read from."""
 
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
-        """The schema, or None where the place does not have it.
+        """Return the schema, or None where the place does not have it.
 
         Raises:
             RetryableError: the place is away.
@@ -40,11 +40,11 @@ class Repository(Protocol):
         """
 
     def has(self, name: str) -> bool:
-        """Whether the place is known, without asking anybody, to have a revision of this schema."""
+        """Return whether the place is known, without asking anybody, to have a revision of this schema."""
 
 
 def schema_uris(options: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """Where schemas are: `--schemas`, else `EVENTLOGGING_SCHEMAS` (blank-separated), else the schema wiki."""
+    """Return where schemas are: `--schemas`, else `EVENTLOGGING_SCHEMAS` (blank-separated), else the schema wiki."""
     return list(options) or environ.get("EVENTLOGGING_SCHEMAS", "").split() or [SCHEMA_WIKI]
 
 
@@ -86,7 +86,7 @@ class SchemaStore:
         self._forget.append(forget)
 
     def schema(self, name: Any, revision: Any) -> CompiledSchema:
-        """The schema of this name and revision.
+        """Return the schema of this name and revision.
 
         Raises:
             InvalidEventError: there is none.
@@ -102,7 +102,7 @@ class SchemaStore:
         return self._look_up(_checked(name, revision))
 
     def has(self, name: str) -> bool:
-        """Whether there is a schema of this name, of any revision; a wiki's only if one was read before."""
+        """Return whether there is a schema of this name, of any revision; a wiki's only if one was read before."""
         if not schema_names.is_canonical(name):
             return False
         return any(known == name for known, _ in self._known) or any(one.has(name) for one in self._repositories)
@@ -118,7 +118,7 @@ class SchemaStore:
         self._let_go(key)
 
     def tend(self) -> None:
-        """To be called now and then: name no longer as set aside what nobody asks for."""
+        """Forget bad schemas that nobody asks for; called now and then."""
         self._bad.tend()
 
     def _look_up(self, key: Key) -> CompiledSchema:

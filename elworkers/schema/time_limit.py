@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A call that may never come back comes in; what it gives within a time goes out, or a TimeoutError."""
+"""Limits the time of a call that may never come back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TimeLimit:
         self._left: list[Thread] = []
 
     def call(self, function: Callable[[], _Result], seconds: float) -> _Result:
-        """What the function gives, or raises.
+        """Return what the function gives, or raises.
 
         Args:
             function: runs in another thread; what it does after the limit, nobody sees.

@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A JSON schema of any draft comes in; one of draft 4 that accepts no event which the first refuses goes out.
+"""Translates a JSON schema of any draft to draft 4, accepting no event that the original schema refuses.
 
 Only keywords on which `jsonschema` and `jsonschema-rs` agree are taken; any other is an error that names it. What goes
-out is a little stricter than what came in, because the events that it judges were read by `orjson`: it refuses numbers
-beyond ±9e18, since an integer beyond 64 bits has become a double there, and what is nested deeper than the schema says.
+out is a little stricter than what came in, because the events that it validates were read by `orjson`: it refuses
+numbers beyond ±9e18, since an integer beyond 64 bits has become a double there, and what is nested deeper than the
+schema says.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class TranslationError(ValueError):
 
 
 def translated(schema: Mapping[str, Any], draft: int) -> dict[str, Any]:
-    """The schema without annotations, in draft 4's words.
+    """Return the schema without annotations, in draft 4's words.
 
     Args:
         schema: as `check_schema` of its own draft let it pass.

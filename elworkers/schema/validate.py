@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Capsules come in; those that fit both the capsule's schema and their own pass, the others get a reason."""
+"""Validates capsules against the capsule's schema and their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUTED = frozenset(("schema", "revision"))
 """Fields of a capsule that say which schema it is of."""
 
 FIRST, SCHEMA, REFUSED = "first", "schema", "refused"
-"""Why the quick judge does not say that an event is valid: it has not seen its schema, cannot judge it, or says no."""
+"""Why the fast validator does not accept an event: its schema is new, or too much for it, or it says no."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class CachedSchema:
 class Validator:
     """Validates capsules and the events in them.
 
-    `jsonschema` is the judge. Where a schema has only what `jsonschema-rs` judges the same, that one is asked first, in
+    `jsonschema` decides. Where a schema has only what `jsonschema-rs` decides the same, that one is asked first, in
     a hundredth of the time: what it accepts is valid.
     """
 
@@ -64,7 +64,7 @@ class Validator:
         store.on_forget(self._forget)
 
     def validate(self, event: Event) -> None:
-        """Judge one capsule.
+        """Validate one capsule.
 
         Raises:
             InvalidEventError: names the field and what was expected; its code is `validation`.
@@ -79,13 +79,13 @@ class Validator:
         self._store.tend()
 
     def accepted(self, event: Event) -> CachedSchema | None:
-        """The schema of a capsule that is surely valid; None where `explain` has to be asked.
+        """Return the schema of a capsule that is surely valid; None where `explain` has to be asked.
 
         Args:
             event: as `orjson` reads it and `capsule.complete` leaves it.
         """
         try:
-            # 1.0 and True find the schema of revision 1 too, and are refused by its judge.
+            # 1.0 and True find the schema of revision 1 too, and are refused by it.
             name, revision = event.get("schema"), event.get("revision")
             known = self._newest.get(name)
             if known is not None and known.revision != revision:
@@ -97,7 +97,7 @@ class Validator:
         return None
 
     def doubt(self, event: Event) -> str:
-        """Why a capsule is not `accepted`."""
+        """Return why a capsule is not `accepted`."""
         key = (event.get("schema"), event.get("revision"))
         try:
             if self._known.get(key) is None:
@@ -107,10 +107,10 @@ class Validator:
         return REFUSED
 
     def explain(self, event: Event) -> None:
-        """Judge one capsule that is not `accepted`; as `validate`.
+        """Validate one capsule that is not `accepted`; as `validate`.
 
         Args:
-            event: the same, where `jsontext.reads_alike`.
+            event: the same, where `json_text.reads_alike`.
         """
         if not self._accepts_capsule(event):
             self._capsule.validate(event, "capsule", _suspects(self._capsule_judge, event))

@@ -117,7 +117,7 @@ class SchemaWiki:
             raise RetryableError(f"schema wiki {self._shown}: {why}")
 
     def _ask(self, query: Mapping[str, str], limit: TimeLimit) -> Mapping[str, Any] | None:
-        """The object that the API answers, or None where it says that there is no such schema.
+        """Return the object that the API answers, or None where it says that there is no such schema.
 
         Raises:
             InvalidEventError: the answer is about what was asked for.
@@ -193,18 +193,18 @@ def _body(response: requests.Response, deadline: float) -> bytes:
 
 
 def is_wiki(uri: str) -> bool:
-    """Whether this is meant as the address of a schema wiki, and not as a folder."""
+    """Return whether this is meant as the address of a schema wiki, and not as a folder."""
     return re.match(r"https?://", uri) is not None
 
 
 def without_login(url: str) -> str:
-    """An address as it can be shown."""
+    """Return an address as it can be shown."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def is_address(url: str) -> bool:
-    """Whether this names a host, and a port if any, that can be asked."""
+    """Return whether this names a host, and a port if any, that can be asked."""
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and parts.port != 0

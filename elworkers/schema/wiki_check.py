@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The address of a schema wiki comes in; whether it answers goes out.
+"""Checks whether the schema wiki answers.
 
 Asked at each start, and so without `requests`, which takes 6 MiB.
 """

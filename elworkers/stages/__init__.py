@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Stages: records in, records out: what an event goes through."""
+"""Processes events, step by step: a stage takes records and gives records."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The verdicts on a batch of events come in one by one; they go out to the worker's counters all at once."""
+"""Counts the results of a batch of events, and adds them to the worker's counters at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come in; the same lines behind a sequence number and a tab go out."""
+"""Puts a sequence number and a tab before each line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import structlog
 from elworkers.core.contracts import Assignment, Record
 
 Draw = Callable[[int], int]
-"""Takes so many numbers that follow each other; gives the first."""
+"""Draws this many consecutive numbers, and returns the first."""
 
 _OFFSET_BITS = 40
 _PLACE_BITS = 63 - _OFFSET_BITS
@@ -83,7 +83,7 @@ class ClockNumbers:
 
 
 def numbered(record: Record, number: int) -> Record:
-    """The record with a number and a tab before its line."""
+    """Return the record with a number and a tab before its line."""
     return Record(
         b"%d\t%b" % (number, record.value),
         event=record.event,

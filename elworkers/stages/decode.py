@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages of valid events come in; records with their event parsed go out."""
+"""Parses the events in messages of valid events."""
 
 from __future__ import annotations
 

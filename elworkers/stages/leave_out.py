@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; those whose schema no blacklist of an input matches go out."""
+"""Leaves out records whose schema matches an input's blacklist."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LeaveOutStage:
         return kept
 
     def _unwanted(self, record: Record) -> str | None:
-        """The schema of a record that is to be left out."""
+        """Return the schema of a record that is to be left out."""
         origin = record.origin
         matches = self._blacklists.get((origin.cluster, origin.topic)) if origin is not None else None
         if matches is None or not record.valid:

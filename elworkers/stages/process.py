@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Raw lines come in; valid events, and EventErrors for the others, go out as JSON."""
+"""Parses, validates and encodes raw lines: valid events, and EventErrors for the others."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class ProcessStage:
         return made
 
     def _slowly(self, record: Record, event: Event | None) -> Record:
-        """The same for what the quick way left."""
+        """Return the same for what the quick way left."""
         doubt = _LINE
         try:
             try:

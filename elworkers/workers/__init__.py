@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parents and their workers."""
+"""Runs pools: a parent process and its workers."""

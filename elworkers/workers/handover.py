@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a pool's parent holds comes in before it executes itself anew; the next image has it back.
+"""Hands what a pool's parent holds to its next image, across an exec.
 
 It goes through memory without a name (memfd_create(2)) as JSON, and with it the descriptors that it names. The child
 that checks the configuration for the next image gets the same, and writes there what it has read.
@@ -80,11 +80,11 @@ class HandedOver:
     configuration: Configuration | None = None
 
     def descriptors(self) -> list[int]:
-        """All that the next image needs."""
+        """Return all that the next image needs."""
         return [self.board[0], *self.sockets, *(one["stacks"] for one in self.workers)]
 
     def shared_board(self) -> tuple[Scoreboard, bool]:
-        """The scoreboard of before, and True; a new one, where that has another layout."""
+        """Return the scoreboard of before, and True; a new one, where that has another layout."""
         file, layout = self.board
         if layout == LAYOUT and Scoreboard.fits(file):
             os.set_inheritable(file, False)
@@ -93,7 +93,7 @@ class HandedOver:
         return Scoreboard(), False
 
     def opened(self) -> list[socket.socket]:
-        """The sockets."""
+        """Return the sockets."""
         found = [socket.socket(fileno=file) for file in self.sockets]
         for one in found:
             one.set_inheritable(False)
@@ -102,7 +102,7 @@ class HandedOver:
         return found
 
     def members(self, board: Scoreboard, same: bool) -> list[WorkerProcess]:
-        """The places of the workers.
+        """Return the places of the workers.
 
         Args:
             board, same: of `shared_board`.
@@ -111,7 +111,7 @@ class HandedOver:
 
 
 def place(member: WorkerProcess) -> dict[str, Any]:
-    """What the next image needs to know of a worker."""
+    """Return what the next image needs to know of a worker."""
     return {
         "index": member.index,
         "slot": member.slot.number,
@@ -148,7 +148,7 @@ def _member(said: dict[str, Any], board: Scoreboard, same: bool) -> WorkerProces
 
 
 def write(handed: HandedOver) -> int:
-    """Memory with all of it; gives the descriptor."""
+    """Write all of it to a file in memory, and return its descriptor."""
     file = os.memfd_create("handover", os.MFD_CLOEXEC)
     _replace(file, {"format": FORMAT, **_fields(handed)})
     return file
@@ -160,12 +160,12 @@ def _fields(handed: HandedOver) -> dict[str, Any]:
 
 
 def add(file: int, read: Configuration) -> None:
-    """Of the child that was asked: leave what it has read."""
+    """Leave for the parent what its child, which was asked, has read."""
     _replace(file, {**_content(file), "configuration": vars(read)})
 
 
 def take(file: int) -> HandedOver:
-    """What was written.
+    """Return what was written.
 
     Raises:
         HandoverError: it is not that of this process or its parent, or of a version that this one does not know.
@@ -217,12 +217,12 @@ def _replace(file: int, said: dict[str, Any]) -> None:
 
 
 def given() -> int | None:
-    """The descriptor that this process was started with for it, if any; nobody who is started by it learns of it."""
+    """Return the descriptor that this process was started with for it, if any; children do not inherit it."""
     text = os.environ.pop(VARIABLE, "")
     return int(text) if text.isdigit() else None
 
 
 def hold(descriptors: Iterable[int], over_exec: bool) -> None:
-    """Whether the descriptors stay open when this process executes another program."""
+    """Set whether the descriptors stay open when this process executes another program."""
     for one in descriptors:
         os.set_inheritable(one, over_exec)

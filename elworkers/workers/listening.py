@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Addresses come in; sockets that outlive the workers who take from them go out."""
+"""Binds the sockets that listeners read, which outlive their workers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ListeningSockets:
         self.complete = True
 
     def all(self) -> list[socket.socket]:
-        """Every socket that is open, wanted or not."""
+        """Return every socket that is open, wanted or not."""
         mine = (one for sockets in self._sockets.values() for one in sockets)
         return list(dict.fromkeys([*mine, *self._held]))
 
@@ -64,7 +64,7 @@ class ListeningSockets:
         self._held = []
 
     def inherited(self, address: Address) -> list[socket.socket]:
-        """Of a worker: descriptors of its own for the sockets of an address; none where nobody has opened it."""
+        """Return a worker's own descriptors of an address's sockets; none if nobody has opened it."""
         return [one.dup() for one in self._sockets.get(address, ())]
 
 
@@ -87,13 +87,13 @@ class BindRetry:
         self.reason = reason
 
     def tries(self) -> bool:
-        """Whether it is time to try."""
+        """Return whether it is time to try."""
         return time.monotonic() >= self._again
 
     def failed(self, error: RetryableError) -> None:
-        """It cannot for now."""
+        """Note that binding does not work for now."""
         self._again = time.monotonic() + self._backoff.failed(str(error))
 
     def worked(self) -> None:
-        """It can."""
+        """Note that binding works."""
         self._backoff.worked()

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A job comes in; a parent that keeps its workers alive, and an exit code when it ends, go out.
+"""Runs a pool's parent: it starts workers, keeps them alive, and ends them.
 
 The parent forks before any client exists, opens none itself, and does nothing in its signal handlers but note them. It
 holds the sockets that its workers read from, so that what comes while none of them runs waits there.
@@ -90,7 +90,7 @@ class Pool:
         self._next: Configuration | None = None
 
     def rehearse(self) -> None:
-        """Of a child that reads the configuration first: whatever else the next image does at once.
+        """Try in a child whatever else the next image does at once.
 
         Raises:
             RetryableError: an address cannot be had.
@@ -246,7 +246,7 @@ class Pool:
                 self._image = self._image._replace(read=self._renewal.configuration.told, refusal="")
 
     def _renew(self) -> None:
-        """One step of the way to the next image."""
+        """Do one step of the way to the next image."""
         renewal = self._renewal
         if renewal is None or self._exit_code is not None:
             return

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pool's parent asks for itself anew; a child that reads the configuration first, and the next image, come of it."""
+"""Renews a pool's parent: a child checks the new configuration, then the parent executes itself again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RefusedError(Exception):
 
 
 def own_command(words: Sequence[str]) -> list[str]:
-    """What starts this program once more.
+    """Return what starts this program once more.
 
     A script is named, not its interpreter: the next version of it, behind a link perhaps, may have another one.
 
@@ -104,7 +104,7 @@ class Renewal:
         self._until = time.monotonic() + _CHECKS_WITHIN_S
 
     def answer(self) -> Configuration | None:
-        """What the child has read, once it is done.
+        """Return what the child has read, once it is done.
 
         Raises:
             RefusedError: it found that the configuration cannot work, or did not come to an end.
@@ -126,7 +126,7 @@ class Renewal:
         finally:
             self.forget()
         if read is None:
-            raise RefusedError("the check has left nothing")
+            raise RefusedError("the check has left no result")
         return read
 
     def forget(self) -> None:

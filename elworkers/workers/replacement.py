@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pool's workers come in; one after another they are replaced by new ones."""
+"""Replaces a pool's workers by new ones, one after another."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Replacement:
         return member is None or member.pid is None or member.leaving
 
     def hopeless(self, member: WorkerProcess, code: int) -> bool:
-        """Whether a worker that has ended is a successor that is of no use, while the present one works.
+        """Return whether a worker that has ended is a successor that is of no use, while the present one works.
 
         Args:
             member: the worker.
@@ -81,7 +81,7 @@ class Replacement:
         return code in (0, EX_CONFIG, EX_DATAERR, EX_TEMPFAIL) or self._deaths >= _TRIES
 
     def given_up(self, successor: WorkerProcess, code: int) -> str:
-        """A successor is of no use, and the workers of before go on; gives the reason.
+        """Return a successor is of no use, and the workers of before go on; gives the reason.
 
         Args:
             successor: which.
@@ -94,7 +94,7 @@ class Replacement:
         return reason
 
     def step(self) -> bool:
-        """One step; whether it was the last one, with which every worker is another one."""
+        """Do one step; return whether it was the last one, after which every worker is another one."""
         successor = self._members.successor
         if successor is not None:
             self._succeed(successor)

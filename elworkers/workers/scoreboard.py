@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What workers say of themselves comes in through shared memory; their parent reads it there."""
+"""Shares what workers report with their parent, in shared memory."""
 
 from __future__ import annotations
 
@@ -79,20 +79,20 @@ class Scoreboard:
 
     @staticmethod
     def fits(file: int) -> bool:
-        """Whether the memory is as large as a board's."""
+        """Return whether the memory is as large as a scoreboard's."""
         return os.fstat(file).st_size == _BYTES
 
     def slot(self, number: int) -> Slot:
-        """The slot that somebody has already."""
+        """Return the slot that somebody has already."""
         self._free.remove(number)
         return Slot(self._memory, number)
 
     def free_slot(self) -> Slot:
-        """A slot that nobody else has."""
+        """Return a slot that nobody else has."""
         return Slot(self._memory, self._free.pop())
 
     def give_back(self, slot: Slot) -> None:
-        """Somebody else may have the slot."""
+        """Release the slot for somebody else."""
         self._free.append(slot.number)
 
 
@@ -115,11 +115,11 @@ class Slot:
         _SLOT.pack_into(self._memory, self._at, state, time.monotonic(), self._records)
 
     def read(self, records: int) -> None:
-        """See `loop.Board.read`."""
+        """See `loop.StateReporter.read`."""
         self._records += records
 
     def look(self) -> Snapshot:
-        """What the worker said last."""
+        """Return what the worker said last."""
         state, alive, records = _SLOT.unpack_from(self._memory, self._at)
         return Snapshot(State(state), alive, records)
 
@@ -131,7 +131,7 @@ class Slot:
         _TEXT.pack_into(self._memory, at, len(text), zlib.crc32(text))
 
     def told(self) -> Remarks:
-        """What the worker told last."""
+        """Return what the worker told last."""
         at = self._at + _TEXT_AT
         length, checksum = _TEXT.unpack_from(self._memory, at)
         if length and checksum != self._read[0]:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Signals come in, at any moment; they go out in order, when their process asks for them."""
+"""Queues signals, so that a process handles them in order when it is ready."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SignalQueue:
         self._noted.append(number)
 
     def take(self) -> Iterator[int]:
-        """Those that have come, each once."""
+        """Yield those that have come, each once."""
         while self._noted:
             yield self._noted.pop(0)
 
@@ -52,7 +52,7 @@ class SignalQueue:
 
     @contextlib.contextmanager
     def blocked(self) -> Iterator[None]:
-        """None comes while this is entered, nor in an image that this process becomes, until that one listens."""
+        """Block all signals while this is entered; the next image of this process unblocks them when it listens."""
         signal.pthread_sigmask(signal.SIG_BLOCK, self._numbers)
         try:
             yield
@@ -60,6 +60,6 @@ class SignalQueue:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, self._numbers)
 
     def close(self) -> None:
-        """Of a child: let go of what is its parent's."""
+        """Close, in a child, what belongs to its parent."""
         for end in self._pipe:
             os.close(end)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The stacks of a process that hangs or dies in C code come in by file descriptor; its parent has them as text."""
+"""Passes the stacks of a process that hangs or dies in C code to its parent."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Stacks:
         self._size = 0
 
     def settled(self) -> str:
-        """What was written, once no more has come since the last look; empty until then."""
+        """Return what was written, once no more has come since the last look; empty until then."""
         size, self._size = self._size, os.fstat(self.file).st_size
         return self.take() if self._size and size == self._size else ""
 
     def take(self) -> str:
-        """What was written until now, without more than its first 64 KiB; it is taken out."""
+        """Return what was written until now, without more than its first 64 KiB; it is taken out."""
         text = os.pread(self.file, _LONGEST, 0).decode("utf-8", "replace")
         os.ftruncate(self.file, 0)
         os.lseek(self.file, 0, os.SEEK_SET)

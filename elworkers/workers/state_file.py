@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a pool parent knows of its workers comes in; a JSON file that `eventloggingctl status` reads goes out."""
+"""Writes and reads the JSON file of what a pool parent knows of its workers."""
 
 from __future__ import annotations
 

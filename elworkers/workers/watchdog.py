@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A pool's workers come in; what hangs is killed, and where it was goes into the log."""
+"""Kills workers that hang, and logs where they were."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 def watch(members: Iterable[WorkerProcess], worker_timeout_s: float) -> None:
-    """One look at each: it is killed where it does not end in time, or has given no sign of life for too long.
+    """Look at each worker, and kill those that do not end in time or give no sign of life for too long.
 
     Args:
         members: those that have a process.

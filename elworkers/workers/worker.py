@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A job and an index come in, right after the fork; an exit code goes out."""
+"""Runs one worker, right after the fork, and returns its exit code."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class _Reporter:
         self._asked = True
 
     def show(self, state: loop.State) -> None:
-        """See `loop.Board.show`."""
+        """See `loop.StateReporter.show`."""
         self._slot.show(state)
         if self._changes != self._metrics.changes:
             self._tell()
@@ -116,11 +116,11 @@ class _Reporter:
             log.info("worker counters", pid=os.getpid(), **self._metrics.summary())
 
     def read(self, records: int) -> None:
-        """See `loop.Board.read`."""
+        """See `loop.StateReporter.read`."""
         self._slot.read(records)
 
     def trouble(self, reason: str) -> None:
-        """See `loop.Board.trouble`."""
+        """See `loop.StateReporter.trouble`."""
         if reason == self._reason:
             return
         if not self._reason:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""One worker as its parent sees it: started, looked at, asked to end, reaped."""
+"""Handles one worker from its parent: starts it, looks at it, asks it to end, reaps it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class WorkerProcess:
         self.send(signal.SIGTERM)
 
     def reap(self) -> int | None:
-        """The exit code (negative: a signal) of its process if that has ended, which frees the place."""
+        """Return the exit code (negative: a signal) of its process if that has ended, which frees the place."""
         if self.pid is None:
             return None
         pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -101,7 +101,7 @@ class WorkerProcess:
         return os.waitstatus_to_exitcode(status)
 
     def died(self, how: str) -> float:
-        """It has died: the seconds that it has to wait before it is started again.
+        """Note that it has died, and return the seconds to wait before it is started again.
 
         Args:
             how: its exit code or signal.
@@ -135,11 +135,11 @@ class WorkerProcess:
         return self.at_work or (self.pid is not None and self.slot.look().state is State.READY)
 
     def successor(self, slot: Slot) -> WorkerProcess:
-        """Another one for the same place, which remembers how those before it died."""
+        """Return another one for the same place, which remembers how those before it died."""
         return WorkerProcess(self.index, slot, restarts=self.restarts, crash=self.crash, _crashed=self._crashed)
 
     def silent_s(self) -> float:
-        """Seconds since its process last came by, unless it waits for something on purpose."""
+        """Return the seconds since its process gave a sign of life, unless it waits for something on purpose."""
         said = self.slot.look()
         return 0.0 if self.pid is None or said.state is State.WAITING else time.monotonic() - said.alive
 

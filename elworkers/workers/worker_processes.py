@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Workers come in as they are started; who is there, and what an operator is told of each, go out."""
+"""Keeps the list of a pool's workers, and what operators are told of each."""
 
 from __future__ import annotations
 
@@ -32,40 +32,40 @@ class WorkerProcesses:
         return self._board.file
 
     def __iter__(self) -> Iterator[WorkerProcess]:
-        """All places, the successor last."""
+        """Yield all places, the successor last."""
         yield from list(self._places.values())
         if self.successor is not None:
             yield self.successor
 
     def get(self, index: int) -> WorkerProcess | None:
-        """The place of this index, where there is one."""
+        """Return the place of this index, where there is one."""
         return self._places.get(index)
 
     def place(self, index: int) -> WorkerProcess:
-        """The place of this index, which is made where there is none."""
+        """Return the place of this index, which is made where there is none."""
         if index not in self._places:
             self._places[index] = WorkerProcess(index, self._board.free_slot())
         return self._places[index]
 
     def beyond(self, count: int) -> list[WorkerProcess]:
-        """The places that are more than so many."""
+        """Return the places beyond this number."""
         return [member for index, member in self._places.items() if index >= count]
 
     def alive(self) -> list[WorkerProcess]:
-        """Those that have a process."""
+        """Return those that have a process."""
         return [member for member in self if member.pid is not None]
 
     def all_leaving(self) -> bool:
-        """Whether nobody is left who would go on."""
+        """Return whether nobody is left who would go on."""
         return all(member.leaving for member in self)
 
     def name_successor(self, member: WorkerProcess) -> WorkerProcess:
-        """A place beside the member's, without a process yet."""
+        """Return a place beside the member's, without a process yet."""
         self.successor = member.successor(self._board.free_slot())
         return self.successor
 
     def promote(self) -> None:
-        """The successor takes the place that it was started for, whose process has ended."""
+        """Give the successor the place that it was started for, whose process has ended."""
         if self.successor is not None:
             if self.successor.index in self._places:
                 self.remove(self._places[self.successor.index])
@@ -73,7 +73,7 @@ class WorkerProcesses:
             self.successor = None
 
     def dismiss(self) -> None:
-        """There is no successor any more; its process has ended."""
+        """Forget the successor, whose process has ended."""
         if self.successor is not None:
             self._let_go(self.successor)
             self.successor = None
@@ -88,7 +88,7 @@ class WorkerProcesses:
         member.stacks.close()
 
     def seen(self) -> list[WorkerState]:
-        """What each says of itself."""
+        """Return what each says of itself."""
         return [_seen(member) for member in self]
 
 
@@ -117,7 +117,7 @@ def _seen(member: WorkerProcess) -> WorkerState:
 
 
 def shut_out(workers: int, reason: str, since: float) -> list[WorkerState]:
-    """Workers that are not started, because what they would listen on cannot be had.
+    """Return workers that are not started, because what they would listen on cannot be had.
 
     Args:
         reason: why.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`make chaos`: minutes of kills and outages come in; a table of what was lost and what was doubled goes out."""
+"""Runs `make chaos`: minutes of kills and outages, and a table of what was lost and what was doubled."""
 
 from __future__ import annotations
 

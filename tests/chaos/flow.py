@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbered events go in at one end of a processor and a consumer; what came out at each place goes out as counts."""
+"""Sends numbered events through a processor and a consumer, and counts them at each place."""
 
 from __future__ import annotations
 

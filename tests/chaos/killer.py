@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A step of the loop and a role's arguments come in; the role runs, and its worker is killed once at that step.
+"""Runs a role whose worker is killed once at a given step of the loop.
 
 `python killer.py STEP MARKER ROLE ARGUMENT…`: the worker that first comes to STEP for the third time makes the file
 MARKER and gets SIGKILL. With `commit-before-flush` the loop has the original's habit, and is killed in between.

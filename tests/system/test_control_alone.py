@@ -92,9 +92,9 @@ def test_a_command_says_for_whom_it_waits_and_ends_with_75(topology: Make) -> No
             assert "pid 4711" in site.ctl(verb, "--lock-wait=0", expect=75).stderr
         done = site.ctl("update", "--lock-wait=0.3", expect=75)
         assert done.stderr.splitlines() == [
-            "eventloggingctl: waits for pid 4711 (eventloggingctl update), at most 0.3 s",
-            f"eventloggingctl: pid 4711 (eventloggingctl update) is at work in {site.run_dir}, and was for 0.3 s; "
-            "try again later",
+            "eventloggingctl: waiting up to 0.3 s for pid 4711 (eventloggingctl update)",
+            f"eventloggingctl: pid 4711 (eventloggingctl update) is at work in {site.run_dir}, and still was after "
+            "0.3 s; try again later",
         ]
     assert not site.pids()
 
@@ -152,7 +152,7 @@ def test_a_supervisord_without_its_socket_is_not_taken_for_none(topology: Make) 
     assert f"supervisord (pid {boss}) runs, but " in site.ctl("start", expect=69).stderr
     old = site.pids()
     done = site.ctl("start", "--adopt")
-    said = f"supervisord (pid {boss}) makes its socket anew; for that it restarts every program"
+    said = f"supervisord (pid {boss}) creates its socket again, which restarts every program"
     assert done.stdout.splitlines()[0] == said
     assert supervisord(site) == boss
     assert site.pids()["forwarder/one"] != old["forwarder/one"]
@@ -164,7 +164,7 @@ def test_a_supervisord_without_its_socket_is_not_taken_for_none(topology: Make) 
     assert AFRESH in site.ctl("stop", expect=69).stderr
     (site.run_dir / "elsewhere").rename(site.run_dir / "supervisor.sock")
     old = site.pids()
-    assert "makes its socket anew" not in site.ctl("start", "--adopt").stdout
+    assert "creates its socket again" not in site.ctl("start", "--adopt").stdout
     assert site.pids() == old
 
 
@@ -236,7 +236,8 @@ def test_another_user_is_told_so(open_to_all: Topology) -> None:
         check = as_nobody("check")
         assert (check.returncode, check.stderr) == (3, "")
         assert re.fullmatch(
-            r"UNKNOWN: supervisord of \S+ may not be asked; run this as root, whose folder it is\n", check.stdout
+            r"UNKNOWN: supervisord of \S+ may not be asked by this user; run this as root, whose folder it is\n",
+            check.stdout,
         )
         assert as_nobody("status").returncode == 69
         for verb in CHANGING:
@@ -320,7 +321,7 @@ def test_stopping_has_a_bound_of_its_own(topology: Make) -> None:
     try:
         for verb in ("stop", "restart"):
             done = site.ctl(verb, "--wait=0.5", *more, expect=1)
-            assert "not ended within 0.5 s: forwarder-slow; supervisord goes on ending them" in done.stderr
+            assert "not ended within 0.5 s: forwarder-slow; supervisord is still stopping them" in done.stderr
         # One that is late keeps no other from being started.
         free(site, "forwarder/new")
         with (site.config_dir / "forwarders" / "slow").open("a", encoding="utf-8") as file:

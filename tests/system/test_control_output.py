@@ -206,7 +206,7 @@ def test_logs_that_have_gone_come_back(topology: Make, how: str) -> None:
             path.unlink() if how == "removed" else path.rename(path.with_suffix(".old"))
         for verb in ("status", "check"):
             assert site.ctl(verb).stderr == ""
-        assert "`reopen-logs` makes one that was removed anew" in site.ctl("tail", "forwarder/one", expect=1).stderr
+        assert "`reopen-logs` creates a log again" in site.ctl("tail", "forwarder/one", expect=1).stderr
         before = old.read_bytes() if how == "moved" else b""
         pids = site.pids()
         site.ctl("reopen-logs")

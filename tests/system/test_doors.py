@@ -271,9 +271,9 @@ def test_requests_to_varnish_are_in_kafka_and_its_reader_dies_with_the_worker(
         (("forwarder", "http://127.0.0.1:1/x?max_boddy_bytes=9", "stdout:"), "did you mean 'max_body_bytes'?"),
         (("forwarder", "varnish://host/name", "stdout:"), "varnish URI: a host; expected varnish:///NAME"),
         (("forwarder", "varnish:x", "stdout:"), "no name behind ///; expected varnish:///NAME"),
-        (("forwarder", "http://127.0.0.1:1/healthz", "stdout:"), "path /healthz has another use; expected one as"),
+        (("forwarder", "http://127.0.0.1:1/healthz", "stdout:"), "path /healthz is reserved; expected one as"),
         (("forwarder", "varnish:///x?program=varnishnsca", "stdout:"), "varnishnsca is not on PATH; install Varnish"),
-        (("forwarder", "--workers=2", "varnish:///x", "stdout:"), "each worker would read it alone"),
+        (("forwarder", "--workers=2", "varnish:///x", "stdout:"), "each worker would read it for itself"),
     ],
 )
 def test_what_is_wrong_with_a_door_is_said(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

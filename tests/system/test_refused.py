@@ -114,7 +114,7 @@ def test_standard_input_has_to_say_where_refused_records_go(unique: Unique, tmp_
     name = unique("Refused")
     words = ["stdin:", f"sqlite:///{tmp_path}/events.db", f"--schemas={schemas(tmp_path / 'schemas', name)}"]
     (complaint,) = consume(*words, expect=78).splitlines()
-    assert "stdin URI: nothing says where records go that OUTPUT refuses; expected --output-invalid URI" in complaint
+    assert "stdin URI: there is no output for records that OUTPUT rejects; expected --output-invalid URI" in complaint
     words.append(f"--output-invalid=file://{tmp_path}/refused")
     said = consume(*words, stdin=lines(name, 2, 1), expect=65)
     assert summary(said)["refused_to"] == f"file://{tmp_path}/refused"

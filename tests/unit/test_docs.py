@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import option_tables
@@ -28,7 +30,7 @@ INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")
 )
 def test_every_uri_option_is_in_the_tables(options: Options) -> None:
     for name, option in options.items():
-        if option.help != option_tables.NOT_SHOWN:
+        if option_tables.is_shown(option):
             default = "" if option.default is None else str(option.default)
             assert f"| `{name}` | {default} | {option.help} |" in INSTANCES
 
@@ -63,6 +65,22 @@ def test_every_link_leads_somewhere() -> None:
     for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+TERMS = re.findall(r"^- \*\*(.+?)\*\*: ", GLOSSARY, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`([a-z_]+(?:\.\w+)+)`", GLOSSARY))))
+def test_every_name_of_code_in_the_glossary_exists(name: str) -> None:
+    module_name, _, last = f"elworkers.{name}".rpartition(".")
+    module = import_module(module_name)
+    assert hasattr(module, last) or find_spec(f"{module_name}.{last}") is not None
+
+
+def test_the_glossary_is_in_alphabetical_order() -> None:
+    assert len(TERMS) > 50
+    assert sorted(set(TERMS), key=str.lower) == TERMS
 
 
 def test_the_readme_fits_on_one_screen() -> None:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`file:`, `stdin:` and `stdout:` URIs: lines."""
+"""Declares `file:`, `stdin:` and `stdout:` URIs: lines."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CONNECTORS = (
         source=SourceSpec(
             {
                 "raw": RAW,
-                "follow": Option(boolean, False, "go on at the end of the file, and after it was rotated"),
+                "follow": Option(boolean, False, "wait for new lines at the end of the file, as tail -F does"),
                 "max_line_bytes": MAX_LINE_BYTES,
             },
             open=_source,
@@ -68,7 +68,7 @@ CONNECTORS = (
             path=_path,
         ),
         sink=SinkSpec(
-            {"raw": RAW, "fsync": Option(boolean, False, "let the disk confirm each batch"), **RIGHTS},
+            {"raw": RAW, "fsync": Option(boolean, False, "wait until each batch is on disk (fsync)"), **RIGHTS},
             open=_sink,
             check=_check_path,
             path=_path,

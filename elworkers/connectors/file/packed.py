@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bytes of a file come in, piece by piece; what was packed in them by gzip, bzip2 or zstd goes out.
+"""Unpacks gzip, bzip2 and zstd while a file is read.
 
 What a file is, its first bytes say. Several packed files that were joined are read as one, as their own programs do.
 """
@@ -35,7 +35,7 @@ _MAGIC = (
 _ERRORS = (zlib.error, zstandard.ZstdError, OSError, ValueError, EOFError)
 
 ReadAgain = Callable[[int, int], bytes]
-"""Gives so many bytes of the file from an offset on; none where it cannot be read again, as a pipe."""
+"""Reads this many bytes of the file from an offset on; none if it cannot be read again, as a pipe."""
 
 
 class Unpacking:
@@ -69,7 +69,7 @@ class Unpacking:
         return 0 if self._kind == _PLAIN else PIECE
 
     def take(self, data: bytes) -> bytes:
-        """What is packed in the next bytes of the file."""
+        """Return what is packed in the next bytes of the file."""
         if self._kind is None:
             self._head += data
             self._kind = _kind_of(self._head)
@@ -82,7 +82,7 @@ class Unpacking:
         return self._unpacked(data)
 
     def end(self) -> bytes:
-        """What is left at the end of the file; `damage` then says whether it breaks off."""
+        """Return what is left at the end of the file; `damage` then says whether it breaks off."""
         if self._kind is None:
             self._kind = _PLAIN
             return self._head
@@ -114,7 +114,7 @@ class Unpacking:
         return b"".join(found)
 
     def _before_damage(self, data: bytes, error: Exception) -> bytes:
-        """What these bytes hold before the damaged one: an error gives nothing of what was unpacked with it."""
+        """Return what these bytes hold before the damaged one: an error gives nothing of what was unpacked with it."""
         decoder, at = _MAKE[self.kind](), self._begun_at
         found: list[bytes] = []
         try:
@@ -134,7 +134,7 @@ class Unpacking:
 
 
 def _kind_of(head: bytes) -> str | None:
-    """What bytes begin; None where more of them are needed to tell."""
+    """Return the kind of a file that begins with these bytes; None if more of them are needed to tell."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; whole lines in a file, or on standard output, go out."""
+"""Writes records as whole lines to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class FileSink:
             os.ftruncate(self._fd, end)
 
     def commit_transaction(self, positions: Positions) -> None:
-        """Nothing: what was flushed is final."""
+        """Do nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Forget what was not flushed and close the file; standard output stays open."""

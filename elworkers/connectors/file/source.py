@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Standard input or a file comes in; its lines go out as records."""
+"""Reads the lines of standard input or of a file as records."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ class LinesSource:
         return True
 
     def commit(self, positions: Positions) -> None:
-        """Nothing: a file is read from its beginning by whoever opens it."""
+        """Do nothing: whoever opens a file reads it from its beginning."""
 
     def close(self) -> None:
         """Close the file; standard input stays open."""

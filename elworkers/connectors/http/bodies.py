@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The body of a POST comes in, one event as JSON or an array of them; the query string of a GET for each goes out."""
+"""Turns the body of a POST, one event as JSON or an array of them, into the query strings of GETs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BodyError(ValueError):
 
 
 def queries(body: bytes) -> list[bytes]:
-    """`?` and the percent-encoded text of each event, as the browser client sends it, with the `;` at its end.
+    """Return `?`, the percent-encoded text and `;` of each event, as the browser client sends it.
 
     An element that is no object goes on as well: it becomes an EventError, which says so to whoever instruments.
 
@@ -45,7 +45,7 @@ def queries(body: bytes) -> list[bytes]:
 
 
 def _elements(text: str) -> Iterator[str]:
-    """The text of each event, untouched: parsed and written anew, a number might become another one."""
+    """Yield the text of each event, untouched: parsed and written anew, a number might become another one."""
     at = _after_blanks(text, 0)
     if text[at : at + 1] != "[":
         yield _element(text, at)

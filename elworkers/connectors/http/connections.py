@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Connections come in; an aiohttp server that holds no more of them, and no more of each, than it is told goes out."""
+"""Bounds an aiohttp server: how many connections it keeps open, and how much it holds of each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _ErrorLogFilter:
     """
 
     def debug(self, *_words: Any, **_more: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def exception(self, _words: str, *_args: Any, exc_info: BaseException | None = None) -> None:
         """Log it unless the client is to blame."""
@@ -108,11 +108,11 @@ class Connection(web.RequestHandler):
                 self._refuse(_TOO_LONG)
 
     def eof_received(self) -> None:
-        """The client sends no more."""
+        """Note that the client sends no more."""
         self._is_gone()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client is gone."""
+        """Note that the client is gone."""
         self._is_gone()
         super().connection_lost(exc)
 
@@ -140,13 +140,13 @@ class Connection(web.RequestHandler):
         asyncio.get_running_loop().call_later(_LINGER_S, self.force_close)
 
     def lingers(self) -> None:
-        """What still comes is read for a moment and forgotten, so that the client sees its answer."""
+        """Read and drop what still comes, for a moment, so that the client sees its answer."""
         self._lingers = True
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer to what is no request."""
+        """Return the response to something that is not an HTTP request."""
         if isinstance(exc, LineTooLong):
             in_line = exc.args[1] == self.max_line_size
             status = 414 if in_line else 431
@@ -172,7 +172,7 @@ class Connection(web.RequestHandler):
         return done
 
     def answered(self, *, whole: bool) -> None:
-        """The request has its answer.
+        """Note that the request has its answer.
 
         Args:
             whole: and nothing more of it comes.
@@ -225,11 +225,11 @@ class BoundedServer(web.Server):
         self._to_give_back = 0
 
     def __call__(self) -> Connection:
-        """The protocol of a new connection."""
+        """Return the protocol of a new connection."""
         return Connection(self, loop=asyncio.get_running_loop(), **self._options)
 
     def holds(self, connection: Connection, more: int) -> None:
-        """A connection has read so many bytes of a request, or unpacked them."""
+        """Note that a connection holds this many bytes of a request, as received or unpacked."""
         connection.held += more
         self._held += more
         self._under_way[connection] = None
@@ -244,7 +244,7 @@ class BoundedServer(web.Server):
             self._to_give_back = _GIVE_BACK_TIMES
 
     def is_whole(self, connection: Connection) -> None:
-        """The request was read to its end, so that it need not make room."""
+        """Note that the request was read to its end, so that it need not be closed to make room."""
         self._under_way.pop(connection, None)
 
     def _forget(self, connection: Connection) -> None:

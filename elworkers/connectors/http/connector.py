@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`http:` URIs: a path that browsers send events to."""
+"""Declares `http:` URIs: a path that browsers send events to."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ _OPTIONS: Options = {
     "host": HOST,
     "client_address": CLIENT_ADDRESS,
     "trusted_proxies": Option(
-        networks, None, "proxies whose X-Forwarded-For or Forwarded is believed, as 127.0.0.1,10.0.0.0/8"
+        networks, None, "proxies whose X-Forwarded-For and Forwarded headers are trusted, as 127.0.0.1,10.0.0.0/8"
     ),
-    "files": Option(folder, None, "a folder whose files are served beside eventlogging.js"),
-    "max_url_bytes": Option(whole(100), 16_000, "bytes of a request line"),
-    "max_body_bytes": Option(whole(100), 256 * 1024, "bytes of a POST; in its line an event may be thrice as long"),
-    "max_events": Option(whole(1), 1_000, "events in a POST"),
-    "max_connections": Option(whole(1), 1_000, "connections at a time; then the longest waiting one is closed"),
-    "timeout_seconds": Option(seconds, 30.0, "for a body, and between two requests of a connection"),
+    "files": Option(folder, None, "folder of files to serve in addition to eventlogging.js"),
+    "max_url_bytes": Option(whole(100), 16_000, "longest request line in bytes"),
+    "max_body_bytes": Option(
+        whole(100), 256 * 1024, "largest body of a POST in bytes; an event may be three times as long in its line"
+    ),
+    "max_events": Option(whole(1), 1_000, "largest number of events in a POST"),
+    "max_connections": Option(
+        whole(1), 1_000, "largest number of open connections; one more closes the one that has been idle longest"
+    ),
+    "timeout_seconds": Option(
+        seconds, 30.0, "seconds to receive a body, and to wait for the next request of a connection"
+    ),
 }
 
 
@@ -41,7 +47,7 @@ def _check(endpoint: Endpoint) -> None:
     if len(uri.path) < 2:
         raise ConfigurationError("http URI: no path; expected http://HOST:PORT/beacon/event")
     if uri.path in ("/healthz", "/eventlogging.js"):
-        raise ConfigurationError(f"http URI: path {uri.path} has another use; expected one as /beacon/event")
+        raise ConfigurationError(f"http URI: path {uri.path} is reserved; expected one as /beacon/event")
 
 
 def _address(endpoint: Endpoint) -> Address:

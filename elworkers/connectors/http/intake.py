@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events of requests come in on the event loop; their lines are made and kept by one thread, and answers come back."""
+"""Makes the lines of events and stores them on a thread of its own, so that the event loop never waits for a disk."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Intake:
         self._thread.start()
 
     async def keep(self, queries: Sequence[bytes], sender: Sender) -> bool:
-        """Whether the events of a request are kept.
+        """Return whether the events of a request are kept.
 
         Raises:
             RefusedError: too many wait already, or this one has for too long.
@@ -91,7 +91,7 @@ class Intake:
         return await answer
 
     async def room(self, size: int) -> Room:
-        """See `door.Keeper.room`.
+        """See `listener.LineKeeper.room`.
 
         Raises:
             RefusedError: the disk does not answer.
@@ -116,7 +116,7 @@ class Intake:
             self._look = self._loop.call_later(_LOOK_AGAIN_S, self._look_for_late)
 
     def _tell(self, job: _Job, word: bool | Room) -> None:
-        """Any thread."""
+        """Hand an answer over to the event loop; may be called on any thread."""
         self._said.append((job, word))
         if not self._telling:
             self._telling = True

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a client may ask of an HTTP door, and what becomes of a request that asks more."""
+"""Limits what an HTTP client may send, and says how a request beyond that is answered."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class RefusedError(Exception):
 
 
 def come_again(words: str) -> RefusedError:
-    """The answer to a request that is taken at another time."""
+    """Return the answer to a request that is taken at another time."""
     return RefusedError(503, f"{words}; try again", {"Retry-After": str(RETRY_AFTER_S)})

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An address comes in; a door that is an HTTP server goes out."""
+"""Receives events by HTTP."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.sockets import BACKLOG, Address, opened
 
 _TURNS = 8
-"""A connection is answered within so many turns of the event loop."""
+"""Turns of the event loop within which a connection is answered."""
 _ENDS_WITHIN_S = 2.0
 _CUT_AFTER_S = 0.1
 
 
 class HttpListener:
-    """An HTTP server on a thread of its own; implements `door.Door`.
+    """An HTTP server on a thread of its own; implements `listener.Listener`.
 
     Args:
         place: host and port to bind; port 0 for a free one (see `address`).
         answers: what it says.
-        sockets: those that listen there already, which are this door's own from now on; none: it binds some.
+        sockets: those that listen there already, which are this listener's own from now on; none: it binds some.
 
     Raises:
         RetryableError: the address cannot be bound.
@@ -48,7 +48,7 @@ class HttpListener:
         self._thread: threading.Thread | None = None
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
-        """See `door.Door.open`."""
+        """See `listener.Listener.open`."""
         self._thread = threading.Thread(target=self._run, args=(keeper, failed), name="beacon", daemon=True)
         self._thread.start()
         self._ready.wait()

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A connection's address and what proxies say of it come in; the client's address goes out."""
+"""Finds a client's address behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 def client_address(
     peer: str, forwarded_for: Sequence[str], trusted: Sequence[Network], forwarded: Sequence[str] = ()
 ) -> str:
-    """Who has sent a request: the last address that no trusted proxy has.
+    """Return the client's address: the last one that no trusted proxy has.
 
     Each proxy adds the address that it sees at the end, and what stands before that anybody may have written
     (RFC 7239, section 8.1). Ports and zones are left out.
@@ -61,7 +61,7 @@ def client_address(
 
 
 def _from_the_last(values: Sequence[str], node: Callable[[str], str]) -> Iterator[str]:
-    """The node of each element of a list, the last one first: a quote that a client leaves open hides no later one."""
+    """Yield the node of each element of a list, the last first: a quote that a client left open hides no later one."""
     for value in reversed(values):
         rest = value
         while rest:
@@ -86,7 +86,7 @@ def _unquoted(text: str) -> str:
 
 
 def _for(element: str) -> str:
-    """The node of one element of Forwarded (RFC 7239, section 4)."""
+    """Return the node of one element of Forwarded (RFC 7239, section 4)."""
     found: list[str] = []
     at = 0
     while at < len(element):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A file comes in; an answer that holds one piece of it at a time goes out."""
+"""Sends a file as a response, holding one part of it in memory at a time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""HTTP requests come in; their events, and an answer to each, go out."""
+"""Answers HTTP requests, and hands on the events in them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class HandlerConfig:
 
 
 class RequestHandler:
-    """Gives the answers while a door is open.
+    """Gives the answers while a listener is open.
 
     Args:
         answers: which.
@@ -68,7 +68,7 @@ class RequestHandler:
         self._taken = 0
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The answer to one request; what it carries is on disk by then."""
+        """Return the answer to one request; what it carries is on disk by then."""
         try:
             if self._answers.guard is not None:
                 self._answers.guard(request)

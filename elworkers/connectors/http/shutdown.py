@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A server that is to end comes in; it ends, and no client of it goes without its answer."""
+"""Shuts the HTTP server down without leaving a client that has sent something unanswered."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""POST requests come in; their whole bodies go out."""
+"""Reads the bodies of POST requests, up to a size and within a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Uploads:
         self._limits = limits
 
     async def whole(self, request: web.BaseRequest) -> bytes:
-        """The body of one request.
+        """Return the body of one request.
 
         Raises:
             RefusedError: it is too large, too slow, or broken off, or has to make room for others.
@@ -49,7 +49,7 @@ class Uploads:
         return body
 
     async def _in_time(self, request: web.BaseRequest, connection: Connection) -> bytes:
-        """The body, as one task that can be cancelled for others' sake."""
+        """Return the body, as one task that can be cancelled for others' sake."""
         if connection.made_way:
             raise come_again("too many requests are under way")
         upload = asyncio.ensure_future(self._parted(request, connection))
@@ -82,4 +82,4 @@ class Uploads:
     def _check(self, body: Sized) -> None:
         most = self._limits.body_bytes
         if len(body) > most:
-            raise RefusedError(413, f"a body of more than {most} bytes; expected at most so many")
+            raise RefusedError(413, f"a body of more than {most} bytes; expected at most {most}")

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in with their routes; by topic, and without those that a topic has already, they wait to be sent.
+"""Collects records by topic until they are sent, without those that a topic has already.
 
 The part of a producer that is the same whatever client sends.
 """
@@ -26,7 +26,7 @@ _NOTHING = Record(b"")
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of a record with a key, whichever driver writes it: that of librdkafka's `consistent_random`."""
+    """Return the partition of a record with a key, for every driver: that of librdkafka's `consistent_random`."""
     return zlib.crc32(key) % partitions
 
 
@@ -55,7 +55,7 @@ class BatchingProducer:
         self._messages = self._bytes = 0
 
     def wants_more(self) -> bool:
-        """Whether the message sets of what is taken so far would be small."""
+        """Return whether the message sets of what is taken so far would be small."""
         return self._messages < _WORTH_MESSAGES * (len(self._plain) + len(self._made))
 
     def take(self, records: Iterable[Record], route: Route, *, made: bool = False) -> None:
@@ -119,7 +119,7 @@ class BatchingProducer:
         return f"{self._where}/{topic}"
 
     def place(self, name: Name, record: Record) -> Destination:
-        """Where a record that is written again counts as such."""
+        """Return where a record that is written again counts as such."""
         event = record.event.get("event") if record.event is not None and not record.valid else None
         schema = event.get("schema") if isinstance(event, dict) else None
         return Destination(self._place(topic_of(name)), str(schema or ""))

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`kafka:` URIs: topics as inputs and outputs."""
+"""Declares `kafka:` URIs: topics as inputs and outputs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ _NO_OUTPUT_TOPIC = (
     "which is topic={topic} or topic={meta.topic}"
 )
 
-_PARTITIONS = Option(whole(1), None, "partitions of a topic that has to be created (default: the broker's)")
-_REPLICATION = Option(whole(1), None, "replicas of a topic that has to be created (default: the broker's)")
-_METADATA_AGE = Option(whole(1), 60_000, "how soon partitions that were added are noticed")
-_BLACKLIST = Option(pattern, None, "events whose schema matches are left out")
+_PARTITIONS = Option(whole(1), None, "partitions of a topic that is created (default: the broker's)")
+_REPLICATION = Option(whole(1), None, "replicas of a topic that is created (default: the broker's)")
+_METADATA_AGE = Option(whole(1), 60_000, "ms until new partitions are noticed, at most")
+_BLACKLIST = Option(pattern, None, "regular expression; events whose schema name matches are left out")
+
+_PYTHON_ONLY = "cannot be set in a URI: its value is a Python object"
 
 _SOURCE_OPTIONS: Options = {
-    "topic": Option(str, None, "topic"),
-    "topics": Option(str, None, "several, with commas between them, that one group reads"),
+    "topic": Option(str, None, "topic to read"),
+    "topics": Option(str, None, "topics to read, separated by commas"),
     "raw": RAW,
     "blacklist": _BLACKLIST,
     "identity": Option(group, None, "consumer group"),
@@ -45,57 +47,75 @@ _SOURCE_OPTIONS: Options = {
     "replication": _REPLICATION,
     "metadata_max_age_ms": _METADATA_AGE,
     "transactions": TRANSACTIONS,
-    "session_timeout_ms": Option(whole(1), 30_000, "the group gives this consumer's partitions away after this"),
+    "session_timeout_ms": Option(
+        whole(1), 30_000, "ms without a heartbeat until the group gives this consumer's partitions to others"
+    ),
     "zookeeper_connect": Option(
         zookeeper, None, "ZooKeeper servers that manage the group, instead of Kafka: HOST:PORT,…[/CHROOT]"
     ),
-    "zookeeper_hosts": Option(zookeeper, None, "the same by its newer name"),
-    "zookeeper_make_chroot": Option(boolean, True, "False: a chroot (HOST:PORT/PATH) that is missing is an error"),
-    "zookeeper_connection_timeout_ms": Option(whole(0), 6_000, "longest wait for ZooKeeper"),
-    "auto_commit_enable": Option(boolean, False, "commit at least every auto_commit_interval_ms, never unflushed"),
-    "auto_commit_interval_ms": Option(whole(1), 60_000, "bounds a batch's age where auto_commit_enable is True"),
-    "auto_offset_reset": Option(offset_reset, None, "where a group without offsets starts (default: earliest)"),
-    "fetch_message_max_bytes": Option(
-        whole(1), 1024 * 1024, "bytes of one partition in a fetch, unless one message is larger"
+    "zookeeper_hosts": Option(zookeeper, None, "same as zookeeper_connect (pykafka's newer name)"),
+    "zookeeper_make_chroot": Option(boolean, True, "create a missing chroot (HOST:PORT/PATH); False: it is an error"),
+    "zookeeper_connection_timeout_ms": Option(whole(0), 6_000, "longest wait for a connection to ZooKeeper, in ms"),
+    "auto_commit_enable": Option(
+        boolean, False, "commit at least every auto_commit_interval_ms; only what is stored is committed"
     ),
-    "num_consumer_fetchers": Option(whole(1), 1, "fetch threads"),
-    "queued_max_messages": Option(whole(1), 2_000, "messages held per partition ahead of use"),
-    "fetch_min_bytes": Option(whole(1), 1, "bytes the broker waits for"),
-    "fetch_error_backoff_ms": Option(whole(1), 500, "wait after a failed fetch (librdkafka only)"),
-    "fetch_wait_max_ms": Option(whole(0), 500, "longest wait of the broker for fetch_min_bytes"),
-    "offsets_channel_backoff_ms": Option(whole(1), 1_000, "wait before offsets are asked for again"),
-    "offsets_commit_max_retries": Option(whole(0), 5, "tries of a commit"),
-    "consumer_timeout_ms": Option(whole(-1), -1, "accepted; the loop has its own, finite waits"),
-    "rebalance_max_retries": Option(whole(0), 5, "tries of a rebalance"),
-    "rebalance_backoff_ms": Option(whole(1), 2_000, "wait between two tries of a rebalance"),
-    "reset_offset_on_start": Option(boolean, False, "start at auto_offset_reset whatever was committed"),
-    "reset_offset_on_fetch": Option(boolean, True, "accepted; offsets are always taken over when fetched"),
-    "use_rdkafka": Option(boolean, False, "fetch with librdkafka (ZooKeeper groups, where the extension is built)"),
-    "compacted_topic": Option(boolean, True, "offsets may have holes"),
-    "heartbeat_interval_ms": Option(whole(1), 3_000, "time between heartbeats of a group managed by Kafka"),
-    "membership_protocol": Option(words("range", "roundrobin"), "range", "how partitions are shared out"),
-    "auto_start": Option(only(True, "a consumer that is not started reads nothing"), True, "accepted"),
-    "zookeeper": Option(not_in_text, None, "no text"),
-    "post_rebalance_callback": Option(not_in_text, None, "no text"),
-    "deserializer": Option(not_in_text, None, "no text"),
+    "auto_commit_interval_ms": Option(whole(1), 60_000, "longest age of a batch in ms, if auto_commit_enable is True"),
+    "auto_offset_reset": Option(
+        offset_reset, None, "where a group without committed offsets starts: earliest or latest (default: earliest)"
+    ),
+    "fetch_message_max_bytes": Option(
+        whole(1),
+        1024 * 1024,
+        "largest number of bytes fetched from one partition at once; a single larger message is read too",
+    ),
+    "num_consumer_fetchers": Option(whole(1), 1, "number of fetch threads"),
+    "queued_max_messages": Option(whole(1), 2_000, "messages per partition that are fetched ahead"),
+    "fetch_min_bytes": Option(whole(1), 1, "bytes that the broker waits for before it answers a fetch"),
+    "fetch_error_backoff_ms": Option(whole(1), 500, "wait after a failed fetch, in ms (librdkafka only)"),
+    "fetch_wait_max_ms": Option(whole(0), 500, "longest time that the broker waits for fetch_min_bytes, in ms"),
+    "offsets_channel_backoff_ms": Option(whole(1), 1_000, "wait before offsets are requested again, in ms"),
+    "offsets_commit_max_retries": Option(whole(0), 5, "how often a commit is tried"),
+    "consumer_timeout_ms": Option(whole(-1), -1, "accepted without effect; the program has time limits of its own"),
+    "rebalance_max_retries": Option(whole(0), 5, "how often a rebalance is tried"),
+    "rebalance_backoff_ms": Option(whole(1), 2_000, "wait between two tries of a rebalance, in ms"),
+    "reset_offset_on_start": Option(boolean, False, "start at auto_offset_reset and ignore committed offsets"),
+    "reset_offset_on_fetch": Option(boolean, True, "accepted without effect; committed offsets are always used"),
+    "use_rdkafka": Option(
+        boolean, False, "fetch with librdkafka (only groups in ZooKeeper, only if pykafka was built with it)"
+    ),
+    "compacted_topic": Option(boolean, True, "expect gaps between offsets"),
+    "heartbeat_interval_ms": Option(whole(1), 3_000, "ms between heartbeats to a group that Kafka manages"),
+    "membership_protocol": Option(
+        words("range", "roundrobin"), "range", "how the group distributes partitions: range or roundrobin"
+    ),
+    "auto_start": Option(
+        only(True, "a consumer that is not started reads nothing"), True, "accepted; only True is possible"
+    ),
+    "zookeeper": Option(not_in_text, None, _PYTHON_ONLY),
+    "post_rebalance_callback": Option(not_in_text, None, _PYTHON_ONLY),
+    "deserializer": Option(not_in_text, None, _PYTHON_ONLY),
 }
 
 _SINK_OPTIONS: Options = {
-    "topic": Option(topic_template, None, "topic, a format string over the event"),
+    "topic": Option(topic_template, None, "topic to write to; may name fields of the event, as eventlogging_{schema}"),
     "raw": RAW,
-    "key": Option(template, None, "message key, a format string over the event"),
+    "key": Option(template, None, "message key; may name fields of the event, as {schema}"),
     "producer": Option(
-        words("simple", "keyed"), None, "of 2015; keyed: key={schema}_{revision} where there is none; simple: no key"
+        words("simple", "keyed"),
+        None,
+        "keyed: key={schema}_{revision} unless key= is given; simple: no key (files of 2015)",
     ),
     "blacklist": _BLACKLIST,
-    "async": Option(boolean, True, "False: wait for the acknowledgement of each message"),
+    "async": Option(boolean, True, "False: wait for the acknowledgement of each message before the next"),
     "partitions": _PARTITIONS,
     "replication": _REPLICATION,
-    "compression": Option(words("none", "gzip", "snappy"), "none", "compression of message sets"),
-    "required_acks": Option(words("1", "-1", "all"), "-1", "acknowledgement by the leader (1) or all replicas (-1)"),
-    "ack_timeout_ms": Option(whole(1), 10_000, "longest wait of the broker for its replicas"),
+    "compression": Option(words("none", "gzip", "snappy"), "none", "compression of messages: none, gzip or snappy"),
+    "required_acks": Option(
+        words("1", "-1", "all"), "-1", "who acknowledges a write: the leader (1) or all replicas (-1, all)"
+    ),
+    "ack_timeout_ms": Option(whole(1), 10_000, "longest time that the broker waits for its replicas, in ms"),
     "metadata_max_age_ms": _METADATA_AGE,
-    "max_request_size": Option(whole(1_000), 900_000, "bytes of one partition in one produce request"),
+    "max_request_size": Option(whole(1_000), 900_000, "largest number of bytes sent to one partition at once"),
 }
 
 
@@ -157,7 +177,7 @@ def _brokers(endpoint: Endpoint) -> list[str]:
 
 
 def _plan(endpoint: Endpoint, worker: Worker) -> TopicPlan:
-    """How a topic of the endpoint is made where it is not there."""
+    """Return how a topic of the endpoint is made where it is not there."""
     run_dir, options = os.environ.get("EVENTLOGGING_RUN_DIR"), endpoint.options
     own = options["partitions"] or worker.partitions, options["replication"]
     return TopicPlan(Path(run_dir) if run_dir else None, _brokers(endpoint), own)

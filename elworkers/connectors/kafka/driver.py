@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What this program needs of a Kafka client, in terms of no client; `drivers` gives the one to use.
+"""Defines what this program needs of a Kafka client, in terms of no client; `drivers` gives the one to use.
 
 A driver is a package beside this module, and nothing outside of it imports the client that it stands for. All calls
 come from one thread, and a driver makes its own calls (`AssignmentListener`) in that thread, during `Consumer.poll`.
@@ -172,7 +172,7 @@ class Consumer(Protocol):
         """
 
     def assigned(self) -> list[TopicPartition]:
-        """The partitions that the group gives to this member now, in order."""
+        """Return the partitions that the group gives to this member now, in order."""
 
     def close(self) -> None:
         """Leave the group; commits nothing, never raises."""
@@ -192,7 +192,7 @@ class Producer(Protocol):
         """
 
     def wants_more(self) -> bool:
-        """Whether what is pending is too little to be sent well."""
+        """Return whether what is pending is too little to be sent well."""
 
     def send(self) -> None:
         """Send what is pending, and wait until it is stored or refused.
@@ -209,7 +209,7 @@ class Producer(Protocol):
         """
 
     def place(self, name: Name, record: Record) -> Destination:
-        """Where a record that is written again counts as such."""
+        """Return where a record that is written again counts as such."""
 
     def close(self) -> None:
         """Forget what is pending, and the connections; never raises."""
@@ -219,7 +219,7 @@ class Admin(Protocol):
     """Looks up and makes topics, and says how far they and their readers are."""
 
     def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
-        """The topic's shape, once it is there and led; one that exists stays as it is.
+        """Return the topic's shape, once it is there and led; one that exists stays as it is.
 
         Args:
             partitions, replication: where it has to be made; None: the broker's default.
@@ -230,19 +230,19 @@ class Admin(Protocol):
         """
 
     def topics(self) -> list[str]:
-        """The names of all topics but internal ones."""
+        """Return the names of all topics but internal ones."""
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """Name → id as 32 hex digits, without topics that do not exist; empty where the brokers tell none."""
 
     def ends(self, topic: str) -> dict[TopicPartition, int]:
-        """The offset that the next message of each partition gets; empty where there is no such topic."""
+        """Return the offset that the next message of each partition gets; empty where there is no such topic."""
 
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
-        """How far a group is in a topic; without partitions that it has never committed."""
+        """Return how far a group is in a topic; without partitions that it has never committed."""
 
     def brokers(self) -> set[int]:
-        """The ids of the brokers that can be reached."""
+        """Return the ids of the brokers that can be reached."""
 
     def close(self) -> None:
         """Let go of the connections; never raises."""
@@ -263,16 +263,16 @@ class Reader(Protocol):
         """See `Admin.topic_ids`."""
 
     def partitions(self) -> list[TopicPartition]:
-        """The partitions of every topic there is now, in order; asks the brokers anew."""
+        """Return the partitions of every topic there is now, in order; asks the brokers anew."""
 
     def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
-        """What each of the partitions holds now: its earliest offset, and the one that its next message gets.
+        """Return what each of the partitions holds now: its earliest offset, and the one that its next message gets.
 
         Without those that cannot be read at the moment; `left_out` then says why.
         """
 
     def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
-        """The offset of each partition's first message of this time or later; without those that have none.
+        """Return the offset of each partition's first message of this time or later; without those that have none.
 
         Args:
             wanted: of the last `ranges`.
@@ -307,7 +307,7 @@ class Driver(Protocol):
         metrics: Metrics,
         plan: TopicPlan | None = None,
     ) -> Consumer:
-        """A member that has joined its group; the topic is made where it does not exist.
+        """Return a member that has joined its group; the topic is made where it does not exist.
 
         Args:
             hosts: the brokers, each `host:port`.
@@ -333,7 +333,7 @@ class Driver(Protocol):
         unled: LeaderlessPartitions | None = None,
         plan: TopicPlan | None = None,
     ) -> Producer:
-        """A producer.
+        """Return a producer.
 
         Args:
             hosts: the brokers, each `host:port`.
@@ -347,12 +347,12 @@ class Driver(Protocol):
         """
 
     def admin(self, hosts: Sequence[str]) -> Admin:
-        """What looks topics and groups up."""
+        """Return what looks topics and groups up."""
 
     def reader(
         self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
     ) -> Reader:
-        """A reader of ranges.
+        """Return a reader of ranges.
 
         Args:
             hosts: the brokers, each `host:port`.

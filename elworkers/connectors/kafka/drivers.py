@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Which Kafka client is used is decided here, and nowhere else."""
+"""Decides which Kafka client is used; nothing else does."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def driver() -> Driver:
-    """The driver of this process; its client is imported only here, because that takes time and starts threads."""
+    """Return this process's driver; its client is imported only here, because that takes time and starts threads."""
     from elworkers.connectors.kafka.pykafka.pykafka_driver import PykafkaDriver
 
     return PykafkaDriver()
 
 
 def in_memory(broker: MemoryBroker) -> Driver:
-    """A driver whose Kafka is in this process."""
+    """Return a driver whose Kafka is in this process."""
     from elworkers.connectors.kafka.memory.memory_driver import MemoryDriver
 
     return MemoryDriver(broker)
 
 
 def client_id(role: str, instance: str, worker: int) -> str:
-    """What a worker calls itself towards the brokers: `elworkers-<role>-<instance>-<worker>@<host>`.
+    """Return what a worker calls itself towards the brokers: `elworkers-<role>-<instance>-<worker>@<host>`.
 
     The same after each start, so that a quota can name it.
     """

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions without a leader come in; since when they have had none goes out, over all producers of a process.
+"""Tracks since when partitions have had no leader, over all producers of a process.
 
 A partition may be without a leader for the seconds of an election, or for as long as a broker is away that has the only
 replica. The first is an outage like any other; behind the second the others must not wait.
@@ -60,10 +60,10 @@ class LeaderlessPartitions:
                 self._metrics.set_aside(f"topic {topic}[{number}]", why)
 
     def has(self, topic: str) -> bool:
-        """Whether a partition of the topic had no leader when it was last looked at."""
+        """Return whether a partition of the topic had no leader when it was last looked at."""
         return topic in self._since
 
     def for_long(self, place: TopicPartition) -> bool:
-        """Whether a partition has had no leader for too long to be waited for."""
+        """Return whether a partition has had no leader for too long to be waited for."""
         since = self._since.get(place.topic, {}).get(place.partition)
         return since is not None and time.monotonic() - since >= _PATIENCE_S

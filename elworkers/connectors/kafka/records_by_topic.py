@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in with the names of their topics; those of each topic go out together."""
+"""Groups records by the topics that they go to."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class RecordsByTopic:
         return len(self.plain) + len(self.keyed)
 
     def names(self) -> list[str]:
-        """The topics, in the order in which they were first named."""
+        """Return the topics, in the order in which they were first named."""
         return list(dict.fromkeys(map(topic_of, chain(self.plain, self.keyed))))
 
     def own(self) -> list[OwnTopic]:
-        """What schemas want for themselves, in the order in which it was first named."""
+        """Return what schemas want for themselves, in the order in which it was first named."""
         return [name for name in dict.fromkeys(chain(self.plain, self.keyed)) if isinstance(name, OwnTopic)]
 
     def pop(self, name: Name) -> list[Record]:
-        """The records of a topic, which are taken out."""
+        """Return the records of a topic, which are taken out."""
         return self.plain.pop(name, []) + [record for _, record in self.keyed.pop(name, [])]
 
     def give(self, name: OwnTopic) -> None:
@@ -41,5 +41,5 @@ class RecordsByTopic:
 
 
 def topic_of(name: Name) -> str:
-    """The topic that a name is of."""
+    """Return the topic that a name is of."""
     return name if isinstance(name, str) else name.topic

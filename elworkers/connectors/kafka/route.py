@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; the topic and the key of each, or None where a blacklist leaves it out, go out."""
+"""Decides which topic and key each record is written with, and which a blacklist leaves out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Route:
         return self._topic.is_plain
 
     def __call__(self, record: Record) -> tuple[str | OwnTopic, bytes | None] | None:
-        """Topic and key, or None where the record is left out.
+        """Return topic and key, or None where the record is left out.
 
         Raises:
             InvalidEventError: the topic's name would be too long.

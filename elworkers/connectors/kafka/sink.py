@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; they go to the topics that their route names, by a producer that other sinks may share."""
+"""Writes records to the topics that their route names, by a producer that other sinks may share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from elworkers.core.contracts import Destination, Positions, Record, RejectedRec
 
 
 def settings(options: Mapping[str, Any], partitions: int | None = None) -> ProducerSettings:
-    """How an output's messages are produced.
+    """Return how an output's messages are produced.
 
     Args:
         options: of `schemes.KAFKA_SINK`, typed.
@@ -82,7 +82,7 @@ class KafkaSink:
         return self._producer.place(routed[0], record) if routed is not None else None
 
     def commit_transaction(self, positions: Positions) -> None:
-        """Nothing: what was flushed is final."""
+        """Do nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions of one topic, shared out by a consumer group, come in through a driver; records go out."""
+"""Reads a topic's partitions as a member of a consumer group."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class KafkaSource:
         return moved
 
     def _as_kept(self, starts: dict[Assignment, int]) -> dict[TopicPartition, int]:
-        """Where a ledger has partitions begin that the group's offsets would have begin elsewhere."""
+        """Return where a ledger has partitions begin that the group's offsets would have begin elsewhere."""
         if self._ledger is None:
             return {}
         found = {origin: at for origin, at in self._ledger.resume_at(starts).items() if at != starts[origin]}

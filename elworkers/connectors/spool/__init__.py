@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Keeps on disk what a listener took, until it is stored."""
+"""Keeps on disk what a listener received, until the outputs have it."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What every door is, and what it hands its lines to."""
+"""Defines what a listener does, and what it hands its lines to."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Room(NamedTuple):
 
     Attributes:
         status: `ok`, `straight` where it goes to the output past the disk, or `full` where it is refused.
-        waiting_bytes: so many bytes of lines are on disk.
-        max_bytes: and so many may be.
+        waiting_bytes: bytes of lines that are on disk.
+        max_bytes: the most that may be.
         reason: why it is not `ok`.
     """
 
@@ -56,18 +56,18 @@ class LineKeeper(Protocol):
         """Take lines; each `told` is called now or later."""
 
     def room(self, size: int) -> Room:
-        """What would become of a request of at most so many bytes of lines."""
+        """Return what would happen to a request with at most this many bytes of lines."""
 
 
 Failed = Callable[[ElworkersError], None]
-"""Told by a door that it can take nothing any more."""
+"""Told by a listener that it can take nothing any more."""
 
 
 class Listener(Protocol):
     """Where lines come in that nobody will send again, or only those who are told to."""
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
-        """Begin to take lines, on a thread of the door's own."""
+        """Begin to take lines, on a thread of the listener's own."""
 
     def close(self) -> None:
         """Hand over what was taken, and let go of everything; never raises."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines that no disk takes come in; they wait in memory for the output, and who sent them for its word."""
+"""Holds lines in memory where no disk takes them; their senders wait until the output has them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class MemoryQueue:
         self._closed = False
 
     def works(self) -> bool:
-        """Whether the output is there, as far as is known: somebody asks for lines."""
+        """Return whether the output seems to work: somebody asks for lines."""
         return not self._closed and time.monotonic() - self._asked_at < _AWAY_AFTER_S
 
     def has_room(self, size: int) -> bool:
-        """Whether so many bytes may wait as well."""
+        """Return whether this many more bytes may wait."""
         return self._bytes + size <= _MOST_BYTES
 
     def put(self, arrival: Arrival, lines: Sequence[bytes]) -> int:
@@ -61,7 +61,7 @@ class MemoryQueue:
             return len(lines)
 
     def take(self, limit: int) -> list[Record]:
-        """Up to about `limit` lines: what came together stays together."""
+        """Return up to about `limit` lines: what came together stays together."""
         self._asked_at = time.monotonic()
         found: list[Record] = []
         while self._queue and len(found) < limit:
@@ -80,7 +80,7 @@ class MemoryQueue:
         return bool(self._under_way)
 
     def acknowledged(self) -> None:
-        """All that was taken is stored."""
+        """Note that everything that was taken is stored."""
         acknowledged, self._under_way = self._under_way, []
         for arrival, _, size in acknowledged:
             with self._lock:

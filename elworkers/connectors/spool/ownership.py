@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The folder of a spool comes in; the moment at which no other process has it goes out."""
+"""Locks a spool's folder, so that one process uses it at a time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A browser's request comes in; the line that varnishkafka would write of it goes out.
+"""Writes an event's request as the line that varnishkafka would write of it.
 
 Tab-separated: query string with its `?`, host name, sequence number, UTC time, client address or `-`, and the user
 agent in quotes.
@@ -22,7 +22,7 @@ _LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0"}
 
 
 class RawLines:
-    """Makes the lines of one door.
+    """Makes the lines of one listener.
 
     Args:
         host: what becomes `recvFrom`; None for the name of this host.
@@ -34,7 +34,7 @@ class RawLines:
         self._numbers = numbers
 
     def line(self, query: bytes, time: bytes, address: bytes, agent: bytes) -> bytes:
-        """One line, without its LF.
+        """Return one line, without its LF.
 
         Args:
             query: as received, from its `?` on.
@@ -58,17 +58,17 @@ class RawLines:
         return b"\t".join(parts)
 
     def close(self) -> None:
-        """No more lines are made; never raises."""
+        """Stop making lines; never raises."""
         self._numbers.close()
 
 
 def utc(unix_s: float) -> bytes:
-    """A time as a line has it."""
+    """Return a time as it stands in a line."""
     return datetime.fromtimestamp(int(unix_s), UTC).strftime("%Y-%m-%dT%H:%M:%S").encode("ascii")
 
 
 def unescaped(field: bytes) -> bytes:
-    """A field as the client sent it, of one as varnishncsa prints it: with a backslash before what it escapes."""
+    """Return a field as the client sent it; varnishncsa prints a backslash before what it escapes."""
     if b"\\" not in field:
         return field
     return _ESCAPE.sub(_plain, field)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A spool's folder comes in; where it goes on goes out. What is damaged is put aside, and said."""
+"""Finds where a spool on disk continues, and puts damaged parts of it aside."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Found(NamedTuple):
 
 
 def segment(folder: Path, start: int) -> Path:
-    """The file of a segment."""
+    """Return the file of a segment."""
     return folder / f"{start:020}.spool"
 
 
 def look(folder: Path) -> Found:
-    """What is there; files that are none of a spool, or damaged, are put aside under another name.
+    """Return what is there; files that are none of a spool, or damaged, are put aside under another name.
 
     Raises:
         OSError: the folder cannot be read.
@@ -68,7 +68,7 @@ def look(folder: Path) -> Found:
 
 
 def _end(folder: Path, start: int, following: int | None = None) -> int:
-    """The position behind the last whole line of a segment."""
+    """Return the position behind the last whole line of a segment."""
     path = segment(folder, start)
     if following is not None:
         if path.stat().st_size > following - start:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A file comes in; numbers go out that no other process of this host has drawn from it, also after a restart."""
+"""Draws numbers that no other process of this host draws, also after a restart."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ log = structlog.get_logger(__name__)
 class Sequence:
     """The sequence numbers of lines, from 0 on.
 
-    With the host's name and the second they make an event's uuid (see `events.capsule`), so that every door of a host
-    draws from one file. One by one they are drawn in blocks: what a killed process had left of its block is never used,
-    and shows as a gap; a process that ends in order gives it back, unless another has drawn meanwhile.
+    With the host's name and the second they make an event's uuid (see `events.capsule`), so that every listener of a
+    host draws from one file. One by one they are drawn in blocks: what a killed process had left of its block is never
+    used, and shows as a gap; a process that ends in order gives it back, unless another has drawn meanwhile.
 
     While the disk takes no number, numbers go on from one between 2^62 and 2^63 that this process has drawn by lot: no
     other will meet it.
@@ -61,7 +61,7 @@ class Sequence:
             raise
 
     def next(self) -> int:
-        """The next number."""
+        """Return the next number."""
         if self._next == self._end:
             self._next = self.take(_BLOCK)
             self._end = self._next + _BLOCK
@@ -69,7 +69,7 @@ class Sequence:
         return self._next - 1
 
     def take(self, count: int) -> int:
-        """The first of `count` numbers that follow each other, besides any block; all of them count as used."""
+        """Return the first of `count` numbers that follow each other, besides any block; all of them count as used."""
 
         def taken() -> int:
             begin = self._stored()

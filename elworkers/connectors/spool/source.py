@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come through a door that cannot ask for them again; they wait on disk, and go out in order.
+"""Reads a listener's lines from its spool, in order.
 
 Where the disk takes nothing and nothing waits there, they go straight to the output.
 """
@@ -37,7 +37,7 @@ class SpooledSource:
         door: this source's own from now on.
         spool: the disk, likewise.
         metrics: counts `spool_dropped`, `spool_refused` and `spool_passed_over`; is told while the disk takes nothing.
-        draw: takes so many sequence numbers and gives the first; a line's number and a tab then stand before it on
+        draw: draws this many sequence numbers and returns the first; a line's number and a tab then stand before it on
             disk, so that it keeps its number when it is read again. None: lines are not numbered.
     """
 
@@ -74,7 +74,7 @@ class SpooledSource:
         self._arrived.set()
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
-        """See `door.Keeper.keep`."""
+        """See `listener.LineKeeper.keep`."""
         given = [(one, self._numbered(one.lines)) for one in arrivals]
         taken = self._spooled(given)
         for (arrival, lines), count in zip(given, taken, strict=True):
@@ -94,7 +94,7 @@ class SpooledSource:
         return [b"%d\t%b" % one for one in enumerate(lines, self._draw(len(lines)))]
 
     def _spooled(self, given: Sequence[tuple[Arrival, Sequence[bytes]]]) -> list[int]:
-        """How many lines of each arrival are on disk."""
+        """Return how many lines of each arrival are on disk."""
         groups = [(lines, arrival.came_ms, arrival.told is not None) for arrival, lines in given]
         try:
             taken = self._spool.append_all(groups)
@@ -135,7 +135,7 @@ class SpooledSource:
             arrival.told(kept)
 
     def room(self, size: int) -> Room:
-        """See `door.Keeper.room`."""
+        """See `listener.LineKeeper.room`."""
         waiting, most = self._spool.waiting_bytes, self._spool.max_bytes
         reason = f"--spool-max-bytes={most} are nearly used"
         if waiting + size <= most:
@@ -201,7 +201,7 @@ class SpooledSource:
         self._straight.acknowledged()
 
     def close(self) -> None:
-        """Spool what the door still holds, and let go of both."""
+        """Spool what the listener still holds, and close both."""
         self._straight.close()
         self._door.close()
         self._spool.close()

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines come in and are on disk when `append` returns; they go out in order, again after a crash, until they are done.
+r"""Keeps lines on disk, in order, until they are done; they are there again after a crash.
 
 A folder holds segments named by the position of their first byte, and `done`, the position behind the last line that is
-done with. A line is stored as `<ms>\\t<line>\\n`, so that a person can read it too. One thread appends, another reads.
+done with. A line is stored as `<ms>\t<line>\n`, so that a person can read it too. One thread appends, another reads.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Spool:
         return self.append_all([(lines, now_ms, together)])[0]
 
     def append_all(self, groups: Sequence[tuple[Sequence[bytes], int, bool]]) -> list[int]:
-        """The same of several groups of lines, which go to the disk together.
+        """Return the same of several groups of lines, which go to the disk together.
 
         Raises:
             RetryableError: the disk takes nothing; none of the lines was taken.
@@ -181,7 +181,7 @@ class Spool:
             self._starts.append(self._end)
 
     def read(self, limit: int) -> list[Spooled]:
-        """Up to `limit` lines behind those that were read before; what is damaged is passed over.
+        """Return up to `limit` lines behind those that were read before; damaged parts are skipped.
 
         Raises:
             RetryableError: the disk cannot be read.
@@ -226,7 +226,7 @@ class Spool:
             self._partial = b""
 
     def _chunk(self, start: int, at: int, following: int) -> bytes:
-        """What there is to read of a segment, up to the next one; nothing where it is damaged."""
+        """Return what there is to read of a segment, up to the next one; nothing where it is damaged."""
         try:
             with segment(self.folder, start).open("rb") as file:
                 file.seek(at - start)
@@ -237,7 +237,7 @@ class Spool:
             return b""
 
     def done(self, position: int) -> None:
-        """Everything before the position is done with; segments of nothing else are removed.
+        """Mark everything before the position as done; segments that hold nothing else are removed.
 
         Where the disk does not take the position, it is remembered until the process ends.
         """
@@ -285,7 +285,7 @@ class Spool:
 
 
 def _fitting(parts: Sequence[bytes], left: int) -> list[bytes]:
-    """As many of the first as fit into so many bytes."""
+    """Return as many of the first lines as fit into this many bytes."""
     found: list[bytes] = []
     for part in parts:
         left -= len(part)

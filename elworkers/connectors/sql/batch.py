@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records of several tables come in; rows in those tables, and what became of the records, go out.
+"""Writes a batch of records to several tables in one transaction, and says what became of each.
 
-A table's rows are stored in pieces. While the database is at work on one of them, the next one's text is made. What the
+A table's rows are stored in chunks. While the database is at work on one of them, the next one's text is made. What the
 database refuses as a whole is halved until the rows that it will not have are found; a savepoint takes back the rest.
 """
 
@@ -58,7 +58,7 @@ class BegunAnewError(Exception):
 
 
 class _BatchRun:
-    """One piece on its way."""
+    """One chunk on its way."""
 
     def __init__(self, table: Table, count: int, made: PreparedRows, refused: list[RejectedRecord]) -> None:
         self.table = table
@@ -161,7 +161,7 @@ class BatchWriter:
         return 0
 
     def _of_all(self, table: Table, pairs: _Pairs) -> DatabaseFault | None:
-        """Why the database refuses all of a sample, where that is one reason."""
+        """Return why the database refuses all of a sample, if there is one reason."""
         if len(pairs) <= _SAMPLE:
             return None
         found: DatabaseFault | None = None
@@ -210,7 +210,7 @@ class BatchWriter:
         return fault
 
     def _ours(self, table: Table, error: Exception) -> DatabaseFault:
-        """A bug that some row has met; raises it where any row meets it."""
+        """Return a bug that some row has met; raise it if every row meets it."""
         try:
             take_back(self._connection, "some")
             self._connection.exec_driver_sql("SAVEPOINT some")

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A schema and revision come in; the table of their events, made where it is not there, goes out."""
+"""Finds the table of a schema and revision, and creates it where it is missing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Catalog:
         self._known: dict[tuple[str, int], Table] = {}
 
     def table_of(self, named: tuple[str, int] | None) -> Table:
-        """The table of a schema and revision.
+        """Return the table of a schema and revision.
 
         Raises:
             InvalidEventError: it can have none; says why.
@@ -62,7 +62,7 @@ class Catalog:
         return self._known[named]
 
     def forget(self, table: str) -> None:
-        """What is known of a table is out of date."""
+        """Forget what is known of a table, because it is out of date."""
         self._known = {named: known for named, known in self._known.items() if known.name != table}
 
     def _exists(self, schema: str, revision: int) -> bool:
@@ -133,5 +133,5 @@ def _say_what_is_missing(name: str, schema: Mapping[str, Any], made: CreatedTabl
 
 
 def _cuts(named: tuple[str, int], made: CreatedTable) -> Mapping[str, ColumnWidth]:
-    """Of an EventError's table, what its texts may hold."""
+    """Return how long the texts of an EventError's table may be."""
     return made.widths if named[0] == long_event_errors.SCHEMA else {}

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`mysql:` and `sqlite:` URIs: a table for each schema and revision."""
+"""Declares `mysql:` and `sqlite:` URIs: a table for each schema and revision."""
 
 from __future__ import annotations
 
@@ -21,24 +21,30 @@ if TYPE_CHECKING:
 _MYSQL_PORT = 3306
 
 _TABLES: Options = {
-    "charset": Option(str, "utf8mb4", "accepted; tables and connections are always utf8mb4"),
-    "replace": Option(boolean, False, "pass over events that are stored already"),
-    "batch_size": Option(whole(1), 3_000, "events in a batch"),
-    "batch_seconds": Option(seconds, 300.0, "age of a batch"),
-    "statsd_host": Option(str, None, "where the number of inserted rows is sent"),
-    "statsd_port": Option(whole(1), STATSD_PORT, "its UDP port"),
-    "statsd_prefix": Option(statsd_prefix, None, "what its names begin with (default: as --statsd-names says)"),
+    "charset": Option(str, "utf8mb4", "accepted without effect; tables and connections are always utf8mb4"),
+    "replace": Option(boolean, False, "accepted without effect; events that are stored already are always skipped"),
+    "batch_size": Option(whole(1), 3_000, "largest number of events in a batch"),
+    "batch_seconds": Option(seconds, 300.0, "age in seconds at which a batch is written"),
+    "statsd_host": Option(str, None, "statsd host that gets the number of inserted rows"),
+    "statsd_port": Option(whole(1), STATSD_PORT, "UDP port of statsd_host"),
+    "statsd_prefix": Option(statsd_prefix, None, "beginning of the metric names (default: see --statsd-names)"),
 }
 
 _MYSQL: Options = {
     **_TABLES,
-    "local_infile": Option(boolean, True, "store rows with LOAD DATA LOCAL where the server allows it"),
-    "ssl_ca": Option(file, None, "certificates that the server's is checked with; with any ssl option TLS is a must"),
-    "ssl_cert": Option(file, None, "certificate that is shown to the server"),
-    "ssl_key": Option(file, None, "its key, where ssl_cert does not hold it; without a password"),
-    "ssl_verify": Option(boolean, None, "whether the server's certificate and name are checked (default: they are)"),
-    "allow_cleartext": Option(boolean, False, "let a server that was checked have the password in clear, as for PAM"),
-    "server_public_key": Option(file, None, "the server's own key, that the password may be encrypted with"),
+    "local_infile": Option(boolean, True, "write rows by LOAD DATA LOCAL if the server allows it"),
+    "ssl_ca": Option(
+        file, None, "file of CA certificates to verify the server with; any ssl_ option makes TLS mandatory"
+    ),
+    "ssl_cert": Option(file, None, "file of the client certificate"),
+    "ssl_key": Option(file, None, "file of the client certificate's key, without a passphrase (default: in ssl_cert)"),
+    "ssl_verify": Option(
+        boolean, None, "verify the server's certificate and name (default: True with ssl_ca or ssl_cert)"
+    ),
+    "allow_cleartext": Option(
+        boolean, False, "send the password unencrypted, over verified TLS only, if the server asks for it (PAM)"
+    ),
+    "server_public_key": Option(file, None, "file of the server's public key, to encrypt the password with"),
 }
 
 
@@ -57,7 +63,7 @@ def _check_mysql(endpoint: Endpoint) -> None:
     wanted = any(options[name] is not None for name in ("ssl_ca", "ssl_cert", "ssl_verify"))
     if options["allow_cleartext"] and not (wanted and options["ssl_verify"] is not False):
         raise ConfigurationError(
-            "mysql URI: allow_cleartext=True without a checked certificate; expected ssl_ca=FILE as well"
+            "mysql URI: allow_cleartext=True without a verified certificate; expected ssl_ca=FILE as well"
         )
 
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A name and a JSON schema come in; a table that exists, and what of it may be written, go out."""
+"""Creates the table of a JSON schema, or reads which columns an existing one has."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class CreatedTable(NamedTuple):
 
 
 def make_table(connection: Connection, name: str, schema: Mapping[str, Any]) -> CreatedTable:
-    """The table, created where it is not there.
+    """Return the table, created where it is not there.
 
     Must not be called inside a transaction: MariaDB commits at every DDL statement.
 
@@ -97,7 +97,7 @@ def make_table(connection: Connection, name: str, schema: Mapping[str, Any]) -> 
 
 
 def _known(column: Column, types: Mapping[str, Any], has_rest: bool) -> Column | None:
-    """The column under the name that this table has it by: earlier versions took some names as they were."""
+    """Return the column under the name that this table has it by: earlier versions took some names as they were."""
     if column.name.lower() in types:
         return column
     earlier = "_".join(column.path)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An error of a database's driver comes in; whose fault it is goes out. Pure: no database here.
+"""Decides from a database error whose fault it is. Pure: no database here.
 
 Only what is known to be an outage is one. All else is a record's, a row's or a table's own.
 """
@@ -114,17 +114,17 @@ class DatabaseFault(NamedTuple):
 
 
 def original(error: BaseException) -> BaseException:
-    """The driver's error, or what was raised on the way to the driver."""
+    """Return the driver's error, or what was raised on the way to the driver."""
     return error.orig if isinstance(error, StatementError) and error.orig is not None else error
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether the database has no part in it: SQLAlchemy also wraps the bugs of whoever calls it."""
+    """Return whether the database has no part in it: SQLAlchemy also wraps the bugs of whoever calls it."""
     return not isinstance(original(error), pymysql.Error | sqlite3.Error | OverflowError | DBAPIError)
 
 
 def code_of(error: BaseException) -> int | None:
-    """The number of an error of MariaDB, MySQL or SQLite; None where it has none."""
+    """Return the number of an error of MariaDB, MySQL or SQLite; None where it has none."""
     found = original(error)
     if isinstance(found, sqlite3.Error):
         code: int | None = getattr(found, "sqlite_errorcode", None)
@@ -134,7 +134,7 @@ def code_of(error: BaseException) -> int | None:
 
 
 def words_of(error: BaseException) -> str:
-    """What the database said, without the statement and its values."""
+    """Return what the database said, without the statement and its values."""
     found = original(error)
     if isinstance(found, pymysql.Error):
         return str(found.args[-1] if found.args else found)
@@ -142,7 +142,7 @@ def words_of(error: BaseException) -> str:
 
 
 def whose(error: BaseException) -> Whose:
-    """Whose fault a database's error is."""
+    """Return whose fault a database's error is."""
     found = original(error)
     if isinstance(found, sqlite3.Error):
         return _whose_of_sqlite(found)
@@ -158,7 +158,7 @@ def whose(error: BaseException) -> Whose:
 
 
 def fault_of(error: BaseException) -> DatabaseFault:
-    """What a database's error says."""
+    """Return what a database's error says."""
     return DatabaseFault(whose(error), code_of(error), words_of(error))
 
 
@@ -175,7 +175,7 @@ def _whose_of_sqlite(error: sqlite3.Error) -> Whose:
 
 
 def is_stale(error: BaseException) -> bool:
-    """Whether what is known of the table may be out of date."""
+    """Return whether the known columns of the table may be out of date."""
     found = original(error)
     if isinstance(found, sqlite3.OperationalError):
         return "no such table" in str(found) or "no column named" in str(found)

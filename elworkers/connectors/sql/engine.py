@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A database URI comes in; an engine goes out."""
+"""Makes SQLAlchemy engines of database URIs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10, 120
 def engine(
     uri: Uri, local_infile: bool = True, login: Login = NOT_SAID, answer_timeout_s: int | None = ANSWER_TIMEOUT_S
 ) -> Engine:
-    """An engine for `mysql://USER:PASSWORD@HOST[:PORT]/DATABASE` or `sqlite:///PATH`.
+    """Return an engine for `mysql://USER:PASSWORD@HOST[:PORT]/DATABASE` or `sqlite:///PATH`.
 
     Always utf8mb4 and strict; the password stays in the closure and never becomes part of an engine's URL.
 

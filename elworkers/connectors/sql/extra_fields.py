@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Events come in; what of them has no column goes out. Pure: no database here."""
+"""Collects the fields of events that have no column. Pure: no database here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KnownFields = Mapping[str, Any]
 
 
 def known(columns: Iterable[Column]) -> KnownFields:
-    """The fields of the event proper that these columns hold."""
+    """Return the fields of the event proper that these columns hold."""
     tree: dict[str, Any] = {}
     for column in columns:
         if column.path[:1] != ("event",):
@@ -28,7 +28,7 @@ def known(columns: Iterable[Column]) -> KnownFields:
 
 
 def rests(events: Iterable[Any], fields: KnownFields) -> list[Any]:
-    """For each event proper what has no column, in its own structure; None where all of it has."""
+    """Return for each event its fields without a column, in their own structure; None if there are none."""
     names = fields.keys()
     deep = [(name, inner) for name, inner in fields.items() if inner is not None]
     return [
@@ -62,5 +62,5 @@ def _left(event: Mapping[str, Any], fields: KnownFields) -> Iterator[tuple[str, 
 
 
 def count(rest: Any) -> int:
-    """How many values are in it."""
+    """Return how many values are in it."""
     return sum(map(count, rest.values())) if isinstance(rest, dict) and rest else 1

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A column's values come in; each as the text that MySQL and MariaDB read goes out. Pure: no database here.
+"""Writes column values as the text that MySQL and MariaDB read. Pure: no database here.
 
 `literals` are for SQL, `fields` for LOAD DATA with its usual tabs, newlines and backslashes. Both want a session whose
 sql_mode has neither NO_BACKSLASH_ESCAPES nor ANSI_QUOTES.
@@ -20,7 +20,7 @@ _FIELD_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n"}
 
 
 def literals(column: ColumnValues) -> list[str]:
-    """Each value as a literal of SQL."""
+    """Return each value as a literal of SQL."""
     if column.kind in _LITERALS:
         return _written(column, _LITERALS[column.kind], "NULL")
     texts = _escaped(column, _LITERAL_ESCAPES)
@@ -30,7 +30,7 @@ def literals(column: ColumnValues) -> list[str]:
 
 
 def fields(column: ColumnValues) -> list[str]:
-    """Each value as a field of a line."""
+    """Return each value as a field of a line."""
     if column.kind in _FIELDS:
         return _written(column, _FIELDS[column.kind], r"\N")
     texts = _escaped(column, _FIELD_ESCAPES)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Statements and lines of text come in; what MySQL or MariaDB answers goes out, when it is asked for.
+"""Sends rows by LOAD DATA LOCAL from memory, on a connection that reads its answers later.
 
 In MySQL's protocol it is the server who names the file that LOAD DATA LOCAL sends, and it may do so in reply to any
 statement; with `local_infile=True` PyMySQL opens whatever it names. Here PyMySQL is never told to. The one request that

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Options of a mysql URI come in; a connection whose server gets the password only as they allow goes out.
+"""Connects to MySQL or MariaDB, and gives the server the password only in the ways that the URI allows.
 
 In MySQL's protocol it is the server who names the way to log in, also one that shows it the password. Whoever stands at
 the server's address could ask for that, and TLS does not help where nobody looks at the certificate.
@@ -43,7 +43,7 @@ class Login:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Login:
-        """What the options of a mysql URI say.
+        """Return the login that the options of a mysql URI describe.
 
         Raises:
             ConfigurationError: names the option whose file cannot be used.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An EventError that is too long for its table comes in; one that says so and fits goes out. Pure: no database here."""
+"""Shortens an EventError that is too long for its table. Pure: no database here."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _RAW, _MESSAGE = "event_rawEvent", "event_message"
 
 
 class ColumnWidth(NamedTuple):
-    """What a column of text holds at most: so many characters, or bytes."""
+    """The largest number of characters, or of bytes, that a column of text holds."""
 
     most: int
     in_bytes: bool
 
     def cut(self, text: str) -> str:
-        """The text, or as much of its beginning as the column holds."""
+        """Return the text, or as much of its beginning as the column holds."""
         if not self.in_bytes:
             return text[: self.most]
         written = text.encode(errors="replace")
@@ -28,7 +28,7 @@ class ColumnWidth(NamedTuple):
 
 
 def fitted(capsule: Mapping[str, Any], widths: Mapping[str, ColumnWidth]) -> Mapping[str, Any]:
-    """The capsule itself where it fits, else one whose rawEvent is cut and whose message says so."""
+    """Return the capsule itself where it fits, else one whose rawEvent is cut and whose message says so."""
     event = capsule.get("event")
     if not isinstance(event, dict):
         return capsule

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A MySQL or MariaDB database comes in; its tables that are too narrow for events, with the ALTERs they need, go out.
+"""Finds tables of MySQL and MariaDB that are too narrow for their schemas, with the ALTERs that they need.
 
 The original's tables of before March 2017 have varchar(191) of `utf8` (three bytes a character) and NOT NULL. Whatever
 its schema says, text needs varchar(1024) of utf8mb4 and each column has to take NULL; so nobody has to be asked for
@@ -94,7 +94,7 @@ class _Column(NamedTuple):
 
 
 def narrow_tables(connection: Connection) -> list[NarrowTable]:
-    """The tables of events whose columns are narrower than their schemas need; none of another database than MySQL's.
+    """Return the tables of events with columns that are too narrow for their schemas; only MySQL can have some.
 
     Args:
         connection: no transaction may be open.
@@ -149,7 +149,7 @@ def _text(value: Any) -> Any:
 
 
 def _changes(table: Sequence[_Column]) -> Iterator[tuple[str, str]]:
-    """Of each narrow column what it is, and its clause of an ALTER."""
+    """Yield each narrow column with the clause of an ALTER that widens it."""
     left = ROW_BYTES - len(table) // 8 - 1 - sum(ColumnType.TEXT.value if _grows(one) else one.bytes for one in table)
     for column in table:
         if "GENERATED" in column.extra.upper() or "auto_increment" in column.extra:
@@ -170,7 +170,7 @@ def _changes(table: Sequence[_Column]) -> Iterator[tuple[str, str]]:
 
 
 def _grows(column: _Column) -> bool:
-    """Whether a column of text gets another type: it is too short, or would be too long for its row in utf8mb4."""
+    """Return whether a column of text needs another type: it is too short, or too long for its row in utf8mb4."""
     if not column.is_text_of_events:
         return False
     if column.name.lower() == _RAW_EVENT:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A consumer group's positions come in; they are kept in the database, beside the rows they stand for.
+"""Keeps a consumer group's positions in the database, beside the rows that they stand for.
 
 A batch moves a partition's position only from where this consumer began it. Whoever has lost the partition without
 noticing finds another position there, moves nothing, and its rows are rolled back. That needs no generation of the
@@ -165,5 +165,5 @@ class DatabaseOffsets:
         return self._connection.execute(statement.values(next_offset=offset)).rowcount == 1
 
     def moved(self, positions: Positions) -> None:
-        """These positions have been committed."""
+        """Note that these positions have been committed."""
         self._at.update(positions)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Uuids of events come in; those that a database has rows of go out. Reads only."""
+"""Asks a database which uuids it has rows of. Reads only."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Present:
         self._connection.rollback()
 
     def __call__(self, schema: str, revision: int, uuids: Iterable[str]) -> set[str]:
-        """Those of these events of a schema that are there.
+        """Return those of these events of a schema that are stored.
 
         Raises:
             RetryableError: the database does not answer.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What tables have refused comes in; whether it is their own or an outage goes out, and is said."""
+"""Decides whether rejected rows are the tables' own fault or an outage, and logs it."""
 
 from __future__ import annotations
 
@@ -97,17 +97,17 @@ class RejectionPolicy:
             log.info("table takes records again", table=table)
 
     def unmade(self, schema: tuple[str, int]) -> str | None:
-        """Why this schema's table could not be made within the last minute."""
+        """Return why this schema's table could not be created within the last minute."""
         until, words = self._unmade.get(schema, (0.0, ""))
         return words if time.monotonic() < until else None
 
     def made(self, schema: tuple[str, int], table: str) -> None:
-        """A schema's table is there."""
+        """Note that a schema's table exists."""
         if self._unmade.pop(schema, None) is not None:
             self._resume(table)
 
     def cannot_make(self, schema: tuple[str, int], table: str, fault: DatabaseFault) -> None:
-        """A table cannot be made; not to be tried again for a minute, unless `judge` finds that it is an outage."""
+        """Note that a table cannot be created; it is not tried again for a minute, unless `judge` finds an outage."""
         if len(self._unmade) >= _MOST_REMEMBERED:
             self._unmade.pop(next(iter(self._unmade)))
         self._unmade[schema] = (time.monotonic() + _AGAIN_S, fault.words)

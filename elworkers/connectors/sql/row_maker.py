@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; what a table's way of storing takes goes out, without any effect.
+"""Converts records into the rows that a table's writer takes, without any effect.
 
 A record of which no row can be made is refused on its own, whatever was raised. So that this hides no bug that every
 record meets, an event that has been good ever since goes the same way then.
@@ -71,7 +71,7 @@ class RowMaker:
         self._logged: set[tuple[str, str]] = set()
 
     def make(self, table: Table, records: Sequence[Record], refused: list[RejectedRecord]) -> PreparedRows:
-        """What is to be stored of these records; those that cannot be are added to `refused`."""
+        """Return what is to be stored of these records; those that cannot be are added to `refused`."""
         try:
             return _made(table, records)
         except Exception:  # noqa: BLE001 - each record is looked at, and says what it was
@@ -79,7 +79,7 @@ class RowMaker:
             return _made(table, good) if good else PreparedRows([], [], None, 0)
 
     def pairs(self, table: Table, made: PreparedRows, refused: list[RejectedRecord]) -> list[tuple[Record, Any]]:
-        """Each record with its row, as `TableWriter.insert` takes it."""
+        """Return each record with its row, as `TableWriter.insert` takes it."""
         try:
             return list(zip(made.records, table.inserts.rows(made.values), strict=True))
         except Exception:  # noqa: BLE001 - each record is looked at, and says what it was
@@ -108,11 +108,11 @@ class RowMaker:
         return good
 
     def good_row(self, table: Table) -> Any:
-        """A row that any table of this program takes, as `TableWriter.insert` takes it."""
+        """Return a row that any table of this program takes, as `TableWriter.insert` takes it."""
         return _row(table, [_GOOD])
 
     def words_of(self, table: Table, error: Exception) -> str:
-        """What to say of a record that nothing was prepared for; the first of a kind is logged with its stack."""
+        """Return the message for a record without a row; the first of a kind is logged with its stack."""
         kind = (table.name, type(error).__name__)
         if kind not in self._logged:
             self._logged.add(kind)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records with events come in; rows, all of a batch in one transaction with its positions, go out."""
+"""Stores events in tables of a database, all of a batch in one transaction with its positions."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def _named(record: Record) -> tuple[str, int] | None:
 
 
 def _taken_and_refused(stored: Sequence[StoredBatch]) -> tuple[set[str], Mapping[str, DatabaseFault]]:
-    """The tables that took anything, and those that took nothing for one reason."""
+    """Return the tables that took anything, and those that took nothing for one reason."""
     taken = {one.table for one in stored if one.records > len(one.refused)}
     found: dict[str, set[DatabaseFault]] = {}
     for one in stored:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A schema and revision come in; the name of the table that is theirs alone goes out.
+"""Gives each schema and revision a table name that is theirs alone.
 
 Characters that a table's name cannot have become `_`, so that the names of two schemas may meet. A name belongs to the
 schema that it holds as it is, where there is one, and else to the first; what was decided is kept in the database.
@@ -72,7 +72,7 @@ class TableOwners:
         connection.commit()
 
     def table_of(self, schema: str, revision: int) -> str:
-        """The name of the table of these.
+        """Return the name of the table of this schema and revision.
 
         Raises:
             InvalidEventError: another schema has it, and the other name as well.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Columns of values come in; rows in one table, and how many of them are new, go out: one way for each database.
+"""Writes rows to one table, and counts the new ones: one way for each database.
 
 MySQL and MariaDB are sent text that is written here, which costs a fraction of what a driver takes for each value.
 """
@@ -53,7 +53,7 @@ class TableWriter(Protocol):
     """
 
     def prepare(self, columns: Sequence[ColumnValues]) -> Any:
-        """What `start` takes; may be called while something else is under way."""
+        """Return what `start` takes; may be called while something else is under way."""
 
     def start(self, prepared: Any) -> None:
         """Begin to store all rows; the connection is not to be used before `finish`."""
@@ -66,7 +66,7 @@ class TableWriter(Protocol):
         """
 
     def rows(self, columns: Sequence[ColumnValues]) -> list[Any]:
-        """The rows as `insert` takes them, one for each event."""
+        """Return the rows as `insert` takes them, one for each event."""
 
     def insert(self, rows: Sequence[Any]) -> int:
         """Store all these rows; how many are new. What was stored before it raises, the caller takes back.
@@ -77,7 +77,7 @@ class TableWriter(Protocol):
 
 
 def table_writer(connection: Connection, made: CreatedTable) -> TableWriter:
-    """The way of the connection's database; the order of columns is the table's, without `id`."""
+    """Return the way of the connection's database; the order of columns is the table's, without `id`."""
     if connection.dialect.name == "sqlite":
         return SqliteTableWriter(connection, made.table)
     return MysqlTableWriter(connection, made.table, made.text_means_the_same)

@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Takes and sends datagrams."""
+"""Receives and sends datagrams."""

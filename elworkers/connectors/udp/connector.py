@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`udp:` URIs: datagrams, each of one line or several."""
+"""Declares `udp:` URIs: datagrams, each of one line or several."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CONNECTORS = (
         source=SourceSpec(
             {
                 "raw": RAW,
-                "receive_buffer": Option(whole(1), 4 * 1024 * 1024, "bytes asked for as the socket's receive buffer"),
+                "receive_buffer": Option(whole(1), 4 * 1024 * 1024, "size of the socket's receive buffer in bytes"),
             },
             open=_source,
             listener=_listener,

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A UDP socket comes in; a door that empties it on a thread of its own goes out."""
+"""Receives datagrams on a thread of its own."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ log = structlog.get_logger(__name__)
 class UdpListener:
     """Takes the lines of datagrams before the kernel's buffer, a second or so of them, is full.
 
-    Implements `door.Door`.
+    Implements `listener.Listener`.
 
     Args:
-        udp: the socket, which is this door's own from now on.
+        udp: the socket, which is this listener's own from now on.
     """
 
     def __init__(self, udp: UdpSource) -> None:
@@ -37,7 +37,7 @@ class UdpListener:
         self._keeper: LineKeeper | None = None
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
-        """See `door.Door.open`."""
+        """See `listener.Listener.open`."""
         self._keeper = keeper
         self._receiver = threading.Thread(target=self._receive, args=(keeper, failed), name="receiver", daemon=True)
         self._receiver.start()

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; each goes out as one datagram."""
+"""Sends each record as one datagram."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class UdpSink:
             raise RetryableError(f"{self._place}: {error.strerror or error}") from error
 
     def commit_transaction(self, positions: Positions) -> None:
-        """Nothing: what was flushed is final."""
+        """Do nothing: what was flushed is final."""
 
     def close(self) -> None:
         """Close the socket."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Datagrams come in; the lines in them go out as records that nobody can ask for again."""
+"""Reads the lines of datagrams as records that cannot be read again."""
 
 from __future__ import annotations
 
@@ -126,10 +126,10 @@ class UdpSource:
             self._drops[one] = drops
 
     def commit(self, positions: Positions) -> None:
-        """Nothing: what was received cannot be asked for again."""
+        """Do nothing: datagrams cannot be read again."""
 
     def close(self) -> None:
-        """Let go of the address, and count what was dropped until now: nobody else does."""
+        """Close the socket, and count what the kernel has dropped until now: nobody else does."""
         with contextlib.suppress(OSError):
             self._count_drops()
         for one in self._sockets:
@@ -137,5 +137,5 @@ class UdpSource:
 
 
 def _drops(one: socket.socket) -> int:
-    """How many datagrams its buffer had no room for since it was made."""
+    """Return how many datagrams its buffer had no room for since it was made."""
     return int(_MEMINFO.unpack(one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])

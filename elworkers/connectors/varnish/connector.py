@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`varnish:` URIs: the log of a Varnish that runs on this host."""
+"""Declares `varnish:` URIs: the log of a Varnish that runs on this host."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ VARNISH_QUERY = (
 _OPTIONS: Options = {
     "host": HOST,
     "client_address": CLIENT_ADDRESS,
-    "query": Option(str, VARNISH_QUERY, "which requests are events (vsl-query(7))"),
+    "query": Option(str, VARNISH_QUERY, "vsl-query(7) expression that selects the requests that carry events"),
     "program": Option(str, "varnishncsa", "path or name of varnishncsa"),
-    "max_line_bytes": Option(whole(1_000), 64 * 1024, "what is longer is passed over"),
+    "max_line_bytes": Option(whole(1_000), 64 * 1024, "longest line in bytes; longer lines are skipped"),
 }
 
 

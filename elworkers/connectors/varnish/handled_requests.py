@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Numbers of requests come in as a door hands them over; the next process that has the door passes them over."""
+"""Remembers which requests were handed on, so that the next process that reads Varnish's log skips them."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class HandledRequests:
         self._before: frozenset[bytes] = frozenset()
 
     def add(self, number: bytes) -> None:
-        """One has been handed over."""
+        """Note that a request has been handed over."""
         self._mine.append(number)
 
     def __contains__(self, number: bytes) -> bool:
-        """Whether the process before has handed it over."""
+        """Return whether the process before has handed it over."""
         return number in self._before
 
     def forget_before(self) -> None:
-        """What comes from now on, the process before cannot have had."""
+        """Forget the requests of the process before; it cannot have had what comes from now on."""
         self._before = frozenset()
 
     def take(self, process: int) -> bool:
-        """Learn what a process that has ended has handed over; whether it has left that."""
+        """Read what a process that has ended has handed over; return whether it has left that."""
         try:
             head, *numbers = self._path.read_bytes().split(b"\n")
         except OSError:

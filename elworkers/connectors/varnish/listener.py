@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The log of a running Varnish comes in by its own `varnishncsa`; a door for the events in it goes out."""
+"""Receives the events in the log of a running Varnish, by its own `varnishncsa`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 class VarnishListener:
-    """Runs `varnishncsa` as a child, again with growing waits when it ends; implements `door.Door`.
+    """Runs `varnishncsa` as a child, again with growing waits when it ends; implements `listener.Listener`.
 
     The child begins at the end of Varnish's log: what was requested while it did not run is not seen. A process that
     takes another one's place therefore begins early: its child runs already while that one still takes everything, and
@@ -89,7 +89,7 @@ class VarnishListener:
         """Read early, until `open`; returns as soon as nothing more is missed, or Varnish is not there.
 
         Args:
-            after: pid of the process that still has the door.
+            after: pid of the process that still has the listener.
 
         Raises:
             ConfigurationError: Varnish does not understand the query.
@@ -101,7 +101,7 @@ class VarnishListener:
             raise self._failure
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
-        """See `door.Door.open`."""
+        """See `listener.Listener.open`."""
         with self._taking:
             self._keeper, self._failed = keeper, failed
             if self.seen is not None and self._after is not None and self.seen.take(self._after):
@@ -159,7 +159,7 @@ class VarnishListener:
             stderr=subprocess.PIPE,
             env={**os.environ, "TZ": "UTC"},
             bufsize=0,
-            # Bound to the thread that forks, which lives as long as the door is open.
+            # Bound to the thread that forks, which lives as long as the listener is open.
             preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),  # noqa: PLW1509 - one call into the kernel
         )
 
@@ -204,7 +204,7 @@ class VarnishListener:
 
 
 def found(program: str) -> str:
-    """The path of a program.
+    """Return the path of a program.
 
     Raises:
         ConfigurationError: there is none.
@@ -219,7 +219,7 @@ def found(program: str) -> str:
 
 
 def has_log(pid: int) -> bool:
-    """Whether a `varnishncsa` has opened Varnish's log, a file in memory."""
+    """Return whether a `varnishncsa` has opened Varnish's log, a file in memory."""
     try:
         return b"/_.Log." in Path(f"/proc/{pid}/maps").read_bytes()
     except OSError:
@@ -245,7 +245,7 @@ class _ChildOutput:
         self.complaint = ""
 
     def batches(self) -> Iterator[list[bytes]]:
-        """Whole lines of its standard output; those of its standard error are logged, the last kept as `complaint`."""
+        """Yield whole lines of standard output; those of standard error are logged, the last kept as `complaint`."""
         deadline: float | None = None
         while self._outputs and (deadline is None or time.monotonic() < deadline):
             if deadline is None and self._closed.is_set():

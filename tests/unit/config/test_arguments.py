@@ -79,7 +79,7 @@ def test_a_file_that_holds_no_password_is_named(content: bytes | None, says: str
         secret.write_bytes(content)
     said = refusal("consumer", f"stdin:\nmysql://u:${{file:{secret}}}@h/db")
     assert said.startswith(f"FILE:2: ${{file:{secret}}} {says}")
-    assert "FILE:1: ${file:…} is no path" in refusal("consumer", "${file:secret}\nstdout:")
+    assert "FILE:1: ${file:…} is not an absolute path" in refusal("consumer", "${file:secret}\nstdout:")
 
 
 def test_a_password_in_a_file_for_everybody_is_a_warning(tmp_path: Path) -> None:
@@ -168,17 +168,21 @@ def test_a_repeatable_option_keeps_its_order() -> None:
         ),
         ("processor", "%j\nstdin:\nkafka:///k:1?topic={sch ema}", "FILE:3: kafka URI: option topic='{sch ema}'"),
         ("forwarder", "udp://0.0.0.0:99999\nstdout:", "FILE:1: udp URI: the port 99999 of '0.0.0.0'"),
-        ("forwarder", "udp://0.0.0.0:1\nstdout:\n--workers=2", "FILE: --workers 2: this input has room for 1"),
+        (
+            "forwarder",
+            "udp://0.0.0.0:1\nstdout:\n--workers=2",
+            "FILE: --workers 2: this input works with 1 worker only",
+        ),
         ("consumer", b"stdin:\nfile:///\xff\xfe", "FILE:2: byte 9 of the line is not UTF-8"),
         ("consumer", b"stdin:\nfile:///a\0b", "FILE:2: the line holds a NUL byte"),
         ("consumer", "${env:NOT_SET}\nstdout:", "FILE:1: the variable NOT_SET is not set"),
         (
             "consumer",
             "--workers=1\nstdin:\nmysql://u@h/log",
-            "FILE:2: stdin URI: nothing says where records go that OUTPUT refuses; expected --output-invalid URI, as",
+            "FILE:2: stdin URI: there is no output for records that OUTPUT rejects; expected --output-invalid URI, as",
         ),
-        ("consumer", "file:///dev/null\nstdout:", "FILE:1: file URI: nothing says where records go that OUTPUT"),
-        ("consumer", "udp://h:1\nudp://h:2", "FILE:1: udp URI: nothing says where records go that OUTPUT refuses"),
+        ("consumer", "file:///dev/null\nstdout:", "FILE:1: file URI: there is no output for records that OUTPUT"),
+        ("consumer", "udp://h:1\nudp://h:2", "FILE:1: udp URI: there is no output for records that OUTPUT rejects"),
         ("consumer", "stdin:\nstdout:\n--output-invalid\nnowhere:", "FILE:3: no output has the scheme 'nowhere'"),
         (
             "consumer",

@@ -235,7 +235,7 @@ DISABLED = "map://kafka:///k:1?topic=eventlogging_{schema}&retries=6&function=ev
         ("processor", ["%j", INPUT, "kafka:///k:1"], "topic is missing; expected topic=NAME; the original took"),
         ("processor", ["%j", INPUT, f"{OUTPUT}&ssl_cafile=/x"], "expected a listener of the broker without TLS"),
         ("processor", ["%j", INPUT, f"{OUTPUT}&acks=2"], "option acks='2'; expected one of 1, -1, all"),
-        ("consumer", [INPUT, "mysql://u@h/log?batch_time=7&batch_seconds=7"], "batch_time and batch_seconds are one"),
+        ("consumer", [INPUT, "mysql://u@h/log?batch_time=7&batch_seconds=7"], "batch_time and batch_seconds mean"),
         ("consumer", ["kafka:///k:1?brokers=k:2&topic=t&identity=g", "stdout:"], "before the ? and in brokers="),
     ],
 )

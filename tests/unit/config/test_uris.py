@@ -61,7 +61,7 @@ def test_plus_stays_plus_and_percent_escapes_are_decoded() -> None:
         ("udp://", "no host"),
         ("udp://h:99999", "a number from 1 to 65535"),
         ("file://", "no path"),
-        ("no uri at all", "is no URI"),
+        ("no uri at all", "is not a URI"),
     ],
 )
 def test_a_wrong_input_says_what_was_expected(text: str, named: str) -> None:

@@ -119,7 +119,7 @@ def test_one_command_at_a_time_changes_a_run_folder(places: Paths, capsys: pytes
             changing(places, 0.0, "eventloggingctl").__enter__()
         with pytest.raises(LockedError):
             changing(places, 0.06, "eventloggingctl").__enter__()
-        assert f"eventloggingctl: waits for pid {os.getpid()}" in capsys.readouterr().err
+        assert f"eventloggingctl: waiting up to 0.06 s for pid {os.getpid()}" in capsys.readouterr().err
     with changing(places, 0.0, "eventloggingctl"):
         assert places.control_lock.stat().st_mode & 0o777 == 0o600
 

@@ -143,7 +143,7 @@ def test_every_place_of_a_function_is_looked_at(role: str, lines: list[str], lin
             "function= is there 1 times; expected one function=NAME for each of filter://, map://",
         ),
         (f"map://{INPUT}&function=a&function=b", "function= is there 2 times; expected one function=NAME"),
-        (f"{INPUT}&function=mysql_mapper", "option function is that of map:// or filter://; expected map://kafka:"),
+        (f"{INPUT}&function=mysql_mapper", "option function belongs to map:// or filter://; expected map://kafka:"),
         (f"map://{INPUT}&function=a&function", "option 'function' has no value"),
         (f"map://{INPUT}&function=is_not_bot&topik=t", "unknown option 'topik'; did you mean 'topic'?"),
         ("mapp://kafka:///k:1?topic=t&function=f", "no input has the scheme 'mapp'; did you mean 'map'?"),
@@ -196,7 +196,7 @@ def test_inputs_that_nobody_can_tell_apart_have_the_same_functions() -> None:
 
 
 def test_folders_are_paths_from_the_root_on() -> None:
-    with pytest.raises(ConfigurationError, match=f"{FOLDERS}: here is no path from / on"):
+    with pytest.raises(ConfigurationError, match=f"{FOLDERS}: here is not an absolute path"):
         read({FOLDERS: "here"}, named("json:dumps"), "stdout:")
 
 

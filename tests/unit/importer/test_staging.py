@@ -54,7 +54,9 @@ def test_what_an_ended_process_left_is_removed(tmp_path: Path) -> None:
 
 def test_a_folder_has_room_for_one(tmp_path: Path) -> None:
     first = StagingFiles(tmp_path)
-    with pytest.raises(RetryableError, match="another importer has its drafts here; give one a --draft-dir"):
+    with pytest.raises(
+        RetryableError, match="another importer has its staging files here; give one of them another --draft-dir"
+    ):
         StagingFiles(tmp_path)
     first.close()
     StagingFiles(tmp_path).close()

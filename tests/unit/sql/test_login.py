@@ -238,10 +238,10 @@ def test_a_certificate_that_is_not_good_is_an_error(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ("ssl_ca=/no/such/file", "option ssl_ca='/no/such/file'; expected the path of a file that can be read"),
+        ("ssl_ca=/no/such/file", "option ssl_ca='/no/such/file'; expected the absolute path of a readable file"),
         ("ssl_key={ca}", "ssl_key without a certificate; expected ssl_cert=FILE"),
-        ("allow_cleartext=True", "without a checked certificate; expected ssl_ca=FILE"),
-        ("allow_cleartext=True&ssl_ca={ca}&ssl_verify=False", "without a checked certificate"),
+        ("allow_cleartext=True", "without a verified certificate; expected ssl_ca=FILE"),
+        ("allow_cleartext=True&ssl_ca={ca}&ssl_verify=False", "without a verified certificate"),
         ("ssl_ca={key}", "option ssl_ca: .*: no certificate or key in PEM"),
         ("ssl_cert={ca}&ssl_key={ca}", "option ssl_cert and ssl_key: .*: no certificate or key in PEM"),
     ],

@@ -104,7 +104,7 @@ def test_a_child_reads_the_configuration_of_the_next_image(handed: HandedOver) -
         ("raise SystemExit(78)", "the check ended with 78"),
         ("print('x' * 5000, 'the end'); raise SystemExit(1)", "^x{900,} the end$"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "the check ended with -9"),
-        ("", "the check has left nothing"),
+        ("", "the check has left no result"),
     ],
     ids=["reason", "password", "silent", "long", "killed", "nothing"],
 )

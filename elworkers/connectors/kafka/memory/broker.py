@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages, commits and members come in; logs, offsets and shares go out, and failures where a test asks for them."""
+"""Keeps a broker's logs, offsets and groups in memory, with failures where a test asks for them."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class MemoryBroker:
         self._failures: dict[str, _Failure] = {}
 
     def ensure(self, name: str, partitions: int | None = None, replication: int | None = None) -> Topic:
-        """The topic, made where it does not exist."""
+        """Return the topic, made where it does not exist."""
         with self.lock:
             if name not in self.topics:
                 logs = [Log() for _ in range(partitions or self._default_partitions)]
@@ -117,16 +117,16 @@ class MemoryBroker:
             return self.topics[name]
 
     def log(self, place: TopicPartition) -> Log:
-        """The log of a partition."""
+        """Return the log of a partition."""
         return self.topics[place.topic].logs[place.partition]
 
     def values(self, name: str) -> list[bytes | None]:
-        """The values of a topic, partition by partition."""
+        """Return the values of a topic, partition by partition."""
         topic = self.topics.get(name)
         return [message[3] for log in topic.logs for message in log.messages] if topic else []
 
     def now_ms(self) -> int:
-        """The broker's time in ms since the epoch."""
+        """Return the broker's time in ms since the epoch."""
         return int(self.clock.now_s() * 1000)
 
     def append(self, place: TopicPartition, *values: bytes, key: bytes | None = None) -> None:
@@ -189,7 +189,7 @@ class MemoryBroker:
                 raise failure.error
 
     def committed(self, group: str, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """How far a group is; without what it has never committed, or has for another topic of that name."""
+        """Return how far a group is; without what it has never committed, or has for another topic of that name."""
         offsets = self.groups[group].offsets
         return {
             place: offsets[place].offset
@@ -198,6 +198,6 @@ class MemoryBroker:
         }
 
     def places(self, name: str) -> list[TopicPartition]:
-        """The partitions of a topic; none where it does not exist."""
+        """Return the partitions of a topic; none where it does not exist."""
         topic = self.topics.get(name)
         return [TopicPartition(name, number) for number in range(len(topic.logs))] if topic else []

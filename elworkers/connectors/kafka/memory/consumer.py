@@ -102,7 +102,7 @@ class MemoryConsumer:
             raise OutageError(f"topic {self._topic_name} has {len(topic.logs)} partitions now; joining the group anew")
 
     def _leaving(self) -> tuple[set[TopicPartition], bool]:
-        """What this member has to let go of, and whether it has lost it already."""
+        """Return what this member has to let go of, and whether it has lost it already."""
         group, now_s = self._group, self._broker.clock.now_s()
         member = group.members.get(self._member_id)
         if member is not None:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Members of a consumer group come and go; each partition is one member's at most, and its last commit stays."""
+"""Shares a topic's partitions out to the members of a consumer group, and keeps its commits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Group:
                 self.leave(member_id)
 
     def share(self, member_id: int) -> set[TopicPartition]:
-        """The partitions that a member should have: a range of its topic's, by the order of joining."""
+        """Return the partitions that a member should have: a range of its topic's, by the order of joining."""
         member = self.members[member_id]
         peers = [one for one, other in self.members.items() if other.topic == member.topic]
         size, more = divmod(len(member.partitions), len(peers))
@@ -69,6 +69,6 @@ class Group:
         return set(member.partitions[begin : begin + size + (at < more)])
 
     def free(self, wanted: Collection[TopicPartition]) -> set[TopicPartition]:
-        """Those that no member holds."""
+        """Return those that no member holds."""
         held = {place for member in self.members.values() for place in member.held}
         return set(wanted) - held

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What the memory's Kafka says of its topics and groups, and what it has of ranges."""
+"""Answers what the memory's Kafka knows of topics, groups and ranges."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in by topic; what the memory's Kafka takes is in its logs, and the rest is refused as a broker would."""
+"""Writes records to the logs of the memory's Kafka, and refuses what a broker would."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class MemoryProducer(BatchingProducer):
                     self._delivered.add(self._place(topic), stored)
 
     def _sent(self, name: Name, keyed: _Keyed, by_events: bool) -> tuple[str, list[Record]]:
-        """The topic, and what it has now."""
+        """Return the topic, and what it has now."""
         topic = topic_of(name)
         if not _TOPIC.fullmatch(topic):
             why = f"Kafka takes no topic of the name {topic}"
@@ -103,7 +103,7 @@ class MemoryProducer(BatchingProducer):
         return stored
 
     def _next_turn(self, topic: Topic) -> int:
-        """All of a flush go to one partition that is led, those of the next to the next one."""
+        """Return all of a flush go to one partition that is led, those of the next to the next one."""
         led = [number for number, log in enumerate(topic.logs) if log.led] or [0]
         self._turn += 1
         return led[self._turn % len(led)]

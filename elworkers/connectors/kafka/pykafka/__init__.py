@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Kafka's edge: broker addresses in, a pykafka cluster that behaves out; the only place that knows pykafka's inside."""
+"""Talks to Kafka by pykafka; the only place that knows pykafka's inside."""
 
 import sys
 import warnings

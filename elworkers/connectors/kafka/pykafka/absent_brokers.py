@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Stands in for brokers that are not there, so that one partition without a leader is no error of its neighbours."""
+"""Stands in for brokers that are away, so that one partition without a leader is no error of its neighbours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_LEADER = 5
 
 
 def why_unreachable(host: str, port: int) -> str:
-    """A sentence on a broker that cannot be reached at the address that it tells its clients."""
+    """Return a sentence on a broker that cannot be reached at the address that it tells its clients."""
     try:
         socket.getaddrinfo(host, port)
     except (OSError, UnicodeError) as error:
@@ -95,5 +95,5 @@ class BrokersWithAbsent(dict[int, Any]):
 
 
 def text(host: bytes | str) -> str:
-    """A host as pykafka has it."""
+    """Return a host as pykafka has it."""
     return host.decode(errors="replace") if isinstance(host, bytes) else host

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of topics and groups come in; topics that exist, and how far they and their readers are, go out."""
+"""Looks up and creates topics, and how far they and their readers are, by pykafka."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A topic and a group name come in; pykafka's BalancedConsumers, made safe for our loop, go out.
+"""Makes pykafka's BalancedConsumers safe for the loop.
 
 What differs from pykafka's own:
 
@@ -216,7 +216,7 @@ def _warn_of_idle(group: bytes, topic: Any, consumers: int) -> None:
 
 
 def protocol(name: str) -> Any:
-    """pykafka's membership protocol by name, with metadata of its own.
+    """Return pykafka's membership protocol by name, with metadata of its own.
 
     pykafka keeps one object for the whole process and writes the topic into it, so that two consumers of
     different topics would overwrite each other's.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records of a topic come in; sets of them for its partitions, and requests full of sets, go out."""
+"""Groups the records of a topic into message sets for its partitions, and those into requests."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ class RecordBatch:
         self.size = size
 
     def parts(self, length: int) -> Iterator[RecordBatch]:
-        """Sets of at most so many records each."""
+        """Return sets of at most this many records each."""
         for begin in range(0, len(self.records), length):
             yield self.part(begin, begin + length)
 
     def part(self, begin: int, end: int | None) -> RecordBatch:
-        """Some of the records."""
+        """Return some of the records."""
         return RecordBatch(self.place, self.leader, self.records[begin:end], self.keys[begin:end], 0)
 
 
 def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
-    """Begin, end and size of as many parts as it takes for each to be no larger than `most`, or a single one."""
+    """Yield begin, end and size of parts that are no larger than `most`, as few as possible, or of a single one."""
     begin = size = 0
     for end, one in enumerate(sizes):
         if size and size + one > most:
@@ -77,7 +77,7 @@ class Topic:
         self.owner: str | None = None
 
     def sets(self, records: Sequence[Record], most: int) -> Iterator[RecordBatch]:
-        """Message sets of records without keys.
+        """Return message sets of records without keys.
 
         All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
         shares. Where a set is full the next partition has its turn earlier. One without a leader has none while others
@@ -89,12 +89,12 @@ class Topic:
             yield RecordBatch(self._places[number], self._leaders[number], records[begin:end], [], size)
 
     def unled_set(self, records: Sequence[Record]) -> RecordBatch:
-        """A set that waits for the first partition without a leader."""
+        """Return a set that waits for the first partition without a leader."""
         number = next((number for number, leader in enumerate(self._leaders) if not leader), 0)
         return RecordBatch(self._places[number], self._leaders[number], records, [], 0)
 
     def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[RecordBatch]:
-        """Message sets of records with keys, which say the partition, also where it has no leader."""
+        """Return message sets of records with keys, which say the partition, also where it has no leader."""
         by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
         for one in keyed:
             by_partition[partition_of(one[0], len(self._places))].append(one)
@@ -108,7 +108,7 @@ class Topic:
 
 
 def requests(sets: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
-    """The sets of one leader, as many at a time as go into a request; it takes one for each partition."""
+    """Yield the sets of one leader, as many at a time as go into a request; it takes one for each partition."""
     some: list[RecordBatch] = []
     places: set[TopicPartition] = set()
     size = 0

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""ZooKeeper's servers and a chroot come in; the chroot is there when this is left."""
+"""Creates the chroot of a group in ZooKeeper where it is missing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Broker addresses come in; a connected pykafka `Cluster` goes out, and its errors as ours."""
+"""Connects to a cluster by pykafka, and turns its errors into this program's."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ _LIBRARIES = frozenset(("pykafka", "kazoo"))
 
 
 def _raised_by_library(error: Exception) -> bool:
-    """Whether the innermost code on the way that is either the library's or ours is the library's."""
+    """Return whether the innermost code on the way that is either the library's or ours is the library's."""
     last = ""
     frame = error.__traceback__
     while frame is not None:
@@ -152,7 +152,7 @@ def _told(error: Exception) -> str:
 
 
 def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -> Any:
-    """A cluster that is connected to at least one of the brokers.
+    """Return a cluster that is connected to at least one of the brokers.
 
     Args:
         hosts: each `host:port`.

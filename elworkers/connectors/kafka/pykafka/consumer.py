@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A consumer group's name and the options of an input come in; a member that has not joined yet goes out."""
+"""Makes a member of a consumer group from the options of an input; it joins later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PASSED_ON = (
 
 
 def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
-    """A member of a group that Kafka manages, or ZooKeeper where the options name its servers.
+    """Return a member of a group that Kafka manages, or ZooKeeper where the options name its servers.
 
     Args:
         cluster: of `client.connect`.

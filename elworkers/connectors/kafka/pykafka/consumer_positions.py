@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Where a consumer of pykafka begins each partition, and what it commits.
+"""Decides where a consumer of pykafka begins each partition, and commits its positions.
 
 * Nothing is committed but what the loop hands over, and a commit that fails says so.
 * A partition that stays with this consumer goes on where the loop is, not at the last commit.
@@ -206,7 +206,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         return int(part.offset)
 
     def edge(self, partition: int, which: int) -> int:
-        """The earliest or the latest offset of a partition.
+        """Return the earliest or the latest offset of a partition.
 
         Raises:
             KafkaException: the broker does not say.

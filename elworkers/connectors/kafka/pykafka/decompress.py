@@ -26,7 +26,7 @@ _MEMBER_BYTES = 256
 
 
 def unpacked(codec: int, data: bytes) -> bytes:
-    """The bytes behind a codec.
+    """Return the bytes behind a codec.
 
     Raises:
         ValueError: says what is wrong: the codec is not known, the data is damaged, or larger than `LARGEST_UNPACKED`.
@@ -95,7 +95,7 @@ def _blocks(data: bytes) -> Iterator[bytes]:
 
 
 def _claimed(block: bytes) -> int:
-    """The varint at the beginning of a block of Snappy: how many bytes it unpacks to."""
+    """Return the varint at the beginning of a block of Snappy: how many bytes it unpacks to."""
     size = 0
     for place, byte in enumerate(block[:5]):
         size |= (byte & 0x7F) << (7 * place)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Kafka's error code comes in; whose fault it is, and what it means, goes out.
+"""Decides from Kafka's error codes whose fault an error is.
 
 Codes are those of Kafka's protocol guide, "Error Codes". What is on no list here is decided by the company it keeps: it
 is the record's own where the brokers take others.
@@ -88,5 +88,5 @@ _WORDS: Mapping[int, str] = MappingProxyType({**RECORDS_OWN, **NAMES_OWN, **SETT
 
 
 def words(code: int) -> str:
-    """What the code means, with its number."""
+    """Return what the code means, with its number."""
     return f"{_WORDS.get(code, 'for a reason that is not known here')} (Kafka's error {code})"

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sets of messages come in from the thread that fetches; they go out to the loop, in the order in which they came."""
+"""Holds what was fetched until the loop takes it, in the order in which it came."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class FetchBuffer:
             self._changed.notify_all()
 
     def take(self, limit: int) -> list[tuple[int, list[RawMessage]]]:
-        """Sets with at most so many messages together, each with its partition id; none beyond `TAKEN_BYTES`."""
+        """Return sets with at most this many messages, each with its partition id; none beyond `TAKEN_BYTES`."""
         taken: list[tuple[int, list[RawMessage]]] = []
         room = TAKEN_BYTES
         with self._changed:
@@ -70,7 +70,7 @@ class FetchBuffer:
             self._changed.notify_all()
 
     def has_room(self, partition: int, most: int) -> bool:
-        """Whether a partition has fewer messages waiting than `most`, and all of them fewer bytes than the bound."""
+        """Return whether fewer than `most` messages of a partition wait, and fewer bytes of all than the bound."""
         return self._bytes < INBOX_BYTES and self._counts[partition] < most
 
     def wait(self, condition: Callable[[], bool], timeout_s: float) -> None:

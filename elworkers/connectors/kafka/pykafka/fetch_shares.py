@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions that have room come in; those to be asked for now, and how many bytes of each, go out."""
+"""Decides which partitions are fetched from next, and how many bytes of each."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FetchShares:
         self._larger: dict[int, None] = {}
 
     def of(self, wanted: Sequence[int], *, careful: bool) -> dict[int, int]:
-        """Partition → bytes to ask for.
+        """Return for each partition the bytes to ask for.
 
         Args:
             wanted: those that have room.
@@ -45,7 +45,7 @@ class FetchShares:
         return {partition: grown.get(partition, share) for partition in wanted}
 
     def _grown(self, wanted: Container[int], share: int) -> dict[int, int]:
-        """Larger shares for partitions whose next message did not fit: in their turn, and as many as fit an answer."""
+        """Return larger shares for partitions whose next message did not fit: in turn, as many as fit an answer."""
         grown: dict[int, int] = {}
         room = _ANSWER_BYTES
         for partition in list(self._larger):
@@ -59,16 +59,16 @@ class FetchShares:
         return grown
 
     def answered(self, shares: dict[int, int]) -> None:
-        """These have had their turn."""
+        """Note that these partitions have had their turn."""
         self._asked.update(shares)
         self._turns.update(dict.fromkeys(shares, time.monotonic()))
 
     def too_small(self, partition: int) -> bool:
-        """The next message of a partition did not fit, so that it gets more; whether that is so for a second time."""
+        """Give a partition more, whose next message did not fit; return whether that is so for a second time."""
         again = partition in self._larger
         self._larger[partition] = None
         return again
 
     def fits(self, partition: int) -> None:
-        """What is next fits again."""
+        """Note that the next message of a partition fits again."""
         self._larger.pop(partition, None)

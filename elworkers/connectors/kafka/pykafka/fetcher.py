@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions that a group has given to this process come in; whole sets of their messages go out.
+"""Fetches the messages of the partitions that a group has assigned to this process.
 
 What differs from pykafka's SimpleConsumer:
 
@@ -235,7 +235,7 @@ class Fetcher(ConsumerPositions):
             self._go_on(part.partition)
 
     def _find_nothing(self, owned: Any) -> None:
-        """There is more in a partition, but nothing of it came: it is too large, or no message."""
+        """Handle a partition that has more, of which nothing came: it is too large, or no message."""
         partition = owned.partition.id
         if not self._shares.too_small(partition):
             return
@@ -256,7 +256,7 @@ class Fetcher(ConsumerPositions):
         return transactions.batches_at(owned.partition.leader, topic, owned.partition.id, offset, size, self._ended)
 
     def _has_transactions(self, owned: Any, part: PartitionResponse, found: list[RawMessage]) -> bool:
-        """Whether the first offset that no message has, and what follows it, is of a transaction."""
+        """Return whether the first offset that no message has, and what follows it, is of a transaction."""
         offset = transactions.without_message(owned.next_offset, (message[0] for message in found))
         return any(batch.transactional for batch in self._batches_at(owned, offset, len(part.data)))
 
@@ -291,7 +291,7 @@ class Fetcher(ConsumerPositions):
             self.on_standing(partition, None)
 
     def starts(self) -> dict[int, int]:
-        """Partition id → where it was placed, whatever has been fetched since; without those that were not."""
+        """Return for each partition the offset where it was placed, whatever has been fetched since."""
         return {
             partition: owned.last_offset_consumed + 1
             for partition, owned in self._partitions_by_id.items()

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions of one topic, shared out by a consumer group, come in through pykafka; their messages go out.
+"""Reads a topic's partitions as a member of a consumer group, by pykafka.
 
 pykafka moves partitions in a thread of its own. That thread waits here until the loop, in its own thread, has flushed
 and committed what it has taken (`AssignmentListener.revoked`), or for so long that the group would give this member up.
@@ -201,7 +201,7 @@ class GroupConsumer:
         return taken
 
     def _commit_passed(self, fetcher: Any) -> None:
-        """A group is at a log's end also where that is no message, but the marker of a transaction."""
+        """Commit positions behind the marker of a transaction, with which a log may end as well as with a message."""
         for partition, (begin, end) in list(fetcher.passed.items()):
             if self._taken.get(partition, begin) == begin:
                 fetcher.commit({partition: begin})
@@ -243,7 +243,7 @@ class GroupConsumer:
         log.info("partitions assigned", topic=self._topic_name, partitions=sorted(held))
 
     def _uninterrupted(self, fetcher: Any) -> set[int]:
-        """The partitions that the listener has, without those that have left and come back since."""
+        """Return the partitions that the listener has, without those that have left and come back since."""
         fresh: set[int] = self._consumer.fresh
         return self._told & (set(fetcher.partitions) - fresh)
 

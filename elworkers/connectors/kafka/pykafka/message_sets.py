@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in; the bytes of message sets, and of the request that carries them, go out, and the answer comes in.
+"""Encodes records as message sets and produce requests, and decodes the responses.
 
 pykafka makes an object of each message and packs it in three steps. The layout is that of messages of magic 1 and of
 produce requests of version 1 (Kafka's protocol guide, "Messages", "Old Message Format").
@@ -44,7 +44,7 @@ _CODECS: Mapping[str, tuple[int, Callable[[bytes], bytes]]] = {
 
 
 def message_set(records: Sequence[Record], keys: Sequence[bytes], now_ms: int, codec: str = "none") -> list[bytes]:
-    """A message set of records with their keys, or without any; the time of a record that has none is now.
+    """Return a message set of records with their keys, or without any; the time of a record that has none is now.
 
     It comes in pieces: a request joins those of all its sets, so that they are in memory once.
     """
@@ -96,7 +96,7 @@ class ProduceSets(Request):  # type: ignore[misc]
         self._output = output
 
     def get_bytes(self) -> bytearray:
-        """The request as it is sent."""
+        """Return the request as it is sent."""
         return self._output
 
 
@@ -113,7 +113,7 @@ class Answered(NamedTuple):
 
 
 def answered(answer: bytes | memoryview) -> Answered:
-    """What an answer says; it comes without its correlation id."""
+    """Return what an answer says; it comes without its correlation id."""
     found: dict[TopicPartition, int] = {}
     (topics,) = _COUNT.unpack_from(answer, 0)
     at = _COUNT.size

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The bytes of a fetch answer come in; messages go out.
+"""Decodes the messages in a fetch response.
 
 pykafka takes each message apart in some twenty steps, several times as long as what is needed takes: offset, time,
 key and value. The layout is that of fetch answers of version 2, with message sets of magic 0 and 1 (Kafka's protocol
@@ -79,7 +79,7 @@ class PartitionResponse(NamedTuple):
 
 
 def throttle_ms(answer: bytes | bytearray | memoryview) -> int:
-    """For how long the broker reads nothing more of this connection, because of a quota; then the answer has no part.
+    """Return for how many ms the broker reads nothing more of this connection because of a quota.
 
     Raises:
         RetryableError: the answer breaks off.
@@ -91,7 +91,7 @@ def throttle_ms(answer: bytes | bytearray | memoryview) -> int:
 
 
 def parts(answer: bytes | bytearray | memoryview) -> Iterator[PartitionResponse]:
-    """The partitions of a fetch answer of version 2, without its correlation id.
+    """Yield the partitions of a fetch answer of version 2, without its correlation id.
 
     Raises:
         RetryableError: the answer breaks off.
@@ -122,7 +122,7 @@ def _parts(view: memoryview) -> Iterator[PartitionResponse]:
 
 
 def messages(data: memoryview) -> list[Message]:
-    """The messages of a set that are whole, those of compressed sets among them.
+    """Return the messages of a set that are whole, those of compressed sets among them.
 
     Raises:
         UnreadableError: one is not what was written (its CRC is wrong), of a format that nobody asked for, or
@@ -132,7 +132,7 @@ def messages(data: memoryview) -> list[Message]:
 
 
 def fields(data: memoryview, *, packed: bool = False) -> list[RawMessage]:
-    """The same without their names, which take a fifth of the time.
+    """Return the same without their names, which take a fifth of the time.
 
     Args:
         data: the set.
@@ -151,7 +151,7 @@ def fields(data: memoryview, *, packed: bool = False) -> list[RawMessage]:
 
 
 def once(found: list[RawMessage]) -> list[RawMessage]:
-    """Each message once.
+    """Return each message once.
 
     A broker that converts an answer for an old client sends some twice where that begins with a transaction's marker.
     """
@@ -194,7 +194,7 @@ def _read(data: memoryview, found: list[RawMessage], packed: bool) -> None:
 
 
 def _entry(view: memoryview, at: int, packed: bool) -> Sequence[RawMessage]:
-    """The message in an entry of any kind, or those of the compressed set that is in it."""
+    """Return the message in an entry of any kind, or those of the compressed set that is in it."""
     offset, size = _ENTRY.unpack_from(view, at)
     begin = at + _ENTRY.size
     if size < _SMALLEST[0]:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of topics come in; topics that can be written to, and why others cannot, go out."""
+"""Finds or creates the topics of an output, and says why some cannot be written to."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class OutputTopics:
         return unplaced
 
     def _created(self, wanted: Sequence[str]) -> dict[str, int]:
-        """Create those that are not there; names that cannot be, with Kafka's error code."""
+        """Create those that are not there; return names that cannot be, with Kafka's error code."""
         alike = defaultdict[tuple[int | None, int | None], list[str]](list)
         for name in wanted:
             alike[self._hows[name][:2]].append(name)
@@ -154,7 +154,7 @@ class OutputTopics:
             unplaced.unlisted[name] = code
 
     def refusal_of_operators(self, name: str, code: int) -> RetryableError:
-        """Why a topic that the operator wrote cannot be used now.
+        """Return why a topic that the operator wrote cannot be used now.
 
         Raises:
             ConfigurationError: it never can, and was not used before.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A session of ZooKeeper and a topic come in; the nodes that say which member owns which partition are kept there.
+"""Keeps the nodes in ZooKeeper that say which member of a group owns which partition.
 
 Each partition has one node for the original's members and one for those of pykafka on Python 3, among them our earlier
 versions, which write a topic's name as `b'<topic>'`. A member owns a partition when it has both; then it is one
@@ -28,7 +28,7 @@ class OwnerNodes:
         self.folders = (f"/consumers/{group}/owners/{topic}", f"/consumers/{group}/owners/{topic.encode()!r}")
 
     def held(self, zookeeper: Any, member: bytes) -> set[int]:
-        """The partitions that a member owns."""
+        """Return the partitions that a member owns."""
         both = [{number for number, _, owner in _nodes(zookeeper, one) if owner == member} for one in self.folders]
         return both[0] & both[1]
 
@@ -73,7 +73,7 @@ def _made(zookeeper: Any, paths: Sequence[str], owner: bytes) -> bool:
 
 
 def _nodes(zookeeper: Any, folder: str) -> Iterator[tuple[int, str, bytes]]:
-    """Each node's partition, path and owner."""
+    """Yield each node's partition, path and owner."""
     for name in zookeeper.get_children(folder):
         number = name.rpartition("-")[2]
         path = f"{folder}/{name}"

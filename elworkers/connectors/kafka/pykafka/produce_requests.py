@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Message sets come in; they are sent, taken apart where a broker refuses them, and what became of each goes out.
+"""Sends message sets, splits those that a broker refuses, and tells what became of each record.
 
 A broker refuses a set as a whole for one record. Parts of it are sent again until those records are found, so that
 records around a refused one may be stored in another order than they came in.
@@ -91,7 +91,7 @@ class ProduceRequests:
             refused = self._exchange([part for one, code in refused for part in self._parts(one, code)], _AHEAD)
 
     def takes_none_without_key(self) -> set[str]:
-        """Topics that have refused each of their records without a key, for that reason."""
+        """Return topics that have refused each of their records without a key, for that reason."""
         return {
             topic
             for topic, count in self._without_key.items()
@@ -114,7 +114,7 @@ class ProduceRequests:
         return refused
 
     def _asked(self, leader: Any, sets: list[RecordBatch]) -> tuple[list[RecordBatch], Any]:
-        """Those that could be encoded, and their answer to be; None where the leader could not be asked."""
+        """Return those that could be encoded, and their answer to be; None where the leader could not be asked."""
         now_ms = int(time.time() * 1000)
         encoded = []
         for whole in sets:

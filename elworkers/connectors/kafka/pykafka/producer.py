@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Records come in by topic; produce requests whose every message set the broker has acknowledged go out.
+"""Produces records to many topics, and waits until the brokers have acknowledged all of them.
 
 pykafka's Producer has a thread for each broker and topic, and those threads die with a broker without a word about
 the messages they held. This one uses pykafka's connections without that class: it sends whole message sets itself and

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topics and groups come in; how far they are, and what is new in them, goes out. Reads only; commits nothing."""
+"""Reads how far topics and groups are. Reads only; commits nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LED_WITHIN_S, _ASK_AGAIN_S = 5.0, 0.05
 
 
 def ends(cluster: Any, name: str) -> dict[int, int]:
-    """Partition → the offset that its next message gets; empty where there is no such topic.
+    """Return for each partition the offset that its next message gets; empty where there is no such topic.
 
     Waits a little for a broker that does not know yet, or no longer, that it leads a partition.
 
@@ -43,7 +43,7 @@ def ends(cluster: Any, name: str) -> dict[int, int]:
 
 
 def committed(cluster: Any, group: str, name: str, partitions: Iterable[int] | None = None) -> dict[int, int]:
-    """Partition → the offset that the group reads next; without those it has never committed.
+    """Return for each partition the offset that the group reads next; without those it has never committed.
 
     Args:
         cluster: of `client.connect`.
@@ -89,7 +89,7 @@ class TopicEnds:
             )
 
     def read(self, take: Callable[[bytes], None]) -> int:
-        """Hand over every message that has come since the last call; how many there were."""
+        """Hand over every message that has come since the last call; return how many there were."""
         count = 0
         with translated(f"read {self._name}"):
             self._consumer._raise_worker_exceptions()

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Requests that pykafka lacks: their fields come in, the bytes of Kafka's protocol go out; and answers back again.
+"""Encodes and decodes requests of Kafka's protocol that pykafka lacks.
 
 The layout is that of the protocol guide, "Protocol Primitive Types". Newer versions of a request are "flexible":
 lengths are variable and count from 1, and every structure ends with tagged fields.
@@ -38,7 +38,7 @@ class RawRequest(Request):  # type: ignore[misc]
         self._body = (NO_TAGS if flexible else b"") + body
 
     def get_bytes(self) -> bytearray:
-        """The whole request, its size before it."""
+        """Return the whole request, its size before it."""
         data = bytearray(self.HEADER_LEN + len(self._body))
         self._write_header(data, api_version=self._version)
         data[self.HEADER_LEN :] = self._body
@@ -46,7 +46,7 @@ class RawRequest(Request):  # type: ignore[misc]
 
 
 def ask(broker: Any, request: RawRequest) -> Answer:
-    """What a broker answers, without the correlation id.
+    """Return what a broker answers, without the correlation id.
 
     Args:
         broker: of pykafka; connected where it is not yet.
@@ -60,19 +60,19 @@ def ask(broker: Any, request: RawRequest) -> Answer:
 
 
 def compact(text: str) -> bytes:
-    """A string as flexible requests have it."""
+    """Return a string as flexible requests have it."""
     data = text.encode()
     return unsigned(len(data) + 1) + data
 
 
 def short(text: str) -> bytes:
-    """A string as other requests have it."""
+    """Return a string as other requests have it."""
     data = text.encode()
     return struct.pack(">h", len(data)) + data
 
 
 def unsigned(number: int) -> bytes:
-    """A number of variable length: seven bits a byte, the lowest first."""
+    """Return a number of variable length: seven bits a byte, the lowest first."""
     data = bytearray()
     while number > 127:
         data.append(number & 127 | 128)
@@ -82,7 +82,7 @@ def unsigned(number: int) -> bytes:
 
 
 def array(items: Sequence[bytes], flexible: bool = False) -> bytes:
-    """Structures behind their count."""
+    """Return structures behind their count."""
     count = unsigned(len(items) + 1) if flexible else struct.pack(">i", len(items))
     return count + b"".join(items)
 
@@ -98,7 +98,7 @@ class Answer:
         self._at = 0
 
     def take(self, size: int) -> bytes:
-        """So many bytes."""
+        """Return this many bytes."""
         after = self._at + size
         if size < 0 or after > len(self._data):
             raise RetryableError(f"Kafka: an answer of {len(self._data)} bytes ends before what it should hold")
@@ -107,11 +107,11 @@ class Answer:
         return taken
 
     def number(self, size: int) -> int:
-        """A signed number of 1, 2, 4 or 8 bytes."""
+        """Return a signed number of 1, 2, 4 or 8 bytes."""
         return int.from_bytes(self.take(size), "big", signed=True)
 
     def unsigned(self) -> int:
-        """A number of variable length."""
+        """Return a number of variable length."""
         value = shift = 0
         while True:
             byte = self.take(1)[0]
@@ -121,21 +121,21 @@ class Answer:
             shift += 7
 
     def compact(self) -> str:
-        """A string of a flexible answer; empty where it is null."""
+        """Return a string of a flexible answer; empty where it is null."""
         return self.take(max(0, self.unsigned() - 1)).decode()
 
     def short(self) -> str:
-        """A string of another answer; empty where it is null."""
+        """Return a string of another answer; empty where it is null."""
         return self.take(max(0, self.number(2))).decode()
 
     def structures(self, read: Callable[[], _T]) -> Iterator[_T]:
-        """What is read of each structure of a flexible array, and its tagged fields passed over."""
+        """Yield what is read of each structure of a flexible array, and its tagged fields passed over."""
         for _ in range(max(0, self.unsigned() - 1)):
             yield read()
             self.tags()
 
     def items(self, read: Callable[[], _T]) -> Iterator[_T]:
-        """What is read of each item of another array."""
+        """Yield what is read of each item of another array."""
         for _ in range(max(0, self.number(4))):
             yield read()
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A broker comes in; a connection for what its quotas count, and how long it wants nothing of that, go out.
+"""Opens connections for requests that quotas count, and waits as long as a broker asks for.
 
 A broker that throttles a client says for how long, and reads nothing from that connection meanwhile. Heartbeats behind
 a fetch would come too late, and requests would time out and be repeated; so fetches and produce requests have a
@@ -81,7 +81,7 @@ class QuotaPace:
             self._note(throttle_ms, throttle_ms / 1000)
 
     def fetched(self, throttle_ms: int, *, empty: bool) -> None:
-        """The same for a fetch.
+        """Take note of a fetch's throttle time, as `throttled`.
 
         Args:
             empty: it was over the quota, so that it has to be asked again. An answer that is not empty is of a broker
@@ -147,7 +147,7 @@ class Channel:
         self.produces = _pace(f"{host}:{broker.port}", "messages", "producer_byte_rate")
 
     def request(self, request: Any) -> Any:
-        """Send; the answer to be.
+        """Send a request, and return its answer to be.
 
         Raises:
             SocketDisconnectedError: the broker cannot be reached.
@@ -182,7 +182,7 @@ class Channel:
 
 
 def of(broker: Any) -> Channel:
-    """The channel to a broker of pykafka.
+    """Return the channel to a broker of pykafka.
 
     Raises:
         SocketDisconnectedError: it is known not to be there.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Ranges of partitions come in; what their leaders answer goes out, at the pace that a quota allows."""
+"""Requests ranges of partitions from their leaders, at the pace that a quota allows."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class RangeRequests:
         self.ended = threading.Event()
 
     def careful_size(self, leader: int, size: int) -> int:
-        """The bytes to ask for where so many are wanted."""
+        """Return the bytes to ask for where so many are wanted."""
         with client.translated("fetch messages"):
             return min(size, _CAREFUL_BYTES) if quota_channels.of(self._broker(leader)).fetches.careful else size
 
     def send(self, leader: int, begins: Begins, size: int, *, whole: bool = False) -> RangeResponse:
-        """Ask; `whole` where a smaller answer is of no use.
+        """Send the requests; `whole` where a smaller answer is of no use.
 
         Raises:
             RetryableError: the leader cannot be reached.
@@ -79,7 +79,7 @@ class RangeRequests:
             return RangeResponse(leader, begins, size, whole, quota_channels.of(self._broker(leader)).request(request))
 
     def told(self, asked: RangeResponse) -> list[PartitionResponse]:
-        """The answer; asked for again where a quota has emptied it.
+        """Return the answer; asked for again where a quota has emptied it.
 
         Raises:
             RetryableError: the leader does not answer, or leads no longer.

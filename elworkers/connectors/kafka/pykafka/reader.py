@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of topics come in; their partitions, ends and messages go out, many topics at a time and without a group.
+"""Reads the partitions, ends and messages of many topics at a time, without a group.
 
 One connection to each broker and one thread serve any number of topics; pykafka's own consumers start threads and
 buffers for each. Reads only; whoever reads remembers how far.
@@ -74,7 +74,7 @@ class TopicsReader:
         self._reads_uncommitted = reads_uncommitted
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
-        """Kafka's ids of topics; see `topics.ids`.
+        """Return Kafka's ids of topics; see `topics.ids`.
 
         Raises:
             RetryableError: Kafka does not answer.
@@ -82,7 +82,7 @@ class TopicsReader:
         return ids(self._cluster, topics)
 
     def partitions(self) -> list[TopicPartition]:
-        """The partitions of every topic there is now, in order; asks the brokers anew.
+        """Return the partitions of every topic there is now, in order; asks the brokers anew.
 
         Raises:
             RetryableError: Kafka does not answer.
@@ -98,7 +98,7 @@ class TopicsReader:
         return sorted(self._leaders)
 
     def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
-        """What each of the partitions holds now: its earliest offset, and the one that its next message gets.
+        """Return what each of the partitions holds now: its earliest offset, and the one that its next message gets.
 
         Without those that nobody leads at the moment or that have transactions: they must not hold up the others.
 
@@ -127,7 +127,7 @@ class TopicsReader:
         return [one for one in led if one not in found]
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """How far a consumer group is in a topic; see `offsets.committed`.
+        """Return how far a consumer group is in a topic; see `offsets.committed`.
 
         Raises:
             RetryableError: Kafka does not answer.
@@ -153,7 +153,7 @@ class TopicsReader:
         return found
 
     def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
-        """The offset of each partition's first message of this time or later; without those that have none.
+        """Return the offset of each partition's first message of this time or later; without those that have none.
 
         Args:
             wanted: of the last `ranges`.
@@ -184,7 +184,7 @@ class TopicsReader:
         return broker
 
     def read(self, wanted: Mapping[TopicPartition, Range]) -> Generator[Fetched, None, None]:
-        """Every message in these ranges, some partitions after others; the next answer comes while one is worked on.
+        """Yield every message in these ranges, some partitions after others; the next answer comes meanwhile.
 
         A partition that cannot be read for a reason of its own is left where it cannot be; `refused` then says why.
 
@@ -237,7 +237,7 @@ class TopicsReader:
                 yield from self._alone(leader, partition, reach)
 
     def _alone(self, leader: int, partition: TopicPartition, reach: Range) -> Iterator[Fetched]:
-        """A range that is longer than a share of an answer, to its end: so it is whole while others are read."""
+        """Yield a range that is longer than a share of an answer, to its end: so it is whole while others are read."""
 
         def send() -> RangeResponse:
             return self._asking.send(leader, [(partition, reach.begin)], self._alone_bytes)
@@ -256,7 +256,7 @@ class TopicsReader:
     def _advanced(
         self, leader: int, partition: TopicPartition, reach: Range, part: PartitionResponse
     ) -> Fetched | None:
-        """What an answer has of a range; None where the leader has no more of it now."""
+        """Return what an answer has of a range; None where the leader has no more of it now."""
         part, found = self._grown(leader, partition, reach, part)
         if not found and partition in self.refused:
             return None
@@ -278,7 +278,7 @@ class TopicsReader:
     def _grown(
         self, leader: int, partition: TopicPartition, reach: Range, part: PartitionResponse
     ) -> tuple[PartitionResponse, list[RawMessage]]:
-        """An answer and its messages, asked for again with more room where there is none."""
+        """Return an answer and its messages, asked for again with more room where there is none."""
         size, found = self._asking.careful_size(leader, self._alone_bytes), self._readable(partition, part)
         while not found and size < LARGEST_MESSAGE and partition not in self.refused:
             size *= 4
@@ -292,7 +292,7 @@ class TopicsReader:
     def _not_to_be_passed_over(
         self, leader: int, partition: TopicPartition, reach: Range, part: PartitionResponse, found: Sequence[RawMessage]
     ) -> str:
-        """Why a partition cannot be read on at the first offset that no message has; empty where it can or has none."""
+        """Return why a partition cannot be read on at its first offset without a message; empty if it can."""
         if found and found[-1][0] - found[0][0] + 1 == len(found) and found[0][0] <= reach.begin:
             return ""
         if found and self._reads_uncommitted:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""What brokers refused comes in; whose fault it is goes out: refusals of records, or an outage."""
+"""Decides whether what brokers refused is the records' own fault or an outage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Refused = tuple[str, Sequence[Record], int]
 def refusals(
     sending: ProduceRequests, unlisted: Sequence[_Refused], made: Collection[str], placing: OutputTopics
 ) -> Iterator[RejectedRecord]:
-    """What is refused for good; what is an outage is told to `sending`.
+    """Yield what is refused for good; what is an outage is told to `sending`.
 
     Args:
         sending: what was sent.
@@ -58,7 +58,7 @@ def refusals(
 def refusals_of_unled(
     sending: ProduceRequests, made: Collection[str], unled: LeaderlessPartitions
 ) -> Iterator[RejectedRecord]:
-    """What is refused because its partition has no leader; where that may be an outage, `sending` is told of it.
+    """Yield what is refused because its partition has no leader; where that may be an outage, `sending` is told of it.
 
     Args:
         sending: what was sent.
@@ -79,7 +79,7 @@ def refusals_of_unled(
 
 
 def _strange(refused: Sequence[_Refused]) -> dict[int, set[str]]:
-    """The topics with records that were refused, by code."""
+    """Return the topics with records that were refused, by code."""
     found: defaultdict[int, set[str]] = defaultdict(set)
     for topic, _, code in refused:
         found[code].add(topic)

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions that stand still come in; who is told so, and how often, is decided here."""
+"""Tells of partitions that cannot be read on, and how often."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StalledPartitions:
         self._told: dict[int, tuple[str, float]] = {}
 
     def says(self, partition: int, why: str) -> bool:
-        """Whether a partition stands still already, for this reason."""
+        """Return whether a partition stands still already, for this reason."""
         return self._told.get(partition, ("", 0.0))[0] == why
 
     def tell(self, partition: int, why: str | None) -> None:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A time comes in; the offsets that partitions had then go out: by a version of ListOffsets that pykafka lacks."""
+"""Asks for the offsets that partitions had at a time, by a version of ListOffsets that pykafka lacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_REPLICA = struct.pack(">i", -1)
 
 
 def offsets_at(broker: Any, partitions: Iterable[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int]:
-    """The offset of the first message of this time or later, of each partition that has one.
+    """Return the offset of the first message of this time or later, of each partition that has one.
 
     Args:
         broker: of pykafka, which leads the partitions.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A topic's name comes in; whether it is still the topic that was read comes out, by the id that Kafka gave it."""
+"""Tells by Kafka's topic id whether a topic is still the one that was read."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TopicIdentity:
         _read[self._key] = self.topic_id
 
     def check(self) -> None:
-        """Whether the topic is still the one that was found.
+        """Check that the topic is still the one that was found.
 
         Raises:
             RetryableError: it is not, or Kafka does not answer.
@@ -81,11 +81,11 @@ class TopicIdentity:
         return topics.ids(self._cluster, [self._topic]).get(self._topic, "")
 
     def metadata(self) -> bytes:
-        """What a commit says beside the offset."""
+        """Return what a commit says beside the offset."""
         return f"topic_id={self.topic_id}".encode() if self.topic_id else b""
 
     def is_of_another(self, metadata: bytes) -> bool:
-        """Whether a commit was made for another topic of this name; False where it does not say."""
+        """Return whether a commit was made for another topic of this name; False where it does not say."""
         told = _METADATA.fullmatch(bytes(metadata or b""))
         return told is not None and bool(self.topic_id) and told[1].decode() != self.topic_id
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Names of topics come in; Kafka's ids of them go out: a topic that was deleted and made again has another one."""
+"""Asks for Kafka's ids of topics: one that was deleted and created again has another one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NO_ID = bytes(16)
 
 
 def known(cluster: Any) -> bool:
-    """Whether the brokers tell ids.
+    """Return whether the brokers tell ids.
 
     Args:
         cluster: of `client.connect`, which has asked for the versions that they speak.
@@ -27,7 +27,7 @@ def known(cluster: Any) -> bool:
 
 
 def asked(broker: Any, names: Sequence[str]) -> dict[str, str]:
-    """Name → id as 32 hex digits, without topics that do not exist.
+    """Return for each name the id as 32 hex digits, without topics that do not exist.
 
     Raises:
         KafkaException, OSError, RetryableError: the broker is away; the caller translates.

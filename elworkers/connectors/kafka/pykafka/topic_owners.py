@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Schemas that want one topic come in; which of them has it goes out, the same in every worker and after each restart.
+"""Gives each topic to one schema, the same in every worker and after each restart.
 
 A topic cannot say whose it is before it has an event, and two workers may find it empty at once. So whoever finds a
 topic that is nobody's appends a claim to a log: which schema is to have it. The first claim in that log decides, also
@@ -67,7 +67,7 @@ class TopicOwners:
         self._said = False
 
     def of(self, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, str]:
-        """Topic → the schema that has it; without those that only a partition without a leader could tell of.
+        """Return for each topic the schema that has it, unless only a partition without a leader could tell.
 
         Args:
             wanted: topics that exist, with what wants each, at least one.
@@ -127,7 +127,7 @@ class TopicOwners:
         return {topic: claimed[claims[topic]] for topic in new}
 
     def _leader_of_log(self) -> Any | None:
-        """Of the topic, which is made where it is not there; None where it cannot be."""
+        """Return the leader of the topic, which is created where it is missing; None where it cannot be."""
         refused = topics.create_missing(self._cluster, [TOPIC], 1, self._replication, _KEPT)
         code = refused.get(TOPIC, 0)
         if code in SETTINGS or (code in OUTAGES and code not in NO_RIGHT):
@@ -160,7 +160,7 @@ class TopicOwners:
 
     @staticmethod
     def _claimed(reader: TopicsReader) -> dict[_Claim, str]:
-        """All claims, each the first of its topic."""
+        """Return all claims, each the first of its topic."""
         reach = reader.ranges([_LOG])
         if not reach:
             raise RetryableError(f"Kafka: {TOPIC}[{_LOG.partition}]: {reader.left_out[_LOG]}")
@@ -177,7 +177,7 @@ class TopicOwners:
 
 
 def candidate(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callable[[str], bool]) -> str:
-    """The schema that is to have a topic that nobody has claimed.
+    """Return the schema that is to have a topic that nobody has claimed.
 
     Args:
         wanted: what wants it, in the order in which it came.
@@ -195,7 +195,7 @@ def candidate(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callabl
 
 
 def _first_schemas(reader: TopicsReader, partitions: Sequence[TopicPartition]) -> dict[str, str]:
-    """Topic → schema of the first event that it has; empty where there is none among its first messages.
+    """Return for each topic the schema of the first event among its first messages; empty where there is none.
 
     Without topics that are empty, as far as their partitions have leaders.
     """

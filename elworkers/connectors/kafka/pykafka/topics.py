@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Topic names come in; topics that exist, their partitions and offsets go out."""
+"""Finds and creates topics, and refreshes the metadata of their partitions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ensure(
     create: bool = True,
     own: tuple[int | None, int | None] | None = None,
 ) -> Any:
-    """The topic, created where it does not exist yet; of one that does, some partitions may have no leader.
+    """Return the topic, created where it does not exist yet; of one that does, some partitions may have no leader.
 
     pykafka's own auto-creation fails on brokers of today, so topics are made explicitly.
 
@@ -73,7 +73,7 @@ def ensure(
 
 
 def served(cluster: Any, name: str, deadline: float) -> Any:
-    """The topic, as soon as each of its partitions has a leader that knows of it.
+    """Return the topic, as soon as each of its partitions has a leader that knows of it.
 
     Args:
         deadline: how long that may take, as `time.monotonic` counts.
@@ -85,7 +85,7 @@ def served(cluster: Any, name: str, deadline: float) -> Any:
 
 
 def partly_served(cluster: Any, name: str, deadline: float, leaders_until: float) -> Any:
-    """The topic, as soon as each of its partitions has a leader that knows of it, or some have none for too long.
+    """Return the topic when each of its partitions has a leader that knows of it, or some have none for too long.
 
     Args:
         deadline: how long leaders may take to know of it, as `time.monotonic` counts.
@@ -108,7 +108,7 @@ def partly_served(cluster: Any, name: str, deadline: float, leaders_until: float
 
 
 def _partly_ready(cluster: Any, name: str) -> Any | None:
-    """The topic, once some partitions have had time to get a leader and others have one."""
+    """Return the topic, once some partitions have had time to get a leader and others have one."""
     try:
         return served(cluster, name, time.monotonic() + LEADERS_WITHIN_S)
     except RetryableError:
@@ -179,7 +179,7 @@ def _made_otherwise(
     settings: Mapping[str, str],
     own: tuple[int | None, int | None],
 ) -> dict[str, int]:
-    """Those that still cannot be created, with a number of one's own for the one that Kafka has refused."""
+    """Return those that still cannot be created, with a number of one's own for the one that Kafka has refused."""
     left = dict(refused)
     for code, then in ((_INVALID_PARTITIONS, (own[0], how[1])), (_INVALID_REPLICATION, (how[0], own[1]))):
         names = [name for name, found in refused.items() if found == code]
@@ -191,7 +191,7 @@ def _made_otherwise(
 
 
 def absent(cluster: Any, names: Iterable[str]) -> list[str]:
-    """Those that do not exist; metadata is asked for anew where it does not have all of them.
+    """Return those that do not exist; metadata is asked for anew where it does not have all of them.
 
     Raises:
         RetryableError: the broker is away.
@@ -207,7 +207,7 @@ def absent(cluster: Any, names: Iterable[str]) -> list[str]:
 def not_created(
     name: str, code: int, partitions: int | None, replication: int | None
 ) -> ConfigurationError | RetryableError:
-    """The error that tells of a topic of the operator's that could not be created.
+    """Return the error that tells of a topic of the operator's that could not be created.
 
     Args:
         code: Kafka's.
@@ -224,7 +224,7 @@ def not_created(
 
 
 def shape(topic: Any) -> tuple[int, int]:
-    """How many partitions a topic of `ensure` has, and how many replicas the first of them."""
+    """Return how many partitions a topic of `ensure` has, and how many replicas the first of them."""
     partitions = topic.partitions
     return len(partitions), len(partitions[0].replicas) if 0 in partitions else 0
 
@@ -240,14 +240,14 @@ def _served(topic: Any) -> bool:
 
 
 def existing(cluster: Any, name: str) -> Any | None:
-    """The topic, or None where the cluster's metadata does not have it."""
+    """Return the topic, or None where the cluster's metadata does not have it."""
     key = name.encode()
     with translated(f"look up topic {name}"):
         return cluster.topics[key] if _known(cluster, key) else None
 
 
 def ids(cluster: Any, names: Iterable[str]) -> dict[str, str]:
-    """Name → Kafka's id of the topic as 32 hex digits, asked for anew.
+    """Return for each name Kafka's id of the topic as 32 hex digits, asked for anew.
 
     Without topics that do not exist; empty where the brokers tell no ids (before Kafka 2.8).
 
@@ -282,7 +282,7 @@ class MetadataRefresher:
         self._next = time.monotonic() + self._max_age_s
 
     def renewed(self) -> bool:
-        """Whether metadata was old, and has been asked for.
+        """Return whether metadata was old, and has been asked for.
 
         Raises:
             RetryableError: no broker answers.
@@ -296,12 +296,12 @@ class MetadataRefresher:
 
 
 def known(cluster: Any) -> list[str]:
-    """The names of all topics, as metadata was when it was last asked for."""
+    """Return the names of all topics, as metadata was when it was last asked for."""
     return [key.decode() for key in list(cluster.topics.keys())]
 
 
 def names(cluster: Any) -> list[str]:
-    """The names of all topics but internal ones, from fresh metadata."""
+    """Return the names of all topics but internal ones, from fresh metadata."""
     with translated("list topics"):
         cluster.update()
         return sorted(key.decode() for key in cluster.topics)
@@ -312,7 +312,7 @@ def _known(cluster: Any, key: bytes) -> bool:
 
 
 def _create(cluster: Any, wanted: Sequence[Any]) -> dict[str, int]:
-    """Kafka's error code of each name; 0 for none."""
+    """Create topics, and return Kafka's error code of each name; 0 for none."""
     request = CreateTopicsRequest(wanted, timeout=10_000)
     first = wanted[0].topic_name.decode()
     with translated(f"create topic {first}" if len(wanted) == 1 else f"create {len(wanted)} topics"):

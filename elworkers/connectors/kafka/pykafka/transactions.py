@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Partitions come in; whether a transactional producer has written to them goes out.
+"""Finds out whether a transactional producer has written to partitions.
 
 pykafka reads what is aborted or still open like anything else, and markers at a transaction's end are nothing to it but
 offsets without a message. Three answers of a broker tell: the producers that it knows of, a last stable offset before
@@ -60,7 +60,7 @@ class Batch(NamedTuple):
 def batches_at(
     leader: Any, topic: str, partition: int, offset: int, size: int = 1, ended: threading.Event | None = None
 ) -> list[Batch]:
-    """The batches from the one that holds an offset on, or from the next one where none does.
+    """Return the batches from the one that holds an offset on, or from the next one where none does.
 
     Args:
         leader: pykafka's broker.
@@ -95,7 +95,7 @@ def _answered(channel: quota_channels.Channel, request: RawRequest) -> list[byte
 
 
 def without_message(begin: int, offsets: Iterable[int]) -> int:
-    """The first offset from `begin` on that no message has.
+    """Return the first offset from `begin` on that no message has.
 
     Args:
         begin: where to look from.
@@ -130,7 +130,7 @@ def _batches(records: bytes) -> Iterator[Batch]:
 
 
 def written(cluster: Any, leaders: Mapping[tuple[str, int], Any]) -> set[tuple[str, int]]:
-    """Those of some partitions that have, or lately had, a transactional producer.
+    """Return those of some partitions that have, or lately had, a transactional producer.
 
     Args:
         cluster: of `client.connect`.
