@@ -250,7 +250,7 @@ def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> t
 
 
 def unknown_scheme(
-    uri: Uri, schemes: Collection[str], what: str, inherited: NameRules = MappingProxyType({})
+    uri: Uri, schemes: Collection[str], what: str, inherited: NameRules = MappingProxyType({}), wraps: bool = False
 ) -> ConfigurationError:
     """Return the error of a URI whose scheme is none of these: the scheme, and what was expected.
 
@@ -259,11 +259,12 @@ def unknown_scheme(
         schemes: those that there are.
         what: they can be, an input or an output.
         inherited: other schemes, and what is to be written instead.
+        wraps: whether there may be functions before it.
     """
     if uri.scheme in inherited:
         return ConfigurationError(
             f"{uri.scheme} URI: there is no such {what} here; expected {inherited[uri.scheme].text}"
         )
-    near = nearest(uri.scheme, [*schemes, *SCHEMES])
+    near = nearest(uri.scheme, [*schemes, *(SCHEMES if wraps else ())])
     hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(sorted(schemes))}"
     return ConfigurationError(f"no {what} has the scheme {uri.scheme!r}; {hint}")

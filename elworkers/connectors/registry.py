@@ -103,7 +103,7 @@ def check_sources(text: str) -> tuple[SourceEndpoint, ...]:
     uri = parse(text)
     found = find(uri.scheme)
     if found is None or found.source is None:
-        raise unknown_scheme(uri, _known(source_specs()), "input", inherited.INPUT_SCHEMES)
+        raise unknown_scheme(uri, _known(source_specs()), "input", inherited.INPUT_SCHEMES, wraps=True)
     spec = found.source
     with _blamed(found):
         endpoint = typed(uri, spec.options, _rules(inherited.INPUTS, uri.scheme, found.sink, "output"))
@@ -120,7 +120,7 @@ def check_sink(text: str) -> SinkEndpoint:
     uri = parse(text)
     found = find(uri.scheme)
     if found is None or found.sink is None:
-        raise unknown_scheme(uri, _known(sink_specs()), "output", inherited.OUTPUT_SCHEMES)
+        raise unknown_scheme(uri, _known(sink_specs()), "output", inherited.OUTPUT_SCHEMES, wraps=True)
     spec = found.sink
     with _blamed(found):
         endpoint = typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
