@@ -133,6 +133,10 @@ class DriverHarness:
         """How far the group is."""
         return self.driver.admin(self.hosts).committed(self.group, self.topic)
 
+    def limit(self, size: int) -> None:
+        """Have the topic, which is not there yet, take no larger messages."""
+        raise NotImplementedError
+
     def expire(self, place: TopicPartition, before: int) -> None:
         """Delete messages before an offset."""
         raise NotImplementedError
@@ -161,6 +165,10 @@ class Pykafka(DriverHarness):
         self.driver = driver()
         self.hosts = [broker]
 
+    def limit(self, size: int) -> None:
+        """See `DriverHarness.limit`."""
+        brokeradmin.create_topic(self.hosts[0], self.topic, {"max.message.bytes": str(size)}, 2)
+
     def expire(self, place: TopicPartition, before: int) -> None:
         """See `DriverHarness.expire`."""
         brokeradmin.delete_records(self.hosts[0], place.topic, place.partition, before)
@@ -186,6 +194,10 @@ class Memory(DriverHarness):
         self.broker = MemoryBroker()
         self.driver = in_memory(self.broker)
         self.hosts = ["memory:9092"]
+
+    def limit(self, size: int) -> None:
+        """See `DriverHarness.limit`."""
+        self.broker.max_message_bytes = size
 
     def expire(self, place: TopicPartition, before: int) -> None:
         """See `DriverHarness.expire`."""

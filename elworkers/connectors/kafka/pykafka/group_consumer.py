@@ -75,7 +75,7 @@ class GroupConsumer:
         self._told: set[int] = set()
         self._gaps: deque[tuple[int, int, int]] = deque()
         self._fetcher: Any = None
-        self._uncommitted = False
+        self._uncommitted = self._moved_uncommitted = False
         self._on_the_move = threading.Event()
         self._settled = threading.Event()
         self._closed = threading.Event()
@@ -221,8 +221,9 @@ class GroupConsumer:
         held = set(fetcher.partitions)
         kept = self._uninterrupted(fetcher)
         gone = self._told - kept
-        if gone and self._uncommitted:
+        if gone and self._moved_uncommitted:
             self._listener.revoked(self._named(gone), lost=True)
+        self._moved_uncommitted = False
         for partition in gone:
             self._taken.pop(partition, None)
         self._told = kept
@@ -279,6 +280,7 @@ class GroupConsumer:
             self._on_the_move.set()
         try:
             if self._uncommitted and not self._settled.wait(self._settle_s):
+                self._moved_uncommitted = True
                 log.warning("rebalance goes on before everything taken was committed", topic=self._topic_name)
             yield
         finally:
