@@ -174,6 +174,11 @@ def test_the_ends_of_logs_are_printed(site: Site, capfdbinary: pytest.CaptureFix
     assert capfdbinary.readouterr().out.startswith(b"x" * 100_000)
     assert site.ctl("tail", "-n", "0", "processor") == 0
     assert capfdbinary.readouterr().out == b""
+    # A line ends where a piece does.
+    log.write_bytes(b"one\ntwo\n" + b"y" * (64 * 1024 - 1) + b"\n")
+    assert site.ctl("tail", "-n", "2", "processor") == 0
+    assert capfdbinary.readouterr().out == b"two\n" + b"y" * (64 * 1024 - 1) + b"\n"
+    log.write_bytes(b"first\nlast \xff without an end")
     assert site.ctl("tail", "-n", "1") == 0
     both = capfdbinary.readouterr()
     assert both.out == f"==> {log} <==\n".encode() + b"last \xff without an end"
