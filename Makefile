@@ -57,6 +57,13 @@ test: $(STAMP) packages ## every test, against the real parts
 test-unit: $(STAMP) ## the tests that need no service
 	$(BIN)/python -m pytest tests/unit tests/golden $(PYTEST_ARGS)
 
+.PHONY: coverage
+coverage: $(STAMP) ## which lines the tests that need no service reach, the least first
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest tests/unit tests/golden $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
 .PHONY: chaos
 chaos: $(STAMP) ## kills and outages for ten minutes (CHAOS_SECONDS=480), and a table of what was lost or doubled
 	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
@@ -96,4 +103,4 @@ tables: $(STAMP) ## the tables in docs/original.md and docs/instances.md anew
 
 .PHONY: clean
 clean: ## remove the environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info

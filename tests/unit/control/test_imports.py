@@ -21,6 +21,7 @@ from elworkers.core.metrics import Counters
 from elworkers.importer.compression import json_lines
 from elworkers.importer.hours import HOUR_MS, HourBucketer
 from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.notes import Note, Notes, Which
 from elworkers.importer.pending_range import RollPolicy
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
@@ -107,6 +108,16 @@ def test_what_stands_still_is_said_with_the_reason_and_since_when(site: Site, mo
     assert site.table(said)[3:] == [
         f"stands still since 2016-11-24 15:06:40 UTC (2:00:00): topic {TOPIC}: hdfs://u:***@h: quota"
     ]
+
+
+def test_an_importer_that_does_not_run_has_left_notes(site: Site) -> None:
+    site.add(0)
+    notes = Notes(Store(check_store(site.base)))
+    notes.keep(Which(TOPIC, 0), Note("it has transactions", 1_480_000_000))
+    notes.keep(Which("other"), Note("of another importer", 1_480_000_000))
+    (said,) = site.table()[3:]
+    assert said.startswith("stands still since 2016-11-24 15:06:40 UTC")
+    assert said.endswith(f"topic {TOPIC}[0]: it has transactions")
 
 
 def test_a_manifest_that_is_none_holds_up_no_other_topic(site: Site, tmp_path: Path) -> None:

@@ -63,3 +63,10 @@ def test_without_states_the_refusal_stands_and_a_wrong_name_is_named(places: Pat
         places.states.rmdir() if gone else places.states.chmod(0o750)
         with pytest.raises(PermissionError):
             states_only.rows(places, [], REFUSAL)
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[]", '{"pid": "x"}', '{"pid": null}', "{}"])
+def test_what_is_no_state_is_taken_for_a_stopped_instance(places: Paths, content: str) -> None:
+    places.state("processor-p").write_text(content, encoding="utf-8")
+    (row,) = states_only.rows(places, ["processor/p"], REFUSAL)
+    assert row.state == "STOPPED"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -36,12 +38,18 @@ FORMATS = [
 ]
 
 
+@cache
+def readers(text: str) -> tuple[FastParser, Callable[[bytes], dict[str, Any]]]:
+    """The quick and the slow reader of a format, made once as a stage makes them."""
+    return FastParser(text), compile_format(text)
+
+
 def same(text: str, line: bytes) -> dict[str, Any] | None:
     """What the columns read, after the slow parser has been seen to read the same where both have to."""
-    columns = FastParser(text)
+    columns, parse = readers(text)
     found = columns.read(line)
     if found is not None and reads_alike(columns.json(line)):
-        assert json.dumps(found) == json.dumps(compile_format(text)(line))
+        assert json.dumps(found) == json.dumps(parse(line))
     return found
 
 
