@@ -163,7 +163,7 @@ def test_the_check_of_one_that_there_is_not_is_unknown(site: Site, capsys: pytes
 
 def test_the_ends_of_logs_are_printed(site: Site, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert site.ctl("tail") == 1
-    assert b"there is no log of these" in capfdbinary.readouterr().err
+    assert b"no log found" in capfdbinary.readouterr().err
     log = site.paths.log("processor-a")
     log.parent.mkdir(parents=True)
     # The last lines begin in the middle of the second piece from the end.

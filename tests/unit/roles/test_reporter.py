@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from memorycluster import MemoryCluster
@@ -84,7 +85,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(tmp_path)
-    monkeypatch.setattr(report, "TopicsReader", lambda *_, **__: made.cluster.reader())
+    monkeypatch.setattr(report, "driver", lambda: SimpleNamespace(reader=lambda *_, **__: made.cluster.reader()))
     monkeypatch.delenv("EVENTLOGGING_RUN_DIR", raising=False)
     return made
 
