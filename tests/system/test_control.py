@@ -414,7 +414,7 @@ def test_tail_prints_the_ends_of_the_logs(topology: Make) -> None:
     site = topology({})
     free(site, "forwarder/one")
     free(site, "forwarder/two")
-    assert "have they ever been started" in site.ctl("tail", expect=1).stderr
+    assert "were these instances ever started" in site.ctl("tail", expect=1).stderr
     site.ctl("start")
     wait_for(lambda: "pool started" in site.log("forwarder/two"), DEADLINE_S, "a log")
     assert site.ctl("tail", "-n", "1000", "forwarder/two").stdout == site.log("forwarder/two")
