@@ -29,6 +29,8 @@ _BOOT_WITHIN_S = 20.0
 EXPECTED_CODES = (0, EX_DATAERR, EX_CONFIG)
 """Exit codes after which a program is not started again."""
 _STARTED = ("STARTING", "RUNNING", "BACKOFF")
+_YOUNG_S = 3.0
+"""Age of a process that may not have had a signal yet, in s."""
 _LOOK_EVERY_S = 0.1
 _LOOK_SHARE = 0.1
 
@@ -174,17 +176,24 @@ class Supervisor:
         """
         names = sorted(set(programs))
         self.ask_to_stop(names)
+        young = time.time() - _YOUNG_S
         started: list[str] = []
+        deaf: list[str] = []
 
         def has_ended(info: Info) -> bool:
             # One that had just died when it was asked to stop is started again all the same.
             if info["statename"] in _STARTED:
                 started.append(info["name"])
+            # What comes between a fork of supervisord and its exec is taken by supervisord's own handler.
+            elif info["statename"] == "STOPPING" and info["start"] > young:
+                deaf.append(info["name"])
             return not info["pid"] and not _comes_again(info)
 
         def ask_again() -> None:
             self.ask_to_stop(started)
+            self.signal(deaf, "TERM")
             started.clear()
+            deaf.clear()
 
         late = yield from self._until(names, has_ended, deadline, ask_again)
         if late:
