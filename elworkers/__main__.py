@@ -12,6 +12,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# isort: off
+from elworkers.core import plain_structlog  # noqa: F401 - before anybody else imports structlog
+
+# isort: on
 from elworkers import __version__, roles
 from elworkers.config.argument_files import Argument, environment, read_command_line
 from elworkers.config.arguments import Arguments, help_text

@@ -244,7 +244,7 @@ from elworkers.workers import pool, worker
 def work(who, stop, metrics, board):
     raise KeyError("mysql://u:secret@db/log", "\x1b[31m")
 
-raise SystemExit(pool.Pool(worker.Job("forwarder", "x", work, state_file=Path(sys.argv[1]))).run())
+raise SystemExit(pool.Pool(worker.PoolConfig("forwarder", "x", work, state_file=Path(sys.argv[1]))).run())
 """
 
 
@@ -284,7 +284,7 @@ def work(who, stop, metrics, board):
     while not stop.wait(0.6):
         board.show(State.RUNNING)
 
-raise SystemExit(pool.Pool(worker.Job("forwarder", "x", work, worker_timeout_s=2.0, state_file=state)).run())
+raise SystemExit(pool.Pool(worker.PoolConfig("forwarder", "x", work, worker_timeout_s=2.0, state_file=state)).run())
 """
 
 
@@ -380,7 +380,7 @@ def work(who, stop, metrics, board):
     while not stop.wait(1):
         pass
 
-raise SystemExit(Hurried(worker.Job("forwarder", "x", work)).run())
+raise SystemExit(Hurried(worker.PoolConfig("forwarder", "x", work)).run())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
