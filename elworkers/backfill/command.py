@@ -74,10 +74,15 @@ def _do(made: Plan) -> int:
     try:
         code = _preview(made, stop) if made.arguments["dry_run"] else _store(made, stop)
     except DataError as error:
-        log.error("the input has ended, but not all of it is stored", reason=str(error), exit_code=EX_DATAERR)  # noqa: TRY400 - no bug to trace
+        log.error(  # noqa: TRY400 - no bug to trace
+            "the input has ended, but not all of it is stored",
+            code="input_ended_incomplete",
+            reason=str(error),
+            exit_code=EX_DATAERR,
+        )
         return EX_DATAERR
     except RetryableError as error:
-        log.error("not done; nothing is lost", reason=str(error), exit_code=EX_TEMPFAIL)  # noqa: TRY400 - no bug to trace
+        log.error("not done; nothing is lost", code="backfill_unfinished", reason=str(error), exit_code=EX_TEMPFAIL)  # noqa: TRY400 - no bug to trace
         return EX_TEMPFAIL
     return code
 
@@ -90,12 +95,20 @@ def _store(made: Plan, stop: Stop) -> int:
     with alone(made.state):
         state = State(made.state, made.job, again=bool(made.arguments["again"]))
         metrics = Counters()
-        log.info("the backfill goes on" if state.begun else "the backfill begins", state=str(made.state))
+        if state.begun:
+            log.info("the backfill goes on", code="backfill_resumed", state=str(made.state))
+        else:
+            log.info("the backfill begins", code="backfill_started", state=str(made.state))
         with progress("backfilling", in_bytes=not made.topics) as tell:
             line = Line(made, state, _wiring(made, metrics), tell)
             ending = loop.run(line.build, stop, metrics, _NoBoard())
         if ending is None:
-            log.warning("stopped; started again, it goes on there", state=str(made.state), exit_code=EX_TEMPFAIL)
+            log.warning(
+                "stopped; the same command goes on there",
+                code="backfill_stopped",
+                state=str(made.state),
+                exit_code=EX_TEMPFAIL,
+            )
             return EX_TEMPFAIL
         tell_ending(line.account(), line.dead_letters_to() or ending.dead_letters_to, ending.damage)
         return 0

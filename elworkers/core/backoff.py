@@ -46,7 +46,7 @@ class Backoff:
         # An empty one would say that it works again.
         self._say(reason.strip() or _NO_REASON)
         if reason != self._said[0] or now - self._said[1] > _SAY_AGAIN_AFTER_S:
-            log.warning("waiting to try again", reason=reason, seconds=round(pause, 1))
+            log.warning("waiting to try again", code="backoff_waiting", reason=reason, seconds=round(pause, 1))
             self._said = (reason, now)
         return pause
 
@@ -54,6 +54,8 @@ class Backoff:
         """Start over with short waits; where there was a failure, the log says how long it lasted."""
         if self._began is None:
             return
-        log.info("works again", lasted_s=round(time.monotonic() - self._began, 1), reason=self._said[0])
+        log.info(
+            "works again", code="backoff_ended", lasted_s=round(time.monotonic() - self._began, 1), reason=self._said[0]
+        )
         self._say("")
         self._began, self._next_s, self._said = None, _FIRST_BACKOFF_S, ("", 0.0)

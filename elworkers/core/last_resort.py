@@ -61,7 +61,9 @@ class LastResort:
         kind = (type(error), f"{frame[0].filename}:{frame[0].lineno}" if frame else "")
         if kind not in self._logged:
             self._logged.add(kind)
-            log.error("a record meets a bug; others go on", cannot=self._doing, exc_info=error)
+            log.error(
+                "a record meets a bug; others go on", code="record_internal_error", cannot=self._doing, exc_info=error
+            )
 
 
 def good_record() -> Record:

@@ -21,10 +21,14 @@ import structlog
 from elworkers.core.passwords import HIDDEN, SECRET_NAME, without_passwords
 from elworkers.core.terminal import printable
 
+UNCODED = "uncoded"
+"""The code of an event that is logged without one, as by a connector that others have written."""
+
 
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    entry.setdefault("code", UNCODED)
     # When, how bad and what come first, for whoever reads the raw line.
-    first = {name: entry.pop(name) for name in ("timestamp", "level", "event") if name in entry}
+    first = {name: entry.pop(name) for name in ("timestamp", "level", "code", "event") if name in entry}
     return cast(MutableMapping[str, Any], _shown({**first, **entry}))
 
 
@@ -51,10 +55,13 @@ def _line(entry: Any, **how: Any) -> str:
 def _harmless(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     # What is no text is shown by repr, which escapes it.
     long = ("exception", "stack", "stacks")
-    return {
+    shown = {
         name: printable(value, keep="\n\t" if name in long else "") if isinstance(value, str) else value
         for name, value in entry.items()
     }
+    # People read the sentence first.
+    shown["code"] = shown.pop("code")
+    return shown
 
 
 class _Unfailing:
@@ -78,19 +85,22 @@ class _StandardLibrary(logging.Handler):
     """Hands what libraries log with the standard library over to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger(record.name).log(record.levelno, record.getMessage(), logger=record.name)
+        structlog.get_logger(record.name).log(
+            record.levelno, record.getMessage(), code="library_message", logger=record.name
+        )
 
 
 def _catch_the_rest() -> None:
     """Have what Python itself prints on stderr become log lines too: a reader of JSON lines stumbles over others."""
 
     def uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-        log.critical("uncaught exception", exc_info=(kind, error, trace))
+        log.critical("uncaught exception", code="uncaught_exception", exc_info=(kind, error, trace))
 
     def ignored(found: sys.UnraisableHookArgs) -> None:
         where = found.err_msg or "Exception ignored in"
         log.error(
             "exception ignored by Python",
+            code="unraisable_exception",
             where=f"{where}: {found.object!r:.200}",
             exc_info=(found.exc_type, found.exc_value, found.exc_traceback),
         )
@@ -104,7 +114,9 @@ def _catch_the_rest() -> None:
         line: str | None = None,  # noqa: ARG001 - the same
     ) -> None:
         where = f"{filename}:{lineno}"
-        log.warning("a library warns", warning=str(message), kind=category.__name__, where=where)
+        log.warning(
+            "a library warns", code="library_warning", warning=str(message), kind=category.__name__, where=where
+        )
 
     log = structlog.get_logger(__name__)
     sys.excepthook = uncaught
@@ -123,7 +135,7 @@ def configure(level: str = "info", **who: Any) -> None:
     number = logging.getLevelName(level.upper())
     rendering: list[Any] = (
         # Made text before passwords are hidden: ConsoleRenderer's own stack traces show every local variable.
-        [_harmless, structlog.dev.ConsoleRenderer()]
+        [_harmless, structlog.dev.ConsoleRenderer(sort_keys=False)]
         if sys.stderr.isatty()
         else [structlog.processors.JSONRenderer(_line)]
     )

@@ -370,7 +370,9 @@ class PipelineRunner:
             again: after a failure the same is refused again.
         """
         (self._counts if again else self._metrics).count("records_refused", len(refused))
-        log.warning("records refused by the store", count=len(refused), first=refused[0].message)
+        log.warning(
+            "records refused by the store", code="records_rejected", count=len(refused), first=refused[0].message
+        )
         make, errors = self._pipeline.refused, self._kept.errors
         if self._pipeline.dead_letters_to is None or make is None:
             return
@@ -381,7 +383,7 @@ class PipelineRunner:
                 continue
             made = make(refusal)
             if made is None:
-                log.error("an EventError is refused", reason=refusal.message)
+                log.error("an EventError is refused", code="event_errors_lost", reason=refusal.message)
                 continue
             errors.append(made)
             if place is not None:
@@ -397,7 +399,7 @@ class PipelineRunner:
             self._repeats.written(_ERRORS, self._metrics)
         kept.errors = []
         if lost:
-            log.error("EventErrors refused", count=len(lost), first=lost[0].message)
+            log.error("EventErrors refused", code="event_errors_lost", count=len(lost), first=lost[0].message)
 
 
 def _place(record: Record) -> tuple[Assignment, int] | None:

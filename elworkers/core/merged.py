@@ -110,4 +110,4 @@ class MergedSource:
             try:
                 child.close()
             except Exception:
-                log.exception("a source did not close cleanly")
+                log.exception("a source did not close cleanly", code="source_close_failed")

@@ -165,7 +165,7 @@ class Counters:
             return
         self.remarks[what] = words
         if words:
-            log.warning("not as it was configured", what=what, reason=words)
+            log.warning("not as it was configured", code="topic_not_as_configured", what=what, reason=words)
         else:
             del self.remarks[what]
         self.changes += 1

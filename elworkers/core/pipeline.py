@@ -100,6 +100,10 @@ class CarryOver:
     def close(self) -> None:
         """Close the source; says how many records go with it, if any do."""
         if (self.raw or self.staged) and not (self.source is not None and self.source.durable):
-            log.error("stopped before these could be written; they are lost", records=len(self.raw) + len(self.staged))
+            log.error(
+                "stopped before these could be written; they are lost",
+                code="records_lost_at_stop",
+                records=len(self.raw) + len(self.staged),
+            )
         if self.source is not None:
             self.source.close()

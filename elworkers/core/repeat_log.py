@@ -52,7 +52,12 @@ class RepeatLog:
             finally:
                 os.close(file)
         except OSError as error:
-            log.warning("what was repeated cannot be told to reporters", path=str(self._path), reason=error.strerror)
+            log.warning(
+                "what was repeated cannot be told to reporters",
+                code="repeats_not_reported",
+                path=str(self._path),
+                reason=error.strerror,
+            )
 
     def new(self) -> Counter[Destination]:
         """Return what was appended since this was made, or asked last; lines that are none are passed over."""

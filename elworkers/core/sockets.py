@@ -128,7 +128,13 @@ def _say_missing(address: Address, host: str, error: OSError) -> None:
     import structlog
 
     log = structlog.get_logger(__name__)
-    log.warning("this host has no such address", address=str(address), host=host, reason=error.strerror)
+    log.warning(
+        "this host has no such address",
+        code="listener_address_missing",
+        address=str(address),
+        host=host,
+        reason=error.strerror,
+    )
 
 
 def _held(held: Sequence[socket.socket], kind: socket.SocketKind, place: Place) -> socket.socket | None:

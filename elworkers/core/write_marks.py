@@ -112,6 +112,7 @@ class WriteMarks:
             self._said = True
             log.warning(
                 "what is being written cannot be noted; after a kill it would not be counted as repeated",
+                code="repeats_not_marked",
                 folder=str(self._folder),
                 reason=error.strerror or str(error),
             )

@@ -53,7 +53,9 @@ def event_error_of_any(record: Record, error: InvalidEventError, event: Event | 
         return event_error(record, error, event)
     except Exception:
         # Not even a bug in here may hold up the others.
-        log.exception("a record meets a bug; its EventError tells less", cannot="make an EventError")
+        log.exception(
+            "a record meets a bug; its EventError tells less", code="record_internal_error", cannot="make an EventError"
+        )
         bare = Record(b"", origin=record.origin, offset=record.offset, key=record.key)
         return event_error(bare, error, None)
 

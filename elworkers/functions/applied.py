@@ -120,7 +120,12 @@ class Functions:
         kind = (function.name, error.code if cause is None else type(cause))
         if kind not in self._logged:
             self._logged.add(kind)
-            log.error("a function fails; such events become EventErrors", reason=error.message, exc_info=cause)
+            log.error(
+                "a function fails; such events become EventErrors",
+                code="function_failed",
+                reason=error.message,
+                exc_info=cause,
+            )
 
 
 def _written(result: Any, *, ours: bool) -> tuple[bytes, Event]:

@@ -97,7 +97,11 @@ class HourBucketer:
             # Whatever a message makes us raise, it holds up no other; the trace of a kind is said once.
             if type(error).__name__ not in self.said:
                 self.said.add(type(error).__name__)
-                log.exception("a message's time cannot be told; it is kept by Kafka's", schema=schema)
+                log.exception(
+                    "a message's time cannot be told; it is kept by Kafka's",
+                    code="import_timestamp_failed",
+                    schema=schema,
+                )
             own_ms = None
         if own_ms is None:
             self.metrics.count("import_no_time", schema=schema)

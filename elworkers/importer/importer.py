@@ -223,7 +223,11 @@ class Importer:
         manifests = self._journal.load(topic, again)
         if again and not manifests:
             self._metrics.count("import_recreated", topic=topic)
-            log.warning("the topic was deleted and made again; importing it from its first message on", topic=topic)
+            log.warning(
+                "the topic was deleted and made again; importing it from its first message on",
+                code="topic_recreated",
+                topic=topic,
+            )
         self._publisher.places[topic] = home._replace(again=again)
         hours = self._unfinished.setdefault(topic, set())
         for manifest in manifests.values():
@@ -274,6 +278,7 @@ class Importer:
             self._metrics.count("kafka_gap_messages", earliest - stretch.next, topic=partition.topic)
             log.error(
                 "messages were deleted before they could be imported; going on at the earliest",
+                code="kafka_offset_out_of_range",
                 topic=partition.topic,
                 partition=partition.partition,
                 wanted=stretch.next,
@@ -287,6 +292,7 @@ class Importer:
             log.error(
                 "imported further than the topic reaches: it was made anew, and the broker tells no ids of topics; move"
                 " its folder in _importer away to begin at its first message",
+                code="import_past_end",
                 topic=partition.topic,
                 partition=partition.partition,
                 imported_up_to=position,

@@ -116,7 +116,13 @@ class Journal:
             # Its author came late: somebody else had imported these offsets already.
             self._withdraw(manifest, path, named=False)
             return
-        log.info("bringing an import to its end", topic=topic, partition=one.partition, begin=one.begin)
+        log.info(
+            "bringing an import to its end",
+            code="import_recovered",
+            topic=topic,
+            partition=one.partition,
+            begin=one.begin,
+        )
         if self._carry_out(manifest):
             self._recovered(manifest)
 
@@ -193,6 +199,7 @@ class Journal:
             if not self._named(file):
                 log.error(
                     "a file of this import is gone; its offsets are read again",
+                    code="import_file_missing",
                     topic=manifest.topic,
                     partition=manifest.partition,
                     begin=manifest.begin,
@@ -208,7 +215,12 @@ class Journal:
         for path in _names(file.path):
             if self._store.rename(file.temporary, path):
                 if path != file.path:
-                    log.warning("the name of a file was taken by another file", taken=file.path, path=path)
+                    log.warning(
+                        "the name of a file was taken by another file",
+                        code="import_file_renamed",
+                        taken=file.path,
+                        path=path,
+                    )
                 return True
             there, waits = self._store.exists(path), self._store.exists(file.temporary)
             if not waits:

@@ -77,7 +77,11 @@ class Notes:
                 if which is not None and note is not None:
                     found[which] = note
         except PathRefusedError as error:
-            log.warning("notes of what stands still cannot be read", reason=str(error))
+            log.warning(
+                "the notes since when topics stand still cannot be read",
+                code="import_notes_unreadable",
+                reason=str(error),
+            )
         self._kept = dict(found)
         return found
 
@@ -94,7 +98,12 @@ class Notes:
         try:
             self._store.write(_path(which), [json.dumps(content).encode()])
         except RetryableError as error:
-            log.warning("cannot note since when it stands still", what=which.name, reason=str(error))
+            log.warning(
+                "the note since when it stands still cannot be written",
+                code="import_note_not_saved",
+                what=which.name,
+                reason=str(error),
+            )
         else:
             self._kept[which] = note
 
@@ -103,7 +112,12 @@ class Notes:
         try:
             self._store.remove(_path(which))
         except RetryableError as error:
-            log.warning("cannot remove the note that it stands still", what=which.name, reason=str(error))
+            log.warning(
+                "the note since when it stands still cannot be removed",
+                code="import_note_not_removed",
+                what=which.name,
+                reason=str(error),
+            )
             return False
         self._kept.pop(which, None)
         return True

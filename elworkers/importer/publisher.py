@@ -153,7 +153,12 @@ class Publisher:
         manifest = published.manifest
         topic, schema = manifest.topic, schema_of(manifest.topic)
         if not published.there:
-            log.error("another importer writes to the same folder", topic=topic, partition=manifest.partition)
+            log.error(
+                "another importer writes to the same folder",
+                code="import_conflict",
+                topic=topic,
+                partition=manifest.partition,
+            )
             self._metrics.count("import_conflicts")
             return
         if published.after:
@@ -161,6 +166,7 @@ class Publisher:
         self.count_files(manifest)
         log.info(
             "imported",
+            code="import_published",
             topic=topic,
             partition=manifest.partition,
             up_to=manifest.next,

@@ -95,7 +95,13 @@ class Quarantine:
         if before is not None and _words(which, before.note.why) == _words(which, why):
             standing.said = before.said
         if now - standing.said > say_again_s or standing.said == -math.inf:
-            log.error(f"{which.kind} stands still; others go on", **_named(which), reason=why, **more)  # noqa: G004 - one of two
+            log.error(
+                f"{which.kind} stands still; others go on",  # noqa: G004 - one of two
+                code="import_stalled",
+                **_named(which),
+                reason=why,
+                **more,
+            )
             standing.said = now
         self._standing[which] = standing
         self._to_drop.discard(which)
@@ -122,7 +128,7 @@ class Quarantine:
     def _resume(self, which: Which) -> None:
         note = self._standing.pop(which).note
         stood_s = max(0, int(time.time()) - note.since)
-        log.info(f"{which.kind} goes on", **_named(which), stood_still_s=stood_s)  # noqa: G004 - one of two
+        log.info(f"{which.kind} goes on", code="import_resumed", **_named(which), stood_still_s=stood_s)  # noqa: G004 - one of two
         self._metrics.resumed(which.name)
         self._to_drop.add(which)
 

@@ -57,7 +57,10 @@ class Store:
         self._folders: set[str] = set()
         self._drivers = FileSystems(endpoint)
         if self._hdfs and not self._drivers.has_user:
-            log.warning("no user in the URI: HDFS takes this for its guest (dr.who); expected hdfs://USER@HOST/PATH")
+            log.warning(
+                "no user in the URI: HDFS takes this for its guest (dr.who); expected hdfs://USER@HOST/PATH",
+                code="hdfs_user_missing",
+            )
         if not (self._local or self._hdfs):
             # Object stores: the first part of the path is what the authority holds.
             self._base = "/".join([*uri.hosts, uri.path.strip("/")]).rstrip("/")

@@ -66,7 +66,12 @@ def _say_dropped(datagram: bytes) -> None:
     import structlog
 
     log = structlog.get_logger(__name__)
-    log.warning("dropped what is too long for statsd", bytes=len(datagram), begins=repr(datagram[:80]))
+    log.warning(
+        "dropped what is too long for statsd",
+        code="statsd_datagram_too_long",
+        bytes=len(datagram),
+        begins=repr(datagram[:80]),
+    )
 
 
 def _datagrams(lines: Sequence[str]) -> Iterator[bytes]:

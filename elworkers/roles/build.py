@@ -253,4 +253,6 @@ def _say_that_nobody_says_where_schemas_are() -> None:
     """Log once in a process that no schemas are configured."""
     import structlog
 
-    structlog.get_logger(__name__).info("tables are made of the schema wiki's schemas, because there is no --schemas")
+    structlog.get_logger(__name__).info(
+        "tables are made of the schema wiki's schemas, because there is no --schemas", code="schemas_from_wiki"
+    )

@@ -70,7 +70,13 @@ def tell(found: Account, dead_letters_to: str, damage: str, *, makes_errors: boo
     more = {name: count for name in ("there_already", "left_out", "invalid") if (count := getattr(found, name))}
     where = {"refused_to": dead_letters_to or "nowhere"} if found.refused else {}
     log.info(
-        "the input has ended", records_read=found.read, stored=found.stored, refused=found.refused, **more, **where
+        "the input has ended",
+        code="input_ended",
+        records_read=found.read,
+        stored=found.stored,
+        refused=found.refused,
+        **more,
+        **where,
     )
     place = f"they are in {dead_letters_to}" if dead_letters_to else "nothing has taken them"
     matters = found.refused > 0 and not (makes_errors and dead_letters_to)

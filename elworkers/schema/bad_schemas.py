@@ -76,7 +76,7 @@ class BadSchemas:
         """Note that a schema can be used."""
         self._found.pop(key, None)
         if self._resume(key):
-            log.info("schema is used again", schema=key[0], revision=key[1])
+            log.info("schema is used again", code="schema_usable", schema=key[0], revision=key[1])
 
     def _remember(self, key: Key, error: Callable[[], _Error]) -> _Error:
         self._found[key] = (self._clock() + self._for_s, error)
@@ -94,7 +94,13 @@ class BadSchemas:
             self._resume(key)
 
     def _say(self, key: Key, why: str) -> None:
-        log.warning("schema set aside: its events become EventErrors", schema=key[0], revision=key[1], reason=why)
+        log.warning(
+            "schema set aside: its events become EventErrors",
+            code="schema_unusable",
+            schema=key[0],
+            revision=key[1],
+            reason=why,
+        )
         if self._metrics is not None:
             self._metrics.set_aside("schema {}/{}".format(*key), why)
 

@@ -116,4 +116,4 @@ class Cache:
             scratch.write_text(json.dumps(schema), encoding="utf-8")
             scratch.replace(path)
         except OSError as error:
-            log.warning("schema not cached on disk", path=str(path), reason=str(error))
+            log.warning("schema not cached on disk", code="schema_not_cached", path=str(path), reason=str(error))

@@ -50,6 +50,7 @@ def _ask(api: str) -> None:
             return
     log.warning(
         "the schema wiki does not answer; events of schemas not known yet will wait",
+        code="schema_wiki_unavailable",
         wiki=without_login(api),
         reason=why,
     )

@@ -72,6 +72,7 @@ class ClockNumbers:
         self._next = int(time.time() * 1000)
         log.warning(
             "no run folder to remember sequence numbers in; they begin at the clock, in milliseconds",
+            code="sequence_start_by_clock",
             first=self._next,
             expected="EVENTLOGGING_RUN_DIR",
         )

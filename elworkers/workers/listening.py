@@ -47,7 +47,7 @@ class ListeningSockets:
             if address not in self._sockets:
                 self._sockets[address] = opened(address, self._held)
                 names = [str(one.getsockname()[0]) for one in self._sockets[address]]
-                log.info("listening", address=str(address), on=names)
+                log.info("listening", code="listener_opened", address=str(address), on=names)
         self.complete = True
 
     def all(self) -> list[socket.socket]:

@@ -125,19 +125,26 @@ class Pool:
         if self._renewal is not None:
             self._renewal.forget()
         self._tell_state()
-        log.info("pool ended", exit_code=self._exit_code)
+        log.info("pool ended", code="pool_ended", exit_code=self._exit_code)
         return self._exit_code
 
     def _begin(self) -> None:
         if self._renewal is not None:
             self._image = self._image._replace(renewals=self._renewal.number, read=self._renewal.configuration.told)
         if self._renewal is None or self._renewal.handed is None:
-            log.info("pool started", workers=self._wanted, pid=os.getpid(), version=__version__)
+            log.info("pool started", code="pool_started", workers=self._wanted, pid=os.getpid(), version=__version__)
             for name, why in self._job.passed:
-                log.info("passed over: it means nothing here", what=name, reason=why)
+                log.info("passed over: it means nothing here", code="option_ignored", what=name, reason=why)
             return
         of_before = len(self._members.alive())
-        log.info("pool renewed", workers=self._wanted, pid=os.getpid(), version=__version__, of_before=of_before)
+        log.info(
+            "pool renewed",
+            code="pool_renewed",
+            workers=self._wanted,
+            pid=os.getpid(),
+            version=__version__,
+            of_before=of_before,
+        )
         self._replacement.begin(range(self._wanted))
 
     def _wait(self) -> None:
@@ -159,16 +166,21 @@ class Pool:
     def _stop(self, exit_code: int) -> None:
         if self._exit_code is None:
             self._exit_code = exit_code
-            log.info("stopping", workers=len(self._members.alive()), within_s=self._job.stop_timeout_s)
+            log.info(
+                "stopping", code="pool_stopping", workers=len(self._members.alive()), within_s=self._job.stop_timeout_s
+            )
         for member in self._members.alive():
             member.ask_to_end(self._job.stop_timeout_s)
 
     def _scale(self, by: int) -> None:
         if not self._job.scalable:
-            log.warning("not scaled: the work is shared out by --workers; change that in the instance file")
+            log.warning(
+                "not scaled: the work is shared out by --workers; change that in the instance file",
+                code="pool_not_scaled",
+            )
             return
         self._wanted = min(max(1, self._wanted + by), MOST_WORKERS - 1)
-        log.info("scaled", workers=self._wanted)
+        log.info("scaled", code="pool_scaled", workers=self._wanted)
 
     def _tell(self) -> None:
         now = time.monotonic()
@@ -176,7 +188,7 @@ class Pool:
             ages = {"alive": round(now - seen.alive, 1), "since": round(now - member.begun, 1)}
             if seen.reason:
                 ages["reason_since"] = round(now - seen.reason_since, 1)
-            log.info("worker state", **seen._asdict() | ages)
+            log.info("worker state", code="worker_state", **seen._asdict() | ages)
             member.send(signal.SIGUSR1)
 
     def _reap(self) -> None:
@@ -204,7 +216,14 @@ class Pool:
                 self._stop(self._ends_with)
         else:
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-            log.error("worker died", worker_index=member.index, pid=pid, how=how, again_in_s=member.died(how))
+            log.error(
+                "worker died",
+                code="worker_died",
+                worker_index=member.index,
+                pid=pid,
+                how=how,
+                again_in_s=member.died(how),
+            )
 
     def _open(self) -> None:
         if self._listening.complete or self._exit_code is not None or not self._shut_out.tries():
@@ -253,13 +272,13 @@ class Pool:
         try:
             if self._asked:
                 self._asked, self._next = False, None
-                log.info("reading the configuration for another image")
+                log.info("reading the configuration for another image", code="pool_renewal_started")
                 renewal.ask(self._handed(renewal))
             self._next = renewal.answer() or self._next
             if self._next is not None:
                 self._execute(renewal, self._next)
         except RefusedError as error:
-            log.error("not renewed; everything goes on as before", reason=str(error))  # noqa: TRY400 - no bug to trace
+            log.error("not renewed; everything goes on as before", code="pool_renewal_failed", reason=str(error))  # noqa: TRY400 - no bug to trace
             self._refused(str(error))
 
     def _refused(self, reason: str) -> None:

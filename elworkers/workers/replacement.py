@@ -55,7 +55,7 @@ class Replacement:
         """Replace the workers of these places that are there now."""
         self._left, self._since = list(indices), time.monotonic()
         self._abandoned = False
-        log.info("replacing workers one after another", workers=len(self._left))
+        log.info("replacing workers one after another", code="worker_replacement_started", workers=len(self._left))
 
     def abandon(self) -> None:
         """Leave those that are not replaced yet; a successor that has nobody's place yet ends."""
@@ -88,7 +88,12 @@ class Replacement:
             code: its exit code.
         """
         reason = successor.slot.told().reason or f"the new worker ended with {code}"
-        log.error("workers not replaced; those of before go on", reason=reason, exit_code=code)
+        log.error(
+            "workers not replaced; those of before go on",
+            code="worker_replacement_failed",
+            reason=reason,
+            exit_code=code,
+        )
         self._members.dismiss()
         self._left = []
         return reason
@@ -104,7 +109,7 @@ class Replacement:
             return False
         done = not self._left and self._members.successor is None and not self._abandoned
         if done:
-            log.info("workers replaced")
+            log.info("workers replaced", code="worker_replacement_done")
         return done
 
     def _replace(self, member: WorkerProcess | None) -> None:

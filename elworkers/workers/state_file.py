@@ -126,6 +126,8 @@ class StateFile:
             scratch.write_text(json.dumps(content), encoding="utf-8")
             scratch.replace(self._path)
         except OSError as error:
-            log.warning("state file not written", path=str(self._path), reason=str(error))
+            log.warning(
+                "state file not written", code="state_file_not_written", path=str(self._path), reason=str(error)
+            )
             with contextlib.suppress(OSError):
                 scratch.unlink(missing_ok=True)

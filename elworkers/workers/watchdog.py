@@ -29,7 +29,12 @@ def watch(members: Iterable[WorkerProcess], worker_timeout_s: float) -> None:
         log_stacks(member, member.pid, member.stacks.settled())
         if member.kill_at:
             if time.monotonic() > member.kill_at:
-                log.error("worker killed: it did not stop in time", worker_index=member.index, pid=member.pid)
+                log.error(
+                    "worker killed: it did not stop in time",
+                    code="worker_killed",
+                    worker_index=member.index,
+                    pid=member.pid,
+                )
                 member.send(signal.SIGKILL)
         elif member.silent_s() > worker_timeout_s:
             _dump(member)
@@ -40,6 +45,7 @@ def _dump(member: WorkerProcess) -> None:
     member.hangs = f"no sign of life for {silent_s} s"
     log.error(
         "worker makes no progress; its stacks follow, then it is replaced",
+        code="worker_hung",
         worker_index=member.index,
         pid=member.pid,
         seconds=silent_s,
@@ -57,4 +63,4 @@ def log_stacks(member: WorkerProcess, pid: int | None, text: str) -> None:
         text: what it has written.
     """
     if text:
-        log.error("stacks of a worker", worker_index=member.index, pid=pid, stacks=text)
+        log.error("stacks of a worker", code="worker_stacks", worker_index=member.index, pid=pid, stacks=text)

@@ -113,7 +113,7 @@ class _Reporter:
             self._tell()
         if self._asked:
             self._asked = False
-            log.info("worker counters", pid=os.getpid(), **self._metrics.summary())
+            log.info("worker counters", code="worker_counters", pid=os.getpid(), **self._metrics.summary())
 
     def read(self, records: int) -> None:
         """See `loop.StateReporter.read`."""
@@ -171,19 +171,24 @@ def main(job: PoolConfig, who: WorkerId, slot: Slot, parent: int, stacks: int) -
         job.run(who, stop, metrics, board)
     except ConfigurationError as error:
         board.trouble(str(error))
-        log.error("configuration cannot work", reason=str(error), exit_code=EX_CONFIG)  # noqa: TRY400 - no bug to trace
+        log.error("configuration cannot work", code="configuration_invalid", reason=str(error), exit_code=EX_CONFIG)  # noqa: TRY400 - no bug to trace
         return EX_CONFIG
     except UnfinishedError as error:
-        log.warning("not everything is done", reason=str(error), exit_code=EX_TEMPFAIL)
+        log.warning("not everything is done", code="run_unfinished", reason=str(error), exit_code=EX_TEMPFAIL)
         return EX_TEMPFAIL
     except DataError as error:
-        log.error("the input has ended, but not all of it is stored", reason=str(error), exit_code=EX_DATAERR)  # noqa: TRY400 - no bug to trace
+        log.error(  # noqa: TRY400 - no bug to trace
+            "the input has ended, but not all of it is stored",
+            code="input_ended_incomplete",
+            reason=str(error),
+            exit_code=EX_DATAERR,
+        )
         code = EX_DATAERR
     except BaseException as error:
         # Also an `OutOfTime` that got this far is to be seen.
         # Not its `str`, which may raise as well.
         board.trouble(CRASHED + "".join(traceback.format_exception_only(type(error), error)).strip())
-        log.exception("worker crashed; what was not flushed was not committed", pid=os.getpid())
+        log.exception("worker crashed; what was not flushed was not committed", code="worker_crashed", pid=os.getpid())
         return 1
-    log.info("worker done", seconds=round(time.monotonic() - started, 1), **metrics.summary())
+    log.info("worker done", code="worker_done", seconds=round(time.monotonic() - started, 1), **metrics.summary())
     return code

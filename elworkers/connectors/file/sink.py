@@ -144,7 +144,9 @@ class FileSink:
                 break
             end = begin
         if end < size:
-            log.warning("a line torn by a crash is cut off", path=str(path), bytes=size - end)
+            log.warning(
+                "a line torn by a crash is cut off", code="file_torn_line_removed", path=str(path), bytes=size - end
+            )
             os.ftruncate(self._fd, end)
 
     def commit_transaction(self, positions: Positions) -> None:

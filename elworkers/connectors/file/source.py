@@ -200,7 +200,7 @@ class LinesSource:
         self._line.clear()
         if len(line) > self._longest:
             self._metrics.count("lines_cut")
-            log.warning("line is cut", place=self._place, kept_bytes=self._longest)
+            log.warning("line is cut", code="file_line_truncated", place=self._place, kept_bytes=self._longest)
             line = line[: self._longest]
         if line.strip():
             self._ready.append((line, self._passed))

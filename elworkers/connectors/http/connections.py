@@ -53,7 +53,7 @@ class _ErrorLogFilter:
     def exception(self, _words: str, *_args: Any, exc_info: BaseException | None = None) -> None:
         """Log it unless the client is to blame."""
         if not isinstance(exc_info, _OF_CLIENTS):
-            log.error("a request could not be answered", exc_info=exc_info)
+            log.error("a request could not be answered", code="http_request_failed", exc_info=exc_info)
 
 
 class Connection(web.RequestHandler):
@@ -289,7 +289,11 @@ class BoundedServer(web.Server):
             oldest, _ = self._open.popitem(last=False)
             if not self._said:
                 self._said = True
-                log.warning("more connections than max_connections; the longest waiting one is closed", most=self._most)
+                log.warning(
+                    "more connections than max_connections; the longest waiting one is closed",
+                    code="http_connection_limit_reached",
+                    most=self._most,
+                )
             oldest.force_close()
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:

@@ -172,7 +172,7 @@ class Intake:
         try:
             job.arrival.lines = [self._lines.line(query, when, *job.sender) for query in job.queries]
         except RetryableError as error:
-            log.error("no line can be made", reason=str(error))  # noqa: TRY400 - no bug to trace
+            log.error("an event gets no sequence number", code="http_events_not_numbered", reason=str(error))  # noqa: TRY400 - no bug to trace
             self._tell(job, False)
             return []
         job.arrival.came_ms = int(job.came_s * 1000)

@@ -45,7 +45,7 @@ class LeaderlessPartitions:
         before = self._since.pop(topic, {})
         without = [number for number, leader in enumerate(leaders) if not leader]
         for number in before.keys() - set(without):
-            log.info("partition goes on", topic=topic, partition=number)
+            log.info("partition goes on", code="kafka_partition_writable", topic=topic, partition=number)
             if self._metrics is not None:
                 self._metrics.resumed(f"topic {topic}[{number}]")
         if not without or len(self._since) >= _MOST:
@@ -55,7 +55,13 @@ class LeaderlessPartitions:
         for number in without:
             why = leaders[number].why or NO_LEADER
             if number not in before:
-                log.error("partition cannot be written to", topic=topic, partition=number, reason=why)
+                log.error(
+                    "partition cannot be written to",
+                    code="kafka_partition_unwritable",
+                    topic=topic,
+                    partition=number,
+                    reason=why,
+                )
             if self._metrics is not None:
                 self._metrics.set_aside(f"topic {topic}[{number}]", why)
 

@@ -110,6 +110,7 @@ class KafkaSource:
         if found:
             log.warning(
                 "the group's offsets in Kafka are not its positions in the database, which count",
+                code="kafka_offsets_overridden",
                 group=self._group_name,
                 topic=self._topic_name,
                 partitions={one.partition: {"kafka": starts[one], "database": at} for one, at in sorted(found.items())},
@@ -126,6 +127,7 @@ class KafkaSource:
         self._metrics.count("kafka_gap_messages", max(0, earliest - wanted), topic=self._topic_name)
         log.error(
             "offset out of range, going on at the earliest",
+            code="kafka_offset_out_of_range",
             topic=self._topic_name,
             partition=partition.partition,
             wanted=wanted,

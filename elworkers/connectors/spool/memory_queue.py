@@ -101,4 +101,4 @@ class MemoryQueue:
             else:
                 arrival.told(False)
         if lost:
-            log.error("stopped before these could be written; they are lost", records=lost)
+            log.error("stopped before these could be written; they are lost", code="records_lost_at_stop", records=lost)

@@ -119,7 +119,7 @@ def put_aside(path: Path, why: str) -> None:
         path.rename(aside)
     except OSError as error:
         done = f"passed over: {error.strerror}"
-    log.error("the spool is damaged", file=str(path), why=why, done=done)
+    log.error("the spool is damaged", code="spool_damaged", file=str(path), why=why, done=done)
 
 
 def keep_aside(path: Path, why: str) -> None:
@@ -132,7 +132,7 @@ def keep_aside(path: Path, why: str) -> None:
         os.link(path, aside)
     except OSError as error:
         done = f"passed over: {error.strerror}"
-    log.error("the spool is damaged", file=str(path), why=why, done=done)
+    log.error("the spool is damaged", code="spool_damaged", file=str(path), why=why, done=done)
 
 
 def _free_name(path: Path) -> Path:

@@ -81,7 +81,12 @@ class Sequence:
         except RetryableError as error:
             if not self._spare:
                 self._spare = (1 << _SPARE_BITS) | secrets.randbits(_SPARE_BITS - 1)
-                log.warning("sequence numbers begin at one drawn by lot", reason=str(error), first=self._spare)
+                log.warning(
+                    "sequence numbers begin at a random one",
+                    code="sequence_start_random",
+                    reason=str(error),
+                    first=self._spare,
+                )
             self._spare += count
             return self._spare - count
 

@@ -62,7 +62,7 @@ class SpooledSource:
         self._counted = (0, 0, 0)
         self._said_at = self._shown_at = float("-inf")
         if spool.waiting_bytes:
-            log.info("lines are waiting in the spool", bytes=spool.waiting_bytes)
+            log.info("lines are waiting in the spool", code="spool_backlog", bytes=spool.waiting_bytes)
         door.open(self, self._fail)
 
     def flush_by(self, flush: Callable[[], None]) -> None:
@@ -122,12 +122,19 @@ class SpooledSource:
         self._told(arrival, kept=False)
         if time.monotonic() - self._said_at > _SAY_AGAIN_AFTER_S:
             self._said_at = time.monotonic()
-            log.error(
-                "lines dropped" if arrival.told is None else "events refused; their clients are told to come again",
-                reason=self._reason,
-                so_far=self._dropped + self._refused,
-                waiting=self._spool.waiting_bytes,
-            )
+            so_far, waiting = self._dropped + self._refused, self._spool.waiting_bytes
+            if arrival.told is None:
+                log.error(
+                    "lines dropped", code="spool_lines_dropped", reason=self._reason, so_far=so_far, waiting=waiting
+                )
+            else:
+                log.error(
+                    "events refused; their clients are told to come again",
+                    code="spool_events_refused",
+                    reason=self._reason,
+                    so_far=so_far,
+                    waiting=waiting,
+                )
 
     @staticmethod
     def _told(arrival: Arrival, *, kept: bool) -> None:
@@ -191,7 +198,10 @@ class SpooledSource:
             if time.monotonic() - self._shown_at > _SAY_AGAIN_AFTER_S:
                 # A disk with little room takes a line now and then.
                 self._shown_at = time.monotonic()
-                log.warning("the spool is passed over" if reason else "the spool takes lines again", reason=reason)
+                if reason:
+                    log.warning("the spool is passed over", code="spool_bypassed", reason=reason)
+                else:
+                    log.warning("the spool takes lines again", code="spool_resumed", reason=reason)
             self._shown = reason
 
     def commit(self, positions: Positions) -> None:

@@ -76,7 +76,7 @@ class Spool:
         except OSError as error:
             if error.errno not in _OF_THE_DISK:
                 raise RetryableError(f"spool {folder}: {error.strerror}") from error
-            log.error("the spool cannot be used", folder=str(folder), reason=error.strerror)  # noqa: TRY400 - no bug
+            log.error("the spool cannot be used", code="spool_unusable", folder=str(folder), reason=error.strerror)  # noqa: TRY400 - no bug
 
     def _open(self) -> None:
         try:
@@ -247,7 +247,12 @@ class Spool:
         try:
             self._store_done()
         except OSError as error:
-            log.warning("the spool's position is not on disk", folder=str(self.folder), reason=error.strerror)
+            log.warning(
+                "the spool's position is not on disk",
+                code="spool_position_not_saved",
+                folder=str(self.folder),
+                reason=error.strerror,
+            )
             # A segment that is gone is not read again, and what it had of the disk is free.
             self._remove_all()
         while len(self._starts) > 1 and self._starts[1] <= position:

@@ -110,7 +110,7 @@ class Catalog:
         # A bug that any schema meets is met by a good one.
         self._connection.rollback()
         make_table(self._connection, table_owners.TABLE, _GOOD)
-        log.error("a table cannot be made", exc_info=error)
+        log.error("a table cannot be made", code="sql_table_creation_failed", exc_info=error)
         return DatabaseFault(Whose.TABLE, None, f"{type(error).__name__}: {str(error)[:200]}")
 
 
@@ -120,7 +120,7 @@ def _check(schema: Mapping[str, Any]) -> None:
     except Exception as error:
         # A schema that any other gets through with is not ours to blame.
         tables.new_table(_GOOD)
-        log.warning("no table can be described for a schema", exc_info=True)
+        log.warning("no table can be described for a schema", code="sql_table_definition_failed", exc_info=True)
         raise InvalidEventError(f"no table can be described for it: {type(error).__name__}", "storage") from error
 
 
@@ -129,7 +129,14 @@ def _say_what_is_missing(name: str, schema: Mapping[str, Any], made: CreatedTabl
     missing = sorted(wanted - {column.name for column in made.columns})
     if missing:
         kept = "in event_rest" if made.has_rest else "nowhere"
-        log.warning("table lacks columns", table=name, missing=missing[:10], count=len(missing), values_go=kept)
+        log.warning(
+            "table lacks columns",
+            code="sql_columns_missing",
+            table=name,
+            missing=missing[:10],
+            count=len(missing),
+            values_go=kept,
+        )
 
 
 def _cuts(named: tuple[str, int], made: CreatedTable) -> Mapping[str, ColumnWidth]:

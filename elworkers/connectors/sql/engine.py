@@ -56,7 +56,11 @@ def engine(
             write_timeout=ANSWER_TIMEOUT_S,
         )
         if local_infile and not connection.loads:
-            log.info("LOAD DATA LOCAL is not allowed by the server; INSERT is used", database=str(uri))
+            log.info(
+                "LOAD DATA LOCAL is not allowed by the server; INSERT is used",
+                code="sql_load_data_unavailable",
+                database=str(uri),
+            )
         with connection.cursor() as cursor:
             # Of the warnings of a LOAD DATA each is looked at.
             cursor.execute(f"SET SESSION sql_mode = '{_SQL_MODE}', time_zone = '+00:00', max_error_count = 65535")

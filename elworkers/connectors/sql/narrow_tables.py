@@ -133,11 +133,16 @@ def say(connection: Connection) -> None:
         if db_errors.fault_of(error).whose is Whose.OUTAGE:
             raise
         connection.rollback()
-        log.warning("tables cannot be looked at for narrow columns", reason=db_errors.words_of(error))
+        log.warning(
+            "tables cannot be looked at for narrow columns",
+            code="sql_table_check_failed",
+            reason=db_errors.words_of(error),
+        )
         return
     for found in narrow:
         log.warning(
             "table is narrower than its schema needs; rows that do not fit are refused until it is altered",
+            code="sql_table_narrow",
             table=found.table,
             columns=found.columns,
             alter=found.alter,

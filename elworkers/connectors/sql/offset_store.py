@@ -81,6 +81,7 @@ class DatabaseOffsets:
             # A group that has worked without it goes on as it did.
             log.warning(
                 "a table cannot be made; a topic that is made again will not be noticed",
+                code="sql_topic_ids_unavailable",
                 table=TOPIC_IDS_TABLE,
                 reason=db_errors.words_of(error),
             )
@@ -121,6 +122,7 @@ class DatabaseOffsets:
             self._metrics.count("positions_begun_anew", topic=origin.topic)
             log.warning(
                 "topic was deleted and made again; its messages are read from the beginning",
+                code="topic_recreated",
                 topic=origin.topic,
                 partition=origin.partition,
                 id_before=before,

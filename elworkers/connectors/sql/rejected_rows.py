@@ -80,7 +80,7 @@ class RejectionPolicy:
             self._aside.pop(next(iter(self._aside)))
         self._aside[table] = now + _AGAIN_S
         self._metrics.set_aside(f"table {table}", words)
-        log.warning("table takes no records; others go on", table=table, reason=words)
+        log.warning("table takes no records; others go on", code="sql_table_unusable", table=table, reason=words)
 
     def left_out(self, table: str, count: int) -> None:
         """Say, once a minute, that values had no column to go to."""
@@ -89,12 +89,17 @@ class RejectionPolicy:
             if len(self._told) >= _MOST_REMEMBERED:
                 self._told.clear()
             self._told[table] = now + _AGAIN_S
-            log.warning("values have no column and are left out; the table has no event_rest", table=table, count=count)
+            log.warning(
+                "values have no column and are left out; the table has no event_rest",
+                code="sql_values_left_out",
+                table=table,
+                count=count,
+            )
 
     def _resume(self, table: str) -> None:
         if self._aside.pop(table, None) is not None:
             self._metrics.resumed(f"table {table}")
-            log.info("table takes records again", table=table)
+            log.info("table takes records again", code="sql_table_usable", table=table)
 
     def unmade(self, schema: tuple[str, int]) -> str | None:
         """Return why this schema's table could not be created within the last minute."""

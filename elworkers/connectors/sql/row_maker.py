@@ -116,7 +116,9 @@ class RowMaker:
         kind = (table.name, type(error).__name__)
         if kind not in self._logged:
             self._logged.add(kind)
-            log.error("a record cannot be made a row", table=table.name, exc_info=error)
+            log.error(
+                "a record cannot be made a row", code="sql_row_conversion_failed", table=table.name, exc_info=error
+            )
         return f"no row can be made of it: {type(error).__name__}: {error}"
 
 

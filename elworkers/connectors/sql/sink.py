@@ -188,7 +188,13 @@ class SqlSink:
         try:
             statsd.send(*address, [f"{statsd.prefixed(self._statsd_prefix)}.overall.inserted:{count}|c"])
         except OSError as error:
-            log.warning("statsd cannot be reached", host=address[0], port=address[1], reason=str(error))
+            log.warning(
+                "statsd cannot be reached",
+                code="statsd_unreachable",
+                host=address[0],
+                port=address[1],
+                reason=str(error),
+            )
             self._statsd = None
 
     def close(self) -> None:
@@ -198,7 +204,7 @@ class SqlSink:
             self._connection.invalidate()
             self._connection.close()
         except Exception as error:  # noqa: BLE001 - the connection is thrown away whatever it says
-            log.debug("database connection did not close cleanly", reason=type(error).__name__)
+            log.debug("database connection did not close cleanly", code="sql_close_failed", reason=type(error).__name__)
         self._engine.dispose()
 
 

@@ -215,7 +215,11 @@ class MysqlTableWriter:
         except pymysql.Error as error:
             if db_errors.code_of(error) in _LOCAL_DATA_REFUSED:
                 self._driver.loads = False
-                log.warning("LOAD DATA LOCAL is refused; INSERT is used", reason=db_errors.words_of(error))
+                log.warning(
+                    "LOAD DATA LOCAL is refused; INSERT is used",
+                    code="sql_load_data_refused",
+                    reason=db_errors.words_of(error),
+                )
             elif db_errors.whose(error) is Whose.OUTAGE:
                 raise
         take_back(self._connection, "piece")

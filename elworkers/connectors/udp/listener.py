@@ -66,6 +66,6 @@ class UdpListener:
             while self._keeper is not None and time.monotonic() < until and self._take(self._keeper, 0.0):
                 pass
         except RetryableError as error:
-            log.warning("the socket could not be emptied", reason=str(error))
+            log.warning("the socket could not be emptied", code="udp_drain_failed", reason=str(error))
         self._keeper = None
         self._udp.close()

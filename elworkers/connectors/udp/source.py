@@ -74,6 +74,7 @@ class UdpSource:
         if granted < receive_buffer:
             log.warning(
                 "receive buffer is smaller than asked for",
+                code="udp_receive_buffer_small",
                 asked=receive_buffer,
                 granted=granted,
                 way_out="raise the sysctl net.core.rmem_max",
@@ -122,7 +123,12 @@ class UdpSource:
             drops = _drops(one)
             if drops > before:
                 self._metrics.count("udp_kernel_drops", drops - before)
-                log.warning("datagrams dropped by the kernel", drops=drops - before, place=self._place)
+                log.warning(
+                    "datagrams dropped by the kernel",
+                    code="udp_datagrams_dropped",
+                    drops=drops - before,
+                    place=self._place,
+                )
             self._drops[one] = drops
 
     def commit(self, positions: Positions) -> None:

@@ -64,4 +64,9 @@ class HandledRequests:
             with os.fdopen(file, "wb") as left:
                 left.write(b"\n".join((b"%d %b" % (os.getpid(), self._whose), *self._mine)))
         except OSError as error:
-            log.warning("what the next worker is to pass over cannot be left", path=str(self._path), reason=str(error))
+            log.warning(
+                "what the next worker is to pass over cannot be left",
+                code="varnish_handover_failed",
+                path=str(self._path),
+                reason=str(error),
+            )

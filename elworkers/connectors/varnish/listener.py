@@ -139,7 +139,7 @@ class VarnishListener:
             child = self._start()
         except OSError as error:
             return f"{self._command[0]} cannot be started: {error.strerror}"
-        log.info("varnishncsa runs", pid=child.pid)
+        log.info("varnishncsa runs", code="varnish_reader_started", pid=child.pid)
         with child:
             try:
                 words = _ChildOutput(child, self._longest, self._closed)
@@ -170,7 +170,7 @@ class VarnishListener:
             if len(fields) in (_FIELDS, _FIELDS + 1):
                 found.append(fields)
             else:
-                log.warning("a line of varnishncsa has not four fields", line=line[:200])
+                log.warning("a line of varnishncsa has not four fields", code="varnish_line_malformed", line=line[:200])
         with self._taking:
             if self._keeper is None:
                 self._early += found
@@ -273,7 +273,12 @@ class _ChildOutput:
 
     def _bounded(self, rest: bytes) -> bytes:
         if len(rest) > self._longest and not self._passing_over:
-            log.warning("a line of varnishncsa is too long", longer_than=self._longest, begins=rest[:80])
+            log.warning(
+                "a line of varnishncsa is too long",
+                code="varnish_line_too_long",
+                longer_than=self._longest,
+                begins=rest[:80],
+            )
             self._passing_over = True
         return b"" if self._passing_over else rest
 
@@ -283,4 +288,4 @@ class _ChildOutput:
             said = line.decode(errors="replace").lstrip(".")
             if said:
                 self.complaint = f"{self.complaint} {said}".strip()[-_COMPLAINT:]
-                log.warning("varnishncsa says", words=said)
+                log.warning("varnishncsa says", code="varnish_reader_output", words=said)

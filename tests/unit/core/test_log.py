@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 
@@ -37,6 +38,33 @@ def test_every_line_is_json_with_role_instance_worker_and_host(capsys: pytest.Ca
     assert {"role": "processor", "instance": "client-side-00", "worker": 1, "event": "started"}.items() <= line.items()
     assert line["host"]
     assert line["timestamp"].endswith("Z")
+
+
+def test_when_how_bad_the_code_and_what_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info", role="processor", worker=1)
+    structlog.get_logger("x").info("started", workers=4, code="pool_started")
+    line = json.loads(capsys.readouterr().err)
+    assert list(line)[:4] == ["timestamp", "level", "code", "event"]
+    assert line["code"] == "pool_started"
+
+
+def test_what_others_log_has_a_code_too(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("info")
+    logging.getLogger("library").error("failed")
+    structlog.get_logger("a connector of others").warning("no code")
+    library, uncoded = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (library["code"], library["event"], library["logger"]) == ("library_message", "failed", "library")
+    assert (uncoded["code"], uncoded["event"]) == (log.UNCODED, "no code")
+
+
+def test_on_a_terminal_the_code_stands_behind_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(told, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", told)
+    log.configure(role="processor")
+    structlog.get_logger().warning("worker died", code="worker_died", how="exit code 1")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", told.getvalue())
+    assert re.search(r"\[warning *\] worker died .*how='exit code 1'.* code=worker_died$", shown)
 
 
 def test_passwords_in_uris_are_hidden_also_in_tracebacks_and_other_libraries(
@@ -102,11 +130,11 @@ raise ValueError("the end")
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     entries = [json.loads(line) for line in done.stderr.splitlines()]
-    assert [entry["event"] for entry in entries] == [
-        "exception ignored by Python",
-        "uncaught exception",
-        "a library warns",
-        "uncaught exception",
+    assert [(entry["code"], entry["event"]) for entry in entries] == [
+        ("unraisable_exception", "exception ignored by Python"),
+        ("uncaught_exception", "uncaught exception"),
+        ("library_warning", "a library warns"),
+        ("uncaught_exception", "uncaught exception"),
     ]
     assert (entries[2]["warning"], entries[2]["kind"]) == ("a warning\nof two lines", "UserWarning")
     assert entries[2]["where"].startswith("<string>:")

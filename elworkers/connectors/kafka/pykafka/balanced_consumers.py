@@ -208,6 +208,7 @@ def _warn_of_idle(group: bytes, topic: Any, consumers: int) -> None:
     if consumers > len(topic.partitions):
         log.warning(
             "more consumers than partitions; the others are idle",
+            code="kafka_consumers_idle",
             group=group.decode(),
             topic=topic.name.decode(),
             consumers=consumers,

@@ -41,7 +41,7 @@ def ensure(servers: str, timeout_s: float, make: bool) -> None:
                 " as zookeeper_make_chroot=False says"
             )
         outside.ensure_path(chroot)
-        log.info("made a chroot in ZooKeeper", path=chroot)
+        log.info("made a chroot in ZooKeeper", code="zookeeper_chroot_created", path=chroot)
     finally:
         outside.stop()
         outside.close()

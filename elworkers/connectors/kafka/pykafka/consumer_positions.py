@@ -95,7 +95,11 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
             )
             codes = {partition: part.err for partition, part in answer.topics[self.topic.name].items()}
             if set(codes.values()) & _MOVED_ON:
-                log.warning("offsets not committed: the group has moved on", topic=self.topic.name.decode())
+                log.warning(
+                    "offsets not committed: the group has moved on",
+                    code="kafka_commit_rejected",
+                    topic=self.topic.name.decode(),
+                )
                 return False
             pending = {partition: offset for partition, offset in pending.items() if codes.get(partition)}
             if pending:
@@ -176,6 +180,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         if messages:
             log.warning(
                 "a group without offsets begins at the latest; what the topic has is passed over",
+                code="kafka_group_starts_at_latest",
                 **names,
                 partitions=sorted(set(begun) - self.unplaced),
                 messages=messages,
@@ -183,6 +188,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         if self.unplaced:
             log.warning(
                 "a group without offsets begins at the latest; what has no leader now will be read from its earliest",
+                code="kafka_group_start_without_leader",
                 **names,
                 partitions=sorted(self.unplaced),
             )

@@ -231,6 +231,7 @@ class GroupConsumer:
         if fetcher.begun and self._begins_by_default:
             log.info(
                 "a new group begins at the earliest, because auto_offset_reset is not given",
+                code="kafka_group_starts_at_earliest",
                 group=self._group_name,
                 topic=self._topic_name,
                 partitions=sorted(fetcher.begun),
@@ -241,7 +242,9 @@ class GroupConsumer:
         self._fetcher = fetcher
         self._look_for_transactions(fetcher)
         self._standing.keep(held)
-        log.info("partitions assigned", topic=self._topic_name, partitions=sorted(held))
+        log.info(
+            "partitions assigned", code="kafka_partitions_assigned", topic=self._topic_name, partitions=sorted(held)
+        )
 
     def _uninterrupted(self, fetcher: Any) -> set[int]:
         """Return the partitions that the listener has, without those that have left and come back since."""
@@ -281,7 +284,11 @@ class GroupConsumer:
         try:
             if self._uncommitted and not self._settled.wait(self._settle_s):
                 self._moved_uncommitted = True
-                log.warning("rebalance goes on before everything taken was committed", topic=self._topic_name)
+                log.warning(
+                    "rebalance goes on before everything taken was committed",
+                    code="kafka_rebalance_before_commit",
+                    topic=self._topic_name,
+                )
             yield
         finally:
             self._on_the_move.clear()
@@ -326,4 +333,6 @@ def _stop(consumer: Any) -> None:
     try:
         consumer.stop()
     except Exception as error:  # noqa: BLE001 - the client is thrown away whatever it says
-        log.debug("Kafka consumer did not stop cleanly", reason=f"{type(error).__name__}: {error}")
+        log.debug(
+            "Kafka consumer did not stop cleanly", code="kafka_close_failed", reason=f"{type(error).__name__}: {error}"
+        )

@@ -104,6 +104,7 @@ class QuotaPace:
             self._told = True
             log.warning(
                 "the broker throttles this client by a quota; going on at its pace",
+                code="kafka_client_throttled",
                 broker=self._broker,
                 client_id=Request.CLIENT_ID.decode(),
                 what=self._kind,

@@ -40,14 +40,20 @@ class StalledPartitions:
         if why is None:
             self._told.pop(partition, None)
             self._metrics.resumed(what)
-            log.info("partition goes on", topic=self._topic, partition=partition)
+            log.info("partition goes on", code="kafka_partition_resumed", topic=self._topic, partition=partition)
             return
         self._metrics.set_aside(what, why)
         now = time.monotonic()
         told, at = self._told.get(partition, ("", 0.0))
         if why != told or now - at > _TELL_AGAIN_S:
             self._told[partition] = (why, now)
-            log.error("partition stands still; others go on", topic=self._topic, partition=partition, reason=why)
+            log.error(
+                "partition stands still; others go on",
+                code="kafka_partition_stalled",
+                topic=self._topic,
+                partition=partition,
+                reason=why,
+            )
 
     def keep(self, held: Collection[int]) -> None:
         """Forget partitions that are no longer held."""
@@ -61,6 +67,7 @@ class StalledPartitions:
         if most > 0:
             log.error(
                 "messages were handed on before it was seen that a transactional producer writes to their partition",
+                code="kafka_transactional_messages",
                 topic=self._topic,
                 partition=partition,
                 at_most=most,

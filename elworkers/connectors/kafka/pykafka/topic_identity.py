@@ -101,5 +101,8 @@ class TopicIdentity:
         if self._metrics is not None:
             self._metrics.count("topics_recreated", topic=self._topic)
         log.error(
-            "topic was deleted and made again; reading it from its beginning", topic=self._topic, partition=partition
+            "topic was deleted and made again; reading it from its beginning",
+            code="topic_recreated",
+            topic=self._topic,
+            partition=partition,
         )

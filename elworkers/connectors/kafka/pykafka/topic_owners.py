@@ -136,7 +136,8 @@ class TopicOwners:
             if not self._said:
                 self._said = True
                 log.warning(
-                    "whose a topic is cannot be kept; a schema whose name no topic can have gets none",
+                    "the owners of topics cannot be stored; a schema whose name no topic can have gets none",
+                    code="topic_owners_unavailable",
                     topic=TOPIC,
                     reason=words(code),
                 )
