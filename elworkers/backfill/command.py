@@ -97,7 +97,7 @@ def _store(made: Plan, stop: Stop) -> int:
         if ending is None:
             log.warning("stopped; started again, it goes on there", state=str(made.state), exit_code=EX_TEMPFAIL)
             return EX_TEMPFAIL
-        tell_ending(line.account(), line.dead_letters_to() or ending.dead_letters_to, ending.damage)
+        tell_ending(line.account(), line.dead_letter_name() or ending.dead_letter_name, ending.damage)
         return 0
 
 
@@ -150,7 +150,7 @@ def _wiring(made: Plan, metrics: Counters) -> PipelineBuilder:
 class _NoBoard:
     """Nobody looks at what this process does but by its log; implements `loop.StateReporter`."""
 
-    def show(self, state: loop.State) -> None:
+    def report(self, state: loop.State) -> None:
         """See `loop.StateReporter`."""
 
     def read(self, records: int) -> None:
