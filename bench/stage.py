@@ -29,8 +29,8 @@ from elworkers.core.budget import Budget
 from elworkers.core.contracts import Assignment, Event, Record
 from elworkers.core.metrics import Counters
 from elworkers.events import user_agent
-from elworkers.events.capsule import complete
-from elworkers.events.fast_parse import FastParser, unquoted
+from elworkers.events.capsule import add_defaults
+from elworkers.events.fast_parse import FastParser, unquote_query
 from elworkers.events.parse import compile_format
 from elworkers.schema.store import SchemaStore
 from elworkers.schema.validate import CAPSULE, Validator
@@ -162,20 +162,20 @@ def parts(bench: Bench, records: Sequence[Record]) -> dict[str, Turns]:
     done = [one.event for one in bench.stage(PARSED_AGENT, keeps_events=True)(list(records))]
 
     def begun(record: Record) -> None:
-        budget.at_work = record
-        budget.at_work = None
+        budget.current_record = record
+        budget.current_record = None
 
     return {
         "line into columns": Turns(
             each(lambda line: line.split(None, 5)), [one.value for one in records], 250, fresh_bytes
         ),
-        "percent escapes": Turns(each(unquoted), [line[0] for line in split], 250, fresh_bytes),
-        "JSON to an event": Turns(each(orjson.loads), [unquoted(line[0]) for line in split], 250, fresh_bytes),
+        "percent escapes": Turns(each(unquote_query), [line[0] for line in split], 250, fresh_bytes),
+        "JSON to an event": Turns(each(orjson.loads), [unquote_query(line[0]) for line in split], 250, fresh_bytes),
         "user agent (in the cache)": Turns(each(user_agent.of_header), [line[5] for line in split], 250, fresh_bytes),
         "complete: uuid, time": Turns(
-            each(lambda event: complete(event, _MS)), records, 250, lambda record: columns.read(record.value)
+            each(lambda event: add_defaults(event, _MS)), records, 250, lambda record: columns.read(record.value)
         ),
-        "validate": Turns(each(bench.validator.accepted), done, 250, fresh_event),
+        "validate": Turns(each(bench.validator.validate_fast), done, 250, fresh_event),
         "event to JSON": Turns(each(orjson.dumps), done, 250, fresh_event),
         "the record that goes on": Turns(each(lambda record: record.staged(b"", {})), records),
         "time budget": Turns(each(begun), records),

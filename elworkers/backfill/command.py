@@ -110,7 +110,7 @@ def _store(made: Plan, stop: Stop) -> int:
                 exit_code=EX_TEMPFAIL,
             )
             return EX_TEMPFAIL
-        tell_ending(line.account(), line.dead_letters_to() or ending.dead_letters_to, ending.damage)
+        tell_ending(line.account(), line.dead_letter_name() or ending.dead_letter_name, ending.damage)
         return 0
 
 
@@ -163,7 +163,7 @@ def _wiring(made: Plan, metrics: Counters) -> PipelineBuilder:
 class _NoBoard:
     """Nobody looks at what this process does but by its log; implements `loop.StateReporter`."""
 
-    def show(self, state: loop.State) -> None:
+    def report(self, state: loop.State) -> None:
         """See `loop.StateReporter`."""
 
     def read(self, records: int) -> None:

@@ -119,7 +119,7 @@ class Line:
         valid, invalid, refused, there, left_out = (self._state.counts.get(name, 0) for name in _COUNTED)
         return Account(valid + invalid, refused + invalid, 0, there, left_out)
 
-    def dead_letters_to(self) -> str:
+    def dead_letter_name(self) -> str:
         """Return the files beside inputs that hold EventErrors; empty where there are none."""
         found = [f"file://{path}" for path in map(beside, self._plan.paths) if path.exists()]
         return ", ".join(found)

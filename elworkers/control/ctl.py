@@ -39,7 +39,9 @@ def main(words: list[str] | None = None) -> int:
         own codes.
     """
     if words is None:
-        return console.run(PROGRAM, lambda: main(sys.argv[1:]), code_unsaid=check.UNKNOWN if "check" in sys.argv else 1)
+        return console.run(
+            PROGRAM, lambda: main(sys.argv[1:]), code_unprinted=check.UNKNOWN if "check" in sys.argv else 1
+        )
     given = parser().parse_args(words)
     places = Paths.given(
         given.config_dir or given.config_dir_after,

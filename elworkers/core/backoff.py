@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
-_SAY_AGAIN_AFTER_S = 60.0
+_LOG_AGAIN_AFTER_S = 60.0
 _NO_REASON = "no reason given"
 
 log = structlog.get_logger(__name__)
@@ -22,14 +22,14 @@ class Backoff:
     """Growing, jittered waits between tries, with one log line a minute while the reason stays the same.
 
     Args:
-        say: is given the reason at each failure, and an empty one when it works again; as `loop.StateReporter.trouble`.
+        report: is given the reason at each failure, and an empty one when it works again; `loop.StateReporter.trouble`.
     """
 
-    def __init__(self, say: Callable[[str], object] = lambda _reason: None) -> None:
-        self._say = say
+    def __init__(self, report: Callable[[str], object] = lambda _reason: None) -> None:
+        self._report = report
         self._began: float | None = None
         self._next_s = _FIRST_BACKOFF_S
-        self._said: tuple[str, float] = ("", 0.0)
+        self._logged: tuple[str, float] = ("", 0.0)
 
     @property
     def failing(self) -> bool:
@@ -44,10 +44,10 @@ class Backoff:
         if self._began is None:
             self._began = now
         # An empty one would say that it works again.
-        self._say(reason.strip() or _NO_REASON)
-        if reason != self._said[0] or now - self._said[1] > _SAY_AGAIN_AFTER_S:
+        self._report(reason.strip() or _NO_REASON)
+        if reason != self._logged[0] or now - self._logged[1] > _LOG_AGAIN_AFTER_S:
             log.warning("waiting to try again", code="backoff_waiting", reason=reason, seconds=round(pause, 1))
-            self._said = (reason, now)
+            self._logged = (reason, now)
         return pause
 
     def worked(self) -> None:
@@ -55,7 +55,10 @@ class Backoff:
         if self._began is None:
             return
         log.info(
-            "works again", code="backoff_ended", lasted_s=round(time.monotonic() - self._began, 1), reason=self._said[0]
+            "works again",
+            code="backoff_ended",
+            lasted_s=round(time.monotonic() - self._began, 1),
+            reason=self._logged[0],
         )
-        self._say("")
-        self._began, self._next_s, self._said = None, _FIRST_BACKOFF_S, ("", 0.0)
+        self._report("")
+        self._began, self._next_s, self._logged = None, _FIRST_BACKOFF_S, ("", 0.0)

@@ -48,7 +48,9 @@ class BatchMetrics:
 
     def total(self, name: str) -> int:
         """See `contracts.Metrics.total`; with what is held back."""
-        return self._metrics.total(name) + sum(one.value for (known, _), one in self._pending.items() if known == name)
+        return self._metrics.total(name) + sum(
+            one.value for (counter, _), one in self._pending.items() if counter == name
+        )
 
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """See `contracts.Metrics.set_aside`."""
@@ -58,7 +60,7 @@ class BatchMetrics:
         """See `contracts.Metrics.resumed`."""
         self._metrics.resumed(what)
 
-    def commit_transaction(self) -> None:
+    def commit(self) -> None:
         """Count what was held back."""
         for pending in self._pending.values():
             if pending.value:
@@ -70,6 +72,6 @@ class BatchMetrics:
         for pending in self._pending.values():
             pending.value = 0
 
-    def remark(self, what: str, words: str) -> None:
+    def remark(self, what: str, text: str) -> None:
         """See `contracts.Metrics.remark`."""
-        self._metrics.remark(what, words)
+        self._metrics.remark(what, text)

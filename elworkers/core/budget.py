@@ -33,22 +33,22 @@ class Budget:
         timer: ITIMER_PROF or ITIMER_REAL; of each a process has one.
 
     Attributes:
-        at_work: the record whose event is at hand; see `contracts.Budget`.
+        current_record: the record whose event is at hand; see `contracts.Budget`.
     """
 
     def __init__(self, seconds: float, timer: int = signal.ITIMER_PROF) -> None:
         self.seconds = seconds
         self._timer = timer
-        self.at_work: Record | None = None
+        self.current_record: Record | None = None
         self._seen: Record | None = None
         self._ticks = 0
-        signal.signal(_SIGNALS[timer], self._look)
+        signal.signal(_SIGNALS[timer], self._on_tick)
 
-    def _look(self, _number: int, _frame: FrameType | None) -> None:
-        if self.at_work is None:
+    def _on_tick(self, _number: int, _frame: FrameType | None) -> None:
+        if self.current_record is None:
             return
-        if self.at_work is not self._seen:
-            self._seen, self._ticks = self.at_work, 1
+        if self.current_record is not self._seen:
+            self._seen, self._ticks = self.current_record, 1
             return
         self._ticks += 1
         if self._ticks > _TICKS:
@@ -65,7 +65,7 @@ class Budget:
             yield
         finally:
             try:
-                self.at_work = None
+                self.current_record = None
             finally:
                 # Also where time runs out on the way here.
                 signal.setitimer(self._timer, 0)

@@ -18,7 +18,7 @@ from typing import TextIO
 from elworkers.core.passwords import guard_tracebacks
 
 
-class _PatientStream(io.FileIO):
+class _TolerantStream(io.FileIO):
     """Remembers the first error, and from then on takes everything without writing it."""
 
     error: OSError | None = None
@@ -34,22 +34,22 @@ class _PatientStream(io.FileIO):
         return view.nbytes
 
 
-def run(program: str, command: Callable[[], int], code_unsaid: int = 1) -> int:
+def run(program: str, command: Callable[[], int], code_unprinted: int = 1) -> int:
     """Run a command and flush what it said; a traceback of what nobody catches shows no password.
 
     Args:
         program: whose errors they are.
         command: gives its exit code; may raise SystemExit, as argparse does.
-        code_unsaid: the exit code where all is well, but could not be said.
+        code_unprinted: the exit code where all is well, but could not be said.
 
     Returns:
         the command's exit code. That a reader has gone changes nothing; any other failure of standard output is
-        named on stderr and makes a 0 `code_unsaid`.
+        named on stderr and makes a 0 `code_unprinted`.
     """
     guard_tracebacks()
     for fd in range(3):
-        _open(fd)
-    out, err = _PatientStream(1, "wb", closefd=False), _PatientStream(2, "wb", closefd=False)
+        _open_if_closed(fd)
+    out, err = _TolerantStream(1, "wb", closefd=False), _TolerantStream(2, "wb", closefd=False)
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _text(out, sys.stdout), _text(err, sys.stderr)
     try:
@@ -60,7 +60,7 @@ def run(program: str, command: Callable[[], int], code_unsaid: int = 1) -> int:
         sys.stdout.flush()
         if out.error is not None and out.error.errno != errno.EPIPE:
             print(f"{program}: standard output: {out.error.strerror}", file=sys.stderr)
-            code = code or code_unsaid
+            code = code or code_unprinted
         sys.stderr.flush()
         return code
     finally:
@@ -71,10 +71,10 @@ def lost() -> bool:
     """Return whether nothing that is printed arrives any more: for commands that would go on and on."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
-    return isinstance(raw, _PatientStream) and raw.error is not None
+    return isinstance(raw, _TolerantStream) and raw.error is not None
 
 
-def _open(fd: int) -> None:
+def _open_if_closed(fd: int) -> None:
     # Whatever is opened next would get the number of one that is closed, and be written to.
     try:
         os.fstat(fd)
@@ -82,6 +82,6 @@ def _open(fd: int) -> None:
         os.open(os.devnull, os.O_RDWR)
 
 
-def _text(raw: _PatientStream, before: TextIO | None) -> TextIO:
+def _text(raw: _TolerantStream, before: TextIO | None) -> TextIO:
     encoding = (before.encoding if before else None) or "utf-8"
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=True)

@@ -9,7 +9,7 @@ A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out t
     records = source.poll(...)         may block up to its timeout
     records = stage(records)           pure apart from caches; never raises for a bad event
     sink.write(records)                takes them into memory, may block on the far side
-    refused = sink.flush()             returns only when all of it is stored or refused
+    rejected = sink.flush()            returns only when all of it is stored or rejected
     sink.commit_transaction(positions) only then; a database commits rows and positions together
     source.commit(positions)           and then
 
@@ -72,7 +72,7 @@ class Record:
 
     __slots__ = ("event", "key", "offset", "origin", "timestamp_ms", "valid", "value")
 
-    def __init__(  # noqa: PLR0913 - one record, its six facts
+    def __init__(  # noqa: PLR0913 - one record, its six fields
         self,
         value: bytes,
         *,
@@ -92,7 +92,7 @@ class Record:
         self.key = key
 
     def staged(self, value: bytes, event: Event) -> Record:
-        """Return what a stage makes of this record: of the same place and time, with the same key, and valid."""
+        """Return what a stage makes of this record: of the same origin and time, with the same key, and valid."""
         # One call for each event; the constructor's would take three times as long.
         made = _new(Record)
         made.value = value
@@ -105,8 +105,8 @@ class Record:
         return made
 
     def __repr__(self) -> str:
-        place = f"{self.origin.topic}[{self.origin.partition}]@{self.offset}" if self.origin else "-"
-        return f"<Record {place} {self.value[:60]!r}>"
+        location = f"{self.origin.topic}[{self.origin.partition}]@{self.offset}" if self.origin else "-"
+        return f"<Record {location} {self.value[:60]!r}>"
 
 
 _new = Record.__new__
@@ -155,20 +155,20 @@ class Deliveries(Protocol):
 
     def __bool__(self) -> bool: ...
 
-    def add(self, place: str, records: Sequence[Record], *, sure: bool = True) -> None:
-        """Remember what `place` has acknowledged or, where not `sure`, may have stored without an answer."""
+    def add(self, destination: str, records: Sequence[Record], *, acknowledged: bool = True) -> None:
+        """Remember what a destination has acknowledged or, where not `acknowledged`, may have stored."""
 
-    def has(self, place: str, record: Record) -> bool:
-        """Return whether the place has acknowledged this record."""
+    def has(self, destination: str, record: Record) -> bool:
+        """Return whether the destination has acknowledged this record."""
 
-    def doubts(self, place: str, record: Record) -> bool:
-        """Return whether the place may have stored this record."""
+    def may_have(self, destination: str, record: Record) -> bool:
+        """Return whether the destination may have stored this record."""
 
-    def repeated(self, place: Destination) -> None:
-        """Say that a record that was doubted is written again."""
+    def repeated(self, destination: Destination) -> None:
+        """Count a record that the destination may have as written again."""
 
     def writing(self) -> None:
-        """Say that something of the batch is about to be written."""
+        """Note that something of the batch is about to be written."""
 
 
 class Source(Protocol):
@@ -210,7 +210,7 @@ class Source(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of everything (leave the group); never raises, never commits."""
+        """Release everything (leave the group); never raises, never commits."""
 
 
 class Stage(Protocol):
@@ -249,18 +249,18 @@ class Sink(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of everything without storing what was not flushed and committed; never raises."""
+        """Release everything without storing what was not flushed and committed; never raises."""
 
 
 @runtime_checkable
 class OffsetStore(Protocol):
     """A sink that keeps positions beside what it stores, so that neither is ever there without the other."""
 
-    def resume_at(self, starts: Positions) -> Positions:
+    def resume_at(self, positions: Positions) -> Positions:
         """Return the positions at which to begin partitions that were just assigned; earlier ones of them are void.
 
         Args:
-            starts: where Kafka would have it begin; it stays so where the offset store knows nothing of the partition.
+            positions: where Kafka would have it begin; of a partition that the offset store does not know, it does.
 
         Raises:
             RetryableError: the far side is away.
@@ -271,7 +271,7 @@ class OffsetStore(Protocol):
 class Addressed(Protocol):
     """A sink whose records are counted where they go to."""
 
-    def place(self, record: Record) -> Destination | None:
+    def destination(self, record: Record) -> Destination | None:
         """Return where the record goes to; None: nowhere. Never raises."""
 
 
@@ -316,19 +316,19 @@ class Budget(Protocol):
 
     Attributes:
         seconds: the time limit of one event.
-        at_work: the record whose event has begun; `errors.EventTimeout` may be raised anywhere. None: what comes now
-            may take its time.
+        current_record: the record whose event has begun; `errors.EventTimeout` may be raised anywhere. None: what comes
+            now may take its time.
     """
 
     seconds: float
-    at_work: Record | None
+    current_record: Record | None
 
     def batch(self) -> AbstractContextManager[None]:
         """Watch the events of a batch while this is entered."""
 
 
 class Metrics(Protocol):
-    """What one worker tells of itself: counters, and what it has set aside.
+    """What one worker reports: counters, and what it has set aside.
 
     Names and labels of counters are declared in `core.metrics`; others raise.
     """
@@ -343,21 +343,21 @@ class Metrics(Protocol):
         """Return what a counter has come to, over all labels."""
 
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
-        """Say that one thing stands still or is refused while all else goes on; `status` and `check` name it.
+        """Set aside one thing that stands still or is rejected while all else goes on; `status` and `check` name it.
 
         Args:
             what: kind and name, as `schema Foo/3`, `topic eventlogging_Foo[2]` or `table Foo_3`.
             why: one sentence, without any password.
-            since: when that began, in s since the epoch; None: with the first word on it.
+            since: when that began, in s since the epoch; None: now, unless it is set aside already.
         """
 
     def resumed(self, what: str) -> None:
-        """Say that it is set aside no longer; nothing happens where it never was."""
+        """Take back what was set aside; nothing happens where nothing was."""
 
-    def remark(self, what: str, words: str) -> None:
-        """Say of one thing that it works, but is not as it was configured; `status` names it.
+    def remark(self, what: str, text: str) -> None:
+        """Report that one thing works, but not as it was configured; `status` names it.
 
         Args:
             what: as in `set_aside`.
-            words: one sentence, without any password; empty: it is as it was configured.
+            text: one sentence, without any password; empty: it is as it was configured.
         """

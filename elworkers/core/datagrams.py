@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Sequence
 
-from elworkers.core.sockets import Place, known
+from elworkers.core.sockets import SocketAddress, resolve
 
 
 class Sender:
@@ -25,7 +25,7 @@ class Sender:
 
     def __init__(self, host: str, port: int) -> None:
         self._host, self._port = host, port
-        self._place: Place | None = None
+        self._address: SocketAddress | None = None
         self._socket: socket.socket | None = None
 
     def send(self, datagrams: Sequence[bytes]) -> list[int]:
@@ -37,25 +37,25 @@ class Sender:
         Raises:
             OSError: the host is not known, or no address takes them (`ConnectionRefusedError`: nobody listens there).
         """
-        places = known(self._host, self._port, socket.SOCK_DGRAM)
+        addresses = resolve(self._host, self._port, socket.SOCK_DGRAM)
         # The one that took the last ones first.
-        at = places.index(self._place) if self._place in places else 0
+        at = addresses.index(self._address) if self._address in addresses else 0
         failed: OSError | None = None
-        for place in places[at:] + places[:at]:
+        for address in addresses[at:] + addresses[:at]:
             try:
-                return self._send_to(place, datagrams)
+                return self._send_to(address, datagrams)
             except OSError as error:
                 # Of several reasons, that nobody listens says most.
                 failed = error if failed is None or isinstance(error, ConnectionRefusedError) else failed
                 self.close()
         raise failed or OSError(errno.EADDRNOTAVAIL, "has no address")
 
-    def _send_to(self, place: Place, datagrams: Sequence[bytes]) -> list[int]:
-        if self._socket is None or place != self._place:
+    def _send_to(self, address: SocketAddress, datagrams: Sequence[bytes]) -> list[int]:
+        if self._socket is None or address != self._address:
             self.close()
-            self._socket = socket.socket(place[0], socket.SOCK_DGRAM)
-            self._socket.connect(place[1])
-            self._place = place
+            self._socket = socket.socket(address[0], socket.SOCK_DGRAM)
+            self._socket.connect(address[1])
+            self._address = address
         too_long = []
         for number, datagram in enumerate(datagrams):
             try:
@@ -65,13 +65,13 @@ class Sender:
                     raise
                 too_long.append(number)
         # The last datagram's own answer; on this machine and on some networks it is there by now.
-        refused = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if refused:
-            raise OSError(refused, os.strerror(refused))
+        error_number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error_number:
+            raise OSError(error_number, os.strerror(error_number))
         return too_long
 
     def close(self) -> None:
         """Close the socket; never raises."""
         if self._socket is not None:
             self._socket.close()
-        self._socket = self._place = None
+        self._socket = self._address = None

@@ -33,61 +33,61 @@ class DeliveryLog:
     def __init__(self, repeats: Repeats | None = None) -> None:
         self.repeats = repeats or Repeats()
         self._offsets: defaultdict[tuple[str, Assignment, bool], set[int]] = defaultdict(set)
-        self._held: defaultdict[tuple[str, bool], dict[int, Record]] = defaultdict(dict)
-        self._marks: dict[tuple[int, Assignment], int] = {}
+        self._without_offset: defaultdict[tuple[str, bool], dict[int, Record]] = defaultdict(dict)
+        self._ends: dict[tuple[int, Assignment], int] = {}
         self._since = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._offsets or self._held or self._marks)
+        return bool(self._offsets or self._without_offset or self._ends)
 
-    def add(self, place: str, records: Sequence[Record], *, sure: bool = True) -> None:
+    def add(self, destination: str, records: Sequence[Record], *, acknowledged: bool = True) -> None:
         """See `contracts.Deliveries.add`."""
         self._since = time.monotonic()
         origin: Assignment | None = None
         offsets: set[int] = set()
         for record in records:
             if record.origin is None:
-                self._held[place, sure][id(record)] = record
+                self._without_offset[destination, acknowledged][id(record)] = record
                 continue
             if record.origin is not origin:
                 origin = record.origin
-                offsets = self._offsets[place, _partition(origin), sure]
+                offsets = self._offsets[destination, _partition(origin), acknowledged]
             offsets.add(record.offset)
 
-    def has(self, place: str, record: Record) -> bool:
+    def has(self, destination: str, record: Record) -> bool:
         """See `contracts.Deliveries.has`."""
-        return self._knows(place, record, True)
+        return self._holds(destination, record, True)
 
-    def doubts(self, place: str, record: Record) -> bool:
-        """See `contracts.Deliveries.doubts`."""
-        return self._knows(place, record, False)
+    def may_have(self, destination: str, record: Record) -> bool:
+        """See `contracts.Deliveries.may_have`."""
+        return self._holds(destination, record, False)
 
-    def repeated(self, place: Destination) -> None:
+    def repeated(self, destination: Destination) -> None:
         """See `contracts.Deliveries.repeated`."""
-        self.repeats.tell([place])
+        self.repeats.report([destination])
 
     def writing(self) -> None:
         """See `contracts.Deliveries.writing`."""
         self.repeats.writing()
 
-    def _knows(self, place: str, record: Record, sure: bool) -> bool:
+    def _holds(self, destination: str, record: Record, acknowledged: bool) -> bool:
         if record.origin is None:
-            return id(record) in self._held.get((place, sure), ())
-        return record.offset in self._offsets.get((place, _partition(record.origin), sure), ())
+            return id(record) in self._without_offset.get((destination, acknowledged), ())
+        return record.offset in self._offsets.get((destination, _partition(record.origin), acknowledged), ())
 
-    def finish(self, output: int, positions: Positions, kept: Sequence[Record]) -> None:
+    def finish(self, output: int, positions: Positions, records: Sequence[Record]) -> None:
         """Remember that an output has all before these positions, and these records that have none.
 
         Args:
             output: its number.
             positions: behind what was read and not committed.
-            kept: what the loop will write again.
+            records: what the loop will write again.
         """
         for origin, offset in positions.items():
             self._since = time.monotonic()
-            self._marks[output, _partition(origin)] = offset
-        if kept:
-            self.add(_whole(output), kept)
+            self._ends[output, _partition(origin)] = offset
+        if records:
+            self.add(_output_key(output), records)
 
     def missing(self, output: int, records: list[Record]) -> list[Record]:
         """Return those that an output does not have."""
@@ -95,20 +95,20 @@ class DeliveryLog:
 
     def _finished(self, output: int, record: Record) -> bool:
         if record.origin is None:
-            return self.has(_whole(output), record)
-        return record.offset < self._marks.get((output, _partition(record.origin)), 0)
+            return self.has(_output_key(output), record)
+        return record.offset < self._ends.get((output, _partition(record.origin)), 0)
 
     def forget(self, positions: Positions) -> None:
         """Let go of all that does not come again, now that these positions are committed."""
-        self._held.clear()
+        self._without_offset.clear()
         if time.monotonic() - self._since > _STALE_AFTER_S:
             self._offsets.clear()
-            self._marks.clear()
+            self._ends.clear()
             return
         ends = {_partition(origin): offset for origin, offset in positions.items()}
-        for mark, offset in list(self._marks.items()):
+        for mark, offset in list(self._ends.items()):
             if offset <= ends.get(mark[1], -1):
-                del self._marks[mark]
+                del self._ends[mark]
         for key, offsets in list(self._offsets.items()):
             end = ends.get(key[1], -1)
             left = {offset for offset in offsets if offset >= end}
@@ -122,5 +122,5 @@ def _partition(origin: Assignment) -> Assignment:
     return origin._replace(assignment_epoch=0)
 
 
-def _whole(output: int) -> str:
+def _output_key(output: int) -> str:
     return f"output {output}"

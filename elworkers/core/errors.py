@@ -56,8 +56,8 @@ class ConfigurationError(ElworkersError):
         self.line = line
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
-        return f"{place}: {self.message}" if place else self.message
+        location = ":".join(str(item) for item in (self.file, self.line) if item is not None)
+        return f"{location}: {self.message}" if location else self.message
 
     def at(self, file: str | None, line: int | None = None) -> ConfigurationError:
         """Return the same error with the place it was found at, where none is known yet."""

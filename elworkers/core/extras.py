@@ -35,10 +35,8 @@ def needs(extra: str, what: str) -> None:
     """
     missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
     if missing:
-        what_is_not_there = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
-        raise ConfigurationError(
-            f"{what} needs the extra {extra}: pip install 'elworkers[{extra}]' ({what_is_not_there})"
-        )
+        not_installed = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed"
+        raise ConfigurationError(f"{what} needs the extra {extra}: pip install 'elworkers[{extra}]' ({not_installed})")
 
 
 def run(extra: str, program: str, module: str) -> int:

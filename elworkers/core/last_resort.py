@@ -47,20 +47,20 @@ class LastResort:
         self._log(error)
         return InvalidEventError(f"cannot {self._doing} this: {type(error).__name__} (a bug of ours; the log has it)")
 
-    def refusal(self, record: Record, error: Exception) -> RejectedRecord:
+    def rejected(self, record: Record, error: Exception) -> RejectedRecord:
         """Return what tells of a record that made a step of an output raise.
 
         Raises:
             Exception: as `blame` does.
         """
-        known = error if isinstance(error, InvalidEventError) else self.blame(error)
-        return RejectedRecord(record, known.message, known.code)
+        invalid = error if isinstance(error, InvalidEventError) else self.blame(error)
+        return RejectedRecord(record, invalid.message, invalid.code)
 
     def _log(self, error: Exception) -> None:
         frame = traceback.extract_tb(error.__traceback__)[-1:]
-        kind = (type(error), f"{frame[0].filename}:{frame[0].lineno}" if frame else "")
-        if kind not in self._logged:
-            self._logged.add(kind)
+        place = (type(error), f"{frame[0].filename}:{frame[0].lineno}" if frame else "")
+        if place not in self._logged:
+            self._logged.add(place)
             log.error(
                 "a record meets a bug; others go on", code="record_internal_error", cannot=self._doing, exc_info=error
             )

@@ -64,7 +64,7 @@ def _harmless(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mu
     return shown
 
 
-class _Unfailing:
+class _TolerantFile:
     """A file whose disk may be full: that a line cannot be logged is no reason to end what it tells of."""
 
     def __init__(self, file: TextIO) -> None:
@@ -93,10 +93,10 @@ class _StandardLibrary(logging.Handler):
 def _catch_the_rest() -> None:
     """Have what Python itself prints on stderr become log lines too: a reader of JSON lines stumbles over others."""
 
-    def uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-        log.critical("uncaught exception", code="uncaught_exception", exc_info=(kind, error, trace))
+    def log_uncaught(error_type: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        log.critical("uncaught exception", code="uncaught_exception", exc_info=(error_type, error, trace))
 
-    def ignored(found: sys.UnraisableHookArgs) -> None:
+    def log_ignored(found: sys.UnraisableHookArgs) -> None:
         where = found.err_msg or "Exception ignored in"
         log.error(
             "exception ignored by Python",
@@ -105,7 +105,7 @@ def _catch_the_rest() -> None:
             exc_info=(found.exc_type, found.exc_value, found.exc_traceback),
         )
 
-    def warned(
+    def log_warning(
         message: Warning | str,
         category: type[Warning],
         filename: str,
@@ -119,18 +119,18 @@ def _catch_the_rest() -> None:
         )
 
     log = structlog.get_logger(__name__)
-    sys.excepthook = uncaught
-    sys.unraisablehook = ignored
-    threading.excepthook = lambda found: uncaught(found.exc_type, found.exc_value, found.exc_traceback)
-    warnings.showwarning = warned
+    sys.excepthook = log_uncaught
+    sys.unraisablehook = log_ignored
+    threading.excepthook = lambda found: log_uncaught(found.exc_type, found.exc_value, found.exc_traceback)
+    warnings.showwarning = log_warning
 
 
-def configure(level: str = "info", **who: Any) -> None:
+def configure(level: str = "info", **fields: Any) -> None:
     """Set up logging for this process, on stderr.
 
     Args:
         level: `debug`, `info`, `warning` or `error`.
-        who: fields that every line carries, such as role, instance and worker; the host is added.
+        fields: fields that every line carries, such as role, instance and worker; the host is added.
     """
     number = logging.getLevelName(level.upper())
     rendering: list[Any] = (
@@ -149,11 +149,11 @@ def configure(level: str = "info", **who: Any) -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _TolerantFile(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(host=socket.gethostname(), **who)
+    structlog.contextvars.bind_contextvars(host=socket.gethostname(), **fields)
     _catch_the_rest()
     root = logging.getLogger()
     root.handlers = [_StandardLibrary()]

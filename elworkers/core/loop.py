@@ -9,7 +9,7 @@ The only place that flushes sinks and commits offsets, in this order:
 2. stages: what they give goes on.
 3. write: each output takes what it accepts.
 4. flush: once the batch is full or old, or in a poll whose source asks; returns only when all of it is stored.
-5. refused: what a store will never take goes to EventError, which is flushed as well.
+5. rejected: what a store will never take goes to EventError, which is flushed as well.
 6. commit_transaction: a sink that keeps positions itself commits them and what it stored in one transaction.
 7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
 
@@ -55,13 +55,13 @@ _QUIET_S = 10.0
 _SOON_S = 1.0
 _FIRST_S = 5.0
 _ERRORS = -1
-"""The output of EventErrors of refused records, which has no number."""
+"""The output of EventErrors of rejected records, which has no number."""
 
 log = structlog.get_logger(__name__)
 
 
 class State(IntEnum):
-    """What a worker is doing, as its parent shows it."""
+    """What a worker is doing."""
 
     STARTING = 0
     RUNNING = 1
@@ -73,20 +73,20 @@ class State(IntEnum):
 
 
 class StateReporter(Protocol):
-    """Where a worker shows what it is doing."""
+    """Takes what a worker reports of itself."""
 
-    def show(self, state: State) -> None:
-        """Show the state; also says that this worker is alive."""
+    def report(self, state: State) -> None:
+        """Report the state; it is a sign of life, too."""
 
     def read(self, records: int) -> None:
         """Add to the number of records read."""
 
     def trouble(self, reason: str) -> None:
-        """Say why it cannot work for now, without any password; empty: it can again."""
+        """Report why it cannot work for now, without any password; empty: it can again."""
 
 
 Build = Callable[[CarryOver], Pipeline]
-"""Makes a pipeline, around the source that is kept where there is one."""
+"""Makes a pipeline, around the source that is carried over where there is one."""
 
 
 class Ending(NamedTuple):
@@ -94,15 +94,15 @@ class Ending(NamedTuple):
 
     Attributes:
         damage: see `contracts.Breakable`.
-        dead_letters_to: where EventErrors of refused records are; empty where nothing took them.
+        dead_letter_name: where EventErrors of rejected records are; empty where nothing took them.
     """
 
     damage: str
-    dead_letters_to: str
+    dead_letter_name: str
 
 
 def run(
-    build: Build, stop: Stop, metrics: Metrics, board: StateReporter, repeats: Repeats | None = None
+    build: Build, stop: Stop, metrics: Metrics, reporter: StateReporter, repeats: Repeats | None = None
 ) -> Ending | None:
     """Build a pipeline and drive it until it ends or is asked to stop; build it anew when something was away.
 
@@ -118,35 +118,35 @@ def run(
     Raises:
         ConfigurationError: it cannot be built as configured.
     """
-    backoff = Backoff(board.trouble)
+    backoff = Backoff(reporter.trouble)
     counts = BatchMetrics(metrics)
-    kept = CarryOver(DeliveryLog(repeats), counts)
+    carry_over = CarryOver(DeliveryLog(repeats), counts)
     done = False
     ending: Ending | None = None
     while not (done or stop.requested):
         pipeline: Pipeline | None = None
-        board.show(State.STARTING)
+        reporter.report(State.STARTING)
         try:
-            pipeline = build(kept)
-            ending = PipelineRunner(pipeline, stop, metrics, board, backoff, kept).until_done()
+            pipeline = build(carry_over)
+            ending = PipelineRunner(pipeline, stop, metrics, reporter, backoff, carry_over).until_done()
             done = True
         except RetryableError as error:
             metrics.count("restarts")
-            comes_again = not (kept.staged or kept.raw)
-            kept.delivered.repeats.failed(comes_again=comes_again)
+            comes_again = not (carry_over.staged or carry_over.raw)
+            carry_over.delivered.repeats.failed(comes_again=comes_again)
             if comes_again:
                 # And is counted then.
                 counts.drop()
             pause = backoff.failed(str(error))
-            board.show(State.WAITING)
+            reporter.report(State.WAITING)
         finally:
             if pipeline is not None:
-                pipeline.close(kept.source)
+                pipeline.close(carry_over.source)
             # Also one that was opened before something else could not be.
-            kept.let_go()
+            carry_over.release_source()
         if not done:
             stop.wait(pause)
-    kept.close()
+    carry_over.close()
     return ending
 
 
@@ -154,16 +154,22 @@ class PipelineRunner:
     """One pipeline on its way; ends with the first RetryableError."""
 
     def __init__(
-        self, pipeline: Pipeline, stop: Stop, metrics: Metrics, board: StateReporter, backoff: Backoff, kept: CarryOver
+        self,
+        pipeline: Pipeline,
+        stop: Stop,
+        metrics: Metrics,
+        reporter: StateReporter,
+        backoff: Backoff,
+        carry_over: CarryOver,
     ) -> None:
         self._pipeline = pipeline
         self._stop = stop
         self._metrics = metrics
-        self._board = board
+        self._reporter = reporter
         self._backoff = backoff
-        self._kept = kept
-        self._counts = kept.counts or BatchMetrics(metrics)
-        self._repeats = kept.delivered.repeats
+        self._carry_over = carry_over
+        self._counts = carry_over.counts or BatchMetrics(metrics)
+        self._repeats = carry_over.delivered.repeats
         self._positions: dict[Assignment, int] = {}
         self._held = 0
         self._proven = False
@@ -174,27 +180,27 @@ class PipelineRunner:
     def until_done(self) -> Ending | None:
         """Move records until the input has ended, or until asked to stop; see `run`."""
         source = self._pipeline.source
-        self._kept.source = None if source.replayable else source
+        self._carry_over.source = None if source.replayable else source
         if isinstance(source, FlushCaller):
             source.flush_by(self._flush_in_poll)
         if not source.replayable:
-            self._write_kept()
+            self._write_carried_over()
         while not (self._stop.requested or source.exhausted):
             self._step(self._wait_s())
         self._drain(source)
         self._flush()
         if not source.exhausted:
             return None
-        return Ending(source.damage if isinstance(source, Breakable) else "", self._pipeline.refused_place)
+        return Ending(source.damage if isinstance(source, Breakable) else "", self._pipeline.dead_letter_name)
 
-    def _write_kept(self) -> None:
-        kept = self._kept
-        staged, raw = kept.staged, kept.raw
-        kept.staged, kept.raw = [], []
+    def _write_carried_over(self) -> None:
+        carry_over = self._carry_over
+        staged, raw = carry_over.staged, carry_over.raw
+        carry_over.staged, carry_over.raw = [], []
         if staged or raw:
             self._held, self._since = len(staged) + len(raw), time.monotonic()
             # Of a spool; without these it would keep, and after a restart read again, what is stored now.
-            self._positions.update((origin, end) for origin, _, end in _stretches([*staged, *raw]))
+            self._positions.update((origin, end) for origin, _, end in _offset_ranges([*staged, *raw]))
             self._write(staged, raw)
             self._flush()
 
@@ -218,9 +224,9 @@ class PipelineRunner:
 
     def _step(self, timeout_s: float) -> bool:
         pipeline = self._pipeline
-        with self._source_at_work():
+        with self._releasing_failed_source():
             records = pipeline.source.poll(pipeline.batch.records - self._held, timeout_s)
-        self._board.show(State.IDLE if pipeline.source.idle else State.RUNNING)
+        self._reporter.report(State.IDLE if pipeline.source.idle else State.RUNNING)
         found = bool(records)
         if found:
             self._take(records)
@@ -235,13 +241,13 @@ class PipelineRunner:
         return found
 
     @contextlib.contextmanager
-    def _source_at_work(self) -> Iterator[None]:
+    def _releasing_failed_source(self) -> Iterator[None]:
         try:
             yield
         except RetryableError as error:
             if error is not self._failed_flush:
                 # The source itself has failed, so that keeping it open would fail again for ever.
-                self._kept.source = None
+                self._carry_over.source = None
             raise
 
     def _flush_in_poll(self) -> None:
@@ -255,43 +261,43 @@ class PipelineRunner:
         if not self._held:
             self._since = time.monotonic()
         self._held += len(records)
-        self._board.read(len(records))
+        self._reporter.read(len(records))
         self._metrics.count("records_read", len(records))
-        for origin, begin, end in _stretches(records):
+        for origin, begin, end in _offset_ranges(records):
             self._positions[origin] = end
             self._repeats.read(origin, begin, end)
         if not self._pipeline.source.replayable:
             self._write([], records)
             return
         while records:
-            some = records[: self._pipeline.piece]
-            # What was read is let go of before what was made of it is written: it is as much again.
-            del records[: len(some)]
-            some = self._staged(some)
-            self._hand_over(some)
+            chunk = records[: self._pipeline.chunk_size]
+            # What was read is released before what was made of it is written: it is as much again.
+            del records[: len(chunk)]
+            chunk = self._staged(chunk)
+            self._write_to_outputs(chunk)
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
         """Write a batch; of a source that cannot be read again, records that were staged before come first."""
-        self._kept.staged += staged
-        self._kept.raw = raw
+        self._carry_over.staged += staged
+        self._carry_over.raw = raw
         records = self._staged(raw)
-        self._kept.staged += records
-        self._kept.raw = []
-        self._hand_over(staged + records)
+        self._carry_over.staged += records
+        self._carry_over.raw = []
+        self._write_to_outputs(staged + records)
 
     def _staged(self, records: list[Record]) -> list[Record]:
         for stage in self._pipeline.stages:
             records = stage(records)
         return records
 
-    def _hand_over(self, records: list[Record]) -> None:
+    def _write_to_outputs(self, records: list[Record]) -> None:
         pipeline = self._pipeline
         for sink, accepts in pipeline.outputs:
             accepted = [record for record in records if accepts(record)]
-            if self._kept.delivered:
-                accepted = self._kept.delivered.missing(self._number(sink), accepted)
+            if self._carry_over.delivered:
+                accepted = self._carry_over.delivered.missing(self._output_number(sink), accepted)
             if self._repeats.expected and not isinstance(sink, OffsetStore):
-                self._repeats.add(self._number(sink), self._repeated(sink, accepted))
+                self._repeats.add(self._output_number(sink), self._repeated(sink, accepted))
             sink.write(accepted)
         if pipeline.forgets_events and pipeline.source.replayable:
             for record in records:
@@ -300,113 +306,113 @@ class PipelineRunner:
     def _repeated(self, sink: Sink, records: Sequence[Record]) -> Iterator[Destination]:
         """Yield where those go to that an earlier process may have written; a database leaves out what it has."""
         for record in filter(self._repeats.has, records):
-            place = sink.place(record) if isinstance(sink, Addressed) else Destination()
-            if place is not None:
-                yield place
+            destination = sink.destination(record) if isinstance(sink, Addressed) else Destination()
+            if destination is not None:
+                yield destination
 
     def _flush(self) -> None:
-        pipeline, kept = self._pipeline, self._kept
+        pipeline, carry_over = self._pipeline, self._carry_over
         self._repeats.writing()
         stores = pipeline.stores()
         flushed: list[Sink] = []
         try:
             for sink in stores:
-                refused = self._flushed(sink)
-                if refused:
-                    self._take_refused(refused, again=isinstance(sink, OffsetStore))
+                rejected = self._flush_sink(sink)
+                if rejected:
+                    self._take_rejected(rejected, again=isinstance(sink, OffsetStore))
                 flushed.append(sink)
-                self._repeats.written(self._number(sink), self._metrics)
-            if kept.errors:
+                self._repeats.written(self._output_number(sink), self._metrics)
+            if carry_over.errors:
                 self._send_errors()
             for sink in stores:
                 sink.commit_transaction(self._positions)
-            with self._source_at_work():
+            with self._releasing_failed_source():
                 pipeline.source.commit(self._positions)
         except RetryableError:
             self._remember(flushed)
             raise
-        self._counts.commit_transaction()
+        self._counts.commit()
         self._repeats.committed(self._positions)
         if self._held:
             self._metrics.count("batches_flushed")
             self._proven = True
-        if kept.delivered:
-            kept.delivered.forget(self._positions)
+        if carry_over.delivered:
+            carry_over.delivered.forget(self._positions)
         self._positions, self._held = {}, 0
-        kept.staged = []
+        carry_over.staged = []
         self._backoff.worked()
 
-    def _flushed(self, sink: Sink) -> list[RejectedRecord]:
-        """Return what the sink refuses, also of EventErrors that were cut for it."""
-        refused: list[RejectedRecord] = []
+    def _flush_sink(self, sink: Sink) -> list[RejectedRecord]:
+        """Return what the sink rejects, also of EventErrors that were cut for it."""
+        rejected: list[RejectedRecord] = []
         found = sink.flush()
         while found:
             cut: list[Record] = []
             for one in found:
-                shorter = self._pipeline.shorter(one.record) if one.too_large and not one.record.valid else None
-                if shorter is None:
-                    refused.append(one)
+                cut_record = self._pipeline.shorten(one.record) if one.too_large and not one.record.valid else None
+                if cut_record is None:
+                    rejected.append(one)
                 else:
-                    cut.append(shorter)
+                    cut.append(cut_record)
             if not cut:
                 break
             sink.write(cut)
             found = sink.flush()
-        return refused
+        return rejected
 
-    def _number(self, sink: Sink) -> int:
+    def _output_number(self, sink: Sink) -> int:
         return next(number for number, one in enumerate(self._pipeline.stores()) if one is sink)
 
     def _remember(self, flushed: Sequence[Sink]) -> None:
         """Remember which outputs have all of the batch; of an offset store only what it has committed is there."""
         for sink in flushed:
             if not isinstance(sink, OffsetStore):
-                self._kept.delivered.finish(self._number(sink), self._positions, self._kept.staged)
+                self._carry_over.delivered.finish(self._output_number(sink), self._positions, self._carry_over.staged)
 
-    def _take_refused(self, refused: list[RejectedRecord], *, again: bool) -> None:
-        """Make EventErrors of what was refused; one of a record, however many outputs refuse it.
+    def _take_rejected(self, rejected: list[RejectedRecord], *, again: bool) -> None:
+        """Make EventErrors of what was rejected; one of a record, however many outputs reject it.
 
         Args:
-            again: after a failure the same is refused again.
+            again: after a failure the same is rejected again.
         """
-        (self._counts if again else self._metrics).count("records_refused", len(refused))
+        (self._counts if again else self._metrics).count("records_refused", len(rejected))
         log.warning(
-            "records refused by the store", code="records_rejected", count=len(refused), first=refused[0].message
+            "records refused by the store", code="records_rejected", count=len(rejected), first=rejected[0].message
         )
-        make, errors = self._pipeline.refused, self._kept.errors
-        if self._pipeline.dead_letters_to is None or make is None:
+        make, errors = self._pipeline.make_event_error, self._carry_over.errors
+        if self._pipeline.dead_letter_sink is None or make is None:
             return
-        told = {place for place in map(_place, errors) if place is not None}
-        for refusal in refused:
-            place = _place(refusal.record)
-            if place in told:
+        reported = {key for key in map(_record_key, errors) if key is not None}
+        for rejection in rejected:
+            key = _record_key(rejection.record)
+            if key in reported:
                 continue
-            made = make(refusal)
+            made = make(rejection)
             if made is None:
-                log.error("an EventError is refused", code="event_errors_lost", reason=refusal.message)
+                log.error("an EventError is refused", code="event_errors_lost", reason=rejection.message)
                 continue
             errors.append(made)
-            if place is not None:
-                told.add(place)
+            if key is not None:
+                reported.add(key)
 
     def _send_errors(self) -> None:
-        sink, kept = self._pipeline.dead_letters_to, self._kept
+        sink, carry_over = self._pipeline.dead_letter_sink, self._carry_over
         assert sink is not None  # noqa: S101 - there are none otherwise
-        sink.write(kept.errors)
-        lost = self._flushed(sink)
+        sink.write(carry_over.errors)
+        lost = self._flush_sink(sink)
         if self._repeats.expected:
-            self._repeats.add(_ERRORS, self._repeated(sink, kept.errors))
+            self._repeats.add(_ERRORS, self._repeated(sink, carry_over.errors))
             self._repeats.written(_ERRORS, self._metrics)
-        kept.errors = []
+        carry_over.errors = []
         if lost:
             log.error("EventErrors refused", code="event_errors_lost", count=len(lost), first=lost[0].message)
 
 
-def _place(record: Record) -> tuple[Assignment, int] | None:
+def _record_key(record: Record) -> tuple[Assignment, int] | None:
     return (record.origin._replace(assignment_epoch=0), record.offset) if record.origin is not None else None
 
 
-def _stretches(records: Sequence[Record]) -> Iterator[tuple[Assignment, int, int]]:
+def _offset_ranges(records: Sequence[Record]) -> Iterator[tuple[Assignment, int, int]]:
     """Yield the first offset and the position behind each run of records of one partition.
 
     A dictionary's entry for each record would cost too much.
@@ -414,12 +420,12 @@ def _stretches(records: Sequence[Record]) -> Iterator[tuple[Assignment, int, int
     first = last = None
     for record in records:
         if last is None or last.origin is not record.origin:
-            yield from _stretch(first, last)
+            yield from _offset_range(first, last)
             first = record
         last = record
-    yield from _stretch(first, last)
+    yield from _offset_range(first, last)
 
 
-def _stretch(first: Record | None, last: Record | None) -> Iterator[tuple[Assignment, int, int]]:
+def _offset_range(first: Record | None, last: Record | None) -> Iterator[tuple[Assignment, int, int]]:
     if first is not None and last is not None and last.origin is not None:
         yield last.origin, first.offset, last.offset + 1

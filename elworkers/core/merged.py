@@ -31,8 +31,8 @@ class MergedSource:
     def __init__(self, children: Sequence[Source], clock: Callable[[], float] = time.monotonic) -> None:
         self._children = list(children)
         self._clock = clock
-        self._given: set[int] = set()
-        self._owed: dict[int, dict[Assignment, int]] = {}
+        self._gave_records: set[int] = set()
+        self._deferred: dict[int, dict[Assignment, int]] = {}
 
     @property
     def exhausted(self) -> bool:
@@ -84,10 +84,10 @@ class MergedSource:
                     # A child waits only while there is nothing to hand on.
                     found = child.poll(limit - len(records), 0.0 if records else turn_s)
                     if found:
-                        self._given.add(id(child))
+                        self._gave_records.add(id(child))
                         records += found
         finally:
-            self._given.clear()
+            self._gave_records.clear()
         self._children.append(self._children.pop(0))
         return records
 
@@ -98,9 +98,9 @@ class MergedSource:
         way to the loop, and it would take them for done with.
         """
         for child in self._children:
-            owed = {**self._owed.pop(id(child), {}), **positions}
-            if id(child) in self._given:
-                self._owed[id(child)] = owed
+            owed = {**self._deferred.pop(id(child), {}), **positions}
+            if id(child) in self._gave_records:
+                self._deferred[id(child)] = owed
             else:
                 child.commit(owed)
 

@@ -19,9 +19,9 @@ DECLARED: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "events_valid": (("schema",), "events that passed validation"),
         "events_invalid": (("schema", "code"), "events or lines that became EventErrors"),
         "events_left_out": (("schema",), "events that a function, or the blacklist of an input, leaves out"),
-        "events_slow": (("reason",), "events that could not be read and judged the quick way"),
-        "useragent_cache_hits": ((), "user agents that had been taken apart before"),
-        "useragent_cache_misses": ((), "user agents that had to be taken apart"),
+        "events_slow": (("reason",), "events that took the slow path of the processor"),
+        "useragent_cache_hits": ((), "user agents whose parsed fields were cached"),
+        "useragent_cache_misses": ((), "user agents that had to be parsed"),
         "rows_inserted": (("table",), "rows stored in the database"),
         "rows_duplicate": (("table",), "rows passed over because their uuid was stored already"),
         "rows_refused": (("table",), "rows that the database would not take"),
@@ -125,12 +125,12 @@ class Counters:
         return found.add
 
     def _bounded(self, name: str, label: str, value: str) -> str:
-        known = self._values.setdefault((name, label), set())
+        values = self._values.setdefault((name, label), set())
         value = value[:_LONGEST_VALUE]
-        if value not in known:
-            if len(known) >= MOST_VALUES:
+        if value not in values:
+            if len(values) >= MOST_VALUES:
                 return OTHER
-            known.add(value)
+            values.add(value)
         return value
 
     def summary(self) -> dict[str, int]:
@@ -142,12 +142,12 @@ class Counters:
 
     def total(self, name: str) -> int:
         """See `contracts.Metrics.total`."""
-        return sum(value for (known, _), value in self.totals.items() if known == name)
+        return sum(value for (counter, _), value in self.totals.items() if counter == name)
 
     def set_aside(self, what: str, why: str, since: float | None = None) -> None:
         """See `contracts.Metrics.set_aside`; of very many things not all are named."""
-        known = self.aside.get(what)
-        if known != why and (known is not None or len(self.aside) < _MOST_SET_ASIDE):
+        previous = self.aside.get(what)
+        if previous != why and (previous is not None or len(self.aside) < _MOST_SET_ASIDE):
             self.aside[what] = why
             self.aside_since.setdefault(what, int(time.time() if since is None else since))
             self.changes += 1
@@ -158,14 +158,14 @@ class Counters:
         if self.aside.pop(what, None) is not None:
             self.changes += 1
 
-    def remark(self, what: str, words: str) -> None:
+    def remark(self, what: str, text: str) -> None:
         """See `contracts.Metrics.remark`; of very many things not all are named."""
-        known = self.remarks.get(what, "")
-        if known == words or (words and not known and len(self.remarks) >= _MOST_REMARKS):
+        previous = self.remarks.get(what, "")
+        if previous == text or (text and not previous and len(self.remarks) >= _MOST_REMARKS):
             return
-        self.remarks[what] = words
-        if words:
-            log.warning("not as it was configured", code="topic_not_as_configured", what=what, reason=words)
+        self.remarks[what] = text
+        if text:
+            log.warning("not as it was configured", code="topic_not_as_configured", what=what, reason=text)
         else:
             del self.remarks[what]
         self.changes += 1

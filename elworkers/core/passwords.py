@@ -43,20 +43,20 @@ _NONE = (f"{HIDDEN}@", "PASSWORD@")
 _SHORTEST = 5
 
 _secrets: set[str] = set()
-_known: set[str] = set()
-_known_pattern: re.Pattern[str] | None = None
+_forms: set[str] = set()
+_pattern: re.Pattern[str] | None = None
 
 
 def remember(secret: str | None) -> None:
     """Hide this from now on wherever it turns up, unless it is so short or plain that words would vanish with it."""
-    global _known_pattern  # noqa: PLW0603 - what one part of a process has read, no other may show
-    if secret is None or len(secret) < _SHORTEST or secret.isalpha() or secret in _known:
+    global _pattern  # noqa: PLW0603 - what one part of a process has read, no other may show
+    if secret is None or len(secret) < _SHORTEST or secret.isalpha() or secret in _forms:
         return
     _secrets.add(secret)
     forms = {secret, quote(secret, safe=""), quote(secret), repr(secret)[1:-1], repr(secret.encode())[2:-1]}
     forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    _known.update(forms)
-    _known_pattern = re.compile("|".join(sorted(map(re.escape, _known), key=len, reverse=True)))
+    _forms.update(forms)
+    _pattern = re.compile("|".join(sorted(map(re.escape, _forms), key=len, reverse=True)))
 
 
 def remembered() -> list[str]:
@@ -66,7 +66,7 @@ def remembered() -> list[str]:
 
 def without_passwords(text: str) -> str:
     """Return the text with each password in it replaced by `***`."""
-    return _without_unread(_known_pattern.sub(HIDDEN, text) if _known_pattern is not None else text)
+    return _without_unread(_pattern.sub(HIDDEN, text) if _pattern is not None else text)
 
 
 def has_password(text: str) -> bool:
@@ -117,8 +117,8 @@ def shown(argument: str, longest: int = 60) -> str:
 def guard_tracebacks() -> None:
     """Have Python print the traceback of what nobody has caught without passwords."""
 
-    def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        text = without_passwords("".join(traceback.format_exception(kind, error, trace)))
+    def print_uncaught(error_type: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        text = without_passwords("".join(traceback.format_exception(error_type, error, trace)))
         print(printable(text, keep="\n\t"), end="", file=sys.stderr)
 
-    sys.excepthook = uncaught
+    sys.excepthook = print_uncaught

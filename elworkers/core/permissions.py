@@ -91,7 +91,7 @@ def _folders_of(mode: int) -> int:
     return mode | (mode & 0o444) >> 2
 
 
-NOT_SAID = Permissions()
+BY_UMASK = Permissions()
 """As the umask has it."""
 
 
@@ -102,11 +102,12 @@ def of_run_folder(environ: Mapping[str, str]) -> Permissions:
         ConfigurationError: a value that is none.
     """
     return Permissions(
-        _said(environ, "EVENTLOGGING_RUN_MODE", mode), _said(environ, "EVENTLOGGING_RUN_GROUP", unix_group)
+        _read_variable(environ, "EVENTLOGGING_RUN_MODE", mode),
+        _read_variable(environ, "EVENTLOGGING_RUN_GROUP", unix_group),
     )
 
 
-def _said(environ: Mapping[str, str], name: str, read: Callable[[str], int]) -> int | None:
+def _read_variable(environ: Mapping[str, str], name: str, read: Callable[[str], int]) -> int | None:
     text = environ.get(name, "")
     try:
         return read(text) if text else None

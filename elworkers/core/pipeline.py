@@ -35,13 +35,13 @@ class Pipeline:
     """One source, what its records go through, and where they go to.
 
     Attributes:
-        refused: makes an EventError record of what a store refused; None where it is an EventError itself.
-        dead_letters_to: takes those records; None where nothing can.
-        refused_place: where that is, for people to read.
-        shorter: an EventError with less in it; None where that cannot be, or it is none.
+        make_event_error: makes an EventError of what a store rejected; None where that is one itself.
+        dead_letter_sink: takes those records; None where nothing can.
+        dead_letter_name: where that is, for people to read.
+        shorten: gives an EventError with less in it; None where that cannot be, or it is none.
         forgets_events: every output has done with a record's event when it was written.
-        piece: how many records go through the stages together. Few, where records hold their events: these then stay in
-            the processor's cache until they are written.
+        chunk_size: how many records go through the stages together. Few, where records hold their events: these then
+            stay in the processor's cache until they are written.
         wants_more: whether a batch that is old goes on for as long as there is something to read at once.
     """
 
@@ -49,12 +49,12 @@ class Pipeline:
     stages: Sequence[Stage]
     outputs: Sequence[Output]
     batch: Batch = field(default_factory=Batch)
-    refused: Callable[[RejectedRecord], Record | None] | None = None
-    dead_letters_to: Sink | None = None
-    refused_place: str = ""
-    shorter: Callable[[Record], Record | None] = lambda _: None
+    make_event_error: Callable[[RejectedRecord], Record | None] | None = None
+    dead_letter_sink: Sink | None = None
+    dead_letter_name: str = ""
+    shorten: Callable[[Record], Record | None] = lambda _: None
     forgets_events: bool = False
-    piece: int = 250
+    chunk_size: int = 250
     wants_more: Callable[[], bool] = lambda: False
 
     def stores(self) -> list[Sink]:
@@ -62,13 +62,13 @@ class Pipeline:
         return list({id(output.sink): output.sink for output in self.outputs}.values())
 
     def close(self, but: Source | None = None) -> None:
-        """Let go of everything but the source `but`; stores and commits nothing."""
+        """Release everything but the source `but`; stores and commits nothing."""
         if self.source is not but:
             self.source.close()
         for sink in self.stores():
             sink.close()
-        if self.dead_letters_to is not None:
-            self.dead_letters_to.close()
+        if self.dead_letter_sink is not None:
+            self.dead_letter_sink.close()
 
 
 @dataclass
@@ -78,7 +78,7 @@ class CarryOver:
     Attributes:
         delivered: what outputs have of the records that come again.
         counts: those of stages, held back until their batch is committed; None where the loop does not run.
-        errors: EventErrors of refused records that are not flushed.
+        errors: EventErrors of rejected records that are not flushed.
         source: open; whoever builds a pipeline puts it here as soon as it is, and takes the one that is here already.
         raw: read, but no stage has taken it.
         staged: through the stages, but not flushed.
@@ -91,8 +91,8 @@ class CarryOver:
     raw: list[Record] = field(default_factory=list)
     staged: list[Record] = field(default_factory=list)
 
-    def let_go(self) -> None:
-        """Close the source where it can be asked again."""
+    def release_source(self) -> None:
+        """Close the source where it is replayable."""
         if self.source is not None and self.source.replayable:
             self.source.close()
             self.source = None

@@ -36,7 +36,7 @@ class RepeatLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read_to = self._size()
+        self._offset = self._size()
 
     def append(self, repeated: Counter[Destination]) -> None:
         """Add lines; a failure is logged, never raised."""
@@ -62,17 +62,17 @@ class RepeatLog:
     def new(self) -> Counter[Destination]:
         """Return what was appended since this was made, or asked last; lines that are none are passed over."""
         found: Counter[Destination] = Counter()
-        if self._size() < self._read_to:
-            self._read_to = 0
+        if self._size() < self._offset:
+            self._offset = 0
         try:
             with self._path.open("rb") as file:
-                file.seek(self._read_to)
+                file.seek(self._offset)
                 content = file.read()
         except OSError:
             return found
-        whole = content[: content.rfind(b"\n") + 1]
-        self._read_to += len(whole)
-        for line in whole.splitlines():
+        complete = content[: content.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
             with contextlib.suppress(ValueError, TypeError):
                 store, schema, count = json.loads(line)
                 found[Destination(str(store), str(schema))] += int(count)

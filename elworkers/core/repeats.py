@@ -18,8 +18,8 @@ from elworkers.core.contracts import Assignment, Destination, Metrics, Positions
 if TYPE_CHECKING:
     from elworkers.core.write_marks import WriteMarks
 
-Tell = Callable[[Counter[Destination]], None]
-"""Is given how many records were written again where, for those who count what is in topics."""
+ReportRepeated = Callable[[Counter[Destination]], None]
+"""Takes how many records were written again to each destination, for whoever counts what is in topics."""
 
 
 class Repeats:
@@ -27,14 +27,14 @@ class Repeats:
 
     Args:
         marks: None: nothing is known of other processes, and nothing told to them.
-        tell: None: nobody is told.
+        report: is given what was written again; None: nobody is.
     """
 
-    def __init__(self, marks: WriteMarks | None = None, tell: Tell | None = None) -> None:
+    def __init__(self, marks: WriteMarks | None = None, report: ReportRepeated | None = None) -> None:
         self._marks = marks
-        self._tell = tell
-        self._claims: dict[Assignment, int] = {}
-        self._before: dict[Assignment, tuple[int, int]] = {}
+        self._report = report
+        self._epochs: dict[Assignment, int] = {}
+        self._written_before: dict[Assignment, tuple[int, int]] = {}
         self._batch: dict[Assignment, tuple[int, int]] = {}
         self._marked: dict[Assignment, tuple[int, int]] = {}
         self._pending: defaultdict[int, list[Destination]] = defaultdict(list)
@@ -42,83 +42,83 @@ class Repeats:
     @property
     def expected(self) -> bool:
         """Whether anything that was read may have been written before."""
-        return bool(self._before)
+        return bool(self._written_before)
 
     def read(self, origin: Assignment, begin: int, end: int) -> None:
         """Note that these offsets are in the batch now."""
         if self._marks is None:
             return
-        place = origin._replace(assignment_epoch=0)
-        if self._claims.get(place) != origin.assignment_epoch:
-            self._claims[place] = origin.assignment_epoch
-            self._look(self._marks, place)
-        before = self._batch.get(place, (begin, end))
-        self._batch[place] = min(before[0], begin), max(before[1], end)
+        partition = origin._replace(assignment_epoch=0)
+        if self._epochs.get(partition) != origin.assignment_epoch:
+            self._epochs[partition] = origin.assignment_epoch
+            self._find_mark(self._marks, partition)
+        before = self._batch.get(partition, (begin, end))
+        self._batch[partition] = min(before[0], begin), max(before[1], end)
 
-    def _look(self, marks: WriteMarks, place: Assignment) -> None:
-        mark = marks.found(place)
+    def _find_mark(self, marks: WriteMarks, partition: Assignment) -> None:
+        mark = marks.get(partition)
         if mark is not None and mark.own:
             # Nobody had the partition meanwhile. What outputs have of this process's own batch is known better.
             return
-        self._marked.pop(place, None)
-        self._before.pop(place, None)
+        self._marked.pop(partition, None)
+        self._written_before.pop(partition, None)
         if mark is not None:
-            self._before[place] = mark.begin, mark.end
+            self._written_before[partition] = mark.begin, mark.end
 
     def has(self, record: Record) -> bool:
         """Return whether the record may have been written before."""
         if record.origin is None:
             return False
-        begin, end = self._before.get(record.origin._replace(assignment_epoch=0), (0, 0))
+        begin, end = self._written_before.get(record.origin._replace(assignment_epoch=0), (0, 0))
         return begin <= record.offset < end
 
-    def add(self, output: int, places: Iterable[Destination]) -> None:
+    def add(self, output: int, destinations: Iterable[Destination]) -> None:
         """Note that an output has been given these again, and will write them as it is flushed."""
-        self._pending[output] += places
+        self._pending[output] += destinations
 
     def written(self, output: int, metrics: Metrics) -> None:
         """Count what the output, which was flushed, has written again.
 
         Before the commit, because whoever follows a process that is killed in between writes them once more.
         """
-        places = self._pending.pop(output, [])
-        if places:
-            metrics.count("records_repeated", len(places))
-            self.tell(places)
+        destinations = self._pending.pop(output, [])
+        if destinations:
+            metrics.count("records_repeated", len(destinations))
+            self.report(destinations)
 
-    def tell(self, places: Iterable[Destination]) -> None:
-        """Tell what was written again, and is counted."""
-        if self._tell is not None:
-            self._tell(Counter(places))
+    def report(self, destinations: Iterable[Destination]) -> None:
+        """Report what was written again, and is counted."""
+        if self._report is not None:
+            self._report(Counter(destinations))
 
     def writing(self) -> None:
         """Mark the batch: from now on it may be written."""
-        for place, (begin, end) in self._batch.items():
-            before = self._before.get(place)
+        for partition, (begin, end) in self._batch.items():
+            before = self._written_before.get(partition)
             # What an earlier process has marked goes on beyond a smaller batch; not so if the group was put back.
             wanted = (begin, max(end, before[1])) if before and before[0] <= end else (begin, end)
-            self._mark(place, wanted)
+            self._mark(partition, wanted)
 
-    def _mark(self, place: Assignment, wanted: tuple[int, int]) -> None:
-        if self._marks is not None and self._marked.get(place) != wanted:
-            self._marks.set(place, *wanted)
-            self._marked[place] = wanted
+    def _mark(self, partition: Assignment, wanted: tuple[int, int]) -> None:
+        if self._marks is not None and self._marked.get(partition) != wanted:
+            self._marks.set(partition, *wanted)
+            self._marked[partition] = wanted
 
     def committed(self, positions: Positions) -> None:
         """Note that everything before these positions is committed."""
         if self._marks is None:
             return
         for origin, position in positions.items():
-            place = origin._replace(assignment_epoch=0)
-            self._batch.pop(place, None)
-            self._marked.pop(place, None)
-            begin, end = self._before.get(place, (0, 0))
+            partition = origin._replace(assignment_epoch=0)
+            self._batch.pop(partition, None)
+            self._marked.pop(partition, None)
+            begin, end = self._written_before.get(partition, (0, 0))
             if position < end:
-                self._before[place] = max(position, begin), end
-                self._mark(place, self._before[place])
+                self._written_before[partition] = max(position, begin), end
+                self._mark(partition, self._written_before[partition])
             else:
-                self._before.pop(place, None)
-                self._marks.clear(place)
+                self._written_before.pop(partition, None)
+                self._marks.clear(partition)
 
     def failed(self, *, comes_again: bool) -> None:
         """Note that the batch could not be finished; its marks stay, and outputs that lack it will be given it again.

@@ -25,12 +25,15 @@ def printable(text: str, keep: str = "") -> str:
     if text.isprintable():
         return text
     return _NOT_ASCII.sub(
-        lambda found: "".join(sign if sign.isprintable() or sign in keep else _escaped(sign) for sign in found[0]), text
+        lambda found: "".join(
+            character if character.isprintable() or character in keep else _escaped(character) for character in found[0]
+        ),
+        text,
     )
 
 
-def _escaped(sign: str) -> str:
-    return json.dumps(sign)[1:-1]
+def _escaped(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 class Bytes:
@@ -39,6 +42,6 @@ class Bytes:
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
-    def text(self, piece: bytes) -> str:
+    def text(self, chunk: bytes) -> str:
         """Return the next piece; a sign that is not yet whole comes with the one after it."""
-        return printable(self._decoder.decode(piece), keep="\n\t")
+        return printable(self._decoder.decode(chunk), keep="\n\t")

@@ -56,15 +56,15 @@ class WriteMarks:
         self._owner = os.urandom(8)
         self._files: dict[str, int] = {}
         self._slots: dict[Assignment, tuple[int, bytes]] = {}
-        self._said = False
+        self._logged = False
 
-    def found(self, place: Assignment) -> WriteMark | None:
+    def get(self, partition: Assignment) -> WriteMark | None:
         """Return what was marked last of a partition; None where that was committed, or nothing is known."""
         try:
-            file, tag = self._slot(place)
-            content = os.pread(file, _SLOT.size + _CHECKSUM.size, place.partition * _SLOT_BYTES)
+            file, tag = self._slot(partition)
+            content = os.pread(file, _SLOT.size + _CHECKSUM.size, partition.partition * _SLOT_BYTES)
         except OSError as error:
-            self._say(error)
+            self._log_once(error)
             return None
         if len(content) < _SLOT.size + _CHECKSUM.size:
             return None
@@ -74,31 +74,31 @@ class WriteMarks:
             return None
         return WriteMark(begin, end, owner == self._owner)
 
-    def set(self, place: Assignment, begin: int, end: int) -> None:
+    def set(self, partition: Assignment, begin: int, end: int) -> None:
         """Say that these offsets are about to be written."""
         try:
-            file, tag = self._slot(place)
+            file, tag = self._slot(partition)
             slot = _SLOT.pack(tag, self._owner, begin, end)
-            os.pwrite(file, slot + _CHECKSUM.pack(zlib.crc32(slot)), place.partition * _SLOT_BYTES)
+            os.pwrite(file, slot + _CHECKSUM.pack(zlib.crc32(slot)), partition.partition * _SLOT_BYTES)
         except OSError as error:
-            self._say(error)
+            self._log_once(error)
 
-    def clear(self, place: Assignment) -> None:
+    def clear(self, partition: Assignment) -> None:
         """Take back the mark, unless it is another process's by now."""
-        mark = self.found(place)
+        mark = self.get(partition)
         if mark is not None and mark.own:
-            self.set(place, 0, 0)
+            self.set(partition, 0, 0)
 
-    def _slot(self, place: Assignment) -> tuple[int, bytes]:
+    def _slot(self, partition: Assignment) -> tuple[int, bytes]:
         """Return the file, and what a slot of this partition begins with."""
-        known = self._slots.get(place)
-        if known is None:
+        slot = self._slots.get(partition)
+        if slot is None:
             # An id says more than what the operator calls the brokers.
-            key = json.dumps([self._reader(place), place.topic_id or place.cluster, place.topic])
+            key = json.dumps([self._reader(partition), partition.topic_id or partition.cluster, partition.topic])
             name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-            tag = hashlib.blake2b(f"{key}{place.partition}".encode(), digest_size=8).digest()
-            known = self._slots[place] = self._file(name), tag
-        return known
+            tag = hashlib.blake2b(f"{key}{partition.partition}".encode(), digest_size=8).digest()
+            slot = self._slots[partition] = self._file(name), tag
+        return slot
 
     def _file(self, name: str) -> int:
         if name not in self._files:
@@ -107,9 +107,9 @@ class WriteMarks:
             self._files[name] = os.open(self._folder / name, flags, DATA_FILE)
         return self._files[name]
 
-    def _say(self, error: OSError) -> None:
-        if not self._said:
-            self._said = True
+    def _log_once(self, error: OSError) -> None:
+        if not self._logged:
+            self._logged = True
             log.warning(
                 "what is being written cannot be noted; after a kill it would not be counted as repeated",
                 code="repeats_not_marked",

@@ -33,7 +33,7 @@ def uuid5_hex(name: str) -> str:
     return f"{digits[:12]}5{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:32]}"
 
 
-def complete(event: Event, arrived_ms: int, from_client: bool = False) -> None:
+def add_defaults(event: Event, arrived_ms: int, from_client: bool = False) -> None:
     """Remove `clientValidated` and `isTruncated`, and add `uuid`; where nothing says when it was, add `timestamp` too.
 
     The uuid is that of `event://<recvFrom>/?seqId=<seqId>&dt=<time>` with the time of `dt`, or of `timestamp`. One that
@@ -51,11 +51,11 @@ def complete(event: Event, arrived_ms: int, from_client: bool = False) -> None:
         del event["isTruncated"]
     timestamp = event.get("timestamp")
     if type(timestamp) is int and "dt" not in event:
-        moment = _iso(timestamp)
+        time_text = _iso(timestamp)
     else:
         if timestamp is None and "timestamp" not in event and "dt" not in event:
             event["timestamp"] = arrived_ms // 1000 or int(time.time())
-        moment = iso_seconds(event)
+        time_text = iso_seconds(event)
     given = event.get("uuid")
     if isinstance(given, str):
         if not from_client and _UUID.fullmatch(given):
@@ -63,7 +63,7 @@ def complete(event: Event, arrived_ms: int, from_client: bool = False) -> None:
         if from_client and _CLIENTS_UUID.fullmatch(given):
             event["uuid"] = uuid5_hex(f"client:{given}")
             return
-    event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={moment}")
+    event["uuid"] = uuid5_hex(f"event://{event.get('recvFrom')}/?seqId={event.get('seqId')}&dt={time_text}")
 
 
 def iso_seconds(event: Event) -> str:

@@ -53,13 +53,13 @@ class Column:
 
     Attributes:
         name: at most 64 characters, unlike every other of the table also in lower case.
-        kind: its type.
+        type: its type.
         path: where its value is in the capsule.
         indexed: whether it has an index of its own.
     """
 
     name: str
-    kind: ColumnType
+    type: ColumnType
     path: tuple[str, ...]
     indexed: bool = False
 
@@ -83,19 +83,19 @@ def table_name(schema: str, revision: int) -> str:
 
 
 def literal(schema: str) -> str:
-    """Return the schema whose name a table's name holds as it is, where that of this one has to be changed."""
+    """Return a schema's name as a table's can hold it: other characters than letters and digits become `_`."""
     return re.sub(r"[^A-Za-z0-9]", "_", schema)
 
 
-def is_plain(schema: str) -> bool:
+def is_literal(schema: str) -> bool:
     """Return whether a table's name holds the schema's as it is."""
     return literal(schema) == schema
 
 
 def other_name(schema: str, revision: int) -> str:
     """Return the name of the table where another schema has the first; a digest tells them apart."""
-    whole = f"{schema}_{revision}"
-    return _shortened(literal(whole), whole)
+    full_name = f"{schema}_{revision}"
+    return _shortened(literal(full_name), full_name)
 
 
 def new_table(schema: Mapping[str, Any]) -> list[Column]:
@@ -127,7 +127,7 @@ def columns(schema: Mapping[str, Any]) -> list[Column]:
         Column("userAgent", ColumnType.VARCHAR, ("userAgent",)),
         *_fields(schema, ("event",)),
     ]
-    return _fitted(_apart(found))
+    return _fit_into_row(_with_unique_names(found))
 
 
 def _fields(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Column]:
@@ -138,13 +138,13 @@ def _fields(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Column
         if isinstance(field.get("properties"), dict) and field["properties"]:
             yield from _fields(field, here)
             continue
-        kind = _kind(field)
-        if here == ("event", "rawEvent") and kind is ColumnType.VARCHAR:
-            kind = ColumnType.MEDIUMTEXT
-        yield Column("_".join(here), kind, here, indexed=kind is ColumnType.DATETIME)
+        column_type = _column_type(field)
+        if here == ("event", "rawEvent") and column_type is ColumnType.VARCHAR:
+            column_type = ColumnType.MEDIUMTEXT
+        yield Column("_".join(here), column_type, here, indexed=column_type is ColumnType.DATETIME)
 
 
-def _kind(field: Mapping[str, Any]) -> ColumnType:
+def _column_type(field: Mapping[str, Any]) -> ColumnType:
     named = field.get("type")
     types = {one for one in (named if isinstance(named, list) else [named]) if isinstance(one, str) and one != "null"}
     if types == {"string"} and field.get("format") == "date-time":
@@ -154,7 +154,7 @@ def _kind(field: Mapping[str, Any]) -> ColumnType:
     return _TYPES.get(next(iter(types)), ColumnType.VARCHAR) if len(types) == 1 else ColumnType.VARCHAR
 
 
-def _apart(found: Sequence[Column]) -> list[Column]:
+def _with_unique_names(found: Sequence[Column]) -> list[Column]:
     # Databases compare column names without regard to case, and a_b may be both a field and one inside another.
     names = [_UNWRITABLE.sub("_", column.name) for column in found]
     wanted = Counter(name.lower() for name in (*names, REST))
@@ -166,23 +166,23 @@ def _apart(found: Sequence[Column]) -> list[Column]:
     ]
 
 
-def _shortened(name: str, whole: str) -> str:
-    digest = hashlib.sha256(whole.encode(errors="surrogatepass")).hexdigest()[:_HASH_DIGITS]
+def _shortened(name: str, full_name: str) -> str:
+    digest = hashlib.sha256(full_name.encode(errors="surrogatepass")).hexdigest()[:_HASH_DIGITS]
     return f"{name[: LONGEST_NAME - _HASH_DIGITS - 1]}_{digest}"
 
 
-def _fitted(found: Sequence[Column]) -> list[Column]:
+def _fit_into_row(found: Sequence[Column]) -> list[Column]:
     null_bits = len(found) // 8 + 1
-    fixed = sum((ColumnType.TEXT if column.kind is ColumnType.VARCHAR else column.kind).value for column in found)
+    fixed = sum((ColumnType.TEXT if column.type is ColumnType.VARCHAR else column.type).value for column in found)
     left = ROW_BYTES - ColumnType.BIGINT.value - null_bits - fixed
-    fitted, indexes = [], 0
+    fitting, indexes = [], 0
     for column in found:
         extra = ColumnType.VARCHAR.value - ColumnType.TEXT.value
-        kind = column.kind
-        if kind is ColumnType.VARCHAR and extra > left:
-            kind = ColumnType.TEXT
-        elif kind is ColumnType.VARCHAR:
+        column_type = column.type
+        if column_type is ColumnType.VARCHAR and extra > left:
+            column_type = ColumnType.TEXT
+        elif column_type is ColumnType.VARCHAR:
             left -= extra
         indexes += column.indexed
-        fitted.append(replace(column, kind=kind, indexed=column.indexed and indexes <= _MOST_INDEXES))
-    return fitted
+        fitting.append(replace(column, type=column_type, indexed=column.indexed and indexes <= _MOST_INDEXES))
+    return fitting

@@ -3,7 +3,7 @@
 
 """Converts events into the values of their table's columns. Pure: no database here.
 
-A batch is converted column by column. Where all values of a column are of its kind already, as they nearly always are,
+A batch is converted column by column. Where all values of a column are of its type already, as they nearly always are,
 that is one look at their types; `row` and `value` say the same of one event, and what is wrong with it.
 """
 
@@ -36,13 +36,13 @@ class ColumnValues(NamedTuple):
     """One column of a batch.
 
     Attributes:
-        kind: the type of the column, and with it that of the values: bool, int, float (finite), datetime (UTC, without
+        type: the type of the column, and with it that of the values: bool, int, float (finite), datetime (UTC, without
             saying so) or str.
         values: one for each event.
         nulls: whether any of them is None.
     """
 
-    kind: ColumnType
+    type: ColumnType
     values: list[Any]
     nulls: bool
 
@@ -61,7 +61,7 @@ def row(event: Event, wanted: Sequence[Column]) -> dict[str, Any]:
     """Return the values of one capsule by column name; None where it has none.
 
     Raises:
-        ValueError: names the column whose value cannot be one of its kind.
+        ValueError: names the column whose value cannot be one of its type.
     """
     return {column.name: value(event, column) for column in wanted}
 
@@ -70,9 +70,9 @@ def value(event: Event, column: Column) -> Any:
     """Return one value of one capsule.
 
     Raises:
-        ValueError: names the column, whose kind it cannot be.
+        ValueError: names the column, whose type it cannot be of.
     """
-    if column.kind is ColumnType.CHAR14:
+    if column.type is ColumnType.CHAR14:
         return _stamp(event)
     found: Any = event
     for step in column.path:
@@ -82,44 +82,44 @@ def value(event: Event, column: Column) -> Any:
 
 def as_json(values: Sequence[Any]) -> ColumnValues:
     """Return a column of text: each value's JSON, or None."""
-    texts = [None if value is None else _ENCODER.encode(value) for value in values]
-    return ColumnValues(ColumnType.MEDIUMTEXT, texts, None in texts)
+    encoded = [None if value is None else _ENCODER.encode(value) for value in values]
+    return ColumnValues(ColumnType.MEDIUMTEXT, encoded, None in encoded)
 
 
-def _inside(known: dict[tuple[str, ...], Sequence[Event]], path: tuple[str, ...]) -> Sequence[Event]:
-    if path not in known:
-        around, name = _inside(known, path[:-1]), path[-1]
+def _inside(cached: dict[tuple[str, ...], Sequence[Event]], path: tuple[str, ...]) -> Sequence[Event]:
+    if path not in cached:
+        around, name = _inside(cached, path[:-1]), path[-1]
         found = [outer.get(name) for outer in around]
-        known[path] = [inner if isinstance(inner, dict) else {} for inner in found]
-    return known[path]
+        cached[path] = [inner if isinstance(inner, dict) else {} for inner in found]
+    return cached[path]
 
 
 def _column(events: Sequence[Event], around: Sequence[Event], column: Column) -> ColumnValues:
-    if column.kind is ColumnType.CHAR14:
+    if column.type is ColumnType.CHAR14:
         stamps = _stamps(events)
-        return ColumnValues(column.kind, stamps, None in stamps)
+        return ColumnValues(column.type, stamps, None in stamps)
     name = column.path[-1]
     values = [inner.get(name) for inner in around]
     types = set(map(type, values))
     nulls = _NULL in types
     types.discard(_NULL)
-    if types and not _as_they_are(column.kind, types, values):
+    if types and not _need_no_conversion(column.type, types, values):
         values = [None if one is None else _converted(one, column) for one in values]
-    return ColumnValues(column.kind, values, nulls)
+    return ColumnValues(column.type, values, nulls)
 
 
-def _as_they_are(kind: ColumnType, types: set[type], values: Sequence[Any]) -> bool:
-    if kind is ColumnType.DOUBLE:
+def _need_no_conversion(column_type: ColumnType, types: set[type], values: Sequence[Any]) -> bool:
+    if column_type is ColumnType.DOUBLE:
         return types == {float} and all(map(math.isfinite, filter(None, values)))
-    return len(types) == 1 and types <= _WANTED[kind]
+    return len(types) == 1 and types <= _WANTED[column_type]
 
 
 def _converted(found: Any, column: Column) -> Any:
     try:
-        return _CONVERSIONS[column.kind](found)
+        return _CONVERSIONS[column.type](found)
     except (ValueError, OverflowError, TypeError):
         shown = repr(found)[:80]
-        raise ValueError(f"column {column.name}: {shown} is no {column.kind.name.lower()}") from None
+        raise ValueError(f"column {column.name}: {shown} is no {column.type.name.lower()}") from None
 
 
 def _stamps(events: Sequence[Event]) -> list[str | None]:
@@ -137,30 +137,30 @@ def _stamp(event: Event) -> str | None:
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
             return _digits(datetime.fromtimestamp(unix_seconds_of(seconds), UTC))
         if isinstance(event.get("dt"), str):
-            return _digits(_moment(event["dt"]))
+            return _digits(_datetime(event["dt"]))
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"column timestamp: {str(seconds)[:80]} is no time") from None
     return None
 
 
-def _digits(moment: datetime) -> str:
-    text = moment.isoformat()
+def _digits(time: datetime) -> str:
+    text = time.isoformat()
     return text[:4] + text[5:7] + text[8:10] + text[11:13] + text[14:16] + text[17:19]
 
 
-def _moment(text: Any) -> datetime:
+def _datetime(text: Any) -> datetime:
     if not isinstance(text, str):
         raise TypeError
     written = re.sub(r"[Zz]$", "+00:00", text.strip())
     try:
-        moment = datetime.fromisoformat(written)
+        parsed = datetime.fromisoformat(written)
     except ValueError:
         # No clock of Python's knows a leap second.
-        whole, leaps = re.subn(r"(?<=\d:[0-5]\d:)60", "59", written, count=1)
+        earlier, leaps = re.subn(r"(?<=\d:[0-5]\d:)60", "59", written, count=1)
         if not leaps:
             raise
-        moment = datetime.fromisoformat(whole) + timedelta(seconds=1)
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+        parsed = datetime.fromisoformat(earlier) + timedelta(seconds=1)
+    return parsed.astimezone(UTC).replace(tzinfo=None) if parsed.tzinfo else parsed
 
 
 def _text(value: Any) -> str:
@@ -172,7 +172,7 @@ def _text(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
-def _truth(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     if isinstance(value, bool):
         return value
     raise ValueError
@@ -199,10 +199,10 @@ def _double(value: Any) -> float:
 
 
 _CONVERSIONS: Mapping[ColumnType, Callable[[Any], Any]] = {
-    ColumnType.BOOLEAN: _truth,
+    ColumnType.BOOLEAN: _boolean,
     ColumnType.BIGINT: _integer,
     ColumnType.DOUBLE: _double,
-    ColumnType.DATETIME: _moment,
+    ColumnType.DATETIME: _datetime,
     ColumnType.CHAR32: _text,
     ColumnType.VARCHAR: _text,
     ColumnType.TEXT: _text,

@@ -36,15 +36,15 @@ _HOST = socket.gethostname()
 log = structlog.get_logger(__name__)
 
 
-def refused(refusal: RejectedRecord) -> Record | None:
+def rejected_event_error(rejected: RejectedRecord) -> Record | None:
     """Return the EventError of a record that a store rejected, with its message; None for one that is an EventError."""
-    record, event = refusal.record, refusal.record.event
+    record, event = rejected.record, rejected.record.event
     # The event may be forgotten, in part or altogether; the value of a raw line may be none.
     with contextlib.suppress(InvalidEventError):
         event = read_object(record.value)
     if not record.valid or (event is not None and event.get("schema") == SCHEMA[0]):
         return None
-    return event_error(record, InvalidEventError(refusal.message, refusal.code), event)
+    return event_error(record, InvalidEventError(rejected.message, rejected.code), event)
 
 
 def event_error_of_any(record: Record, error: InvalidEventError, event: Event | None) -> Record:
@@ -99,20 +99,20 @@ def event_error(record: Record, error: InvalidEventError, event: Event | None) -
     return _made(capsule, record, now_ms)
 
 
-def shorter(record: Record) -> Record | None:
+def shortened(record: Record) -> Record | None:
     """Return the same EventError with a quarter of its raw event, for stores that take no larger one; None if none is.
 
     Args:
         record: made by `event_error`; its value is what is looked at.
     """
     capsule = read_object(record.value)
-    told = capsule["event"]
-    raw = told["rawEvent"]
+    details = capsule["event"]
+    raw = details["rawEvent"]
     if not raw:
         return None
-    told["rawEvent"] = raw[: len(raw) // 4]
-    message = _CUT.sub("", told["message"])
-    told["message"] = f"{message} (rawEvent is cut to {len(raw) // 4} characters)"
+    details["rawEvent"] = raw[: len(raw) // 4]
+    message = _CUT.sub("", details["message"])
+    details["message"] = f"{message} (rawEvent is cut to {len(raw) // 4} characters)"
     return _made(capsule, record, record.timestamp_ms)
 
 

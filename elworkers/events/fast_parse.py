@@ -30,7 +30,7 @@ _SIGN = ord("=")
 _QUOTED_PRINTABLE = bytes.maketrans(b"%+", b"= ")
 
 
-def unquoted(query: bytes) -> bytes:
+def unquote_query(query: bytes) -> bytes:
     """Return what a query string holds, without its `?` and a `;` behind it: percent-decoded, with `+` as a blank.
 
     Quoted-printable (RFC 2045) is the same but for the sign, and the standard library decodes it in C.
@@ -53,7 +53,7 @@ def unquoted(query: bytes) -> bytes:
     return plain
 
 
-def _whole(digits: bytes) -> int:
+def _integer(digits: bytes) -> int:
     if len(digits) > _LONGEST_INTEGER or not digits.isdigit():
         raise ValueError
     return int(digits)
@@ -83,7 +83,7 @@ _CONVERSIONS: dict[str, Callable[[bytes], Any]] = {
     "u": user_agent.of_header,
     "i": bytes.decode,
     "s": bytes.decode,
-    "d": _whole,
+    "d": _integer,
 }
 """Each raises ValueError where the slow parser has to look."""
 
@@ -103,34 +103,34 @@ class FastParser:
 
     def __init__(self, text: str) -> None:
         self.read: Callable[[bytes], Event | None] = lambda _: None
-        words = text.split()
-        if not all(_COLUMN.fullmatch(word) or "%" not in word for word in words):
+        tokens = text.split()
+        if not all(_COLUMN.fullmatch(token) or "%" not in token for token in tokens):
             return
         self._literals: list[tuple[int, bytes]] = []
         self._fields: list[tuple[str, int, Callable[[bytes], Any]]] = []
-        kinds = [self._add(at, word) for at, word in enumerate(words)]
-        self._count = len(words)
+        specifiers = [self._add(at, token) for at, token in enumerate(tokens)]
+        self._count = len(tokens)
         # What ends the format may hold blanks: all but %j stop at a tab.
-        self._has_rest = kinds[-1] in ("i", "u", "j")
+        self._has_rest = specifiers[-1] in ("i", "u", "j")
         self._most_splits = self._count - 1 if self._has_rest else self._count
-        self._stops_at_tab = kinds[-1] in ("i", "u")
-        self._only_tabs_between = "i" in kinds[:-1] or "u" in kinds[:-1]
-        self.read = self._written()
+        self._stops_at_tab = specifiers[-1] in ("i", "u")
+        self._only_tabs_between = "i" in specifiers[:-1] or "u" in specifiers[:-1]
+        self.read = self._generate()
 
-    def _add(self, at: int, word: str) -> str:
-        match = _COLUMN.fullmatch(word)
+    def _add(self, at: int, token: str) -> str:
+        match = _COLUMN.fullmatch(token)
         if match is None:
-            self._literals.append((at, word.encode()))
+            self._literals.append((at, token.encode()))
             return ""
-        kind = match["named"] or match["letter"]
-        if kind in ("j", "q"):
+        specifier = match["named"] or match["letter"]
+        if specifier in ("j", "q"):
             self._capsule_at = at
-            self._is_query = kind == "q"
-        elif kind != "o":
-            self._fields.append((match["name"] or FIELD_NAMES[kind], at, _CONVERSIONS[kind]))
-        return kind
+            self._is_query = specifier == "q"
+        elif specifier != "o":
+            self._fields.append((match["name"] or FIELD_NAMES[specifier], at, _CONVERSIONS[specifier]))
+        return specifier
 
-    def _written(self) -> Callable[[bytes], Event | None]:
+    def _generate(self) -> Callable[[bytes], Event | None]:
         fields = [f"event[{name!r}] = convert_{at}(columns[{at}])" for name, at, _ in self._fields]
         # White space is below 33; at an end of the line it is for `parse` to decide.
         unusual = [
@@ -150,7 +150,7 @@ def read(line):
     if {" or ".join(unusual)}:
         return None
     try:
-        event = loads({f"unquoted({text})" if self._is_query else text})
+        event = loads({f"unquote_query({text})" if self._is_query else text})
         if type(event) is not dict:
             return None
         fields = len(event) + {len(fields)}
@@ -160,16 +160,16 @@ def read(line):
     # One that the capsule had itself is for `parse` to refuse.
     return event if len(event) == fields else None
 """
-        names: dict[str, Any] = {"loads": orjson.loads, "unquoted": unquoted, "is_utf8": _is_utf8}
+        names: dict[str, Any] = {"loads": orjson.loads, "unquote_query": unquote_query, "is_utf8": _is_utf8}
         names.update((f"convert_{at}", convert) for _, at, convert in self._fields)
         exec(source, names)  # noqa: S102 - of what was matched above, names of fields among them
         read: Callable[[bytes], Event | None] = names["read"]
         return read
 
-    def json(self, line: bytes) -> bytes:
+    def capsule_json(self, line: bytes) -> bytes:
         """Return the JSON text of the capsule of a line that `read` can read."""
         text = line.rstrip(b"\r\n").split(None, self._most_splits)[self._capsule_at]
-        return unquoted(text) if self._is_query else text
+        return unquote_query(text) if self._is_query else text
 
 
 def _is_utf8(line: bytes) -> bool:

@@ -17,11 +17,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _DEEPEST = 100
 
 
-def _refuse_constant(text: str) -> NoReturn:
+def _reject_constant(text: str) -> NoReturn:
     raise InvalidEventError(f"{text} is no JSON number")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(parse_constant=_reject_constant)
 
 
 def parse_object(text: str) -> dict[str, Any]:
@@ -39,13 +39,13 @@ def parse_object(text: str) -> dict[str, Any]:
         raise InvalidEventError(f"not JSON: {error}") from None
     if not isinstance(value, dict):
         raise InvalidEventError(f"JSON is no object but {type(value).__name__}; expected an object")
-    _refuse_depth(value)
+    _check_depth(value)
     if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
         raise InvalidEventError("JSON holds a lone surrogate (half of a character outside the basic plane)")
     return value
 
 
-def _refuse_depth(value: Any) -> None:
+def _check_depth(value: Any) -> None:
     level: list[Any] = [value]
     for _ in range(_DEEPEST):
         level = [
@@ -78,7 +78,7 @@ _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _LONG = b"0" * 19
 
 
-def reads_alike(text: bytes) -> bool:
+def orjson_is_exact(text: bytes) -> bool:
     """Return whether `orjson.loads` and `parse_object` are sure to make the same object of a text that `orjson` takes.
 
     They differ only on integers beyond 64 bits, which `orjson` makes doubles of, and on what is nested too deeply.
@@ -96,7 +96,7 @@ def read_object(data: bytes) -> dict[str, Any]:
         value = orjson.loads(data)
     except ValueError:
         value = None
-    if isinstance(value, dict) and reads_alike(data):
+    if isinstance(value, dict) and orjson_is_exact(data):
         return value
     try:
         return parse_object(data.decode("utf-8"))

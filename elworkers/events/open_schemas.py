@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_MORE = (
+_OPENING_KEYWORDS = (
     "$ref",
     "$dynamicRef",
     "$recursiveRef",
@@ -34,11 +34,11 @@ def is_open(schema: Mapping[str, Any]) -> bool:
     Args:
         schema: of the event proper, as it was read.
     """
-    return schema.get("additionalProperties", False) is not False or _lets_more_in(schema)
+    return schema.get("additionalProperties", False) is not False or _admits_more(schema)
 
 
-def _lets_more_in(schema: Mapping[str, Any]) -> bool:
-    if any(schema.get(keyword) for keyword in _MORE):
+def _admits_more(schema: Mapping[str, Any]) -> bool:
+    if any(schema.get(keyword) for keyword in _OPENING_KEYWORDS):
         return True
     properties = schema.get("properties")
     return isinstance(properties, dict) and any(
@@ -52,5 +52,5 @@ def _has_columns(field: Any) -> bool:
 
 
 def _is_open_inside(field: Mapping[str, Any]) -> bool:
-    only_an_object = field.get("type") in ("object", ["object"], ["object", "null"], ["null", "object"])
-    return not only_an_object or field.get("additionalProperties", True) is not False or _lets_more_in(field)
+    is_object = field.get("type") in ("object", ["object"], ["object", "null"], ["null", "object"])
+    return not is_object or field.get("additionalProperties", True) is not False or _admits_more(field)

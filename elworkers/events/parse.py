@@ -11,7 +11,7 @@ specifier   matches                                        becomes
 %t  %D      2016-07-29T12:34:56 (UTC)                      `timestamp`, Unix seconds; `dt`, the same as text
 %h          up to a blank                                  `clientIp`
 %l  %n      up to a blank; digits                          `recvFrom`; `seqId` (files of 2013)
-%u          up to a tab                                    `userAgent`, taken apart (`user_agent.parsed`)
+%u          up to a tab                                    `userAgent`, parsed (`user_agent.parsed`)
 %{name}i    up to a tab                                    the field, a string
 %{name}s    up to a blank                                  the field, a string
 %{name}d    digits                                         the field, an integer
@@ -61,13 +61,13 @@ def _iso_time(value: Any) -> Any:
     return value
 
 
-def _whole(value: Any) -> Any:
+def _integer(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,4000}", value, re.ASCII):
         return int(value)
     return value
 
 
-def _agent(value: Any) -> Any:
+def _user_agent(value: Any) -> Any:
     # varnishkafka puts the header into quotes.
     return user_agent.parsed(value.strip('"')) if isinstance(value, str) else value
 
@@ -87,14 +87,14 @@ _LETTERS: dict[str, tuple[str | None, str, Conversion | None]] = {
     "D": ("dt", TIME, _iso_time),
     "h": ("clientIp", r"\S+", None),
     "l": ("recvFrom", r"\S+", None),
-    "n": ("seqId", r"\d+", _whole),
-    "u": ("userAgent", r"[^\t]+", _agent),
+    "n": ("seqId", r"\d+", _integer),
+    "u": ("userAgent", r"[^\t]+", _user_agent),
     "o": (None, r"\S+", None),
 }
 _NAMED: dict[str, tuple[str, Conversion | None]] = {
     "i": (r"[^\t]+", None),
     "s": (r"\S+", None),
-    "d": (r"\d+", _whole),
+    "d": (r"\d+", _integer),
 }
 FIELD_NAMES = {letter: name for letter, (name, _, _) in _LETTERS.items() if name is not None}
 """The fields that specifiers of a single letter set."""
@@ -203,8 +203,8 @@ def _field(text: str, token: re.Match[str], fields: dict[str, Conversion | None]
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise _format_error(text, token, "has no field name; expected letters, digits and '_' in the braces")
     else:
-        known = "%j %q %t %D %h %l %n %u %o %{name}i %{name}s %{name}d"
-        raise _format_error(text, token, f"is no specifier; expected one of {known}")
+        expected = "%j %q %t %D %h %l %n %u %o %{name}i %{name}s %{name}d"
+        raise _format_error(text, token, f"is no specifier; expected one of {expected}")
     if name is None:
         return pattern
     if name in fields or name == "capsule":

@@ -14,7 +14,7 @@ from elworkers.core.errors import InvalidEventError
 LONGEST = 800
 """Characters; what is longer is no browser's (reference of 2016)."""
 
-_FACTS = (
+_FIELDS = (
     "device_family",
     "browser_family",
     "browser_major",
@@ -47,7 +47,7 @@ def parsed(text: str) -> dict[str, Any]:
     """
     if len(text) > LONGEST:
         raise InvalidEventError(f"userAgent has {len(text)} characters; expected at most {LONGEST}")
-    return _facts(text.encode()).copy()
+    return _fields(text.encode()).copy()
 
 
 def of_header(header: bytes) -> dict[str, Any]:
@@ -58,11 +58,11 @@ def of_header(header: bytes) -> dict[str, Any]:
     """
     if len(header) > LONGEST:
         raise ValueError
-    return _facts(header.strip(b'"'))
+    return _fields(header.strip(b'"'))
 
 
 @lru_cache(maxsize=20_000)
-def _facts(encoded: bytes) -> dict[str, Any]:
+def _fields(encoded: bytes) -> dict[str, Any]:
     # Imported here: its tables take a quarter of a second, and most formats do not ask for them.
     from ua_parser import parse
 
@@ -90,12 +90,12 @@ def _is_bot(device: str, text: str) -> bool:
 
 
 @lru_cache(maxsize=20_000)
-def _shared(*facts: str | bool | None) -> dict[str, Any]:
-    # Many user agents differ in what is no fact here. One by one, 20,000 would hold 20 MiB.
-    return dict(zip(_FACTS, facts, strict=True))
+def _shared(*values: str | bool | None) -> dict[str, Any]:
+    # Many user agents differ only in what is no field here. One by one, 20,000 would hold 20 MiB.
+    return dict(zip(_FIELDS, values, strict=True))
 
 
 def cache_info() -> tuple[int, int]:
     """Return hits and misses of the cache so far."""
-    info = _facts.cache_info()
+    info = _fields.cache_info()
     return info.hits, info.misses

@@ -106,13 +106,13 @@ class Functions:
             OutOfTime: it took too long.
         """
         try:
-            self._patience.budget.at_work = record
+            self._patience.budget.current_record = record
             result = function.call(event)
             if function.decides:
                 return record.value, event if result else None
             return (b"", None) if result is None else _written(result, ours=function.ours)
         finally:
-            self._patience.budget.at_work = None
+            self._patience.budget.current_record = None
 
     def _log(self, function: Function, error: InvalidEventError) -> None:
         """Log a failure once for each kind: there may be as many as there are events."""

@@ -65,7 +65,7 @@ class FunctionSink:
         """See `contracts.Sink.close`."""
         self._behind.close()
 
-    def place(self, record: Record) -> Destination | None:
+    def destination(self, record: Record) -> Destination | None:
         """See `contracts.Addressed`."""
         try:
             with self._functions.batch():
@@ -74,7 +74,7 @@ class FunctionSink:
             return None
         if made is None:
             return None
-        return self._behind.place(made) if isinstance(self._behind, Addressed) else Destination()
+        return self._behind.destination(made) if isinstance(self._behind, Addressed) else Destination()
 
 
 def _tells_of_another(record: Record) -> bool:

@@ -83,7 +83,7 @@ class Parquet:
         if self._kept is not None:
             wanted = self._kept.agreed(draft.partition.topic, wanted)
         known = {column.path[1] for column in wanted if column.path[0] == "event"}
-        fields = [(column.name, self._types.get(column.kind, self._arrow.string())) for column in wanted]
+        fields = [(column.name, self._types.get(column.type, self._arrow.string())) for column in wanted]
         schema = self._arrow.schema([*fields, (_JSON, self._arrow.string())])
         with self._arrow.parquet.ParquetWriter(path, schema, compression=self._compression) as writer:
             rows: list[tuple[dict[str, Any], bytes]] = []
@@ -117,8 +117,8 @@ class Parquet:
                 continue
             for column in found:
                 before = merged.setdefault(column.name.lower(), column)
-                if before.kind is not column.kind:
-                    merged[column.name.lower()] = replace(before, kind=ColumnType.TEXT)
+                if before.type is not column.type:
+                    merged[column.name.lower()] = replace(before, type=ColumnType.TEXT)
         merged.pop(_JSON, None)
         return list(merged.values())
 

@@ -74,7 +74,7 @@ class StoredColumns:
 
     def _save(self, topic: str, kept: _Kept) -> bool:
         folder = f"{self._base}/{topic}"
-        told = [{"name": one.name, "kind": one.kind.name, "path": one.path} for one in kept.columns.values()]
+        told = [{"name": one.name, "kind": one.type.name, "path": one.path} for one in kept.columns.values()]
         hidden = f"{folder}/.columns-{uuid.uuid4().hex}"
         self._store.write(hidden, [json.dumps(told).encode()])
         saved = self._store.rename(hidden, f"{folder}/columns.{kept.number}.json")

@@ -104,7 +104,7 @@ class Scheduler:
             tell(done, total)
             self._board.read(done - before)
             before = done
-            self._board.show(loop.State.RUNNING)
+            self._board.report(loop.State.RUNNING)
             return time.monotonic() < deadline and not self._stop.requested
 
         self._importer = self._importer or self._make_importer()
@@ -127,9 +127,9 @@ class Scheduler:
 
     def _wait(self, pause_s: float, state: loop.State) -> None:
         until = time.monotonic() + pause_s
-        self._board.show(state)
+        self._board.report(state)
         while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, _LONGEST_WAIT_S)):
-            self._board.show(state)
+            self._board.report(state)
 
     def close(self) -> None:
         """Forget what was not published."""

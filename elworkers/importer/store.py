@@ -15,7 +15,7 @@ import structlog
 
 from elworkers.config.endpoints import StoreEndpoint
 from elworkers.core.errors import ConfigurationError, RetryableError
-from elworkers.core.permissions import DATA_FOLDER, NOT_SAID, Permissions
+from elworkers.core.permissions import BY_UMASK, DATA_FOLDER, Permissions
 from elworkers.importer import storage_errors
 from elworkers.importer.filesystems import FileSystems
 from elworkers.importer.storage_errors import PathRefusedError
@@ -53,7 +53,7 @@ class Store:
         self._local = endpoint.is_local
         self._hdfs = endpoint.is_hdfs
         self._base = uri.path.rstrip("/")
-        self._rights = Permissions(endpoint.options["mode"], endpoint.options["group"]) if self._local else NOT_SAID
+        self._rights = Permissions(endpoint.options["mode"], endpoint.options["group"]) if self._local else BY_UMASK
         self._folders: set[str] = set()
         self._drivers = FileSystems(endpoint)
         if self._hdfs and not self._drivers.has_user:

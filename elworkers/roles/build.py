@@ -153,14 +153,14 @@ class PipelineBuilder:
         """Return the schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
         from elworkers.schema.store import SchemaStore, schema_uris
         from elworkers.schema.wiki import is_wiki
-        from elworkers.schema.wiki_check import ask_beside
+        from elworkers.schema.wiki_check import check_in_background
 
         run_dir, env = os.environ.get("EVENTLOGGING_RUN_DIR"), variables()
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
         uris = schema_uris(schemas, env)
         store = SchemaStore(uris, cache, metrics=self.metrics)
         for uri in filter(is_wiki, uris):
-            ask_beside(uri)
+            check_in_background(uri)
         return store
 
     def knowing(self, store: SchemaStore) -> PipelineBuilder:

@@ -55,7 +55,7 @@ def account(metrics: Metrics, *, stores_events: bool) -> Account:
     )
 
 
-def tell(found: Account, dead_letters_to: str, damage: str, *, makes_errors: bool = False) -> None:
+def tell(found: Account, dead_letter_sink: str, damage: str, *, makes_errors: bool = False) -> None:
     """Log how many records were read, stored and refused.
 
     Args:
@@ -68,7 +68,7 @@ def tell(found: Account, dead_letters_to: str, damage: str, *, makes_errors: boo
         DataError: something was refused, or the input is damaged.
     """
     more = {name: count for name in ("there_already", "left_out", "invalid") if (count := getattr(found, name))}
-    where = {"refused_to": dead_letters_to or "nowhere"} if found.refused else {}
+    where = {"refused_to": dead_letter_sink or "nowhere"} if found.refused else {}
     log.info(
         "the input has ended",
         code="input_ended",
@@ -78,8 +78,8 @@ def tell(found: Account, dead_letters_to: str, damage: str, *, makes_errors: boo
         **more,
         **where,
     )
-    place = f"they are in {dead_letters_to}" if dead_letters_to else "nothing has taken them"
-    matters = found.refused > 0 and not (makes_errors and dead_letters_to)
+    place = f"they are in {dead_letter_sink}" if dead_letter_sink else "nothing has taken them"
+    matters = found.refused > 0 and not (makes_errors and dead_letter_sink)
     why = [f"{found.refused} of {found.read} records are refused; {place}"] if matters else []
     why += [damage] if damage else []
     if why:

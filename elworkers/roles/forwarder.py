@@ -74,10 +74,10 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
 
 def _counting(endpoint: SourceEndpoint, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
     """Return how lines of this input get their numbers: from their offsets, when they are spooled, or as they pass."""
-    from elworkers.stages.count import CountStage, PlaceStage
+    from elworkers.stages.count import CountStage, OffsetNumberStage
 
     if endpoint.brokers:
-        return wiring, [PlaceStage()]
+        return wiring, [OffsetNumberStage()]
     draw = _draw(wiring.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)
     if wiring.spool is not None and endpoint.spec.listener is not None:
         return replace(wiring, draw=draw), []

@@ -125,7 +125,7 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
     from elworkers.importer.scheduler import Schedule, Scheduler
 
     def alive() -> None:
-        board.show(State.RUNNING)
+        board.report(State.RUNNING)
 
     def reader() -> Reader:
         return topics_reader(arguments.endpoints["kafka"][0])

@@ -101,7 +101,7 @@ class _Work:
                 one.close()
         if end is not None:
             found = account(metrics, stores_events=who.role == "consumer")
-            tell(found, end.dead_letters_to, end.damage, makes_errors=who.role == "processor")
+            tell(found, end.dead_letter_name, end.damage, makes_errors=who.role == "processor")
 
 
 def _rehearse(build: loop.Build) -> None:
@@ -123,7 +123,7 @@ def _wait_for_turn(spool: Path, after: int, stop: Stop, board: loop.StateReporte
     from elworkers.connectors.spool import ownership, source  # noqa: F401
 
     def waits() -> bool:
-        board.show(loop.State.READY)
+        board.report(loop.State.READY)
         return not stop.wait(_LOOK_EVERY_S) and runs(after)
 
     ownership.wait_for_turn(spool, waits)

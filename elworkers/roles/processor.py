@@ -60,13 +60,13 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
     """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.roles.rejections import Errors
-    from elworkers.schema.validate import ROUTED
+    from elworkers.schema.validate import ROUTING_FIELDS
 
     inputs, to = arguments.endpoints["input"], arguments.endpoints["output"]
     store = wiring.schema_store(arguments["schemas"])
     wiring = wiring.knowing(store)
     functions = of_inputs(inputs, wiring)
-    keeps_events = bool(functions) or any(not wiring.asks(endpoint) <= ROUTED for endpoint in to)
+    keeps_events = bool(functions) or any(not wiring.asks(endpoint) <= ROUTING_FIELDS for endpoint in to)
     stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events)
     stages: list[Stage] = [stage, *left_out(inputs, wiring.counts), *functions]
     outputs = [wiring.output(endpoint, lambda record: record.valid) for endpoint in to]
@@ -90,7 +90,7 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
             outputs,
             batch,
             forgets_events=True,
-            piece=batch.records,
+            chunk_size=batch.records,
             wants_more=wiring.wants_more,
         )
     return wiring.with_dead_letters(pipeline, inputs, to, errors)

@@ -37,10 +37,10 @@ def errors_beside(inputs: Sequence[SourceEndpoint]) -> Errors | None:
 
 def refusing(pipeline: Pipeline, errors: Errors | None) -> Pipeline:
     """Return the pipeline, with this place for what its stores refuse."""
-    from elworkers.events.event_error import refused, shorter
+    from elworkers.events.event_error import rejected_event_error, shortened
 
     if errors is not None:
-        pipeline.dead_letters_to, pipeline.refused_place = errors.sink, errors.place
-    pipeline.refused = refused
-    pipeline.shorter = shorter
+        pipeline.dead_letter_sink, pipeline.dead_letter_name = errors.sink, errors.place
+    pipeline.make_event_error = rejected_event_error
+    pipeline.shorten = shortened
     return pipeline

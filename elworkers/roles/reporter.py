@@ -110,9 +110,9 @@ def run(arguments: Arguments, _who: WorkerId, stop: Stop, metrics: Metrics, boar
 def _wait(pause_s: float, state: State, stop: Stop, board: StateReporter) -> None:
     """Wait, with a sign of life now and then: an interval may be longer than `--worker-timeout`."""
     until = time.monotonic() + pause_s
-    board.show(state)
+    board.report(state)
     while (left_s := until - time.monotonic()) > 0 and not stop.wait(min(left_s, _SIGN_OF_LIFE_S)):
-        board.show(state)
+        board.report(state)
 
 
 def _tell(arguments: Arguments, reports: Iterable[ClusterReport]) -> None:

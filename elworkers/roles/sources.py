@@ -40,13 +40,13 @@ def left_out(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
     endpoints = [endpoint for endpoint in inputs if endpoint.brokers and endpoint.options.get("blacklist")]
     if not endpoints:
         return []
-    from elworkers.stages.leave_out import LeaveOutStage
+    from elworkers.stages.blacklist import BlacklistStage
 
     blacklists = {
         (",".join(sorted(endpoint.brokers)), endpoint.options["topic"]): endpoint.options["blacklist"]
         for endpoint in endpoints
     }
-    return [LeaveOutStage(blacklists, metrics)]
+    return [BlacklistStage(blacklists, metrics)]
 
 
 def _one(wiring: PipelineBuilder, endpoint: SourceEndpoint, ledger: OffsetStore | None) -> Source:

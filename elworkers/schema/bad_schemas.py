@@ -22,7 +22,7 @@ Key = tuple[str, int]
 _MOST = 4_096
 """Remembered; clients invent names and revisions. Whoever comes after that many others is looked up again."""
 
-_QUIET = 10
+_FORGET_AFTER = 10
 """Looks after which a schema that nobody asked for is no longer named as set aside."""
 
 log = structlog.get_logger(__name__)
@@ -43,9 +43,9 @@ class BadSchemas:
         self._metrics = metrics
         # No errors: an error that was raised holds its frames, and with them the batch that it came up in.
         self._found: OrderedDict[Key, tuple[float, Callable[[], InvalidEventError]]] = OrderedDict()
-        self._said: OrderedDict[Key, tuple[float, str]] = OrderedDict()
+        self._logged: OrderedDict[Key, tuple[float, str]] = OrderedDict()
 
-    def refuse(self, key: Key) -> None:
+    def raise_if_bad(self, key: Key) -> None:
         """Say again what was found not long ago.
 
         Raises:
@@ -64,12 +64,12 @@ class BadSchemas:
     def invalid(self, key: Key, why: str) -> InvalidSchemaError:
         """Remember that a schema cannot be used, log it once, and return the error of its events."""
         error = self._remember(key, lambda: InvalidSchemaError(why))
-        if self._said.get(key, (0.0, ""))[1] != why:
-            self._say(key, why)
-        self._said[key] = (self._clock(), why)
-        self._said.move_to_end(key)
-        if len(self._said) > _MOST:
-            self._resume(next(iter(self._said)))
+        if self._logged.get(key, (0.0, ""))[1] != why:
+            self._log(key, why)
+        self._logged[key] = (self._clock(), why)
+        self._logged.move_to_end(key)
+        if len(self._logged) > _MOST:
+            self._resume(next(iter(self._logged)))
         return error
 
     def good(self, key: Key) -> None:
@@ -85,15 +85,15 @@ class BadSchemas:
             self._found.popitem(last=False)
         return error()
 
-    def tend(self) -> None:
+    def expire(self) -> None:
         """Forget schemas that nobody has asked for in a long while; they may be good or gone by now."""
-        if not self._said:
+        if not self._logged:
             return
-        since = self._clock() - _QUIET * self._for_s
-        for key in [key for key, (when, _) in self._said.items() if when < since]:
+        since = self._clock() - _FORGET_AFTER * self._for_s
+        for key in [key for key, (when, _) in self._logged.items() if when < since]:
             self._resume(key)
 
-    def _say(self, key: Key, why: str) -> None:
+    def _log(self, key: Key, why: str) -> None:
         log.warning(
             "schema set aside: its events become EventErrors",
             code="schema_unusable",
@@ -105,7 +105,7 @@ class BadSchemas:
             self._metrics.set_aside("schema {}/{}".format(*key), why)
 
     def _resume(self, key: Key) -> bool:
-        if self._said.pop(key, None) is None:
+        if self._logged.pop(key, None) is None:
             return False
         if self._metrics is not None:
             self._metrics.resumed("schema {}/{}".format(*key))

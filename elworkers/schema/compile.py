@@ -43,28 +43,28 @@ _BY_NAME = {str(cls.META_SCHEMA.get("$id") or cls.META_SCHEMA.get("id")).rstrip(
 """What `$schema` names, without the fragment that may be empty."""
 
 
-_NEWEST = "https://json-schema.org/draft/2020-12/schema"
+_LATEST_DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Schema(dict[str, Any]):
     """A whole schema, as `jsonschema` is given it.
 
     Attributes:
-        suspects: properties that may be wrong, where it is known that all others are right.
+        failing: properties that may be wrong, where it is known that all others are right.
     """
 
-    suspects: Container[str] | None = None
+    failing: Container[str] | None = None
 
 
 @lru_cache
-def _suspecting(cls: Any) -> Any:
+def _checking_only_failing(cls: Any) -> Any:
     """Return the same class, but that it looks only at suspects: it takes 3 µs for a property that is right."""
     original = cls.VALIDATORS["properties"]
 
     def properties(validator: Any, given: Mapping[str, Any], instance: Any, schema: Any) -> Iterable[Any]:
-        suspects = schema.suspects if isinstance(schema, _Schema) else None
-        if suspects is not None and isinstance(instance, dict):
-            given = {name: inner for name, inner in given.items() if name in suspects or name not in instance}
+        failing = schema.failing if isinstance(schema, _Schema) else None
+        if failing is not None and isinstance(instance, dict):
+            given = {name: inner for name, inner in given.items() if name in failing or name not in instance}
         return original(validator, given, instance, schema) or ()
 
     return validators.extend(cls, {"properties": properties})  # type: ignore[no-untyped-call]
@@ -97,7 +97,7 @@ class CompiledSchema:
             if "$schema" in strict:
                 strict["$schema"] = cls.ID_OF(cls.META_SCHEMA)
             cls.check_schema(strict)
-            self._validator = _suspecting(cls)(strict, registry=_REGISTRY)
+            self._validator = _checking_only_failing(cls)(strict, registry=_REGISTRY)
         except exceptions.SchemaError as error:
             raise self._invalid(f"{_path(error.absolute_path)}: {_cut(error.message)}") from None
         except Exception as error:  # noqa: BLE001 - there is no list of what a schema can make a validator raise
@@ -108,7 +108,7 @@ class CompiledSchema:
         if named is None:
             return jsonschema.Draft3Validator
         if not isinstance(named, str):
-            raise self._invalid(f"$schema {_cut(repr(named))} is no draft; expected a string such as {_NEWEST!r}")
+            raise self._invalid(f"$schema {_cut(repr(named))} is no draft; expected a string such as {_LATEST_DRAFT!r}")
         # The drafts' names are those of http; people write https, as for any other address.
         name = (
             named.strip().removesuffix("#").replace("https://json-schema.org/draft-0", "http://json-schema.org/draft-0")
@@ -122,19 +122,19 @@ class CompiledSchema:
     def _invalid(self, why: str) -> InvalidSchemaError:
         return InvalidSchemaError(f"the schema {self.name} of revision {self.revision} is itself invalid: {why}")
 
-    def validate(self, instance: Any, where: str, suspects: Container[str] | None = None) -> None:
+    def validate(self, instance: Any, where: str, failing: Container[str] | None = None) -> None:
         """Validate an instance.
 
         Args:
             instance: JSON as Python has it.
             where: what the path of a field in the message begins with.
-            suspects: the only ones of its properties that may be wrong, where that is known.
+            failing: the only ones of its properties that may be wrong, where that is known.
 
         Raises:
             InvalidEventError: names the field and what was expected.
             InvalidSchemaError: the schema makes the validator raise.
         """
-        self.strict.suspects = suspects
+        self.strict.failing = failing
         try:
             error = _best(self._validator.iter_errors(instance))
         except referencing_exceptions.Unresolvable as error_in_schema:
@@ -142,7 +142,7 @@ class CompiledSchema:
             raise self._invalid(reason) from None
         except ArithmeticError as error_in_event:
             # Such as an integer of 400 digits where a multiple of 0.1 is wanted: the schema decides on all others.
-            why = f"{where}: a number cannot be judged: {_shown(error_in_event)}"
+            why = f"{where}: a number cannot be validated: {_shown(error_in_event)}"
             raise InvalidEventError(why, "validation") from None
         except Exception as error_in_schema:  # noqa: BLE001 - what check_schema lets pass, such as an unknown type
             if isinstance(error_in_schema, RecursionError) and _is_deeper(instance, _LEVELS):

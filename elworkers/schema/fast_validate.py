@@ -18,12 +18,12 @@ class FastValidator(NamedTuple):
     """Validates objects as `orjson` reads them.
 
     Attributes:
-        accepts: whether an object is valid. False, or a ValueError: ask `jsonschema`.
-        suspects: the properties that may be wrong in an object that is not accepted; all others are right.
+        is_valid: whether an object is valid. False, or a ValueError: ask `jsonschema`.
+        failing_properties: the properties that may be wrong in an object that is not accepted; all others are right.
     """
 
-    accepts: Callable[[Any], bool]
-    suspects: Callable[[Any], frozenset[Any]]
+    is_valid: Callable[[Any], bool]
+    failing_properties: Callable[[Any], frozenset[Any]]
 
 
 _ANY_OBJECT = translated({"type": "object"}, 3)
@@ -38,7 +38,7 @@ def fast_validator(schema: CompiledSchema) -> FastValidator | None:
 
 
 def fast_capsule_validator(schema: CompiledSchema) -> FastValidator | None:
-    """Return the same for capsules as `capsule.complete` leaves them, whose event is validated by its own schema.
+    """Return the same for capsules as `capsule.add_defaults` leaves them, whose event is validated by its own schema.
 
     There is one for all schemas: compiled into each of them, a thousand would hold hundreds of mebibytes.
     """
@@ -46,7 +46,7 @@ def fast_capsule_validator(schema: CompiledSchema) -> FastValidator | None:
         made = _translated(schema)
         if made["properties"]["event"] == _ANY_OBJECT:
             made["properties"]["event"] = {"type": "object"}
-        # `complete` has seen to it that the uuid is one.
+        # `add_defaults` has seen to it that the uuid is one.
         made["properties"]["uuid"].pop("pattern", None)
         return _compiled(schema, made)
     except (ValueError, KeyError):
@@ -61,9 +61,9 @@ def _translated(schema: CompiledSchema) -> dict[str, Any]:
 def _compiled(schema: CompiledSchema, made: dict[str, Any]) -> FastValidator:
     # To drafts 3 and 4 1.0 is no integer, to those after them it is one.
     cls = jsonschema_rs.Draft4Validator if schema.draft <= 4 else jsonschema_rs.Draft7Validator
-    judge = cls(made, validate_formats=False, offline=True)
+    validator = cls(made, validate_formats=False, offline=True)
 
-    def suspects(instance: Any) -> frozenset[Any]:
-        return frozenset(error.instance_path[0] for error in judge.iter_errors(instance) if error.instance_path)
+    def failing_properties(instance: Any) -> frozenset[Any]:
+        return frozenset(error.instance_path[0] for error in validator.iter_errors(instance) if error.instance_path)
 
-    return FastValidator(judge.is_valid, suspects)
+    return FastValidator(validator.is_valid, failing_properties)

@@ -88,9 +88,9 @@ def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, An
 class Cache:
     """Schemas of a schema wiki, kept on disk for ever."""
 
-    def __init__(self, folder: Path, behind: _Repository) -> None:
+    def __init__(self, folder: Path, repository: _Repository) -> None:
         self._folder = folder
-        self._behind = behind
+        self._repository = repository
         self._files = Folder(folder)
 
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
@@ -99,16 +99,16 @@ class Cache:
             cached = self._files.fetch(name, revision)
             if cached is not None and is_title_of(cached.get("title"), name):
                 return cached
-        found = self._behind.fetch(name, revision)
+        found = self._repository.fetch(name, revision)
         if found is not None:
-            self._keep(name, revision, found)
+            self._write(name, revision, found)
         return found
 
     def has(self, name: str) -> bool:
         """See `schemas.Repository.has`."""
         return self._files.has(name)
 
-    def _keep(self, name: str, revision: int, schema: Mapping[str, Any]) -> None:
+    def _write(self, name: str, revision: int, schema: Mapping[str, Any]) -> None:
         path = self._folder / name / f"{revision}.json"
         scratch = path.with_name(f".{path.name}.{os.getpid()}")
         try:

@@ -24,7 +24,7 @@ SCHEMA_WIKI = "https://meta.wikimedia.org/w/api.php"
 
 BUILT_IN = Path(__file__).parent / "bundled"
 _UNKNOWN_FOR_S = 60.0
-_MOST_KEPT = 2_000
+_MOST_CACHED = 2_000
 """A compiled schema holds some tens of kibibytes."""
 
 
@@ -73,17 +73,17 @@ class SchemaStore:
         clock: Callable[[], float] = time.monotonic,
         *,
         metrics: Metrics | None = None,
-        most: int = _MOST_KEPT,
+        most: int = _MOST_CACHED,
     ) -> None:
         self._repositories: list[Repository] = [Folder(BUILT_IN), *(_repository(uri, cache_dir) for uri in uris)]
-        self._known: OrderedDict[Key, CompiledSchema] = OrderedDict()
+        self._cached: OrderedDict[Key, CompiledSchema] = OrderedDict()
         self._most = most
         self._bad = BadSchemas(unknown_for_s, clock, metrics)
-        self._forget: list[Callable[[Key], None]] = []
+        self._on_evict: list[Callable[[Key], None]] = []
 
-    def on_forget(self, forget: Callable[[Key], None]) -> None:
+    def on_evict(self, callback: Callable[[Key], None]) -> None:
         """Have this called with each name and revision that is let go, so that nobody holds what is made of it."""
-        self._forget.append(forget)
+        self._on_evict.append(callback)
 
     def schema(self, name: Any, revision: Any) -> CompiledSchema:
         """Return the schema of this name and revision.
@@ -95,17 +95,17 @@ class SchemaStore:
         """
         # 1.0 and True equal 1 as dictionary keys; only an integer may find the schema.
         if type(revision) is int and isinstance(name, str):
-            found = self._known.get((name, revision))
+            found = self._cached.get((name, revision))
             if found is not None:
                 found.used = True
                 return found
-        return self._look_up(_checked(name, revision))
+        return self._load(_checked_key(name, revision))
 
     def has(self, name: str) -> bool:
         """Return whether there is a schema of this name, of any revision; a wiki's only if one was read before."""
         if not schema_names.is_canonical(name):
             return False
-        return any(known == name for known, _ in self._known) or any(one.has(name) for one in self._repositories)
+        return any(cached == name for cached, _ in self._cached) or any(one.has(name) for one in self._repositories)
 
     def set_aside(self, schema: CompiledSchema, why: str) -> None:
         """Have a schema that was given out be invalid for a while.
@@ -115,14 +115,14 @@ class SchemaStore:
         """
         key = (schema.name, schema.revision)
         self._bad.invalid(key, why)
-        self._let_go(key)
+        self._evict(key)
 
-    def tend(self) -> None:
+    def expire(self) -> None:
         """Forget bad schemas that nobody asks for; called now and then."""
-        self._bad.tend()
+        self._bad.expire()
 
-    def _look_up(self, key: Key) -> CompiledSchema:
-        self._bad.refuse(key)
+    def _load(self, key: Key) -> CompiledSchema:
+        self._bad.raise_if_bad(key)
         name, revision = key
         try:
             found = self._fetch(name, revision)
@@ -135,25 +135,25 @@ class SchemaStore:
         if compiled is None:
             raise self._bad.unknown(key, f"there is no schema {name} of revision {revision}")
         # One step, wherever an event's time runs out.
-        self._known[key] = compiled
+        self._cached[key] = compiled
         self._bad.good(key)
-        while len(self._known) > self._most:
-            self._let_one_go()
+        while len(self._cached) > self._most:
+            self._evict_one()
         return compiled
 
-    def _let_one_go(self) -> None:
+    def _evict_one(self) -> None:
         # The second chance of page replacement: what is used again and again costs nothing where it is used.
-        oldest, schema = next(iter(self._known.items()))
+        oldest, schema = next(iter(self._cached.items()))
         if schema.used:
             schema.used = False
-            self._known.move_to_end(oldest)
+            self._cached.move_to_end(oldest)
         else:
-            self._let_go(oldest)
+            self._evict(oldest)
 
-    def _let_go(self, key: Key) -> None:
-        for forget in self._forget:
-            forget(key)
-        self._known.pop(key, None)
+    def _evict(self, key: Key) -> None:
+        for callback in self._on_evict:
+            callback(key)
+        self._cached.pop(key, None)
 
     def _fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
         away: RetryableError | None = None
@@ -177,7 +177,7 @@ class SchemaStore:
         return None
 
 
-def _checked(name: Any, revision: Any) -> Key:
+def _checked_key(name: Any, revision: Any) -> Key:
     if not isinstance(name, str):
         raise InvalidEventError(f"schema is {_shown(name)}; expected a string", "validation")
     if not schema_names.is_canonical(name):
@@ -207,10 +207,10 @@ def _repository(uri: str, cache_dir: Path | None) -> Repository:
         raise ConfigurationError(f"--schemas {uri!r}; expected a folder, or http(s)://…/api.php of a schema wiki")
     folder = Path(path)
     try:
-        there = folder.is_dir() or folder.is_symlink()
+        exists = folder.is_dir() or folder.is_symlink()
     except OSError:
         # Who may not look at it, or whose disk is ill, finds out when it is asked.
-        there = True
-    if not there:
+        exists = True
+    if not exists:
         raise ConfigurationError(f"--schemas {uri}: there is no such folder")
     return Folder(folder)

@@ -17,12 +17,12 @@ class TimeLimit:
     """Calls with a limit, each in a thread of its own, that is left to itself when its time is up.
 
     Args:
-        most_left: threads that may be left so; with that many, no call is begun.
+        most_abandoned: threads that may be left so; with that many, no call is begun.
     """
 
-    def __init__(self, most_left: int) -> None:
-        self._most_left = most_left
-        self._left: list[Thread] = []
+    def __init__(self, most_abandoned: int) -> None:
+        self._most_abandoned = most_abandoned
+        self._abandoned: list[Thread] = []
 
     def call(self, function: Callable[[], _Result], seconds: float) -> _Result:
         """Return what the function gives, or raises.
@@ -34,8 +34,8 @@ class TimeLimit:
         Raises:
             TimeoutError: it takes longer, or too many earlier ones have not come back either.
         """
-        self._left = [thread for thread in self._left if thread.is_alive()]
-        if len(self._left) >= self._most_left:
+        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+        if len(self._abandoned) >= self._most_abandoned:
             raise TimeoutError
         ended: SimpleQueue[tuple[_Result | None, BaseException | None]] = SimpleQueue()
 
@@ -50,7 +50,7 @@ class TimeLimit:
         try:
             result, error = ended.get(timeout=seconds)
         except Empty:
-            self._left.append(thread)
+            self._abandoned.append(thread)
             raise TimeoutError from None
         if error is not None:
             raise error

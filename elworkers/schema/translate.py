@@ -17,7 +17,7 @@ from typing import Any
 
 _TYPES = frozenset(("object", "array", "string", "number", "integer", "boolean", "null"))
 _NUMBERS = frozenset(("number", "integer"))
-_JUDGING = frozenset(
+_VALIDATING = frozenset(
     (
         "additionalProperties",
         "enum",
@@ -79,7 +79,7 @@ def _schema(schema: Any, draft: int, depth: int) -> dict[str, Any]:
     for name in schema.keys() & _NAMING:
         if not (isinstance(schema[name], str) and _IDENTIFIER(schema[name])):
             raise TranslationError(f"the keyword {name} that is no plain identifier")
-    for name in schema.keys() - _JUDGING - _ANNOTATING - _NAMING:
+    for name in schema.keys() - _VALIDATING - _ANNOTATING - _NAMING:
         raise TranslationError(f"the keyword {name}")
     types = _types(schema.get("type"), draft)
     made: dict[str, Any] = {"type": sorted(types)} if types != _TYPES else {}
@@ -88,7 +88,7 @@ def _schema(schema: Any, draft: int, depth: int) -> dict[str, Any]:
     elif "number" in types or (draft > 4 and "integer" in types):
         made.update(minimum=-_LARGEST, maximum=_LARGEST)
     if types & _NUMBERS:
-        made.update((name, _bound(schema[name])) for name in ("minimum", "maximum") if name in schema)
+        made.update((name, _limit(schema[name])) for name in ("minimum", "maximum") if name in schema)
     if "string" in types:
         made.update((name, _size(schema[name])) for name in ("minLength", "maxLength") if name in schema)
         made.update((name, _pattern(schema[name])) for name in ("pattern",) if name in schema)
@@ -154,7 +154,7 @@ def _members(given: Any) -> list[Any]:
     return given
 
 
-def _bound(given: Any) -> int | float:
+def _limit(given: Any) -> int | float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not abs(given) < _EXACT:
         raise TranslationError("a bound beyond 2**53")
     return given

@@ -18,11 +18,11 @@ from elworkers.schema.store import SchemaStore
 
 CAPSULE = ("EventCapsule", 1)
 
-ROUTED = frozenset(("schema", "revision"))
+ROUTING_FIELDS = frozenset(("schema", "revision"))
 """Fields of a capsule that say which schema it is of."""
 
-FIRST, SCHEMA, REFUSED = "first", "schema", "refused"
-"""Why the fast validator does not accept an event: its schema is new, or too much for it, or it says no."""
+NEW_SCHEMA, UNSUPPORTED_SCHEMA, REJECTED = "first", "schema", "refused"
+"""Why the fast validator does not accept an event: its schema is new, or too much for it, or it finds it invalid."""
 
 
 @dataclass(slots=True)
@@ -30,38 +30,39 @@ class CachedSchema:
     """A revision of a schema that events were valid by.
 
     Attributes:
-        schema: which one; told after each batch that it was used.
+        schema: the compiled one; told after each batch that it was used.
         name, revision: of it.
-        accepts: of an event proper, as `FastValidator` has it.
-        routed: the fields `ROUTED` of its capsules; nobody may change it.
-        events: how many were accepted and are not counted yet. Here, because an event finds all else of its schema in
-            the processor's cache only where few others come between.
+        is_valid: of an event proper, as `FastValidator` has it.
+        routing_fields: the fields `ROUTING_FIELDS` of its capsules; nobody may change them.
+        events: how many took the fast path and are not counted yet. Here, because an event finds all else of its schema
+            in the processor's cache only where few others come between.
     """
 
     schema: CompiledSchema
     name: str
     revision: int
-    accepts: Callable[[Any], bool]
-    routed: Event
+    is_valid: Callable[[Any], bool]
+    routing_fields: Event
     events: int = 0
 
 
 class Validator:
     """Validates capsules and the events in them.
 
-    `jsonschema` decides. Where a schema has only what `jsonschema-rs` decides the same, that one is asked first, in
-    a hundredth of the time: what it accepts is valid.
+    `jsonschema` decides (`validate`). Where a schema has only what `jsonschema-rs` decides the same, that one is asked
+    first (`validate_fast`), in a hundredth of the time: what it accepts is valid. Of what it does not accept,
+    `validate_slow` says what is wrong.
     """
 
     def __init__(self, store: SchemaStore) -> None:
         self._store = store
         self._capsule = store.schema(*CAPSULE)
-        self._capsule_judge = fast_capsule_validator(self._capsule)
-        self._accepts_capsule = self._capsule_judge.accepts if self._capsule_judge else lambda _: False
-        self._judges: dict[Key, FastValidator | None] = {}
-        self._newest: dict[object, CachedSchema] = {}
-        self._known: dict[object, CachedSchema] = {}
-        store.on_forget(self._forget)
+        self._fast_capsule = fast_capsule_validator(self._capsule)
+        self._is_valid_capsule = self._fast_capsule.is_valid if self._fast_capsule else lambda _: False
+        self._fast: dict[Key, FastValidator | None] = {}
+        self._latest: dict[object, CachedSchema] = {}
+        self._cached: dict[object, CachedSchema] = {}
+        store.on_evict(self._forget)
 
     def validate(self, event: Event) -> None:
         """Validate one capsule.
@@ -72,83 +73,84 @@ class Validator:
             RetryableError: the schema cannot be had now.
         """
         self._capsule.validate(event, "capsule")
-        self._judge(self._store.schema(event["schema"], event["revision"]), event["event"])
+        self._validate_event(self._store.schema(event["schema"], event["revision"]), event["event"])
 
-    def tend(self) -> None:
-        """See `SchemaStore.tend`."""
-        self._store.tend()
+    def expire(self) -> None:
+        """See `SchemaStore.expire`."""
+        self._store.expire()
 
-    def accepted(self, event: Event) -> CachedSchema | None:
-        """Return the schema of a capsule that is surely valid; None where `explain` has to be asked.
+    def validate_fast(self, event: Event) -> CachedSchema | None:
+        """Return the schema of a capsule that is surely valid; None where `validate_slow` has to be asked.
 
         Args:
-            event: as `orjson` reads it and `capsule.complete` leaves it.
+            event: as `orjson` reads it and `capsule.add_defaults` leaves it.
         """
         try:
-            # 1.0 and True find the schema of revision 1 too, and are refused by it.
+            # 1.0 and True find the schema of revision 1 too, and are rejected by it.
             name, revision = event.get("schema"), event.get("revision")
-            known = self._newest.get(name)
-            if known is not None and known.revision != revision:
-                known = self._known.get((name, revision))
-            if known is not None and self._accepts_capsule(event) and known.accepts(event["event"]):
-                return known
+            cached = self._latest.get(name)
+            if cached is not None and cached.revision != revision:
+                cached = self._cached.get((name, revision))
+            if cached is not None and self._is_valid_capsule(event) and cached.is_valid(event["event"]):
+                return cached
         except (TypeError, ValueError):
             pass
         return None
 
-    def doubt(self, event: Event) -> str:
-        """Return why a capsule is not `accepted`."""
+    def slow_path_reason(self, event: Event) -> str:
+        """Return why `validate_fast` gives None for a capsule: `NEW_SCHEMA`, `UNSUPPORTED_SCHEMA` or `REJECTED`."""
         key = (event.get("schema"), event.get("revision"))
         try:
-            if self._known.get(key) is None:
-                return SCHEMA if key in self._judges else FIRST
+            if self._cached.get(key) is None:
+                return UNSUPPORTED_SCHEMA if key in self._fast else NEW_SCHEMA
         except TypeError:
             pass
-        return REFUSED
+        return REJECTED
 
-    def explain(self, event: Event) -> None:
-        """Validate one capsule that is not `accepted`; as `validate`.
+    def validate_slow(self, event: Event) -> None:
+        """Validate one capsule for which `validate_fast` gives None; raises as `validate` does.
 
         Args:
-            event: the same, where `json_text.reads_alike`.
+            event: the same, where `json_text.orjson_is_exact`.
         """
-        if not self._accepts_capsule(event):
-            self._capsule.validate(event, "capsule", _suspects(self._capsule_judge, event))
+        if not self._is_valid_capsule(event):
+            self._capsule.validate(event, "capsule", _failing_properties(self._fast_capsule, event))
         schema = self._store.schema(event["schema"], event["revision"])
-        judge = self._met(schema)
-        self._judge(schema, event["event"], _suspects(judge, event["event"]))
+        fast = self._compile(schema)
+        self._validate_event(schema, event["event"], _failing_properties(fast, event["event"]))
 
-    def _judge(self, schema: CompiledSchema, event: Event, suspects: Container[Any] | None = None) -> None:
+    def _validate_event(self, schema: CompiledSchema, event: Event, failing: Container[Any] | None = None) -> None:
         try:
-            schema.validate(event, "event", suspects)
+            schema.validate(event, "event", failing)
         except InvalidSchemaError as error:
             self._store.set_aside(schema, error.message)
             raise
 
-    def _met(self, schema: CompiledSchema) -> FastValidator | None:
-        # An event's time may run out between any two steps; whoever comes next takes those that are missing.
+    def _compile(self, schema: CompiledSchema) -> FastValidator | None:
+        """Return the schema's fast validator, compiled and cached if it is not yet; None where it can have none."""
+        # An event's time may run out between any two steps; the next event takes those that are missing.
         name, revision = key = schema.name, schema.revision
-        if key not in self._judges:
-            self._judges[key] = fast_validator(schema)
-        judge = self._judges[key]
-        if judge is not None and (key not in self._known or name not in self._newest):
-            known = CachedSchema(schema, name, revision, judge.accepts, {"schema": name, "revision": revision})
-            self._known[key] = known
-            self._newest[name] = known
-        return judge
+        if key not in self._fast:
+            self._fast[key] = fast_validator(schema)
+        fast = self._fast[key]
+        if fast is not None and (key not in self._cached or name not in self._latest):
+            cached = CachedSchema(schema, name, revision, fast.is_valid, {"schema": name, "revision": revision})
+            self._cached[key] = cached
+            self._latest[name] = cached
+        return fast
 
     def _forget(self, key: Key) -> None:
-        self._judges.pop(key, None)
-        self._known.pop(key, None)
-        newest = self._newest.get(key[0])
-        if newest is not None and newest.revision == key[1]:
-            del self._newest[key[0]]
+        self._fast.pop(key, None)
+        self._cached.pop(key, None)
+        latest = self._latest.get(key[0])
+        if latest is not None and latest.revision == key[1]:
+            del self._latest[key[0]]
 
 
-def _suspects(judge: FastValidator | None, instance: Any) -> Container[Any] | None:
-    if judge is None:
+def _failing_properties(fast: FastValidator | None, instance: Any) -> Container[Any] | None:
+    if fast is None:
         return None
     try:
-        return judge.suspects(instance)
+        return fast.failing_properties(instance)
     except ValueError:
         return None

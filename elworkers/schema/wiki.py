@@ -29,7 +29,7 @@ _LONGEST_S = 20.0
 _LARGEST = 4 * 1024 * 1024
 """Bytes of an answer."""
 
-_MOST_LEFT = 64
+_MOST_ABANDONED = 64
 """Answers without an end that are waited for by nobody any more."""
 
 _BLOCK = 64 * 1024
@@ -49,11 +49,11 @@ _OF_ALL_NAMES = frozenset(
 """Answers of 400 to 499 that may have nothing to do with the schema asked for."""
 
 
-class _OddAnswerError(Exception):
+class _UnexpectedAnswerError(Exception):
     """An answer that does not tell whether the wiki is ill or only this schema; says what it was."""
 
 
-class _NoAnswerError(_OddAnswerError):
+class _NoAnswerError(_UnexpectedAnswerError):
     """No answer at all."""
 
 
@@ -62,7 +62,7 @@ class SchemaWiki:
 
     def __init__(self, api: str) -> None:
         self._api = api
-        self._limit, self._small_limit = TimeLimit(_MOST_LEFT), TimeLimit(_MOST_LEFT)
+        self._limit, self._small_limit = TimeLimit(_MOST_ABANDONED), TimeLimit(_MOST_ABANDONED)
         # What is said stands in EventErrors too.
         self._shown = without_login(api)
 
@@ -86,13 +86,13 @@ class SchemaWiki:
             try:
                 answer = self._ask_titled(query)
             except _NoAnswerError as none:
-                self._refuse_where_ill(str(none))
+                self._raise_if_wiki_fails(str(none))
                 # It may have been away for just that moment.
                 answer = self._ask_titled(query)
-        except _OddAnswerError as odd:
-            self._refuse_where_ill(str(odd))
+        except _UnexpectedAnswerError as unexpected:
+            self._raise_if_wiki_fails(str(unexpected))
             raise InvalidEventError(
-                f"schema wiki {self._shown} gives no schema {name} of revision {revision}: {odd}"
+                f"schema wiki {self._shown} gives no schema {name} of revision {revision}: {unexpected}"
             ) from None
         return answer if answer is not None and is_title_of(answer["title"], name) else None
 
@@ -103,14 +103,14 @@ class SchemaWiki:
     def _ask_titled(self, query: Mapping[str, str]) -> Mapping[str, Any] | None:
         answer = self._ask(query, self._limit)
         if answer is not None and not isinstance(answer.get("title"), str):
-            raise _OddAnswerError("its answer has no title, and may be anything")
+            raise _UnexpectedAnswerError("its answer has no title, and may be anything")
         return answer
 
-    def _refuse_where_ill(self, why: str) -> None:
+    def _raise_if_wiki_fails(self, why: str) -> None:
         try:
             found = self._ask({"action": "query", "meta": "siteinfo", "formatversion": "2"}, self._small_limit)
-        except _OddAnswerError as odd:
-            raise RetryableError(f"schema wiki {self._shown}: {odd}") from None
+        except _UnexpectedAnswerError as unexpected:
+            raise RetryableError(f"schema wiki {self._shown}: {unexpected}") from None
         except InvalidEventError as refused:
             raise RetryableError(refused.message) from None
         if found is None or "query" not in found:
@@ -121,7 +121,7 @@ class SchemaWiki:
 
         Raises:
             InvalidEventError: the answer is about what was asked for.
-            _OddAnswerError: it is another one.
+            _UnexpectedAnswerError: it is another one.
             _NoAnswerError: none comes.
         """
         status, body = self._get_in_time({**query, "format": "json"}, limit)
@@ -134,14 +134,16 @@ class SchemaWiki:
         if status == HTTPStatus.NOT_FOUND or (isinstance(code, str) and code in _NO_SUCH_SCHEMA):
             return None
         if status != HTTPStatus.OK:
-            told = f"HTTP {status}" + (f", {code}" if isinstance(code, str) else "")
+            answered = f"HTTP {status}" + (f", {code}" if isinstance(code, str) else "")
             if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _OF_ALL_NAMES:
-                raise InvalidEventError(f"schema wiki {self._shown} refuses {query.get('title', 'siteinfo')}: {told}")
-            raise _OddAnswerError(told)
+                raise InvalidEventError(
+                    f"schema wiki {self._shown} refuses {query.get('title', 'siteinfo')}: {answered}"
+                )
+            raise _UnexpectedAnswerError(answered)
         if code is not None:
-            raise _OddAnswerError(f"error {code if isinstance(code, str) else '?'}"[:100])
+            raise _UnexpectedAnswerError(f"error {code if isinstance(code, str) else '?'}"[:100])
         if not isinstance(answer, dict):
-            raise _OddAnswerError("its answer is no JSON object")
+            raise _UnexpectedAnswerError("its answer is no JSON object")
         return answer
 
     def _get_in_time(self, query: Mapping[str, str], limit: TimeLimit) -> tuple[int, bytes]:
@@ -152,7 +154,7 @@ class SchemaWiki:
         except TimeoutError:
             # Whoever still waits keeps its connection to itself.
             self.__dict__.pop("_session", None)
-            raise _OddAnswerError(f"its answer takes longer than {_LONGEST_S:g} s") from None
+            raise _UnexpectedAnswerError(f"its answer takes longer than {_LONGEST_S:g} s") from None
 
     def _get(self, session: requests.Session, query: Mapping[str, str]) -> tuple[int, bytes]:
         from requests import RequestException
@@ -167,12 +169,12 @@ class SchemaWiki:
                     # What it leads to has the query in it.
                     url, given = urljoin(response.url, response.headers["location"]), {}
                 if urlsplit(url).hostname != urlsplit(self._api).hostname:
-                    raise _OddAnswerError("it redirects to another host")
+                    raise _UnexpectedAnswerError("it redirects to another host")
         except RequestException as error:
             raise _NoAnswerError(type(error).__name__) from error
         except ValueError:
-            raise _OddAnswerError("it redirects to what is no address") from None
-        raise _OddAnswerError(f"it redirects more than {_MOST_REDIRECTS} times")
+            raise _UnexpectedAnswerError("it redirects to what is no address") from None
+        raise _UnexpectedAnswerError(f"it redirects more than {_MOST_REDIRECTS} times")
 
 
 def _body(response: requests.Response, deadline: float) -> bytes:
@@ -181,14 +183,14 @@ def _body(response: requests.Response, deadline: float) -> bytes:
     body = bytearray()
     try:
         # What has come, and not a full block: one that comes byte by byte would never be one.
-        while part := response.raw.read1(_BLOCK, decode_content=True):
-            body += part
+        while chunk := response.raw.read1(_BLOCK, decode_content=True):
+            body += chunk
             if len(body) > _LARGEST:
-                raise _OddAnswerError(f"its answer is larger than {_LARGEST} bytes")
+                raise _UnexpectedAnswerError(f"its answer is larger than {_LARGEST} bytes")
             if time.monotonic() > deadline:
-                raise _OddAnswerError(f"its answer takes longer than {_LONGEST_S:g} s")
+                raise _UnexpectedAnswerError(f"its answer takes longer than {_LONGEST_S:g} s")
     except HTTPError as error:
-        raise _OddAnswerError(f"its answer breaks off: {type(error).__name__}") from None
+        raise _UnexpectedAnswerError(f"its answer breaks off: {type(error).__name__}") from None
     return bytes(body)
 
 

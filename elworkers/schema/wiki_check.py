@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 @cache
-def ask_beside(api: str) -> None:
+def check_in_background(api: str) -> None:
     """Ask the wiki something small, once in a process, in a thread of its own, and log where it does not answer.
 
     Args:
@@ -36,9 +36,9 @@ def ask_beside(api: str) -> None:
 
 def _ask(api: str) -> None:
     parts = urlsplit(api)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection_class = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
-        connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+        connection = connection_class(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
         connection.request("GET", f"{parts.path}?action=query&meta=siteinfo&format=json")
         status = connection.getresponse().status
         connection.close()

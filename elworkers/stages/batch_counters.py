@@ -17,24 +17,24 @@ class BatchCounters:
     """What became of the batch at hand.
 
     Attributes:
-        known: schemas of the events that were accepted; each holds how many.
-        valid: how many other events of each schema.
+        valid_fast: the schemas of events that took the fast path; each holds how many.
+        valid_slow: how many valid events of each schema took the slow path.
         invalid: how many of each schema and code.
-        slow: how many could not be done the quick way, by the reason.
+        slow: how many took the slow path, by the reason.
     """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._valid: dict[str, Callable[[int], None]] = {}
-        self.known: list[CachedSchema] = []
-        self.begin()
+        self._count_valid: dict[str, Callable[[int], None]] = {}
+        self.valid_fast: list[CachedSchema] = []
+        self.reset()
 
-    def begin(self) -> None:
+    def reset(self) -> None:
         """Forget what was not reported: its batch will come again."""
-        for known in self.known:
-            known.events = 0
-        self.known.clear()
-        self.valid: defaultdict[str, int] = defaultdict(int)
+        for schema in self.valid_fast:
+            schema.events = 0
+        self.valid_fast.clear()
+        self.valid_slow: defaultdict[str, int] = defaultdict(int)
         self.invalid: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.slow: defaultdict[str, int] = defaultdict(int)
         self._hits, self._misses = user_agent.cache_info()
@@ -42,18 +42,18 @@ class BatchCounters:
     def report(self) -> None:
         """Count all of it; once a batch, because a counter costs as much as encoding an event."""
         metrics = self._metrics
-        for known in self.known:
-            count = self._valid.get(known.name)
+        for schema in self.valid_fast:
+            count = self._count_valid.get(schema.name)
             if count is None:
-                count = self._valid[known.name] = metrics.counter("events_valid", schema=known.name)
-            count(known.events)
-            known.events = 0
-            known.schema.used = True
-        self.known.clear()
-        for schema, number in self.valid.items():
-            metrics.count("events_valid", number, schema=schema)
-        for (schema, code), number in self.invalid.items():
-            metrics.count("events_invalid", number, schema=schema, code=code)
+                count = self._count_valid[schema.name] = metrics.counter("events_valid", schema=schema.name)
+            count(schema.events)
+            schema.events = 0
+            schema.schema.used = True
+        self.valid_fast.clear()
+        for name, number in self.valid_slow.items():
+            metrics.count("events_valid", number, schema=name)
+        for (name, code), number in self.invalid.items():
+            metrics.count("events_invalid", number, schema=name, code=code)
         for reason, number in self.slow.items():
             metrics.count("events_slow", number, reason=reason)
         hits, misses = user_agent.cache_info()

@@ -17,7 +17,7 @@ Draw = Callable[[int], int]
 """Draws this many consecutive numbers, and returns the first."""
 
 _OFFSET_BITS = 40
-_PLACE_BITS = 63 - _OFFSET_BITS
+_PARTITION_BITS = 63 - _OFFSET_BITS
 
 log = structlog.get_logger(__name__)
 
@@ -37,36 +37,36 @@ class CountStage:
         return [numbered(record, number) for number, record in enumerate(records, self._draw(len(records)))]
 
 
-class PlaceStage:
-    """Numbers lines of Kafka by where they stand, so that one that is read again has the number that it had.
+class OffsetNumberStage:
+    """Numbers lines of Kafka by partition and offset, so that one that is read again has the number that it had.
 
     Implements `contracts.Stage`. The upper 23 of a number's 63 bits are a digest of topic and partition, the lower 40
     are the offset.
     """
 
     def __init__(self) -> None:
-        self._places: dict[Assignment, int] = {}
+        self._first_numbers: dict[Assignment, int] = {}
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`."""
-        return [numbered(record, self._begin(record.origin) + record.offset) for record in records]
+        return [numbered(record, self._first_number(record.origin) + record.offset) for record in records]
 
-    def _begin(self, origin: Assignment | None) -> int:
+    def _first_number(self, origin: Assignment | None) -> int:
         if origin is None:
             raise ValueError("a line of Kafka has a topic and a partition")
-        begin = self._places.get(origin)
+        begin = self._first_numbers.get(origin)
         if begin is None:
             # Not of the cluster: that is what the operator wrote for it, brokers in any order.
-            place = f"{origin.topic}/{origin.partition}".encode()
-            digest = int.from_bytes(hashlib.sha256(place).digest()[:8], "big") >> (64 - _PLACE_BITS)
-            # A claim makes another origin of the same partition; there are as many as rebalances.
-            self._places = {known: at for known, at in self._places.items() if known[:2] != origin[:2]}
-            begin = self._places[origin] = digest << _OFFSET_BITS
+            partition = f"{origin.topic}/{origin.partition}".encode()
+            digest = int.from_bytes(hashlib.sha256(partition).digest()[:8], "big") >> (64 - _PARTITION_BITS)
+            # Each rebalance makes another origin of the same partition.
+            self._first_numbers = {one: first for one, first in self._first_numbers.items() if one[:2] != origin[:2]}
+            begin = self._first_numbers[origin] = digest << _OFFSET_BITS
         return begin
 
 
 class ClockNumbers:
-    """Numbers from the present time on, in ms since the epoch, for who has no place to remember any."""
+    """Numbers from the present time on, in ms since the epoch, where there is no run folder to remember any."""
 
     def __init__(self) -> None:
         self._next = int(time.time() * 1000)

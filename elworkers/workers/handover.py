@@ -132,7 +132,7 @@ def _member(said: dict[str, Any], board: Scoreboard, same: bool) -> WorkerProces
     if not same:
         # What it says cannot be read; so nobody is to think that it says nothing.
         slot.clear()
-        slot.show(State.WAITING)
+        slot.report(State.WAITING)
     return WorkerProcess(
         index=said["index"],
         slot=slot,

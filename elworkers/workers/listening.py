@@ -13,7 +13,7 @@ import structlog
 
 from elworkers.core.backoff import Backoff
 from elworkers.core.errors import RetryableError
-from elworkers.core.sockets import Address, opened
+from elworkers.core.sockets import Address, bind_sockets
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class ListeningSockets:
         """
         for address in self._addresses:
             if address not in self._sockets:
-                self._sockets[address] = opened(address, self._held)
+                self._sockets[address] = bind_sockets(address, self._held)
                 names = [str(one.getsockname()[0]) for one in self._sockets[address]]
                 log.info("listening", code="listener_opened", address=str(address), on=names)
         self.complete = True

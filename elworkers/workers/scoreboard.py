@@ -110,7 +110,7 @@ class Slot:
         self._records = 0
         self._read: tuple[int, Remarks] = (0, Remarks())
 
-    def show(self, state: State) -> None:
+    def report(self, state: State) -> None:
         """Show the state; also says that the worker is alive. Intervals are not to depend on the wall clock."""
         _SLOT.pack_into(self._memory, self._at, state, time.monotonic(), self._records)
 

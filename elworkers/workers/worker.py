@@ -106,9 +106,9 @@ class _Reporter:
         """Have the counters logged soon: a handler may not log, because it may have interrupted a log line."""
         self._asked = True
 
-    def show(self, state: loop.State) -> None:
-        """See `loop.StateReporter.show`."""
-        self._slot.show(state)
+    def report(self, state: loop.State) -> None:
+        """See `loop.StateReporter.report`."""
+        self._slot.report(state)
         if self._changes != self._metrics.changes:
             self._tell()
         if self._asked:

@@ -37,7 +37,7 @@ class Watch:
         self._place, self._stop = place, stop
         self.statements: list[int] = []
 
-    def show(self, _state: State) -> None:
+    def report(self, _state: State) -> None:
         # Each look is a few statements itself, always as many.
         if self._place.total("rows_inserted"):
             self.statements.append(self._place.asked("Questions"))

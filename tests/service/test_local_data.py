@@ -102,7 +102,7 @@ class Three:
     def rows(self, place: Place) -> dict[str, dict[str, Any]]:
         """By uuid what is there, as Python knows it."""
         wanted = columns({"properties": SCHEMA})
-        kinds = {column.name: column.kind for column in wanted}
+        kinds = {column.name: column.type for column in wanted}
         found = {line["uuid"]: {name: line[name] for name in kinds} for line in place.rows()}
         for line in found.values():
             for name, kind in kinds.items():

@@ -181,7 +181,7 @@ def test_what_may_have_been_stored_is_written_again_and_counted_as_repeated(kafk
     topic, delivered, metrics = unique("topic"), DeliveryLog(), Counters()
     records = to(topic, b"a", b"b", b"c")
     # As after a connection that broke before the broker's answer.
-    delivered.add(f"{kafka}/{topic}", records[:2], sure=False)
+    delivered.add(f"{kafka}/{topic}", records[:2], acknowledged=False)
     assert refused(producer_to(kafka, delivered=delivered, metrics=metrics), records) == []
     assert count(kafka, topic) == 3
     assert metrics.summary()["records_repeated"] == 2

@@ -18,7 +18,7 @@ import structlog
 from elworkers.core.contracts import Positions, Record, RejectedRecord
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.last_resort import LastResort, good_record
-from elworkers.core.permissions import DATA_FILE, NOT_SAID, Permissions
+from elworkers.core.permissions import BY_UMASK, DATA_FILE, Permissions
 
 _TAIL = 64 * 1024
 
@@ -47,7 +47,7 @@ class FileSink:
     """
 
     def __init__(
-        self, path: Path | None, *, fsync: bool = False, rights: Permissions = NOT_SAID, at_once: bool = True
+        self, path: Path | None, *, fsync: bool = False, rights: Permissions = BY_UMASK, at_once: bool = True
     ) -> None:
         self._path = path
         self._rights = rights
@@ -66,7 +66,7 @@ class FileSink:
             try:
                 self._pending.append(_line(record))
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                self._refused.append(self._lines.refusal(record, error))
+                self._refused.append(self._lines.rejected(record, error))
 
     def flush(self) -> list[RejectedRecord]:
         """See `contracts.Sink.flush`.

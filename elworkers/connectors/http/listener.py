@@ -16,7 +16,7 @@ from elworkers.connectors.http.request_handler import HandlerConfig, RequestHand
 from elworkers.connectors.http.shutdown import leave
 from elworkers.connectors.spool.listener import Failed, LineKeeper
 from elworkers.core.errors import RetryableError
-from elworkers.core.sockets import BACKLOG, Address, opened
+from elworkers.core.sockets import BACKLOG, Address, bind_sockets
 
 _TURNS = 8
 """Turns of the event loop within which a connection is answered."""
@@ -38,7 +38,7 @@ class HttpListener:
 
     def __init__(self, place: tuple[str, int], answers: HandlerConfig, sockets: Sequence[socket.socket] = ()) -> None:
         self._answers = answers
-        self._sockets = list(sockets) or opened(Address("http", *place))
+        self._sockets = list(sockets) or bind_sockets(Address("http", *place))
         name = self._sockets[0].getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         self._loop: asyncio.AbstractEventLoop | None = None

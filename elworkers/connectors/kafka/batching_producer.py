@@ -91,7 +91,7 @@ class BatchingProducer:
                 break
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
                 self._at_fault = route
-                self._refused.append(self._routing.refusal(record, error))
+                self._refused.append(self._routing.rejected(record, error))
         self._messages += messages
         self._bytes += size
         if self._bytes > _MOST_BYTES:
@@ -107,7 +107,7 @@ class BatchingProducer:
             routed = route(record)
             if routed is None or delivered.has(place := self._place(topic_of(routed[0])), record):
                 return None
-            if delivered.doubts(place, record):
+            if delivered.may_have(place, record):
                 delivered.repeated(self.place(routed[0], record))
                 if self._metrics is not None:
                     self._metrics.count("records_repeated")

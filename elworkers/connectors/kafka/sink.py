@@ -73,8 +73,8 @@ class KafkaSink:
         """See `contracts.Sink.flush`."""
         return self._producer.flush()
 
-    def place(self, record: Record) -> Destination | None:
-        """See `contracts.Addressed.place`."""
+    def destination(self, record: Record) -> Destination | None:
+        """See `contracts.Addressed.destination`."""
         try:
             routed = self._route(record)
         except Exception:  # noqa: BLE001 - whose fault it is, is seen where it is written

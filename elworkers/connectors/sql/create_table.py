@@ -91,7 +91,7 @@ def make_table(connection: Connection, name: str, schema: Mapping[str, Any]) -> 
         _described(name, written),
         there,
         has_rest,
-        all(isinstance(types[one.name.lower()], _RELATIVES.get(one.kind, sqlalchemy.String)) for one in written),
+        all(isinstance(types[one.name.lower()], _RELATIVES.get(one.type, sqlalchemy.String)) for one in written),
         {column.name: width for column in there if (width := _width(types[column.name.lower()])) is not None},
     )
 
@@ -149,7 +149,7 @@ def _described(name: str, wanted: Sequence[Column]) -> sqlalchemy.Table:
             autoincrement=True,
         ),
         *(
-            sqlalchemy.Column(column.name, _TYPES[column.kind], nullable=True, unique=column.name == "uuid")
+            sqlalchemy.Column(column.name, _TYPES[column.type], nullable=True, unique=column.name == "uuid")
             for column in wanted
         ),
         mysql_engine="InnoDB",

@@ -21,8 +21,8 @@ _FIELD_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n"}
 
 def literals(column: ColumnValues) -> list[str]:
     """Return each value as a literal of SQL."""
-    if column.kind in _LITERALS:
-        return _written(column, _LITERALS[column.kind], "NULL")
+    if column.type in _LITERALS:
+        return _written(column, _LITERALS[column.type], "NULL")
     texts = _escaped(column, _LITERAL_ESCAPES)
     if column.nulls:
         return ["NULL" if text is None else f"'{text}'" for text in texts]
@@ -31,8 +31,8 @@ def literals(column: ColumnValues) -> list[str]:
 
 def fields(column: ColumnValues) -> list[str]:
     """Return each value as a field of a line."""
-    if column.kind in _FIELDS:
-        return _written(column, _FIELDS[column.kind], r"\N")
+    if column.type in _FIELDS:
+        return _written(column, _FIELDS[column.type], r"\N")
     texts = _escaped(column, _FIELD_ESCAPES)
     return [r"\N" if text is None else text for text in texts] if column.nulls else texts
 

@@ -83,7 +83,7 @@ class TableOwners:
         name = columns.table_name(schema, revision)
         written = columns.literal(schema)
         literal = columns.table_name(written, revision)
-        is_anothers = not columns.is_plain(schema) and literal == name and self._exists(written, revision)
+        is_anothers = not columns.is_literal(schema) and literal == name and self._exists(written, revision)
         if not is_anothers and self._claims(name, schema, revision):
             return name
         name = columns.other_name(schema, revision)

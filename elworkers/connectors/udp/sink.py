@@ -48,7 +48,7 @@ class UdpSink:
             try:
                 fits = _fits(record)
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                refused.append(self._datagrams.refusal(record, error))
+                refused.append(self._datagrams.rejected(record, error))
                 continue
             if fits:
                 sent.append(record)

@@ -17,7 +17,7 @@ import structlog
 
 from elworkers.core.contracts import Metrics, Positions, Record
 from elworkers.core.errors import RetryableError
-from elworkers.core.sockets import Address, opened
+from elworkers.core.sockets import Address, bind_sockets
 
 _LARGEST_DATAGRAM = 65_535
 _LOOK_AT_DROPS_S = 1.0
@@ -61,7 +61,7 @@ class UdpSource:
         address = Address("udp", host, port, receive_buffer)
         self._place = str(address)
         self._lines: deque[Record] = deque()
-        self._sockets = list(sockets) or opened(address)
+        self._sockets = list(sockets) or bind_sockets(address)
         name = self._sockets[0].getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         # What was dropped before is not this process's to count.

@@ -59,7 +59,7 @@ def watch(ticks: list[float]) -> None:
 
 def spin(budget: Budget) -> None:
     """Use processor time until interrupted."""
-    budget.at_work = Record(b"")
+    budget.current_record = Record(b"")
     while True:
         re.match(CATASTROPHE, "a" * 12 + "!")
 
@@ -74,21 +74,21 @@ def test_an_interruption_that_is_swallowed_comes_again() -> None:
     budget = Budget(0.05)
     swallowed = 0
     with budget.batch():
-        budget.at_work = Record(b"")
+        budget.current_record = Record(b"")
         for _ in range(2):
             try:
                 while True:
                     re.match(CATASTROPHE, "a" * 12 + "!")
             except EventTimeout:
                 swallowed += 1
-        budget.at_work = None
+        budget.current_record = None
     assert swallowed == 2
 
 
 def test_a_regular_expression_is_interrupted_in_the_middle() -> None:
     budget = Budget(0.05)
     with budget.batch():
-        budget.at_work = Record(b"")
+        budget.current_record = Record(b"")
         with pytest.raises(EventTimeout):
             re.match(CATASTROPHE, VICTIM)
 
@@ -100,9 +100,9 @@ def test_many_events_that_are_quick_take_as_long_as_they_like(ticks: list[float]
     with budget.batch():
         while len(ticks) < 30:
             try:
-                budget.at_work = Record(b"")
+                budget.current_record = Record(b"")
                 re.match(CATASTROPHE, "a" * 8 + "!")
-                budget.at_work = None
+                budget.current_record = None
                 done += 1
             except EventTimeout:
                 interrupted += 1
@@ -115,8 +115,8 @@ def test_nothing_is_interrupted_between_events_and_after_the_batch(ticks: list[f
     watch(ticks)
     interrupted = 0
     with budget.batch():
-        budget.at_work = Record(b"")
-        budget.at_work = None
+        budget.current_record = Record(b"")
+        budget.current_record = None
         while len(ticks) < 10:
             try:
                 re.match(CATASTROPHE, "a" * 12 + "!")
@@ -124,7 +124,7 @@ def test_nothing_is_interrupted_between_events_and_after_the_batch(ticks: list[f
                 interrupted += 1
     assert interrupted == 0
     assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
-    assert budget.at_work is None
+    assert budget.current_record is None
 
 
 def capsule(schema: str, text: str) -> bytes:
@@ -163,7 +163,7 @@ class Interrupting:
         """As `sys.settrace` has it."""
         if not any(part in frame.f_code.co_filename for part in STAGES) or self.left <= 0:
             return None
-        if event == "line" and self._budget.at_work is not None:
+        if event == "line" and self._budget.current_record is not None:
             self.left -= 1
             if self.left <= 0:
                 raise EventTimeout

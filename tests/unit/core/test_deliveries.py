@@ -19,17 +19,17 @@ AGAIN = HERE._replace(assignment_epoch=2)
 
 @given(st.sets(st.integers(0, 50)), st.sets(st.integers(0, 50)), st.integers(0, 51))
 def test_exactly_what_was_acknowledged_and_not_committed_is_there(
-    sure: set[int], unsure: set[int], committed: int
+    acknowledged: set[int], unsure: set[int], committed: int
 ) -> None:
     delivered = DeliveryLog()
-    delivered.add("t", [Record(b"", origin=HERE, offset=offset) for offset in sure])
-    delivered.add("t", [Record(b"", origin=HERE, offset=offset) for offset in unsure], sure=False)
+    delivered.add("t", [Record(b"", origin=HERE, offset=offset) for offset in acknowledged])
+    delivered.add("t", [Record(b"", origin=HERE, offset=offset) for offset in unsure], acknowledged=False)
     delivered.forget({AGAIN: committed})
     records = [Record(b"", origin=AGAIN, offset=offset) for offset in range(committed, 51)]
     assert [record.offset for record in records if delivered.has("t", record)] == sorted(
-        offset for offset in sure if offset >= committed
+        offset for offset in acknowledged if offset >= committed
     )
-    assert [record.offset for record in records if delivered.doubts("t", record)] == sorted(
+    assert [record.offset for record in records if delivered.may_have("t", record)] == sorted(
         offset for offset in unsure if offset >= committed
     )
     delivered.forget({AGAIN: 51})
@@ -65,6 +65,6 @@ def test_counts_are_told_when_they_are_settled_and_never_when_dropped() -> None:
     add(3)
     counts.count("events_valid", 4, schema="A")
     assert counters.summary().get("events_valid", 0) == 0
-    counts.commit_transaction()
-    counts.commit_transaction()
+    counts.commit()
+    counts.commit()
     assert counters.summary()["events_valid"] == 7

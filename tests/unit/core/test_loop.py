@@ -101,7 +101,7 @@ class Shown:
         self.reasons: list[str] = []
         self.count = 0
 
-    def show(self, state: State) -> None:
+    def report(self, state: State) -> None:
         self.states.append(state)
 
     def read(self, records: int) -> None:
@@ -116,9 +116,9 @@ def accept_all(_record: Record) -> bool:
 
 
 def run(build: Callable[[Source | None], Pipeline]) -> tuple[Counters, Shown]:
-    metrics, board = Counters(), Shown()
-    loop.run(build, Stop(), metrics, board)
-    return metrics, board
+    metrics, reporter = Counters(), Shown()
+    loop.run(build, Stop(), metrics, reporter)
+    return metrics, reporter
 
 
 def test_offsets_are_committed_only_after_everything_is_flushed() -> None:
@@ -151,7 +151,7 @@ def parsed(records: list[Record]) -> list[Record]:
     return records
 
 
-def test_stages_are_given_pieces_and_a_batch_is_flushed_once() -> None:
+def test_stages_are_given_chunks_and_a_batch_is_flushed_once() -> None:
     journal: list[str] = []
     sizes: list[int] = []
 
@@ -160,7 +160,7 @@ def test_stages_are_given_pieces_and_a_batch_is_flushed_once() -> None:
         return records
 
     source, sink = AtOnce([b"%d" % number for number in range(600)], journal), Kept(journal)
-    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600), piece=100))
+    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600), chunk_size=100))
     assert sum(sizes) == 600
     assert max(sizes) <= 100
     assert journal[: len(sizes) + 3] == ["write"] * len(sizes) + ["flush", "settle", "commit"]
@@ -220,11 +220,11 @@ def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew(
         sources.append(Listed([b"a"], journal))
         return Pipeline(sources[-1], [], [Output(sink, accept_all)])
 
-    metrics, board = run(build)
+    metrics, reporter = run(build)
     assert [source.committed for source in sources] == [[], [{PARTITION: 1}, {}]]
     assert sink.stored == [b"a"]
     assert metrics.totals["restarts", ()] == 1
-    assert State.WAITING in board.states
+    assert State.WAITING in reporter.states
 
 
 def test_what_cannot_be_asked_again_is_kept_over_a_failure_and_staged_once() -> None:
@@ -272,7 +272,7 @@ def test_what_a_failing_stage_was_given_is_staged_again() -> None:
     assert sink.stored == [b"a"]
 
 
-def test_what_a_store_refuses_goes_to_the_refused_sink_before_the_commit() -> None:
+def test_what_a_store_rejects_goes_to_the_dead_letter_sink_before_the_commit() -> None:
     journal: list[str] = []
     source, sink, errors = Listed([b"a", b"refuse me"], journal), Kept(journal), Kept([])
     run(
@@ -281,15 +281,15 @@ def test_what_a_store_refuses_goes_to_the_refused_sink_before_the_commit() -> No
             [],
             [Output(sink, accept_all)],
             Batch(records=2, seconds=60),
-            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
-            dead_letters_to=errors,
+            make_event_error=lambda rejected: Record(b"refused: " + rejected.record.value),
+            dead_letter_sink=errors,
         )
     )
     assert sink.stored == [b"a"]
     assert errors.stored == [b"refused: refuse me"]
 
 
-def test_of_what_cannot_be_asked_again_each_refused_record_is_told() -> None:
+def test_of_what_cannot_be_asked_again_each_rejected_record_is_reported() -> None:
     source, errors = Listed([b"a", b"b"], [], replayable=False), Kept([])
     sinks = [Kept([], refuse=b"a"), Kept([], refuse=b"b")]
     run(
@@ -298,8 +298,8 @@ def test_of_what_cannot_be_asked_again_each_refused_record_is_told() -> None:
             [],
             [Output(sink, accept_all) for sink in sinks],
             Batch(records=2, seconds=60),
-            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
-            dead_letters_to=errors,
+            make_event_error=lambda rejected: Record(b"refused: " + rejected.record.value),
+            dead_letter_sink=errors,
         )
     )
     assert errors.stored == [b"refused: a", b"refused: b"]
@@ -326,8 +326,8 @@ def test_what_an_output_has_it_does_not_get_again_and_nothing_is_counted_twice(r
             [stage],
             [Output(first, accept_all), Output(second, lambda record: record.value != b"refuse me")],
             Batch(records=3, seconds=60),
-            refused=lambda refusal: Record(b"refused: " + refusal.record.value),
-            dead_letters_to=errors,
+            make_event_error=lambda rejected: Record(b"refused: " + rejected.record.value),
+            dead_letter_sink=errors,
         )
 
     metrics, _ = run(build)
@@ -352,7 +352,7 @@ def test_what_comes_again_in_other_batches_is_known_all_the_same() -> None:
     assert first.stored == second.stored == [b"a", b"b", b"c", b"d"]
 
 
-def test_an_event_error_that_is_refused_is_never_wrapped_into_another() -> None:
+def test_an_event_error_that_is_rejected_is_never_wrapped_into_another() -> None:
     sink, errors = Kept([]), Kept([])
     with capture_logs() as logs:
         metrics, _ = run(
@@ -360,8 +360,8 @@ def test_an_event_error_that_is_refused_is_never_wrapped_into_another() -> None:
                 Listed([b"refuse me"], []),
                 [],
                 [Output(sink, accept_all)],
-                refused=lambda _: None,
-                dead_letters_to=errors,
+                make_event_error=lambda _: None,
+                dead_letter_sink=errors,
             )
         )
     assert errors.stored == []
@@ -383,7 +383,7 @@ def test_an_event_error_that_is_too_large_is_cut_until_it_is_taken() -> None:
         return [Record(record.value, valid=False, origin=record.origin, offset=record.offset) for record in records]
 
     sink = Small([])
-    run(lambda _: Pipeline(Listed([b"0123456789"], []), [stage], [Output(sink, accept_all)], shorter=shorter))
+    run(lambda _: Pipeline(Listed([b"0123456789"], []), [stage], [Output(sink, accept_all)], shorten=shorter))
     assert sink.stored == [b"01"]
 
 
@@ -405,8 +405,8 @@ def test_backoff_grows_up_to_its_bound_and_starts_over() -> None:
 
 
 def test_the_end_of_an_outage_is_said_once_with_its_length_and_told_to_the_board() -> None:
-    said: list[str] = []
-    backoff = Backoff(said.append)
+    reasons: list[str] = []
+    backoff = Backoff(reasons.append)
     with capture_logs() as logs:
         backoff.worked()
         backoff.failed("the disk is full")
@@ -416,13 +416,13 @@ def test_the_end_of_an_outage_is_said_once_with_its_length_and_told_to_the_board
     (end,) = [entry for entry in logs if entry["event"] == "works again"]
     assert end["reason"] == "the wiki is away"
     assert end["lasted_s"] >= 0
-    assert said == ["the disk is full", "the wiki is away", ""]
+    assert reasons == ["the disk is full", "the wiki is away", ""]
 
 
 def test_a_failure_without_a_reason_is_told_all_the_same() -> None:
-    said: list[str] = []
-    Backoff(said.append).failed("")
-    assert said == ["no reason given"]
+    reasons: list[str] = []
+    Backoff(reasons.append).failed("")
+    assert reasons == ["no reason given"]
 
 
 def test_the_loop_tells_the_board_why_it_waits_and_that_it_works_again() -> None:
@@ -435,8 +435,8 @@ def test_the_loop_tells_the_board_why_it_waits_and_that_it_works_again() -> None
             raise RetryableError("the database is away")
         return Pipeline(source, [], [Output(sink, accept_all)])
 
-    _, board = run(build)
-    assert board.reasons == ["the database is away", ""]
+    _, reporter = run(build)
+    assert reporter.reasons == ["the database is away", ""]
 
 
 @dataclass
@@ -462,8 +462,8 @@ def test_after_a_failure_the_first_batch_does_not_wait_until_it_is_old() -> None
         return Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=3600))
 
     # Where it waits, the time of the test ends first.
-    _, board = run(build)
-    assert board.reasons[-1] == ""
+    _, reporter = run(build)
+    assert reporter.reasons[-1] == ""
 
 
 @pytest.mark.parametrize("replayable", [True, False])

@@ -90,7 +90,7 @@ class World:
 class Silent:
     """A board that nobody looks at."""
 
-    def show(self, state: State) -> None:
+    def report(self, state: State) -> None:
         pass
 
     def read(self, records: int) -> None:
@@ -139,7 +139,7 @@ class Topic:
         self._world = world
         self._pending: list[Record] = []
 
-    def place(self, record: Record) -> Destination:
+    def destination(self, record: Record) -> Destination:
         return Destination("k:1/out")
 
     def write(self, records: Sequence[Record]) -> None:

@@ -27,12 +27,12 @@ def marks(folder: Path, group: str = "group") -> WriteMarks:
 
 def test_a_mark_is_found_by_the_next_process_and_known_as_ones_own(tmp_path: Path) -> None:
     mine, next_one = marks(tmp_path), marks(tmp_path)
-    assert next_one.found(HERE) is None
+    assert next_one.get(HERE) is None
     mine.set(HERE, 5, 9)
-    assert mine.found(HERE) == WriteMark(5, 9, own=True)
-    assert next_one.found(HERE) == WriteMark(5, 9, own=False)
+    assert mine.get(HERE) == WriteMark(5, 9, own=True)
+    assert next_one.get(HERE) == WriteMark(5, 9, own=False)
     mine.clear(HERE)
-    assert next_one.found(HERE) is None
+    assert next_one.get(HERE) is None
 
 
 def test_a_mark_is_taken_back_by_nobody_else(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_mark_is_taken_back_by_nobody_else(tmp_path: Path) -> None:
     late.set(HERE, 5, 9)
     next_one.set(HERE, 5, 12)
     late.clear(HERE)
-    assert late.found(HERE) == WriteMark(5, 12, own=False)
+    assert late.get(HERE) == WriteMark(5, 12, own=False)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_a_mark_is_taken_back_by_nobody_else(tmp_path: Path) -> None:
 )
 def test_marks_of_other_partitions_topics_and_groups_are_not_this_ones(tmp_path: Path, other: Assignment) -> None:
     marks(tmp_path).set(HERE, 5, 9)
-    assert marks(tmp_path).found(other) is None
-    assert marks(tmp_path, "another").found(HERE) is None
-    assert marks(tmp_path).found(HERE._replace(cluster="k:1.example")) == WriteMark(5, 9, own=False)
+    assert marks(tmp_path).get(other) is None
+    assert marks(tmp_path, "another").get(HERE) is None
+    assert marks(tmp_path).get(HERE._replace(cluster="k:1.example")) == WriteMark(5, 9, own=False)
 
 
 @given(content=st.binary(max_size=400), spoil=st.booleans(), at=st.integers(0, 35))
@@ -73,9 +73,9 @@ def test_a_file_that_holds_anything_else_is_as_good_as_none(
         content = bytes(changed)
     path.write_bytes(content)
     found = marks(folder)
-    assert found.found(HERE) is None
+    assert found.get(HERE) is None
     found.set(HERE, 6, 7)
-    assert marks(folder).found(HERE) == WriteMark(6, 7, own=False)
+    assert marks(folder).get(HERE) == WriteMark(6, 7, own=False)
 
 
 def test_where_nothing_can_be_noted_that_is_said_once(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_where_nothing_can_be_noted_that_is_said_once(tmp_path: Path) -> None:
             mine.set(HERE, 5, 9)
             mine.clear(HERE)
     assert [entry["reason"] for entry in logs] == ["File exists"]
-    assert mine.found(HERE) is None
+    assert mine.get(HERE) is None
 
 
 def test_what_is_no_plain_file_holds_nobody_up(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_what_is_no_plain_file_holds_nobody_up(tmp_path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
     marks(tmp_path).set(HERE, 5, 9)
-    assert marks(tmp_path).found(HERE) is None
+    assert marks(tmp_path).get(HERE) is None
 
 
 def test_a_reader_of_repeats_gets_each_once_and_only_those_since_it_began(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from elworkers.events.capsule import complete, uuid5_hex
+from elworkers.events.capsule import add_defaults, uuid5_hex
 from elworkers.events.timestamps import unix_seconds_of
 
 DASHED = "550e8400-e29b-41d4-a716-446655440000"
@@ -19,7 +19,7 @@ PLAIN = DASHED.replace("-", "")
 
 def completed(given: Any, **options: bool) -> Any:
     event: dict[str, Any] = {"recvFrom": "h", "seqId": 5, "timestamp": 1_600_000_000, "uuid": given}
-    complete(event, 0, **options)
+    add_defaults(event, 0, **options)
     return event["uuid"]
 
 
@@ -39,12 +39,12 @@ def test_a_servers_uuid_is_believed() -> None:
     assert completed(PLAIN) == PLAIN
 
 
-def test_milliseconds_and_seconds_are_the_same_moment() -> None:
+def test_milliseconds_and_seconds_are_the_same_time() -> None:
     events: list[dict[str, Any]] = [
         {"recvFrom": "h", "seqId": 5, "timestamp": at} for at in (1358791834, 1358791834000)
     ]
     for event in events:
-        complete(event, 0)
+        add_defaults(event, 0)
     assert events[0]["uuid"] == events[1]["uuid"]
 
 

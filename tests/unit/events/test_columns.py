@@ -66,7 +66,7 @@ def test_the_capsule_comes_first_and_then_the_event_flattened() -> None:
     ],
 )
 def test_kinds(field: dict[str, Any], kind: ColumnType) -> None:
-    assert columns(fields(("a", field)))[-1].kind is kind
+    assert columns(fields(("a", field)))[-1].type is kind
 
 
 def test_times_are_indexed() -> None:
@@ -94,10 +94,10 @@ def test_long_table_names_do_not_meet() -> None:
 @pytest.mark.parametrize("count", [1, 13, 100, 200, 400])
 def test_strings_are_varchars_while_they_fit_into_a_row(count: int) -> None:
     found = columns(strings(count))
-    assert sum(column.kind.value for column in found) + 8 + len(found) // 8 + 1 <= 65_535
-    kinds = [column.kind for column in found if column.path[0] == "event"]
-    varchars = kinds.count(ColumnType.VARCHAR)
-    assert kinds == [ColumnType.VARCHAR] * varchars + [ColumnType.TEXT] * (count - varchars)
+    assert sum(column.type.value for column in found) + 8 + len(found) // 8 + 1 <= 65_535
+    types = [column.type for column in found if column.path[0] == "event"]
+    varchars = types.count(ColumnType.VARCHAR)
+    assert types == [ColumnType.VARCHAR] * varchars + [ColumnType.TEXT] * (count - varchars)
     if count <= 12:
         assert varchars == count
 
@@ -182,10 +182,10 @@ def test_the_timestamp_is_fourteen_digits(capsule: dict[str, Any], stamp: str | 
     assert row(capsule, columns({}))["timestamp"] == stamp
 
 
-@pytest.mark.parametrize("moment", [10**30, float("inf"), -(10**18)])
-def test_a_time_that_is_none_is_refused(moment: float) -> None:
+@pytest.mark.parametrize("timestamp", [10**30, float("inf"), -(10**18)])
+def test_a_time_that_is_none_is_rejected(timestamp: float) -> None:
     with pytest.raises(ValueError, match="column timestamp"):
-        row({"timestamp": moment}, columns({}))
+        row({"timestamp": timestamp}, columns({}))
 
 
 def test_only_what_has_a_column_is_stored() -> None:

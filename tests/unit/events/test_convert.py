@@ -30,9 +30,9 @@ SCHEMA = {
 COLUMNS = columns(SCHEMA)
 
 TEXTS = st.text(st.sampled_from("a'\\\t\n\0ж"), max_size=5)
-MOMENTS = st.sampled_from(["2016-07-29T12:34:56Z", "2016-07-29T12:34:56.789+02:00", "yesterday", "0001-01-01T00:00:00"])
+TIMES = st.sampled_from(["2016-07-29T12:34:56Z", "2016-07-29T12:34:56.789+02:00", "yesterday", "0001-01-01T00:00:00"])
 ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | MOMENTS,
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | TIMES,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
     max_leaves=4,
 )
@@ -43,7 +43,7 @@ EVENTS = st.fixed_dictionaries(
         "truth": st.booleans() | ANYTHING,
         "count": st.integers() | ANYTHING,
         "share": st.floats() | ANYTHING,
-        "at": MOMENTS | ANYTHING,
+        "at": TIMES | ANYTHING,
         "text": TEXTS | ANYTHING,
         "inside": INSIDE | ANYTHING,
     },
@@ -53,7 +53,7 @@ CAPSULES = st.fixed_dictionaries(
     optional={
         "uuid": TEXTS,
         "timestamp": st.integers(0, 2**31) | st.floats(0, 2**31) | ANYTHING,
-        "dt": MOMENTS,
+        "dt": TIMES,
         "userAgent": st.dictionaries(TEXTS, TEXTS | st.booleans() | st.none(), max_size=3) | ANYTHING,
         "event": EVENTS | ANYTHING,
     },
@@ -79,7 +79,7 @@ def test_a_batch_has_the_values_of_its_events(capsules: list[dict[str, Any]]) ->
     for one in found:
         assert one.nulls == (None in one.values)
         assert len({type(value) for value in one.values} - {type(None)}) <= 1
-        assert one.kind is not ColumnType.DOUBLE or all(
+        assert one.type is not ColumnType.DOUBLE or all(
             math.isfinite(value) for value in one.values if value is not None
         )
 
@@ -109,6 +109,6 @@ def test_texts(kind: ColumnType, value: Any, literal: str, field: str) -> None:
     assert fields(ColumnValues(kind, [None, value], True)) == [r"\N", field]
 
 
-def test_a_double_beyond_all_doubles_is_refused() -> None:
+def test_a_double_beyond_all_doubles_is_rejected() -> None:
     with pytest.raises(ValueError, match="column event_share: inf is no double"):
         row({"event": {"share": float("inf")}}, COLUMNS)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from elworkers.core.contracts import Assignment, Record
 from elworkers.core.errors import InvalidEventError
-from elworkers.events.event_error import event_error, shorter
+from elworkers.events.event_error import event_error, shortened
 
 ERROR = InvalidEventError("no", "processor")
 
 
-def test_it_is_of_now_and_keeps_key_and_place() -> None:
+def test_it_is_of_now_and_keeps_key_and_origin() -> None:
     far = 4_102_444_800_000
     made = event_error(
         Record(b"x", origin=Assignment("t", 3), offset=7, timestamp_ms=far, key=b"k"), ERROR, {"timestamp": far}
@@ -46,13 +46,13 @@ def test_shorter_ones_end_with_none_of_the_raw_event(line: bytes, event: dict[st
         told = json.loads(one.value)["event"]
         sizes.append(len(told["rawEvent"]))
         assert told["message"].count("rawEvent is cut") <= 1
-        one = shorter(one)
+        one = shortened(one)
     assert sizes[-1] == 0
     assert sizes == sorted(set(sizes), reverse=True)
 
 
 def test_a_shorter_one_keeps_what_no_double_can_hold() -> None:
-    one = shorter(event_error(Record(b"x" * 99), ERROR, {"seqId": 10**30}))
+    one = shortened(event_error(Record(b"x" * 99), ERROR, {"seqId": 10**30}))
     assert one is not None
     assert json.loads(one.value)["seqId"] == 10**30
 

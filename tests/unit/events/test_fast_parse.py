@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from elworkers.core.errors import InvalidEventError
-from elworkers.events.fast_parse import FastParser, unquoted
-from elworkers.events.json_text import reads_alike
+from elworkers.events.fast_parse import FastParser, unquote_query
+from elworkers.events.json_text import orjson_is_exact
 from elworkers.events.parse import compile_format
 
 DEMO = Path(__file__).parent.parent.parent.parent / "demo"
@@ -40,7 +40,7 @@ FORMATS = [
 
 @cache
 def readers(text: str) -> tuple[FastParser, Callable[[bytes], dict[str, Any]]]:
-    """The quick and the slow reader of a format, made once as a stage makes them."""
+    """The fast and the slow parser of a format, made once as a stage makes them."""
     return FastParser(text), compile_format(text)
 
 
@@ -48,7 +48,7 @@ def same(text: str, line: bytes) -> dict[str, Any] | None:
     """What the columns read, after the slow parser has been seen to read the same where both have to."""
     columns, parse = readers(text)
     found = columns.read(line)
-    if found is not None and reads_alike(columns.json(line)):
+    if found is not None and orjson_is_exact(columns.capsule_json(line)):
         assert json.dumps(found) == json.dumps(parse(line))
     return found
 
@@ -70,9 +70,9 @@ def test_escapes_are_those_of_urllib(text: bytes) -> None:
     bad = any(len(part) < 2 or part[0] not in hex_digits or part[1] not in hex_digits for part in text.split(b"%")[1:])
     if bad:
         with pytest.raises(ValueError, match="escape"):
-            unquoted(b"?" + text)
+            unquote_query(b"?" + text)
     else:
-        assert unquoted(b"?" + text) == unquote_to_bytes(text.replace(b"+", b" "))
+        assert unquote_query(b"?" + text) == unquote_to_bytes(text.replace(b"+", b" "))
 
 
 TIMES = st.sampled_from(("2016-07-29T12:34:56", "2016-07-29T12:34:60", "2016-02-30T12:34:56", "2016-07-29T12:34:5"))

@@ -88,6 +88,6 @@ def test_bytes_are_read_as_their_text_is(text: str) -> None:
     assert read_or_said(read_object, text.encode()) == read_or_said(parse_object, text)
 
 
-def test_bytes_that_are_no_text_are_refused() -> None:
+def test_bytes_that_are_no_text_are_rejected() -> None:
     with pytest.raises(InvalidEventError, match="the message is not UTF-8"):
         read_object(b'{"a": "\xff"}')

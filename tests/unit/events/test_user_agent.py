@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from elworkers.core.errors import InvalidEventError
 from elworkers.events import user_agent
 
-FACTS = {
+FIELDS = {
     "device_family",
     "browser_family",
     "browser_major",
@@ -49,13 +49,13 @@ CUBOT = "Mozilla/5.0 (Linux; Android 9; CUBOT_X19) AppleWebKit/537.36 Chrome/88.
     ],
 )
 def test_bots_and_mediawiki(agent: str, is_bot: bool, is_mediawiki: bool) -> None:
-    facts = user_agent.parsed(agent)
-    assert (facts["is_bot"], facts["is_mediawiki"]) == (is_bot, is_mediawiki)
+    fields = user_agent.parsed(agent)
+    assert (fields["is_bot"], fields["is_mediawiki"]) == (is_bot, is_mediawiki)
 
 
 @given(st.text(max_size=user_agent.LONGEST))
-def test_any_text_gives_the_ten_facts(agent: str) -> None:
-    assert set(user_agent.parsed(agent)) == FACTS
+def test_any_text_gives_the_ten_fields(agent: str) -> None:
+    assert set(user_agent.parsed(agent)) == FIELDS
 
 
 def test_what_is_handed_out_is_nobody_elses() -> None:
@@ -77,7 +77,7 @@ def test_the_cache_says_how_often_it_hits() -> None:
     assert (now_hits - hits, now_misses - misses) == (9, 1)
 
 
-def test_agents_of_the_same_facts_share_them() -> None:
+def test_agents_of_the_same_fields_share_them() -> None:
     # The second differs in what is no fact; 20,000 agents, each with facts of its own, would hold 20 MiB.
     same = [f"Mozilla/5.0 (X11; Linux x86_64; rv:{minor}.0) Gecko/20100101 Firefox/74.0".encode() for minor in (73, 74)]
     assert user_agent.of_header(same[0]) is user_agent.of_header(same[1])

@@ -41,7 +41,7 @@ class Board:
         self.troubles: list[str] = []
         self._seen = seen
 
-    def show(self, state: State) -> None:
+    def report(self, state: State) -> None:
         self.states.append(state)
         self._seen(state)
 

@@ -37,7 +37,7 @@ class Quiet:
     def __init__(self) -> None:
         self.count = 0
 
-    def show(self, state: loop.State) -> None:
+    def report(self, state: loop.State) -> None:
         pass
 
     def read(self, records: int) -> None:

@@ -14,7 +14,7 @@ from elworkers.core.contracts import Record, RejectedRecord
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import Batch
-from elworkers.events.event_error import refused
+from elworkers.events.event_error import rejected_event_error
 from elworkers.roles.build import PipelineBuilder
 
 
@@ -22,16 +22,16 @@ def test_what_was_opened_is_let_go_when_the_next_cannot_be() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    wiring = PipelineBuilder(Counters())
+    builder = PipelineBuilder(Counters())
     with pytest.raises(RetryableError):
-        wiring.source(check_source(f"udp://127.0.0.1:{port}"), check_source("file:///no/such/file"))
-    wiring.source(check_source(f"udp://127.0.0.1:{port}")).close()
+        builder.source(check_source(f"udp://127.0.0.1:{port}"), check_source("file:///no/such/file"))
+    builder.source(check_source(f"udp://127.0.0.1:{port}")).close()
 
 
 def test_a_source_that_is_still_open_is_taken_again() -> None:
-    wiring = PipelineBuilder(Counters())
-    first = wiring.source(check_source("stdin:"))
-    assert wiring.keeping(wiring.kept).source(check_source("stdin:")) is first
+    builder = PipelineBuilder(Counters())
+    first = builder.source(check_source("stdin:"))
+    assert builder.keeping(builder.kept).source(check_source("stdin:")) is first
 
 
 KAFKA = "kafka:///k:1?topic=t&identity=g"
@@ -51,8 +51,8 @@ KAFKA = "kafka:///k:1?topic=t&identity=g"
 def test_a_batch_is_as_old_as_the_smaller_of_the_two_ages(
     source: str, sink: str, options: dict[str, float], batch: Batch
 ) -> None:
-    wiring = PipelineBuilder(Counters(), **options)  # type: ignore[arg-type]
-    assert wiring.batch([check_source(source)], [check_sink(sink)]) == batch
+    builder = PipelineBuilder(Counters(), **options)  # type: ignore[arg-type]
+    assert builder.batch([check_source(source)], [check_sink(sink)]) == batch
 
 
 def test_only_a_consumer_stores_in_a_database() -> None:
@@ -74,8 +74,8 @@ def test_what_an_output_asks_an_event_for(output: str, asked: set[str]) -> None:
     assert PipelineBuilder(Counters()).asks(check_sink(output)) == asked
 
 
-def test_a_refused_record_tells_of_its_event_also_where_most_of_it_was_let_go() -> None:
+def test_a_rejected_record_tells_of_its_event_also_where_most_of_it_was_dropped() -> None:
     value = b'{"event":{},"schema":"X","revision":7,"wiki":"frwiki","recvFrom":"cp1","timestamp":1}'
-    made = refused(RejectedRecord(Record(value, event={"schema": "X", "revision": 7}), "too large"))
+    made = rejected_event_error(RejectedRecord(Record(value, event={"schema": "X", "revision": 7}), "too large"))
     assert made.event is not None
     assert (made.event["wiki"], made.event["recvFrom"], made.event["event"]["schema"]) == ("frwiki", "cp1", "X")

@@ -25,7 +25,7 @@ from elworkers.workers.worker import WorkerId
 DEADLINE_LOOKS = 2_000
 
 
-class Board:
+class States:
     """Has the test look, whenever the reporter shows that it is alive.
 
     Attributes:
@@ -38,7 +38,7 @@ class Board:
         self.troubles: list[str] = []
         self.states: set[State] = set()
 
-    def show(self, state: State) -> None:
+    def report(self, state: State) -> None:
         self.states.add(state)
         self._left -= 1
         if self._look(state) or not self._left:
@@ -64,19 +64,19 @@ class Site:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"kafka:///k:9092?topic={topic}\n--sid={name}\nstdout:\n", encoding="utf-8")
 
-    def run(self, look: Callable[[State], bool], *options: str) -> Board:
+    def run(self, look: Callable[[State], bool], *options: str) -> States:
         """Until `look` is true; it is asked at each sign of life."""
         words = [f"--config-dir={self.folder}", f"--port={self.statsd.port}", "--interval=0.01", *options]
         stop = Stop()
-        board = Board(look, stop)
+        state_reporter = States(look, stop)
         reporter.run(
             checked("reporter", [Argument(word) for word in words], {}),
             WorkerId("reporter", "test", 0),
             stop,
             Counters(),
-            board,
+            state_reporter,
         )
-        return board
+        return state_reporter
 
     def gauges(self) -> dict[str, int]:
         return self.statsd.read().gauges
@@ -101,10 +101,10 @@ def test_the_lag_of_every_instance_that_there_is_is_told(site: Site) -> None:
             site.consumer("two", "t")
         return "x.lag.two.t" in site.gauges()
 
-    board = site.run(look, "--prefix=x")
+    state_reporter = site.run(look, "--prefix=x")
     assert site.gauges() == {"x.lag.one.t": 3, "x.lag.two.t": 1}
-    assert board.states == {State.RUNNING}
-    assert not any(board.troubles)
+    assert state_reporter.states == {State.RUNNING}
+    assert not any(state_reporter.troubles)
 
 
 def test_a_cluster_that_is_away_is_waited_for(site: Site) -> None:
@@ -118,9 +118,9 @@ def test_a_cluster_that_is_away_is_waited_for(site: Site) -> None:
             site.cluster.away = set()
         return "x.lag.one.t" in site.gauges()
 
-    board = site.run(look, "--prefix=x")
-    assert board.states == {State.WAITING, State.RUNNING}
-    assert board.troubles[0] == "Kafka: partitions: the broker is away"
+    state_reporter = site.run(look, "--prefix=x")
+    assert state_reporter.states == {State.WAITING, State.RUNNING}
+    assert state_reporter.troubles[0] == "Kafka: partitions: the broker is away"
     assert site.gauges() == {"x.lag.one.t": 3}
 
 

@@ -81,7 +81,7 @@ def said(made: Record) -> tuple[str, str]:
         ({"$schema": 7}, {}, "$schema 7 is no draft"),
     ],
 )
-def test_a_schema_that_makes_its_judge_fail(tmp_path: Path, schema: Any, event: Any, why: str) -> None:
+def test_a_schema_that_makes_its_validator_fail(tmp_path: Path, schema: Any, event: Any, why: str) -> None:
     write(tmp_path, "Fine", FINE)
     write(tmp_path, "Bad", schema)
     metrics = Counters()
@@ -151,10 +151,10 @@ def test_what_is_no_schema_file_concerns_this_schema_alone(tmp_path: Path, spoil
     assert metrics.aside == {}
 
 
-def outcome(judge: Callable[[], None]) -> str | None:
+def outcome(validator: Callable[[], None]) -> str | None:
     """Whose fault it is, by its message; any other exception is one of the test."""
     try:
-        judge()
+        validator()
     except InvalidSchemaError as error:
         return "schema" if "schema" in error.message and error.code == "validation" else error.message
     except InvalidEventError as error:
@@ -211,19 +211,19 @@ JSON = st.recursive(
 
 
 @given(JSON, st.sampled_from([None, DRAFT_4, "https://json-schema.org/draft/2020-12/schema"]), JSON)
-def test_any_schema_judges_or_is_itself_invalid(schema: Any, draft: str | None, value: Any) -> None:
+def test_any_schema_validates_or_is_itself_invalid(schema: Any, draft: str | None, value: Any) -> None:
     source = {"properties": {"a": {"$ref": "#/x"}, "b": schema}, "x": schema, **({"$schema": draft} if draft else {})}
     found = outcome(lambda: CompiledSchema("X", 1, source).validate({"a": value, "b": value}, "event"))
     assert found in (None, "schema", "event")
 
 
-def test_a_number_that_cannot_be_judged_leaves_its_schema_alone(tmp_path: Path) -> None:
+def test_a_number_that_cannot_be_validated_leaves_its_schema_alone(tmp_path: Path) -> None:
     write(tmp_path, "Hundredths", {"$schema": DRAFT_4, "properties": {"a": {"multipleOf": 0.01}}})
     metrics = Counters()
     stage = stage_on(SchemaStore([str(tmp_path)], metrics=metrics), metrics)
     made = stage([line("Hundredths", {"a": 1}), line("Hundredths", {"a": 10**400}), line("Hundredths", {"a": 2})])
     assert [one.valid for one in made] == [True, False, True]
-    assert "event: a number cannot be judged" in said(made[1])[1]
+    assert "event: a number cannot be validated" in said(made[1])[1]
     assert metrics.aside == {}
 
 
@@ -308,7 +308,7 @@ def _traced_bytes() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-def test_schemas_that_were_used_are_kept_before_others_and_all_let_go_of_one_at_once(tmp_path: Path) -> None:
+def test_schemas_that_were_used_are_kept_before_others_and_all_forget_one_at_once(tmp_path: Path) -> None:
     store = SchemaStore([str(tmp_path)], most=10)
     stage = stage_on(store, Counters())
     write(tmp_path, "Used", FINE)
@@ -320,7 +320,7 @@ def test_schemas_that_were_used_are_kept_before_others_and_all_let_go_of_one_at_
         assert [one.valid for one in stage([line("Many", {}, revision), *used])] == [True, True]
     assert store.schema("Used", 1) is first
     validator = stage._validator
-    assert len(store._known) <= 10
-    assert set(validator._judges) == set(validator._known) <= set(store._known)
-    assert {(one.name, one.revision) for one in validator._newest.values()} <= set(store._known)
-    assert validator._newest["Used"].schema is first
+    assert len(store._cached) <= 10
+    assert set(validator._fast) == set(validator._cached) <= set(store._cached)
+    assert {(one.name, one.revision) for one in validator._latest.values()} <= set(store._cached)
+    assert validator._latest["Used"].schema is first

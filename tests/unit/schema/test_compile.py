@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Compiled schemas: every draft judges by its own words, and nothing is fetched to judge."""
+"""Compiled schemas: every draft validates by its own keywords, and nothing is fetched for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DRAFT = {
 }
 
 
-def judge(schema: dict[str, Any], event: Any) -> str | None:
+def validator(schema: dict[str, Any], event: Any) -> str | None:
     """None where the event is valid, else the reason."""
     try:
         CompiledSchema("Edit", 1, schema).validate(event, "event")
@@ -49,25 +49,25 @@ CASES: list[tuple[int, dict[str, Any], Any, Any]] = [
 @pytest.mark.parametrize(("draft", "schema", "good", "bad"), CASES)
 def test_each_draft_by_a_word_of_its_own(draft: int, schema: dict[str, Any], good: Any, bad: Any) -> None:
     named = {"$schema": DRAFT[draft], **schema}
-    assert judge(named, good) is None
-    assert judge(named, bad)
+    assert validator(named, good) is None
+    assert validator(named, bad)
 
 
 @pytest.mark.parametrize("draft", [3, 4, 6, 7, 2019, 2020])
 def test_an_empty_fragment_of_the_drafts_name_makes_no_difference(draft: int) -> None:
     for name in (DRAFT[draft].rstrip("#"), DRAFT[draft].rstrip("#") + "#"):
-        assert judge({"$schema": name, "properties": {"a": {"type": "string"}}}, {"a": "x"}) is None
+        assert validator({"$schema": name, "properties": {"a": {"type": "string"}}}, {"a": "x"}) is None
 
 
 def test_without_a_name_it_is_draft_3() -> None:
-    assert judge({"properties": {"a": {"required": True}}}, {}) == "event.a: 'a' is a required property"
+    assert validator({"properties": {"a": {"required": True}}}, {}) == "event.a: 'a' is a required property"
 
 
 def test_only_the_top_level_is_closed_where_the_schema_says_nothing() -> None:
     schema = {"properties": {"a": {"type": "object", "properties": {"b": {"type": "string"}}}}}
-    assert judge(schema, {"a": {"b": "x", "other": 1}}) is None
-    assert judge(schema, {"other": 1}) == "event: Additional properties are not allowed ('other' was unexpected)"
-    assert judge({**schema, "additionalProperties": True}, {"other": 1}) is None
+    assert validator(schema, {"a": {"b": "x", "other": 1}}) is None
+    assert validator(schema, {"other": 1}) == "event: Additional properties are not allowed ('other' was unexpected)"
+    assert validator({**schema, "additionalProperties": True}, {"other": 1}) is None
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_schema_that_is_itself_invalid_is_named(schema: dict[str, Any], said: 
 
 
 def test_a_pattern_that_is_none_makes_events_invalid() -> None:
-    assert "itself invalid" in str(judge({"properties": {"a": {"type": "string", "pattern": "("}}}, {"a": "x"}))
+    assert "itself invalid" in str(validator({"properties": {"a": {"type": "string", "pattern": "("}}}, {"a": "x"}))
 
 
 def test_a_reference_inside_the_schema_is_followed() -> None:
@@ -95,8 +95,8 @@ def test_a_reference_inside_the_schema_is_followed() -> None:
         "definitions": {"word": {"type": "string"}},
         "properties": {"a": {"$ref": "#/definitions/word"}},
     }
-    assert judge(schema, {"a": "x"}) is None
-    assert judge(schema, {"a": 1}) == "event.a: 1 is not of type 'string'"
+    assert validator(schema, {"a": "x"}) is None
+    assert validator(schema, {"a": 1}) == "event.a: 1 is not of type 'string'"
 
 
 @pytest.mark.parametrize("draft", [3, 4, 6, 7, 2019, 2020])
@@ -104,7 +104,7 @@ def test_a_reference_never_goes_over_the_network(draft: int) -> None:
     wiki = SchemaWiki()
     try:
         schema = {"$schema": DRAFT[draft], "properties": {"a": {"$ref": f"{wiki.api}?revid=1"}}}
-        assert "leads out of the schema" in str(judge(schema, {"a": "x"}))
+        assert "leads out of the schema" in str(validator(schema, {"a": "x"}))
         assert wiki.asked == []
     finally:
         wiki.close()
@@ -115,12 +115,12 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
     deep: dict[str, Any] = {}
     for _ in range(50_000):
         deep = {"a": deep}
-    assert judge(schema, {"a": {"a": {}}}) is None
-    assert judge(schema, deep) == "event: nested too deeply to be validated"
+    assert validator(schema, {"a": {"a": {}}}) is None
+    assert validator(schema, deep) == "event: nested too deeply to be validated"
 
 
 def test_a_long_value_does_not_fill_the_message() -> None:
-    assert len(str(judge({"properties": {"a": {"type": "integer"}}}, {"a": "x" * 100_000}))) < 300
+    assert len(str(validator({"properties": {"a": {"type": "integer"}}}, {"a": "x" * 100_000}))) < 300
 
 
 @pytest.mark.parametrize("ending", ["", "#"])

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The quick judge beside `jsonschema`, on schemas and events of every kind."""
+"""The fast validator beside `jsonschema`, on schemas and events of every kind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from elworkers.core.errors import InvalidEventError
-from elworkers.events.capsule import complete
+from elworkers.events.capsule import add_defaults
 from elworkers.events.json_text import parse_object
 from elworkers.schema.compile import CompiledSchema
 from elworkers.schema.fast_validate import FastValidator, fast_capsule_validator, fast_validator
@@ -96,9 +96,9 @@ def schemas(draft: int) -> st.SearchStrategy[dict[str, Any]]:
         unusual = (
             st.just(set()) | st.just(set()) | st.just(set()) | st.sets(st.sampled_from(sorted(OUTSIDE)), max_size=1)
         )
-        known = {**OUTSIDE, **words}
+        cached = {**OUTSIDE, **words}
         return st.tuples(usual, unusual).flatmap(
-            lambda names: st.fixed_dictionaries({name: known[name] for name in sorted(names[0] | names[1])})
+            lambda names: st.fixed_dictionaries({name: cached[name] for name in sorted(names[0] | names[1])})
         )
 
     return st.recursive(extended(st.just({})), extended, max_leaves=6)
@@ -144,11 +144,11 @@ def cases(draw: st.DrawFn) -> tuple[dict[str, Any], Any]:
     return ({"$schema": name, **schema} if name else schema), event
 
 
-def quick_capsules() -> FastValidator:
-    """The quick judge of capsules."""
-    judge = fast_capsule_validator(CAPSULE)
-    assert judge is not None
-    return judge
+def fast_capsules() -> FastValidator:
+    """The fast validator of capsules."""
+    validator = fast_capsule_validator(CAPSULE)
+    assert validator is not None
+    return validator
 
 
 def compiled(schema: dict[str, Any]) -> tuple[CompiledSchema, FastValidator | None]:
@@ -160,15 +160,15 @@ def compiled(schema: dict[str, Any]) -> tuple[CompiledSchema, FastValidator | No
     return slow, fast_validator(slow)
 
 
-def accepts(judge: FastValidator, capsule: dict[str, Any]) -> bool:
-    """The quick judges of the capsule and of the event in it, as `Validator.accepted` puts them together."""
-    return quick_capsules().accepts(capsule) and judge.accepts(capsule["event"])
+def is_valid_fast(validator: FastValidator, capsule: dict[str, Any]) -> bool:
+    """The fast validators of the capsule and of the event in it, as `Validator.validate_fast` puts them together."""
+    return fast_capsules().is_valid(capsule) and validator.is_valid(capsule["event"])
 
 
-def explained(slow: CompiledSchema, instance: Any, suspects: Container[Any] | None = None) -> str:
+def explained(slow: CompiledSchema, instance: Any, failing: Container[Any] | None = None) -> str:
     """What jsonschema says is wrong, if anything is."""
     try:
-        slow.validate(instance, "event", suspects)
+        slow.validate(instance, "event", failing)
     except InvalidEventError as error:
         return error.message
     return ""
@@ -200,7 +200,7 @@ def held(value: Any) -> Iterator[tuple[Any, int]]:
 
 
 def is_large(value: Any) -> bool:
-    """What the quick judge leaves to the other: numbers that could have been integers beyond 64 bits, deep nesting."""
+    """Left to the slow validator: numbers that could have been integers beyond 64 bits, deep nesting."""
     return any(
         depth > 3 or (isinstance(one, int | float) and not isinstance(one, bool) and abs(one) >= 9 * 10**18)
         for one, depth in held(value)
@@ -216,42 +216,42 @@ def is_large(value: Any) -> bool:
 @example(({"properties": {"a": {"maximum": 2**53 - 1}}}, {"a": 2**53}))
 @example(({"properties": {"a": {"maxLength": 1}}}, {"a": "𝄞"}))
 @example(({"$schema": DRAFTS[7], "properties": {"a": {"type": "integer"}}}, {"a": 1.0}))
-def test_both_judges_say_the_same(case: tuple[dict[str, Any], Any]) -> None:
+def test_both_validators_say_the_same(case: tuple[dict[str, Any], Any]) -> None:
     schema, event = case
-    slow, quick = compiled(schema)
-    if quick is None:
+    slow, fast = compiled(schema)
+    if fast is None:
         return
     capsule = {**ENVELOPE, "event": event}
-    accepted, valid = accepts(quick, capsule), is_valid(slow, capsule)
-    if accepted:
+    valid_fast, valid = is_valid_fast(fast, capsule), is_valid(slow, capsule)
+    if valid_fast:
         assert valid
     elif not is_large(event):
         assert not valid
-    assert explained(slow, event, quick.suspects(event)) == explained(slow, event)
+    assert explained(slow, event, fast.failing_properties(event)) == explained(slow, event)
 
 
 @settings(max_examples=50)
 @given(cases(), st.sampled_from(["9" * 19, "-9223372036854775809", "18446744073709551616", "1" + "0" * 300, "1e19"]))
 def test_an_integer_beyond_64_bits_is_never_accepted_as_a_double(case: tuple[dict[str, Any], Any], number: str) -> None:
     schema, event = case
-    _, quick = compiled(schema)
+    _, fast = compiled(schema)
     names = sorted(schema.get("properties", {})) or ["a"]
     text = json.dumps({**ENVELOPE, "event": {**event, names[0]: "HERE"}}).replace('"HERE"', number)
-    if quick is not None and accepts(quick, orjson.loads(text)):
+    if fast is not None and is_valid_fast(fast, orjson.loads(text)):
         assert orjson.loads(text) == parse_object(text)
 
 
 @given(st.dictionaries(st.sampled_from(sorted([*ENVELOPE, "userAgent", "timestamp", "seqId", "no"])), VALUES))
-def test_both_judges_say_the_same_of_capsules(fields: dict[str, Any]) -> None:
+def test_both_validators_say_the_same_of_capsules(fields: dict[str, Any]) -> None:
     capsule = {**ENVELOPE, "event": {}, **fields}
-    complete(capsule, 0)
-    quick = quick_capsules()
+    add_defaults(capsule, 0)
+    fast = fast_capsules()
     why = explained(CAPSULE, capsule)
     if why:
-        assert not quick.accepts(capsule)
+        assert not fast.is_valid(capsule)
     else:
-        assert quick.accepts(capsule) or is_large(fields)
-    assert explained(CAPSULE, capsule, quick.suspects(capsule)) == why
+        assert fast.is_valid(capsule) or is_large(fields)
+    assert explained(CAPSULE, capsule, fast.failing_properties(capsule)) == why
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_what_does_not_come_back_is_left_and_only_so_many_of_it() -> None:
         with pytest.raises(TimeoutError):
             limit.call(hang, 0.02)
     assert len(begun) == 2
-    left = list(limit._left)
+    left = list(limit._abandoned)
     ended.set()
     for thread in left:
         thread.join(LONG_S)

@@ -28,13 +28,24 @@ from elworkers.stages.process import ProcessStage
 
 DEMO = Path(__file__).parent.parent.parent.parent / "demo"
 BUGS = (ValueError, TypeError, AttributeError, KeyError, RecursionError, ZeroDivisionError, MemoryError, StopIteration)
-PLACES = ("read", "complete", "accepted", "dumps", "reads_alike", "doubt", "explain", "parse", "validate", "to_bytes")
+STEPS = (
+    "read",
+    "add_defaults",
+    "validate_fast",
+    "dumps",
+    "orjson_is_exact",
+    "slow_path_reason",
+    "validate_slow",
+    "parse",
+    "validate",
+    "to_bytes",
+)
 
 
 def line(number: int, odd: bool = False) -> bytes:
     event = {"emailDeliveryMode": "daily_digest", "recipientUserId": number, "version": "1"}
     capsule = {"event": event, "schema": "EchoMail", "revision": 5467650, "wiki": "w", "recvFrom": "h", "seqId": number}
-    # Beyond 64 bits nothing is read the quick way.
+    # Beyond 64 bits nothing is read on the fast path.
     return json.dumps({**capsule, "timestamp": 2**70 if odd else 1_469_795_696}).encode()
 
 
@@ -53,24 +64,24 @@ class Planted:
         return self._step(*given, **named)
 
 
-def planted(place: str, chosen: set[int], bug: type[BaseException], patch: pytest.MonkeyPatch) -> ProcessStage:
+def planted(step: str, chosen: set[int], bug: type[BaseException], patch: pytest.MonkeyPatch) -> ProcessStage:
     validator = Validator(SchemaStore([str(DEMO / "schemas")]))
     stage = ProcessStage(compile_format("%j"), validator, Counters(), Budget(60.0))
     owner: Any = process
-    if place in ("accepted", "doubt", "explain", "validate"):
+    if step in ("validate_fast", "slow_path_reason", "validate_slow", "validate"):
         owner = validator
-    elif place == "read":
-        owner = stage._columns
-    elif place == "parse":
-        owner, place = stage, "_parse"
-    patch.setattr(owner, place, Planted(getattr(owner, place), chosen, bug))
+    elif step == "read":
+        owner = stage._fast_parser
+    elif step == "parse":
+        owner, step = stage, "_parse"
+    patch.setattr(owner, step, Planted(getattr(owner, step), chosen, bug))
     return stage
 
 
-@given(st.sampled_from(PLACES), st.sets(st.integers(0, 9)), st.sampled_from(BUGS))
-def test_all_others_come_out_once(place: str, chosen: set[int], bug: type[Exception]) -> None:
+@given(st.sampled_from(STEPS), st.sets(st.integers(0, 9)), st.sampled_from(BUGS))
+def test_all_others_come_out_once(step: str, chosen: set[int], bug: type[Exception]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stage = planted(place, chosen, bug, patch)
+        stage = planted(step, chosen, bug, patch)
         lines = [line(number, odd=number % 2 == 1) for number in range(10)]
         records = [Record(one, origin=Assignment("t", 0), offset=at) for at, one in enumerate(lines)]
         made = [one for _ in range(2) for one in stage(records)]
@@ -85,10 +96,10 @@ def test_all_others_come_out_once(place: str, chosen: set[int], bug: type[Except
             assert bug.__name__ in told["event"]["message"]
 
 
-@given(st.sampled_from(PLACES), st.integers(0, 9))
-def test_a_step_that_works_for_nobody_crashes_the_worker(place: str, number: int) -> None:
+@given(st.sampled_from(STEPS), st.integers(0, 9))
+def test_a_step_that_works_for_nobody_crashes_the_worker(step: str, number: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stage = planted(place, {number}, ZeroDivisionError, patch)
+        stage = planted(step, {number}, ZeroDivisionError, patch)
         patch.setattr(stage, "_on_good_record", lambda _: 1 / 0)
         made: list[Record] = []
         with contextlib.suppress(ZeroDivisionError):
@@ -107,13 +118,13 @@ def test_the_good_record_passes_in_every_format() -> None:
 
 def test_what_is_away_stays_away() -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RetryableError, match="planted"):
-        planted("explain", {0}, RetryableError, patch)([Record(line(0))])
+        planted("validate_slow", {0}, RetryableError, patch)([Record(line(0))])
 
 
-@given(st.sampled_from(PLACES), st.integers(0, 9))
-def test_an_event_may_run_out_of_time_in_any_step(place: str, number: int) -> None:
+@given(st.sampled_from(STEPS), st.integers(0, 9))
+def test_an_event_may_run_out_of_time_in_any_step(step: str, number: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stage = planted(place, {number}, EventTimeout, patch)
+        stage = planted(step, {number}, EventTimeout, patch)
         made = stage([Record(line(at, odd=at % 2 == 1), offset=at) for at in range(10)])
     assert [one.offset for one in made] == list(range(10))
     assert {one.offset for one in made if not one.valid} <= {number}
@@ -122,15 +133,15 @@ def test_an_event_may_run_out_of_time_in_any_step(place: str, number: int) -> No
 def test_a_bug_in_what_makes_event_errors_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_error, "_named", Planted(event_error._named, {5}, KeyError))
     stage = planted("validate", {5}, ValueError, monkeypatch)
-    monkeypatch.setattr(stage._validator, "accepted", lambda _: None)
-    monkeypatch.setattr(stage._validator, "explain", Planted(stage._validator.explain, {5}, ValueError))
+    monkeypatch.setattr(stage._validator, "validate_fast", lambda _: None)
+    monkeypatch.setattr(stage._validator, "validate_slow", Planted(stage._validator.validate_slow, {5}, ValueError))
     made = stage([Record(line(number), offset=number) for number in range(10)])
     assert [(one.offset, one.valid) for one in made] == [(number, number != 5) for number in range(10)]
 
 
 def test_a_bug_is_logged_once_for_each_kind(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        stage = planted("complete", set(range(10)), ZeroDivisionError, patch)
+        stage = planted("add_defaults", set(range(10)), ZeroDivisionError, patch)
         stage([Record(line(number)) for number in range(10)])
     assert capsys.readouterr().out.count("a record meets a bug") == 1
 

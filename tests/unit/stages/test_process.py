@@ -21,7 +21,7 @@ from elworkers.core.budget import Budget
 from elworkers.core.contracts import Assignment, Record
 from elworkers.core.errors import InvalidEventError, RetryableError
 from elworkers.core.metrics import Counters
-from elworkers.events.capsule import complete, correct_empty
+from elworkers.events.capsule import add_defaults, correct_empty
 from elworkers.events.event_error import event_error
 from elworkers.events.json_text import to_bytes
 from elworkers.events.parse import compile_format
@@ -55,14 +55,14 @@ def test_every_recorded_line_gets_the_verdict_that_was_recorded(file: str, text:
     assert sum(not one.valid for one in made) == sum(expected["invalid"].values())
 
 
-def slowly(text: str, record: Record) -> Record | None:
-    """What the record becomes without any quick way."""
+def slow_path(text: str, record: Record) -> Record | None:
+    """What the record becomes without the fast path."""
     if not record.value.strip():
         return None
     event = None
     try:
         event = compile_format(text)(record.value)
-        complete(event, record.timestamp_ms, "%q" in text)
+        add_defaults(event, record.timestamp_ms, "%q" in text)
         correct_empty(event)
         VALIDATOR.validate(event)
         return record.staged(to_bytes(event), event)
@@ -70,14 +70,14 @@ def slowly(text: str, record: Record) -> Record | None:
         return event_error(record, error, event)
 
 
-def same_as_slowly(text: str, lines: list[bytes]) -> None:
+def same_as_slow_path(text: str, lines: list[bytes]) -> None:
     """The stage's verdicts, events and messages are those of the slow way, with the fields in the same order."""
     records = [
         Record(line, origin=Assignment("t", 0), offset=at, timestamp_ms=1_469_795_696_000)
         for at, line in enumerate(lines)
     ]
     with patch("elworkers.events.event_error.time.time", return_value=1_469_795_700.0):
-        wanted = [one for record in records if (one := slowly(text, record)) is not None]
+        wanted = [one for record in records if (one := slow_path(text, record)) is not None]
         found = STAGES[text](records)
     for made, other in zip(found, wanted, strict=True):
         assert made.valid == other.valid
@@ -93,18 +93,18 @@ def same_as_slowly(text: str, lines: list[bytes]) -> None:
         ("server-side-lines.txt.gz", SERVER_SIDE, b"7\t", {"first": 2, "refused": 5}),
     ],
 )
-def test_recorded_lines_become_what_they_become_without_the_quick_way(
+def test_recorded_lines_become_what_they_become_without_the_fast_path(
     file: str, text: str, before: bytes, slow: dict[str, int]
 ) -> None:
     lines = [before + line for line in gzip.decompress((DEMO / file).read_bytes()).splitlines()[::4]]
-    same_as_slowly(text, lines)
-    # All others were done the quick way, so that it is the quick way that was compared.
+    same_as_slow_path(text, lines)
+    # All others took the fast path, so that it is the fast path that was compared.
     assert counted(lines, text) == slow
 
 
 @given(st.sampled_from(sorted(STAGES)), st.binary(max_size=300))
-def test_any_bytes_become_what_they_become_without_the_quick_way(text: str, line: bytes) -> None:
-    same_as_slowly(text, [line])
+def test_any_bytes_become_what_they_become_without_the_fast_path(text: str, line: bytes) -> None:
+    same_as_slow_path(text, [line])
 
 
 def check(text: str, line: bytes) -> list[Record]:
@@ -152,7 +152,7 @@ CAPSULES = st.fixed_dictionaries(
 @given(st.sampled_from(["%j", SERVER_SIDE]), CAPSULES)
 def test_any_capsule(text: str, capsule: dict[str, Any]) -> None:
     line = json.dumps(capsule).encode()
-    same_as_slowly(text, [line if text == "%j" else b"3 EventLogging " + line])
+    same_as_slow_path(text, [line if text == "%j" else b"3 EventLogging " + line])
     check(text, line if text == "%j" else b"3 EventLogging " + line)
 
 
@@ -225,10 +225,10 @@ def test_events_that_take_the_slow_way_are_counted() -> None:
     good = save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}')
     assert counted([good] * 5) == {"first": 1}
     assert counted([good, b"no json", save_timing('{"saveTiming":"x"}')]) == {"first": 1, "line": 1, "refused": 1}
-    # Read as a double, and given to the other judge as what it is.
+    # Read as a double, and given to the other validator as what it is.
     large = save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}', ',"seqId":99999999999999999999')
     assert counted([good, large]) == {"first": 1, "line": 1}
-    # A time that the quick judge leaves to the other, which accepts it.
+    # A time that the fast validator leaves to the other, which accepts it.
     assert counted([good, save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}', ',"timestamp":1e19')]) == {
         "first": 1,
         "disputed": 1,
@@ -271,7 +271,7 @@ def test_a_batch_that_comes_again_is_counted_once(tmp_path: Path) -> None:
     assert metrics.summary()["events_invalid"] == 2
 
 
-def test_revisions_of_a_schema_that_come_in_turns_are_each_judged_by_their_own(tmp_path: Path) -> None:
+def test_revisions_of_a_schema_that_come_in_turns_are_each_validated_by_their_own(tmp_path: Path) -> None:
     (tmp_path / "P").mkdir()
     for revision, kind in ((1, "string"), (2, "integer")):
         (tmp_path / "P" / f"{revision}.json").write_text(json.dumps({"properties": {"a": {"type": kind}}}))

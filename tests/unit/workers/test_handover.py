@@ -34,7 +34,7 @@ def handed(board: Scoreboard, *members: WorkerProcess, sockets: tuple[socket.soc
 def member(board: Scoreboard) -> WorkerProcess:
     made = WorkerProcess(0, board.free_slot(), pid=4711, restarts=3, since=1.0, begun=2.0, crash="signal SIGKILL")
     made.slot.read(42)
-    made.slot.show(State.RUNNING)
+    made.slot.report(State.RUNNING)
     made.slot.tell(Remarks("why", 5.0))
     return made
 
@@ -69,7 +69,7 @@ def test_the_next_image_has_everything_back() -> None:
     assert (adopted.pid, adopted.restarts, adopted.since, adopted.begun) == (4711, 3, 1.0, 2.0)
     assert adopted.slot.look().records == 42
     assert adopted.slot.told().reason == "why"
-    before.slot.show(State.IDLE)
+    before.slot.report(State.IDLE)
     assert adopted.slot.look().state is State.IDLE
     # The slot is nobody else's.
     assert shared.free_slot().number != adopted.slot.number

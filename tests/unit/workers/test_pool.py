@@ -30,14 +30,14 @@ DEADLINE_S = 30.0
 
 def works(_who: WorkerId, stop: Stop, _metrics: Metrics, board: StateReporter) -> None:
     """Until asked to stop."""
-    board.show(State.RUNNING)
+    board.report(State.RUNNING)
     while not stop.wait(0.05):
-        board.show(State.RUNNING)
+        board.report(State.RUNNING)
 
 
 def hangs(_who: WorkerId, _stop: Stop, _metrics: Metrics, board: StateReporter) -> None:
     """Whatever it is asked."""
-    board.show(State.RUNNING)
+    board.report(State.RUNNING)
     while True:
         time.sleep(60)
 

@@ -57,7 +57,7 @@ def test_the_present_one_is_asked_to_end_when_the_next_is_ready(place: Place) ->
     assert place.started == [(successor, 1001)]
     assert not place.replacement.step()
     assert not place.asked
-    successor.slot.show(State.READY)
+    successor.slot.report(State.READY)
     assert not place.replacement.step()
     assert place.asked == [1001]
     place.present.pid = None
@@ -77,7 +77,7 @@ def test_what_was_abandoned_is_not_done_so_that_old_addresses_stay_open(place: P
     assert not place.replacement.step()
     assert place.members.successor is None
     # The next attempt is as good as the first.
-    place.begun().slot.show(State.READY)
+    place.begun().slot.report(State.READY)
     place.replacement.step()
     place.present.pid = None
     assert [place.replacement.step(), place.replacement.step()] == [False, True]
@@ -101,7 +101,7 @@ def test_a_successor_that_ends_is_given_up_and_the_present_one_goes_on(place: Pl
 @pytest.mark.parametrize("code", [0, 1, EX_CONFIG])
 def test_a_successor_is_not_given_up_when_the_present_one_has_been_asked_to_end(place: Place, code: int) -> None:
     successor = place.begun()
-    successor.slot.show(State.READY)
+    successor.slot.report(State.READY)
     place.replacement.step()
     assert place.asked == [1001]
     # Otherwise nobody would be left.

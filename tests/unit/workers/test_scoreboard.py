@@ -36,7 +36,7 @@ def test_short_words_come_whole_and_go_with_the_worker() -> None:
     assert slot.told() == Remarks()
     told = Remarks("Kafka k1:9092: Connection refused", 7.0, {"schema Foo/3": "no such type"}, 2)
     slot.tell(told)
-    slot.show(State.RUNNING)
+    slot.report(State.RUNNING)
     assert slot.told() == told
     slot.clear()
     assert slot.told() == Remarks()

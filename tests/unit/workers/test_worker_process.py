@@ -35,7 +35,7 @@ def start_deaf(member: WorkerProcess) -> None:
     def deaf() -> int:
         for number in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
-        member.slot.show(State.RUNNING)
+        member.slot.report(State.RUNNING)
         return for_ever()
 
     member.start(deaf, ())
@@ -118,7 +118,7 @@ def test_what_hangs_is_killed_after_it_was_asked_for_its_stacks(member: WorkerPr
 def test_what_waits_on_purpose_is_not_silent(member: WorkerProcess) -> None:
     member.start(for_ever, ())
     assert member.silent_s() >= 0
-    member.slot.show(State.WAITING)
+    member.slot.report(State.WAITING)
     assert member.silent_s() == 0.0
 
 
@@ -164,7 +164,7 @@ def test_it_is_told_how_it_died_and_what_it_said_of_that(member: WorkerProcess) 
     ],
 )
 def test_who_has_come_through_its_start(member: WorkerProcess, state: State, at_work: bool, ready: bool) -> None:
-    member.slot.show(state)
+    member.slot.report(state)
     assert (member.at_work, member.ready) == (False, False)
     member.pid = os.getpid()
     try:
@@ -219,7 +219,7 @@ def test_what_an_operator_is_told_of_a_worker() -> None:
     members = WorkerProcesses(Scoreboard())
     member = members.place(3)
     member.slot.read(42)
-    member.slot.show(State.RUNNING)
+    member.slot.report(State.RUNNING)
     member.slot.tell(Remarks("the database is away", 5.0))
     (seen,) = members.seen()
     # No process: whatever its slot says is of one that is no more.

@@ -75,7 +75,7 @@ class MemoryProducer(BatchingProducer):
         except RetryableError:
             if self._delivered is not None and stored:
                 # Only the answer was lost.
-                self._delivered.add(self._place(topic), stored, sure=False)
+                self._delivered.add(self._place(topic), stored, acknowledged=False)
             raise
         return topic, stored
 

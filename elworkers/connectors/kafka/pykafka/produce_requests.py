@@ -157,7 +157,7 @@ class ProduceRequests:
                 message_set([record], one.keys[number : number + 1], now_ms, self._compression)
                 good.append(number)
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                self.spoiled.append(self._encoding.refusal(record, error))
+                self.spoiled.append(self._encoding.rejected(record, error))
         records, keys = [one.records[number] for number in good], [one.keys[number] for number in good if one.keys]
         return RecordBatch(one.place, one.leader, records, keys, one.size)
 

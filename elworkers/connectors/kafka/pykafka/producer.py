@@ -163,7 +163,7 @@ class Producer(BatchingProducer):
         for one in sending.acked:
             delivered.add(self._place(one.place.topic), one.records)
         for one in sending.unsure:
-            delivered.add(self._place(one.place.topic), one.records, sure=False)
+            delivered.add(self._place(one.place.topic), one.records, acknowledged=False)
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""

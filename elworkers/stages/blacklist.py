@@ -14,7 +14,7 @@ from elworkers.core.errors import InvalidEventError
 from elworkers.events.json_text import read_object
 
 
-class LeaveOutStage:
+class BlacklistStage:
     """Leaves out events by their schema; implements `contracts.Stage`.
 
     A line that nobody has parsed is left out where it is itself such an event; any other goes on.
@@ -26,24 +26,24 @@ class LeaveOutStage:
     """
 
     def __init__(self, blacklists: Mapping[tuple[str, str], str], metrics: Metrics) -> None:
-        self._blacklists = {place: re.compile(text).match for place, text in blacklists.items()}
+        self._blacklists = {topic: re.compile(text).match for topic, text in blacklists.items()}
         self._metrics = metrics
 
     def __call__(self, records: list[Record]) -> list[Record]:
         """See `contracts.Stage`."""
         left_out: Counter[str] = Counter()
-        kept: list[Record] = []
+        passed: list[Record] = []
         for record in records:
-            schema = self._unwanted(record)
+            schema = self._blacklisted_schema(record)
             if schema is None:
-                kept.append(record)
+                passed.append(record)
             else:
                 left_out[schema] += 1
         for schema, count in left_out.items():
             self._metrics.count("events_left_out", count, schema=schema)
-        return kept
+        return passed
 
-    def _unwanted(self, record: Record) -> str | None:
+    def _blacklisted_schema(self, record: Record) -> str | None:
         """Return the schema of a record that is to be left out."""
         origin = record.origin
         matches = self._blacklists.get((origin.cluster, origin.topic)) if origin is not None else None

@@ -13,13 +13,13 @@ from elworkers.core.errors import InvalidEventError
 from elworkers.core.metrics import Counters
 from elworkers.events.event_error import event_error
 from elworkers.roles.sources import left_out
-from elworkers.stages.leave_out import LeaveOutStage
+from elworkers.stages.blacklist import BlacklistStage
 
 HERE, THERE = Assignment("t", 0, "k:1"), Assignment("other", 0, "k:1")
 
 
-def stage(metrics: Counters, blacklist: str = "^Analytics|Banner$") -> LeaveOutStage:
-    return LeaveOutStage({("k:1", "t"): blacklist}, metrics)
+def stage(metrics: Counters, blacklist: str = "^Analytics|Banner$") -> BlacklistStage:
+    return BlacklistStage({("k:1", "t"): blacklist}, metrics)
 
 
 def record(schema: str, origin: Assignment | None = HERE, *, parsed: bool = True) -> Record:
