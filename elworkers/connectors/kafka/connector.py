@@ -210,13 +210,13 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
             how,
             metrics=worker.metrics,
             delivered=worker.delivered,
-            used=worker.of_process.setdefault("kafka topics", set()),
+            known_topics=worker.of_process.setdefault("kafka topics", set()),
             has_schema=worker.has_schema,
-            unled=worker.of_process.setdefault(("kafka unled", *hosts), LeaderlessPartitions(worker.metrics)),
+            leaderless=worker.of_process.setdefault(("kafka unled", *hosts), LeaderlessPartitions(worker.metrics)),
             plan=_plan(endpoint, worker),
         )
         worker.unfinished.append(producer.wants_more)
-    return KafkaSink(hosts, options, route, producer, made=not route.is_plain)
+    return KafkaSink(hosts, options, route, producer, derived=not route.is_plain)
 
 
 CONNECTORS = (
