@@ -106,7 +106,7 @@ class Bench:
 
     def _begun(self, case: Case, stack: contextlib.ExitStack) -> _Run:
         topic = unique("flat")
-        topics.ensure(self._cluster, topic, case.partitions)
+        topics.get_or_create(self._cluster, topic, case.partitions)
         lines = RawLines(case.schemas, case.line_bytes)
         lines.produce(self._kafka, topic, max(_WARM_UP, lines.cycle))
         pool = stack.enter_context(self.processor(topic, lines, case.workers))
@@ -164,7 +164,7 @@ class Bench:
     def memory(self, million: float) -> tuple[list[float], int]:
         """Return what a worker holds in MiB, ten times on the way through so many million events, and their number."""
         topic, lines = unique("flat-memory"), RawLines(5, 300, agents=_AGENTS)
-        topics.ensure(self._cluster, topic, 4)
+        topics.get_or_create(self._cluster, topic, 4)
         part = int(million * 100_000)
         lines.produce(self._kafka, topic, _WARM_UP)
         held = []

@@ -53,7 +53,7 @@ class Flow:
         broker = next(iter(self.cluster.brokers.values()))
         broker.handler.request(CreateTopicsRequest(request, timeout=10_000)).get()
         for name in (self.raw, self.out):
-            topics.ensure(self.cluster, name, 4)
+            topics.get_or_create(self.cluster, name, 4)
 
     def processor(self, *extra: str) -> subprocess.Popen[bytes]:
         """One worker of the installed command."""
@@ -61,7 +61,7 @@ class Flow:
 
     def copy(self, linger_ms: int) -> subprocess.Popen[bytes]:
         """Start pykafka's consumer and two of its producers."""
-        topics.ensure(self.cluster, f"latency-other-{self.tag}", 4)
+        topics.get_or_create(self.cluster, f"latency-other-{self.tag}", 4)
         names = f"{self.out},latency-other-{self.tag}"
         words = [sys.executable, "-c", COPY, self.kafka, self.raw, "without", str(linger_ms), self.tag, "-1", names]
         return subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -64,7 +64,7 @@ class _Site:
         self._lines.write_schemas(folder / "schemas")
         self._raw, self._valid, self._copies = (unique(f"memory-{what}") for what in ("raw", "valid", "copies"))
         for topic in (self._raw, self._valid, self._copies):
-            topics.ensure(self._cluster, topic, 4)
+            topics.get_or_create(self._cluster, topic, 4)
 
     def roles(self) -> Iterator[Role]:
         """Every role; the later ones read what the processor has written."""

@@ -233,7 +233,7 @@ def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str,
     cluster = client.connect([kafka])
     copies = [f"copy-a-{tag}", f"copy-b-{tag}"]
     for name in copies:
-        topics.ensure(cluster, name, 4)
+        topics.get_or_create(cluster, name, 4)
 
     def copied() -> int:
         return sum(sum(progress.ends(cluster, name).values()) for name in copies) // 2

@@ -95,9 +95,9 @@ class Arrivals:
         self._hours = hours
         self._ends = self._schema_ends()
         self._rows = self._count_rows()
-        self._errors: progress.TopicEnds | None = None
+        self._errors: progress.TopicTail | None = None
         if _ERRORS in topics.names(self._cluster):
-            self._errors = progress.TopicEnds(self._cluster, _ERRORS)
+            self._errors = progress.TopicTail(self._cluster, _ERRORS)
         self._invalid: Counter[str] = Counter()
         self._lines: Counter[str] = Counter()
 
@@ -124,7 +124,7 @@ class Arrivals:
         if self._errors is None:
             if _ERRORS not in topics.names(self._cluster):
                 return
-            self._errors = progress.TopicEnds(self._cluster, _ERRORS, from_beginning=True)
+            self._errors = progress.TopicTail(self._cluster, _ERRORS, from_beginning=True)
         self._errors.read(lambda value: self._invalid.update([json.loads(value)["event"]["schema"]]))
 
     def _read_log(self) -> None:

@@ -140,8 +140,8 @@ def _preview(made: Plan, stop: Stop) -> int:
 def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
     """Return what says which events are in the output already, and how to let go of that."""
     endpoint = made.output
-    if endpoint.spec.present is not None:
-        found = endpoint.spec.present(endpoint)
+    if endpoint.spec.stored_events is not None:
+        found = endpoint.spec.stored_events(endpoint)
         return found, found.close
     if endpoint.path is not None:
         from elworkers.backfill.tails import uuids

@@ -93,7 +93,7 @@ class TopicSource:
                     f"topic {topic} was deleted and made again; expected --again, or the topic of before"
                 )
         ranges = self._reader.ranges(there)
-        for partition, why in self._reader.left_out.items():
+        for partition, why in self._reader.unavailable.items():
             raise RetryableError(f"Kafka: {partition.topic}[{partition.partition}] cannot be read: {why}")
         if self._state.partitions:
             self._pass_over_what_is_gone(ranges)
@@ -145,7 +145,7 @@ class TopicSource:
 
     def _end(self) -> None:
         self._ended = True
-        refused = self._reader.refused
+        refused = self._reader.unreadable
         short = {one: reach for one, reach in self._left.items() if reach.begin < reach.end and one not in refused}
         for one, reach in short.items():
             raise RetryableError(

@@ -37,11 +37,11 @@ class Worker(Protocol):
 
     @property
     def partitions(self) -> int | None:
-        """Of topics that have to be created, where neither URI nor broker says."""
+        """Partitions of a topic that has to be created, where its URI does not say; None: the broker's default."""
 
     @property
     def delivered(self) -> DeliveryLog:
-        """What was acknowledged of records that are not committed."""
+        """Records that were acknowledged and are not committed yet."""
 
     @property
     def group(self) -> str | None:
@@ -57,38 +57,38 @@ class Worker(Protocol):
 
     @property
     def statsd_prefix(self) -> str:
-        """What names of statsd begin with, unless a URI says."""
+        """The prefix of names of statsd, unless a URI has one."""
 
     @property
-    def unfinished(self) -> list[Callable[[], bool]]:
-        """A sink adds a call that says whether more records at a time would be cheaper."""
+    def batch_size_hints(self) -> list[Callable[[], bool]]:
+        """Calls that say whether larger batches would be cheaper; a sink appends its own."""
 
     @property
-    def of_process(self) -> dict[Any, Any]:
-        """What connectors keep for as long as the worker lives, by keys of their own."""
+    def process_state(self) -> dict[Any, Any]:
+        """Values that connectors keep for as long as the worker lives, by keys of their own."""
 
     @property
-    def of_pipeline(self) -> dict[Any, Any]:
-        """The same for what is closed with the sources and sinks of a pipeline."""
+    def pipeline_state(self) -> dict[Any, Any]:
+        """Values that connectors keep until the sources and sinks of the pipeline are closed."""
 
     def inherited(self, address: Address) -> list[socket.socket]:
         """Return the sockets that the worker's parent listens on."""
 
 
-class SpoolPlace(NamedTuple):
-    """Where lines wait that nobody sends again.
+class SpoolPaths(NamedTuple):
+    """The paths of a spool, where lines wait that nobody sends again.
 
     Attributes:
-        folder: that of the spool.
-        sequence: the file of this host's sequence numbers.
+        folder: of the segments.
+        sequence: file of this host's sequence numbers.
     """
 
     folder: Path
     sequence: Path
 
 
-class PresentEvents(Protocol):
-    """What says which events an output has already."""
+class StoredEvents(Protocol):
+    """Looks up which events an output has already."""
 
     def __call__(self, schema: str, revision: int, uuids: Iterable[str]) -> set[str]:
         """Return those of these events of a schema that are stored.
@@ -102,24 +102,24 @@ class PresentEvents(Protocol):
 
 
 SourceFactory = Callable[[Endpoint, Worker, OffsetStore | None], Source]
-"""Makes a source. Takes the sink that knows where to go on, if one does."""
+"""Makes a source. Its third argument is the sink that keeps offsets beside its rows; None where none does."""
 
-ListenerFactory = Callable[[Endpoint, Worker, SpoolPlace], Listener]
-"""Makes what takes lines for a spool."""
+ListenerFactory = Callable[[Endpoint, Worker, SpoolPaths], Listener]
+"""Makes a listener that writes lines to a spool."""
 
 SinkFactory = Callable[[Endpoint, Worker, bool], Sink]
-"""Makes a sink. Takes whether records are raw lines that nobody has parsed."""
+"""Makes a sink. Its third argument says whether records are raw lines that nobody has parsed."""
 
 
-def _takes_all(_endpoint: Endpoint) -> None:
+def _no_check(_endpoint: Endpoint) -> None:
     """Accept every URI: its options say enough."""
 
 
-def _as_it_is(endpoint: Endpoint) -> Sequence[Mapping[str, Any]]:
+def _single_source(endpoint: Endpoint) -> Sequence[Mapping[str, Any]]:
     return (endpoint.options,)
 
 
-def _takes_any_record(_endpoint: Endpoint, _raw: bool) -> None:
+def _no_record_check(_endpoint: Endpoint, _raw: bool) -> None:
     """Accept every record: no field of an event is needed."""
 
 
@@ -127,7 +127,7 @@ def _no_address(_endpoint: Endpoint) -> Address | None:
     return None
 
 
-def _nothing_to_prepare(_endpoint: Endpoint, _place: SpoolPlace, _after: int) -> Listener | None:
+def _no_preparation(_endpoint: Endpoint, _paths: SpoolPaths, _after: int) -> Listener | None:
     return None
 
 
@@ -145,28 +145,27 @@ class SourceSpec:
 
     Attributes:
         options: those of its URIs. Where one of them is `raw`, other roles than a forwarder may have it.
-        open: makes it; None where only a forwarder has it, which has a `listener`.
-        listener: makes what takes its lines for a spool; None where there is nothing to spool, because they can be read
-            again.
-        prepare: called before the `listener` of a worker that replaces another one, whose pid it is given: imports what
-            takes a while, and gives the listener itself where it has to begin before the other ends.
+        open: makes the source; None where only a forwarder has it, through its `listener`.
+        listener: makes the listener that spools its lines; None where lines can be read again and need no spool.
+        prepare: called before `listener` in a worker that replaces another one, whose pid is the last argument. It
+            imports what takes long, and returns the listener if that has to begin before the other worker ends.
         check: raises ConfigurationError for what the URI's text shows to be wrong; opens nothing.
-        each: the options of each source that one URI stands for.
-        address: what it listens on, where it does.
-        brokers: each `host:port`, where its records are messages of a Kafka topic; it then has the options `topic`,
-            `partitions` and `replication`.
-        path: of the file whose lines it reads, where it does.
-        extra: that of elworkers' own which it needs.
-        shared: the members of a consumer group share it out; of others each would read all of it.
+        expand: returns the options of each source that one URI stands for, at least one.
+        address: returns the address it listens on; None where it does not listen.
+        brokers: returns the Kafka brokers, each `host:port`, if its records are messages of a topic; it then has the
+            options `topic`, `partitions` and `replication`. Empty where it is not Kafka's.
+        path: returns the file whose lines it reads; None where it reads no file.
+        extra: the extra of elworkers that it needs, one of `core.extras.EXTRAS`.
+        shared: the members of a consumer group share its partitions; of any other source each worker reads all.
         side_by_side: a worker may begin while the one that it replaces still reads.
     """
 
     options: Options
     open: SourceFactory | None = None
     listener: ListenerFactory | None = None
-    prepare: Callable[[Endpoint, SpoolPlace, int], Listener | None] = _nothing_to_prepare
-    check: Callable[[Endpoint], None] = _takes_all
-    each: Callable[[Endpoint], Sequence[Mapping[str, Any]]] = _as_it_is
+    prepare: Callable[[Endpoint, SpoolPaths, int], Listener | None] = _no_preparation
+    check: Callable[[Endpoint], None] = _no_check
+    expand: Callable[[Endpoint], Sequence[Mapping[str, Any]]] = _single_source
     address: Callable[[Endpoint], Address | None] = _no_address
     brokers: Callable[[Endpoint], list[str]] = _no_brokers
     path: Callable[[Endpoint], Path | None] = _no_path
@@ -186,30 +185,30 @@ class SinkSpec:
 
     Attributes:
         options: those of its URIs.
-        open: makes it.
+        open: makes the sink.
         check: raises ConfigurationError for what the URI's text shows to be wrong; opens nothing.
-        complete: the options as the sink is to have them.
-        asks: the fields of a capsule that it needs to know where a record goes to.
+        normalize: returns the options as the sink needs them.
+        required_fields: returns the fields of a capsule that choose the destination of a record.
         check_records: raises ConfigurationError where it asks for what records (raw ones or parsed ones) do not have.
         brokers, path: as of `SourceSpec`.
-        tables: it stores events in tables, as only a consumer does.
-        present: says which events the tables have already.
+        tables: it stores events in tables; only a consumer may have it.
+        stored_events: makes a lookup of the events that its tables have; None where there is none.
         narrow_tables: its tables may be narrower than their schemas need, and `eventlogging-schema` widens them.
-        takes_any_line: it never refuses one.
+        accepts_any_line: it never rejects a line.
     """
 
     options: Options
     open: SinkFactory
-    check: Callable[[Endpoint], None] = _takes_all
-    complete: Callable[[Endpoint], Mapping[str, Any]] = lambda endpoint: endpoint.options
-    asks: Callable[[Endpoint], frozenset[str]] = lambda _endpoint: frozenset()
-    check_records: Callable[[Endpoint, bool], None] = _takes_any_record
+    check: Callable[[Endpoint], None] = _no_check
+    normalize: Callable[[Endpoint], Mapping[str, Any]] = lambda endpoint: endpoint.options
+    required_fields: Callable[[Endpoint], frozenset[str]] = lambda _endpoint: frozenset()
+    check_records: Callable[[Endpoint, bool], None] = _no_record_check
     brokers: Callable[[Endpoint], list[str]] = _no_brokers
     path: Callable[[Endpoint], Path | None] = _no_path
     tables: bool = False
-    present: Callable[[Endpoint], PresentEvents] | None = None
+    stored_events: Callable[[Endpoint], StoredEvents] | None = None
     narrow_tables: bool = False
-    takes_any_line: bool = False
+    accepts_any_line: bool = False
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,7 @@ class Connector:
 
 @dataclass(frozen=True)
 class SourceEndpoint(Endpoint):
-    """A checked input, with what is known of its scheme."""
+    """A checked input, with the declaration of its scheme."""
 
     spec: SourceSpec = field(kw_only=True, repr=False)
 
@@ -240,7 +239,7 @@ class SourceEndpoint(Endpoint):
 
 @dataclass(frozen=True)
 class SinkEndpoint(Endpoint):
-    """A checked output, with what is known of its scheme."""
+    """A checked output, with the declaration of its scheme."""
 
     spec: SinkSpec = field(kw_only=True, repr=False)
 

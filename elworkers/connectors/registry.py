@@ -108,7 +108,7 @@ def check_sources(text: str) -> tuple[SourceEndpoint, ...]:
     with _blamed(found):
         endpoint = typed(uri, spec.options, _rules(inherited.INPUTS, uri.scheme, found.sink, "output"))
         spec.check(endpoint)
-        return tuple(SourceEndpoint(uri, options, endpoint.passed, spec=spec) for options in spec.each(endpoint))
+        return tuple(SourceEndpoint(uri, options, endpoint.passed, spec=spec) for options in spec.expand(endpoint))
 
 
 def check_sink(text: str) -> SinkEndpoint:
@@ -125,7 +125,7 @@ def check_sink(text: str) -> SinkEndpoint:
     with _blamed(found):
         endpoint = typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
         spec.check(endpoint)
-        return SinkEndpoint(uri, spec.complete(endpoint), endpoint.passed, spec=spec)
+        return SinkEndpoint(uri, spec.normalize(endpoint), endpoint.passed, spec=spec)
 
 
 @contextlib.contextmanager

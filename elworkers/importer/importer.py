@@ -165,14 +165,14 @@ class Importer:
                     if fetched.next >= to_read[fetched.partition].end and not stopped():
                         self._close_due([fetched.partition], now_ms, everything)
             looked_at = {one for one in ranges if not interrupted and not self._aside.has(one.topic)}
-            self._aside.say_unreadable({**reader.left_out, **reader.refused}, looked_at)
+            self._aside.say_unreadable({**reader.unavailable, **reader.unreadable}, looked_at)
         if everything or not stopped():
             self._close_due(self._stretches, now_ms, everything)
         self._finish()
         if not interrupted:
             self._mark(there, ranges, now_ms)
         left = {partition: self._left(partition, reach) for partition, reach in ranges.items()}
-        self._aside.resume_tried({one.topic for one, count in left.items() if count and one not in reader.refused})
+        self._aside.resume_tried({one.topic for one, count in left.items() if count and one not in reader.unreadable})
         # Of a partition that nobody leads at the moment nobody knows how much there is.
         unknown = len(there) - len(ranges)
         return unknown + sum(left.values())

@@ -56,8 +56,8 @@ class PipelineBuilder:
         listening: what the worker's parent listens on.
         early: a listener that has begun already, for the next source.
         kept: where `source` puts what it opens, and what it gives where there is something.
-        unfinished: say whether more records at a time would be cheaper for a sink.
-        of_process, of_pipeline: what connectors keep, see `connector.Worker`.
+        batch_size_hints: say whether more records at a time would be cheaper for a sink.
+        process_state, pipeline_state: what connectors keep, see `connector.Worker`.
         has_schema: whether a schema of a name is known to exist.
         event_timeout: of `--event-timeout`, where the role has it.
         patience: that of all functions, once there is one.
@@ -77,9 +77,9 @@ class PipelineBuilder:
     listening: ListeningSockets = field(default_factory=ListeningSockets)
     early: list[Listener] = field(default_factory=list)
     kept: CarryOver = field(default_factory=CarryOver)
-    unfinished: list[Callable[[], bool]] = field(default_factory=list)
-    of_process: dict[Any, Any] = field(default_factory=dict)
-    of_pipeline: dict[Any, Any] = field(default_factory=dict)
+    batch_size_hints: list[Callable[[], bool]] = field(default_factory=list)
+    process_state: dict[Any, Any] = field(default_factory=dict)
+    pipeline_state: dict[Any, Any] = field(default_factory=dict)
     has_schema: Callable[[str], bool] = lambda _: False
     event_timeout: float = 1.0
     patience: list[Patience] = field(default_factory=list)
@@ -91,7 +91,7 @@ class PipelineBuilder:
 
     def keeping(self, kept: CarryOver) -> PipelineBuilder:
         """Return the same for a pipeline that is built anew, with a source that may still be open."""
-        return replace(self, kept=kept, of_pipeline={}, unfinished=[])
+        return replace(self, kept=kept, pipeline_state={}, batch_size_hints=[])
 
     def source(self, *inputs: SourceEndpoint, ledger: OffsetStore | None = None) -> Source:
         """Return the source behind an input, or the merged one behind several.
@@ -123,7 +123,7 @@ class PipelineBuilder:
 
     def wants_more(self) -> bool:
         """Return whether a sink would have more records at a time, as a producer whose message sets are still small."""
-        return any(wants_more() for wants_more in self.unfinished)
+        return any(wants_more() for wants_more in self.batch_size_hints)
 
     @property
     def delivered(self) -> DeliveryLog:
@@ -136,7 +136,7 @@ class PipelineBuilder:
 
     def asks(self, endpoint: SinkEndpoint) -> frozenset[str]:
         """Return the fields of a capsule that the output needs to know where to send it, or for its functions."""
-        named = endpoint.spec.asks(endpoint)
+        named = endpoint.spec.required_fields(endpoint)
         return named | {"event"} if endpoint.uri.wraps else named
 
     def is_plain(self, endpoint: SinkEndpoint) -> bool:

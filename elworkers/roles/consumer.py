@@ -79,7 +79,7 @@ def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
     if source.brokers or sink.brokers or has_beside(source):
         return False
     # A file takes any line.
-    return not (source.options.get("raw") and sink.spec.takes_any_line)
+    return not (source.options.get("raw") and sink.spec.accepts_any_line)
 
 
 def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:

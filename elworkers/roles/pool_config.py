@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from elworkers import roles
 from elworkers.config.arguments import Arguments
 from elworkers.config.endpoints import consumer_group
-from elworkers.connectors.connector import SourceEndpoint, SpoolPlace
+from elworkers.connectors.connector import SourceEndpoint, SpoolPaths
 from elworkers.core import loop
 from elworkers.core.contracts import Assignment, Metrics, Source
 from elworkers.core.errors import RetryableError
@@ -90,7 +90,7 @@ class _Work:
         if who.after is not None and wiring.spool is not None and not _inputs(arguments)[0].spec.shared:
             _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
             endpoint = _inputs(arguments)[0]
-            early = endpoint.spec.prepare(endpoint, SpoolPlace(wiring.spool[0], sequence), who.after)
+            early = endpoint.spec.prepare(endpoint, SpoolPaths(wiring.spool[0], sequence), who.after)
             wiring.early.extend([early] if early is not None else ())
             _wait_for_turn(wiring.spool[0], who.after, stop, board)
         repeats = _repeats(arguments, who)

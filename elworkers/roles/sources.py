@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from elworkers.connectors.connector import SourceEndpoint, SpoolPlace
+from elworkers.connectors.connector import SourceEndpoint, SpoolPaths
 from elworkers.core.contracts import Metrics, OffsetStore, Source, Stage
 from elworkers.core.errors import ConfigurationError
 
@@ -52,7 +52,7 @@ def left_out(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
 def _one(wiring: PipelineBuilder, endpoint: SourceEndpoint, ledger: OffsetStore | None) -> Source:
     spec = endpoint.spec
     if spec.listener is not None and wiring.spool is not None and wiring.sequence is not None:
-        place = SpoolPlace(wiring.spool[0], wiring.sequence)
+        place = SpoolPaths(wiring.spool[0], wiring.sequence)
         if wiring.early:
             return _spooled(wiring, wiring.early.pop)
         return _spooled(wiring, partial(spec.listener, endpoint, wiring, place))

@@ -83,7 +83,7 @@ def values(kafka: str, topic: str) -> list[bytes]:
     wanted = sum(progress.ends(cluster, topic).values())
     found: list[bytes] = []
     if wanted:
-        tail = progress.TopicEnds(cluster, topic, from_beginning=True)
+        tail = progress.TopicTail(cluster, topic, from_beginning=True)
         while len(found) < wanted:
             tail.read(found.append)
         tail.close()

@@ -73,7 +73,7 @@ def arm(step: str, killer: Killer) -> None:
         killer.after(KafkaSink, "write")
         killer.after(SqlSink, "write")
     elif step == "after-produce":
-        killer.after(ProduceRequests, "_settle")
+        killer.after(ProduceRequests, "_check_responses")
         killer.after(BatchWriter, "_finish")
     elif step == "after-flush":
         killer.after(KafkaSink, "flush")

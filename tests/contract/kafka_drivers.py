@@ -23,56 +23,56 @@ from elworkers.core.metrics import Counters
 DEADLINE_S = 60.0
 
 
-class Told:
+class RecordingListener:
     """What a consumer tells, in order; a `driver.AssignmentListener`.
 
     Attributes:
-        elsewhere: where partitions are to begin that the group would have begin elsewhere.
+        overrides: where partitions are to begin that the group would have begin elsewhere.
         flush: called where partitions leave.
         threads: those that have told something.
     """
 
     def __init__(self) -> None:
-        self.starts: list[dict[TopicPartition, int]] = []
-        self.left: list[tuple[list[TopicPartition], bool]] = []
-        self.gaps: list[tuple[TopicPartition, int, int]] = []
-        self.elsewhere: dict[TopicPartition, int] = {}
+        self.positions: list[dict[TopicPartition, int]] = []
+        self.revocations: list[tuple[list[TopicPartition], bool]] = []
+        self.offset_resets: list[tuple[TopicPartition, int, int]] = []
+        self.overrides: dict[TopicPartition, int] = {}
         self.flush: Callable[[], None] = lambda: None
         self.threads: set[int] = set()
 
-    def assigned(self, starts: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+    def assigned(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         self.threads.add(threading.get_ident())
-        self.starts.append(dict(starts))
-        return {place: at for place, at in self.elsewhere.items() if place in starts}
+        self.positions.append(dict(positions))
+        return {partition: at for partition, at in self.overrides.items() if partition in positions}
 
     def revoked(self, partitions: Collection[TopicPartition], *, lost: bool) -> None:
         self.threads.add(threading.get_ident())
-        self.left.append((sorted(partitions), lost))
+        self.revocations.append((sorted(partitions), lost))
         if not lost:
             self.flush()
 
-    def gap(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
+    def offset_reset(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
         self.threads.add(threading.get_ident())
-        self.gaps.append((partition, wanted, earliest))
+        self.offset_resets.append((partition, wanted, earliest))
 
 
 class Member:
     """A consumer of the harness's topic, what it was told and what it has read."""
 
-    def __init__(self, consumer: Consumer, told: Told) -> None:
+    def __init__(self, consumer: Consumer, listener: RecordingListener) -> None:
         self.consumer = consumer
-        self.told = told
+        self.listener = listener
         self.values: list[bytes | None] = []
         self.ends: dict[TopicPartition, int] = {}
 
     def poll(self, limit: int = 1000, timeout_s: float = 0.05) -> int:
         """How many messages there were; each list is checked."""
         count = 0
-        for place, found in self.consumer.poll(limit, timeout_s):
+        for partition, found in self.consumer.poll(limit, timeout_s):
             offsets = [message[0] for message in found]
             assert offsets == sorted(set(offsets)) != []
             self.values += [message[3] for message in found]
-            self.ends[place] = offsets[-1] + 1
+            self.ends[partition] = offsets[-1] + 1
             count += len(found)
         assert count <= limit
         return count
@@ -96,7 +96,7 @@ class DriverHarness:
 
     Attributes:
         driver, hosts: what clients are made by and for.
-        topic, places: the topic, and its partitions.
+        topic, partitions: the topic, and its partitions.
     """
 
     driver: Driver
@@ -105,17 +105,17 @@ class DriverHarness:
     def __init__(self) -> None:
         self.topic = f"driver_{uuid.uuid4().hex}"
         self.group = f"group-{self.topic}"
-        self.places = [TopicPartition(self.topic, number) for number in range(2)]
+        self.partitions = [TopicPartition(self.topic, number) for number in range(2)]
         self.metrics = Counters()
         self._members: list[Member] = []
         self._producer: Producer | None = None
 
-    def join(self, told: Told | None = None, options: str = "") -> Member:
+    def join(self, listener: RecordingListener | None = None, options: str = "") -> Member:
         """A member of the group."""
-        told = told or Told()
+        listener = listener or RecordingListener()
         uri = f"kafka:///{','.join(self.hosts)}?topic={self.topic}&partitions=2&session_timeout_ms=6000{options}"
-        consumer = self.driver.consumer(self.hosts, check_source(uri).options, self.group, told, self.metrics)
-        self._members.append(Member(consumer, told))
+        consumer = self.driver.consumer(self.hosts, check_source(uri).options, self.group, listener, self.metrics)
+        self._members.append(Member(consumer, listener))
         return self._members[-1]
 
     def producer(self, delivered: Deliveries | None = None) -> Producer:
@@ -126,7 +126,7 @@ class DriverHarness:
     def feed(self, *values: bytes, key: bytes = b"one") -> None:
         """Produce with a key, so that all are in one partition: 1 with the key `one`, 0 with `two`."""
         self._producer = self._producer or self.producer()
-        self._producer.take([Record(value) for value in values], lambda _: (self.topic, key))
+        self._producer.produce([Record(value) for value in values], lambda _: (self.topic, key))
         assert self._producer.flush() == []
 
     def committed(self) -> dict[TopicPartition, int]:
@@ -137,7 +137,7 @@ class DriverHarness:
         """Have the topic, which is not there yet, take no larger messages."""
         raise NotImplementedError
 
-    def expire(self, place: TopicPartition, before: int) -> None:
+    def expire(self, partition: TopicPartition, before: int) -> None:
         """Delete messages before an offset."""
         raise NotImplementedError
 
@@ -169,9 +169,9 @@ class Pykafka(DriverHarness):
         """See `DriverHarness.limit`."""
         brokeradmin.create_topic(self.hosts[0], self.topic, {"max.message.bytes": str(size)}, 2)
 
-    def expire(self, place: TopicPartition, before: int) -> None:
+    def expire(self, partition: TopicPartition, before: int) -> None:
         """See `DriverHarness.expire`."""
-        brokeradmin.delete_records(self.hosts[0], place.topic, place.partition, before)
+        brokeradmin.delete_records(self.hosts[0], partition.topic, partition.partition, before)
 
     def add_partition(self) -> None:
         """See `DriverHarness.add_partition`."""
@@ -199,9 +199,9 @@ class Memory(DriverHarness):
         """See `DriverHarness.limit`."""
         self.broker.max_message_bytes = size
 
-    def expire(self, place: TopicPartition, before: int) -> None:
+    def expire(self, partition: TopicPartition, before: int) -> None:
         """See `DriverHarness.expire`."""
-        self.broker.expire(place, before)
+        self.broker.expire(partition, before)
 
     def add_partition(self) -> None:
         """See `DriverHarness.add_partition`."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from contract import kafka_drivers
-from contract.kafka_drivers import DEADLINE_S, Member, Told
+from contract.kafka_drivers import DEADLINE_S, Member, RecordingListener
 from waiting import wait_for
 
 from elworkers.connectors.kafka.batching_producer import partition_of
@@ -60,7 +60,7 @@ class TestConsumer:
 
     def test_messages_carry_key_time_and_every_byte(self, harness: kafka_drivers.DriverHarness) -> None:
         producer = harness.producer()
-        producer.take([Record(b"\x00\xff \n", timestamp_ms=1_469_796_874_000)], lambda _: (harness.topic, b"two"))
+        producer.produce([Record(b"\x00\xff \n", timestamp_ms=1_469_796_874_000)], lambda _: (harness.topic, b"two"))
         assert producer.flush() == []
         member = harness.join()
         found: list[tuple[int, int, bytes | None, bytes | None]] = []
@@ -76,21 +76,21 @@ class TestConsumer:
     ) -> None:
         harness.feed(*numbered(3))
         member = harness.join()
-        assert member.told.starts == [], "nothing is told before the first poll"
+        assert member.listener.positions == [], "nothing is told before the first poll"
         member.holds(0, 1)
-        assert {place: at for one in member.told.starts for place, at in one.items()} == dict.fromkeys(
-            harness.places, 0
+        assert {partition: at for one in member.listener.positions for partition, at in one.items()} == dict.fromkeys(
+            harness.partitions, 0
         )
-        assert member.told.threads == {threading.get_ident()}
+        assert member.listener.threads == {threading.get_ident()}
         admin = harness.driver.admin(harness.hosts)
         assert member.consumer.topic_id == admin.topic_ids([harness.topic])[harness.topic]
 
     def test_a_listener_may_have_a_partition_begin_elsewhere(self, harness: kafka_drivers.DriverHarness) -> None:
         harness.feed(*numbered(5))
-        told = Told()
-        told.elsewhere = {harness.places[1]: 3}
-        assert harness.join(told).read(2) == [b"3", b"4"]
-        assert harness.committed()[harness.places[1]] == 3
+        listener = RecordingListener()
+        listener.overrides = {harness.partitions[1]: 3}
+        assert harness.join(listener).read(2) == [b"3", b"4"]
+        assert harness.committed()[harness.partitions[1]] == 3
 
     def test_a_commit_says_whether_it_counted_and_the_next_one_goes_on_there(
         self, harness: kafka_drivers.DriverHarness
@@ -98,8 +98,11 @@ class TestConsumer:
         harness.feed(*numbered(5))
         first = harness.join()
         first.read(5)
-        assert first.consumer.commit({harness.places[1]: 2, FOREIGN: 9}) == {harness.places[1]: True, FOREIGN: False}
-        assert harness.committed()[harness.places[1]] == 2
+        assert first.consumer.commit({harness.partitions[1]: 2, FOREIGN: 9}) == {
+            harness.partitions[1]: True,
+            FOREIGN: False,
+        }
+        assert harness.committed()[harness.partitions[1]] == 2
         first.consumer.close()
         assert harness.join().read(3) == numbered(3, 2)
 
@@ -123,20 +126,24 @@ class TestConsumer:
     ) -> None:
         harness.feed(*numbered(5))
         harness.feed(*numbered(5, 5), key=b"two")
-        told = Told()
-        first = harness.join(told)
+        listener = RecordingListener()
+        first = harness.join(listener)
         first.read(10)
-        told.flush = lambda: first.consumer.commit(first.ends)
+        listener.flush = lambda: first.consumer.commit(first.ends)
         with ThreadPoolExecutor(1) as elsewhere:
             joining = elsewhere.submit(harness.join)
-            wait_for(lambda: (first.poll(), told.left and joining.done())[1], DEADLINE_S, "a flush and a new member")
+            wait_for(
+                lambda: (first.poll(), listener.revocations and joining.done())[1],
+                DEADLINE_S,
+                "a flush and a new member",
+            )
         second = joining.result()
-        assert not any(lost for _, lost in told.left)
-        assert told.threads == {threading.get_ident()}
+        assert not any(lost for _, lost in listener.revocations)
+        assert listener.threads == {threading.get_ident()}
         wait_for(
             lambda: (first.poll(), second.poll(), len(second.consumer.assigned()) == 1)[-1], DEADLINE_S, "one each"
         )
-        first.holds(0) if second.consumer.assigned() == harness.places[1:] else first.holds(1)
+        first.holds(0) if second.consumer.assigned() == harness.partitions[1:] else first.holds(1)
         harness.feed(b"after")
         harness.feed(b"behind", key=b"two")
         wait_for(lambda: (first.poll(), second.poll(), len(first.values + second.values) > 11)[-1], DEADLINE_S, "both")
@@ -152,24 +159,24 @@ class TestConsumer:
         second = harness.join()
         # The first one neither polls nor commits meanwhile.
         wait_for(lambda: (second.poll(), second.values)[1], DEADLINE_S, "what the first has not committed")
-        place = min(second.ends)
+        partition = min(second.ends)
         counted = first.consumer.commit(first.ends)
-        assert counted[place] is False
-        assert harness.committed().get(place, 0) == 0
+        assert counted[partition] is False
+        assert harness.committed().get(partition, 0) == 0
         assert not first.poll()
-        assert [lost for partitions, lost in first.told.left if place in partitions] == [True]
+        assert [lost for partitions, lost in first.listener.revocations if partition in partitions] == [True]
 
     def test_a_flush_that_fails_is_raised_by_the_poll(self, harness: kafka_drivers.DriverHarness) -> None:
         harness.feed(*numbered(2))
         harness.feed(*numbered(2, 2), key=b"two")
-        told = Told()
-        first = harness.join(told)
+        listener = RecordingListener()
+        first = harness.join(listener)
         first.read(4)
 
         def fail() -> None:
             raise RetryableError("the sink is away")
 
-        told.flush = fail
+        listener.flush = fail
         with ThreadPoolExecutor(1) as elsewhere:
             joining = elsewhere.submit(harness.join)
             wait_for(lambda: says_so(first), DEADLINE_S, "the error")
@@ -181,13 +188,13 @@ class TestConsumer:
         harness.feed(*numbered(6))
         first = harness.join()
         first.read(6)
-        first.consumer.commit({harness.places[1]: 1})
+        first.consumer.commit({harness.partitions[1]: 1})
         first.consumer.close()
-        harness.expire(harness.places[1], 4)
+        harness.expire(harness.partitions[1], 4)
         second = harness.join()
         assert second.read(2) == [b"4", b"5"]
-        assert second.told.gaps == [(harness.places[1], 1, 4)]
-        assert second.told.threads == {threading.get_ident()}
+        assert second.listener.offset_resets == [(harness.partitions[1], 1, 4)]
+        assert second.listener.threads == {threading.get_ident()}
 
     def test_added_partitions_ask_for_another_consumer_which_reads_them_from_their_beginning(
         self, harness: kafka_drivers.DriverHarness
@@ -225,17 +232,17 @@ class TestProducer:
     def test_a_key_is_in_the_same_partition_whichever_driver_writes(self, harness: kafka_drivers.DriverHarness) -> None:
         keys = [b"key %d" % number for number in range(20)]
         producer = harness.producer()
-        producer.take([Record(key) for key in keys], lambda record: (harness.topic, record.value))
+        producer.produce([Record(key) for key in keys], lambda record: (harness.topic, record.value))
         assert producer.flush() == []
         ends = harness.driver.admin(harness.hosts).ends(harness.topic)
         wanted = [sum(partition_of(key, 2) == number for key in keys) for number in range(2)]
-        assert [ends[place] for place in harness.places] == wanted
+        assert [ends[partition] for partition in harness.partitions] == wanted
 
     def test_what_no_broker_takes_is_refused_alone(self, harness: kafka_drivers.DriverHarness) -> None:
         harness.limit(1_000)
         producer = harness.producer()
         large, small = Record(os.urandom(2_000)), Record(b"small")
-        producer.take([small, large], lambda _: (harness.topic, None))
+        producer.produce([small, large], lambda _: (harness.topic, None))
         (refused,) = producer.flush()
         assert refused.record is large
         assert refused.too_large
@@ -246,9 +253,9 @@ class TestProducer:
         self, harness: kafka_drivers.DriverHarness
     ) -> None:
         producer, record = harness.producer(), Record(b"x")
-        producer.take([record], lambda _: ("no spaces", None), made=True)
+        producer.produce([record], lambda _: ("no spaces", None), derived=True)
         assert [one.record for one in producer.flush()] == [record]
-        producer.take([record], lambda _: ("no spaces", None))
+        producer.produce([record], lambda _: ("no spaces", None))
         with pytest.raises(ConfigurationError, match="no spaces"):
             producer.flush()
 
@@ -263,21 +270,24 @@ class TestLookups:
         assert admin.get_or_create(harness.topic, 5, 1) == (2, 1)
         assert harness.topic in admin.topics()
         assert set(admin.topic_ids([harness.topic, f"{harness.topic}_absent"])) == {harness.topic}
-        assert admin.ends(harness.topic) == dict.fromkeys(harness.places, 0)
+        assert admin.ends(harness.topic) == dict.fromkeys(harness.partitions, 0)
         assert admin.committed(harness.group, harness.topic) == {}
         assert admin.brokers()
         admin.close()
 
     def test_ranges_are_read_without_a_group(self, harness: kafka_drivers.DriverHarness) -> None:
         harness.feed(*numbered(9))
-        harness.expire(harness.places[1], 2)
+        harness.expire(harness.partitions[1], 2)
         reader = harness.driver.reader(harness.hosts)
-        assert [one for one in reader.partitions() if one.topic == harness.topic] == harness.places
-        assert reader.ranges(harness.places) == {harness.places[0]: Range(0, 0), harness.places[1]: Range(2, 9)}
-        fetched = list(reader.read({harness.places[1]: Range(3, 7)}))
+        assert [one for one in reader.partitions() if one.topic == harness.topic] == harness.partitions
+        assert reader.ranges(harness.partitions) == {
+            harness.partitions[0]: Range(0, 0),
+            harness.partitions[1]: Range(2, 9),
+        }
+        fetched = list(reader.read({harness.partitions[1]: Range(3, 7)}))
         assert [message[3] for one in fetched for message in one.messages] == numbered(4, 3)
         assert (fetched[0].begin, fetched[-1].next) == (3, 7)
-        assert reader.refused == {}
-        assert reader.at_time(harness.places, 0) == {harness.places[1]: 2}
+        assert reader.unreadable == {}
+        assert reader.at_time(harness.partitions, 0) == {harness.partitions[1]: 2}
         assert reader.committed(harness.group, harness.topic) == {}
         reader.close()

@@ -64,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_every_part_answers_when_up_returns(folder: Path) -> None:
     found = env(folder)
     cluster = client.connect([found["KAFKA"]])
-    assert topics.ensure(cluster, "made", 3, 1).partitions.keys() == {0, 1, 2}
+    assert topics.get_or_create(cluster, "made", 3, 1).partitions.keys() == {0, 1, 2}
     host, _, port = found["ZOOKEEPER"].partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as asked:
         asked.sendall(b"srvr")
@@ -93,7 +93,7 @@ def test_up_again_changes_nothing(folder: Path) -> None:
 
 def test_a_killed_part_comes_back_on_its_port_with_its_data(folder: Path) -> None:
     addresses = env(folder)
-    topics.ensure(client.connect([addresses["KAFKA"]]), "kept", 2, 1)
+    topics.get_or_create(client.connect([addresses["KAFKA"]]), "kept", 2, 1)
     for process in processes.of(folder.absolute(), "kafka"):
         process.kill()
         process.wait(DEADLINE_S)

@@ -16,7 +16,7 @@ from waiting import wait_for
 
 from elworkers.connectors.kafka import batching_producer as producer_module
 from elworkers.connectors.kafka.pykafka import client, progress, topics
-from elworkers.connectors.kafka.pykafka.fetch_shares import _ANSWER_BYTES, FetchShares
+from elworkers.connectors.kafka.pykafka.fetch_shares import _RESPONSE_BYTES, FetchShares
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.sink import KafkaSink, settings
 from elworkers.connectors.kafka.source import KafkaSource
@@ -160,17 +160,17 @@ def test_records_carry_kafkas_facts(kafka: str, members: Members, unique: Unique
 def test_topics_get_the_partitions_that_the_uri_says(kafka: str, unique: Unique) -> None:
     cluster = client.connect([kafka])
     topic = unique("topic")
-    assert len(topics.ensure(cluster, topic, 3).partitions) == 3
-    assert len(topics.ensure(cluster, topic, 5).partitions) == 3, "an existing topic stays as it is"
-    assert len(topics.ensure(cluster, unique("topic")).partitions) == 1, "the broker's default"
+    assert len(topics.get_or_create(cluster, topic, 3).partitions) == 3
+    assert len(topics.get_or_create(cluster, topic, 5).partitions) == 3, "an existing topic stays as it is"
+    assert len(topics.get_or_create(cluster, unique("topic")).partitions) == 1, "the broker's default"
 
 
 def test_a_topic_that_cannot_be_made_says_why(kafka: str) -> None:
     cluster = client.connect([kafka])
     with pytest.raises(ConfigurationError, match="a name of letters"):
-        topics.ensure(cluster, "no spaces allowed")
+        topics.get_or_create(cluster, "no spaces allowed")
     with pytest.raises(ConfigurationError, match="replicas is larger"):
-        topics.ensure(cluster, "too_many_replicas", 1, 3)
+        topics.get_or_create(cluster, "too_many_replicas", 1, 3)
 
 
 def test_the_same_key_always_goes_to_the_same_partition(kafka: str, unique: Unique) -> None:
@@ -229,13 +229,13 @@ def test_sinks_that_share_a_producer_send_together(kafka: str, unique: Unique) -
 def test_what_has_become_much_is_sent_before_the_flush(
     kafka: str, unique: Unique, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(producer_module, "_MOST_BYTES", 1_000)
+    monkeypatch.setattr(producer_module, "_MAX_BYTES", 1_000)
     topic = unique("topic")
     producer = Producer([kafka], settings(check_sink(f"kafka:///{kafka}?topic=x&partitions=1").options))
-    producer.take([Record(b"v" * 400)] * 2, lambda _: (topic, None))
+    producer.produce([Record(b"v" * 400)] * 2, lambda _: (topic, None))
     assert producer.wants_more(), "a set of two small messages"
     assert topic not in topics.names(client.connect([kafka]))
-    producer.take([Record(b"v" * 400, key=b"k")], lambda record: (topic, record.key))
+    producer.produce([Record(b"v" * 400, key=b"k")], lambda record: (topic, record.key))
     assert not producer.wants_more(), "nothing is waiting"
     cluster = client.connect([kafka])
     assert progress.ends(cluster, topic) == {0: 3}
@@ -282,19 +282,19 @@ def test_many_messages_larger_than_a_fetch_are_read_a_few_at_a_time(
     kafka: str, members: Members, unique: Unique, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    shares_of = FetchShares.of
+    shares_of = FetchShares.allocate
 
-    def spied(self: FetchShares, wanted: Sequence[int], *, careful: bool) -> dict[int, int]:
-        shares = shares_of(self, wanted, careful=careful)
+    def spied(self: FetchShares, wanted: Sequence[int], *, throttled: bool) -> dict[int, int]:
+        shares = shares_of(self, wanted, throttled=throttled)
         asked.append(sum(shares.values()))
         return shares
 
-    monkeypatch.setattr(FetchShares, "of", spied)
+    monkeypatch.setattr(FetchShares, "allocate", spied)
     topic, partitions = unique("topic"), 64
     produce(kafka, topic, [b"x" * 300_000] * partitions, f"&partitions={partitions}")
     records = read(members.join(topic), partitions)
     assert {record.origin.partition for record in records if record.origin} == set(range(partitions))
-    assert max(asked) <= partitions * 64 * 1024 + _ANSWER_BYTES
+    assert max(asked) <= partitions * 64 * 1024 + _RESPONSE_BYTES
 
 
 def test_async_false_waits_for_each_message(kafka: str, unique: Unique) -> None:

@@ -41,7 +41,7 @@ class Outputs:
         events = [{"schema": schema, "wiki": wiki} for schema in (*schemas, *schemas)]
         try:
             records = [Record(json.dumps(event).encode(), event=event) for event in events]
-            producer.take(records, Route(self._template, None, None), made=True)
+            producer.produce(records, Route(self._template, None, None), derived=True)
             for record in records:
                 # As the loop does once they are written.
                 record.event = None
@@ -142,7 +142,7 @@ def test_two_workers_that_find_it_empty_at_once_agree(kafka: str, unique: Unique
 
 
 def test_an_empty_topic_of_an_operators_is_the_first_ones(outputs: Outputs, name: str) -> None:
-    topics.ensure(client.connect([outputs.kafka]), f"{name}.a_b", 3)
+    topics.get_or_create(client.connect([outputs.kafka]), f"{name}.a_b", 3)
     assert outputs.refused("a/b") == []
     assert outputs.refused("a_b") == [no_topic_of_its_own("a_b", f"{name}.a_b", "a/b")]
 
@@ -153,7 +153,7 @@ def test_what_is_in_a_topic_of_an_earlier_version_decides(outputs: Outputs, name
     typed = check_sink(f"kafka:///{outputs.kafka}?topic=x&partitions=2").options
     producer = Producer([outputs.kafka], produced(typed))
     value = b"no event" if there is None else json.dumps({"schema": there}).encode()
-    producer.take([Record(value)], lambda _: (topic, None))
+    producer.produce([Record(value)], lambda _: (topic, None))
     assert producer.flush() == []
     owner = there or "a_b"
     (loser,) = {"a/b", "a_b"} - {owner}
@@ -182,7 +182,7 @@ def test_what_is_no_claim_is_passed_over(outputs: Outputs, name: str) -> None:
     typed = check_sink(f"kafka:///{outputs.kafka}?topic=x").options
     producer = Producer([outputs.kafka], produced(typed))
     odd = [b"", b"no JSON", b"[]", b'{"topic": 1, "id": null}', json.dumps({"topic": f"{name}.a_b", "id": ""}).encode()]
-    producer.take([Record(value) for value in odd], lambda _: (topic_owners.TOPIC, None))
+    producer.produce([Record(value) for value in odd], lambda _: (topic_owners.TOPIC, None))
     assert producer.flush() == []
     assert outputs.refused("a/b") == []
     assert outputs.refused("a_b") == [no_topic_of_its_own("a_b", f"{name}.a_b", "a/b")]
@@ -199,7 +199,7 @@ def test_without_that_log_only_what_every_worker_sees_counts(
     # The broker refuses a topic with such a setting, as it would without the right to make it.
     monkeypatch.setattr(topic_owners, "TOPIC", f"{name}-owners")
     monkeypatch.setattr(topic_owners, "_LOG", TopicPartition(f"{name}-owners", 0))
-    monkeypatch.setattr(topic_owners, "_KEPT", {"cleanup.policy": "no such policy"})
+    monkeypatch.setattr(topic_owners, "_RETENTION", {"cleanup.policy": "no such policy"})
     assert outputs.refused("a/b", "a.c") == [no_topic_of_its_own("a/b", f"{name}.a_b", "a_b")]
     assert outputs.refused("a_b") == []
 
@@ -207,7 +207,7 @@ def test_without_that_log_only_what_every_worker_sees_counts(
 def test_a_log_that_cannot_be_made_for_now_is_waited_for(
     outputs: Outputs, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    topics.ensure(client.connect([outputs.kafka]), f"{name}.a_b")
+    topics.get_or_create(client.connect([outputs.kafka]), f"{name}.a_b")
     monkeypatch.setattr(topic_owners, "TOPIC", f"{name}-owners")
     monkeypatch.setattr(topic_owners, "_LOG", TopicPartition(f"{name}-owners", 0))
     with pytest.raises(RetryableError, match="replicas is larger"):

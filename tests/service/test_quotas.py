@@ -139,7 +139,7 @@ def test_an_importer_under_a_quota_passes_nothing_over(kafka: str, unique: Uniqu
         ranges = reader.ranges([one for one in reader.partitions() if one.topic == topic])
         found = [(one.partition.partition, message[0]) for one in reader.read(ranges) for message in one.messages]
         assert sorted(found) == [(partition, offset) for partition in (0, 1) for offset in range(120)]
-        assert not reader.refused
+        assert not reader.unreadable
     finally:
         reader.close()
 
@@ -155,8 +155,8 @@ def test_an_importer_stops_at_a_set_that_no_quota_lets_through(kafka: str, uniqu
         ranges = reader.ranges([one for one in reader.partitions() if one.topic == topic])
         found = [message[3] for one in reader.read(ranges) for message in one.messages]
         assert found == [b"small"]
-        assert set(reader.refused) == {TopicPartition(topic, 0)}
-        assert "raise the quota" in reader.refused[TopicPartition(topic, 0)]
+        assert set(reader.unreadable) == {TopicPartition(topic, 0)}
+        assert "raise the quota" in reader.unreadable[TopicPartition(topic, 0)]
     finally:
         reader.close()
 
@@ -170,7 +170,7 @@ def test_a_producer_keeps_to_a_quota_and_writes_nothing_twice(
 
     def write(count: int) -> None:
         producer = Producer([kafka], ProducerSettings(-1, 10_000, "none", 1_000_000, 1, 1, 60_000))
-        producer.take([Record(MESSAGE)] * count, lambda _: (topic, None))
+        producer.produce([Record(MESSAGE)] * count, lambda _: (topic, None))
         assert producer.flush() == []
         producer.close()
 

@@ -48,15 +48,15 @@ def count(kafka: str, topic: str) -> int:
     return sum(progress.ends(client.connect([kafka]), topic).values())
 
 
-def refused(producer: Producer, records: Sequence[Record], *, made: bool = True) -> list[RejectedRecord]:
-    producer.take(records, named, made=made)
+def refused(producer: Producer, records: Sequence[Record], *, derived: bool = True) -> list[RejectedRecord]:
+    producer.produce(records, named, derived=derived)
     return producer.flush()
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("derived", [True, False])
 def test_a_compacted_topic_refuses_what_has_no_key_and_nothing_else(
-    kafka: str, unique: Unique, compression: str, made: bool
+    kafka: str, unique: Unique, compression: str, derived: bool
 ) -> None:
     compact, other = unique("compact"), unique("other")
     brokeradmin.create_topic(kafka, compact, COMPACT)
@@ -65,7 +65,7 @@ def test_a_compacted_topic_refuses_what_has_no_key_and_nothing_else(
     bad = to(compact, *(b"%d" % number for number in range(300)))
     good = [*to(compact, b"keyed", key=b"k"), *to(other, *(b"%d" % number for number in range(50)))]
     for round_ in (1, 2):
-        found = refused(producer, [*bad, *good], made=made)
+        found = refused(producer, [*bad, *good], derived=derived)
         assert {id(one.record) for one in found} == {id(record) for record in bad}
         assert len(found) == len(bad)
         assert all(compact in one.message for one in found)
@@ -82,7 +82,7 @@ def test_a_record_whose_time_the_topic_does_not_allow_is_refused_alone(
     brokeradmin.create_topic(kafka, topic, {"message.timestamp.after.max.ms": "3600000"})
     now_ms, key = int(time.time() * 1000), b"k" if keyed else None
     records = [to(topic, b"v", key=key, timestamp_ms=Y2100_MS if one else now_ms)[0] for one in late]
-    found = refused(producer_to(kafka), records, made=False)
+    found = refused(producer_to(kafka), records, derived=False)
     assert [one.record for one in found] == [record for record in records if record.timestamp_ms == Y2100_MS]
     assert count(kafka, topic) == late.count(False)
 
@@ -92,7 +92,7 @@ def test_two_names_that_kafka_counts_as_one_are_never_mixed(kafka: str, unique: 
     name = unique("Foo")
     owner, other, third = f"{name}_Bar", f"{name}.Bar", unique("third")
     if exists_first:
-        topics.ensure(client.connect([kafka]), owner)
+        topics.get_or_create(client.connect([kafka]), owner)
     metrics = Counters()
     producer = producer_to(kafka, metrics=metrics)
     records = [*to(third, b"1"), *to(owner, b"2"), *to(other, b"3"), *to(third, b"4")]
@@ -109,9 +109,9 @@ def test_two_names_that_kafka_counts_as_one_are_never_mixed(kafka: str, unique: 
 
 def test_both_go_on_where_both_topics_exist(kafka: str, unique: Unique) -> None:
     name = unique("Foo")
-    topics.ensure(client.connect([kafka]), f"{name}_Bar")
+    topics.get_or_create(client.connect([kafka]), f"{name}_Bar")
     with pytest.raises(ConfigurationError, match="that no other topic has"):
-        topics.ensure(client.connect([kafka]), f"{name}.Bar")
+        topics.get_or_create(client.connect([kafka]), f"{name}.Bar")
     assert refused(producer_to(kafka), to(f"{name}_Bar", b"1")) == []
 
 
@@ -129,16 +129,16 @@ def test_a_name_made_from_an_event_that_kafka_refuses_is_that_events_fault(
 
 def test_a_topic_that_the_operator_wrote_is_never_an_events_fault(kafka: str, unique: Unique) -> None:
     with pytest.raises(ConfigurationError, match="a name of letters"):
-        refused(producer_to(kafka), to("..", b"x"), made=False)
+        refused(producer_to(kafka), to("..", b"x"), derived=False)
     with pytest.raises(ConfigurationError, match="replicas is larger"):
-        refused(producer_to(kafka, "&replication=3"), to(unique("topic"), b"x"), made=False)
+        refused(producer_to(kafka, "&replication=3"), to(unique("topic"), b"x"), derived=False)
     # Made from an event it waits: a broker may be away, and no event ends a program.
     with pytest.raises(RetryableError, match="replicas is larger"):
         refused(producer_to(kafka, "&replication=3"), to(unique("topic"), b"x"))
     # It was used before, so that this is no mistake of whoever wrote it.
     topic = unique("topic")
     with pytest.raises(RetryableError, match="replicas is larger"):
-        refused(producer_to(kafka, "&replication=3", used={topic}), to(topic, b"x"), made=False)
+        refused(producer_to(kafka, "&replication=3", known_topics={topic}), to(topic, b"x"), derived=False)
 
 
 def test_a_topic_that_takes_no_event_errors_is_an_outage(kafka: str, unique: Unique) -> None:
@@ -154,7 +154,7 @@ def test_a_topic_that_takes_no_event_errors_is_an_outage(kafka: str, unique: Uni
 @pytest.mark.parametrize("placed", [True, False])
 def test_a_retry_writes_only_what_is_missing_where_it_is_missing(kafka: str, unique: Unique, placed: bool) -> None:
     good, stuck, origin = unique("good"), unique("stuck"), Assignment("raw", 0)
-    topics.ensure(client.connect([kafka]), good)
+    topics.get_or_create(client.connect([kafka]), good)
     # More replicas than there are brokers: that one cannot be made for now.
     too_many = "&replication=3"
     records = [*to(good, *(b"%d" % number for number in range(20))), *to(stuck, b"s", b"t")]
@@ -212,7 +212,7 @@ def test_a_record_that_makes_a_step_raise_is_refused_alone(kafka: str, faults: l
     producer = producer_to(kafka)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(produce_requests, "message_set", encoded)
-        producer.take([Record(fault.encode()) for fault in faults], routed, made=True)
+        producer.produce([Record(fault.encode()) for fault in faults], routed, derived=True)
         found = producer.flush()
     assert sorted(one.record.value.decode() for one in found) == sorted(fault for fault in faults if fault != "good")
     assert {one.code for one in found if one.record.value in (b"route", b"encode")} <= {"processor"}
@@ -225,4 +225,4 @@ def test_a_step_that_fails_for_a_good_record_too_is_a_crash(kafka: str) -> None:
         raise PlantedError(os.devnull)
 
     with pytest.raises(PlantedError):
-        producer_to(kafka).take([Record(b"v")], broken)
+        producer_to(kafka).produce([Record(b"v")], broken)

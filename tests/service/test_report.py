@@ -49,7 +49,7 @@ class Told:
 def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> None:
     env = two_brokers.env()
     hosts = (env["KAFKA"], env["KAFKA_2"])
-    topics.ensure(client.connect(hosts), "raw", 2, 1)
+    topics.get_or_create(client.connect(hosts), "raw", 2, 1)
     flow.produce(env["KAFKA"], "raw", range(100))
     report, told = ClusterReport(hosts, WatchedTopics(raw={"raw"})), Told()
     report.tell(told.send)

@@ -44,7 +44,7 @@ class Consumer:
     def __init__(self, kafka: str, topic: str, sink: SqlSink, group: str, extra: str = "") -> None:
         text = f"kafka:///{kafka}?topic={topic}&session_timeout_ms=6000{extra}"
         self.sink = sink
-        self.source = KafkaSource([kafka], check_source(text).options, group, Counters(), ledger=sink)
+        self.source = KafkaSource([kafka], check_source(text).options, group, Counters(), offset_store=sink)
 
     def read(self, count: int) -> list[bytes]:
         found = read(self.source, count) if count else self.source.poll(1, 1.0)

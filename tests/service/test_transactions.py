@@ -28,9 +28,9 @@ DEADLINE_S = 30.0
 
 def written(kafka: str, topic: str) -> set[int]:
     cluster = client.connect([kafka])
-    partitions = topics.ensure(cluster, topic).partitions.values()
+    partitions = topics.get_or_create(cluster, topic).partitions.values()
     leaders = {(topic, partition.id): partition.leader for partition in partitions}
-    return {number for _, number in transactions.written(cluster, leaders)}
+    return {number for _, number in transactions.with_transactions(cluster, leaders)}
 
 
 def test_a_broker_tells_which_partitions_have_transactions(kafka: str, unique: Unique) -> None:
@@ -53,7 +53,7 @@ def test_the_batch_at_a_marker_is_seen(kafka: str, unique: Unique) -> None:
     producer = modern.Transactions(kafka, topic, unique("id"))
     producer.begin([b"a", b"b"])
     producer.abort()
-    leader = topics.ensure(client.connect([kafka]), topic).partitions[0].leader
+    leader = topics.get_or_create(client.connect([kafka]), topic).partitions[0].leader
     assert transactions.batches_at(leader, topic, 0, 0) == [(1, False, False)]
     assert transactions.batches_at(leader, topic, 0, 1) == [(3, True, False)]
     marker = wait_for(lambda: transactions.batches_at(leader, topic, 0, 3), DEADLINE_S, "the marker")
@@ -127,8 +127,8 @@ def test_transactions_that_begin_later_are_seen(
     before = list(one.found)
     modern.produce(kafka, topic, [b"behind"])
     looks: list[object] = []
-    stand = Fetcher._stand
-    monkeypatch.setattr(Fetcher, "_stand", lambda self, *words: (looks.append(words), stand(self, *words))[1])
+    stand = Fetcher._stall
+    monkeypatch.setattr(Fetcher, "_stall", lambda self, *words: (looks.append(words), stand(self, *words))[1])
     if age > DEADLINE_S * 1000:
         wait_for(lambda: one.poll() and len(looks) > 1, DEADLINE_S, "two more looks")
     assert one.poll() == before
@@ -146,14 +146,14 @@ def test_who_reads_all_comes_to_the_end_and_does_not_ask_for_a_marker_again_and_
         producer.begin([value])
         producer.abort()
     asked: list[int] = []
-    ask = Fetcher._ask
+    ask = Fetcher._request_fetch
 
     def spied(self: Fetcher, broker: Any, wanted: Any) -> Any:
         answer = ask(self, broker, wanted)
         asked.extend(one.next_offset for one in wanted)
         return answer
 
-    monkeypatch.setattr(Fetcher, "_ask", spied)
+    monkeypatch.setattr(Fetcher, "_request_fetch", spied)
     one = reader(topic, group, "&transactions=read_uncommitted")
     cluster = client.connect([kafka])
     wait_for(
@@ -190,7 +190,7 @@ def test_holes_of_a_compacted_topic_are_no_transactions(
     )
     for number in range(20):
         modern.produce(kafka, topic, [b"%d" % number], key=b"same")
-    leader = topics.ensure(client.connect([kafka]), topic).partitions[0].leader
+    leader = topics.get_or_create(client.connect([kafka]), topic).partitions[0].leader
 
     def has_holes() -> bool:
         modern.produce(kafka, topic, [b"more"], key=b"same")
@@ -240,7 +240,7 @@ def test_a_log_tells_of_transactions_that_the_broker_has_forgotten(
                 lambda mine=mine: (found := reader.ranges(mine))[mine[0]].end >= 3 and found, DEADLINE_S, "the marker"
             )
             assert [value for one in reader.read(ranges) for *_, value in one.messages] == values
-            assert reader.refused == {TopicPartition(topic, 0): transactions.SENTENCE}
+            assert reader.unreadable == {TopicPartition(topic, 0): transactions.EXPLANATION}
     finally:
         reader.close()
 
@@ -258,6 +258,6 @@ def test_an_importer_may_be_told_to_read_all_of_them(kafka: str, unique: Unique)
         mine = [partition for partition in reader.partitions() if partition.topic == topic]
         read = [value for one in reader.read(reader.ranges(mine)) for *_, value in one.messages]
         assert read == [b"void", b"plain"]
-        assert not reader.refused
+        assert not reader.unreadable
     finally:
         reader.close()

@@ -63,9 +63,9 @@ class Writer:
     def refused(self, records: Sequence[Record], *, made: bool) -> list[bytes]:
         options = check_sink(f"kafka:///{','.join(self._hosts)}?topic=x&partitions=2&replication=1").options
         producer = Producer(
-            self._hosts, settings(options), metrics=self.metrics, delivered=self.delivered, unled=self.unled
+            self._hosts, settings(options), metrics=self.metrics, delivered=self.delivered, leaderless=self.unled
         )
-        producer.take(records, _route_by_events if made else _route, made=made)
+        producer.produce(records, _route_by_events if made else _route, derived=made)
         try:
             return sorted(one.record.value for one in producer.flush())
         finally:
@@ -83,7 +83,7 @@ class Halved:
         self.pair, self.name = pair, name
         env = pair.env()
         self.hosts = [env["KAFKA"], env["KAFKA_2"]]
-        partitions = topics.ensure(client.connect(self.hosts), name, 2, 1).partitions
+        partitions = topics.get_or_create(client.connect(self.hosts), name, 2, 1).partitions
         (self.gone,) = [number for number, one in partitions.items() if one.leader.id == 2]
         self.stays = 1 - self.gone
         self.writer = Writer(self.hosts)
@@ -125,10 +125,12 @@ def halved(pair: Stack, unique: Unique) -> Iterator[Halved]:
 class Reader:
     """A source and what has come of it."""
 
-    def __init__(self, halved: Halved, group: str, options: str, ledger: OffsetStore | None = None) -> None:
+    def __init__(self, halved: Halved, group: str, options: str, offset_store: OffsetStore | None = None) -> None:
         text = f"kafka:///{','.join(halved.hosts)}?topic={halved.name}&session_timeout_ms=6000&{options}"
         self.metrics = Counters()
-        self.source = KafkaSource(halved.hosts, check_source(text).options, group, self.metrics, ledger=ledger)
+        self.source = KafkaSource(
+            halved.hosts, check_source(text).options, group, self.metrics, offset_store=offset_store
+        )
         self.found: list[bytes] = []
 
     def reads(self, *values: bytes) -> None:
@@ -161,15 +163,15 @@ def test_a_new_group_reads_at_once_what_has_a_leader(
     known.reads(b"old gone", b"old")
     known.source.close()
     rows = Database(f"sqlite:///{tmp_path}/rows.db", "Test")
-    ledger = rows.sink({}, group=held)
-    ledger.resume_at({Assignment(halved.name, halved.gone): 1})
+    offset_store = rows.sink({}, group=held)
+    offset_store.resume_at({Assignment(halved.name, halved.gone): 1})
     halved.leave()
     capsys.readouterr()
     readers = {
         "earliest": Reader(halved, unique("group"), "auto_offset_reset=earliest"),
         "latest": Reader(halved, unique("group"), "auto_offset_reset=latest"),
         "held": Reader(halved, held, "auto_offset_reset=latest&reset_offset_on_start=True"),
-        "kept": Reader(halved, unique("group"), "auto_offset_reset=earliest", ledger),
+        "kept": Reader(halved, unique("group"), "auto_offset_reset=earliest", offset_store),
     }
     (said,) = [line for line in capsys.readouterr().out.splitlines() if "has no leader now" in line]
     assert f"partitions=[{halved.gone}]" in said
@@ -199,7 +201,7 @@ def test_a_new_group_reads_at_once_what_has_a_leader(
 
 def _led(halved: Halved) -> bool:
     try:
-        return bool(topics.served(client.connect(halved.hosts), halved.name, 0.0))
+        return bool(topics.wait_for_leaders(client.connect(halved.hosts), halved.name, 0.0))
     except RetryableError:
         return False
 

@@ -37,7 +37,7 @@ def values(kafka: str, topic: str) -> list[bytes]:
     found: list[bytes] = []
     wanted = sum(progress.ends(cluster, topic).values())
     if wanted:
-        tail = progress.TopicEnds(cluster, topic, from_beginning=True)
+        tail = progress.TopicTail(cluster, topic, from_beginning=True)
 
         def all_read() -> bool:
             tail.read(found.append)

@@ -78,7 +78,7 @@ def test_datagrams_wait_on_disk_while_kafka_is_away(
             cluster.update()
             found: list[int] = []
             if progress.ends(cluster, topic):
-                tail = progress.TopicEnds(cluster, topic, from_beginning=True)
+                tail = progress.TopicTail(cluster, topic, from_beginning=True)
                 wanted = sum(progress.ends(cluster, topic).values())
                 wait_for(
                     lambda: tail.read(lambda value: found.append(int(value))) or len(found) >= wanted,

@@ -72,9 +72,9 @@ CONNECTORS = (
             open=_sink,
             check=_check_path,
             path=_path,
-            takes_any_line=True,
+            accepts_any_line=True,
         ),
     ),
     Connector("stdin", source=SourceSpec({"raw": RAW, "max_line_bytes": MAX_LINE_BYTES}, open=_standard_input)),
-    Connector("stdout", sink=SinkSpec({"raw": RAW}, open=_standard_output, takes_any_line=True)),
+    Connector("stdout", sink=SinkSpec({"raw": RAW}, open=_standard_output, accepts_any_line=True)),
 )

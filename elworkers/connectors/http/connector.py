@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from elworkers.config.options import CLIENT_ADDRESS, HOST, HTTP_PORT
 from elworkers.config.types import folder, networks, seconds, whole
 from elworkers.config.uris import Endpoint, Option, Options
-from elworkers.connectors.connector import Connector, SourceSpec, SpoolPlace, Worker
+from elworkers.connectors.connector import Connector, SourceSpec, SpoolPaths, Worker
 from elworkers.connectors.spool.listener import Listener
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.sockets import Address
@@ -54,7 +54,7 @@ def _address(endpoint: Endpoint) -> Address:
     return Address("http", *endpoint.uri.endpoint(HTTP_PORT))
 
 
-def _prepare(endpoint: Endpoint, _place: SpoolPlace, _after: int) -> None:
+def _prepare(endpoint: Endpoint, _paths: SpoolPaths, _after: int) -> None:
     importlib.import_module("elworkers.connectors.http.listener")
     _files(endpoint)
 
@@ -66,7 +66,7 @@ def _files(endpoint: Endpoint) -> Path | None:
     return files
 
 
-def _listener(endpoint: Endpoint, worker: Worker, place: SpoolPlace) -> Listener:
+def _listener(endpoint: Endpoint, worker: Worker, place: SpoolPaths) -> Listener:
     from elworkers.connectors.spool.raw_lines import RawLines
     from elworkers.connectors.spool.sequence import Sequence
 

@@ -11,18 +11,18 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 
-from elworkers.connectors.kafka.driver import Name, Route
+from elworkers.connectors.kafka.driver import Route, TopicName
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.core.contracts import Deliveries, Destination, Metrics, Record, RejectedRecord
 from elworkers.core.last_resort import LastResort, good_record
 
-_MOST_BYTES = 32 * 1024 * 1024
+_MAX_BYTES = 32 * 1024 * 1024
 """Of values that are taken before they are sent; what several outputs take is in memory once."""
 
-_WORTH_MESSAGES = 40
+_FULL_TOPIC_MESSAGES = 40
 """Of a topic, on average: a message set costs as much as seven messages do, and the broker has a log for each topic."""
 
-_NOTHING = Record(b"")
+_NO_RECORD = Record(b"")
 
 
 def partition_of(key: bytes, partitions: int) -> int:
@@ -43,38 +43,38 @@ class BatchingProducer:
         self._metrics = metrics
         self._delivered = delivered
         # This producer is given a record once for each output: what comes again was there before it was made.
-        self._again = bool(delivered)
-        self._where = ",".join(sorted(hosts))
-        self._at_fault: Route = lambda _: None
-        self._routing = LastResort("route", lambda: self._at_fault(good_record()))
-        self._refused: list[RejectedRecord] = []
-        self._nothing_taken()
+        self._is_repeated = bool(delivered)
+        self._cluster_name = ",".join(sorted(hosts))
+        self._failed_route: Route = lambda _: None
+        self._route_errors = LastResort("route", lambda: self._failed_route(good_record()))
+        self._rejected: list[RejectedRecord] = []
+        self._clear()
 
-    def _nothing_taken(self) -> None:
-        self._plain, self._made = RecordsByTopic(), RecordsByTopic()
+    def _clear(self) -> None:
+        self._configured, self._derived = RecordsByTopic(), RecordsByTopic()
         self._messages = self._bytes = 0
 
     def wants_more(self) -> bool:
         """Return whether the message sets of what is taken so far would be small."""
-        return self._messages < _WORTH_MESSAGES * (len(self._plain) + len(self._made))
+        return self._messages < _FULL_TOPIC_MESSAGES * (len(self._configured) + len(self._derived))
 
-    def take(self, records: Iterable[Record], route: Route, *, made: bool = False) -> None:
+    def produce(self, records: Iterable[Record], route: Route, *, derived: bool = False) -> None:
         """Take records for their topics.
 
         Args:
-            made: the topics' names are made from events, so that one that will not do is the event's fault.
+            derived: the topics' names are made from events, so that one that will not do is the event's fault.
 
         Raises:
             RetryableError: as `send` does.
         """
-        if self._again:
-            route = self._missing_by(route)
-        into = self._made if made else self._plain
-        taken, keyed = into.plain, into.keyed
+        if self._is_repeated:
+            route = self._only_undelivered(route)
+        target = self._derived if derived else self._configured
+        unkeyed, keyed = target.unkeyed, target.keyed
         messages = size = 0
         rest = iter(records)
         # What `rest` gave last.
-        record = _NOTHING
+        record = _NO_RECORD
         while True:
             try:
                 for record in rest:
@@ -84,45 +84,45 @@ class BatchingProducer:
                     name, key = routed
                     size += len(record.value)
                     if key is None:
-                        taken[name].append(record)
+                        unkeyed[name].append(record)
                     else:
                         keyed[name].append((key, record))
                     messages += 1
                 break
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                self._at_fault = route
-                self._refused.append(self._routing.rejected(record, error))
+                self._failed_route = route
+                self._rejected.append(self._route_errors.rejected(record, error))
         self._messages += messages
         self._bytes += size
-        if self._bytes > _MOST_BYTES:
+        if self._bytes > _MAX_BYTES:
             self.send()
 
-    def _missing_by(self, route: Route) -> Route:
+    def _only_undelivered(self, route: Route) -> Route:
         delivered = self._delivered
         if not delivered:
-            self._again = False
+            self._is_repeated = False
             return route
 
-        def missing(record: Record) -> tuple[Name, bytes | None] | None:
+        def undelivered(record: Record) -> tuple[TopicName, bytes | None] | None:
             routed = route(record)
-            if routed is None or delivered.has(place := self._place(topic_of(routed[0])), record):
+            if routed is None or delivered.has(store := self._store_name(topic_of(routed[0])), record):
                 return None
-            if delivered.may_have(place, record):
-                delivered.repeated(self.place(routed[0], record))
+            if delivered.may_have(store, record):
+                delivered.repeated(self.destination(routed[0], record))
                 if self._metrics is not None:
                     self._metrics.count("records_repeated")
             return routed
 
-        return missing
+        return undelivered
 
-    def _place(self, topic: str) -> str:
-        return f"{self._where}/{topic}"
+    def _store_name(self, topic: str) -> str:
+        return f"{self._cluster_name}/{topic}"
 
-    def place(self, name: Name, record: Record) -> Destination:
+    def destination(self, name: TopicName, record: Record) -> Destination:
         """Return where a record that is written again counts as such."""
         event = record.event.get("event") if record.event is not None and not record.valid else None
         schema = event.get("schema") if isinstance(event, dict) else None
-        return Destination(self._place(topic_of(name)), str(schema or ""))
+        return Destination(self._store_name(topic_of(name)), str(schema or ""))
 
     def flush(self) -> list[RejectedRecord]:
         """Block until everything taken is acknowledged; returns what the brokers will never take.
@@ -131,8 +131,8 @@ class BatchingProducer:
             RetryableError: as `send` does.
         """
         self.send(last=True)
-        refused, self._refused = self._refused, []
-        return refused
+        rejected, self._rejected = self._rejected, []
+        return rejected
 
     def send(self, *, last: bool = False) -> None:
         """Send what was taken, and wait for the answers.
@@ -149,10 +149,10 @@ class BatchingProducer:
             return
         if self._delivered is not None:
             self._delivered.writing()
-        plain, made = self._plain, self._made
-        self._nothing_taken()
-        self._produce(plain, made, last)
+        configured, derived = self._configured, self._derived
+        self._clear()
+        self._send_records(configured, derived, last)
 
-    def _produce(self, plain: RecordsByTopic, made: RecordsByTopic, last: bool) -> None:
-        """Send these; see `send`. What the brokers will never take is added to `_refused`."""
+    def _send_records(self, configured: RecordsByTopic, derived: RecordsByTopic, last: bool) -> None:
+        """Send these; see `send`. What the brokers will never take is added to `_rejected`."""
         raise NotImplementedError

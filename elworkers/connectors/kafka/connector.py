@@ -146,7 +146,7 @@ def _each_topic(endpoint: Endpoint) -> Sequence[Mapping[str, Any]]:
     return [MappingProxyType({**endpoint.options, "topic": name}) for name in names]
 
 
-def _keyed(endpoint: Endpoint) -> Mapping[str, Any]:
+def _with_key(endpoint: Endpoint) -> Mapping[str, Any]:
     """With the key that the original's producers of 2015 gave messages; a simple one gave them none."""
     options = endpoint.options
     if not options["topic"]:
@@ -157,7 +157,7 @@ def _keyed(endpoint: Endpoint) -> Mapping[str, Any]:
     return MappingProxyType({**options, "key": key})
 
 
-def _asks(endpoint: Endpoint) -> frozenset[str]:
+def _required_fields(endpoint: Endpoint) -> frozenset[str]:
     from elworkers.config.templates import Template
 
     options = endpoint.options
@@ -201,22 +201,23 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
 
     options, hosts = endpoint.options, _brokers(endpoint)
     route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
-    how = settings(options, worker.partitions)
-    key = ("kafka producer", *hosts, how)
-    producer = worker.of_pipeline.get(key)
+    producer_settings = settings(options, worker.partitions)
+    key = ("kafka producer", *hosts, producer_settings)
+    producer = worker.pipeline_state.get(key)
     if producer is None:
-        producer = worker.of_pipeline[key] = driver().producer(
+        leaderless = worker.process_state.setdefault(("kafka leaderless", *hosts), LeaderlessPartitions(worker.metrics))
+        producer = worker.pipeline_state[key] = driver().producer(
             hosts,
-            how,
+            producer_settings,
             metrics=worker.metrics,
             delivered=worker.delivered,
-            used=worker.of_process.setdefault("kafka topics", set()),
+            known_topics=worker.process_state.setdefault("kafka topics", set()),
             has_schema=worker.has_schema,
-            unled=worker.of_process.setdefault(("kafka unled", *hosts), LeaderlessPartitions(worker.metrics)),
+            leaderless=leaderless,
             plan=_plan(endpoint, worker),
         )
-        worker.unfinished.append(producer.wants_more)
-    return KafkaSink(hosts, options, route, producer, made=not route.is_plain)
+        worker.batch_size_hints.append(producer.wants_more)
+    return KafkaSink(hosts, options, route, producer, derived=not route.is_plain)
 
 
 CONNECTORS = (
@@ -226,7 +227,7 @@ CONNECTORS = (
             _SOURCE_OPTIONS,
             open=_source,
             check=_check_source,
-            each=_each_topic,
+            expand=_each_topic,
             brokers=_brokers,
             shared=True,
             side_by_side=True,
@@ -235,8 +236,8 @@ CONNECTORS = (
             _SINK_OPTIONS,
             open=_sink,
             check=check_brokers,
-            complete=_keyed,
-            asks=_asks,
+            normalize=_with_key,
+            required_fields=_required_fields,
             check_records=_check_route,
             brokers=_brokers,
         ),

@@ -57,10 +57,10 @@ class UnsupportedBrokerError(ConfigurationError):
 RawMessage = tuple[int, int, bytes | None, bytes | None]
 """Offset, time in ms since the epoch (-1: none), key, and value of a message."""
 
-Name = str | OwnTopic
+TopicName = str | OwnTopic
 """Of a topic that takes what comes, or of one that is a schema's own."""
 
-Route = Callable[[Record], tuple[Name, bytes | None] | None]
+Route = Callable[[Record], tuple[TopicName, bytes | None] | None]
 """Topic and key of a record, or None where it goes nowhere."""
 
 
@@ -115,11 +115,11 @@ class ProducerSettings(NamedTuple):
 class AssignmentListener(Protocol):
     """Who drives a consumer. Called in its own thread, during `Consumer.poll`."""
 
-    def assigned(self, starts: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+    def assigned(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         """Take partitions that were not held just before.
 
         Args:
-            starts: where the group has each of them begin.
+            positions: where the group has each of them begin.
 
         Returns:
             Those that have to begin elsewhere, and where; the driver commits that before it goes on.
@@ -138,7 +138,7 @@ class AssignmentListener(Protocol):
             RetryableError: it could not be flushed; raised by the `poll` that has called.
         """
 
-    def gap(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
+    def offset_reset(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
         """Hear that messages before `earliest` are gone that were to be read from `wanted` on."""
 
 
@@ -181,11 +181,11 @@ class Consumer(Protocol):
 class Producer(Protocol):
     """Produces batches to any number of topics."""
 
-    def take(self, records: Iterable[Record], route: Route, *, made: bool = False) -> None:
+    def produce(self, records: Iterable[Record], route: Route, *, derived: bool = False) -> None:
         """Take records for their topics; sends at once what has become much.
 
         Args:
-            made: the topics' names are made from events, so that one that will not do is the event's fault.
+            derived: the topics' names are made from events, so that one that will not do is the event's fault.
 
         Raises:
             RetryableError: as `send` does.
@@ -208,7 +208,7 @@ class Producer(Protocol):
             RetryableError: as `send` does.
         """
 
-    def place(self, name: Name, record: Record) -> Destination:
+    def destination(self, name: TopicName, record: Record) -> Destination:
         """Return where a record that is written again counts as such."""
 
     def close(self) -> None:
@@ -252,12 +252,12 @@ class Reader(Protocol):
     """Reads ranges of many topics without a group; whoever reads remembers how far.
 
     Attributes:
-        refused: partition → why it could not be read further in the last `read`.
-        left_out: partition → why the last `ranges` is without it.
+        unreadable: partition → why it could not be read further in the last `read`.
+        unavailable: partition → why the last `ranges` is without it.
     """
 
-    refused: dict[TopicPartition, str]
-    left_out: dict[TopicPartition, str]
+    unreadable: dict[TopicPartition, str]
+    unavailable: dict[TopicPartition, str]
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """See `Admin.topic_ids`."""
@@ -268,7 +268,7 @@ class Reader(Protocol):
     def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
         """Return what each of the partitions holds now: its earliest offset, and the one that its next message gets.
 
-        Without those that cannot be read at the moment; `left_out` then says why.
+        Without those that cannot be read at the moment; `unavailable` then says why.
         """
 
     def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
@@ -285,7 +285,7 @@ class Reader(Protocol):
     def read(self, wanted: Mapping[TopicPartition, Range]) -> Generator[Fetched, None, None]:
         """Every message in these ranges, some partitions after others.
 
-        A partition that cannot be read for a reason of its own is left where it cannot be; `refused` then says why.
+        A partition that cannot be read for a reason of its own is left where it cannot be; `unreadable` then says why.
 
         Raises:
             RetryableError: one of the errors above, or the beginning of a range has been deleted.
@@ -328,9 +328,9 @@ class Driver(Protocol):
         *,
         metrics: Metrics | None = None,
         delivered: Deliveries | None = None,
-        used: set[str] | None = None,
+        known_topics: set[str] | None = None,
         has_schema: Callable[[str], bool] = lambda _: False,
-        unled: LeaderlessPartitions | None = None,
+        leaderless: LeaderlessPartitions | None = None,
         plan: TopicPlan | None = None,
     ) -> Producer:
         """Return a producer.
@@ -340,9 +340,9 @@ class Driver(Protocol):
             settings: how messages are produced.
             metrics: is told of topics that are set aside, and counts `records_repeated`.
             delivered: what was acknowledged of a batch that is written again.
-            used: the operator's topics that this process has written to.
+            known_topics: the operator's topics that this process has written to.
             has_schema: whether a schema of a name is known to exist.
-            unled: what is known of partitions without a leader.
+            leaderless: what is known of partitions without a leader.
             plan: how topics have to be made; None: as `settings` says.
         """
 

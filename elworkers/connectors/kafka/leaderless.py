@@ -23,7 +23,7 @@ NO_LEADER = "it has no leader at the moment"
 _PATIENCE_S = 60.0
 """Longer than an election takes, or a broker's quick restart."""
 
-_MOST = 1_000
+_MAX_TOPICS = 1_000
 """Of topics whose partitions are remembered."""
 
 log = structlog.get_logger(__name__)
@@ -40,19 +40,19 @@ class LeaderlessPartitions:
         self._metrics = metrics
         self._since: dict[str, dict[int, float]] = {}
 
-    def look(self, topic: str, leaders: Sequence[Any]) -> None:
+    def update(self, topic: str, leaders: Sequence[Any]) -> None:
         """Take note of a topic's leaders, by number of their partition; false, and with `why`, where there is none."""
         before = self._since.pop(topic, {})
-        without = [number for number, leader in enumerate(leaders) if not leader]
-        for number in before.keys() - set(without):
+        leaderless = [number for number, leader in enumerate(leaders) if not leader]
+        for number in before.keys() - set(leaderless):
             log.info("partition goes on", code="kafka_partition_writable", topic=topic, partition=number)
             if self._metrics is not None:
                 self._metrics.resumed(f"topic {topic}[{number}]")
-        if not without or len(self._since) >= _MOST:
+        if not leaderless or len(self._since) >= _MAX_TOPICS:
             return
         now = time.monotonic()
-        self._since[topic] = {number: before.get(number, now) for number in without}
-        for number in without:
+        self._since[topic] = {number: before.get(number, now) for number in leaderless}
+        for number in leaderless:
             why = leaders[number].why or NO_LEADER
             if number not in before:
                 log.error(
@@ -69,7 +69,7 @@ class LeaderlessPartitions:
         """Return whether a partition of the topic had no leader when it was last looked at."""
         return topic in self._since
 
-    def for_long(self, place: TopicPartition) -> bool:
+    def has_waited_long(self, partition: TopicPartition) -> bool:
         """Return whether a partition has had no leader for too long to be waited for."""
-        since = self._since.get(place.topic, {}).get(place.partition)
+        since = self._since.get(partition.topic, {}).get(partition.partition)
         return since is not None and time.monotonic() - since >= _PATIENCE_S

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import chain
 
-from elworkers.connectors.kafka.driver import Name
+from elworkers.connectors.kafka.driver import TopicName
 from elworkers.core.contracts import OwnTopic, Record
 
 
@@ -16,30 +16,30 @@ class RecordsByTopic:
     """Records sorted by topic as they come, until all of them are sent: of many topics each has a few at a time."""
 
     def __init__(self) -> None:
-        self.plain: defaultdict[Name, list[Record]] = defaultdict(list)
-        self.keyed: defaultdict[Name, list[tuple[bytes, Record]]] = defaultdict(list)
+        self.unkeyed: defaultdict[TopicName, list[Record]] = defaultdict(list)
+        self.keyed: defaultdict[TopicName, list[tuple[bytes, Record]]] = defaultdict(list)
 
     def __len__(self) -> int:
-        return len(self.plain) + len(self.keyed)
+        return len(self.unkeyed) + len(self.keyed)
 
     def names(self) -> list[str]:
         """Return the topics, in the order in which they were first named."""
-        return list(dict.fromkeys(map(topic_of, chain(self.plain, self.keyed))))
+        return list(dict.fromkeys(map(topic_of, chain(self.unkeyed, self.keyed))))
 
-    def own(self) -> list[OwnTopic]:
+    def own_topics(self) -> list[OwnTopic]:
         """Return what schemas want for themselves, in the order in which it was first named."""
-        return [name for name in dict.fromkeys(chain(self.plain, self.keyed)) if isinstance(name, OwnTopic)]
+        return [name for name in dict.fromkeys(chain(self.unkeyed, self.keyed)) if isinstance(name, OwnTopic)]
 
-    def pop(self, name: Name) -> list[Record]:
+    def pop(self, name: TopicName) -> list[Record]:
         """Return the records of a topic, which are taken out."""
-        return self.plain.pop(name, []) + [record for _, record in self.keyed.pop(name, [])]
+        return self.unkeyed.pop(name, []) + [record for _, record in self.keyed.pop(name, [])]
 
-    def give(self, name: OwnTopic) -> None:
+    def merge(self, name: OwnTopic) -> None:
         """Have a topic take what a schema wants to have there."""
-        self.plain[name.topic] += self.plain.pop(name, [])
+        self.unkeyed[name.topic] += self.unkeyed.pop(name, [])
         self.keyed[name.topic] += self.keyed.pop(name, [])
 
 
-def topic_of(name: Name) -> str:
+def topic_of(name: TopicName) -> str:
     """Return the topic that a name is of."""
     return name if isinstance(name, str) else name.topic

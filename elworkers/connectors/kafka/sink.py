@@ -17,7 +17,7 @@ def settings(options: Mapping[str, Any], partitions: int | None = None) -> Produ
     """Return how an output's messages are produced.
 
     Args:
-        options: of `schemes.KAFKA_SINK`, typed.
+        options: of a `kafka:` URI as an output, typed.
         partitions: for topics that have to be created and a URI that does not say.
     """
     return ProducerSettings(
@@ -36,10 +36,10 @@ class KafkaSink:
 
     Args:
         hosts: the brokers, each `host:port`.
-        options: of `schemes.KAFKA_SINK`, typed.
+        options: of a `kafka:` URI as an output, typed.
         route: topic and key of a record.
         producer: made for the same brokers and settings; a flush sends what all of its sinks have written.
-        made: the route makes names of topics from events.
+        derived: the route makes names of topics from events.
 
     Raises:
         RetryableError: no broker answers.
@@ -53,20 +53,20 @@ class KafkaSink:
         route: Route,
         producer: Producer | None = None,
         *,
-        made: bool = False,
+        derived: bool = False,
     ) -> None:
         self._producer = producer or driver().producer(hosts, settings(options))
         self._route = route
-        self._made = made
-        self._each = not options["async"]
+        self._derived = derived
+        self._is_synchronous = not options["async"]
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`; sends at once what has become much, or each message where it has to be."""
-        if not self._each:
-            self._producer.take(records, self._route, made=self._made)
+        if not self._is_synchronous:
+            self._producer.produce(records, self._route, derived=self._derived)
             return
         for record in records:
-            self._producer.take([record], self._route, made=self._made)
+            self._producer.produce([record], self._route, derived=self._derived)
             self._producer.send()
 
     def flush(self) -> list[RejectedRecord]:
@@ -79,7 +79,7 @@ class KafkaSink:
             routed = self._route(record)
         except Exception:  # noqa: BLE001 - whose fault it is, is seen where it is written
             return None
-        return self._producer.place(routed[0], record) if routed is not None else None
+        return self._producer.destination(routed[0], record) if routed is not None else None
 
     def commit_transaction(self, positions: Positions) -> None:
         """Do nothing: what was flushed is final."""

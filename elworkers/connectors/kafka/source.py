@@ -23,10 +23,10 @@ class KafkaSource:
 
     Args:
         hosts: the brokers, each `host:port`.
-        options: of `schemes.KAFKA_SOURCE`, typed.
+        options: of a `kafka:` URI as an input, typed.
         group_name: the consumer group.
         metrics: counts `kafka_gap_messages`, `kafka_transactional_messages` and `topics_recreated`.
-        ledger: knows better than Kafka where to begin partitions.
+        offset_store: knows better than Kafka where to begin partitions.
         plan: how the topic has to be made; None: as the options say.
         kafka: makes the consumer; None: the driver of this process.
 
@@ -45,19 +45,19 @@ class KafkaSource:
         options: Mapping[str, Any],
         group_name: str,
         metrics: Metrics,
-        ledger: OffsetStore | None = None,
+        offset_store: OffsetStore | None = None,
         plan: TopicPlan | None = None,
         *,
         kafka: Driver | None = None,
     ) -> None:
-        self._ledger = ledger
+        self._offset_store = offset_store
         self._metrics = metrics
         self._cluster_name = ",".join(sorted(hosts))
         self._topic_name: str = options["topic"]
         self._group_name = group_name
         self._flush: Callable[[], None] | None = None
-        self._origins: dict[TopicPartition, Assignment] = {}
-        self._claim_count = 0
+        self._assignments: dict[TopicPartition, Assignment] = {}
+        self._assignment_epoch = 0
         self._consumer: Consumer = (kafka or driver()).consumer(hosts, options, group_name, self, metrics, plan)
 
     @property
@@ -68,7 +68,7 @@ class KafkaSource:
     @property
     def partitions(self) -> list[int]:
         """The partitions that the group gives to this member now."""
-        return [place.partition for place in self._consumer.assigned()]
+        return [partition.partition for partition in self._consumer.assigned()]
 
     def flush_by(self, flush: Callable[[], None]) -> None:
         """See `contracts.FlushCaller.flush_by`; it is called before partitions leave."""
@@ -77,53 +77,60 @@ class KafkaSource:
     def poll(self, limit: int, timeout_s: float) -> list[Record]:
         """See `contracts.Source.poll`; also empty where partitions have moved."""
         records: list[Record] = []
-        for place, found in self._consumer.poll(limit, timeout_s):
-            origin = self._origins[place]
-            records += [_record(message, origin) for message in found]
+        for partition, found in self._consumer.poll(limit, timeout_s):
+            assignment = self._assignments[partition]
+            records += [_record(message, assignment) for message in found]
         return records
 
     def commit(self, positions: Positions) -> None:
         """See `contracts.Source.commit`."""
         self._consumer.commit(
             {
-                place: offset
-                for origin, offset in positions.items()
-                if origin == self._origins.get(place := TopicPartition(origin.topic, origin.partition))
+                partition: offset
+                for assignment, offset in positions.items()
+                if assignment
+                == self._assignments.get(partition := TopicPartition(assignment.topic, assignment.partition))
             }
         )
 
-    def assigned(self, starts: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
+    def assigned(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         """See `driver.AssignmentListener.assigned`; the ledger knows better where to begin."""
         new: dict[TopicPartition, Assignment] = {}
-        for place in sorted(starts):
-            self._claim_count += 1
-            new[place] = Assignment(*place, self._cluster_name, self._claim_count, self._consumer.topic_id)
-        moved = self._as_kept({origin: starts[place] for place, origin in new.items()})
-        self._origins.update(new)
+        for partition in sorted(positions):
+            self._assignment_epoch += 1
+            new[partition] = Assignment(*partition, self._cluster_name, self._assignment_epoch, self._consumer.topic_id)
+        moved = self._stored_positions({assignment: positions[partition] for partition, assignment in new.items()})
+        self._assignments.update(new)
         return moved
 
-    def _as_kept(self, starts: dict[Assignment, int]) -> dict[TopicPartition, int]:
+    def _stored_positions(self, positions: dict[Assignment, int]) -> dict[TopicPartition, int]:
         """Return where a ledger has partitions begin that the group's offsets would have begin elsewhere."""
-        if self._ledger is None:
+        if self._offset_store is None:
             return {}
-        found = {origin: at for origin, at in self._ledger.resume_at(starts).items() if at != starts[origin]}
+        found = {
+            assignment: at
+            for assignment, at in self._offset_store.resume_at(positions).items()
+            if at != positions[assignment]
+        }
         if found:
             log.warning(
                 "the group's offsets in Kafka are not its positions in the database, which count",
                 code="kafka_offsets_overridden",
                 group=self._group_name,
                 topic=self._topic_name,
-                partitions={one.partition: {"kafka": starts[one], "database": at} for one, at in sorted(found.items())},
+                partitions={
+                    one.partition: {"kafka": positions[one], "database": at} for one, at in sorted(found.items())
+                },
             )
-        return {TopicPartition(origin.topic, origin.partition): at for origin, at in found.items()}
+        return {TopicPartition(assignment.topic, assignment.partition): at for assignment, at in found.items()}
 
     def revoked(self, _partitions: Collection[TopicPartition], *, lost: bool) -> None:
         """See `driver.AssignmentListener.revoked`; what is lost is read again by whoever has the partition now."""
         if not lost and self._flush is not None:
             self._flush()
 
-    def gap(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
-        """See `driver.AssignmentListener.gap`."""
+    def offset_reset(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
+        """See `driver.AssignmentListener.offset_reset`."""
         self._metrics.count("kafka_gap_messages", max(0, earliest - wanted), topic=self._topic_name)
         log.error(
             "offset out of range, going on at the earliest",
@@ -139,6 +146,6 @@ class KafkaSource:
         self._consumer.close()
 
 
-def _record(message: RawMessage, origin: Assignment) -> Record:
+def _record(message: RawMessage, assignment: Assignment) -> Record:
     offset, timestamp_ms, key, value = message
-    return Record(value or b"", origin=origin, offset=offset, timestamp_ms=max(0, timestamp_ms), key=key)
+    return Record(value or b"", origin=assignment, offset=offset, timestamp_ms=max(0, timestamp_ms), key=key)

@@ -95,7 +95,7 @@ def _sink(endpoint: Endpoint, worker: Worker, login: Login) -> Sink:
         group=worker.group,
         local_infile=options.get("local_infile", False),
         login=login,
-        verdicts=worker.of_process.setdefault(("sql verdicts", str(endpoint.uri)), RejectionPolicy(worker.metrics)),
+        verdicts=worker.process_state.setdefault(("sql verdicts", str(endpoint.uri)), RejectionPolicy(worker.metrics)),
     )
 
 
@@ -116,11 +116,11 @@ CONNECTORS = (
     Connector(
         "mysql",
         sink=SinkSpec(
-            _MYSQL, open=_mysql, check=_check_mysql, tables=True, present=_present_in_mysql, narrow_tables=True
+            _MYSQL, open=_mysql, check=_check_mysql, tables=True, stored_events=_present_in_mysql, narrow_tables=True
         ),
     ),
     Connector(
         "sqlite",
-        sink=SinkSpec(_TABLES, open=_sqlite, check=_check_path, tables=True, present=_present_in_sqlite),
+        sink=SinkSpec(_TABLES, open=_sqlite, check=_check_path, tables=True, stored_events=_present_in_sqlite),
     ),
 )

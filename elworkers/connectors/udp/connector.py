@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from elworkers.config.options import EVENTS_PORT, RAW
 from elworkers.config.types import whole
 from elworkers.config.uris import Endpoint, Option
-from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, SpoolPlace, Worker
+from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, SpoolPaths, Worker
 from elworkers.connectors.spool.listener import Listener
 from elworkers.core.contracts import OffsetStore, Sink
 from elworkers.core.sockets import Address
@@ -38,7 +38,7 @@ def _source(endpoint: Endpoint, worker: Worker, _offsets: OffsetStore | None = N
     )
 
 
-def _listener(endpoint: Endpoint, worker: Worker, _place: SpoolPlace) -> Listener:
+def _listener(endpoint: Endpoint, worker: Worker, _paths: SpoolPaths) -> Listener:
     from elworkers.connectors.udp.listener import UdpListener
 
     return UdpListener(_source(endpoint, worker))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from elworkers.config.options import CLIENT_ADDRESS, HOST
 from elworkers.config.types import whole
 from elworkers.config.uris import Endpoint, Option, Options
-from elworkers.connectors.connector import Connector, SourceSpec, SpoolPlace, Worker
+from elworkers.connectors.connector import Connector, SourceSpec, SpoolPaths, Worker
 from elworkers.connectors.spool.listener import Listener
 from elworkers.core.errors import ConfigurationError
 
@@ -39,7 +39,7 @@ def _check(endpoint: Endpoint) -> None:
         raise ConfigurationError(f"varnish URI: {'a host' if uri.hosts else 'no name behind ///'}; {expected}")
 
 
-def _prepare(endpoint: Endpoint, place: SpoolPlace, after: int) -> Listener:
+def _prepare(endpoint: Endpoint, place: SpoolPaths, after: int) -> Listener:
     early = _listening(endpoint, _raw_lines(endpoint, place), place)
     try:
         early.begin(after)
@@ -49,7 +49,7 @@ def _prepare(endpoint: Endpoint, place: SpoolPlace, after: int) -> Listener:
     return early
 
 
-def _listener(endpoint: Endpoint, _worker: Worker, place: SpoolPlace) -> Listener:
+def _listener(endpoint: Endpoint, _worker: Worker, place: SpoolPaths) -> Listener:
     lines = _raw_lines(endpoint, place)
     try:
         return _listening(endpoint, lines, place)
@@ -58,14 +58,14 @@ def _listener(endpoint: Endpoint, _worker: Worker, place: SpoolPlace) -> Listene
         raise
 
 
-def _raw_lines(endpoint: Endpoint, place: SpoolPlace) -> RawLines:
+def _raw_lines(endpoint: Endpoint, place: SpoolPaths) -> RawLines:
     from elworkers.connectors.spool.raw_lines import RawLines
     from elworkers.connectors.spool.sequence import Sequence
 
     return RawLines(endpoint.options["host"], Sequence(place.sequence))
 
 
-def _listening(endpoint: Endpoint, lines: RawLines, place: SpoolPlace) -> VarnishListener:
+def _listening(endpoint: Endpoint, lines: RawLines, place: SpoolPaths) -> VarnishListener:
     from elworkers.connectors.varnish.handled_requests import HandledRequests
     from elworkers.connectors.varnish.listener import VarnishListener
 

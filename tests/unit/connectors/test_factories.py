@@ -42,8 +42,8 @@ def test_a_file_is_written_and_read(tmp_path: Path) -> None:
 
 def test_what_connectors_keep_of_the_process_outlives_a_pipeline_and_all_else_does_not() -> None:
     first = PipelineBuilder(Counters())
-    first.of_process["ours"] = first.of_pipeline["ours"] = 1
-    first.unfinished.append(lambda: True)
+    first.process_state["ours"] = first.pipeline_state["ours"] = 1
+    first.batch_size_hints.append(lambda: True)
     assert first.wants_more()
     second = first.keeping(CarryOver())
-    assert (second.of_process, second.of_pipeline, second.wants_more()) == ({"ours": 1}, {}, False)
+    assert (second.process_state, second.pipeline_state, second.wants_more()) == ({"ours": 1}, {}, False)

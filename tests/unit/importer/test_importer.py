@@ -182,15 +182,15 @@ def test_a_run_that_is_interrupted_loses_and_doubles_nothing(site: Site) -> None
     assert site.numbers() == list(range(12))
 
 
-@pytest.mark.parametrize("question", ["partitions", "topic_ids", "ranges", "read"])
+@pytest.mark.parametrize("question", ["partitions", "topic_ids", "ranges", "messages"])
 def test_kafka_may_be_away_at_any_question(site: Site, question: str) -> None:
     site.cluster.add(TOPIC, [message(number) for number in range(7)])
     importer = site.importer()
-    site.cluster.away = {question}
+    site.cluster.broker.away = {question}
     with pytest.raises(RetryableError, match="the broker is away"):
         site.run(importer)
     importer.in_doubt()
-    site.cluster.away = set()
+    site.cluster.broker.away = set()
     assert site.run(importer) == 0
     assert site.numbers() == list(range(7))
 
@@ -221,12 +221,13 @@ def test_a_process_may_die_at_any_step(site: Site) -> None:
 
 def test_an_hour_that_is_over_is_marked_when_nothing_of_it_is_behind(site: Site) -> None:
     site.cluster.add(TOPIC, [message(0, 7200), message(1)])
-    site.cluster.leaderless = {site.cluster.add(TOPIC, [], partition=1)}
+    empty = site.cluster.add(TOPIC, [], partition=1)
+    site.cluster.broker.set_leader(empty, has_leader=False)
     importer = site.importer()
     assert site.run(importer) == 1
     assert site.numbers() == [0, 1]
     assert not [path for path in site.paths() if path.endswith("_SUCCESS")]
-    site.cluster.leaderless = set()
+    site.cluster.broker.set_leader(empty, has_leader=True)
     assert site.run(importer) == 0
     assert [path for path in site.paths() if path.endswith("_SUCCESS")] == ["Test/2016/11/24/13/_SUCCESS"]
     site.cluster.add(TOPIC, [message(2, 7200)])
@@ -237,13 +238,13 @@ def test_an_hour_that_is_over_is_marked_when_nothing_of_it_is_behind(site: Site)
 
 def test_what_was_deleted_before_it_was_imported_is_counted(site: Site) -> None:
     where = site.cluster.add(TOPIC, [message(number) for number in range(10)])
-    site.cluster.expire(where, 2)
+    site.cluster.broker.expire(where, 2)
     importer = site.importer()
     assert site.run(importer) == 0
     # A topic that is imported for the first time has no gap.
     assert "kafka_gap_messages" not in site.metrics.summary()
     site.cluster.add(TOPIC, [message(number) for number in range(10, 20)])
-    site.cluster.expire(where, 13)
+    site.cluster.broker.expire(where, 13)
     with capture_logs() as logs:
         assert site.run(importer) == 0
     assert site.numbers() == [*range(2, 10), *range(13, 20)]
@@ -253,11 +254,10 @@ def test_what_was_deleted_before_it_was_imported_is_counted(site: Site) -> None:
 
 
 def test_a_topic_that_was_made_again_is_imported_from_its_first_message(site: Site) -> None:
-    site.cluster.ids[TOPIC] = "a" * 32
     site.cluster.add(TOPIC, [message(number) for number in range(4)])
     importer = site.importer()
     assert site.run(importer) == 0
-    site.cluster.make_anew(TOPIC, "b" * 32)
+    site.cluster.broker.delete(TOPIC)
     site.cluster.add(TOPIC, [message(number) for number in range(4, 7)])
     assert site.run(importer) == 0
     assert site.numbers() == list(range(7))
@@ -281,7 +281,7 @@ def test_two_importers_of_one_folder_double_nothing(site: Site, size: int) -> No
 
 
 def test_a_partition_that_nobody_leads_holds_up_no_other(site: Site) -> None:
-    site.cluster.leaderless = {site.cluster.add(TOPIC, [message(0)])}
+    site.cluster.broker.set_leader(site.cluster.add(TOPIC, [message(0)]), has_leader=False)
     site.cluster.add(TOPIC, [message(1)], partition=1)
     assert site.run(site.importer()) == 1
     assert site.numbers() == [1]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from memorycluster import MemoryCluster, MemoryReader
+from memorycluster import MemoryCluster
 
 from elworkers.config.endpoints import check_store
 from elworkers.core.errors import UnfinishedError
@@ -57,7 +57,6 @@ class Runs:
 
     def __init__(self, folder: Path) -> None:
         self.cluster = MemoryCluster()
-        self.readers: list[MemoryReader] = []
         self.metrics, self.stop, self.board = Counters(), Stop(), Board()
         self.base = folder / "base"
         self._drafts = folder / "drafts"
@@ -66,10 +65,6 @@ class Runs:
     def add(self, count: int) -> None:
         now = int(time.time())
         self.cluster.add(TOPIC, [json.dumps({"number": n, "timestamp": now}).encode() for n in range(count)])
-
-    def reader(self) -> MemoryReader:
-        self.readers.append(self.cluster.reader())
-        return self.readers[-1]
 
     def importer(self) -> Importer:
         sorter = HourBucketer(self.metrics, "timestamp", DAY_MS, HOUR_MS)
@@ -81,7 +76,7 @@ class Runs:
     def scheduler(self, every_s: float = 3600.0, longest_s: float = 60.0) -> Scheduler:
         made = Scheduler(
             self.importer,
-            self.reader,  # type: ignore[arg-type]
+            self.cluster.reader,  # type: ignore[arg-type]
             Schedule(every_s, longest_s),
             self.stop,
             self.metrics,
@@ -115,17 +110,17 @@ def test_a_single_run_imports_everything(runs: Runs) -> None:
 
 def test_a_single_run_tries_again_with_another_reader(runs: Runs) -> None:
     runs.add(7)
-    runs.cluster.away = {"ranges"}
+    runs.cluster.broker.away = {"ranges"}
 
     def seen(state: State) -> None:
         if state is State.WAITING:
-            runs.cluster.away = set()
+            runs.cluster.broker.away = set()
 
     runs.board = Board(seen)
     runs.scheduler().once(None)
     assert runs.count() == 7
     assert runs.board.troubles == ["Kafka: ranges: the broker is away", ""]
-    assert [reader.closed for reader in runs.readers] == [True, False]
+    assert [reader.closed for reader in runs.cluster.readers] == [True, False]
     assert runs.metrics.summary()["restarts"] == 1
 
 
@@ -137,17 +132,17 @@ def test_a_single_run_says_what_is_left_when_its_time_is_over(runs: Runs) -> Non
 
 
 def test_a_single_run_that_is_never_answered_says_why(runs: Runs) -> None:
-    runs.cluster.away = {"partitions"}
+    runs.cluster.broker.away = {"partitions"}
     with pytest.raises(UnfinishedError, match="Kafka: partitions: the broker is away"):
         runs.scheduler(longest_s=0.0).once(None)
 
 
 def test_a_stop_ends_the_waiting_of_a_single_run(runs: Runs) -> None:
-    runs.cluster.away = {"partitions"}
+    runs.cluster.broker.away = {"partitions"}
     runs.board = Board(lambda state: runs.stop.request() if state is State.WAITING else None)
     with pytest.raises(UnfinishedError):
         runs.scheduler(longest_s=3600.0).once(None)
-    assert len(runs.readers) == 1
+    assert len(runs.cluster.readers) == 1
 
 
 def test_runs_come_one_after_another_until_the_stop(runs: Runs) -> None:
@@ -166,16 +161,16 @@ def test_runs_come_one_after_another_until_the_stop(runs: Runs) -> None:
     runs.scheduler(every_s=0.0).for_ever()
     assert runs.count() == 5
     # Nothing has failed, so that one reader has done it all.
-    assert len(runs.readers) == 1
+    assert len(runs.cluster.readers) == 1
 
 
 def test_a_run_that_fails_for_ever_is_tried_for_ever(runs: Runs) -> None:
     runs.add(3)
-    runs.cluster.away = {"topic_ids"}
+    runs.cluster.broker.away = {"topic_ids"}
 
     def seen(state: State) -> None:
         if state is State.WAITING:
-            runs.cluster.away = set()
+            runs.cluster.broker.away = set()
         elif runs.count() == 3:
             runs.stop.request()
 

@@ -27,13 +27,13 @@ def test_what_has_no_key_goes_to_partitions_with_a_leader_in_even_shares(led: li
     topic = topic_of(led, begin)
     open_to = [number for number, one in enumerate(led) if one] or list(range(len(led)))
     # Of one record each.
-    sets = list(topic.sets([Record(b"v")] * (3 * len(open_to)), most=1))
-    assert sorted(one.place.partition for one in sets) == sorted(3 * open_to)
+    sets = list(topic.batches([Record(b"v")] * (3 * len(open_to)), max_bytes=1))
+    assert sorted(one.partition.partition for one in sets) == sorted(3 * open_to)
     assert {bool(one.leader) for one in sets} == {any(led)}
 
 
 @given(LEADERS, st.lists(st.binary(max_size=4), min_size=1, max_size=20))
 def test_a_key_says_the_partition_whoever_leads_it(led: list[bool], keys: list[bytes]) -> None:
-    for one in topic_of(led).keyed_sets([(key, Record(b"v")) for key in keys], most=1000):
-        assert {zlib.crc32(key) % len(led) for key in one.keys} == {one.place.partition}
-        assert bool(one.leader) == led[one.place.partition]
+    for one in topic_of(led).keyed_batches([(key, Record(b"v")) for key in keys], max_bytes=1000):
+        assert {zlib.crc32(key) % len(led) for key in one.keys} == {one.partition.partition}
+        assert bool(one.leader) == led[one.partition.partition]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from elworkers.connectors.kafka.driver import RawMessage
-from elworkers.connectors.kafka.pykafka.fetch_buffer import INBOX_BYTES, TAKEN_BYTES, FetchBuffer
+from elworkers.connectors.kafka.pykafka.fetch_buffer import BUFFER_BYTES, TAKE_BYTES, FetchBuffer
 
 
 def made(*offsets: int) -> list[RawMessage]:
@@ -18,51 +18,51 @@ def offsets(taken: list[tuple[int, list[RawMessage]]]) -> list[tuple[int, list[i
 
 
 def test_sets_come_out_in_the_order_in_which_they_came() -> None:
-    inbox = FetchBuffer()
-    inbox.put(1, made(5, 6), 10)
-    inbox.put(0, made(1), 10)
-    inbox.put(1, made(7), 10)
-    assert offsets(inbox.take(10)) == [(1, [5, 6]), (0, [1]), (1, [7])]
-    assert inbox.take(10) == []
+    buffer = FetchBuffer()
+    buffer.put(1, made(5, 6), 10)
+    buffer.put(0, made(1), 10)
+    buffer.put(1, made(7), 10)
+    assert offsets(buffer.take(10)) == [(1, [5, 6]), (0, [1]), (1, [7])]
+    assert buffer.take(10) == []
 
 
 def test_a_set_that_is_larger_than_the_limit_is_taken_in_parts() -> None:
-    inbox = FetchBuffer()
-    inbox.put(0, made(1, 2, 3), 30)
-    assert offsets(inbox.take(2)) == [(0, [1, 2])]
-    inbox.put(0, made(4), 10)
-    assert offsets(inbox.take(2)) == [(0, [3]), (0, [4])]
+    buffer = FetchBuffer()
+    buffer.put(0, made(1, 2, 3), 30)
+    assert offsets(buffer.take(2)) == [(0, [1, 2])]
+    buffer.put(0, made(4), 10)
+    assert offsets(buffer.take(2)) == [(0, [3]), (0, [4])]
 
 
 def test_messages_of_a_partition_are_bounded() -> None:
-    inbox = FetchBuffer()
-    inbox.put(0, made(1, 2), 10)
-    assert not inbox.has_room(0, 2)
-    assert inbox.has_room(1, 2)
-    inbox.take(1)
-    assert inbox.has_room(0, 2)
+    buffer = FetchBuffer()
+    buffer.put(0, made(1, 2), 10)
+    assert not buffer.has_room(0, 2)
+    assert buffer.has_room(1, 2)
+    buffer.take(1)
+    assert buffer.has_room(0, 2)
 
 
 def test_bytes_of_all_partitions_are_bounded() -> None:
-    inbox = FetchBuffer()
-    inbox.put(0, made(1, 2), INBOX_BYTES)
-    assert not inbox.has_room(1, 1000)
-    inbox.take(1)
-    assert inbox.has_room(1, 1000), "half of them are gone"
+    buffer = FetchBuffer()
+    buffer.put(0, made(1, 2), BUFFER_BYTES)
+    assert not buffer.has_room(1, 1000)
+    buffer.take(1)
+    assert buffer.has_room(1, 1000), "half of them are gone"
 
 
 def test_dropping_a_partition_leaves_the_others_and_makes_room() -> None:
-    inbox = FetchBuffer()
-    inbox.put(0, made(1), INBOX_BYTES)
-    inbox.put(1, made(2), 1)
-    inbox.drop(0)
-    assert inbox.has_room(0, 1)
-    assert offsets(inbox.take(10)) == [(1, [2])]
+    buffer = FetchBuffer()
+    buffer.put(0, made(1), BUFFER_BYTES)
+    buffer.put(1, made(2), 1)
+    buffer.drop(0)
+    assert buffer.has_room(0, 1)
+    assert offsets(buffer.take(10)) == [(1, [2])]
 
 
 def test_bytes_that_are_taken_at_once_are_bounded() -> None:
-    inbox = FetchBuffer()
+    buffer = FetchBuffer()
     for offset in range(3):
-        inbox.put(0, made(offset), TAKEN_BYTES // 2)
-    assert offsets(inbox.take(10)) == [(0, [0]), (0, [1])]
-    assert offsets(inbox.take(10)) == [(0, [2])]
+        buffer.put(0, made(offset), TAKE_BYTES // 2)
+    assert offsets(buffer.take(10)) == [(0, [0]), (0, [1])]
+    assert offsets(buffer.take(10)) == [(0, [2])]

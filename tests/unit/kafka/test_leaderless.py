@@ -19,32 +19,32 @@ NOBODY = AbsentBroker(-1)
 def test_a_partition_is_named_while_it_has_no_leader() -> None:
     metrics = Counters()
     known = LeaderlessPartitions(metrics)
-    known.look("a", ["broker", NOBODY, NOBODY])
-    known.look("b", ["broker"])
+    known.update("a", ["broker", NOBODY, NOBODY])
+    known.update("b", ["broker"])
     assert set(metrics.aside) == {"topic a[1]", "topic a[2]"}
     assert (known.has("a"), known.has("b")) == (True, False)
-    known.look("a", ["broker", "broker", NOBODY])
+    known.update("a", ["broker", "broker", NOBODY])
     assert set(metrics.aside) == {"topic a[2]"}
-    known.look("a", ["broker"] * 3)
+    known.update("a", ["broker"] * 3)
     assert not metrics.aside
     assert not known.has("a")
 
 
 def test_how_long_counts_from_the_first_look_that_found_none(monkeypatch: pytest.MonkeyPatch) -> None:
     known = LeaderlessPartitions()
-    known.look("a", [NOBODY])
-    known.look("a", [NOBODY])
-    assert not known.for_long(TopicPartition("a", 0))
+    known.update("a", [NOBODY])
+    known.update("a", [NOBODY])
+    assert not known.has_waited_long(TopicPartition("a", 0))
     monkeypatch.setattr(leaderless, "_PATIENCE_S", 0.0)
-    assert known.for_long(TopicPartition("a", 0))
-    assert not known.for_long(TopicPartition("a", 1))
-    known.look("a", ["broker"])
-    assert not known.for_long(TopicPartition("a", 0))
+    assert known.has_waited_long(TopicPartition("a", 0))
+    assert not known.has_waited_long(TopicPartition("a", 1))
+    known.update("a", ["broker"])
+    assert not known.has_waited_long(TopicPartition("a", 0))
 
 
 def test_topics_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaderless, "_MOST", 2)
+    monkeypatch.setattr(leaderless, "_MAX_TOPICS", 2)
     known = LeaderlessPartitions()
     for name in "abc":
-        known.look(name, [NOBODY])
+        known.update(name, [NOBODY])
     assert [known.has(name) for name in "abc"] == [True, True, False]

@@ -101,7 +101,7 @@ def test_a_rebalance_in_the_middle_of_a_batch_stores_it_once(memory: Memory, sta
     second = memory.join()
     wait_for(lambda: (second.poll(), second.consumer.assigned())[1], DEADLINE_S, "a partition for the other member")
     assert values(memory) == [b"1", b"2", b"3", b"4"]
-    assert memory.committed() == dict.fromkeys(memory.places, 2)
+    assert memory.committed() == dict.fromkeys(memory.partitions, 2)
     second.poll()
     assert second.values == []
     first.end()
@@ -116,7 +116,7 @@ def test_after_a_failure_in_any_place_nothing_is_missing(
     memory.feed(*(b"%d" % number for number in range(5)))
     memory.broker.fail(operation, RetryableError("planted"), done=done)
     worker = start(Batch(2, 0.0))
-    wait_for(lambda: memory.committed().get(memory.places[1]) == 5, DEADLINE_S, "everything is committed")
+    wait_for(lambda: memory.committed().get(memory.partitions[1]) == 5, DEADLINE_S, "everything is committed")
     worker.end()
     # Where the answer to a write was lost, that is written again; what was acknowledged before a commit that failed is
     # not.

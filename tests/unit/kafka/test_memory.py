@@ -37,7 +37,7 @@ def test_a_member_that_is_silent_for_its_session_is_given_up(memory: Memory) -> 
     assert second.consumer.assigned() == [], "the first has not let go yet"
     memory.broker.clock.advance(0.2)
     second.poll(timeout_s=0)
-    assert second.consumer.assigned() == memory.places
+    assert second.consumer.assigned() == memory.partitions
 
 
 @pytest.mark.parametrize("operation", ["connect", "join", "poll", "commit", "produce", "admin", "read"])
@@ -68,7 +68,7 @@ def test_a_commit_whose_answer_is_lost_has_been_made(memory: Memory) -> None:
     memory.broker.fail("commit", done=True)
     with pytest.raises(OutageError):
         member.consumer.commit(member.ends)
-    assert memory.committed()[memory.places[1]] == 1
+    assert memory.committed()[memory.partitions[1]] == 1
 
 
 def test_a_broker_that_is_down_answers_nothing(memory: Memory) -> None:
@@ -87,11 +87,11 @@ def test_records_are_doubted_only_where_the_answer_was_lost(memory: Memory, done
     delivered = DeliveryLog()
     producer = memory.producer(delivered)
     record = Record(b"a", origin=Assignment("in", 0), offset=0)
-    producer.take([record], lambda _: (memory.topic, None))
+    producer.produce([record], lambda _: (memory.topic, None))
     memory.broker.fail("produce", done=done)
     with pytest.raises(RetryableError):
         producer.flush()
-    place = producer.place(memory.topic, record).store
+    place = producer.destination(memory.topic, record).store
     assert not delivered.has(place, record)
     assert delivered.may_have(place, record) is (known == "doubted")
     assert memory.broker.values(memory.topic) == ([b"a"] if done else [])
@@ -100,18 +100,18 @@ def test_records_are_doubted_only_where_the_answer_was_lost(memory: Memory, done
 def test_what_one_topic_has_already_is_not_written_again(memory: Memory) -> None:
     delivered = DeliveryLog()
     first, record = memory.producer(delivered), Record(b"a", origin=Assignment("in", 0), offset=0)
-    first.take([record], lambda _: ("one", None))
-    first.take([record], lambda _: ("other", b"key"))
-    memory.broker.ensure("other", 2)
-    for place in memory.broker.places("other"):
-        memory.broker.lead(place, led=False)
+    first.produce([record], lambda _: ("one", None))
+    first.produce([record], lambda _: ("other", b"key"))
+    memory.broker.get_or_create("other", 2)
+    for place in memory.broker.partitions("other"):
+        memory.broker.set_leader(place, has_leader=False)
     with pytest.raises(OutageError, match="no leader"):
         first.flush()
-    for place in memory.broker.places("other"):
-        memory.broker.lead(place, led=True)
+    for place in memory.broker.partitions("other"):
+        memory.broker.set_leader(place, has_leader=True)
     again = memory.producer(delivered)
-    again.take([record], lambda _: ("one", None))
-    again.take([record], lambda _: ("other", b"key"))
+    again.produce([record], lambda _: ("one", None))
+    again.produce([record], lambda _: ("other", b"key"))
     assert again.flush() == []
     assert (memory.broker.values("one"), memory.broker.values("other")) == ([b"a"], [b"a"])
 
@@ -119,14 +119,14 @@ def test_what_one_topic_has_already_is_not_written_again(memory: Memory) -> None
 def test_a_partition_without_a_leader_stands_still_and_the_others_go_on(memory: Memory) -> None:
     memory.feed(b"a")
     memory.feed(b"b", key=b"two")
-    memory.broker.lead(memory.places[0], led=False)
+    memory.broker.set_leader(memory.partitions[0], has_leader=False)
     member = memory.join()
     assert member.read(1) == [b"a"]
     assert memory.metrics.aside == {f"topic {memory.topic}[0]": NO_LEADER}
     reader = memory.driver.reader(memory.hosts)
-    assert list(reader.ranges(memory.places)) == [memory.places[1]]
-    assert reader.left_out == {memory.places[0]: NO_LEADER}
-    memory.broker.lead(memory.places[0], led=True)
+    assert list(reader.ranges(memory.partitions)) == [memory.partitions[1]]
+    assert reader.unavailable == {memory.partitions[0]: NO_LEADER}
+    memory.broker.set_leader(memory.partitions[0], has_leader=True)
     assert member.read(2) == [b"a", b"b"]
     assert memory.metrics.aside == {}
 
@@ -134,7 +134,7 @@ def test_a_partition_without_a_leader_stands_still_and_the_others_go_on(memory: 
 def test_a_topic_that_two_schemas_want_is_that_of_the_first(memory: Memory) -> None:
     producer = memory.producer()
     for schema in ("A_b", "A.b"):
-        producer.take([Record(schema.encode())], lambda _, schema=schema: (OwnTopic("t", schema, "A_b"), None))
+        producer.produce([Record(schema.encode())], lambda _, schema=schema: (OwnTopic("t", schema, "A_b"), None))
     assert [one.record.value for one in producer.flush()] == [b"A.b"]
     assert memory.broker.values("t") == [b"A_b"]
 
@@ -142,3 +142,24 @@ def test_a_topic_that_two_schemas_want_is_that_of_the_first(memory: Memory) -> N
 def test_a_process_has_a_name(memory: Memory) -> None:
     memory.driver.name_process("elworkers-processor-x-0@h")
     assert memory.broker.client_ids == ["elworkers-processor-x-0@h"]
+
+
+def test_one_call_of_a_reader_may_fail_alone(memory: Memory) -> None:
+    memory.feed(b"a")
+    reader = memory.driver.reader(memory.hosts)
+    memory.broker.away = {"ranges", f"committed {memory.group}"}
+    assert memory.partitions[1] in reader.partitions()
+    assert reader.committed("another", memory.topic) == {}
+    with pytest.raises(OutageError, match="ranges: the broker is away"):
+        reader.ranges(memory.partitions)
+    with pytest.raises(OutageError, match=f"committed {memory.group}: the broker is away"):
+        reader.committed(memory.group, memory.topic)
+    memory.broker.away = set()
+    assert reader.ranges(memory.partitions)[memory.partitions[1]].end == 1
+
+
+def test_a_reader_that_was_closed_is_not_to_be_used(memory: Memory) -> None:
+    reader = memory.driver.reader(memory.hosts)
+    reader.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        reader.partitions()

@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pykafka.protocol.message import MessageSet
 
-from elworkers.connectors.kafka.pykafka.message_sets import MESSAGE_OVERHEAD, ProduceSets, answered, message_set
+from elworkers.connectors.kafka.pykafka.message_sets import (
+    MESSAGE_OVERHEAD,
+    EncodedProduceRequest,
+    message_set,
+    parse_produce_response,
+)
 from elworkers.connectors.kafka.pykafka.messages import Message, messages
 from elworkers.core.contracts import Record, TopicPartition
 
@@ -59,7 +64,7 @@ def test_a_request_names_its_topics_once() -> None:
         (TopicPartition("b", 0), [b"two"]),
         (TopicPartition("a", 0), [b"three"]),
     ]
-    data = bytes(ProduceSets(sets, acks=-1, timeout_ms=9).get_bytes())
+    data = bytes(EncodedProduceRequest(sets, acks=-1, timeout_ms=9).get_bytes())
     body = (
         struct.pack(">hii", -1, 9, 2)
         + b"\0\x01a"
@@ -68,7 +73,7 @@ def test_a_request_names_its_topics_once() -> None:
         + b"\0\x01b"
         + struct.pack(">iii3s", 1, 0, 3, b"two")
     )
-    assert data[ProduceSets.HEADER_LEN :] == body
+    assert data[EncodedProduceRequest.HEADER_LEN :] == body
     assert struct.unpack_from(">ihh", data) == (len(data) - 4, 0, 1)
 
 
@@ -81,4 +86,4 @@ def test_an_answer_says_the_code_of_each_place(said: dict[tuple[str, int], int],
         answer += b"".join(struct.pack(">ihq", number, code, 7) for number, code in some)
     # pykafka's answers have some bytes more at their end.
     answer += struct.pack(">i", throttle_ms) + b"junk"
-    assert answered(memoryview(answer)) == (said, throttle_ms)
+    assert parse_produce_response(memoryview(answer)) == (said, throttle_ms)

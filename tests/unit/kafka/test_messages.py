@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pykafka.utils import compression
 
 from elworkers.connectors.kafka.pykafka import decompress
-from elworkers.connectors.kafka.pykafka.messages import Message, UnreadableError, messages, parts
+from elworkers.connectors.kafka.pykafka.messages import Message, UnreadableError, messages, partition_responses
 from elworkers.core.errors import RetryableError
 
 GZIP, SNAPPY, LZ4, APPEND_TIME = 1, 2, 3, 8
@@ -121,7 +121,8 @@ def test_an_answer_names_topics_partitions_and_errors() -> None:
         + topic(b"bc", part(1, 0, 9, b""))
     )
     assert [
-        (found.topic, found.partition, found.error, found.high_watermark, bytes(found.data)) for found in parts(answer)
+        (found.topic, found.partition, found.error, found.high_watermark, bytes(found.data))
+        for found in partition_responses(answer)
     ] == [
         ("a", 0, 0, 1, one),
         ("a", 3, 6, -1, b""),
@@ -133,11 +134,13 @@ def test_a_null_record_set_moves_nothing_behind_it() -> None:
     broken = struct.pack(">ihqi", 0, 76, -1, -1)
     sound = struct.pack(">ihqi", 1, 0, 7, 4) + b"DATA"
     answer = struct.pack(">iih", 0, 1, 1) + b"t" + struct.pack(">i", 2) + broken + sound
-    found = [(part.partition, part.error, part.high_watermark, bytes(part.data)) for part in parts(answer)]
+    found = [
+        (part.partition, part.error, part.high_watermark, bytes(part.data)) for part in partition_responses(answer)
+    ]
     assert found == [(0, 76, -1, b""), (1, 0, 7, b"DATA")]
     for cut in range(1, len(answer)):
         with pytest.raises(RetryableError, match="breaks off"):
-            list(parts(answer[:-cut]))
+            list(partition_responses(answer[:-cut]))
 
 
 @pytest.mark.parametrize("size", [-(2**31), -13, -12, -1, 0, 13])
@@ -146,7 +149,7 @@ def test_a_size_that_none_has_is_damage(size: int, behind: int) -> None:
     good = entry(4, b"before")
     with pytest.raises(UnreadableError, match="offset 5 is damaged") as caught:
         read(good + struct.pack(">qi", 5, size) + bytes(max(size, 0) + behind) + entry(6, b"behind"))
-    assert caught.value.before == [(4, 7, None, b"before")]
+    assert caught.value.messages_before == [(4, 7, None, b"before")]
 
 
 @pytest.mark.parametrize(("key_length", "length"), [(2**31 - 1, 0), (100, 0), (0, 100), (0, 2**31 - 1), (-1, 100)])
@@ -196,7 +199,7 @@ def test_a_gzip_member_of_any_size_may_come_second(behind: int) -> None:
 
 
 def bomb(codec: int) -> bytes:
-    size = decompress.LARGEST_UNPACKED + 1
+    size = decompress.MAX_UNCOMPRESSED_BYTES + 1
     if codec == GZIP:
         return gzip.compress(bytes(size), 1)
     if codec == LZ4:
@@ -205,13 +208,13 @@ def bomb(codec: int) -> bytes:
 
 
 def test_what_unpacks_to_too_much_in_its_second_member_is_not_unpacked() -> None:
-    with pytest.raises(UnreadableError, match=f"larger than {decompress.LARGEST_UNPACKED} bytes"):
+    with pytest.raises(UnreadableError, match=f"larger than {decompress.MAX_UNCOMPRESSED_BYTES} bytes"):
         read(entry(5, gzip.compress(b"x") + bomb(GZIP), attributes=GZIP))
 
 
 @pytest.mark.parametrize("codec", [GZIP, SNAPPY, LZ4])
 def test_what_unpacks_to_too_much_is_not_unpacked(codec: int) -> None:
-    with pytest.raises(UnreadableError, match=f"larger than {decompress.LARGEST_UNPACKED} bytes"):
+    with pytest.raises(UnreadableError, match=f"larger than {decompress.MAX_UNCOMPRESSED_BYTES} bytes"):
         read(entry(5, bomb(codec), attributes=codec))
 
 
@@ -241,7 +244,7 @@ def test_any_bytes_are_messages_or_damage(raw: bytes, codec: int, packed: bytes,
         try:
             found = read(data)
         except UnreadableError as error:
-            found = [Message(*one) for one in error.before]
+            found = [Message(*one) for one in error.messages_before]
         assert all(isinstance(one, Message) for one in found)
 
 
@@ -249,5 +252,5 @@ def test_any_bytes_are_messages_or_damage(raw: bytes, codec: int, packed: bytes,
 def test_any_answer_has_parts_or_breaks_off(answer: bytes) -> None:
     found = []
     with contextlib.suppress(RetryableError):
-        found = list(parts(answer))
+        found = list(partition_responses(answer))
     assert all(len(part.data) <= len(answer) for part in found)

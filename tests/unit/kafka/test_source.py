@@ -15,7 +15,7 @@ from elworkers.connectors.registry import check_source
 from elworkers.core.contracts import OffsetStore, Positions, Record
 
 
-class Ledger:
+class MovingOffsetStore:
     """Keeps positions of its own; a `contracts.OffsetStore`."""
 
     def __init__(self, at: int) -> None:
@@ -32,10 +32,10 @@ def memory() -> Memory:
 
 @pytest.fixture
 def join(memory: Memory) -> Callable[..., KafkaSource]:
-    def join(ledger: OffsetStore | None = None) -> KafkaSource:
+    def join(offset_store: OffsetStore | None = None) -> KafkaSource:
         uri = f"kafka:///memory:9092?topic={memory.topic}&partitions=2&session_timeout_ms=6000"
         options = check_source(uri).options
-        return KafkaSource(memory.hosts, options, memory.group, memory.metrics, ledger, kafka=memory.driver)
+        return KafkaSource(memory.hosts, options, memory.group, memory.metrics, offset_store, kafka=memory.driver)
 
     return join
 
@@ -79,7 +79,7 @@ def test_the_loops_flush_comes_before_partitions_leave(memory: Memory, join: Cal
     second = join()
     assert poll(first) == []
     assert asked == [[0, 1]], "while they are still held"
-    assert memory.committed() == dict.fromkeys(memory.places, 1)
+    assert memory.committed() == dict.fromkeys(memory.partitions, 1)
     assert poll(second) == []
     assert (first.partitions, second.partitions) == ([0], [1])
     assert poll(first) == []
@@ -95,7 +95,7 @@ def test_what_is_lost_is_neither_flushed_nor_committed(memory: Memory, join: Cal
     memory.broker.clock.advance(7)
     assert [one.value for one in poll(second)] == [b"a"]
     first.commit(positions(taken))
-    assert memory.committed()[memory.places[1]] == 0
+    assert memory.committed()[memory.partitions[1]] == 0
     assert poll(first) == []
 
 
@@ -111,19 +111,19 @@ def test_a_position_of_an_earlier_assignment_is_not_committed(memory: Memory, jo
     again = [*poll(source), *poll(source)]
     assert [one.value for one in again] == [b"a"]
     source.commit(positions(stale))
-    assert memory.committed()[memory.places[1]] == 0
+    assert memory.committed()[memory.partitions[1]] == 0
     source.commit(positions(again))
-    assert memory.committed()[memory.places[1]] == 1
+    assert memory.committed()[memory.partitions[1]] == 1
 
 
 def test_a_ledger_says_where_to_begin_and_kafka_is_told(memory: Memory, join: Callable[..., KafkaSource]) -> None:
     memory.feed(b"a", b"b", b"c")
-    assert [one.value for one in poll(join(Ledger(2)))] == [b"c"]
-    assert memory.committed() == {memory.places[0]: 0, memory.places[1]: 2}
+    assert [one.value for one in poll(join(MovingOffsetStore(2)))] == [b"c"]
+    assert memory.committed() == {memory.partitions[0]: 0, memory.partitions[1]: 2}
 
 
 def test_messages_that_are_gone_are_counted(memory: Memory, join: Callable[..., KafkaSource]) -> None:
     memory.feed(b"a", b"b", b"c")
-    memory.broker.expire(memory.places[1], 2)
-    assert [one.value for one in poll(join(Ledger(0)))] == [b"c"]
+    memory.broker.expire(memory.partitions[1], 2)
+    assert [one.value for one in poll(join(MovingOffsetStore(0)))] == [b"c"]
     assert memory.metrics.total("kafka_gap_messages") == 2

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from elworkers.connectors.kafka.pykafka.topic_owners import candidate
+from elworkers.connectors.kafka.pykafka.topic_owners import choose_owner
 from elworkers.core.contracts import OwnTopic
 
 
@@ -31,4 +31,4 @@ def wanting(*schemas: str) -> list[OwnTopic]:
     ],
 )
 def test_candidates(schemas: list[str], first: str | None, known: list[str], chosen: str) -> None:
-    assert candidate(wanting(*schemas), first, known.__contains__) == chosen
+    assert choose_owner(wanting(*schemas), first, known.__contains__) == chosen

@@ -127,11 +127,11 @@ def test_the_lag_of_a_group_is_what_it_has_not_committed(watch: Watch) -> None:
     watch.cluster.add("raw", [b""] * 3, partition=1)
     watch.tell()
     assert watch.gauges == {"lag.group.raw": 0}
-    watch.cluster.groups["group", "raw"] = {0: 1, 1: 3}
+    watch.cluster.commit("group", "raw", {0: 1, 1: 3})
     watch.tell()
     assert watch.gauges == {"lag.group.raw": 4}
     # A topic that was made again is shorter than what is committed.
-    watch.cluster.groups["group", "raw"] = {0: 99, 1: 1}
+    watch.cluster.commit("group", "raw", {0: 99, 1: 1})
     watch.tell()
     assert watch.gauges == {"lag.group.raw": 2}
 
@@ -166,15 +166,15 @@ def test_what_could_not_be_told_is_told_the_next_time(watch: Watch, question: st
     fill(watch, ["raw"])
     watch.tell()
     watch.cluster.add("raw", [b""] * 5)
-    watch.cluster.away = {question}
+    watch.cluster.broker.away = {question}
     with pytest.raises(RetryableError):
         watch.tell()
-    watch.cluster.away = set()
+    watch.cluster.broker.away = set()
     watch.cluster.add("raw", [b""] * 2)
     watch.tell()
     assert watch.told() == {"overall.raw": 7, "raw.raw": 7}
     # Over a connection of its own.
-    assert watch.cluster.readers == 2
+    assert len(watch.cluster.readers) == 2
 
 
 def test_what_statsd_did_not_take_is_sent_again(watch: Watch) -> None:
@@ -194,13 +194,13 @@ def test_what_statsd_did_not_take_is_sent_again(watch: Watch) -> None:
 def test_a_group_that_cannot_be_asked_silences_nothing_else(watch: Watch) -> None:
     watch.report.watch(WatchedTopics(raw={"raw"}, groups={("broken", "raw"), ("fine", "raw")}))
     watch.cluster.add("raw", [b""] * 5)
-    watch.cluster.groups["fine", "raw"] = {0: 1}
-    watch.cluster.away = {"committed broken"}
+    watch.cluster.commit("fine", "raw", {0: 1})
+    watch.cluster.broker.away = {"committed broken"}
     watch.tell()
     assert watch.gauges == {"lag.fine.raw": 4}
     assert list(watch.metrics.aside) == ["group broken of topic raw"]
-    watch.cluster.away = set()
-    watch.cluster.groups["broken", "raw"] = {0: 0}
+    watch.cluster.broker.away = set()
+    watch.cluster.commit("broken", "raw", {0: 0})
     watch.tell()
     assert watch.gauges == {"lag.fine.raw": 4, "lag.broken.raw": 5}
     assert not watch.metrics.aside
@@ -211,11 +211,11 @@ def test_event_errors_that_cannot_be_read_hold_up_no_lag(watch: Watch) -> None:
     watch.tell()
     watch.cluster.add("eventlogging_EventError", [error("Edit")])
     watch.cluster.add("raw", [b""] * 2)
-    watch.cluster.away = {"read"}
+    watch.cluster.broker.away = {"messages"}
     watch.tell()
     assert watch.told() == {"overall.raw": 2, "raw.raw": 2}
     assert list(watch.metrics.aside) == ["topic eventlogging_EventError[0]"]
-    watch.cluster.away = set()
+    watch.cluster.broker.away = set()
     watch.tell()
     assert watch.told()["schema.Edit.invalid"] == 1
     assert not watch.metrics.aside
@@ -235,7 +235,7 @@ def test_a_log_that_was_cut_counts_nothing_twice(watch: Watch) -> None:
     where = watch.cluster.add("eventlogging_EventError", [error("Edit")] * 4)
     watch.tell()
     watch.cluster.add("eventlogging_EventError", [error("Edit")] * 4)
-    watch.cluster.expire(where, 6)
+    watch.cluster.broker.expire(where, 6)
     watch.tell()
     assert watch.told() == {"overall.invalid": 2, "schema.Edit.invalid": 2}
     assert where == TopicPartition("eventlogging_EventError", 0)

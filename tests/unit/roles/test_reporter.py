@@ -93,7 +93,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 def test_the_lag_of_every_instance_that_there_is_is_told(site: Site) -> None:
     site.consumer("one", "t")
     site.cluster.add("t", [b""] * 5)
-    site.cluster.groups |= {("one", "t"): {0: 2}, ("two", "t"): {0: 4}}
+    site.cluster.commit("one", "t", {0: 2})
+    site.cluster.commit("two", "t", {0: 4})
 
     def look(_: State) -> bool:
         if "x.lag.one.t" in site.gauges():
@@ -110,12 +111,12 @@ def test_the_lag_of_every_instance_that_there_is_is_told(site: Site) -> None:
 def test_a_cluster_that_is_away_is_waited_for(site: Site) -> None:
     site.consumer("one", "t")
     site.cluster.add("t", [b""] * 5)
-    site.cluster.groups["one", "t"] = {0: 2}
-    site.cluster.away = {"partitions"}
+    site.cluster.commit("one", "t", {0: 2})
+    site.cluster.broker.away = {"partitions"}
 
     def look(state: State) -> bool:
         if state is State.WAITING:
-            site.cluster.away = set()
+            site.cluster.broker.away = set()
         return "x.lag.one.t" in site.gauges()
 
     state_reporter = site.run(look, "--prefix=x")

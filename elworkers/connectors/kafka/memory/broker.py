@@ -27,13 +27,13 @@ class Log:
         messages: in order; offsets may have holes.
         begin: the earliest offset.
         end: the offset that the next message gets.
-        led: whether it has a leader.
+        has_leader: whether it has a leader.
     """
 
     messages: list[RawMessage] = field(default_factory=list)
     begin: int = 0
     end: int = 0
-    led: bool = True
+    has_leader: bool = True
 
     def append(self, timestamp_ms: int, key: bytes | None, value: bytes | None) -> None:
         """Store a message."""
@@ -93,6 +93,8 @@ class MemoryBroker:
         groups: by name.
         max_message_bytes: longer values are refused for good.
         down: no operation is answered while this is True.
+        away: operations that are not answered while their names are in this set; see `fail`.
+        fetch_messages: most messages that a reader is given at once.
         client_ids: what processes have called themselves.
         lock: held while anything changes.
     """
@@ -103,12 +105,14 @@ class MemoryBroker:
         self.groups: dict[str, Group] = defaultdict(Group)
         self.max_message_bytes = 1024 * 1024
         self.down = False
+        self.away: set[str] = set()
+        self.fetch_messages = 1_000
         self.client_ids: list[str] = []
         self.lock = threading.RLock()
         self._default_partitions = default_partitions
         self._failures: dict[str, _Failure] = {}
 
-    def ensure(self, name: str, partitions: int | None = None, replication: int | None = None) -> Topic:
+    def get_or_create(self, name: str, partitions: int | None = None, replication: int | None = None) -> Topic:
         """Return the topic, made where it does not exist."""
         with self.lock:
             if name not in self.topics:
@@ -116,9 +120,9 @@ class MemoryBroker:
                 self.topics[name] = Topic(logs, replication or 1)
             return self.topics[name]
 
-    def log(self, place: TopicPartition) -> Log:
+    def log(self, partition: TopicPartition) -> Log:
         """Return the log of a partition."""
-        return self.topics[place.topic].logs[place.partition]
+        return self.topics[partition.topic].logs[partition.partition]
 
     def values(self, name: str) -> list[bytes | None]:
         """Return the values of a topic, partition by partition."""
@@ -129,16 +133,16 @@ class MemoryBroker:
         """Return the broker's time in ms since the epoch."""
         return int(self.clock.now_s() * 1000)
 
-    def append(self, place: TopicPartition, *values: bytes, key: bytes | None = None) -> None:
+    def append(self, partition: TopicPartition, *values: bytes, key: bytes | None = None) -> None:
         """Store messages, as a producer of somebody else's would."""
         with self.lock:
             for value in values:
-                self.log(place).append(self.now_ms(), key, value)
+                self.log(partition).append(self.now_ms(), key, value)
 
-    def expire(self, place: TopicPartition, before: int) -> None:
+    def expire(self, partition: TopicPartition, before: int) -> None:
         """Delete messages before an offset, as retention does."""
         with self.lock:
-            log = self.log(place)
+            log = self.log(partition)
             log.messages = [one for one in log.messages if one[0] >= before]
             log.begin, log.end = max(log.begin, before), max(log.end, before)
 
@@ -152,15 +156,16 @@ class MemoryBroker:
         with self.lock:
             del self.topics[name]
 
-    def lead(self, place: TopicPartition, led: bool) -> None:
+    def set_leader(self, partition: TopicPartition, has_leader: bool) -> None:
         """Give a partition a leader, or take it away."""
-        self.log(place).led = led
+        self.log(partition).has_leader = has_leader
 
     def fail(self, operation: str, error: Exception | None = None, *, times: int = 1, done: bool = False) -> None:
         """Have an operation fail.
 
         Args:
-            operation: `connect`, `join`, `poll`, `commit`, `produce`, `admin` or `read`.
+            operation: `connect`, `join`, `poll`, `commit`, `produce`, `admin` or `read`; or only one call of a
+                reader: `partitions`, `topic_ids`, `ranges`, `at_time`, `committed`, `committed <group>` or `messages`.
             error: what it raises; None: an outage.
             times: how often.
             done: it does its work first, so that only the answer is lost.
@@ -168,36 +173,43 @@ class MemoryBroker:
         self._failures[operation] = _Failure(error or OutageError(f"Kafka: {operation}: away"), times, done)
 
     @contextlib.contextmanager
-    def operation(self, name: str) -> Iterator[None]:
+    def operation(self, *names: str) -> Iterator[None]:
         """Do something for a client, unless it is to fail.
+
+        Args:
+            names: what is done, in words that go from the general to the particular.
 
         Raises:
             OutageError: the broker is down, or that was asked for; see `fail`.
         """
         with self.lock:
             if self.down:
-                raise OutageError(f"Kafka: {name}: no broker answers")
-            failure = self._failures.get(name)
+                raise OutageError(f"Kafka: {names[-1]}: no broker answers")
+            for name in names:
+                if name in self.away:
+                    raise OutageError(f"Kafka: {name}: the broker is away")
+            planted = next((name for name in names if name in self._failures), "")
+            failure = self._failures.get(planted)
             if failure is not None:
                 failure.times -= 1
                 if failure.times <= 0:
-                    del self._failures[name]
+                    del self._failures[planted]
                 if not failure.done:
                     raise failure.error
             yield
             if failure is not None:
                 raise failure.error
 
-    def committed(self, group: str, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def committed(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Return how far a group is; without what it has never committed, or has for another topic of that name."""
         offsets = self.groups[group].offsets
         return {
-            place: offsets[place].offset
-            for place in places
-            if place in offsets and offsets[place].topic_id == self.topics[place.topic].topic_id
+            partition: offsets[partition].offset
+            for partition in partitions
+            if partition in offsets and offsets[partition].topic_id == self.topics[partition.topic].topic_id
         }
 
-    def places(self, name: str) -> list[TopicPartition]:
+    def partitions(self, name: str) -> list[TopicPartition]:
         """Return the partitions of a topic; none where it does not exist."""
         topic = self.topics.get(name)
         return [TopicPartition(name, number) for number in range(len(topic.logs))] if topic else []

@@ -47,22 +47,22 @@ class MemoryConsumer:
         self._session_s: float = options["session_timeout_ms"] / 1000
         self._max_age_s: float = options["metadata_max_age_ms"] / 1000
         self._next: dict[TopicPartition, int] = {}
-        self._standing: set[TopicPartition] = set()
+        self._stalled: set[TopicPartition] = set()
         plan = plan or TopicPlan(None, hosts, (options["partitions"], options["replication"]))
         how = plan.of([self._topic_name])[self._topic_name]
         with broker.operation("join"):
-            topic = broker.ensure(self._topic_name, *how[:2])
+            topic = broker.get_or_create(self._topic_name, *how[:2])
             metrics.remark(f"topic {self._topic_name}", how.differs(len(topic.logs), topic.replication))
             self.topic_id = topic.topic_id
-            self._places = broker.places(self._topic_name)
-            self._looked_s = broker.clock.now_s()
-            self._member_id = self._joined()
+            self._places = broker.partitions(self._topic_name)
+            self._refreshed_s = broker.clock.now_s()
+            self._member_id = self._join()
 
     @property
     def _group(self) -> Group:
         return self._broker.groups[self._group_name]
 
-    def _joined(self) -> int:
+    def _join(self) -> int:
         now_s = self._broker.clock.now_s()
         return self._group.join(Member(self._topic_name, self._places, now_s, self._session_s))
 
@@ -75,13 +75,13 @@ class MemoryConsumer:
         left_s = timeout_s
         while True:
             with self._broker.operation("poll"):
-                self._look_again()
+                self._refresh()
                 leaving, is_lost = self._leaving()
             if leaving:
-                self._let_go(leaving, lost=is_lost)
+                self._revoke(leaving, lost=is_lost)
                 return []
             with self._broker.operation("poll"):
-                self._take_more()
+                self._take_assigned()
                 found = self._fetched(limit)
             if found or left_s <= 0:
                 return found
@@ -90,14 +90,14 @@ class MemoryConsumer:
             # Other threads may have something to do.
             time.sleep(0)
 
-    def _look_again(self) -> None:
+    def _refresh(self) -> None:
         topic = self._broker.topics.get(self._topic_name)
         if topic is None or topic.topic_id != self.topic_id:
             raise OutageError(f"Kafka: topic {self._topic_name} was deleted while it was read")
         now_s = self._broker.clock.now_s()
-        if now_s - self._looked_s < self._max_age_s:
+        if now_s - self._refreshed_s < self._max_age_s:
             return
-        self._looked_s = now_s
+        self._refreshed_s = now_s
         if len(topic.logs) > len(self._places):
             raise OutageError(f"topic {self._topic_name} has {len(topic.logs)} partitions now; joining the group anew")
 
@@ -106,73 +106,73 @@ class MemoryConsumer:
         group, now_s = self._group, self._broker.clock.now_s()
         member = group.members.get(self._member_id)
         if member is not None:
-            member.heard_s = now_s
-        group.give_up_silent(now_s)
+            member.heartbeat_s = now_s
+        group.expire_members(now_s)
         if member is not None:
-            return member.held - group.share(self._member_id), False
-        self._member_id = self._joined()
+            return member.held - group.assigned(self._member_id), False
+        self._member_id = self._join()
         return set(self._next), True
 
-    def _let_go(self, leaving: set[TopicPartition], *, lost: bool) -> None:
+    def _revoke(self, leaving: set[TopicPartition], *, lost: bool) -> None:
         self._listener.revoked(sorted(leaving), lost=lost)
         with self._broker.lock:
             member = self._group.members.get(self._member_id)
             if member is not None:
                 member.held -= leaving
-            for place in leaving:
-                self._next.pop(place, None)
+            for partition in leaving:
+                self._next.pop(partition, None)
 
-    def _take_more(self) -> None:
+    def _take_assigned(self) -> None:
         group = self._group
         member = group.members[self._member_id]
-        new = group.free(group.share(self._member_id) - member.held)
+        new = group.unheld(group.assigned(self._member_id) - member.held)
         if not new:
             return
-        starts = self._starts(new)
-        moved = self._listener.assigned(starts)
+        positions = self._start_positions(new)
+        moved = self._listener.assigned(positions)
         member.held |= new
-        self._next |= {**starts, **moved}
+        self._next |= {**positions, **moved}
         if moved:
             self._store(moved)
 
-    def _starts(self, new: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        everything = self._broker.committed(self._group_name, self._places)
-        begun: dict[TopicPartition, int] = {}
-        for place in new:
-            if place not in everything:
-                log = self._broker.log(place)
+    def _start_positions(self, new: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        committed = self._broker.committed(self._group_name, self._places)
+        started: dict[TopicPartition, int] = {}
+        for partition in new:
+            if partition not in committed:
+                log = self._broker.log(partition)
                 # One that was added is read from its beginning.
-                begun[place] = log.end if self._begins_at_latest and not everything else log.begin
-        self._store(begun)
-        return {place: begun.get(place, everything.get(place, 0)) for place in sorted(new)}
+                started[partition] = log.end if self._begins_at_latest and not committed else log.begin
+        self._store(started)
+        return {partition: started.get(partition, committed.get(partition, 0)) for partition in sorted(new)}
 
     def _fetched(self, limit: int) -> list[tuple[TopicPartition, list[RawMessage]]]:
         found: list[tuple[TopicPartition, list[RawMessage]]] = []
-        for place in self.assigned():
-            log = self._broker.log(place)
-            self._tell_standing(place, log.led)
-            if not log.led:
+        for partition in self.assigned():
+            log = self._broker.log(partition)
+            self._report_stalled(partition, log.has_leader)
+            if not log.has_leader:
                 continue
-            position = self._next[place]
+            position = self._next[partition]
             if not log.begin <= position <= log.end:
-                self._listener.gap(place, position, log.begin)
-                position = self._next[place] = log.begin
+                self._listener.offset_reset(partition, position, log.begin)
+                position = self._next[partition] = log.begin
             messages = log.read(position, limit)
             if messages:
-                found.append((place, messages))
-                self._next[place] = messages[-1][0] + 1
+                found.append((partition, messages))
+                self._next[partition] = messages[-1][0] + 1
                 limit -= len(messages)
             if limit <= 0:
                 break
         return found
 
-    def _tell_standing(self, place: TopicPartition, led: bool) -> None:
-        what = f"topic {place.topic}[{place.partition}]"
-        if not led and place not in self._standing:
-            self._standing.add(place)
+    def _report_stalled(self, partition: TopicPartition, has_leader: bool) -> None:
+        what = f"topic {partition.topic}[{partition.partition}]"
+        if not has_leader and partition not in self._stalled:
+            self._stalled.add(partition)
             self._metrics.set_aside(what, NO_LEADER)
-        elif led and place in self._standing:
-            self._standing.discard(place)
+        elif has_leader and partition in self._stalled:
+            self._stalled.discard(partition)
             self._metrics.resumed(what)
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, bool]:
@@ -180,17 +180,17 @@ class MemoryConsumer:
         with self._broker.operation("commit"):
             member = self._group.members.get(self._member_id)
             held = member.held if member is not None else set()
-            mine = {place: offset for place, offset in positions.items() if place in held}
-            self._store(mine)
-        return {place: place in mine for place in positions}
+            held_positions = {partition: offset for partition, offset in positions.items() if partition in held}
+            self._store(held_positions)
+        return {partition: partition in held_positions for partition in positions}
 
     def _store(self, positions: Mapping[TopicPartition, int]) -> None:
-        self._group.offsets |= {place: Committed(offset, self.topic_id) for place, offset in positions.items()}
+        self._group.offsets |= {partition: Committed(offset, self.topic_id) for partition, offset in positions.items()}
 
     def close(self) -> None:
         """See `driver.Consumer.close`."""
         with self._broker.lock:
             self._group.leave(self._member_id)
         self._next.clear()
-        for place in list(self._standing):
-            self._tell_standing(place, led=True)
+        for partition in list(self._stalled):
+            self._report_stalled(partition, has_leader=True)

@@ -25,7 +25,7 @@ class Member:
 
     topic: str
     partitions: Sequence[TopicPartition]
-    heard_s: float
+    heartbeat_s: float
     session_s: float
     held: set[TopicPartition] = field(default_factory=set)
 
@@ -53,13 +53,13 @@ class Group:
         """Let a member go, with all it holds."""
         self.members.pop(member_id, None)
 
-    def give_up_silent(self, now_s: float) -> None:
+    def expire_members(self, now_s: float) -> None:
         """Let members go that were not heard of for too long."""
         for member_id, member in list(self.members.items()):
-            if now_s - member.heard_s > member.session_s:
+            if now_s - member.heartbeat_s > member.session_s:
                 self.leave(member_id)
 
-    def share(self, member_id: int) -> set[TopicPartition]:
+    def assigned(self, member_id: int) -> set[TopicPartition]:
         """Return the partitions that a member should have: a range of its topic's, by the order of joining."""
         member = self.members[member_id]
         peers = [one for one, other in self.members.items() if other.topic == member.topic]
@@ -68,7 +68,7 @@ class Group:
         begin = at * size + min(at, more)
         return set(member.partitions[begin : begin + size + (at < more)])
 
-    def free(self, wanted: Collection[TopicPartition]) -> set[TopicPartition]:
+    def unheld(self, wanted: Collection[TopicPartition]) -> set[TopicPartition]:
         """Return those that no member holds."""
-        held = {place for member in self.members.values() for place in member.held}
+        held = {partition for member in self.members.values() for partition in member.held}
         return set(wanted) - held

@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from elworkers.connectors.kafka.driver import Fetched, OutageError, Range, TopicShape
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.core.contracts import TopicPartition
 
-_AT_A_TIME = 1_000
+
+def topic_ids(broker: MemoryBroker, topics: Sequence[str]) -> dict[str, str]:
+    """Return the ids of those topics that exist."""
+    return {name: broker.topics[name].topic_id for name in topics if name in broker.topics}
 
 
 class MemoryAdmin:
@@ -24,8 +28,8 @@ class MemoryAdmin:
     def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
         """See `driver.Admin.get_or_create`."""
         with self._broker.operation("admin"):
-            made = self._broker.ensure(topic, partitions, replication)
-            return TopicShape(len(made.logs), made.replication)
+            created = self._broker.get_or_create(topic, partitions, replication)
+            return TopicShape(len(created.logs), created.replication)
 
     def topics(self) -> list[str]:
         """See `driver.Admin.topics`."""
@@ -35,17 +39,17 @@ class MemoryAdmin:
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """See `driver.Admin.topic_ids`."""
         with self._broker.operation("admin"):
-            return {name: self._broker.topics[name].topic_id for name in topics if name in self._broker.topics}
+            return topic_ids(self._broker, topics)
 
     def ends(self, topic: str) -> dict[TopicPartition, int]:
         """See `driver.Admin.ends`."""
         with self._broker.operation("admin"):
-            return {place: self._broker.log(place).end for place in self._broker.places(topic)}
+            return {partition: self._broker.log(partition).end for partition in self._broker.partitions(topic)}
 
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
         """See `driver.Admin.committed`."""
         with self._broker.operation("admin"):
-            return self._broker.committed(group, self._broker.places(topic))
+            return self._broker.committed(group, self._broker.partitions(topic))
 
     def brokers(self) -> set[int]:
         """See `driver.Admin.brokers`."""
@@ -57,54 +61,73 @@ class MemoryAdmin:
 
 
 class MemoryReader:
-    """Implements `driver.Reader`."""
+    """Implements `driver.Reader`.
+
+    Attributes:
+        unreadable, unavailable: see `driver.Reader`.
+        closed: whether it was closed.
+    """
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
-        self._admin = MemoryAdmin(broker)
-        self.refused: dict[TopicPartition, str] = {}
-        self.left_out: dict[TopicPartition, str] = {}
+        self.unreadable: dict[TopicPartition, str] = {}
+        self.unavailable: dict[TopicPartition, str] = {}
+        self.closed = False
+
+    def _operation(self, *names: str) -> AbstractContextManager[None]:
+        if self.closed:
+            raise RuntimeError("this reader was closed")
+        return self._broker.operation("read", *names)
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
         """See `driver.Reader.topic_ids`."""
-        return self._admin.topic_ids(topics)
+        with self._operation("topic_ids"):
+            return topic_ids(self._broker, topics)
 
     def partitions(self) -> list[TopicPartition]:
         """See `driver.Reader.partitions`."""
-        with self._broker.operation("read"):
-            return [place for name in sorted(self._broker.topics) for place in self._broker.places(name)]
+        with self._operation("partitions"):
+            return [partition for name in sorted(self._broker.topics) for partition in self._broker.partitions(name)]
 
     def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
         """See `driver.Reader.ranges`."""
-        with self._broker.operation("read"):
-            logs = {place: self._broker.log(place) for place in wanted}
-        self.left_out = {place: NO_LEADER for place, log in logs.items() if not log.led}
-        return {place: Range(log.begin, log.end) for place, log in logs.items() if log.led}
+        with self._operation("ranges"):
+            logs = {partition: self._broker.log(partition) for partition in wanted}
+        self.unavailable = {partition: NO_LEADER for partition, log in logs.items() if not log.has_leader}
+        return {partition: Range(log.begin, log.end) for partition, log in logs.items() if log.has_leader}
 
     def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
         """See `driver.Reader.at_time`."""
-        with self._broker.operation("read"):
-            later = {place: [one for one in self._broker.log(place).messages if one[1] >= time_ms] for place in wanted}
-        return {place: messages[0][0] for place, messages in later.items() if messages}
+        with self._operation("at_time"):
+            later = {
+                partition: [one for one in self._broker.log(partition).messages if one[1] >= time_ms]
+                for partition in wanted
+            }
+        return {partition: messages[0][0] for partition, messages in later.items() if messages}
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """See `driver.Reader.committed`."""
-        return {place.partition: offset for place, offset in self._admin.committed(group, topic).items()}
+        with self._operation("committed", f"committed {group}"):
+            found = self._broker.committed(group, self._broker.partitions(topic))
+        return {partition.partition: offset for partition, offset in found.items()}
 
     def read(self, wanted: Mapping[TopicPartition, Range]) -> Generator[Fetched, None, None]:
         """See `driver.Reader.read`."""
-        self.refused = {}
-        for place, (begin, end) in wanted.items():
+        self.unreadable = {}
+        for partition, (begin, end) in wanted.items():
             at = begin
             while at < end:
-                with self._broker.operation("read"):
-                    log = self._broker.log(place)
+                with self._operation("messages"):
+                    log = self._broker.log(partition)
                     if at < log.begin:
-                        raise OutageError(f"Kafka: offset {at} of topic {place.topic}[{place.partition}] is gone")
-                    found = [one for one in log.read(at, _AT_A_TIME) if one[0] < end]
-                behind = found[-1][0] + 1 if len(found) == _AT_A_TIME else end
-                yield Fetched(place, found, at, behind)
+                        raise OutageError(
+                            f"Kafka: offset {at} of topic {partition.topic}[{partition.partition}] is gone"
+                        )
+                    found = [one for one in log.read(at, self._broker.fetch_messages) if one[0] < end]
+                behind = found[-1][0] + 1 if len(found) == self._broker.fetch_messages else end
+                yield Fetched(partition, found, at, behind)
                 at = behind
 
     def close(self) -> None:
-        """See `driver.Reader.close`."""
+        """See `driver.Reader.close`; whoever reads on has a bug, and hears of it."""
+        self.closed = True

@@ -52,9 +52,9 @@ class MemoryDriver:
         *,
         metrics: Metrics | None = None,
         delivered: Deliveries | None = None,
-        used: set[str] | None = None,  # noqa: ARG002 - no topic of this Kafka is made anew under a producer's hands
+        known_topics: set[str] | None = None,  # noqa: ARG002 - no topic of this Kafka is made anew under a producer's hands
         has_schema: Callable[[str], bool] = lambda _: False,  # noqa: ARG002 - whoever comes first has a topic here
-        unled: LeaderlessPartitions | None = None,  # noqa: ARG002 - nobody waits for leaders here
+        leaderless: LeaderlessPartitions | None = None,  # noqa: ARG002 - nobody waits for leaders here
         plan: TopicPlan | None = None,
     ) -> MemoryProducer:
         """See `driver.Driver.producer`."""

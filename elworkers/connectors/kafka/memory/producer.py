@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.batching_producer import BatchingProducer, partition_of
-from elworkers.connectors.kafka.driver import Name, OutageError, ProducerSettings
+from elworkers.connectors.kafka.driver import OutageError, ProducerSettings, TopicName
 from elworkers.connectors.kafka.memory.broker import MemoryBroker, Topic
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.core.contracts import Deliveries, Metrics, Record, RejectedRecord
@@ -44,29 +44,29 @@ class MemoryProducer(BatchingProducer):
         self._plan = plan or TopicPlan(None, hosts, (settings.partitions, settings.replication))
         self._turn = 0
 
-    def _produce(self, plain: RecordsByTopic, made: RecordsByTopic, last: bool) -> None:
+    def _send_records(self, configured: RecordsByTopic, derived: RecordsByTopic, last: bool) -> None:
         acked: list[tuple[str, list[Record]]] = []
         is_whole = False
         try:
-            for some, by_events in ((plain, False), (made, True)):
-                for name, records in some.plain.items():
-                    acked.append(self._sent(name, [(None, record) for record in records], by_events))
+            for some, from_events in ((configured, False), (derived, True)):
+                for name, records in some.unkeyed.items():
+                    acked.append(self._sent(name, [(None, record) for record in records], from_events))
                 for name, keyed in some.keyed.items():
-                    acked.append(self._sent(name, [*keyed], by_events))
+                    acked.append(self._sent(name, [*keyed], from_events))
             is_whole = True
         finally:
             if self._delivered is not None and not (is_whole and last):
                 for topic, stored in acked:
-                    self._delivered.add(self._place(topic), stored)
+                    self._delivered.add(self._store_name(topic), stored)
 
-    def _sent(self, name: Name, keyed: _Keyed, by_events: bool) -> tuple[str, list[Record]]:
+    def _sent(self, name: TopicName, keyed: _Keyed, from_events: bool) -> tuple[str, list[Record]]:
         """Return the topic, and what it has now."""
         topic = topic_of(name)
         if not _TOPIC.fullmatch(topic):
             why = f"Kafka takes no topic of the name {topic}"
-            if not by_events:
+            if not from_events:
                 raise ConfigurationError(why)
-            self._refused += [RejectedRecord(record, why) for _, record in keyed]
+            self._rejected += [RejectedRecord(record, why) for _, record in keyed]
             return topic, []
         stored: list[Record] = []
         try:
@@ -75,28 +75,28 @@ class MemoryProducer(BatchingProducer):
         except RetryableError:
             if self._delivered is not None and stored:
                 # Only the answer was lost.
-                self._delivered.add(self._place(topic), stored, acknowledged=False)
+                self._delivered.add(self._store_name(topic), stored, acknowledged=False)
             raise
         return topic, stored
 
-    def _store(self, name: Name, keyed: _Keyed) -> list[Record]:
+    def _store(self, name: TopicName, keyed: _Keyed) -> list[Record]:
         settings = self._plan.of([topic_of(name)])[topic_of(name)]
-        topic = self._broker.ensure(topic_of(name), settings.partitions, settings.replication)
+        topic = self._broker.get_or_create(topic_of(name), settings.partitions, settings.replication)
         if not isinstance(name, str):
             topic.owner = topic.owner or name.schema
             if topic.owner != name.schema:
                 why = f"schema {name.schema} has no topic of its own: {name.topic} is that of schema {topic.owner}"
-                self._refused += [RejectedRecord(record, why) for _, record in keyed]
+                self._rejected += [RejectedRecord(record, why) for _, record in keyed]
                 return []
         turn, count = self._next_turn(topic), len(topic.logs)
         logs = [topic.logs[turn if key is None else partition_of(key, count)] for key, _ in keyed]
-        if not all(log.led for log in logs):
+        if not all(log.has_leader for log in logs):
             raise OutageError(f"Kafka: a partition of topic {topic_of(name)} has no leader")
         stored = []
         for log, (key, record) in zip(logs, keyed, strict=True):
             if len(record.value) > self._broker.max_message_bytes:
                 why = "Kafka: larger than the topic's max.message.bytes"
-                self._refused.append(RejectedRecord(record, why, too_large=True))
+                self._rejected.append(RejectedRecord(record, why, too_large=True))
                 continue
             log.append(record.timestamp_ms or self._broker.now_ms(), key, record.value)
             stored.append(record)
@@ -104,10 +104,10 @@ class MemoryProducer(BatchingProducer):
 
     def _next_turn(self, topic: Topic) -> int:
         """Return all of a flush go to one partition that is led, those of the next to the next one."""
-        led = [number for number, log in enumerate(topic.logs) if log.led] or [0]
+        with_leader = [number for number, log in enumerate(topic.logs) if log.has_leader] or [0]
         self._turn += 1
-        return led[self._turn % len(led)]
+        return with_leader[self._turn % len(with_leader)]
 
     def close(self) -> None:
         """See `driver.Producer.close`."""
-        self._nothing_taken()
+        self._clear()

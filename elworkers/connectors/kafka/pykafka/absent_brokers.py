@@ -18,7 +18,7 @@ _NO_LEADER = 5
 """Kafka's error code LEADER_NOT_AVAILABLE."""
 
 
-def why_unreachable(host: str, port: int) -> str:
+def unreachable_reason(host: str, port: int) -> str:
     """Return a sentence on a broker that cannot be reached at the address that it tells its clients."""
     try:
         socket.getaddrinfo(host, port)
@@ -49,7 +49,7 @@ class AbsentBroker:
     @property
     def why(self) -> str:
         """A sentence on why it cannot be reached; empty where it has told no address."""
-        return why_unreachable(*self._address) if self._address else ""
+        return unreachable_reason(*self._address) if self._address else ""
 
     def __bool__(self) -> bool:
         return False
@@ -64,36 +64,36 @@ class AbsentBroker:
 
     def request_offset_limits(self, requests: Iterable[Any]) -> Any:
         """Answer for each partition that it has no leader."""
-        told: defaultdict[bytes, dict[int, OffsetPartitionResponse]] = defaultdict(dict)
+        by_topic: defaultdict[bytes, dict[int, OffsetPartitionResponse]] = defaultdict(dict)
         for request in requests:
-            told[request.topic_name][request.partition_id] = OffsetPartitionResponse([], _NO_LEADER)
-        return SimpleNamespace(topics=told)
+            by_topic[request.topic_name][request.partition_id] = OffsetPartitionResponse([], _NO_LEADER)
+        return SimpleNamespace(topics=by_topic)
 
 
 class BrokersWithAbsent(dict[int, Any]):
     """The connected brokers of a cluster by id, and an `AbsentBroker` for any other id, which `get` and views lack.
 
     Args:
-        known: pykafka's brokers by id, of which some may never have been reached.
+        brokers: pykafka's brokers by id, of which some may never have been reached.
     """
 
-    def __init__(self, known: Mapping[int, Any]) -> None:
-        super().__init__((number, broker) for number, broker in known.items() if broker.handler is not None)
-        self._known = known
+    def __init__(self, brokers: Mapping[int, Any]) -> None:
+        super().__init__((number, broker) for number, broker in brokers.items() if broker.handler is not None)
+        self._brokers = brokers
 
     @property
     def absent(self) -> list[AbsentBroker]:
         """Those that have told an address at which they cannot be reached."""
-        return [self[number] for number in self._known if self.get(number) is None]
+        return [self[number] for number in self._brokers if self.get(number) is None]
 
     def __contains__(self, number: object) -> bool:
         return True
 
     def __missing__(self, number: int) -> AbsentBroker:
-        known = self._known.get(number)
-        return AbsentBroker(number, None if known is None else (text(known.host), known.port))
+        broker = self._brokers.get(number)
+        return AbsentBroker(number, None if broker is None else (host_text(broker.host), broker.port))
 
 
-def text(host: bytes | str) -> str:
+def host_text(host: bytes | str) -> str:
     """Return a host as pykafka has it."""
     return host.decode(errors="replace") if isinstance(host, bytes) else host

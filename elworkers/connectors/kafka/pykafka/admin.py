@@ -24,7 +24,7 @@ class Admin:
 
     def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
         """See `driver.Admin.get_or_create`."""
-        return TopicShape(*topics.shape(topics.ensure(self._cluster, topic, partitions, replication)))
+        return TopicShape(*topics.shape(topics.get_or_create(self._cluster, topic, partitions, replication)))
 
     def topics(self) -> list[str]:
         """See `driver.Admin.topics`."""
@@ -36,14 +36,14 @@ class Admin:
 
     def ends(self, topic: str) -> dict[TopicPartition, int]:
         """See `driver.Admin.ends`."""
-        topics.absent(self._cluster, [topic])
+        topics.missing(self._cluster, [topic])
         return {TopicPartition(topic, number): end for number, end in progress.ends(self._cluster, topic).items()}
 
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
         """See `driver.Admin.committed`."""
-        topics.absent(self._cluster, [topic])
-        found = progress.committed(self._cluster, group, topic)
-        return {TopicPartition(topic, number): offset for number, offset in found.items()}
+        topics.missing(self._cluster, [topic])
+        committed = progress.committed(self._cluster, group, topic)
+        return {TopicPartition(topic, number): offset for number, offset in committed.items()}
 
     def brokers(self) -> set[int]:
         """See `driver.Admin.brokers`."""

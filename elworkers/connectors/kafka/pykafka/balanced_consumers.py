@@ -6,7 +6,7 @@
 What differs from pykafka's own:
 
 * Nothing is committed but what the loop hands over; pykafka also commits at a rebalance and after a reset.
-* A rebalance first lets the loop flush and commit what it has taken (`moving`), then moves partitions.
+* A rebalance first lets the loop flush and commit what it has taken (`rebalance_guard`), then moves partitions.
 * The session timeout of a group managed by Kafka can be chosen.
 * Members that read different topics may share a group name, as they could under ZooKeeper; pykafka's leader would
   give the partitions of its own topic to all of them.
@@ -41,18 +41,19 @@ class RebalanceMixin:
     """What both kinds of BalancedConsumer get from us; stands before pykafka's class.
 
     Attributes:
-        moving: entered before partitions move, in the thread that moves them, when the loop has committed what it
-            has taken, or after a deadline; left when they have moved.
-        resume_from: gives partition id → offset for partitions to go on from.
-        identity, reads_uncommitted, on_gap, on_standing: see `Fetcher`.
-        fresh: partitions that came to this consumer, also if they have left it again, since somebody cleared the set.
+        rebalance_guard: a context manager that waits, in pykafka's thread, until the loop has committed what it has
+            taken, or for a deadline; partitions are moved within it.
+        current_positions: returns partition id → offset for partitions to go on from.
+        identity, reads_uncommitted, on_offset_reset, on_stalled: see `Fetcher`.
+        newly_assigned: partitions assigned to this consumer since somebody cleared the set, also if they were revoked
+            again.
     """
 
-    fresh: set[int]
-    moving: Callable[[], AbstractContextManager[None]]
-    resume_from: Callable[[], Mapping[int, int]]
-    on_gap: Callable[[int, int, int], None]
-    on_standing: Callable[[int, str | None], None]
+    newly_assigned: set[int]
+    rebalance_guard: Callable[[], AbstractContextManager[None]]
+    current_positions: Callable[[], Mapping[int, int]]
+    on_offset_reset: Callable[[int, int, int], None]
+    on_stalled: Callable[[int, str | None], None]
     identity: TopicIdentity
     reads_uncommitted: bool
 
@@ -60,18 +61,20 @@ class RebalanceMixin:
         """Do nothing: pykafka calls this at a rebalance, whatever was flushed."""
 
     def _rebalance(self) -> None:
-        with self.moving():
+        with self.rebalance_guard():
             super()._rebalance()  # type: ignore[misc]
 
     def _get_internal_consumer(self: Any, partitions: Any = None, start: bool = True) -> Any:
-        resume: Mapping[int, int] = {}
+        resume_offsets: Mapping[int, int] = {}
         reset_on_start = self._reset_offset_on_start and self._consumer is None
         held: Collection[int] = ()
         if self._consumer is not None:
             self._consumer.stop()
             held = self._consumer.partitions
-            resume = {partition: offset for partition, offset in self.resume_from().items() if partition in held}
-        self.fresh |= {partition.id for partition in partitions or ()} - set(held)
+            resume_offsets = {
+                partition: offset for partition, offset in self.current_positions().items() if partition in held
+            }
+        self.newly_assigned |= {partition.id for partition in partitions or ()} - set(held)
         fetcher_class: Any = Fetcher
         if self._use_rdkafka:
             from pykafka.rdkafka import RdKafkaSimpleConsumer
@@ -95,7 +98,8 @@ class RebalanceMixin:
             auto_start=False,
             compacted_topic=self._is_compacted_topic,
         )
-        fetcher.resume, fetcher.on_gap, fetcher.on_standing = resume, self.on_gap, self.on_standing
+        fetcher.resume_offsets = resume_offsets
+        fetcher.on_offset_reset, fetcher.on_stalled = self.on_offset_reset, self.on_stalled
         fetcher.identity, fetcher.reads_uncommitted = self.identity, self.reads_uncommitted
         fetcher.consumer_id, fetcher.generation_id = self._consumer_id, self._generation_id
         if start:
@@ -135,33 +139,33 @@ class ManagedGroup(RebalanceMixin, ManagedBalancedConsumer):  # type: ignore[mis
                 session_timeout=self.session_timeout_ms,
             )
             connection = self._group_coordinator._get_unique_req_handler(self._connection_id)
-            answer = connection.request(request).get(JoinGroupResponse)
-            if answer.error_code == 0:
-                self._generation_id, self._consumer_id = answer.generation_id, answer.member_id
-                return answer.members
-            self._handle_error(answer.error_code)
-        raise ERROR_CODES[answer.error_code](f"cannot join group {self._consumer_group.decode()}")
+            response = connection.request(request).get(JoinGroupResponse)
+            if response.error_code == 0:
+                self._generation_id, self._consumer_id = response.generation_id, response.member_id
+                return response.members
+            self._handle_error(response.error_code)
+        raise ERROR_CODES[response.error_code](f"cannot join group {self._consumer_group.decode()}")
 
     def _update_member_assignment(self) -> None:
-        assignment = dict(self._sync_group(self._share_out(self._join_group())))
-        mine = assignment.get(self.topic.name, [])
-        self._setup_internal_consumer(partitions=[self.topic.partitions[partition] for partition in mine])
+        assignment = dict(self._sync_group(self._assign_partitions(self._join_group())))
+        numbers = assignment.get(self.topic.name, [])
+        self._setup_internal_consumer(partitions=[self.topic.partitions[partition] for partition in numbers])
 
-    def _share_out(self, members: Mapping[bytes, ConsumerGroupProtocolMetadata]) -> list[tuple[bytes, Any]]:
+    def _assign_partitions(self, members: Mapping[bytes, ConsumerGroupProtocolMetadata]) -> list[tuple[bytes, Any]]:
         readers: dict[bytes, list[bytes]] = {}
         for member, metadata in members.items():
             for name in metadata.topic_names:
                 readers.setdefault(bytes(name), []).append(member)
         if set(readers) - {self.topic.name}:
             self._cluster.update()
-        shares: dict[bytes, list[tuple[bytes, list[int]]]] = {member: [] for member in members}
+        assignments: dict[bytes, list[tuple[bytes, list[int]]]] = {member: [] for member in members}
         for name, group in readers.items():
             topic = self.topic if name == self.topic.name else self._cluster.topics[name]
-            _warn_of_idle(self._consumer_group, topic, len(group))
+            _warn_of_idle_members(self._consumer_group, topic, len(group))
             for member in group:
-                decided = self._membership_protocol.decide_partitions(group, topic.partitions, member)
-                shares[member].append((name, sorted(partition.id for partition in decided)))
-        return [(member, _Assignment(share)) for member, share in shares.items()]
+                chosen = self._membership_protocol.decide_partitions(group, topic.partitions, member)
+                assignments[member].append((name, sorted(partition.id for partition in chosen)))
+        return [(member, _Assignment(assigned)) for member, assigned in assignments.items()]
 
 
 class ZooKeeperGroup(RebalanceMixin, BalancedConsumer):  # type: ignore[misc]
@@ -176,7 +180,7 @@ class ZooKeeperGroup(RebalanceMixin, BalancedConsumer):  # type: ignore[misc]
     def start(self) -> None:
         """Join the group; unlike pykafka's, raises when that fails and needs no broker registered in ZooKeeper."""
         self._owners = OwnerNodes(self._consumer_group.decode(), self.topic.name.decode())
-        chroot.ensure(self._zookeeper_connect, self._zookeeper_connection_timeout_ms / 1000, self.make_chroot)
+        chroot.create_chroot(self._zookeeper_connect, self._zookeeper_connection_timeout_ms / 1000, self.make_chroot)
         self._setup_zookeeper(self._zookeeper_connect, self._zookeeper_connection_timeout_ms)
         for path in ("/brokers/ids", "/brokers/topics", *self._owners.folders):
             self._zookeeper.ensure_path(path)
@@ -191,20 +195,20 @@ class ZooKeeperGroup(RebalanceMixin, BalancedConsumer):  # type: ignore[misc]
 
     def _add_partitions(self, partitions: Collection[Any]) -> None:
         leaders = {one.id: one.leader.id for one in partitions}
-        owned = self._owners.take(self._zookeeper, self._consumer_id, leaders)
+        owned = self._owners.claim(self._zookeeper, self._consumer_id, leaders)
         if owned is not None:
             raise PartitionOwnedError(self.topic.partitions[owned])
 
     def _remove_partitions(self, partitions: Collection[Any]) -> None:
-        self._owners.give_up(self._zookeeper, self._consumer_id, {one.id for one in partitions})
+        self._owners.release(self._zookeeper, self._consumer_id, {one.id for one in partitions})
 
     def _get_participants(self) -> Any:
         found = super()._get_participants()
-        _warn_of_idle(self._consumer_group, self.topic, len(found))
+        _warn_of_idle_members(self._consumer_group, self.topic, len(found))
         return found
 
 
-def _warn_of_idle(group: bytes, topic: Any, consumers: int) -> None:
+def _warn_of_idle_members(group: bytes, topic: Any, consumers: int) -> None:
     if consumers > len(topic.partitions):
         log.warning(
             "more consumers than partitions; the others are idle",

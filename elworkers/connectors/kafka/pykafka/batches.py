@@ -20,32 +20,32 @@ _REQUEST_BYTES = 2 * 1024 * 1024
 class RecordBatch:
     """Records for one partition; `keys` is empty where none has one."""
 
-    __slots__ = ("keys", "leader", "place", "records", "size")
+    __slots__ = ("keys", "leader", "partition", "records", "size")
 
     def __init__(
-        self, place: TopicPartition, leader: Any, records: Sequence[Record], keys: Sequence[bytes], size: int
+        self, partition: TopicPartition, leader: Any, records: Sequence[Record], keys: Sequence[bytes], size: int
     ) -> None:
-        self.place = place
+        self.partition = partition
         self.leader = leader
         self.records = records
         self.keys = keys
         self.size = size
 
-    def parts(self, length: int) -> Iterator[RecordBatch]:
+    def split(self, length: int) -> Iterator[RecordBatch]:
         """Return sets of at most this many records each."""
         for begin in range(0, len(self.records), length):
-            yield self.part(begin, begin + length)
+            yield self.subset(begin, begin + length)
 
-    def part(self, begin: int, end: int | None) -> RecordBatch:
+    def subset(self, begin: int, end: int | None) -> RecordBatch:
         """Return some of the records."""
-        return RecordBatch(self.place, self.leader, self.records[begin:end], self.keys[begin:end], 0)
+        return RecordBatch(self.partition, self.leader, self.records[begin:end], self.keys[begin:end], 0)
 
 
-def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int, int]]:
-    """Yield begin, end and size of parts that are no larger than `most`, as few as possible, or of a single one."""
+def _chunks(sizes: Sequence[int], max_bytes: int) -> Iterator[tuple[int, int, int]]:
+    """Yield begin, end and size of as few chunks as possible, none above `max_bytes` unless it is of one record."""
     begin = size = 0
     for end, one in enumerate(sizes):
-        if size and size + one > most:
+        if size and size + one > max_bytes:
             yield begin, end, size
             begin, size = end, 0
         size += one
@@ -67,16 +67,16 @@ class Topic:
     """
 
     def __init__(self, name: str, leaders: Sequence[Any], turns: Iterator[int]) -> None:
-        self._places = [TopicPartition(name, number) for number in range(len(leaders))]
+        self._partitions = [TopicPartition(name, number) for number in range(len(leaders))]
         self._leaders = leaders
-        led = [number for number, leader in enumerate(leaders) if leader]
+        with_leader = [number for number, leader in enumerate(leaders) if leader]
         # Where there is no leader at all, whoever sends finds that out.
-        self._open = led or range(len(leaders))
+        self._writable = with_leader or range(len(leaders))
         self._turns = turns
         self.without_key = ""
         self.owner: str | None = None
 
-    def sets(self, records: Sequence[Record], most: int) -> Iterator[RecordBatch]:
+    def batches(self, records: Sequence[Record], max_bytes: int) -> Iterator[RecordBatch]:
         """Return message sets of records without keys.
 
         All of a flush go to one partition, those of the next to the next one: that makes large message sets, and even
@@ -84,40 +84,40 @@ class Topic:
         have one.
         """
         sizes = [MESSAGE_OVERHEAD + len(record.value) for record in records]
-        for begin, end, size in _cuts(sizes, most):
-            number = self._open[next(self._turns) % len(self._open)]
-            yield RecordBatch(self._places[number], self._leaders[number], records[begin:end], [], size)
+        for begin, end, size in _chunks(sizes, max_bytes):
+            number = self._writable[next(self._turns) % len(self._writable)]
+            yield RecordBatch(self._partitions[number], self._leaders[number], records[begin:end], [], size)
 
-    def unled_set(self, records: Sequence[Record]) -> RecordBatch:
+    def leaderless_batch(self, records: Sequence[Record]) -> RecordBatch:
         """Return a set that waits for the first partition without a leader."""
         number = next((number for number, leader in enumerate(self._leaders) if not leader), 0)
-        return RecordBatch(self._places[number], self._leaders[number], records, [], 0)
+        return RecordBatch(self._partitions[number], self._leaders[number], records, [], 0)
 
-    def keyed_sets(self, keyed: Sequence[tuple[bytes, Record]], most: int) -> Iterator[RecordBatch]:
+    def keyed_batches(self, keyed: Sequence[tuple[bytes, Record]], max_bytes: int) -> Iterator[RecordBatch]:
         """Return message sets of records with keys, which say the partition, also where it has no leader."""
         by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
         for one in keyed:
-            by_partition[partition_of(one[0], len(self._places))].append(one)
+            by_partition[partition_of(one[0], len(self._partitions))].append(one)
         for number, some in by_partition.items():
             keys, records = zip(*some, strict=True)
             sizes = [MESSAGE_OVERHEAD + len(key) + len(record.value) for key, record in some]
-            for begin, end, size in _cuts(sizes, most):
+            for begin, end, size in _chunks(sizes, max_bytes):
                 yield RecordBatch(
-                    self._places[number], self._leaders[number], records[begin:end], keys[begin:end], size
+                    self._partitions[number], self._leaders[number], records[begin:end], keys[begin:end], size
                 )
 
 
-def requests(sets: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
+def requests(batches: Iterable[RecordBatch]) -> Iterator[list[RecordBatch]]:
     """Yield the sets of one leader, as many at a time as go into a request; it takes one for each partition."""
     some: list[RecordBatch] = []
-    places: set[TopicPartition] = set()
+    partitions: set[TopicPartition] = set()
     size = 0
-    for one in sets:
-        if some and (size + one.size > _REQUEST_BYTES or one.place in places):
+    for one in batches:
+        if some and (size + one.size > _REQUEST_BYTES or one.partition in partitions):
             yield some
-            some, places, size = [], set(), 0
+            some, partitions, size = [], set(), 0
         some.append(one)
-        places.add(one.place)
+        partitions.add(one.partition)
         size += one.size
     if some:
         yield some

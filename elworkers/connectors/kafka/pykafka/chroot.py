@@ -13,13 +13,13 @@ from elworkers.core.errors import ConfigurationError
 log = structlog.get_logger(__name__)
 
 
-def ensure(servers: str, timeout_s: float, make: bool) -> None:
+def create_chroot(servers: str, timeout_s: float, create: bool) -> None:
     """Make the chroot of `HOST:PORT,…/CHROOT` where it is missing; nothing is asked where there is none.
 
     Args:
         servers: as kazoo takes them.
         timeout_s: the longest wait for a server.
-        make: False: a missing one is an error.
+        create: False: a missing one is an error.
 
     Raises:
         ConfigurationError: it is missing, and not to be made.
@@ -30,18 +30,18 @@ def ensure(servers: str, timeout_s: float, make: bool) -> None:
     if chroot == "/":
         return
     # Inside of a chroot that is not there kazoo can make nothing.
-    outside = KazooClient(hosts, timeout=timeout_s)
+    zookeeper = KazooClient(hosts, timeout=timeout_s)
     try:
-        outside.start(timeout_s)
-        if outside.exists(chroot):
+        zookeeper.start(timeout_s)
+        if zookeeper.exists(chroot):
             return
-        if not make:
+        if not create:
             raise ConfigurationError(
                 f"kafka URI: option zookeeper_connect: there is no {chroot} in ZooKeeper; expected one that is there,"
                 " as zookeeper_make_chroot=False says"
             )
-        outside.ensure_path(chroot)
+        zookeeper.ensure_path(chroot)
         log.info("made a chroot in ZooKeeper", code="zookeeper_chroot_created", path=chroot)
     finally:
-        outside.stop()
-        outside.close()
+        zookeeper.stop()
+        zookeeper.close()

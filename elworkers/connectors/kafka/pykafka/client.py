@@ -24,7 +24,7 @@ from pykafka.protocol.base import Request
 
 from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError, UnsupportedBrokerError
 from elworkers.connectors.kafka.pykafka import quota_channels
-from elworkers.connectors.kafka.pykafka.absent_brokers import BrokersWithAbsent, why_unreachable
+from elworkers.connectors.kafka.pykafka.absent_brokers import BrokersWithAbsent, unreachable_reason
 from elworkers.core.errors import ConfigurationError, RetryableError
 
 BROKER_VERSION = "1.0.0"
@@ -64,10 +64,10 @@ class _Cluster(Cluster):  # type: ignore[misc]
         for broker in list(self.brokers.values()):
             if broker.connected:
                 with contextlib.suppress(KafkaException, OSError):
-                    answer = broker.request_metadata(topics)
+                    response = broker.request_metadata(topics)
                     # None where the broker has gone.
-                    if answer is not None:
-                        return answer
+                    if response is not None:
+                        return response
         return super()._get_metadata(topics)
 
 
@@ -83,7 +83,7 @@ def set_client_id(text: str) -> None:
 
 
 @contextlib.contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Turn whatever pykafka and kazoo raise when a server is away into an error of `driver`.
 
     They raise their own errors, but also what their half-closed connections lead to: AttributeError on a
@@ -145,7 +145,7 @@ def _told(error: Exception) -> str:
     name = type(error).__name__
     text = str(error).replace("See logs.", "").strip()
     if address := _ADDRESS.fullmatch(text):
-        text = why_unreachable(address["host"], int(address["port"]))
+        text = unreachable_reason(address["host"], int(address["port"]))
     if not text or text == name:
         text = _WITHOUT_WORDS.get(name, "the library says no more")
     return f"{text} ({name})"
@@ -167,12 +167,12 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
     for host in hosts:
         name, _, port = host.rpartition(":")
         try:
-            with translated(f"connect to {host}"):
+            with translate_errors(f"connect to {host}"):
                 _refuse_too_new(host, _api_versions(name.strip("[]"), int(port)))
         except RetryableError as error:
             first_refusal = first_refusal or error
             continue
-        with translated(f"read metadata from {host}"):
+        with translate_errors(f"read metadata from {host}"):
             cluster = _Cluster(
                 host,
                 Handler(),

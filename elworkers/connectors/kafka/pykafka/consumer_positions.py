@@ -27,10 +27,10 @@ from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
 
 EARLIEST = -2
 _NO_OFFSET = -1
-_SAID_LATER = frozenset((5, 9, 56))
+_RETRIABLE_CODES = frozenset((5, 9, 56))
 """Kafka's error codes of a partition that cannot be asked for now: no leader, no replica, no disk."""
 
-_MOVED_ON = {error.ERROR_CODE for error in (IllegalGeneration, UnknownMemberId, RebalanceInProgress)}
+_REBALANCED_CODES = {error.ERROR_CODE for error in (IllegalGeneration, UnknownMemberId, RebalanceInProgress)}
 
 log = structlog.get_logger(__name__)
 
@@ -39,23 +39,23 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
     """A consumer of partitions that a group has given to this process.
 
     Attributes:
-        resume: partition id → offset to go on from, for partitions held without interruption.
+        resume_offsets: partition id → offset to go on from, for partitions held without interruption.
         identity: of the topic, which commits carry.
-        passed: partition id → an offset, and the one behind what is no message there.
-        begun: partitions of a group without offsets, placed where groups begin.
-        unplaced: partitions without an offset of which nobody could say yet where they begin.
-        places_later: whether `unplaced` ones are left to `place`; else all wait for them.
+        skipped: partition id → an offset, and the one behind what is no message there.
+        started: partitions of a group without offsets, placed where groups begin.
+        unpositioned: partitions without an offset of which nobody could say yet where they begin.
+        positions_later: whether `unpositioned` ones are left to `reset_positions`; else all wait for them.
     """
 
-    resume: Mapping[int, int] = {}
+    resume_offsets: Mapping[int, int] = {}
     identity = TopicIdentity()
-    places_later = True
+    positions_later = True
 
-    def __init__(self, *words: Any, **keywords: Any) -> None:
-        self.passed: dict[int, tuple[int, int]] = {}
-        self.begun: set[int] = set()
-        self.unplaced: set[int] = set()
-        super().__init__(*words, **keywords)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.skipped: dict[int, tuple[int, int]] = {}
+        self.started: set[int] = set()
+        self.unpositioned: set[int] = set()
+        super().__init__(*args, **kwargs)
 
     def _setup_partitions_by_leader(self) -> None:
         # Another thread may be looking at what there is.
@@ -64,11 +64,11 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
             by_leader[owned.partition.leader].append(owned)
         self._partitions_by_leader = by_leader
 
-    def pass_over(self, owned: Any, behind: int) -> None:
+    def skip_to(self, owned: Any, after: int) -> None:
         """Go on behind something that is no message."""
-        begin, end = self.passed.get(owned.partition.id, (0, -1))
-        self.passed[owned.partition.id] = (begin if end == owned.next_offset else owned.next_offset, behind)
-        owned.next_offset = behind
+        begin, end = self.skipped.get(owned.partition.id, (0, -1))
+        self.skipped[owned.partition.id] = (begin if end == owned.next_offset else owned.next_offset, after)
+        owned.next_offset = after
 
     def commit_offsets(self, partition_offsets: Any = None) -> None:
         """Do nothing: pykafka calls this where nothing was flushed."""
@@ -87,14 +87,14 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
             if not pending:
                 return True
             self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
-            answer = self._group_coordinator.commit_consumer_group_offsets(
+            response = self._group_coordinator.commit_consumer_group_offsets(
                 self._consumer_group,
                 self.generation_id,
                 self.consumer_id,
                 [self._commit_request(partition, offset) for partition, offset in pending.items()],
             )
-            codes = {partition: part.err for partition, part in answer.topics[self.topic.name].items()}
-            if set(codes.values()) & _MOVED_ON:
+            codes = {partition: part.err for partition, part in response.topics[self.topic.name].items()}
+            if set(codes.values()) & _REBALANCED_CODES:
                 log.warning(
                     "offsets not committed: the group has moved on",
                     code="kafka_commit_rejected",
@@ -110,43 +110,43 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         return True
 
     def _commit_request(self, partition: int, offset: int) -> Any:
-        begin, behind = self.passed.get(partition, (_NO_OFFSET, _NO_OFFSET))
-        offset = behind if offset == begin else offset
+        begin, after = self.skipped.get(partition, (_NO_OFFSET, _NO_OFFSET))
+        offset = after if offset == begin else offset
         now_ms = int(time.time() * 1000)
         return PartitionOffsetCommitRequest(self.topic.name, partition, offset, now_ms, self.identity.metadata())
 
     def fetch_offsets(self) -> list[Any]:
         """Place every held partition: where the loop is, where the group was, or where the group begins."""
         committed = self._committed()
-        group_is_new = not self.identity.made_anew and all(offset == _NO_OFFSET for offset in committed.values())
-        without = []
+        group_is_new = not self.identity.recreated and all(offset == _NO_OFFSET for offset in committed.values())
+        missing = []
         for partition, owned in self._partitions_by_id.items():
             # Where another member was further while this one was away unnoticed, its commit counts.
-            offset = max(self.resume.get(partition, _NO_OFFSET), committed.get(partition, _NO_OFFSET))
+            offset = max(self.resume_offsets.get(partition, _NO_OFFSET), committed.get(partition, _NO_OFFSET))
             if offset == _NO_OFFSET:
-                without.append(partition)
+                missing.append(partition)
             else:
                 owned.set_offset(offset - 1)
-        which = self._auto_offset_reset if group_is_new else EARLIEST
-        passed_over = self.place(without, which)
+        limit_type = self._auto_offset_reset if group_is_new else EARLIEST
+        skipped_count = self.reset_positions(missing, limit_type)
         if group_is_new:
-            self.begun = set(without) - self.unplaced
-        if which != EARLIEST:
-            self._say_what_is_passed_over(without, passed_over)
+            self.started = set(missing) - self.unpositioned
+        if limit_type != EARLIEST:
+            self._log_skipped(missing, skipped_count)
         return []
 
     def reset_offsets(self, *_: Any, **__: Any) -> None:
         """Place every held partition where groups begin, whatever was committed; pykafka calls this at the start."""
-        self.place(self._partitions_by_id, self._auto_offset_reset)
-        if self.unplaced and self._auto_offset_reset != EARLIEST:
+        self.reset_positions(self._partitions_by_id, self._auto_offset_reset)
+        if self.unpositioned and self._auto_offset_reset != EARLIEST:
             # Better behind what the group has read than at the earliest.
             committed = self._committed()
-            for partition in [one for one in self.unplaced if committed.get(one, _NO_OFFSET) != _NO_OFFSET]:
+            for partition in [one for one in self.unpositioned if committed.get(one, _NO_OFFSET) != _NO_OFFSET]:
                 self._partitions_by_id[partition].set_offset(committed[partition] - 1)
-                self.unplaced.discard(partition)
+                self.unpositioned.discard(partition)
 
-    def place(self, partitions: Iterable[int], which: int = EARLIEST) -> int:
-        """Place partitions at their earliest or latest offset, and commit that; what cannot be is `unplaced`.
+    def reset_positions(self, partitions: Iterable[int], limit_type: int = EARLIEST) -> int:
+        """Place partitions at their earliest or latest offset, and commit that; what cannot be is `unpositioned`.
 
         Returns:
             How many messages are before these offsets.
@@ -154,51 +154,54 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         Raises:
             KafkaException: a broker does not say where a partition begins, or nothing may have been committed.
         """
-        wanted = list(partitions)
-        if not wanted:
+        requested = list(partitions)
+        if not requested:
             return 0
-        edges = self.topic.fetch_offset_limits(which)
-        earliest = edges if which == EARLIEST else self.topic.fetch_offset_limits(EARLIEST)
+        limits_by_partition = self.topic.fetch_offset_limits(limit_type)
+        earliest = limits_by_partition if limit_type == EARLIEST else self.topic.fetch_offset_limits(EARLIEST)
         begin: dict[int, int] = {}
-        passed_over = 0
-        for partition in wanted:
-            if self.places_later and {edges[partition].err, earliest[partition].err} & _SAID_LATER:
-                self.unplaced.add(partition)
+        skipped_count = 0
+        for partition in requested:
+            if (
+                self.positions_later
+                and {limits_by_partition[partition].err, earliest[partition].err} & _RETRIABLE_CODES
+            ):
+                self.unpositioned.add(partition)
                 continue
-            begin[partition] = _offset(partition, edges)
-            passed_over += begin[partition] - _offset(partition, earliest)
+            begin[partition] = _offset(partition, limits_by_partition)
+            skipped_count += begin[partition] - _offset(partition, earliest)
             self._partitions_by_id[partition].set_offset(begin[partition] - 1)
         if begin:
             # Without this a group that starts at the latest offset and sees no event would, after a restart, skip
             # what came in between.
             self.commit(begin)
-        self.unplaced.difference_update(begin)
-        return passed_over
+        self.unpositioned.difference_update(begin)
+        return skipped_count
 
-    def _say_what_is_passed_over(self, begun: Iterable[int], messages: int) -> None:
+    def _log_skipped(self, started: Iterable[int], messages: int) -> None:
         names = {"group": self._consumer_group.decode(), "topic": self.topic.name.decode()}
         if messages:
             log.warning(
                 "a group without offsets begins at the latest; what the topic has is passed over",
                 code="kafka_group_starts_at_latest",
                 **names,
-                partitions=sorted(set(begun) - self.unplaced),
+                partitions=sorted(set(started) - self.unpositioned),
                 messages=messages,
             )
-        if self.unplaced:
+        if self.unpositioned:
             log.warning(
                 "a group without offsets begins at the latest; what has no leader now will be read from its earliest",
                 code="kafka_group_start_without_leader",
                 **names,
-                partitions=sorted(self.unplaced),
+                partitions=sorted(self.unpositioned),
             )
 
     def _committed(self) -> dict[int, int]:
         requests = [PartitionOffsetFetchRequest(self.topic.name, partition) for partition in self.topic.partitions]
         for attempt in range(max(1, self._offsets_fetch_max_retries)):
             self._cluster.handler.sleep(attempt * self._offsets_channel_backoff_ms / 1000)
-            answer = self._group_coordinator.fetch_consumer_group_offsets(self._consumer_group, requests)
-            found = answer.topics[self.topic.name]
+            response = self._group_coordinator.fetch_consumer_group_offsets(self._consumer_group, requests)
+            found = response.topics[self.topic.name]
             errors = {part.err for part in found.values()} - {0}
             if not errors:
                 return {partition: self._of_this_topic(partition, part) for partition, part in found.items()}
@@ -206,18 +209,18 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         raise ERROR_CODES[errors.pop()]("committed offsets cannot be read")
 
     def _of_this_topic(self, partition: int, part: Any) -> int:
-        if self.identity.is_of_another(part.metadata):
-            self.identity.was_made_anew(partition)
+        if self.identity.is_of_other_topic(part.metadata):
+            self.identity.report_recreated(partition)
             return _NO_OFFSET
         return int(part.offset)
 
-    def edge(self, partition: int, which: int) -> int:
+    def offset_limit(self, partition: int, limit_type: int) -> int:
         """Return the earliest or the latest offset of a partition.
 
         Raises:
             KafkaException: the broker does not say.
         """
-        return _offset(partition, self.topic.fetch_offset_limits(which))
+        return _offset(partition, self.topic.fetch_offset_limits(limit_type))
 
 
 def _offset(partition: int, limits: Mapping[int, Any]) -> int:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Unpacks what producers compressed, up to a bound: a few bytes can claim to be gigabytes."""
+"""Decompresses what producers compressed, up to a bound: a few bytes can claim to be gigabytes."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ import snappy
 from isal import isal_zlib
 from lz4.frame import LZ4FrameDecompressor
 
-LARGEST_UNPACKED = 128 * 1024 * 1024
+MAX_UNCOMPRESSED_BYTES = 128 * 1024 * 1024
 """Bytes of a message set behind its decompression; brokers take sets of a megabyte, by default."""
 
-NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
+CODEC_NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 """Codec number (Kafka's protocol guide, attributes of a message) → what producers call it."""
 
 _XERIAL = b"\x82SNAPPY\0"
 _XERIAL_HEADER_BYTES = 16
 _BLOCK = struct.Struct(">i")
-_MEMBER_BYTES = 256
+_MEMBER_CHUNK_BYTES = 256
 """Of a further gzip member that are tried first."""
 
 
-def unpacked(codec: int, data: bytes) -> bytes:
+def decompress(codec: int, data: bytes) -> bytes:
     """Return the bytes behind a codec.
 
     Raises:
-        ValueError: says what is wrong: the codec is not known, the data is damaged, or larger than `LARGEST_UNPACKED`.
+        ValueError: the codec is not known, or the data is damaged or larger than `MAX_UNCOMPRESSED_BYTES`.
     """
-    unpack = _DECODERS.get(codec)
-    if unpack is None:
-        raise ValueError(f"is compressed by {NAMES.get(codec, f'codec {codec}')}, which this client cannot read")
+    decode = _DECODERS.get(codec)
+    if decode is None:
+        raise ValueError(f"is compressed by {CODEC_NAMES.get(codec, f'codec {codec}')}, which this client cannot read")
     try:
-        return unpack(data)
+        return decode(data)
     except _TooLargeError:
-        raise ValueError(f"is larger than {LARGEST_UNPACKED} bytes when it is unpacked") from None
+        raise ValueError(f"is larger than {MAX_UNCOMPRESSED_BYTES} bytes when it is unpacked") from None
     except Exception as error:  # noqa: BLE001 - each library has its own errors, and damage leads to any of them
-        raise ValueError(f"is damaged where it is compressed by {NAMES[codec]} ({type(error).__name__})") from None
+        raise ValueError(
+            f"is damaged where it is compressed by {CODEC_NAMES[codec]} ({type(error).__name__})"
+        ) from None
 
 
 class _TooLargeError(Exception):
@@ -49,37 +51,37 @@ class _TooLargeError(Exception):
 def _gzip(data: bytes) -> bytes:
     # Members may follow one another (RFC 1952); each has an end of its own. One is the rule, and is given all there is;
     # what is behind it is given a little at a time, because what a member leaves over is copied.
-    found: list[bytes] = []
+    chunks: list[bytes] = []
     at = size = 0
     while at < len(data):
         stream = isal_zlib.decompressobj(31)
-        step = _MEMBER_BYTES if at else len(data)
+        step = _MEMBER_CHUNK_BYTES if at else len(data)
         while not stream.eof:
             if at == len(data):
                 raise EOFError
-            piece = data[at : at + step]
-            part = stream.decompress(piece, LARGEST_UNPACKED - size + 1)
-            size += len(part)
-            if size > LARGEST_UNPACKED:
+            chunk = data[at : at + step]
+            output = stream.decompress(chunk, MAX_UNCOMPRESSED_BYTES - size + 1)
+            size += len(output)
+            if size > MAX_UNCOMPRESSED_BYTES:
                 raise _TooLargeError
-            found.append(part)
-            at += len(piece) - len(stream.unused_data)
+            chunks.append(output)
+            at += len(chunk) - len(stream.unused_data)
             step *= 2
-    return b"".join(found)
+    return b"".join(chunks)
 
 
 def _lz4(data: bytes) -> bytes:
     stream = LZ4FrameDecompressor()
-    found: bytes = stream.decompress(data, max_length=LARGEST_UNPACKED)
+    output: bytes = stream.decompress(data, max_length=MAX_UNCOMPRESSED_BYTES)
     if not stream.eof:
-        raise _TooLargeError if len(found) >= LARGEST_UNPACKED else EOFError
-    return found
+        raise _TooLargeError if len(output) >= MAX_UNCOMPRESSED_BYTES else EOFError
+    return output
 
 
 def _snappy(data: bytes) -> bytes:
     blocks = [data] if not data.startswith(_XERIAL) else list(_blocks(data))
     # Each block says how large it is; whoever allocates that much first has lost.
-    if sum(map(_claimed, blocks)) > LARGEST_UNPACKED:
+    if sum(map(_uncompressed_size, blocks)) > MAX_UNCOMPRESSED_BYTES:
         raise _TooLargeError
     return b"".join(snappy.decompress(block) for block in blocks)
 
@@ -94,11 +96,11 @@ def _blocks(data: bytes) -> Iterator[bytes]:
         at += 4 + size
 
 
-def _claimed(block: bytes) -> int:
+def _uncompressed_size(block: bytes) -> int:
     """Return the varint at the beginning of a block of Snappy: how many bytes it unpacks to."""
     size = 0
-    for place, byte in enumerate(block[:5]):
-        size |= (byte & 0x7F) << (7 * place)
+    for index, byte in enumerate(block[:5]):
+        size |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             return size
     raise EOFError

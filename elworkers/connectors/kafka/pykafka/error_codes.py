@@ -20,7 +20,7 @@ TOO_LARGE: Mapping[int, str] = MappingProxyType(
 )
 """A record set of less, or a shorter message, may be taken."""
 
-RECORDS_OWN: Mapping[int, str] = MappingProxyType(
+INVALID_RECORD: Mapping[int, str] = MappingProxyType(
     {
         **TOO_LARGE,
         2: "damaged on its way, or without the key that a compacted topic asks for",
@@ -31,10 +31,10 @@ RECORDS_OWN: Mapping[int, str] = MappingProxyType(
 )
 """No second try will change these for the same record. The broker refuses a whole record set for one."""
 
-WITHOUT_KEY = frozenset((2, 87))
+KEY_REQUIRED = frozenset((2, 87))
 """Codes that a compacted topic gives to a record without a key, by the broker's version."""
 
-NAMES_OWN: Mapping[int, str] = MappingProxyType(
+INVALID_NAME: Mapping[int, str] = MappingProxyType(
     {
         17: "a name of letters, digits, '.', '_' and '-' was expected, of up to 249 of them, that no other topic has,"
         " also where one has '.' and the other '_'",
@@ -43,7 +43,7 @@ NAMES_OWN: Mapping[int, str] = MappingProxyType(
 )
 """Codes about the name of one topic."""
 
-SETTINGS: Mapping[int, str] = MappingProxyType(
+INVALID_SETTINGS: Mapping[int, str] = MappingProxyType(
     {
         37: "the number of partitions is not valid",
         38: "the number of replicas is larger than that of brokers",
@@ -78,15 +78,15 @@ OUTAGES: Mapping[int, str] = MappingProxyType(
 )
 """Something outside is away for now, for one topic or for all."""
 
-NO_RIGHT = frozenset((29, 30, 31))
+NOT_AUTHORIZED = frozenset((29, 30, 31))
 """Codes of outages that somebody has to end."""
 
-PERHAPS_STORED = frozenset((7, 20))
+MAYBE_STORED = frozenset((7, 20))
 """Codes of outages behind which the leader may have the records."""
 
-_WORDS: Mapping[int, str] = MappingProxyType({**RECORDS_OWN, **NAMES_OWN, **SETTINGS, **OUTAGES})
+_DESCRIPTIONS: Mapping[int, str] = MappingProxyType({**INVALID_RECORD, **INVALID_NAME, **INVALID_SETTINGS, **OUTAGES})
 
 
-def words(code: int) -> str:
+def describe(code: int) -> str:
     """Return what the code means, with its number."""
-    return f"{_WORDS.get(code, 'for a reason that is not known here')} (Kafka's error {code})"
+    return f"{_DESCRIPTIONS.get(code, 'for a reason that is not known here')} (Kafka's error {code})"

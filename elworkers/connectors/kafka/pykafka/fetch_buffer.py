@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from elworkers.connectors.kafka.driver import RawMessage
 
-INBOX_BYTES = 4 * 1024 * 1024
+BUFFER_BYTES = 4 * 1024 * 1024
 """Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""
 
-TAKEN_BYTES = 2 * 1024 * 1024
+TAKE_BYTES = 2 * 1024 * 1024
 """Bytes after which no further set is handed over at once, because what is made of them takes several times as many."""
 
 
@@ -34,44 +34,44 @@ class FetchBuffer:
         self._bytes = 0
         self._counts: Counter[int] = Counter()
 
-    def put(self, partition: int, found: list[RawMessage], size: int) -> None:
+    def put(self, partition: int, messages: list[RawMessage], size: int) -> None:
         """Add a set that took so many bytes."""
         with self._changed:
-            self._sets.append(_Set(partition, found, size))
+            self._sets.append(_Set(partition, messages, size))
             self._bytes += size
-            self._counts[partition] += len(found)
+            self._counts[partition] += len(messages)
             self._changed.notify_all()
 
     def take(self, limit: int) -> list[tuple[int, list[RawMessage]]]:
-        """Return sets with at most this many messages, each with its partition id; none beyond `TAKEN_BYTES`."""
+        """Return sets with at most this many messages, each with its partition id; none beyond `TAKE_BYTES`."""
         taken: list[tuple[int, list[RawMessage]]] = []
-        room = TAKEN_BYTES
+        bytes_left = TAKE_BYTES
         with self._changed:
-            while self._sets and limit > 0 and room > 0:
-                partition, found, size = self._sets.popleft()
-                if len(found) > limit:
-                    rest = size * (len(found) - limit) // len(found)
-                    self._sets.appendleft(_Set(partition, found[limit:], rest))
-                    found, size = found[:limit], size - rest
-                taken.append((partition, found))
-                limit -= len(found)
-                room -= size
+            while self._sets and limit > 0 and bytes_left > 0:
+                partition, messages, size = self._sets.popleft()
+                if len(messages) > limit:
+                    rest = size * (len(messages) - limit) // len(messages)
+                    self._sets.appendleft(_Set(partition, messages[limit:], rest))
+                    messages, size = messages[:limit], size - rest
+                taken.append((partition, messages))
+                limit -= len(messages)
+                bytes_left -= size
                 self._bytes -= size
-                self._counts[partition] -= len(found)
+                self._counts[partition] -= len(messages)
             self._changed.notify_all()
         return taken
 
     def drop(self, partition: int) -> None:
         """Forget what has come of a partition."""
         with self._changed:
-            self._bytes -= sum(one.size for one in self._sets if one.partition == partition)
-            self._sets = deque(one for one in self._sets if one.partition != partition)
+            self._bytes -= sum(entry.size for entry in self._sets if entry.partition == partition)
+            self._sets = deque(entry for entry in self._sets if entry.partition != partition)
             del self._counts[partition]
             self._changed.notify_all()
 
-    def has_room(self, partition: int, most: int) -> bool:
-        """Return whether fewer than `most` messages of a partition wait, and fewer bytes of all than the bound."""
-        return self._bytes < INBOX_BYTES and self._counts[partition] < most
+    def has_room(self, partition: int, max_messages: int) -> bool:
+        """Return whether there is room for more messages of a partition, in number and in bytes of all."""
+        return self._bytes < BUFFER_BYTES and self._counts[partition] < max_messages
 
     def wait(self, condition: Callable[[], bool], timeout_s: float) -> None:
         """Wait until something has changed that makes the condition true."""

@@ -8,67 +8,67 @@ from __future__ import annotations
 import time
 from collections.abc import Container, Sequence
 
-from elworkers.connectors.kafka.pykafka.messages import LARGEST_MESSAGE
+from elworkers.connectors.kafka.pykafka.messages import MAX_MESSAGE_BYTES
 
-_ANSWER_BYTES = 2 * 1024 * 1024
+_RESPONSE_BYTES = 2 * 1024 * 1024
 """Of which three are in memory for a moment: pykafka receives into a buffer that it then copies."""
 
 _SMALLEST_SHARE = 64 * 1024
 
 
 class FetchShares:
-    """How an answer is shared out.
+    """Shares the bytes of a fetch response out among partitions.
 
     Args:
-        most: bytes of a partition, unless its next message is larger.
+        max_bytes: bytes of a partition, unless its next message is larger.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._asked: dict[int, int] = {}
-        self._turns: dict[int, float] = {}
-        self._larger: dict[int, None] = {}
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._sizes: dict[int, int] = {}
+        self._fetched_at: dict[int, float] = {}
+        self._oversized: dict[int, None] = {}
 
-    def of(self, wanted: Sequence[int], *, careful: bool) -> dict[int, int]:
+    def allocate(self, partitions: Sequence[int], *, throttled: bool) -> dict[int, int]:
         """Return for each partition the bytes to ask for.
 
         Args:
-            wanted: those that have room.
-            careful: a quota lets little through: what is over it comes without anything, and where an answer is cut for
-                it, the first partitions of the request would have it all.
+            partitions: those that have room.
+            throttled: whether a quota lets little through. What is over it comes empty, and the first partitions of a
+                request would use up what it leaves.
         """
-        share = min(self._most, max(_SMALLEST_SHARE, _ANSWER_BYTES // len(wanted)))
-        if careful:
-            wanted = [min(wanted, key=lambda partition: self._turns.get(partition, 0.0))]
+        share = min(self._max_bytes, max(_SMALLEST_SHARE, _RESPONSE_BYTES // len(partitions)))
+        if throttled:
+            partitions = [min(partitions, key=lambda partition: self._fetched_at.get(partition, 0.0))]
             share = min(share, _SMALLEST_SHARE)
-        grown = self._grown(wanted, share)
-        return {partition: grown.get(partition, share) for partition in wanted}
+        grown = self._grown_shares(partitions, share)
+        return {partition: grown.get(partition, share) for partition in partitions}
 
-    def _grown(self, wanted: Container[int], share: int) -> dict[int, int]:
+    def _grown_shares(self, partitions: Container[int], share: int) -> dict[int, int]:
         """Return larger shares for partitions whose next message did not fit: in turn, as many as fit an answer."""
         grown: dict[int, int] = {}
-        room = _ANSWER_BYTES
-        for partition in list(self._larger):
-            if partition not in wanted:
+        room = _RESPONSE_BYTES
+        for partition in list(self._oversized):
+            if partition not in partitions:
                 continue
-            size = min(LARGEST_MESSAGE, 4 * self._asked.get(partition, share))
+            size = min(MAX_MESSAGE_BYTES, 4 * self._sizes.get(partition, share))
             if grown and size > room:
                 break
             grown[partition] = size
             room -= size
         return grown
 
-    def answered(self, shares: dict[int, int]) -> None:
+    def record_fetch(self, shares: dict[int, int]) -> None:
         """Note that these partitions have had their turn."""
-        self._asked.update(shares)
-        self._turns.update(dict.fromkeys(shares, time.monotonic()))
+        self._sizes.update(shares)
+        self._fetched_at.update(dict.fromkeys(shares, time.monotonic()))
 
-    def too_small(self, partition: int) -> bool:
+    def grow(self, partition: int) -> bool:
         """Give a partition more, whose next message did not fit; return whether that is so for a second time."""
-        again = partition in self._larger
-        self._larger[partition] = None
-        return again
+        is_repeated = partition in self._oversized
+        self._oversized[partition] = None
+        return is_repeated
 
-    def fits(self, partition: int) -> None:
+    def reset(self, partition: int) -> None:
         """Note that the next message of a partition fits again."""
-        self._larger.pop(partition, None)
+        self._oversized.pop(partition, None)

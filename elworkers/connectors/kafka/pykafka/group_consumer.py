@@ -20,20 +20,19 @@ import structlog
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener, RawMessage
-from elworkers.connectors.kafka.pykafka import client, topics, transactions
-from elworkers.connectors.kafka.pykafka import consumer as member
+from elworkers.connectors.kafka.pykafka import client, consumer_factory, topics, transactions
 from elworkers.connectors.kafka.pykafka.stalled_partitions import StalledPartitions
 from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
 from elworkers.core.contracts import Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 
-_SETTLE_SHARE = 0.4
+_COMMIT_WAIT_SHARE = 0.4
 _PAUSE_S = 0.1
 
 log = structlog.get_logger(__name__)
 
 
-class _Places(dict[int, TopicPartition]):
+class _TopicPartitions(dict[int, TopicPartition]):
     """The partitions of a topic by number, also those that are added while it is read."""
 
     def __init__(self, topic: str) -> None:
@@ -65,47 +64,47 @@ class GroupConsumer:
         metrics: Metrics,
         plan: TopicPlan | None = None,
     ) -> None:
-        member.check_rdkafka(options)
+        consumer_factory.check_rdkafka(options)
         self._listener = listener
         self._topic_name: str = options["topic"]
         self._group_name = group
-        self._begins_by_default = options["auto_offset_reset"] is None
-        self._clean: dict[int, int] = {}
-        self._taken: dict[int, int] = {}
-        self._told: set[int] = set()
-        self._gaps: deque[tuple[int, int, int]] = deque()
+        self._uses_default_reset = options["auto_offset_reset"] is None
+        self._checked_positions: dict[int, int] = {}
+        self._positions: dict[int, int] = {}
+        self._reported: set[int] = set()
+        self._offset_resets: deque[tuple[int, int, int]] = deque()
         self._fetcher: Any = None
-        self._uncommitted = self._moved_uncommitted = False
-        self._on_the_move = threading.Event()
-        self._settled = threading.Event()
+        self._uncommitted = self._lost_uncommitted = False
+        self._rebalancing = threading.Event()
+        self._committed = threading.Event()
         self._closed = threading.Event()
-        self._standing = StalledPartitions(self._topic_name, metrics)
+        self._stalled = StalledPartitions(self._topic_name, metrics)
         self._rdkafka: bool = options["use_rdkafka"]
         self._consumer: Any = None
         session_ms = options["session_timeout_ms"]
-        self._settle_s = min(session_ms, 30_000) / 1000 * _SETTLE_SHARE
+        self._commit_wait_s = min(session_ms, 30_000) / 1000 * _COMMIT_WAIT_SHARE
         cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
         self._cluster = cluster
         self._identity = TopicIdentity(cluster, ",".join(sorted(hosts)), self._topic_name, metrics)
         plan = plan or TopicPlan(None, hosts, (options["partitions"], options["replication"]))
         how = plan.of([self._topic_name])[self._topic_name]
         create = not self._identity.was_read
-        topic = topics.ensure(cluster, self._topic_name, *how[:2], create=create, own=plan.own)
+        topic = topics.get_or_create(cluster, self._topic_name, *how[:2], create=create, fallback=plan.own)
         self._topic = topic
         metrics.remark(f"topic {self._topic_name}", how.differs(*topics.shape(topic)))
-        self._identity.found()
+        self._identity.remember()
         self.topic_id = self._identity.topic_id
         self._partition_count = len(topic.partitions)
-        self._places = _Places(self._topic_name)
-        self._freshness = topics.MetadataRefresher(cluster, options["metadata_max_age_ms"])
+        self._partitions = _TopicPartitions(self._topic_name)
+        self._metadata = topics.MetadataRefresher(cluster, options["metadata_max_age_ms"])
         self._consumer = self._join(cluster, topic, options)
 
     def _join(self, cluster: Any, topic: Any, options: Mapping[str, Any]) -> Any:
-        with client.translated(f"join group {self._group_name} for topic {self._topic_name}"):
-            consumer = member.made(cluster, topic, options, self._group_name)
-            consumer.moving, consumer.resume_from = self._moving, self._resume_from
-            consumer.on_gap = lambda *gap: self._gaps.append(gap)
-            consumer.on_standing = self._on_standing
+        with client.translate_errors(f"join group {self._group_name} for topic {self._topic_name}"):
+            consumer = consumer_factory.create_consumer(cluster, topic, options, self._group_name)
+            consumer.rebalance_guard, consumer.current_positions = self._rebalance_guard, self._current_positions
+            consumer.on_offset_reset = lambda *reset: self._offset_resets.append(reset)
+            consumer.on_stalled = self._on_stalled
             consumer.identity = self._identity
             try:
                 consumer.start()
@@ -116,34 +115,34 @@ class GroupConsumer:
 
     def assigned(self) -> list[TopicPartition]:
         """See `driver.Consumer.assigned`."""
-        return self._named(self._consumer.partitions)
+        return self._topic_partitions(self._consumer.partitions)
 
-    def _named(self, partitions: Collection[int]) -> list[TopicPartition]:
-        return [self._places[number] for number in sorted(partitions)]
+    def _topic_partitions(self, partitions: Collection[int]) -> list[TopicPartition]:
+        return [self._partitions[number] for number in sorted(partitions)]
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[tuple[TopicPartition, list[RawMessage]]]:
         """See `driver.Consumer.poll`."""
-        if self._freshness.renewed():
-            self._look_again()
+        if self._metadata.refresh_if_old():
+            self._refresh()
         deadline = time.monotonic() + timeout_s
         while True:
-            with client.translated(f"read topic {self._topic_name}"):
+            with client.translate_errors(f"read topic {self._topic_name}"):
                 self._consumer._raise_worker_exceptions()
-                taken = self._take(limit)
-            self._tell_gaps()
+                taken = self._take_messages(limit)
+            self._notify_offset_resets()
             left = deadline - time.monotonic()
             if taken:
                 return taken
-            if self._on_the_move.is_set() and self._uncommitted:
+            if self._rebalancing.is_set() and self._uncommitted:
                 # pykafka's thread waits for the commit that this leads to.
                 self._listener.revoked(self.assigned(), lost=False)
                 return taken
             if left <= 0:
                 return taken
-            with client.translated(f"read topic {self._topic_name}"):
+            with client.translate_errors(f"read topic {self._topic_name}"):
                 self._wait(min(left, _PAUSE_S))
 
-    def _look_again(self) -> None:
+    def _refresh(self) -> None:
         self._identity.check()
         if len(self._topic.partitions) > self._partition_count:
             # pykafka's consumers never look beyond the partitions that they began with.
@@ -153,137 +152,140 @@ class GroupConsumer:
             )
         with self._consumer._rebalancing_lock:
             if self._fetcher is not None and self._fetcher is self._consumer._consumer:
-                self._look_for_transactions(self._fetcher)
+                self._check_transactions(self._fetcher)
 
-    def _look_for_transactions(self, fetcher: Any) -> None:
+    def _check_transactions(self, fetcher: Any) -> None:
         if fetcher.reads_uncommitted or self._rdkafka:
             return
         leaders = {(self._topic_name, number): one.leader for number, one in fetcher.partitions.items() if one.leader}
-        with client.translated(f"ask for the transactions of topic {self._topic_name}"):
-            found = transactions.written(self._cluster, leaders)
-        for partition, start in fetcher.starts().items():
-            position = self._taken.get(partition, start)
+        with client.translate_errors(f"ask for the transactions of topic {self._topic_name}"):
+            found = transactions.with_transactions(self._cluster, leaders)
+        for partition, start in fetcher.positions().items():
+            position = self._positions.get(partition, start)
             if (self._topic_name, partition) in found:
-                fetcher.refuse(partition, position, transactions.SENTENCE)
+                fetcher.pause(partition, position, transactions.EXPLANATION)
             else:
-                self._clean[partition] = position
-                fetcher.allow(partition)
+                self._checked_positions[partition] = position
+                fetcher.unpause(partition)
 
     def _wait(self, pause_s: float) -> None:
         fetcher = self._fetcher
-        if fetcher is None or not fetcher.partitions or self._on_the_move.is_set():
+        if fetcher is None or not fetcher.partitions or self._rebalancing.is_set():
             self._closed.wait(pause_s)
         elif self._rdkafka:
             if fetcher._messages_arrived.acquire(blocking=True, timeout=pause_s):
                 fetcher._messages_arrived.release()
         else:
-            fetcher.inbox.wait_for_messages(pause_s)
+            fetcher.buffer.wait_for_messages(pause_s)
 
-    def _take(self, limit: int) -> list[tuple[TopicPartition, list[RawMessage]]]:
+    def _take_messages(self, limit: int) -> list[tuple[TopicPartition, list[RawMessage]]]:
         # Held while messages are taken, so that pykafka cannot put another fetcher in place in the middle.
         with self._consumer._rebalancing_lock:
             fetcher = self._consumer._consumer
-            if fetcher is None or self._on_the_move.is_set():
+            if fetcher is None or self._rebalancing.is_set():
                 return []
             fetcher._raise_worker_exceptions()
             if fetcher is not self._fetcher:
-                self._take_over(fetcher)
-            if fetcher.unplaced:
-                self._place_rest(fetcher)
-            found = self._consumed(fetcher, limit) if self._rdkafka else fetcher.inbox.take(limit)
+                self._switch_fetcher(fetcher)
+            if fetcher.unpositioned:
+                self._position_rest(fetcher)
+            found = self._consume_rdkafka(fetcher, limit) if self._rdkafka else fetcher.buffer.take(limit)
             taken = []
             for partition, messages in found:
-                taken.append((self._places[partition], messages))
-                self._taken[partition] = messages[-1][0] + 1
-            if fetcher.passed and not taken and not self._uncommitted:
-                self._commit_passed(fetcher)
+                taken.append((self._partitions[partition], messages))
+                self._positions[partition] = messages[-1][0] + 1
+            if fetcher.skipped and not taken and not self._uncommitted:
+                self._commit_skipped(fetcher)
             self._uncommitted = self._uncommitted or bool(taken)
         return taken
 
-    def _commit_passed(self, fetcher: Any) -> None:
+    def _commit_skipped(self, fetcher: Any) -> None:
         """Commit positions behind the marker of a transaction, with which a log may end as well as with a message."""
-        for partition, (begin, end) in list(fetcher.passed.items()):
-            if self._taken.get(partition, begin) == begin:
+        for partition, (begin, end) in list(fetcher.skipped.items()):
+            if self._positions.get(partition, begin) == begin:
                 fetcher.commit({partition: begin})
-                self._taken[partition] = end
-                del fetcher.passed[partition]
+                self._positions[partition] = end
+                del fetcher.skipped[partition]
 
     @staticmethod
-    def _consumed(fetcher: Any, limit: int) -> Iterator[tuple[int, list[RawMessage]]]:
-        for taken in range(limit):
-            message = fetcher.consume(block=not taken)
+    def _consume_rdkafka(fetcher: Any, limit: int) -> Iterator[tuple[int, list[RawMessage]]]:
+        for number in range(limit):
+            message = fetcher.consume(block=not number)
             if message is None:
                 return
-            found = (message.offset, message.timestamp or 0, message.partition_key, message.value)
-            yield message.partition_id, [found]
+            yield message.partition_id, [(message.offset, message.timestamp or 0, message.partition_key, message.value)]
 
-    def _take_over(self, fetcher: Any) -> None:
+    def _switch_fetcher(self, fetcher: Any) -> None:
         held = set(fetcher.partitions)
-        kept = self._uninterrupted(fetcher)
-        gone = self._told - kept
-        if gone and self._moved_uncommitted:
-            self._listener.revoked(self._named(gone), lost=True)
-        self._moved_uncommitted = False
-        for partition in gone:
-            self._taken.pop(partition, None)
-        self._told = kept
-        self._begin(fetcher, held - kept)
-        if fetcher.begun and self._begins_by_default:
+        uninterrupted = self._uninterrupted(fetcher)
+        departed = self._reported - uninterrupted
+        if departed and self._lost_uncommitted:
+            self._listener.revoked(self._topic_partitions(departed), lost=True)
+        self._lost_uncommitted = False
+        for partition in departed:
+            self._positions.pop(partition, None)
+        self._reported = uninterrupted
+        self._notify_assigned(fetcher, held - uninterrupted)
+        if fetcher.started and self._uses_default_reset:
             log.info(
                 "a new group begins at the earliest, because auto_offset_reset is not given",
                 code="kafka_group_starts_at_earliest",
                 group=self._group_name,
                 topic=self._topic_name,
-                partitions=sorted(fetcher.begun),
+                partitions=sorted(fetcher.started),
             )
-        fetcher.begun.clear()
-        self._told = held
-        self._consumer.fresh.clear()
+        fetcher.started.clear()
+        self._reported = held
+        self._consumer.newly_assigned.clear()
         self._fetcher = fetcher
-        self._look_for_transactions(fetcher)
-        self._standing.keep(held)
+        self._check_transactions(fetcher)
+        self._stalled.retain(held)
         log.info(
             "partitions assigned", code="kafka_partitions_assigned", topic=self._topic_name, partitions=sorted(held)
         )
 
     def _uninterrupted(self, fetcher: Any) -> set[int]:
         """Return the partitions that the listener has, without those that have left and come back since."""
-        fresh: set[int] = self._consumer.fresh
-        return self._told & (set(fetcher.partitions) - fresh)
+        newly_assigned: set[int] = self._consumer.newly_assigned
+        return self._reported & (set(fetcher.partitions) - newly_assigned)
 
-    def _begin(self, fetcher: Any, new: Collection[int]) -> None:
+    def _notify_assigned(self, fetcher: Any, new: Collection[int]) -> None:
         """Tell where partitions begin, and have them begin elsewhere where the listener says so."""
-        starts = {self._places[number]: at for number, at in fetcher.starts().items() if number in new}
-        moved = {place.partition: at for place, at in self._listener.assigned(starts).items()} if starts else {}
+        positions = {self._partitions[number]: at for number, at in fetcher.positions().items() if number in new}
+        moved = (
+            {partition.partition: at for partition, at in self._listener.assigned(positions).items()}
+            if positions
+            else {}
+        )
         if not moved:
             return
         for partition, offset in moved.items():
-            fetcher.go_to(partition, offset)
-            fetcher.begun.discard(partition)
+            fetcher.seek(partition, offset)
+            fetcher.started.discard(partition)
         # Lag is measured by what Kafka has, and the next event may be long in coming.
         fetcher.commit(moved)
 
-    def _place_rest(self, fetcher: Any) -> None:
+    def _position_rest(self, fetcher: Any) -> None:
         """Begin partitions that have got a leader only now."""
-        placed = fetcher.place_rest()
-        if placed:
-            self._begin(fetcher, placed)
-            self._look_for_transactions(fetcher)
+        positioned = fetcher.position_rest()
+        if positioned:
+            self._notify_assigned(fetcher, positioned)
+            self._check_transactions(fetcher)
 
-    def _resume_from(self) -> Mapping[int, int]:
-        return dict(self._taken)
+    def _current_positions(self) -> Mapping[int, int]:
+        return dict(self._positions)
 
     @contextlib.contextmanager
-    def _moving(self) -> Iterator[None]:
+    def _rebalance_guard(self) -> Iterator[None]:
         if self._consumer is None:
             yield
             return
         with self._consumer._rebalancing_lock:
-            self._settled.clear()
-            self._on_the_move.set()
+            self._committed.clear()
+            self._rebalancing.set()
         try:
-            if self._uncommitted and not self._settled.wait(self._settle_s):
-                self._moved_uncommitted = True
+            if self._uncommitted and not self._committed.wait(self._commit_wait_s):
+                self._lost_uncommitted = True
                 log.warning(
                     "rebalance goes on before everything taken was committed",
                     code="kafka_rebalance_before_commit",
@@ -291,42 +293,45 @@ class GroupConsumer:
                 )
             yield
         finally:
-            self._on_the_move.clear()
+            self._rebalancing.clear()
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, bool]:
         """See `driver.Consumer.commit`."""
-        with client.translated(f"commit offsets of topic {self._topic_name}"):
+        with client.translate_errors(f"commit offsets of topic {self._topic_name}"):
             with self._consumer._rebalancing_lock:
                 fetcher = self._consumer._consumer
                 held = self._uninterrupted(fetcher)
-                mine = {
-                    place.partition: offset
-                    for place, offset in positions.items()
-                    if place.topic == self._topic_name and place.partition in held
+                held_positions = {
+                    partition.partition: offset
+                    for partition, offset in positions.items()
+                    if partition.topic == self._topic_name and partition.partition in held
                 }
-                counted = fetcher.commit(mine)
+                is_counted = fetcher.commit(held_positions)
             self._uncommitted = False
-            self._settled.set()
-        return {place: counted and place.topic == self._topic_name and place.partition in mine for place in positions}
+            self._committed.set()
+        return {
+            partition: is_counted and partition.topic == self._topic_name and partition.partition in held_positions
+            for partition in positions
+        }
 
-    def _tell_gaps(self) -> None:
-        while self._gaps:
-            partition, wanted, earliest = self._gaps.popleft()
-            self._listener.gap(self._places[partition], wanted, earliest)
+    def _notify_offset_resets(self) -> None:
+        while self._offset_resets:
+            partition, wanted, earliest = self._offset_resets.popleft()
+            self._listener.offset_reset(self._partitions[partition], wanted, earliest)
 
-    def _on_standing(self, partition: int, why: str | None) -> None:
-        if why == transactions.SENTENCE and not self._standing.says(partition, why):
-            taken = self._taken.get(partition, 0)
-            self._standing.count_transactional(partition, taken - self._clean.get(partition, taken))
-        self._standing.tell(partition, why)
+    def _on_stalled(self, partition: int, why: str | None) -> None:
+        if why == transactions.EXPLANATION and not self._stalled.is_stalled(partition, why):
+            position = self._positions.get(partition, 0)
+            self._stalled.count_transactional(partition, position - self._checked_positions.get(partition, position))
+        self._stalled.report(partition, why)
 
     def close(self) -> None:
         """See `driver.Consumer.close`."""
-        self._settled.set()
+        self._committed.set()
         self._closed.set()
         _stop(self._consumer)
-        self._tell_gaps()
-        self._standing.keep(())
+        self._notify_offset_resets()
+        self._stalled.retain(())
 
 
 def _stop(consumer: Any) -> None:

@@ -33,8 +33,8 @@ _LENGTH = struct.Struct(">h")
 _VERSION = 1
 """The oldest one whose answer has a throttle time."""
 
-_ANSWERED = struct.Struct(">ihq")
-_AFTER_SIZE = MESSAGE_OVERHEAD - 12
+_PARTITION_RESPONSE = struct.Struct(">ihq")
+_COUNTED_OVERHEAD = MESSAGE_OVERHEAD - 12
 """Bytes of a message without key and value that its size counts."""
 
 _CODECS: Mapping[str, tuple[int, Callable[[bytes], bytes]]] = {
@@ -48,7 +48,7 @@ def message_set(records: Sequence[Record], keys: Sequence[bytes], now_ms: int, c
 
     It comes in pieces: a request joins those of all its sets, so that they are in memory once.
     """
-    pieces: list[bytes] = []
+    chunks: list[bytes] = []
     crc32, body_of, entry_of = isal_zlib.crc32, _BODY.pack, _ENTRY.pack
     for number, record in enumerate(records):
         value = record.value
@@ -59,16 +59,16 @@ def message_set(records: Sequence[Record], keys: Sequence[bytes], now_ms: int, c
             key = keys[number]
             head = _KEYED.pack(_MAGIC, 0, record.timestamp_ms or now_ms, len(key)) + key + _COUNT.pack(size)
             size += len(key)
-        pieces += (entry_of(number, _AFTER_SIZE + size, crc32(value, crc32(head))) + head, value)
-    if codec == "none" or not pieces:
-        return pieces
+        chunks += (entry_of(number, _COUNTED_OVERHEAD + size, crc32(value, crc32(head))) + head, value)
+    if codec == "none" or not chunks:
+        return chunks
     number, encode = _CODECS[codec]
-    value = encode(b"".join(pieces))
+    value = encode(b"".join(chunks))
     head = body_of(_MAGIC, number, now_ms, _NULL, len(value))
-    return [entry_of(len(records) - 1, _AFTER_SIZE + len(value), crc32(value, crc32(head))) + head, value]
+    return [entry_of(len(records) - 1, _COUNTED_OVERHEAD + len(value), crc32(value, crc32(head))) + head, value]
 
 
-class ProduceSets(Request):  # type: ignore[misc]
+class EncodedProduceRequest(Request):  # type: ignore[misc]
     """A produce request.
 
     Args:
@@ -82,16 +82,16 @@ class ProduceSets(Request):  # type: ignore[misc]
     def __init__(self, sets: Sequence[tuple[TopicPartition, Sequence[bytes]]], acks: int, timeout_ms: int) -> None:
         # Here, because pykafka asks for the bytes in a thread of its own, and never hears of an error there.
         by_topic: dict[str, list[tuple[int, Sequence[bytes]]]] = {}
-        for (topic, partition), one in sets:
-            by_topic.setdefault(topic, []).append((partition, one))
-        pieces = [bytes(self.HEADER_LEN), _ACKS.pack(acks, timeout_ms, len(by_topic))]
-        for topic, some in by_topic.items():
+        for (topic, partition), encoded in sets:
+            by_topic.setdefault(topic, []).append((partition, encoded))
+        chunks = [bytes(self.HEADER_LEN), _ACKS.pack(acks, timeout_ms, len(by_topic))]
+        for topic, partitions in by_topic.items():
             name = topic.encode()
-            pieces.append(_LENGTH.pack(len(name)) + name + _COUNT.pack(len(some)))
-            for partition, one in some:
-                pieces.append(_PARTITION.pack(partition, sum(map(len, one))))
-                pieces += one
-        output = bytearray().join(pieces)
+            chunks.append(_LENGTH.pack(len(name)) + name + _COUNT.pack(len(partitions)))
+            for partition, encoded in partitions:
+                chunks.append(_PARTITION.pack(partition, sum(map(len, encoded))))
+                chunks += encoded
+        output = bytearray().join(chunks)
         self._write_header(output, api_version=_VERSION)
         self._output = output
 
@@ -100,7 +100,7 @@ class ProduceSets(Request):  # type: ignore[misc]
         return self._output
 
 
-class Answered(NamedTuple):
+class ProduceResponse(NamedTuple):
     """What is said to a produce request.
 
     Attributes:
@@ -112,18 +112,20 @@ class Answered(NamedTuple):
     throttle_ms: int
 
 
-def answered(answer: bytes | memoryview) -> Answered:
+def parse_produce_response(response: bytes | memoryview) -> ProduceResponse:
     """Return what an answer says; it comes without its correlation id."""
-    found: dict[TopicPartition, int] = {}
-    (topics,) = _COUNT.unpack_from(answer, 0)
+    codes: dict[TopicPartition, int] = {}
+    (topics,) = _COUNT.unpack_from(response, 0)
     at = _COUNT.size
     for _ in range(topics):
-        (length,) = _LENGTH.unpack_from(answer, at)
+        (length,) = _LENGTH.unpack_from(response, at)
         at += _LENGTH.size + length
-        topic = bytes(answer[at - length : at]).decode()
-        (count,) = _COUNT.unpack_from(answer, at)
+        topic = bytes(response[at - length : at]).decode()
+        (count,) = _COUNT.unpack_from(response, at)
         at += _COUNT.size
-        for partition, code, _offset in _ANSWERED.iter_unpack(answer[at : at + count * _ANSWERED.size]):
-            found[TopicPartition(topic, partition)] = code
-        at += count * _ANSWERED.size
-    return Answered(found, *_COUNT.unpack_from(answer, at))
+        for partition, code, _offset in _PARTITION_RESPONSE.iter_unpack(
+            response[at : at + count * _PARTITION_RESPONSE.size]
+        ):
+            codes[TopicPartition(topic, partition)] = code
+        at += count * _PARTITION_RESPONSE.size
+    return ProduceResponse(codes, *_COUNT.unpack_from(response, at))

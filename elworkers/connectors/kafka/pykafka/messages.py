@@ -17,12 +17,12 @@ from typing import NamedTuple
 from isal import isal_zlib
 
 from elworkers.connectors.kafka.driver import RawMessage
-from elworkers.connectors.kafka.pykafka.decompress import unpacked
+from elworkers.connectors.kafka.pykafka.decompress import decompress
 from elworkers.core.errors import RetryableError
 
 FETCH_VERSION = 2
 
-LARGEST_MESSAGE = 64 * 1024 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """Bytes beyond which no message is asked for."""
 
 _COUNT = struct.Struct(">i")
@@ -43,13 +43,13 @@ class UnreadableError(RetryableError):
     """A message set that this client will not read, whoever else can; its partition has to stand still.
 
     Attributes:
-        before: the messages before the unreadable one, in order.
+        messages_before: the messages before the unreadable one, in order.
         offset: of the unreadable one.
     """
 
     def __init__(self, offset: int, why: str) -> None:
         super().__init__(f"Kafka: the message at offset {offset} {why}")
-        self.before: list[RawMessage] = []
+        self.messages_before: list[RawMessage] = []
         self.offset = offset
 
 
@@ -78,31 +78,31 @@ class PartitionResponse(NamedTuple):
     data: memoryview
 
 
-def throttle_ms(answer: bytes | bytearray | memoryview) -> int:
+def throttle_ms(response: bytes | bytearray | memoryview) -> int:
     """Return for how many ms the broker reads nothing more of this connection because of a quota.
 
     Raises:
         RetryableError: the answer breaks off.
     """
-    if len(answer) < _COUNT.size:
+    if len(response) < _COUNT.size:
         raise RetryableError("Kafka: an answer to a fetch breaks off, or is none")
-    found: int = _COUNT.unpack_from(answer, 0)[0]
-    return found
+    throttled_ms: int = _COUNT.unpack_from(response, 0)[0]
+    return throttled_ms
 
 
-def parts(answer: bytes | bytearray | memoryview) -> Iterator[PartitionResponse]:
+def partition_responses(response: bytes | bytearray | memoryview) -> Iterator[PartitionResponse]:
     """Yield the partitions of a fetch answer of version 2, without its correlation id.
 
     Raises:
         RetryableError: the answer breaks off.
     """
     try:
-        yield from _parts(memoryview(answer))
+        yield from _partition_responses(memoryview(response))
     except (struct.error, UnicodeDecodeError) as error:
         raise RetryableError("Kafka: an answer to a fetch breaks off, or is none") from error
 
 
-def _parts(view: memoryview) -> Iterator[PartitionResponse]:
+def _partition_responses(view: memoryview) -> Iterator[PartitionResponse]:
     (topics,) = _COUNT.unpack_from(view, 4)
     at = 8
     for _ in range(topics):
@@ -128,44 +128,44 @@ def messages(data: memoryview) -> list[Message]:
         UnreadableError: one is not what was written (its CRC is wrong), of a format that nobody asked for, or
             compressed in a way that cannot be read.
     """
-    return list(map(Message._make, fields(data)))
+    return list(map(Message._make, raw_messages(data)))
 
 
-def fields(data: memoryview, *, packed: bool = False) -> list[RawMessage]:
+def raw_messages(data: memoryview, *, nested: bool = False) -> list[RawMessage]:
     """Return the same without their names, which take a fifth of the time.
 
     Args:
         data: the set.
-        packed: it was in a compressed message itself, so that none of its own may be compressed again.
+        nested: it was in a compressed message itself, so that none of its own may be compressed again.
 
     Raises:
         UnreadableError: see `messages`.
     """
-    found: list[RawMessage] = []
+    decoded: list[RawMessage] = []
     try:
-        _read(data, found, packed)
+        _read(data, decoded, nested)
     except UnreadableError as error:
-        error.before = found
+        error.messages_before = decoded
         raise
-    return found
+    return decoded
 
 
-def once(found: list[RawMessage]) -> list[RawMessage]:
+def deduplicated(found: list[RawMessage]) -> list[RawMessage]:
     """Return each message once.
 
     A broker that converts an answer for an old client sends some twice where that begins with a transaction's marker.
     """
     last = -1
-    kept: list[RawMessage] = []
+    unique: list[RawMessage] = []
     for message in found:
         if message[0] > last:
-            kept.append(message)
+            unique.append(message)
             last = message[0]
-    return kept
+    return unique
 
 
-def _read(data: memoryview, found: list[RawMessage], packed: bool) -> None:
-    add, plain, count, crc32 = found.append, _PLAIN.unpack_from, _COUNT.unpack_from, isal_zlib.crc32
+def _read(data: memoryview, decoded: list[RawMessage], nested: bool) -> None:
+    add, plain, count, crc32 = decoded.append, _PLAIN.unpack_from, _COUNT.unpack_from, isal_zlib.crc32
     # A slice of bytes costs half of one of a view that is made bytes afterwards.
     raw = bytes(data)
     view = memoryview(raw)
@@ -176,24 +176,24 @@ def _read(data: memoryview, found: list[RawMessage], packed: bool) -> None:
         if after > end:
             break
         if size < 22 or magic != 1 or attributes & _CODEC or (key_length < 0 and length < 0):
-            found += _entry(view, at, packed)
+            decoded += _entry(view, at, nested)
         elif crc32(view[at + 16 : after]) != crc:
-            raise _damaged(offset, magic)
+            raise _damaged_error(offset, magic)
         elif key_length < 0:
             add((offset, time_ms, None, raw[at + 34 : after]))
         else:
             value_at = at + 34 + key_length
             if value_at > after:
-                raise _damaged(offset, magic)
+                raise _damaged_error(offset, magic)
             (length,) = count(raw, value_at - 4)
             add((offset, time_ms, raw[at + 30 : value_at - 4], raw[value_at:after] if length >= 0 else None))
         at = after
     # The last one may be shorter than that: magic 0 has no time.
     if at + _ENTRY.size <= end and at + _ENTRY.size + _ENTRY.unpack_from(raw, at)[1] <= end:
-        found += _entry(view, at, packed)
+        decoded += _entry(view, at, nested)
 
 
-def _entry(view: memoryview, at: int, packed: bool) -> Sequence[RawMessage]:
+def _entry(view: memoryview, at: int, nested: bool) -> Sequence[RawMessage]:
     """Return the message in an entry of any kind, or those of the compressed set that is in it."""
     offset, size = _ENTRY.unpack_from(view, at)
     begin = at + _ENTRY.size
@@ -202,7 +202,7 @@ def _entry(view: memoryview, at: int, packed: bool) -> Sequence[RawMessage]:
     crc, magic, attributes = _HEAD.unpack_from(view, begin)
     wrong = magic not in _SMALLEST or size < _SMALLEST[magic]
     if wrong or isal_zlib.crc32(view[begin + 4 : begin + size]) != crc:
-        raise _damaged(offset, magic)
+        raise _damaged_error(offset, magic)
     end = begin + size
     key_at, time_ms = begin + _HEAD.size, -1
     if magic:
@@ -212,11 +212,11 @@ def _entry(view: memoryview, at: int, packed: bool) -> Sequence[RawMessage]:
         key, value_at = _bytes(view, key_at, end)
         value, _ = _bytes(view, value_at, end)
     except ValueError:
-        raise _damaged(offset, magic) from None
+        raise _damaged_error(offset, magic) from None
     if attributes & _CODEC and value is not None:
-        if packed:
+        if nested:
             raise UnreadableError(offset, "is compressed a second time")
-        return _unpacked(value, attributes, offset, time_ms, magic)
+        return _decompressed(value, attributes, offset, time_ms, magic)
     return ((offset, time_ms, key, value),)
 
 
@@ -230,13 +230,13 @@ def _bytes(view: memoryview, at: int, end: int) -> tuple[bytes | None, int]:
     return (bytes(view[at + 4 : after]) if length >= 0 else None), after
 
 
-def _damaged(offset: int, magic: int) -> UnreadableError:
+def _damaged_error(offset: int, magic: int) -> UnreadableError:
     return UnreadableError(offset, f"is damaged, or of format {magic}")
 
 
-def _unpacked(value: bytes, attributes: int, offset: int, time_ms: int, magic: int) -> Sequence[RawMessage]:
+def _decompressed(value: bytes, attributes: int, offset: int, time_ms: int, magic: int) -> Sequence[RawMessage]:
     try:
-        inner = fields(memoryview(unpacked(attributes & _CODEC, value)), packed=True)
+        inner = raw_messages(memoryview(decompress(attributes & _CODEC, value)), nested=True)
     except ValueError as error:
         raise UnreadableError(offset, str(error)) from None
     except UnreadableError as error:

@@ -16,27 +16,27 @@ from elworkers.config.topic_plan import TopicPlan, TopicSettings
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client, topic_owners, topics
 from elworkers.connectors.kafka.pykafka.batches import Topic
-from elworkers.connectors.kafka.pykafka.error_codes import NAMES_OWN, OUTAGES, SETTINGS, words
+from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, OUTAGES, describe
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import ConfigurationError, RetryableError
 
-_LOOK_AGAIN_AFTER_S = 60.0
-_MOST_REFUSED = 1_000
+_RETRY_AFTER_S = 60.0
+_MAX_REJECTED = 1_000
 _INTERNAL = "__"
 
 
-class UnavailableTopic(NamedTuple):
+class UnusableTopics(NamedTuple):
     """Names that cannot be written to.
 
     Attributes:
-        refused: those made from events that will never do, with the reason.
-        missing: those that will not do now, with the reason.
-        unlisted: those made from events that Kafka refuses with a code that is on no list, which may be either.
+        rejected: those made from events that will never do, with the reason.
+        unavailable: those that will not do now, with the reason.
+        unclassified: those made from events that Kafka refuses with a code that is on no list, which may be either.
     """
 
-    refused: dict[str, str]
-    missing: dict[str, str]
-    unlisted: dict[str, int]
+    rejected: dict[str, str]
+    unavailable: dict[str, str]
+    unclassified: dict[str, int]
 
 
 class OutputTopics:
@@ -50,8 +50,8 @@ class OutputTopics:
         plan: how topics have to be made.
         metadata_max_age_ms: how old metadata may become.
         metrics: is told of topics that are set aside.
-        used: the operator's topics that this process has written to.
-        unled: is told of partitions without a leader.
+        known_topics: the operator's topics that this process has written to.
+        leaderless: is told of partitions without a leader.
     """
 
     def __init__(
@@ -60,135 +60,139 @@ class OutputTopics:
         plan: TopicPlan,
         metadata_max_age_ms: int,
         metrics: Metrics | None,
-        used: set[str],
-        unled: LeaderlessPartitions,
+        known_topics: set[str],
+        leaderless: LeaderlessPartitions,
     ) -> None:
         self._cluster = cluster
         self._plan = plan
-        self._hows: dict[str, TopicSettings] = {}
-        self._freshness = topics.MetadataRefresher(cluster, metadata_max_age_ms)
+        self._topic_settings: dict[str, TopicSettings] = {}
+        self._metadata = topics.MetadataRefresher(cluster, metadata_max_age_ms)
         self._metrics = metrics
-        self._used = used
-        self._unled = unled
+        self._known_topics = known_topics
+        self._leaderless = leaderless
         self._turns: dict[str, Iterator[int]] = {}
-        self._refused: dict[str, tuple[str, float]] = {}
+        self._rejected: dict[str, tuple[str, float]] = {}
         self.found: dict[str, Topic] = {}
         """Those that can be written to, by name."""
 
-    def find(self, plain: Sequence[str], made: Sequence[str]) -> UnavailableTopic:
+    def prepare(self, configured: Sequence[str], derived: Sequence[str]) -> UnusableTopics:
         """See to it that the topics are there, and their leaders known.
 
         Args:
-            plain: names that the operator wrote.
-            made: names that were made from events.
+            configured: names that the operator wrote.
+            derived: names that were made from events.
 
         Raises:
             RetryableError: no broker answers.
             ConfigurationError: a topic that the operator wrote cannot be created as the operator wants it.
         """
-        if self._freshness.renewed():
+        if self._metadata.refresh_if_old():
             self.found.clear()
-        unplaced = UnavailableTopic({name: why for name in made if (why := self._refused_lately(name))}, {}, {})
-        new = [name for name in (*plain, *made) if name not in self.found and name not in unplaced.refused]
+        unusable = UnusableTopics({name: why for name in derived if (why := self._recent_rejection(name))}, {}, {})
+        new = [name for name in (*configured, *derived) if name not in self.found and name not in unusable.rejected]
         if not new:
-            return unplaced
-        for name, why in self._taken_by_others(new, set(made)):
-            unplaced.refused[name] = self.set_aside(name, why)
-        wanted = [name for name in new if name not in unplaced.refused]
-        there = set(topics.known(self._cluster))
-        self._hows = self._plan.of(wanted)
-        for name, code in self._created(wanted).items():
-            self._judge(name, code, name in made, unplaced)
+            return unusable
+        for name, why in self._name_collisions(new, set(derived)):
+            unusable.rejected[name] = self.set_aside(name, why)
+        wanted = [name for name in new if name not in unusable.rejected]
+        existing = set(topics.known_names(self._cluster))
+        self._topic_settings = self._plan.of(wanted)
+        for name, code in self._create_missing(wanted).items():
+            self._classify(name, code, name in derived, unusable)
         now = time.monotonic()
         deadline = now + topics.APPEARS_WITHIN_S
         for name in new:
-            if not any(name in reasons for reasons in unplaced):
+            if not any(name in reasons for reasons in unusable):
                 # One that was there before has its leaders, or goes without.
-                leaders_within_s = 0.0 if self._unled.has(name) else topics.LEADERS_WITHIN_S
+                leaders_within_s = 0.0 if self._leaderless.has(name) else topics.LEADERS_WITHIN_S
                 try:
-                    self._look_up(name, deadline, now + leaders_within_s if name in there else deadline)
+                    self._look_up_leaders(name, deadline, now + leaders_within_s if name in existing else deadline)
                 except RetryableError as error:
-                    unplaced.missing[name] = str(error)
-        self._used.update(name for name in plain if name in self.found)
-        return unplaced
+                    unusable.unavailable[name] = str(error)
+        self._known_topics.update(name for name in configured if name in self.found)
+        return unusable
 
-    def _created(self, wanted: Sequence[str]) -> dict[str, int]:
+    def _create_missing(self, wanted: Sequence[str]) -> dict[str, int]:
         """Create those that are not there; return names that cannot be, with Kafka's error code."""
-        alike = defaultdict[tuple[int | None, int | None], list[str]](list)
+        by_numbers = defaultdict[tuple[int | None, int | None], list[str]](list)
         for name in wanted:
-            alike[self._hows[name][:2]].append(name)
-        refused: dict[str, int] = {}
-        for how, names in alike.items():
-            refused |= topics.create_missing(self._cluster, names, *how, own=self._plan.own)
-        return refused
+            by_numbers[self._topic_settings[name][:2]].append(name)
+        rejected: dict[str, int] = {}
+        for numbers, names in by_numbers.items():
+            rejected |= topics.create_missing(self._cluster, names, *numbers, fallback=self._plan.own)
+        return rejected
 
-    def _refused_lately(self, name: str) -> str:
+    def _recent_rejection(self, name: str) -> str:
         if name == topic_owners.TOPIC:
             return f"the topic {name} says whose topics are, and takes no events"
-        why, until = self._refused.get(name, ("", 0.0))
+        why, until = self._rejected.get(name, ("", 0.0))
         return why if time.monotonic() < until else ""
 
-    def _taken_by_others(self, new: Iterable[str], made: set[str]) -> Iterator[tuple[str, str]]:
-        absent = topics.absent(self._cluster, new)
+    def _name_collisions(self, new: Iterable[str], derived: set[str]) -> Iterator[tuple[str, str]]:
+        missing = topics.missing(self._cluster, new)
         # pykafka hides them, so that they seem to be absent.
-        internal = {name for name in absent if name.startswith(_INTERNAL) and name in made}
+        internal = {name for name in missing if name.startswith(_INTERNAL) and name in derived}
         for name in internal:
             yield name, f"the topic {name} would be one of Kafka's own, which begin with {_INTERNAL}"
-        if made.isdisjoint(absent):
+        if derived.isdisjoint(missing):
             return
-        there = {_counted(name): name for name in topics.known(self._cluster)}
+        existing = {_collision_key(name): name for name in topics.known_names(self._cluster)}
         # The operator's come first in `new`.
-        for name in absent:
-            other = there.setdefault(_counted(name), name)
-            if other != name and name in made - internal:
+        for name in missing:
+            other = existing.setdefault(_collision_key(name), name)
+            if other != name and name in derived - internal:
                 yield name, f"the topic {name} cannot be beside {other}, which Kafka counts under the same name"
 
-    def _judge(self, name: str, code: int, made: bool, unplaced: UnavailableTopic) -> None:
-        if not made:
-            unplaced.missing[name] = str(self.refusal_of_operators(name, code))
-        elif code in OUTAGES or code in SETTINGS:
-            unplaced.missing[name] = f"Kafka: create topic {name}: {words(code)}"
-        elif code in NAMES_OWN:
-            unplaced.refused[name] = self.set_aside(name, f"Kafka refuses to create the topic {name}: {words(code)}")
+    def _classify(self, name: str, code: int, derived: bool, unusable: UnusableTopics) -> None:
+        if not derived:
+            unusable.unavailable[name] = str(self.topic_error(name, code))
+        elif code in OUTAGES or code in INVALID_SETTINGS:
+            unusable.unavailable[name] = f"Kafka: create topic {name}: {describe(code)}"
+        elif code in INVALID_NAME:
+            unusable.rejected[name] = self.set_aside(
+                name, f"Kafka refuses to create the topic {name}: {describe(code)}"
+            )
         else:
-            unplaced.unlisted[name] = code
+            unusable.unclassified[name] = code
 
-    def refusal_of_operators(self, name: str, code: int) -> RetryableError:
+    def topic_error(self, name: str, code: int) -> RetryableError:
         """Return why a topic that the operator wrote cannot be used now.
 
         Raises:
             ConfigurationError: it never can, and was not used before.
         """
-        error = topics.not_created(name, code, *self._plan.own)
+        error = topics.creation_error(name, code, *self._plan.own)
         if isinstance(error, ConfigurationError):
-            if name not in self._used:
+            if name not in self._known_topics:
                 raise error
             error = RetryableError(str(error))
         return error
 
     def set_aside(self, name: str, why: str) -> str:
         """Remember for a while that a topic takes nothing; gives back why."""
-        if len(self._refused) >= _MOST_REFUSED:
-            self._refused.clear()
-        self._refused[name] = (why, time.monotonic() + _LOOK_AGAIN_AFTER_S)
+        if len(self._rejected) >= _MAX_REJECTED:
+            self._rejected.clear()
+        self._rejected[name] = (why, time.monotonic() + _RETRY_AFTER_S)
         self.found.pop(name, None)
         if self._metrics is not None:
             self._metrics.set_aside(f"topic {name}", why)
         return why
 
-    def _look_up(self, name: str, deadline: float, leaders_until: float) -> None:
-        found = topics.partly_served(self._cluster, name, deadline, leaders_until)
-        with client.translated(f"look up the leaders of {name}"):
+    def _look_up_leaders(self, name: str, deadline: float, leaders_until: float) -> None:
+        found = topics.wait_for_some_leaders(self._cluster, name, deadline, leaders_until)
+        with client.translate_errors(f"look up the leaders of {name}"):
             leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
-        self._unled.look(name, leaders)
+        self._leaderless.update(name, leaders)
         if self._metrics is not None:
-            self._metrics.remark(f"topic {name}", self._hows.get(name, TopicSettings()).differs(*topics.shape(found)))
+            self._metrics.remark(
+                f"topic {name}", self._topic_settings.get(name, TopicSettings()).differs(*topics.shape(found))
+            )
         # Beginning anywhere, so that several workers do not all begin at the same partition.
         turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))
         self.found[name] = Topic(name, leaders, turns)
-        if self._refused.pop(name, None) and self._metrics is not None:
+        if self._rejected.pop(name, None) and self._metrics is not None:
             self._metrics.resumed(f"topic {name}")
 
 
-def _counted(name: str) -> str:
+def _collision_key(name: str) -> str:
     return name.replace(".", "_")

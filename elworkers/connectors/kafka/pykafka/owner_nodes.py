@@ -29,10 +29,10 @@ class OwnerNodes:
 
     def held(self, zookeeper: Any, member: bytes) -> set[int]:
         """Return the partitions that a member owns."""
-        both = [{number for number, _, owner in _nodes(zookeeper, one) if owner == member} for one in self.folders]
-        return both[0] & both[1]
+        by_folder = [{number for number, _, owner in _nodes(zookeeper, one) if owner == member} for one in self.folders]
+        return by_folder[0] & by_folder[1]
 
-    def take(self, zookeeper: Any, member: bytes, leaders: Mapping[int, int]) -> int | None:
+    def claim(self, zookeeper: Any, member: bytes, leaders: Mapping[int, int]) -> int | None:
         """Own partitions, and say which one could not be had because somebody else owns it; None: all could.
 
         Args:
@@ -45,11 +45,11 @@ class OwnerNodes:
         others = {number for _, number, owner in found if owner != member}
         for number, leader in sorted(leaders.items()):
             missing = [folder for folder in self.folders if (folder, number, member) not in found]
-            if number in others or not _made(zookeeper, [f"{one}/{leader}-{number}" for one in missing], member):
+            if number in others or not _create_all(zookeeper, [f"{one}/{leader}-{number}" for one in missing], member):
                 return number
         return None
 
-    def give_up(self, zookeeper: Any, member: bytes, numbers: set[int]) -> None:
+    def release(self, zookeeper: Any, member: bytes, numbers: set[int]) -> None:
         """Own partitions no longer."""
         for folder in self.folders:
             for number, path, owner in _nodes(zookeeper, folder):
@@ -58,7 +58,7 @@ class OwnerNodes:
                         zookeeper.delete(path)
 
 
-def _made(zookeeper: Any, paths: Sequence[str], owner: bytes) -> bool:
+def _create_all(zookeeper: Any, paths: Sequence[str], owner: bytes) -> bool:
     """Make all of these nodes, or none because one is there."""
     transaction = zookeeper.transaction()
     for path in paths:

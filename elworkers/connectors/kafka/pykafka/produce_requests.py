@@ -20,31 +20,31 @@ from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError
 from elworkers.connectors.kafka.pykafka import client, quota_channels
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch, requests
 from elworkers.connectors.kafka.pykafka.error_codes import (
-    NAMES_OWN,
-    NO_RIGHT,
+    INVALID_NAME,
+    KEY_REQUIRED,
+    MAYBE_STORED,
+    NOT_AUTHORIZED,
     OUTAGES,
-    PERHAPS_STORED,
-    WITHOUT_KEY,
-    words,
+    describe,
 )
-from elworkers.connectors.kafka.pykafka.message_sets import ProduceSets, answered, message_set
+from elworkers.connectors.kafka.pykafka.message_sets import EncodedProduceRequest, message_set, parse_produce_response
 from elworkers.core.contracts import RejectedRecord
 from elworkers.core.errors import RetryableError
 from elworkers.core.last_resort import LastResort
 
-_PARTS = 8
+_SPLIT_FACTOR = 8
 """Of a refused set: with more there are too many to send for one record, with fewer for many."""
 
-_AHEAD = 64
+_MAX_IN_FLIGHT = 64
 """Requests of parts that are under way at a time."""
 
-_PROBED = 8
+_KEYLESS_PROBES = 8
 """Records without a key after which a topic that has refused each of them is believed to take none."""
 
-_LONGEST_REST_S = 30.0
+_MAX_THROTTLE_S = 30.0
 """That a broker's quota may keep a batch waiting without a sign of life."""
 
-_UNSAID = -1
+_NO_CODE = -1
 """Kafka's code for an error that has none."""
 
 
@@ -52,15 +52,15 @@ class ProduceRequests:
     """The sets of one send.
 
     Args:
-        acks, ack_timeout_ms, compression: as in `producer.Settings`.
+        acks, ack_timeout_ms, compression: as in `driver.ProducerSettings`.
         encoding: decides about records that cannot be encoded.
 
     Attributes:
         acked: what the brokers have.
-        unsure: what they may have, though they did not say so.
-        refused: what they refuse, with Kafka's error code.
-        spoiled: records that could not be encoded.
-        unled: what has no broker to go to.
+        uncertain: what they may have, though they did not say so.
+        rejected: what they refuse, with Kafka's error code.
+        unencodable: records that could not be encoded.
+        leaderless: what has no broker to go to.
         outage: why something is missing that is not refused; None where nothing is.
     """
 
@@ -69,152 +69,164 @@ class ProduceRequests:
         self._acks = acks
         self._ack_timeout_ms = ack_timeout_ms
         self._compression = compression
-        self._lost: set[Any] = set()
-        self._rested_s = 0.0
-        self._without_key: Counter[str] = Counter()
-        self._takes_without_key: set[str] = set()
+        self._unreachable: set[Any] = set()
+        self._throttled_s = 0.0
+        self._keyless_rejections: Counter[str] = Counter()
+        self._keyless_accepted: set[str] = set()
         self.acked: list[RecordBatch] = []
-        self.unsure: list[RecordBatch] = []
-        self.refused: list[tuple[RecordBatch, int]] = []
-        self.spoiled: list[RejectedRecord] = []
-        self.unled: list[RecordBatch] = []
+        self.uncertain: list[RecordBatch] = []
+        self.rejected: list[tuple[RecordBatch, int]] = []
+        self.unencodable: list[RejectedRecord] = []
+        self.leaderless: list[RecordBatch] = []
         self.outage: RetryableError | None = None
 
-    def fails(self, reason: str, kind: type[RetryableError] = OutageError) -> None:
+    def fail(self, reason: str, error_type: type[RetryableError] = OutageError) -> None:
         """Something is missing; the first reason is told."""
-        self.outage = self.outage or kind(reason)
+        self.outage = self.outage or error_type(reason)
 
-    def send(self, sets: Iterable[RecordBatch]) -> None:
+    def send(self, batches: Iterable[RecordBatch]) -> None:
         """Send to all leaders at once, and wait for their answers; never raises for what a broker says or does."""
-        refused = self._exchange(sets, 1)
-        while refused:
-            refused = self._exchange([part for one, code in refused for part in self._parts(one, code)], _AHEAD)
+        rejected = self._exchange(batches, 1)
+        while rejected:
+            rejected = self._exchange(
+                [part for one, code in rejected for part in self._split(one, code)], _MAX_IN_FLIGHT
+            )
 
-    def takes_none_without_key(self) -> set[str]:
+    def keyless_rejected(self) -> set[str]:
         """Return topics that have refused each of their records without a key, for that reason."""
         return {
             topic
-            for topic, count in self._without_key.items()
-            if count >= _PROBED and topic not in self._takes_without_key
+            for topic, count in self._keyless_rejections.items()
+            if count >= _KEYLESS_PROBES and topic not in self._keyless_accepted
         }
 
-    def _exchange(self, sets: Iterable[RecordBatch], ahead: int) -> list[tuple[RecordBatch, int]]:
+    def _exchange(self, batches: Iterable[RecordBatch], max_in_flight: int) -> list[tuple[RecordBatch, int]]:
         by_leader: defaultdict[Any, list[RecordBatch]] = defaultdict(list)
-        for one in sets:
+        for one in batches:
             if one.leader:
                 by_leader[one.leader].append(one)
             else:
-                self.unled.append(one)
-        turns = zip_longest(*([(leader, some) for some in requests(of_it)] for leader, of_it in by_leader.items()))
-        refused: list[tuple[RecordBatch, int]] = []
-        while at_once := [one for turn in islice(turns, ahead) for one in turn if one is not None]:
-            asked = [(leader, self._asked(leader, some)) for leader, some in at_once]
-            for leader, (some, answer) in asked:
-                self._settle(leader, some, answer, refused)
-        return refused
+                self.leaderless.append(one)
+        turns = zip_longest(
+            *([(leader, of_leader) for of_leader in requests(of_it)] for leader, of_it in by_leader.items())
+        )
+        rejected: list[tuple[RecordBatch, int]] = []
+        while round_ := [one for turn in islice(turns, max_in_flight) for one in turn if one is not None]:
+            pending = [(leader, self._send_batches(leader, of_leader)) for leader, of_leader in round_]
+            for leader, (of_leader, response) in pending:
+                self._check_responses(leader, of_leader, response, rejected)
+        return rejected
 
-    def _asked(self, leader: Any, sets: list[RecordBatch]) -> tuple[list[RecordBatch], Any]:
+    def _send_batches(self, leader: Any, batches: list[RecordBatch]) -> tuple[list[RecordBatch], Any]:
         """Return those that could be encoded, and their answer to be; None where the leader could not be asked."""
         now_ms = int(time.time() * 1000)
         encoded = []
-        for whole in sets:
-            one = whole
+        for batch in batches:
+            one = batch
             try:
-                pieces = message_set(one.records, one.keys, now_ms, self._compression)
+                chunks = message_set(one.records, one.keys, now_ms, self._compression)
             except Exception:  # noqa: BLE001 - looked at record by record
-                one = self._without_spoiled(whole, now_ms)
-                pieces = message_set(one.records, one.keys, now_ms, self._compression)
-            if pieces:
-                encoded.append((one, pieces))
-        left = [one for one, _ in encoded]
-        if not left or leader in self._lost:
-            return left, None
-        if not self._waits_for_quota(leader):
-            return left, None
-        request = ProduceSets([(one.place, pieces) for one, pieces in encoded], self._acks, self._ack_timeout_ms)
+                one = self._without_unencodable(batch, now_ms)
+                chunks = message_set(one.records, one.keys, now_ms, self._compression)
+            if chunks:
+                encoded.append((one, chunks))
+        encoded_batches = [one for one, _ in encoded]
+        if not encoded_batches or leader in self._unreachable:
+            return encoded_batches, None
+        if not self._wait_for_quota(leader):
+            return encoded_batches, None
+        request = EncodedProduceRequest(
+            [(one.partition, chunks) for one, chunks in encoded], self._acks, self._ack_timeout_ms
+        )
         try:
-            with client.translated(f"produce to {_names(left)}"):
-                return left, quota_channels.of(leader).request(request)
+            with client.translate_errors(f"produce to {_names(encoded_batches)}"):
+                return encoded_batches, quota_channels.channel_to(leader).request(request)
         except RetryableError as error:
-            self._lose(leader, str(error))
-            return left, None
+            self._mark_unreachable(leader, str(error))
+            return encoded_batches, None
 
-    def _waits_for_quota(self, leader: Any) -> bool:
+    def _wait_for_quota(self, leader: Any) -> bool:
         """Let the time pass in which a broker wants nothing, unless that is long: then it is an outage that says so."""
         if leader.handler is None:
             return True
-        pace = quota_channels.of(leader).produces
-        self._rested_s += pace.left_s
-        if self._rested_s > _LONGEST_REST_S:
-            self._lose(leader, f"Kafka: produce: {pace.reason}")
+        pace = quota_channels.channel_to(leader).produces
+        self._throttled_s += pace.remaining_s
+        if self._throttled_s > _MAX_THROTTLE_S:
+            self._mark_unreachable(leader, f"Kafka: produce: {pace.reason}")
             return False
-        return pace.rest(threading.Event())
+        return pace.wait(threading.Event())
 
-    def _without_spoiled(self, one: RecordBatch, now_ms: int) -> RecordBatch:
+    def _without_unencodable(self, one: RecordBatch, now_ms: int) -> RecordBatch:
         good = []
         for number, record in enumerate(one.records):
             try:
                 message_set([record], one.keys[number : number + 1], now_ms, self._compression)
                 good.append(number)
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                self.spoiled.append(self._encoding.rejected(record, error))
+                self.unencodable.append(self._encoding.rejected(record, error))
         records, keys = [one.records[number] for number in good], [one.keys[number] for number in good if one.keys]
-        return RecordBatch(one.place, one.leader, records, keys, one.size)
+        return RecordBatch(one.partition, one.leader, records, keys, one.size)
 
-    def _settle(
-        self, leader: Any, sets: Sequence[RecordBatch], asked: Any, refused: list[tuple[RecordBatch, int]]
+    def _check_responses(
+        self, leader: Any, batches: Sequence[RecordBatch], pending: Any, rejected: list[tuple[RecordBatch, int]]
     ) -> None:
-        if not sets:
+        if not batches:
             return
-        if asked is None:
-            self._lose(leader, f"Kafka: produce to {_names(sets)}: not connected")
+        if pending is None:
+            self._mark_unreachable(leader, f"Kafka: produce to {_names(batches)}: not connected")
             return
         try:
-            with client.translated(f"produce to {_names(sets)}"):
-                answer = asked.get()
+            with client.translate_errors(f"produce to {_names(batches)}"):
+                response = pending.get()
         except RetryableError as error:
-            self._lose(leader, str(error))
-            self.unsure += sets
+            self._mark_unreachable(leader, str(error))
+            self.uncertain += batches
             return
-        found, throttle_ms = answered(answer)
-        quota_channels.of(leader).produces.throttled(throttle_ms)
-        for one in sets:
-            code = found.get(one.place, _UNSAID)
+        parsed, throttle_ms = parse_produce_response(response)
+        quota_channels.channel_to(leader).produces.throttled(throttle_ms)
+        for one in batches:
+            code = parsed.get(one.partition, _NO_CODE)
             if not code:
                 self._acked(one)
             elif code in OUTAGES:
-                kind = NotAuthorizedError if code in NO_RIGHT else OutageError
-                self.fails(f"Kafka: produce to {one.place.topic}[{one.place.partition}]: {words(code)}", kind)
-                if code in PERHAPS_STORED:
-                    self.unsure.append(one)
+                error_type = NotAuthorizedError if code in NOT_AUTHORIZED else OutageError
+                self.fail(
+                    f"Kafka: produce to {one.partition.topic}[{one.partition.partition}]: {describe(code)}", error_type
+                )
+                if code in MAYBE_STORED:
+                    self.uncertain.append(one)
             else:
-                refused.append((one, code))
+                rejected.append((one, code))
 
-    def _lose(self, leader: Any, reason: str) -> None:
+    def _mark_unreachable(self, leader: Any, reason: str) -> None:
         # What else there is for it would wait as long for nothing.
-        self._lost.add(leader)
-        self.fails(reason)
+        self._unreachable.add(leader)
+        self.fail(reason)
 
     def _acked(self, one: RecordBatch) -> None:
         self.acked.append(one)
-        if not one.keys and one.place.topic in self._without_key:
-            self._takes_without_key.add(one.place.topic)
+        if not one.keys and one.partition.topic in self._keyless_rejections:
+            self._keyless_accepted.add(one.partition.topic)
 
-    def _parts(self, one: RecordBatch, code: int) -> Iterable[RecordBatch]:
-        topic, count = one.place.topic, len(one.records)
-        without_key = code in WITHOUT_KEY and not one.keys
+    def _split(self, one: RecordBatch, code: int) -> Iterable[RecordBatch]:
+        topic, count = one.partition.topic, len(one.records)
+        is_keyless = code in KEY_REQUIRED and not one.keys
         if count == 1:
-            self._without_key[topic] += without_key
-        if count == 1 or code in NAMES_OWN or (without_key and topic in self.takes_none_without_key()):
-            self.refused.append((one, code))
+            self._keyless_rejections[topic] += is_keyless
+        if count == 1 or code in INVALID_NAME or (is_keyless and topic in self.keyless_rejected()):
+            self.rejected.append((one, code))
             return ()
-        if without_key and topic not in self._without_key:
+        if is_keyless and topic not in self._keyless_rejections:
             # A compacted topic refuses each of them; to find that out of thousands one by one would take long.
-            self._without_key[topic] = 0
-            return (*one.part(0, _PROBED).parts(1), one.part(_PROBED, None)) if count > _PROBED else one.parts(1)
-        return one.parts(-(-count // _PARTS))
+            self._keyless_rejections[topic] = 0
+            return (
+                (*one.subset(0, _KEYLESS_PROBES).split(1), one.subset(_KEYLESS_PROBES, None))
+                if count > _KEYLESS_PROBES
+                else one.split(1)
+            )
+        return one.split(-(-count // _SPLIT_FACTOR))
 
 
-def _names(sets: Sequence[RecordBatch]) -> str:
-    places = [f"{one.place.topic}[{one.place.partition}]" for one in sets[:3]]
-    return ", ".join(places) + (f" and {len(sets) - 3} more" if len(sets) > 3 else "")
+def _names(batches: Sequence[RecordBatch]) -> str:
+    names = [f"{one.partition.topic}[{one.partition.partition}]" for one in batches[:3]]
+    return ", ".join(names) + (f" and {len(batches) - 3} more" if len(batches) > 3 else "")

@@ -20,9 +20,9 @@ from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch
 from elworkers.connectors.kafka.pykafka.message_sets import message_set
-from elworkers.connectors.kafka.pykafka.output_topics import OutputTopics, UnavailableTopic
+from elworkers.connectors.kafka.pykafka.output_topics import OutputTopics, UnusableTopics
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
-from elworkers.connectors.kafka.pykafka.rejections import refusals, refusals_of_unled
+from elworkers.connectors.kafka.pykafka.rejections import leaderless_rejections, rejections
 from elworkers.connectors.kafka.pykafka.topic_owners import TopicOwners
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.core.contracts import Deliveries, Metrics, OwnTopic, Record, RejectedRecord
@@ -39,9 +39,9 @@ class Producer(BatchingProducer):
         settings: how messages are produced.
         metrics: is told of topics that are set aside, and counts `records_repeated`.
         delivered: what was acknowledged of a batch that is written again.
-        used: the operator's topics that this process has written to.
+        known_topics: the operator's topics that this process has written to.
         has_schema: whether a schema of a name is known to exist.
-        unled: what is known of partitions without a leader.
+        leaderless: what is known of partitions without a leader.
         plan: how topics have to be made; None: as `settings` says.
 
     Raises:
@@ -56,117 +56,117 @@ class Producer(BatchingProducer):
         *,
         metrics: Metrics | None = None,
         delivered: Deliveries | None = None,
-        used: set[str] | None = None,
+        known_topics: set[str] | None = None,
         has_schema: Callable[[str], bool] = lambda _: False,
-        unled: LeaderlessPartitions | None = None,
+        leaderless: LeaderlessPartitions | None = None,
         plan: TopicPlan | None = None,
     ) -> None:
         super().__init__(hosts, metrics, delivered)
         self._settings = settings
         self._cluster = client.connect(hosts)
-        self._unled = unled or LeaderlessPartitions(metrics)
-        self._placing = OutputTopics(
+        self._leaderless = leaderless or LeaderlessPartitions(metrics)
+        self._topics = OutputTopics(
             self._cluster,
             plan or TopicPlan(None, hosts, (settings.partitions, settings.replication)),
             settings.metadata_max_age_ms,
             metrics,
-            set() if used is None else used,
-            self._unled,
+            set() if known_topics is None else known_topics,
+            self._leaderless,
         )
         self._owners = TopicOwners(self._cluster, hosts, settings.replication, settings.ack_timeout_ms, has_schema)
-        self._aside: set[str] = set()
+        self._keyless_aside: set[str] = set()
         self._encoding = LastResort("encode", lambda: message_set([good_record()], [], 1, settings.compression))
 
-    def _produce(self, plain: RecordsByTopic, made: RecordsByTopic, last: bool) -> None:
+    def _send_records(self, configured: RecordsByTopic, derived: RecordsByTopic, last: bool) -> None:
         settings = self._settings
-        sending = ProduceRequests(settings.acks, settings.ack_timeout_ms, settings.compression, self._encoding)
-        operators = plain.names()
-        named_by_events = [name for name in made.names() if name not in operators]
-        unplaced = self._placing.find(operators, named_by_events)
-        sending.unled += self._keep_apart(made, set(named_by_events))
-        unlisted = self._leave_out(unplaced, (plain, made), sending)
-        sending.send(self._sets((plain, made)))
-        self._refused += sending.spoiled
-        self._refused += refusals(sending, unlisted, named_by_events, self._placing)
-        self._refused += refusals_of_unled(sending, named_by_events, self._unled)
-        self._tell(sending)
-        if self._delivered is not None and (sending.outage or not last):
-            self._remember(self._delivered, sending)
-        if sending.outage:
-            raise sending.outage
+        requests = ProduceRequests(settings.acks, settings.ack_timeout_ms, settings.compression, self._encoding)
+        configured_names = configured.names()
+        derived_names = [name for name in derived.names() if name not in configured_names]
+        unusable = self._topics.prepare(configured_names, derived_names)
+        requests.leaderless += self._resolve_owners(derived, set(derived_names))
+        unclassified = self._remove_unusable(unusable, (configured, derived), requests)
+        requests.send(self._batches((configured, derived)))
+        self._rejected += requests.unencodable
+        self._rejected += rejections(requests, unclassified, derived_names, self._topics)
+        self._rejected += leaderless_rejections(requests, derived_names, self._leaderless)
+        self._report_keyless(requests)
+        if self._delivered is not None and (requests.outage or not last):
+            self._remember_deliveries(self._delivered, requests)
+        if requests.outage:
+            raise requests.outage
 
-    def _keep_apart(self, made: RecordsByTopic, named_by_events: set[str]) -> Iterator[RecordBatch]:
+    def _resolve_owners(self, derived: RecordsByTopic, derived_names: set[str]) -> Iterator[RecordBatch]:
         """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'.
 
         What cannot be decided for want of a leader is given back.
         """
-        found, undecided = self._placing.found, defaultdict[str, list[OwnTopic]](list)
-        wanted = made.own()
+        found, undecided = self._topics.found, defaultdict[str, list[OwnTopic]](list)
+        wanted = derived.own_topics()
         for name in wanted:
-            if name.topic in named_by_events and name.topic in found and found[name.topic].owner is None:
+            if name.topic in derived_names and name.topic in found and found[name.topic].owner is None:
                 undecided[name.topic].append(name)
         if undecided:
-            for topic, owner in self._owners.of(undecided).items():
+            for topic, owner in self._owners.owners_of(undecided).items():
                 found[topic].owner = owner
         for name in wanted:
             # What cannot be placed, or is a topic that the operator wrote, has no owner.
             owned_by = found[name.topic].owner if name.topic in found else None
             if owned_by is None and name.topic in undecided:
-                yield found[name.topic].unled_set(made.pop(name))
+                yield found[name.topic].leaderless_batch(derived.pop(name))
             elif owned_by is None or owned_by == name.schema:
-                made.give(name)
+                derived.merge(name)
             else:
                 why = f"schema {name.schema} has no topic of its own: {name.topic} is that of schema {owned_by}"
-                self._refused += [RejectedRecord(record, why) for record in made.pop(name)]
+                self._rejected += [RejectedRecord(record, why) for record in derived.pop(name)]
 
-    def _leave_out(
-        self, unplaced: UnavailableTopic, taken: Sequence[RecordsByTopic], sending: ProduceRequests
+    def _remove_unusable(
+        self, unusable: UnusableTopics, taken: Sequence[RecordsByTopic], requests: ProduceRequests
     ) -> list[tuple[str, list[Record], int]]:
         """Take out what cannot be sent; what is refused with a code that is on no list is given back."""
-        unlisted = []
+        unclassified = []
         for some in taken:
-            for name, why in unplaced.refused.items():
-                self._refused += [RejectedRecord(record, why) for record in some.pop(name)]
-            for name, why in unplaced.missing.items():
+            for name, why in unusable.rejected.items():
+                self._rejected += [RejectedRecord(record, why) for record in some.pop(name)]
+            for name, why in unusable.unavailable.items():
                 some.pop(name)
-                sending.fails(why)
-            unlisted += [(name, some.pop(name), code) for name, code in unplaced.unlisted.items()]
-        return [one for one in unlisted if one[1]]
+                requests.fail(why)
+            unclassified += [(name, some.pop(name), code) for name, code in unusable.unclassified.items()]
+        return [one for one in unclassified if one[1]]
 
-    def _sets(self, taken: Iterable[RecordsByTopic]) -> Iterator[RecordBatch]:
-        found, most = self._placing.found, self._settings.max_set_bytes
+    def _batches(self, taken: Iterable[RecordsByTopic]) -> Iterator[RecordBatch]:
+        found, max_bytes = self._topics.found, self._settings.max_set_bytes
         for some in taken:
-            for name, records in some.plain.items():
+            for name, records in some.unkeyed.items():
                 topic = found[topic_of(name)]
                 if topic.without_key:
-                    self._refused += [RejectedRecord(record, topic.without_key) for record in records]
+                    self._rejected += [RejectedRecord(record, topic.without_key) for record in records]
                 else:
-                    yield from topic.sets(records, most)
+                    yield from topic.batches(records, max_bytes)
             for name, keyed in some.keyed.items():
-                yield from found[topic_of(name)].keyed_sets(keyed, most)
+                yield from found[topic_of(name)].keyed_batches(keyed, max_bytes)
 
-    def _tell(self, sending: ProduceRequests) -> None:
+    def _report_keyless(self, requests: ProduceRequests) -> None:
         """Say which topics take nothing without a key, and which do again."""
-        for name in sending.takes_none_without_key():
+        for name in requests.keyless_rejected():
             why = f"the topic {name} takes no message without a key, as with cleanup.policy=compact"
-            self._placing.found[name].without_key = why
-            self._aside.add(name)
+            self._topics.found[name].without_key = why
+            self._keyless_aside.add(name)
             if self._metrics is not None:
                 self._metrics.set_aside(f"topic {name}", why)
-        if self._aside:
-            for name in {one.place.topic for one in sending.acked if not one.keys} & self._aside:
-                self._aside.discard(name)
+        if self._keyless_aside:
+            for name in {one.partition.topic for one in requests.acked if not one.keys} & self._keyless_aside:
+                self._keyless_aside.discard(name)
                 if self._metrics is not None:
                     self._metrics.resumed(f"topic {name}")
 
-    def _remember(self, delivered: Deliveries, sending: ProduceRequests) -> None:
-        for one in sending.acked:
-            delivered.add(self._place(one.place.topic), one.records)
-        for one in sending.unsure:
-            delivered.add(self._place(one.place.topic), one.records, acknowledged=False)
+    def _remember_deliveries(self, delivered: Deliveries, requests: ProduceRequests) -> None:
+        for one in requests.acked:
+            delivered.add(self._store_name(one.partition.topic), one.records)
+        for one in requests.uncertain:
+            delivered.add(self._store_name(one.partition.topic), one.records, acknowledged=False)
 
     def close(self) -> None:
         """Forget what was not flushed, and the connections."""
-        self._nothing_taken()
-        self._placing.found.clear()
+        self._clear()
+        self._topics.found.clear()
         self._owners.close()

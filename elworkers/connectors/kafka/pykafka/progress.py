@@ -14,10 +14,10 @@ from pykafka.protocol import PartitionOffsetFetchRequest
 from pykafka.simpleconsumer import SimpleConsumer
 
 from elworkers.connectors.kafka.pykafka import topics
-from elworkers.connectors.kafka.pykafka.client import translated
+from elworkers.connectors.kafka.pykafka.client import translate_errors
 from elworkers.core.errors import RetryableError
 
-_LED_WITHIN_S, _ASK_AGAIN_S = 5.0, 0.05
+_LEADER_TIMEOUT_S, _RETRY_INTERVAL_S = 5.0, 0.05
 
 
 def ends(cluster: Any, name: str) -> dict[int, int]:
@@ -28,16 +28,16 @@ def ends(cluster: Any, name: str) -> dict[int, int]:
     Raises:
         RetryableError: Kafka does not answer.
     """
-    deadline = time.monotonic() + _LED_WITHIN_S
-    while (topic := topics.existing(cluster, name)) is not None:
-        with translated(f"ask for the ends of {name}"):
+    deadline = time.monotonic() + _LEADER_TIMEOUT_S
+    while (topic := topics.get(cluster, name)) is not None:
+        with translate_errors(f"ask for the ends of {name}"):
             limits = topic.latest_available_offsets()
-            refused = {partition: limit.err for partition, limit in limits.items() if limit.err}
-            if not refused:
+            errors = {partition: limit.err for partition, limit in limits.items() if limit.err}
+            if not errors:
                 return {partition: int(limit.offset[0]) for partition, limit in limits.items()}
             if time.monotonic() > deadline:
-                raise RetryableError(f"Kafka: ask for the ends of {name}: error codes by partition: {refused}")
-            time.sleep(_ASK_AGAIN_S)
+                raise RetryableError(f"Kafka: ask for the ends of {name}: error codes by partition: {errors}")
+            time.sleep(_RETRY_INTERVAL_S)
             cluster.update()
     return {}
 
@@ -54,20 +54,24 @@ def committed(cluster: Any, group: str, name: str, partitions: Iterable[int] | N
         RetryableError: Kafka does not answer.
     """
     if partitions is None:
-        topic = topics.existing(cluster, name)
+        topic = topics.get(cluster, name)
         partitions = topic.partitions if topic else ()
     requests = [PartitionOffsetFetchRequest(name.encode(), partition) for partition in partitions]
     if not requests:
         return {}
-    with translated(f"ask for the offsets of group {group}"):
+    with translate_errors(f"ask for the offsets of group {group}"):
         coordinator = cluster.get_group_coordinator(group.encode())
-        answer = coordinator.fetch_consumer_group_offsets(group.encode(), requests).topics[name.encode()]
-        if any(part.err for part in answer.values()):
-            raise RetryableError(f"Kafka: offsets of group {group}: error codes {[p.err for p in answer.values()]}")
-        return {partition: part.offset for partition, part in answer.items() if part.offset >= 0}
+        response = coordinator.fetch_consumer_group_offsets(group.encode(), requests).topics[name.encode()]
+        if any(partition_offset.err for partition_offset in response.values()):
+            raise RetryableError(f"Kafka: offsets of group {group}: error codes {[p.err for p in response.values()]}")
+        return {
+            partition: partition_offset.offset
+            for partition, partition_offset in response.items()
+            if partition_offset.offset >= 0
+        }
 
 
-class TopicEnds:
+class TopicTail:
     """The messages of a topic from now on (or from its beginning), read without a group.
 
     Raises:
@@ -75,11 +79,11 @@ class TopicEnds:
     """
 
     def __init__(self, cluster: Any, name: str, from_beginning: bool = False) -> None:
-        topic = topics.existing(cluster, name)
+        topic = topics.get(cluster, name)
         if topic is None:
             raise RetryableError(f"Kafka: there is no topic {name}")
         self._name = name
-        with translated(f"read {name}"):
+        with translate_errors(f"read {name}"):
             self._consumer = SimpleConsumer(
                 topic,
                 cluster,
@@ -91,7 +95,7 @@ class TopicEnds:
     def read(self, take: Callable[[bytes], None]) -> int:
         """Hand over every message that has come since the last call; return how many there were."""
         count = 0
-        with translated(f"read {self._name}"):
+        with translate_errors(f"read {self._name}"):
             self._consumer._raise_worker_exceptions()
             for owned in self._consumer._partitions_by_id.values():
                 while True:

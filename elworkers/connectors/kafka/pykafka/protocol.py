@@ -45,7 +45,7 @@ class RawRequest(Request):  # type: ignore[misc]
         return data
 
 
-def ask(broker: Any, request: RawRequest) -> Answer:
+def ask(broker: Any, request: RawRequest) -> ResponseReader:
     """Return what a broker answers, without the correlation id.
 
     Args:
@@ -56,7 +56,7 @@ def ask(broker: Any, request: RawRequest) -> Answer:
     """
     if broker.handler is None:
         broker.connect()
-    return Answer(bytes(broker.handler.request(request).get()))
+    return ResponseReader(bytes(broker.handler.request(request).get()))
 
 
 def compact(text: str) -> bytes:
@@ -87,7 +87,7 @@ def array(items: Sequence[bytes], flexible: bool = False) -> bytes:
     return count + b"".join(items)
 
 
-class Answer:
+class ResponseReader:
     """The bytes of an answer, read from the front.
 
     Every method raises `RetryableError` where the answer ends before what it reads.

@@ -41,9 +41,9 @@ class PykafkaDriver:
         *,
         metrics: Metrics | None = None,
         delivered: Deliveries | None = None,
-        used: set[str] | None = None,
+        known_topics: set[str] | None = None,
         has_schema: Callable[[str], bool] = lambda _: False,
-        unled: LeaderlessPartitions | None = None,
+        leaderless: LeaderlessPartitions | None = None,
         plan: TopicPlan | None = None,
     ) -> Producer:
         """See `driver.Driver.producer`."""
@@ -52,9 +52,9 @@ class PykafkaDriver:
             settings,
             metrics=metrics,
             delivered=delivered,
-            used=used,
+            known_topics=known_topics,
             has_schema=has_schema,
-            unled=unled,
+            leaderless=leaderless,
             plan=plan,
         )
 

@@ -22,19 +22,19 @@ from pykafka.exceptions import SocketDisconnectedError
 from pykafka.handlers import RequestHandler
 from pykafka.protocol.base import Request
 
-from elworkers.connectors.kafka.pykafka.absent_brokers import text
+from elworkers.connectors.kafka.pykafka.absent_brokers import host_text
 
 OVER_QUOTA = (
     "its next message set is larger than a quota of the broker (consumer_byte_rate) lets through in ten seconds,"
     " so that nobody with this client id can read it; raise the quota"
 )
 
-_CAREFUL_FOR_S = 30.0
-_LONGEST_FOR_REQUESTS_S = 1.0
+_LATELY_S = 30.0
+_MAX_REQUEST_THROTTLE_S = 1.0
 _WINDOW_S = 11.0
 """A broker counts what there was in so many seconds, by default."""
 
-_LOOK_EVERY_S = 0.2
+_CHECK_INTERVAL_S = 0.2
 
 log = structlog.get_logger(__name__)
 
@@ -44,41 +44,41 @@ class QuotaPace:
 
     Args:
         broker: `host:port`.
-        kind: what is counted, as the log has it.
+        traffic: what is counted, as the log has it.
         quota: the name of the setting that bounds it.
     """
 
-    def __init__(self, broker: str, kind: str, quota: str) -> None:
+    def __init__(self, broker: str, traffic: str, quota: str) -> None:
         self._broker = broker
-        self._kind = kind
+        self._traffic = traffic
         self._quota = quota
-        self._silent_until = 0.0
-        self._careful_until = 0.0
-        self._told = False
+        self._throttled_until = 0.0
+        self._lately_until = 0.0
+        self._warned = False
         self._empty = 0
 
     @property
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         """For how many seconds the broker wants nothing; 0 where it wants more."""
-        return max(0.0, self._silent_until - time.monotonic())
+        return max(0.0, self._throttled_until - time.monotonic())
 
     @property
-    def careful(self) -> bool:
+    def throttled_lately(self) -> bool:
         """Whether the broker throttles this client, or did a moment ago."""
-        return time.monotonic() < self._careful_until
+        return time.monotonic() < self._lately_until
 
     @property
     def reason(self) -> str:
         """A sentence on it, the same each time."""
         return (
-            f"the broker {self._broker} throttles {self._kind} of client id {Request.CLIENT_ID.decode()}: a quota"
+            f"the broker {self._broker} throttles {self._traffic} of client id {Request.CLIENT_ID.decode()}: a quota"
             f" ({self._quota} or request_percentage) lets through no more for now"
         )
 
     def throttled(self, throttle_ms: int) -> None:
         """Take note of an answer's throttle time; the first one is said in the log."""
         if throttle_ms > 0:
-            self._note(throttle_ms, throttle_ms / 1000)
+            self._record(throttle_ms, throttle_ms / 1000)
 
     def fetched(self, throttle_ms: int, *, empty: bool) -> None:
         """Take note of a fetch's throttle time, as `throttled`.
@@ -89,43 +89,43 @@ class QuotaPace:
         """
         self._empty = self._empty + 1 if empty else 0
         if throttle_ms > 0:
-            self._note(throttle_ms, self._rest_s(throttle_ms / 1000) if empty else 0.0)
+            self._record(throttle_ms, self._backoff_s(throttle_ms / 1000) if empty else 0.0)
 
-    def _rest_s(self, said_s: float) -> float:
-        if said_s > _LONGEST_FOR_REQUESTS_S:
-            return said_s
+    def _backoff_s(self, throttle_s: float) -> float:
+        if throttle_s > _MAX_REQUEST_THROTTLE_S:
+            return throttle_s
         # For a quota of requests it may have to be more than the broker says, and asking counts as well.
-        return min(_WINDOW_S, said_s * float(1 << min(self._empty - 1, 9)))
+        return min(_WINDOW_S, throttle_s * float(1 << min(self._empty - 1, 9)))
 
-    def _note(self, throttle_ms: int, silent_s: float) -> None:
-        self._silent_until = time.monotonic() + silent_s
-        self._careful_until = self._silent_until + _CAREFUL_FOR_S
-        if not self._told:
-            self._told = True
+    def _record(self, throttle_ms: int, wait_s: float) -> None:
+        self._throttled_until = time.monotonic() + wait_s
+        self._lately_until = self._throttled_until + _LATELY_S
+        if not self._warned:
+            self._warned = True
             log.warning(
                 "the broker throttles this client by a quota; going on at its pace",
                 code="kafka_client_throttled",
                 broker=self._broker,
                 client_id=Request.CLIENT_ID.decode(),
-                what=self._kind,
+                what=self._traffic,
                 quota=f"{self._quota} or request_percentage",
                 throttle_ms=throttle_ms,
             )
 
-    def rest(self, ended: threading.Event) -> bool:
+    def wait(self, cancelled: threading.Event) -> bool:
         """Wait until the broker wants more; False where the event came first."""
-        while (left_s := self.left_s) and not ended.is_set():
-            ended.wait(min(left_s, _LOOK_EVERY_S))
-        return not ended.is_set()
+        while (remaining_s := self.remaining_s) and not cancelled.is_set():
+            cancelled.wait(min(remaining_s, _CHECK_INTERVAL_S))
+        return not cancelled.is_set()
 
 
 _paces: dict[tuple[str, bytes, str], QuotaPace] = {}
-_making = threading.Lock()
+_lock = threading.Lock()
 
 
-def _pace(broker: str, kind: str, quota: str) -> QuotaPace:
-    key = (broker, Request.CLIENT_ID, kind)
-    return _paces.setdefault(key, QuotaPace(broker, kind, quota))
+def _pace(broker: str, traffic: str, quota: str) -> QuotaPace:
+    key = (broker, Request.CLIENT_ID, traffic)
+    return _paces.setdefault(key, QuotaPace(broker, traffic, quota))
 
 
 class Channel:
@@ -139,8 +139,8 @@ class Channel:
     """
 
     def __init__(self, broker: Any) -> None:
-        host = text(broker.host)
-        self._to = (broker.host, broker.port, broker._handler)
+        host = host_text(broker.host)
+        self._address = (broker.host, broker.port, broker._handler)
         self._timeout_ms = broker._socket_timeout_ms
         self._requests: Any = None
         self._lock = threading.Lock()
@@ -169,9 +169,9 @@ class Channel:
 
     def _connect(self) -> None:
         self.close()
-        connection = BrokerConnection(*self._to)
+        connection = BrokerConnection(*self._address)
         connection.connect(self._timeout_ms)
-        requests = RequestHandler(self._to[2], connection)
+        requests = RequestHandler(self._address[2], connection)
         requests.start()
         self._requests = requests
 
@@ -182,7 +182,7 @@ class Channel:
             requests.stop()
 
 
-def of(broker: Any) -> Channel:
+def channel_to(broker: Any) -> Channel:
     """Return the channel to a broker of pykafka.
 
     Raises:
@@ -190,7 +190,7 @@ def of(broker: Any) -> Channel:
     """
     if broker.handler is None:
         raise SocketDisconnectedError(getattr(broker, "why", "") or f"broker {broker.id} is not there")
-    with _making:
+    with _lock:
         found: Channel | None = getattr(broker, "channel", None)
         if found is None:
             found = broker.channel = Channel(broker)

@@ -20,36 +20,36 @@ from pykafka.protocol import PartitionOffsetRequest
 from elworkers.connectors.kafka.driver import Fetched, Range, RawMessage
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.connectors.kafka.pykafka import client, progress, transactions
-from elworkers.connectors.kafka.pykafka.error_codes import words
+from elworkers.connectors.kafka.pykafka.error_codes import describe
 from elworkers.connectors.kafka.pykafka.messages import (
-    LARGEST_MESSAGE,
+    MAX_MESSAGE_BYTES,
     PartitionResponse,
     UnreadableError,
-    fields,
-    once,
+    deduplicated,
+    raw_messages,
 )
 from elworkers.connectors.kafka.pykafka.quota_channels import OVER_QUOTA
-from elworkers.connectors.kafka.pykafka.range_requests import RangeRequests, RangeResponse
+from elworkers.connectors.kafka.pykafka.range_requests import PendingFetch, RangeRequests
 from elworkers.connectors.kafka.pykafka.times import offsets_at
 from elworkers.connectors.kafka.pykafka.topics import ids
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.errors import RetryableError
 
-_ANSWER_BYTES = 8 * 1024 * 1024
+_RESPONSE_BYTES = 8 * 1024 * 1024
 """Of a broker, however many partitions it is of."""
 
-_ALONE_BYTES = 2 * 1024 * 1024
-_AHEAD, _LOOK_EVERY_S = 1, 0.5
+_SINGLE_PARTITION_BYTES = 2 * 1024 * 1024
+_PREFETCH, _CHECK_INTERVAL_S = 1, 0.5
 
 
 class TopicsReader:
     """Reads from the leaders of any number of topics; implements `driver.Reader`.
 
-    Three answers (`_ANSWER_BYTES`) are in memory at most.
+    Three answers (`_RESPONSE_BYTES`) are in memory at most.
 
     Attributes:
-        refused: partition → why it could not be read further in the last `read`.
-        left_out: partition → why the last `ranges` is without it.
+        unreadable: partition → why it could not be read further in the last `read`.
+        unavailable: partition → why the last `ranges` is without it.
 
     Args:
         hosts: the brokers, each `host:port`.
@@ -65,12 +65,12 @@ class TopicsReader:
         self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
     ) -> None:
         self._cluster = client.connect(hosts)
-        self._asking = RangeRequests(self._broker)
+        self._requests = RangeRequests(self._broker)
         self._partition_bytes = partition_bytes
-        self._alone_bytes = max(partition_bytes, _ALONE_BYTES)
+        self._single_partition_bytes = max(partition_bytes, _SINGLE_PARTITION_BYTES)
         self._leaders: dict[TopicPartition, int] = {}
-        self.refused: dict[TopicPartition, str] = {}
-        self.left_out: dict[TopicPartition, str] = {}
+        self.unreadable: dict[TopicPartition, str] = {}
+        self.unavailable: dict[TopicPartition, str] = {}
         self._reads_uncommitted = reads_uncommitted
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
@@ -87,7 +87,7 @@ class TopicsReader:
         Raises:
             RetryableError: Kafka does not answer.
         """
-        with client.translated("list topics"):
+        with client.translate_errors("list topics"):
             metadata = self._cluster._get_metadata()
             self._cluster._update_brokers(metadata.brokers, metadata.controller_id)
         self._leaders = {
@@ -97,7 +97,7 @@ class TopicsReader:
         }
         return sorted(self._leaders)
 
-    def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
+    def ranges(self, requested: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
         """Return what each of the partitions holds now: its earliest offset, and the one that its next message gets.
 
         Without those that nobody leads at the moment or that have transactions: they must not hold up the others.
@@ -106,25 +106,27 @@ class TopicsReader:
             RetryableError: Kafka does not answer.
         """
         brokers = self._cluster.brokers
-        self.left_out = {
-            one: brokers[self._leaders[one]].why or NO_LEADER for one in wanted if not brokers[self._leaders[one]]
+        self.unavailable = {
+            one: brokers[self._leaders[one]].why or NO_LEADER for one in requested if not brokers[self._leaders[one]]
         }
-        led = self._without_transactions([one for one in wanted if one not in self.left_out])
-        earliest = self._limits(led, OffsetType.EARLIEST)
-        latest = self._limits(led, OffsetType.LATEST)
+        with_leader = self._without_transactions([one for one in requested if one not in self.unavailable])
+        earliest = self._limits(with_leader, OffsetType.EARLIEST)
+        latest = self._limits(with_leader, OffsetType.LATEST)
         return {
             partition: Range(earliest[partition], latest[partition])
-            for partition in led
+            for partition in with_leader
             if partition in earliest and partition in latest
         }
 
-    def _without_transactions(self, led: list[TopicPartition]) -> list[TopicPartition]:
+    def _without_transactions(self, with_leader: list[TopicPartition]) -> list[TopicPartition]:
         if self._reads_uncommitted:
-            return led
-        with client.translated("ask for the transactions of topics"):
-            found = transactions.written(self._cluster, {one: self._broker(self._leaders[one]) for one in led})
-        self.left_out |= {TopicPartition(*one): transactions.SENTENCE for one in found}
-        return [one for one in led if one not in found]
+            return with_leader
+        with client.translate_errors("ask for the transactions of topics"):
+            found = transactions.with_transactions(
+                self._cluster, {one: self._broker(self._leaders[one]) for one in with_leader}
+            )
+        self.unavailable |= {TopicPartition(*one): transactions.EXPLANATION for one in found}
+        return [one for one in with_leader if one not in found]
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return how far a consumer group is in a topic; see `offsets.committed`.
@@ -135,43 +137,43 @@ class TopicsReader:
         partitions = [partition.partition for partition in self._leaders if partition.topic == topic]
         return progress.committed(self._cluster, group, topic, partitions)
 
-    def _limits(self, wanted: Sequence[TopicPartition], which: int) -> dict[TopicPartition, int]:
+    def _limits(self, requested: Sequence[TopicPartition], which: int) -> dict[TopicPartition, int]:
         found: dict[TopicPartition, int] = {}
-        with client.translated("ask for the ends of topics"):
-            for leader, partitions in self._by_leader(wanted).items():
+        with client.translate_errors("ask for the ends of topics"):
+            for leader, partitions in self._by_leader(requested).items():
                 requests = [
                     PartitionOffsetRequest(partition.topic.encode(), partition.partition, which, 1)
                     for partition in partitions
                 ]
-                answer = self._broker(leader).request_offset_limits(requests)
+                response = self._broker(leader).request_offset_limits(requests)
                 for partition in partitions:
-                    limit = answer.topics[partition.topic.encode()][partition.partition]
+                    limit = response.topics[partition.topic.encode()][partition.partition]
                     if limit.err:
-                        self.left_out[partition] = f"the broker does not say how much it has: {words(limit.err)}"
+                        self.unavailable[partition] = f"the broker does not say how much it has: {describe(limit.err)}"
                     else:
                         found[partition] = int(limit.offset[0])
         return found
 
-    def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
+    def at_time(self, requested: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
         """Return the offset of each partition's first message of this time or later; without those that have none.
 
         Args:
-            wanted: of the last `ranges`.
+            requested: of the last `ranges`.
             time_ms: Kafka's time, in ms since the epoch.
 
         Raises:
             RetryableError: Kafka does not answer.
         """
         found: dict[TopicPartition, int] = {}
-        with client.translated("ask for offsets of a time"):
-            for leader, partitions in self._by_leader(wanted).items():
-                there = offsets_at(self._broker(leader), partitions, time_ms)
-                found.update({TopicPartition(*one): offset for one, offset in there.items()})
+        with client.translate_errors("ask for offsets of a time"):
+            for leader, partitions in self._by_leader(requested).items():
+                offsets = offsets_at(self._broker(leader), partitions, time_ms)
+                found.update({TopicPartition(*one): offset for one, offset in offsets.items()})
         return found
 
-    def _by_leader(self, wanted: Sequence[TopicPartition]) -> dict[int, list[TopicPartition]]:
+    def _by_leader(self, requested: Sequence[TopicPartition]) -> dict[int, list[TopicPartition]]:
         by_leader: dict[int, list[TopicPartition]] = {}
-        for partition in wanted:
+        for partition in requested:
             by_leader.setdefault(self._leaders[partition], []).append(partition)
         return by_leader
 
@@ -183,152 +185,164 @@ class TopicsReader:
             broker.connect()
         return broker
 
-    def read(self, wanted: Mapping[TopicPartition, Range]) -> Generator[Fetched, None, None]:
+    def read(self, requested: Mapping[TopicPartition, Range]) -> Generator[Fetched, None, None]:
         """Yield every message in these ranges, some partitions after others; the next answer comes meanwhile.
 
-        A partition that cannot be read for a reason of its own is left where it cannot be; `refused` then says why.
+        A partition that cannot be read for a reason of its own is left where it cannot be; `unreadable` then says why.
 
         Raises:
             RetryableError: Kafka does not answer, a leader has moved, or the beginning of a range has been deleted.
         """
-        self.refused = {}
-        ready: queue.Queue[Fetched | BaseException | None] = queue.Queue(_AHEAD)
-        enough = self._asking.ended = threading.Event()
+        self.unreadable = {}
+        results: queue.Queue[Fetched | BaseException | None] = queue.Queue(_PREFETCH)
+        cancelled = self._requests.cancelled = threading.Event()
 
         def fetch() -> None:
             last: BaseException | None = None
             try:
-                for fetched in self._fetched(wanted):
-                    if not _put(ready, fetched, enough):
+                for fetched in self._fetched(requested):
+                    if not _put_unless_cancelled(results, fetched, cancelled):
                         return
             except Exception as error:  # noqa: BLE001 - raised again where the messages are awaited
                 last = error
-            _put(ready, last, enough)
+            _put_unless_cancelled(results, last, cancelled)
 
         thread = threading.Thread(target=fetch, name="fetch", daemon=True)
         thread.start()
         try:
-            while (item := ready.get()) is not None:
+            while (item := results.get()) is not None:
                 if isinstance(item, BaseException):
                     raise item
                 yield item
         finally:
-            enough.set()
+            cancelled.set()
             thread.join()
 
-    def _fetched(self, wanted: Mapping[TopicPartition, Range]) -> Iterator[Fetched]:
-        left = {partition: reach for partition, reach in wanted.items() if reach.begin < reach.end}
-        size = max(1, _ANSWER_BYTES // self._partition_bytes)
+    def _fetched(self, requested: Mapping[TopicPartition, Range]) -> Iterator[Fetched]:
+        left = {
+            partition: offset_range
+            for partition, offset_range in requested.items()
+            if offset_range.begin < offset_range.end
+        }
+        size = max(1, _RESPONSE_BYTES // self._partition_bytes)
         for leader, partitions in self._by_leader(list(left)).items():
             for start in range(0, len(partitions), size):
                 group = {partition: left[partition] for partition in partitions[start : start + size]}
                 yield from self._until_empty(leader, group)
 
     def _until_empty(self, leader: int, group: dict[TopicPartition, Range]) -> Iterator[Fetched]:
-        begins = [(partition, reach.begin) for partition, reach in group.items()]
-        for part in self._asking.told(self._asking.send(leader, begins, self._partition_bytes)):
-            partition = TopicPartition(part.topic, part.partition)
-            fetched = self._advanced(leader, partition, group[partition], part)
+        offsets = [(partition, offset_range.begin) for partition, offset_range in group.items()]
+        for response in self._requests.receive(self._requests.send(leader, offsets, self._partition_bytes)):
+            partition = TopicPartition(response.topic, response.partition)
+            fetched = self._next_chunk(leader, partition, group[partition], response)
             group[partition] = Range(fetched.next if fetched else group[partition].end, group[partition].end)
             if fetched:
                 yield fetched
-        for partition, reach in group.items():
-            if reach.begin < reach.end:
-                yield from self._alone(leader, partition, reach)
+        for partition, offset_range in group.items():
+            if offset_range.begin < offset_range.end:
+                yield from self._single_partition(leader, partition, offset_range)
 
-    def _alone(self, leader: int, partition: TopicPartition, reach: Range) -> Iterator[Fetched]:
+    def _single_partition(self, leader: int, partition: TopicPartition, offset_range: Range) -> Iterator[Fetched]:
         """Yield a range that is longer than a share of an answer, to its end: so it is whole while others are read."""
 
-        def send() -> RangeResponse:
-            return self._asking.send(leader, [(partition, reach.begin)], self._alone_bytes)
+        def send() -> PendingFetch:
+            return self._requests.send(leader, [(partition, offset_range.begin)], self._single_partition_bytes)
 
-        asked: RangeResponse | None = send()
-        while asked is not None:
-            (part,) = self._asking.told(asked)
-            fetched = self._advanced(leader, partition, reach, part)
+        pending: PendingFetch | None = send()
+        while pending is not None:
+            (response,) = self._requests.receive(pending)
+            fetched = self._next_chunk(leader, partition, offset_range, response)
             if fetched is None:
                 return
-            reach = Range(fetched.next, reach.end)
+            offset_range = Range(fetched.next, offset_range.end)
             # The next answer is on its way while this one is worked on.
-            asked = send() if reach.begin < reach.end else None
+            pending = send() if offset_range.begin < offset_range.end else None
             yield fetched
 
-    def _advanced(
-        self, leader: int, partition: TopicPartition, reach: Range, part: PartitionResponse
+    def _next_chunk(
+        self, leader: int, partition: TopicPartition, offset_range: Range, response: PartitionResponse
     ) -> Fetched | None:
         """Return what an answer has of a range; None where the leader has no more of it now."""
-        part, found = self._grown(leader, partition, reach, part)
-        if not found and partition in self.refused:
+        response, messages = self._refetch_larger(leader, partition, offset_range, response)
+        if not messages and partition in self.unreadable:
             return None
-        if not found and part.high_watermark < reach.end:
+        if not messages and response.high_watermark < offset_range.end:
             # A leader that knows less than the one before it; what it does not have must not be passed over.
             return None
-        why = self._not_to_be_passed_over(leader, partition, reach, part, found)
+        why = self._stop_reason(leader, partition, offset_range, response, messages)
         if why:
-            self.refused[partition] = why
+            self.unreadable[partition] = why
             return None
-        after = found[-1][0] + 1 if found else reach.end
-        if found and (found[0][0] < reach.begin or after > reach.end):
+        after = messages[-1][0] + 1 if messages else offset_range.end
+        if messages and (messages[0][0] < offset_range.begin or after > offset_range.end):
             # A compressed set comes whole, also what is before the offset that was asked for.
-            found = [one for one in found if reach.begin <= one[0] < reach.end]
-        if found and found[0][0] != reach.begin:
-            found = once(found)
-        return Fetched(partition, found, reach.begin, min(after, reach.end))
+            messages = [one for one in messages if offset_range.begin <= one[0] < offset_range.end]
+        if messages and messages[0][0] != offset_range.begin:
+            messages = deduplicated(messages)
+        return Fetched(partition, messages, offset_range.begin, min(after, offset_range.end))
 
-    def _grown(
-        self, leader: int, partition: TopicPartition, reach: Range, part: PartitionResponse
+    def _refetch_larger(
+        self, leader: int, partition: TopicPartition, offset_range: Range, response: PartitionResponse
     ) -> tuple[PartitionResponse, list[RawMessage]]:
         """Return an answer and its messages, asked for again with more room where there is none."""
-        size, found = self._asking.careful_size(leader, self._alone_bytes), self._readable(partition, part)
-        while not found and size < LARGEST_MESSAGE and partition not in self.refused:
+        size = self._requests.allowed_size(leader, self._single_partition_bytes)
+        messages = self._decode(partition, response)
+        while not messages and size < MAX_MESSAGE_BYTES and partition not in self.unreadable:
             size *= 4
-            (part,) = self._asking.told(self._asking.send(leader, [(partition, reach.begin)], size, whole=True))
-            found = self._readable(partition, part)
-            if len(part.data) < size:
+            (response,) = self._requests.receive(
+                self._requests.send(leader, [(partition, offset_range.begin)], size, exact_size=True)
+            )
+            messages = self._decode(partition, response)
+            if len(response.data) < size:
                 # That is all there is, or all that a quota lets through at once.
                 break
-        return part, found
+        return response, messages
 
-    def _not_to_be_passed_over(
-        self, leader: int, partition: TopicPartition, reach: Range, part: PartitionResponse, found: Sequence[RawMessage]
+    def _stop_reason(
+        self,
+        leader: int,
+        partition: TopicPartition,
+        offset_range: Range,
+        response: PartitionResponse,
+        messages: Sequence[RawMessage],
     ) -> str:
         """Return why a partition cannot be read on at its first offset without a message; empty if it can."""
-        if found and found[-1][0] - found[0][0] + 1 == len(found) and found[0][0] <= reach.begin:
+        if messages and messages[-1][0] - messages[0][0] + 1 == len(messages) and messages[0][0] <= offset_range.begin:
             return ""
-        if found and self._reads_uncommitted:
+        if messages and self._reads_uncommitted:
             return ""
-        offset = transactions.without_message(reach.begin, (one[0] for one in found))
+        offset = transactions.first_missing_offset(offset_range.begin, (one[0] for one in messages))
         try:
-            batches = self._asking.batches_at(leader, partition, offset, len(part.data))
+            batches = self._requests.batches_at(leader, partition, offset, len(response.data))
         except transactions.ThrottledError:
             return OVER_QUOTA
         if not self._reads_uncommitted and any(batch.transactional for batch in batches):
             # The broker knows their producers no more, but the log has what they wrote.
-            return transactions.SENTENCE
-        if not found and any(not batch.empty for batch in batches[:1]):
+            return transactions.EXPLANATION
+        if not messages and any(not batch.empty for batch in batches[:1]):
             return OVER_QUOTA
         return ""
 
-    def _readable(self, partition: TopicPartition, part: PartitionResponse) -> list[RawMessage]:
-        if part.error:
-            self.refused[partition] = f"the broker answers error {part.error} for it"
+    def _decode(self, partition: TopicPartition, response: PartitionResponse) -> list[RawMessage]:
+        if response.error:
+            self.unreadable[partition] = f"the broker answers error {response.error} for it"
             return []
         try:
-            return fields(part.data)
+            return raw_messages(response.data)
         except UnreadableError as error:
-            if not error.before:
-                self.refused[partition] = str(error).removeprefix("Kafka: ")
-            return error.before
+            if not error.messages_before:
+                self.unreadable[partition] = str(error).removeprefix("Kafka: ")
+            return error.messages_before
 
     def close(self) -> None:
         """Let go of the connections; never raises."""
         client.close(self._cluster)
 
 
-def _put(ready: queue.Queue[Any], item: Any, enough: threading.Event) -> bool:
-    while not enough.is_set():
+def _put_unless_cancelled(results: queue.Queue[Any], item: Any, cancelled: threading.Event) -> bool:
+    while not cancelled.is_set():
         try:
-            ready.put(item, timeout=_LOOK_EVERY_S)
+            results.put(item, timeout=_CHECK_INTERVAL_S)
         except queue.Full:
             continue
         return True

@@ -12,7 +12,7 @@ import structlog
 
 from elworkers.core.contracts import Metrics
 
-_TELL_AGAIN_S = 60.0
+_REPORT_INTERVAL_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -28,25 +28,25 @@ class StalledPartitions:
     def __init__(self, topic: str, metrics: Metrics) -> None:
         self._topic = topic
         self._metrics = metrics
-        self._told: dict[int, tuple[str, float]] = {}
+        self._reported: dict[int, tuple[str, float]] = {}
 
-    def says(self, partition: int, why: str) -> bool:
+    def is_stalled(self, partition: int, why: str) -> bool:
         """Return whether a partition stands still already, for this reason."""
-        return self._told.get(partition, ("", 0.0))[0] == why
+        return self._reported.get(partition, ("", 0.0))[0] == why
 
-    def tell(self, partition: int, why: str | None) -> None:
+    def report(self, partition: int, why: str | None) -> None:
         """Say, once a minute, why a partition stands still; None: it goes on."""
         what = f"topic {self._topic}[{partition}]"
         if why is None:
-            self._told.pop(partition, None)
+            self._reported.pop(partition, None)
             self._metrics.resumed(what)
             log.info("partition goes on", code="kafka_partition_resumed", topic=self._topic, partition=partition)
             return
         self._metrics.set_aside(what, why)
         now = time.monotonic()
-        told, at = self._told.get(partition, ("", 0.0))
-        if why != told or now - at > _TELL_AGAIN_S:
-            self._told[partition] = (why, now)
+        reported_reason, at = self._reported.get(partition, ("", 0.0))
+        if why != reported_reason or now - at > _REPORT_INTERVAL_S:
+            self._reported[partition] = (why, now)
             log.error(
                 "partition stands still; others go on",
                 code="kafka_partition_stalled",
@@ -55,20 +55,20 @@ class StalledPartitions:
                 reason=why,
             )
 
-    def keep(self, held: Collection[int]) -> None:
+    def retain(self, held: Collection[int]) -> None:
         """Forget partitions that are no longer held."""
-        for partition in set(self._told) - set(held):
-            self._told.pop(partition, None)
+        for partition in set(self._reported) - set(held):
+            self._reported.pop(partition, None)
             self._metrics.resumed(f"topic {self._topic}[{partition}]")
 
-    def count_transactional(self, partition: int, most: int) -> None:
+    def count_transactional(self, partition: int, max_count: int) -> None:
         """Say how many messages may have been handed on before their transactions were seen."""
-        self._metrics.count("kafka_transactional_messages", max(0, most), topic=self._topic)
-        if most > 0:
+        self._metrics.count("kafka_transactional_messages", max(0, max_count), topic=self._topic)
+        if max_count > 0:
             log.error(
                 "messages were handed on before it was seen that a transactional producer writes to their partition",
                 code="kafka_transactional_messages",
                 topic=self._topic,
                 partition=partition,
-                at_most=most,
+                at_most=max_count,
             )

@@ -9,8 +9,8 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from elworkers.connectors.kafka.pykafka.error_codes import words
-from elworkers.connectors.kafka.pykafka.protocol import Answer, RawRequest, array, ask, short
+from elworkers.connectors.kafka.pykafka.error_codes import describe
+from elworkers.connectors.kafka.pykafka.protocol import RawRequest, ResponseReader, array, ask, short
 from elworkers.core.errors import RetryableError
 
 _LIST_OFFSETS, _VERSION = 2, 1
@@ -32,21 +32,21 @@ def offsets_at(broker: Any, partitions: Iterable[tuple[str, int]], time_ms: int)
     for topic, number in partitions:
         by_topic.setdefault(topic, []).append(struct.pack(">iq", number, time_ms))
     topics = [short(topic) + array(items) for topic, items in by_topic.items()]
-    answer = ask(broker, RawRequest(_LIST_OFFSETS, _VERSION, _NO_REPLICA + array(topics)))
-    found: dict[tuple[str, int], int] = {}
-    for topic, items in list(answer.items(lambda: _topic(answer))):
+    response = ask(broker, RawRequest(_LIST_OFFSETS, _VERSION, _NO_REPLICA + array(topics)))
+    offsets: dict[tuple[str, int], int] = {}
+    for topic, items in list(response.items(lambda: _topic(response))):
         for number, error, offset in items:
             if error:
-                raise RetryableError(f"Kafka: {topic}[{number}] does not say where it was at a time: {words(error)}")
+                raise RetryableError(f"Kafka: {topic}[{number}] does not say where it was at a time: {describe(error)}")
             if offset >= 0:
-                found[topic, number] = offset
-    return found
+                offsets[topic, number] = offset
+    return offsets
 
 
-def _topic(answer: Answer) -> tuple[str, list[tuple[int, int, int]]]:
-    return answer.short(), list(answer.items(lambda: _partition(answer)))
+def _topic(response: ResponseReader) -> tuple[str, list[tuple[int, int, int]]]:
+    return response.short(), list(response.items(lambda: _partition(response)))
 
 
-def _partition(answer: Answer) -> tuple[int, int, int]:
-    number, error, _ = answer.number(4), answer.number(2), answer.number(8)
-    return number, error, answer.number(8)
+def _partition(response: ResponseReader) -> tuple[int, int, int]:
+    number, error, _ = response.number(4), response.number(2), response.number(8)
+    return number, error, response.number(8)

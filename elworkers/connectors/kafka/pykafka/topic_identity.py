@@ -18,7 +18,7 @@ _METADATA = re.compile(rb"topic_id=([0-9a-f]{32})")
 
 log = structlog.get_logger(__name__)
 
-_read: dict[tuple[str, str], str] = {}
+_topic_ids: dict[tuple[str, str], str] = {}
 """Cluster and topic → the id of what this process reads, or has read."""
 
 
@@ -32,7 +32,7 @@ class TopicIdentity:
 
     Attributes:
         topic_id: 32 hex digits; empty where the brokers tell none.
-        made_anew: it is another topic than the one of this name that was read before.
+        recreated: it is another topic than the one of this name that was read before.
     """
 
     def __init__(
@@ -43,23 +43,23 @@ class TopicIdentity:
         self._topic = topic
         self._metrics = metrics
         self.topic_id = ""
-        self.made_anew = False
+        self.recreated = False
 
     @property
     def was_read(self) -> bool:
         """Whether this process has read a topic of this name already."""
-        return self._key in _read
+        return self._key in _topic_ids
 
-    def found(self) -> None:
+    def remember(self) -> None:
         """Remember the topic of this name that there is now.
 
         Raises:
             RetryableError: Kafka does not answer.
         """
-        self.topic_id = self._asked()
-        if self.topic_id and _read.get(self._key, self.topic_id) not in ("", self.topic_id):
-            self.was_made_anew()
-        _read[self._key] = self.topic_id
+        self.topic_id = self._fetch_id()
+        if self.topic_id and _topic_ids.get(self._key, self.topic_id) not in ("", self.topic_id):
+            self.report_recreated()
+        _topic_ids[self._key] = self.topic_id
 
     def check(self) -> None:
         """Check that the topic is still the one that was found.
@@ -69,35 +69,35 @@ class TopicIdentity:
         """
         if not self.topic_id:
             return
-        present = self._asked()
-        if not present:
+        current = self._fetch_id()
+        if not current:
             raise RetryableError(f"Kafka: topic {self._topic} was deleted while it was read")
-        if present != self.topic_id:
+        if current != self.topic_id:
             raise RetryableError(
                 f"Kafka: topic {self._topic} was deleted and made again; reading it from its beginning"
             )
 
-    def _asked(self) -> str:
+    def _fetch_id(self) -> str:
         return topics.ids(self._cluster, [self._topic]).get(self._topic, "")
 
     def metadata(self) -> bytes:
         """Return what a commit says beside the offset."""
         return f"topic_id={self.topic_id}".encode() if self.topic_id else b""
 
-    def is_of_another(self, metadata: bytes) -> bool:
+    def is_of_other_topic(self, metadata: bytes) -> bool:
         """Return whether a commit was made for another topic of this name; False where it does not say."""
-        told = _METADATA.fullmatch(bytes(metadata or b""))
-        return told is not None and bool(self.topic_id) and told[1].decode() != self.topic_id
+        match = _METADATA.fullmatch(bytes(metadata or b""))
+        return match is not None and bool(self.topic_id) and match[1].decode() != self.topic_id
 
-    def was_made_anew(self, partition: int | None = None) -> None:
+    def report_recreated(self, partition: int | None = None) -> None:
         """Say once that the topic is not the one that was read before.
 
         Args:
             partition: of which the group has an offset of the topic before.
         """
-        if self.made_anew:
+        if self.recreated:
             return
-        self.made_anew = True
+        self.recreated = True
         if self._metrics is not None:
             self._metrics.count("topics_recreated", topic=self._topic)
         log.error(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elworkers.connectors.kafka.pykafka.protocol import NO_TAGS, Answer, RawRequest, array, ask, compact
+from elworkers.connectors.kafka.pykafka.protocol import NO_TAGS, RawRequest, ResponseReader, array, ask, compact
 
 _METADATA, _VERSION = 3, 10
 """The first version that tells ids; brokers have it since 2.8."""
@@ -16,46 +16,46 @@ _METADATA, _VERSION = 3, 10
 _NO_ID = bytes(16)
 
 
-def known(cluster: Any) -> bool:
+def is_supported(cluster: Any) -> bool:
     """Return whether the brokers tell ids.
 
     Args:
         cluster: of `client.connect`, which has asked for the versions that they speak.
     """
-    spoken = cluster._api_versions.get(_METADATA)
-    return spoken is not None and bool(spoken.max >= _VERSION)
+    versions = cluster._api_versions.get(_METADATA)
+    return versions is not None and bool(versions.max >= _VERSION)
 
 
-def asked(broker: Any, names: Sequence[str]) -> dict[str, str]:
+def fetch(broker: Any, names: Sequence[str]) -> dict[str, str]:
     """Return for each name the id as 32 hex digits, without topics that do not exist.
 
     Raises:
         KafkaException, OSError, RetryableError: the broker is away; the caller translates.
     """
-    wanted = array([_NO_ID + compact(name) + NO_TAGS for name in names], flexible=True)
+    body_topics = array([_NO_ID + compact(name) + NO_TAGS for name in names], flexible=True)
     # No topic is made by asking for it, and nobody asks what may be done with it.
-    body = wanted + bytes(3) + NO_TAGS
-    return _told(ask(broker, RawRequest(_METADATA, _VERSION, body, flexible=True)))
+    body = body_topics + bytes(3) + NO_TAGS
+    return _parse(ask(broker, RawRequest(_METADATA, _VERSION, body, flexible=True)))
 
 
-def _told(answer: Answer) -> dict[str, str]:
-    answer.tags()
-    answer.take(4)
-    list(answer.structures(lambda: (answer.take(4), answer.compact(), answer.take(4), answer.compact())))
-    answer.compact()
-    answer.take(4)
-    return {name: found.hex() for name, found in answer.structures(lambda: _topic(answer)) if found != _NO_ID}
+def _parse(response: ResponseReader) -> dict[str, str]:
+    response.tags()
+    response.take(4)
+    list(response.structures(lambda: (response.take(4), response.compact(), response.take(4), response.compact())))
+    response.compact()
+    response.take(4)
+    return {name: found.hex() for name, found in response.structures(lambda: _topic(response)) if found != _NO_ID}
 
 
-def _topic(answer: Answer) -> tuple[str, bytes]:
-    code, name, found = answer.number(2), answer.compact(), answer.take(16)
-    answer.take(1)
-    list(answer.structures(lambda: _partition(answer)))
-    answer.take(4)
+def _topic(response: ResponseReader) -> tuple[str, bytes]:
+    code, name, found = response.number(2), response.compact(), response.take(16)
+    response.take(1)
+    list(response.structures(lambda: _partition(response)))
+    response.take(4)
     return name, _NO_ID if code else found
 
 
-def _partition(answer: Answer) -> None:
-    answer.take(14)
+def _partition(response: ResponseReader) -> None:
+    response.take(14)
     for _ in range(3):
-        answer.take(4 * max(0, answer.unsigned() - 1))
+        response.take(4 * max(0, response.unsigned() - 1))

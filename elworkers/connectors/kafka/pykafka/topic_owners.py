@@ -20,7 +20,7 @@ import structlog
 from elworkers.connectors.kafka.driver import Range
 from elworkers.connectors.kafka.pykafka import topics
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch
-from elworkers.connectors.kafka.pykafka.error_codes import NO_RIGHT, OUTAGES, SETTINGS, words
+from elworkers.connectors.kafka.pykafka.error_codes import INVALID_SETTINGS, NOT_AUTHORIZED, OUTAGES, describe
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.core.contracts import OwnTopic, Record, TopicPartition
@@ -30,7 +30,7 @@ from elworkers.core.last_resort import LastResort
 TOPIC = "elworkers-topic-owners"
 """Holds the claims: one partition, and nothing is ever deleted from it."""
 
-_KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_RETENTION = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _LOG = TopicPartition(TOPIC, 0)
 _FIRST_MESSAGES, _FIRST_BYTES = 20, 128 * 1024
 
@@ -64,9 +64,9 @@ class TopicOwners:
         self._ack_timeout_ms = ack_timeout_ms
         self._has_schema = has_schema
         self._reader: TopicsReader | None = None
-        self._said = False
+        self._warned = False
 
-    def of(self, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, str]:
+    def owners_of(self, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, str]:
         """Return for each topic the schema that has it, unless only a partition without a leader could tell.
 
         Args:
@@ -79,19 +79,19 @@ class TopicOwners:
             self._reader = TopicsReader(self._hosts, _FIRST_BYTES, reads_uncommitted=True)
         partitions = self._reader.partitions()
         claims = self._claims_for(self._reader, wanted)
-        claimed = self._claimed(self._reader) if _LOG in partitions else {}
+        claimed = self._read_claims(self._reader) if _LOG in partitions else {}
         owners = {topic: claimed[claim] for topic, claim in claims.items() if claim in claimed}
-        left = {topic: some for topic, some in wanted.items() if topic not in owners}
-        if not left:
+        undecided = {topic: names for topic, names in wanted.items() if topic not in owners}
+        if not undecided:
             return owners
-        first = _first_schemas(self._reader, [one for one in partitions if one.topic in left])
-        for topic, some in left.items():
-            if first.get(topic) in {one.plain for one in some}:
+        first = _first_schemas(self._reader, [one for one in partitions if one.topic in undecided])
+        for topic, names in undecided.items():
+            if first.get(topic) in {one.plain for one in names}:
                 # Nobody can say otherwise, so that no claim is needed: most topics are found like this.
                 owners[topic] = first[topic]
-        hidden = {one.topic for one in self._reader.left_out} - first.keys()
-        new = {topic: some for topic, some in left.items() if topic not in owners and topic not in hidden}
-        return owners | (self._decided(self._reader, new, claims, first) if new else {})
+        hidden = {one.topic for one in self._reader.unavailable} - first.keys()
+        unclaimed = {topic: names for topic, names in undecided.items() if topic not in owners and topic not in hidden}
+        return owners | (self._claim_owners(self._reader, unclaimed, claims, first) if unclaimed else {})
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -101,48 +101,52 @@ class TopicOwners:
 
     def _claims_for(self, reader: TopicsReader, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, _Claim]:
         ids = reader.topic_ids(list(wanted))
-        gone = [topic for topic in wanted if ids and topic not in ids]
-        if gone:
-            raise RetryableError(f"Kafka: topic {gone[0]} was deleted")
+        deleted = [topic for topic in wanted if ids and topic not in ids]
+        if deleted:
+            raise RetryableError(f"Kafka: topic {deleted[0]} was deleted")
         return {topic: (topic, ids.get(topic, "")) for topic in wanted}
 
-    def _decided(
+    def _claim_owners(
         self,
         reader: TopicsReader,
-        new: Mapping[str, Sequence[OwnTopic]],
+        unclaimed: Mapping[str, Sequence[OwnTopic]],
         claims: Mapping[str, _Claim],
         first: Mapping[str, str],
     ) -> dict[str, str]:
         leader = self._leader_of_log()
         if leader is None:
             # Nobody can claim anything, so that only what every worker sees for itself counts.
-            return {topic: first.get(topic) or some[0].plain for topic, some in new.items()}
+            return {topic: first.get(topic) or names[0].plain for topic, names in unclaimed.items()}
         self._append(
-            leader, {claims[topic]: candidate(some, first.get(topic), self._has_schema) for topic, some in new.items()}
+            leader,
+            {
+                claims[topic]: choose_owner(names, first.get(topic), self._has_schema)
+                for topic, names in unclaimed.items()
+            },
         )
         reader.partitions()
-        claimed = self._claimed(reader)
-        if any(claims[topic] not in claimed for topic in new):
+        claimed = self._read_claims(reader)
+        if any(claims[topic] not in claimed for topic in unclaimed):
             raise RetryableError(f"Kafka: the topic {TOPIC} does not have yet what was written to it")
-        return {topic: claimed[claims[topic]] for topic in new}
+        return {topic: claimed[claims[topic]] for topic in unclaimed}
 
     def _leader_of_log(self) -> Any | None:
         """Return the leader of the topic, which is created where it is missing; None where it cannot be."""
-        refused = topics.create_missing(self._cluster, [TOPIC], 1, self._replication, _KEPT)
-        code = refused.get(TOPIC, 0)
-        if code in SETTINGS or (code in OUTAGES and code not in NO_RIGHT):
-            raise RetryableError(f"Kafka: create topic {TOPIC}: {words(code)}")
+        rejected = topics.create_missing(self._cluster, [TOPIC], 1, self._replication, _RETENTION)
+        code = rejected.get(TOPIC, 0)
+        if code in INVALID_SETTINGS or (code in OUTAGES and code not in NOT_AUTHORIZED):
+            raise RetryableError(f"Kafka: create topic {TOPIC}: {describe(code)}")
         if code:
-            if not self._said:
-                self._said = True
+            if not self._warned:
+                self._warned = True
                 log.warning(
                     "the owners of topics cannot be stored; a schema whose name no topic can have gets none",
                     code="topic_owners_unavailable",
                     topic=TOPIC,
-                    reason=words(code),
+                    reason=describe(code),
                 )
             return None
-        found = topics.served(self._cluster, TOPIC, time.monotonic() + topics.APPEARS_WITHIN_S)
+        found = topics.wait_for_leaders(self._cluster, TOPIC, time.monotonic() + topics.APPEARS_WITHIN_S)
         return found.partitions[_LOG.partition].leader
 
     def _append(self, leader: Any, wanted: Mapping[_Claim, str]) -> None:
@@ -152,32 +156,32 @@ class TopicOwners:
         ]
         # Keys that differ, so that nothing is lost where somebody has the topic compacted.
         one = RecordBatch(TopicPartition(*_LOG), leader, [Record(value) for value in values], values, 0)
-        sending = ProduceRequests(-1, self._ack_timeout_ms, "none", LastResort("encode", lambda: None))
-        sending.send([one])
-        if sending.outage:
-            raise sending.outage
-        for _, code in sending.refused:
-            raise RetryableError(f"Kafka: the topic {TOPIC} refuses what says whose a topic is: {words(code)}")
+        requests = ProduceRequests(-1, self._ack_timeout_ms, "none", LastResort("encode", lambda: None))
+        requests.send([one])
+        if requests.outage:
+            raise requests.outage
+        for _, code in requests.rejected:
+            raise RetryableError(f"Kafka: the topic {TOPIC} refuses what says whose a topic is: {describe(code)}")
 
     @staticmethod
-    def _claimed(reader: TopicsReader) -> dict[_Claim, str]:
+    def _read_claims(reader: TopicsReader) -> dict[_Claim, str]:
         """Return all claims, each the first of its topic."""
-        reach = reader.ranges([_LOG])
-        if not reach:
-            raise RetryableError(f"Kafka: {TOPIC}[{_LOG.partition}]: {reader.left_out[_LOG]}")
+        ranges = reader.ranges([_LOG])
+        if not ranges:
+            raise RetryableError(f"Kafka: {TOPIC}[{_LOG.partition}]: {reader.unavailable[_LOG]}")
         claimed: dict[_Claim, str] = {}
-        for fetched in reader.read(reach):
+        for fetched in reader.read(ranges):
             for _, _, _, value in fetched.messages:
-                said = _object(value)
-                claim = said.get("topic"), said.get("id"), said.get("schema")
+                fields = _object(value)
+                claim = fields.get("topic"), fields.get("id"), fields.get("schema")
                 if all(isinstance(part, str) for part in claim):
                     claimed.setdefault((str(claim[0]), str(claim[1])), str(claim[2]))
-        if reader.refused:
-            raise RetryableError(f"Kafka: the topic {TOPIC} cannot be read: {next(iter(reader.refused.values()))}")
+        if reader.unreadable:
+            raise RetryableError(f"Kafka: the topic {TOPIC} cannot be read: {next(iter(reader.unreadable.values()))}")
         return claimed
 
 
-def candidate(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callable[[str], bool]) -> str:
+def choose_owner(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callable[[str], bool]) -> str:
     """Return the schema that is to have a topic that nobody has claimed.
 
     Args:
@@ -188,11 +192,11 @@ def candidate(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callabl
     """
     if first:
         return first
-    needs_no_change = [one.schema for one in wanted if one.schema == one.plain]
-    if needs_no_change:
-        return needs_no_change[0]
-    foremost = wanted[0]
-    return foremost.plain if first is not None or has_schema(foremost.plain) else foremost.schema
+    unchanged = [one.schema for one in wanted if one.schema == one.plain]
+    if unchanged:
+        return unchanged[0]
+    wanted_first = wanted[0]
+    return wanted_first.plain if first is not None or has_schema(wanted_first.plain) else wanted_first.schema
 
 
 def _first_schemas(reader: TopicsReader, partitions: Sequence[TopicPartition]) -> dict[str, str]:
@@ -201,10 +205,10 @@ def _first_schemas(reader: TopicsReader, partitions: Sequence[TopicPartition]) -
     Without topics that are empty, as far as their partitions have leaders.
     """
     wanted: dict[str, tuple[TopicPartition, Range]] = {}
-    for partition, reach in sorted(reader.ranges(partitions).items()):
-        if reach.begin < reach.end:
-            few = Range(reach.begin, min(reach.end, reach.begin + _FIRST_MESSAGES))
-            wanted.setdefault(partition.topic, (partition, few))
+    for partition, offset_range in sorted(reader.ranges(partitions).items()):
+        if offset_range.begin < offset_range.end:
+            first_range = Range(offset_range.begin, min(offset_range.end, offset_range.begin + _FIRST_MESSAGES))
+            wanted.setdefault(partition.topic, (partition, first_range))
     found = dict.fromkeys(wanted, "")
     for fetched in reader.read(dict(wanted.values())):
         for _, _, _, value in fetched.messages:

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from elworkers.connectors.kafka.pykafka import quota_channels
-from elworkers.connectors.kafka.pykafka.protocol import NO_TAGS, Answer, RawRequest, array, ask, compact, short
+from elworkers.connectors.kafka.pykafka.protocol import NO_TAGS, RawRequest, ResponseReader, array, ask, compact, short
 from elworkers.core.errors import RetryableError
 
-SENTENCE = (
+EXPLANATION = (
     "a transactional producer has written to it, and this client cannot tell aborted messages from committed ones:"
     " it needs another driver; transactions=read_uncommitted in the URI reads all of them"
 )
@@ -58,14 +58,14 @@ class Batch(NamedTuple):
 
 
 def batches_at(
-    leader: Any, topic: str, partition: int, offset: int, size: int = 1, ended: threading.Event | None = None
+    leader: Any, topic: str, partition: int, offset: int, size: int = 1, cancelled: threading.Event | None = None
 ) -> list[Batch]:
     """Return the batches from the one that holds an offset on, or from the next one where none does.
 
     Args:
         leader: pykafka's broker.
         size: bytes of them; the first one is whole, whatever this says.
-        ended: set where nobody waits for this any longer.
+        cancelled: set where nobody waits for this any longer.
 
     Raises:
         ThrottledError: the broker's quota does not let through the first one.
@@ -73,28 +73,28 @@ def batches_at(
     """
     # At once, also where there is nothing.
     body = struct.pack(">iiiib", -1, 0, 0, size, _UNCOMMITTED)
-    wanted = array([struct.pack(">iqi", partition, offset, size)])
-    request = RawRequest(_FETCH, 4, body + array([short(topic) + wanted]))
+    partitions = array([struct.pack(">iqi", partition, offset, size)])
+    request = RawRequest(_FETCH, 4, body + array([short(topic) + partitions]))
     if leader.handler is None:
         leader.connect()
-    channel = quota_channels.of(leader)
+    channel = quota_channels.channel_to(leader)
     deadline = time.monotonic() + _THROTTLED_FOR_S
     # An answer that is throttled is about no topic at all.
-    while not (topics := _answered(channel, request)) and channel.fetches.left_s:
-        if time.monotonic() > deadline or not channel.fetches.rest(ended or threading.Event()):
+    while not (topics := _fetch(channel, request)) and channel.fetches.remaining_s:
+        if time.monotonic() > deadline or not channel.fetches.wait(cancelled or threading.Event()):
             raise ThrottledError(f"Kafka: {topic}, partition {partition}: {channel.fetches.reason}")
     return [batch for records in topics for batch in _batches(records)]
 
 
-def _answered(channel: quota_channels.Channel, request: RawRequest) -> list[bytes]:
-    answer = Answer(bytes(channel.request(request).get()))
-    throttle_ms = answer.number(4)
-    found = list(answer.items(lambda: _records(answer)))
+def _fetch(channel: quota_channels.Channel, request: RawRequest) -> list[bytes]:
+    response = ResponseReader(bytes(channel.request(request).get()))
+    throttle_ms = response.number(4)
+    found = list(response.items(lambda: _records(response)))
     channel.fetches.fetched(throttle_ms, empty=not found)
     return found
 
 
-def without_message(begin: int, offsets: Iterable[int]) -> int:
+def first_missing_offset(begin: int, offsets: Iterable[int]) -> int:
     """Return the first offset from `begin` on that no message has.
 
     Args:
@@ -108,12 +108,12 @@ def without_message(begin: int, offsets: Iterable[int]) -> int:
     return begin
 
 
-def _records(answer: Answer) -> bytes:
-    answer.short()
+def _records(response: ResponseReader) -> bytes:
+    response.short()
     found = b""
-    for _ in answer.items(lambda: answer.take(22)):
-        list(answer.items(lambda: answer.take(16)))
-        found = answer.take(max(0, answer.number(4)))
+    for _ in response.items(lambda: response.take(22)):
+        list(response.items(lambda: response.take(16)))
+        found = response.take(max(0, response.number(4)))
     return found
 
 
@@ -129,7 +129,7 @@ def _batches(records: bytes) -> Iterator[Batch]:
         at += _SIZE_COUNTS_FROM + size
 
 
-def written(cluster: Any, leaders: Mapping[tuple[str, int], Any]) -> set[tuple[str, int]]:
+def with_transactions(cluster: Any, leaders: Mapping[tuple[str, int], Any]) -> set[tuple[str, int]]:
     """Return those of some partitions that have, or lately had, a transactional producer.
 
     Args:
@@ -141,67 +141,71 @@ def written(cluster: Any, leaders: Mapping[tuple[str, int], Any]) -> set[tuple[s
     """
     found: set[tuple[str, int]] = set()
     for broker in {id(leader): leader for leader in leaders.values()}.values():
-        mine = sorted(place for place, leader in leaders.items() if leader is broker)
+        led_partitions = sorted(partition for partition, leader in leaders.items() if leader is broker)
         if _DESCRIBE_PRODUCERS in cluster._api_versions:
-            found |= _with_producers(broker, mine)
+            found |= _with_producers(broker, led_partitions)
         if cluster._api_versions[_LIST_OFFSETS].max >= 2:
             # In this order: a last stable offset only grows.
-            ends = _ends(broker, mine, _UNCOMMITTED)
-            found |= {place for place, stable in _ends(broker, mine, _COMMITTED).items() if stable < ends.get(place, 0)}
+            ends = _ends(broker, led_partitions, _UNCOMMITTED)
+            found |= {
+                partition
+                for partition, stable_end in _ends(broker, led_partitions, _COMMITTED).items()
+                if stable_end < ends.get(partition, 0)
+            }
     return found
 
 
-def _by_topic(places: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
+def _by_topic(partitions: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
     numbers: dict[str, list[int]] = {}
-    for topic, number in places:
+    for topic, number in partitions:
         numbers.setdefault(topic, []).append(number)
     return numbers
 
 
-def _ends(broker: Any, places: Iterable[tuple[str, int]], isolation: int) -> dict[tuple[str, int], int]:
+def _ends(broker: Any, partitions: Iterable[tuple[str, int]], isolation: int) -> dict[tuple[str, int], int]:
     topics = [
         short(topic) + array([struct.pack(">iq", number, _LATEST) for number in numbers])
-        for topic, numbers in _by_topic(places).items()
+        for topic, numbers in _by_topic(partitions).items()
     ]
-    answer = ask(broker, RawRequest(_LIST_OFFSETS, 2, struct.pack(">ib", -1, isolation) + array(topics)))
-    answer.take(4)
+    response = ask(broker, RawRequest(_LIST_OFFSETS, 2, struct.pack(">ib", -1, isolation) + array(topics)))
+    response.take(4)
     ends: dict[tuple[str, int], int] = {}
 
     def one() -> None:
-        topic = answer.short()
-        for number, code, _, offset in answer.items(lambda: struct.unpack(">ihqq", answer.take(22))):
+        topic = response.short()
+        for number, code, _, offset in response.items(lambda: struct.unpack(">ihqq", response.take(22))):
             if not code:
                 ends[topic, number] = offset
 
-    list(answer.items(one))
+    list(response.items(one))
     return ends
 
 
-def _with_producers(broker: Any, places: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+def _with_producers(broker: Any, partitions: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
     topics = [
         compact(topic) + array([struct.pack(">i", number) for number in numbers], flexible=True) + NO_TAGS
-        for topic, numbers in _by_topic(places).items()
+        for topic, numbers in _by_topic(partitions).items()
     ]
     request = RawRequest(_DESCRIBE_PRODUCERS, 0, array(topics, flexible=True) + NO_TAGS, flexible=True)
-    answer = ask(broker, request)
-    answer.tags()
-    answer.take(4)
+    response = ask(broker, request)
+    response.tags()
+    response.take(4)
     found: set[tuple[str, int]] = set()
 
     def one() -> None:
-        topic = answer.compact()
-        for number, transactional in answer.structures(lambda: _producers(answer)):
+        topic = response.compact()
+        for number, transactional in response.structures(lambda: _producers(response)):
             if transactional:
                 found.add((topic, number))
 
-    list(answer.structures(one))
+    list(response.structures(one))
     return found
 
 
-def _producers(answer: Answer) -> tuple[int, bool]:
-    number = answer.number(4)
-    answer.take(2)
-    answer.compact()
+def _producers(response: ResponseReader) -> tuple[int, bool]:
+    number = response.number(4)
+    response.take(2)
+    response.compact()
     # Only a transaction has a coordinator, and an offset where it began; an idempotent producer has neither.
-    states = [struct.unpack(">qiiqiq", state) for state in answer.structures(lambda: answer.take(36))]
-    return number, any(coordinator >= 0 or began >= 0 for *_, coordinator, began in states)
+    states = [struct.unpack(">qiiqiq", state) for state in response.structures(lambda: response.take(36))]
+    return number, any(coordinator >= 0 or started_at >= 0 for *_, coordinator, started_at in states)

@@ -13,7 +13,7 @@ from elworkers.connectors.kafka.pykafka import balanced_consumers
 from elworkers.connectors.kafka.pykafka.consumer_positions import EARLIEST
 from elworkers.core.errors import ConfigurationError
 
-_PASSED_ON = (
+_FORWARDED_OPTIONS = (
     "fetch_message_max_bytes",
     "num_consumer_fetchers",
     "queued_max_messages",
@@ -30,24 +30,24 @@ _PASSED_ON = (
 """Options that go to pykafka's BalancedConsumer as they are."""
 
 
-def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
+def create_consumer(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) -> Any:
     """Return a member of a group that Kafka manages, or ZooKeeper where the options name its servers.
 
     Args:
         cluster: of `client.connect`.
-        topic: of `topics.ensure`.
-        options: of `schemes.KAFKA_SOURCE`, typed.
+        topic: of `topics.get_or_create`.
+        options: of a `kafka:` URI as an input, typed.
         group_name: the consumer group.
     """
-    keywords = {name: options[name] for name in _PASSED_ON}
-    keywords |= {
+    arguments = {name: options[name] for name in _FORWARDED_OPTIONS}
+    arguments |= {
         "auto_start": False,
         "auto_commit_enable": False,
         "consumer_timeout_ms": 100,
         "membership_protocol": balanced_consumers.protocol(options["membership_protocol"]),
     }
-    if keywords["auto_offset_reset"] is None:
-        keywords["auto_offset_reset"] = EARLIEST
+    if arguments["auto_offset_reset"] is None:
+        arguments["auto_offset_reset"] = EARLIEST
     zookeeper = options["zookeeper_connect"] or options["zookeeper_hosts"]
     if zookeeper:
         consumer: Any = balanced_consumers.ZooKeeperGroup(
@@ -57,7 +57,7 @@ def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) 
             zookeeper_connect=zookeeper,
             zookeeper_connection_timeout_ms=options["zookeeper_connection_timeout_ms"],
             use_rdkafka=options["use_rdkafka"],
-            **keywords,
+            **arguments,
         )
         consumer.make_chroot = options["zookeeper_make_chroot"]
     else:
@@ -66,10 +66,10 @@ def made(cluster: Any, topic: Any, options: Mapping[str, Any], group_name: str) 
             cluster,
             group_name,
             heartbeat_interval_ms=min(options["heartbeat_interval_ms"], options["session_timeout_ms"] // 3),
-            **keywords,
+            **arguments,
         )
         consumer.session_timeout_ms = options["session_timeout_ms"]
-    consumer.fresh = set()
+    consumer.newly_assigned = set()
     consumer.reads_uncommitted = options["transactions"] == READ_UNCOMMITTED
     return consumer
 

@@ -20,27 +20,27 @@ from pykafka.utils import struct_helpers
 
 from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError, UnsupportedBrokerError
 from elworkers.connectors.kafka.pykafka import client
-from elworkers.connectors.kafka.pykafka.messages import parts
+from elworkers.connectors.kafka.pykafka.messages import partition_responses
 from elworkers.core.errors import ConfigurationError, RetryableError
 
 
 @pytest.mark.parametrize("error", [AttributeError, KeyError, TypeError, struct.error, ReferenceError, AssertionError])
 def test_a_bug_of_ours_is_no_outage(error: type[Exception]) -> None:
-    with pytest.raises(error, match="planted"), client.translated("read topic t"):
+    with pytest.raises(error, match="planted"), client.translate_errors("read topic t"):
         raise error("planted")
 
 
 def test_a_bug_in_what_reads_answers_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("elworkers.connectors.kafka.pykafka.messages._PARTITION", None)
     answer = struct.pack(">iih", 0, 1, 1) + b"t" + struct.pack(">i", 1) + bytes(30)
-    with pytest.raises(AttributeError, match="unpack_from"), client.translated("read topic t"):
-        list(parts(answer))
+    with pytest.raises(AttributeError, match="unpack_from"), client.translate_errors("read topic t"):
+        list(partition_responses(answer))
 
 
 def test_what_the_library_stumbles_over_is_an_outage() -> None:
-    with pytest.raises(RetryableError, match=r"read topic t: .*\(error\)"), client.translated("read topic t"):
+    with pytest.raises(RetryableError, match=r"read topic t: .*\(error\)"), client.translate_errors("read topic t"):
         struct_helpers.unpack_from("ii", b"123", 0)
-    with pytest.raises(RetryableError, match=r"read topic t"), client.translated("read topic t"):
+    with pytest.raises(RetryableError, match=r"read topic t"), client.translate_errors("read topic t"):
         struct_helpers.unpack_from(None, b"123", 0)
 
 
@@ -56,7 +56,7 @@ def test_what_the_library_stumbles_over_is_an_outage() -> None:
     ],
 )
 def test_each_error_of_the_library_is_a_sentence(error: Exception, said: str) -> None:
-    with pytest.raises(RetryableError, match=said) as caught, client.translated("connect to h:9092"):
+    with pytest.raises(RetryableError, match=said) as caught, client.translate_errors("connect to h:9092"):
         raise error
     assert "no detail" not in str(caught.value)
     assert "See logs" not in str(caught.value)
@@ -65,7 +65,7 @@ def test_each_error_of_the_library_is_a_sentence(error: Exception, said: str) ->
 
 @pytest.mark.parametrize("error", [ConfigurationError("x"), RetryableError("x")])
 def test_our_own_errors_pass(error: Exception) -> None:
-    with pytest.raises(type(error)), client.translated("read"):
+    with pytest.raises(type(error)), client.translate_errors("read"):
         raise error
 
 
@@ -81,7 +81,7 @@ def test_our_own_errors_pass(error: Exception) -> None:
 def test_errors_of_the_library_get_the_kind_that_the_driver_promises(
     error: Exception, kind: type[RetryableError]
 ) -> None:
-    with pytest.raises(RetryableError) as caught, client.translated("read topic t"):
+    with pytest.raises(RetryableError) as caught, client.translate_errors("read topic t"):
         raise error
     assert type(caught.value) is kind
 
