@@ -90,7 +90,11 @@ SPEC = RoleSpec(
             default=128 * 1024**2,
         ),
         Option("--max-file-age", "age in seconds at which a file is closed", seconds, default=3600.0),
-        Option("--draft-dir", "local folder for files that are not complete yet (default: in EVENTLOGGING_RUN_DIR)"),
+        Option(
+            "--staging-dir",
+            "local folder for files that are not complete yet (default: in EVENTLOGGING_RUN_DIR)",
+            aliases=("--draft-dir",),
+        ),
         Option("--output-invalid", "accepted without effect: an importer keeps every message", passed=_ALL_KEPT),
         SCHEMAS,
         *COMMON,
@@ -132,7 +136,7 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
 
     timing = Schedule(arguments["every"], arguments["max_run_minutes"] * 60)
     with tempfile.TemporaryDirectory(prefix="eventlogging-import-") as scratch:
-        drafts = _draft_dir(arguments, who) or Path(scratch)
+        drafts = _staging_dir(arguments, who) or Path(scratch)
         runs = Scheduler(
             lambda: _importer(arguments, who, drafts, metrics, alive), reader, timing, stop, metrics, board
         )
@@ -205,8 +209,8 @@ def _format(arguments: Arguments, metrics: Metrics) -> Format:
     return Format(".parquet", parquet.encode)
 
 
-def _draft_dir(arguments: Arguments, who: WorkerId) -> Path | None:
-    if arguments["draft_dir"]:
-        return Path(arguments["draft_dir"]) / str(who.worker)
+def _staging_dir(arguments: Arguments, who: WorkerId) -> Path | None:
+    if arguments["staging_dir"]:
+        return Path(arguments["staging_dir"]) / str(who.worker)
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     return Path(run_dir) / "import" / f"{who.role}-{who.instance}" / str(who.worker) if run_dir else None

@@ -135,6 +135,8 @@ class Pool:
             log.info("pool started", workers=self._wanted, pid=os.getpid(), version=__version__)
             for name, why in self._job.passed:
                 log.info("passed over: it means nothing here", what=name, reason=why)
+            for old, new in self._job.deprecated:
+                log.warning("an option is deprecated: it has another name now", option=old, use=new)
             return
         of_before = len(self._members.alive())
         log.info("pool renewed", workers=self._wanted, pid=os.getpid(), version=__version__, of_before=of_before)
