@@ -234,7 +234,7 @@ def test_status_says_what_is_not_imported_yet(kafka: str, topology: Make, unique
     shown = site.ctl("import", "status", "local").stdout.splitlines()
     assert shown[2].split() == [f"eventlogging_{name}", "30", "0", "30", "-", "none"]
     assert not (tmp_path / "base").exists()
-    importer("--once", f"@{site.config_dir}/importers/local", f"--staging-dir={tmp_path}/drafts")
+    importer("--once", f"@{site.config_dir}/importers/local", f"--staging-dir={tmp_path}/staging")
     shown = site.ctl("import", "status").stdout.splitlines()
     assert shown[2].split()[1:4] == ["30", "30", "0"]
     assert shown[2].split()[4] in paths(f"file://{tmp_path}/base")
@@ -248,7 +248,7 @@ def test_status_says_since_when_a_topic_stands_still_whatever_process_finds_it(
     name, base = unique("Test"), tmp_path / "base"
     site = topology({})
     site.instance("importer/local", f"kafka:///{kafka}?topics=eventlogging_{name}", f"file://{base}")
-    run = ["--once", f"@{site.config_dir}/importers/local", f"--staging-dir={tmp_path}/drafts"]
+    run = ["--once", f"@{site.config_dir}/importers/local", f"--staging-dir={tmp_path}/staging"]
     produce(kafka, f"eventlogging_{name}", lines(events(30, hours=1)))
     base.mkdir()
     (base / name).write_text("")

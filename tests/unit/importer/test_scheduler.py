@@ -20,7 +20,8 @@ from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.stop import Stop
 from elworkers.importer.compression import json_lines
-from elworkers.importer.hours import HOUR_MS, HourBucketer
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HOUR_MS
 from elworkers.importer.importer import Importer, ImportPlan
 from elworkers.importer.pending_range import RollPolicy
 from elworkers.importer.scheduler import Schedule, Scheduler
@@ -60,7 +61,7 @@ class Runs:
         self.readers: list[MemoryReader] = []
         self.metrics, self.stop, self.board = Counters(), Stop(), Board()
         self.base = folder / "base"
-        self._drafts = folder / "drafts"
+        self._staging = folder / "staging"
         self._made: list[Scheduler] = []
 
     def add(self, count: int) -> None:
@@ -72,11 +73,11 @@ class Runs:
         return self.readers[-1]
 
     def importer(self) -> Importer:
-        sorter = HourBucketer(self.metrics, "timestamp", DAY_MS, HOUR_MS)
+        bucketer = HourBucketer(self.metrics, "timestamp", DAY_MS, HOUR_MS)
         plan = ImportPlan(
-            TopicSelection(re.compile(".*"), None), sorter, json_lines("none"), RollPolicy(1 << 30, 0.0, 0)
+            TopicSelection(re.compile(".*"), None), bucketer, json_lines("none"), RollPolicy(1 << 30, 0.0, 0)
         )
-        return Importer(Store(check_store(f"file://{self.base}")), StagingFiles(self._drafts), plan, self.metrics)
+        return Importer(Store(check_store(f"file://{self.base}")), StagingFiles(self._staging), plan, self.metrics)
 
     def scheduler(self, every_s: float = 3600.0, longest_s: float = 60.0) -> Scheduler:
         made = Scheduler(
