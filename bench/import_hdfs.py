@@ -39,8 +39,9 @@ from elworkers.devstack import Stack, processes
 from elworkers.importer.compression import json_lines
 from elworkers.importer.hour_bucketer import HourBucketer
 from elworkers.importer.hours import HOUR_MS, HOUR_S
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles, chunks_of
 from elworkers.importer.store import BLOCK_BYTES, Store
 from elworkers.importer.topic_selection import TopicSelection

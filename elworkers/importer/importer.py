@@ -18,46 +18,27 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 import structlog
 
 from elworkers.connectors.kafka.driver import Fetched, Range, Reader
 from elworkers.core.contracts import Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
-from elworkers.importer.bucketed_lines import BucketedLines, by_hour
-from elworkers.importer.compression import Format
-from elworkers.importer.hour_bucketer import HourBucketer
 from elworkers.importer.hours import HOUR_MS, HourPartition
 from elworkers.importer.journal import Journal
 from elworkers.importer.manifest import Manifest
 from elworkers.importer.notes import Notes
-from elworkers.importer.pending_range import PendingRange, RollPolicy
+from elworkers.importer.pending_ranges import PendingRanges
+from elworkers.importer.plan import ImportPlan, RunOptions
 from elworkers.importer.publisher import Publisher, TopicFolder
 from elworkers.importer.quarantine import Quarantine
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Store
 from elworkers.importer.success_markers import SuccessMarkers
-from elworkers.importer.topic_selection import TopicSelection, folders, schema_of
+from elworkers.importer.topic_selection import folders
 
 log = structlog.get_logger(__name__)
-
-
-class ImportPlan(NamedTuple):
-    """What an importer is to do.
-
-    Attributes:
-        selection: of which topics.
-        bucketer: into which hours.
-        file_format: how files are written.
-        roll_policy: when files are closed.
-    """
-
-    selection: TopicSelection
-    bucketer: HourBucketer
-    file_format: Format
-    roll_policy: RollPolicy
 
 
 class Importer:
@@ -82,16 +63,15 @@ class Importer:
     ) -> None:
         self._store = store
         self._staging = staging
-        self._selection, self._bucketer, file_format, self._roll_policy = plan
+        self._selection, bucketer, file_format, self._roll_policy = plan
         self._metrics = metrics
         self._heartbeat = heartbeat
         self._journal = Journal(store, self._recovered)
         self._markers = SuccessMarkers(store)
         self._publisher = Publisher(store, self._journal, self._markers, staging, file_format, metrics)
         self._loaded: set[str] = set()
-        self._pending: dict[TopicPartition, PendingRange] = {}
+        self._pending = PendingRanges(staging, bucketer, metrics)
         self._unfinished: dict[str, set[str]] = {}
-        self._reported_past_end: set[TopicPartition] = set()
         self._quarantine = Quarantine(metrics, Notes(store))
         self._disk_full = False
 
@@ -124,22 +104,16 @@ class Importer:
         Raises:
             RetryableError: Kafka, the store or the local disk is away; `invalidate` comes next.
         """
-        now_ms = now_ms or int(time.time() * 1000)
+        run = RunOptions(reader, keep_going, everything, now_ms or int(time.time() * 1000), stopped)
         self._markers.refresh()
         try:
-            return self._run(reader, keep_going, everything, now_ms, stopped)
+            return self._run(run)
         finally:
             # Of a run that failed.
             self._publisher.wait_for_all(self._heartbeat)
 
-    def _run(
-        self,
-        reader: Reader,
-        keep_going: Callable[[int, int], bool],
-        everything: bool,
-        now_ms: int,
-        stopped: Callable[[], bool],
-    ) -> int:
+    def _run(self, run: RunOptions) -> int:
+        reader = run.reader
         partitions = reader.partitions()
         self._find_topic_folders({partition.topic for partition in partitions}, reader)
         selected = [partition for partition in partitions if self._selection.has(partition.topic)]
@@ -147,46 +121,42 @@ class Importer:
         self._load({partition.topic for partition in selected})
         if self._disk_full:
             # Staging files are what fills the local disk, if anything of ours does.
-            self._roll_files(self._pending, now_ms, everything=True)
+            self._roll_files(self._pending, run._replace(everything=True))
             self._finish()
             self._disk_full = False
         ranges = reader.ranges(selected)
-        to_read = self._to_read(
-            {one: offset_range for one, offset_range in ranges.items() if not self._quarantine.has(one.topic)}
-        )
-        total = sum(offset_range.end - offset_range.begin for offset_range in to_read.values())
-        done = 0
-        interrupted = not keep_going(0, total)
-        if not interrupted:
-            with contextlib.closing(reader.read(to_read)) as answers:
-                for fetched in answers:
-                    self._stage(fetched, now_ms)
-                    done += fetched.next - fetched.begin
-                    if not keep_going(done, total):
-                        interrupted = True
-                        break
-                    if fetched.next >= to_read[fetched.partition].end and not stopped():
-                        self._roll_files([fetched.partition], now_ms, everything)
-            looked_at = {one for one in ranges if not interrupted and not self._quarantine.has(one.topic)}
-            self._quarantine.report_unreadable({**reader.left_out, **reader.refused}, looked_at)
-        if everything or not stopped():
-            self._roll_files(self._pending, now_ms, everything)
+        all_read = self._read(run, ranges)
+        if run.everything or not run.stopped():
+            self._roll_files(self._pending, run)
         self._finish()
-        if not interrupted:
-            self._mark_finished_hours(selected, ranges, now_ms)
-        left = {partition: self._left(partition, offset_range) for partition, offset_range in ranges.items()}
+        if all_read:
+            self._mark_finished_hours(selected, ranges, run.now_ms)
+        left = {partition: self._pending.left(partition, offset_range) for partition, offset_range in ranges.items()}
         self._quarantine.resume_tried({one.topic for one, count in left.items() if count and one not in reader.refused})
         # Of a partition that nobody leads at the moment nobody knows how much there is.
         unknown = len(selected) - len(ranges)
         return unknown + sum(left.values())
 
-    def _left(self, partition: TopicPartition, offset_range: Range) -> int:
-        pending = self._pending.get(partition, PendingRange(0, 0))
-        reached = pending.next if not pending.files else pending.begin
-        # What was imported further than the topic reaches was of another topic of this name.
-        if reached > offset_range.end:
-            return offset_range.end - offset_range.begin
-        return max(0, offset_range.end - max(reached, offset_range.begin))
+    def _read(self, run: RunOptions, ranges: Mapping[TopicPartition, Range]) -> bool:
+        """Stage what these ranges have, and publish what is large or old enough; return whether all of it was read."""
+        to_read = self._pending.to_read({one: ranges[one] for one in ranges if not self._quarantine.has(one.topic)})
+        total = sum(offset_range.end - offset_range.begin for offset_range in to_read.values())
+        done = 0
+        if not run.keep_going(done, total):
+            return False
+        all_read = True
+        with contextlib.closing(run.reader.read(to_read)) as answers:
+            for fetched in answers:
+                self._stage(fetched, run.now_ms)
+                done += fetched.next - fetched.begin
+                all_read = run.keep_going(done, total)
+                if not all_read:
+                    break
+                if fetched.next >= to_read[fetched.partition].end and not run.stopped():
+                    self._roll_files([fetched.partition], run)
+        readable = {one for one in ranges if all_read and not self._quarantine.has(one.topic)}
+        self._quarantine.report_unreadable({**run.reader.left_out, **run.reader.refused}, readable)
+        return all_read
 
     def _find_topic_folders(self, topics: Iterable[str], reader: Reader) -> None:
         folder_names = folders(topic for topic in topics if self._selection.matches(topic))
@@ -204,14 +174,11 @@ class Importer:
 
     def _end_topic(self, topic: str) -> None:
         """Publish what was read of a topic that is no more: nobody can read it again."""
-        partitions = [partition for partition in self._pending if partition.topic == topic]
-        for partition in partitions:
+        for partition in self._pending.of_topic(topic):
             if self._pending[partition].files and not self._quarantine.has(topic):
                 self._publish(partition)
         self._finish()
-        for partition in partitions:
-            self._abandon(partition)
-            del self._pending[partition]
+        self._pending.remove(topic)
 
     def _load(self, topics: Iterable[str]) -> None:
         for topic in sorted(set(topics) - self._loaded):
@@ -235,109 +202,35 @@ class Importer:
         hours = self._unfinished.setdefault(topic, set())
         for manifest in manifests.values():
             hours.update(manifest.unfinished)
-        self._compare(topic, {number: manifest.next for number, manifest in manifests.items()})
+        self._pending.align(topic, {number: manifest.next for number, manifest in manifests.items()})
         self._loaded.add(topic)
 
     def _quarantine_topic(self, topic: str, why: str) -> None:
         """Leave a topic alone for a while: what was read of it but not published is read again."""
         self._quarantine.add(topic, why)
         self._loaded.discard(topic)
-        for partition in self._pending:
-            if partition.topic == topic:
-                self._abandon(partition)
-
-    def _compare(self, topic: str, next_offsets: Mapping[int, int]) -> None:
-        for partition in [partition for partition in self._pending if partition.topic == topic]:
-            if next_offsets.get(partition.partition, 0) != self._pending[partition].begin:
-                # Published after all, or by another importer: what is in the staging files is there already.
-                self._abandon(partition)
-                offset = next_offsets.get(partition.partition, 0)
-                self._pending[partition] = PendingRange(offset, offset)
-        for number, offset in next_offsets.items():
-            self._pending.setdefault(TopicPartition(topic, number), PendingRange(offset, offset))
-
-    def _abandon(self, partition: TopicPartition) -> None:
-        pending = self._pending[partition]
-        for staging_file in pending.files.values():
-            self._staging.drop(staging_file)
-        pending.files, pending.next = {}, pending.begin
-
-    def _to_read(self, ranges: Mapping[TopicPartition, Range]) -> dict[TopicPartition, Range]:
-        wanted = {}
-        for partition, offset_range in ranges.items():
-            pending = self._pending.setdefault(partition, PendingRange(0, 0))
-            if pending.next > offset_range.end:
-                self._report_past_end(partition, pending.next, offset_range.end)
-                continue
-            if pending.next < offset_range.begin:
-                self._report_gap(partition, pending, offset_range.begin)
-            if pending.next < offset_range.end:
-                wanted[partition] = Range(pending.next, offset_range.end)
-        return wanted
-
-    def _report_gap(self, partition: TopicPartition, pending: PendingRange, earliest: int) -> None:
-        # A topic that is imported for the first time has no gap, whatever was deleted before.
-        if pending.next > 0:
-            self._metrics.count("kafka_gap_messages", earliest - pending.next, topic=partition.topic)
-            log.error(
-                "messages were deleted before they could be imported; going on at the earliest",
-                topic=partition.topic,
-                partition=partition.partition,
-                wanted=pending.next,
-                earliest=earliest,
-            )
-        pending.next = earliest
-
-    def _report_past_end(self, partition: TopicPartition, position: int, end: int) -> None:
-        if partition not in self._reported_past_end:
-            self._reported_past_end.add(partition)
-            log.error(
-                "imported further than the topic reaches: it was made anew, and the broker tells no ids of topics; move"
-                " its folder in _importer away to begin at its first message",
-                topic=partition.topic,
-                partition=partition.partition,
-                imported_up_to=position,
-                end=end,
-            )
+        self._pending.abandon(topic)
 
     def _stage(self, fetched: Fetched, now_ms: int) -> None:
         partition = fetched.partition
-        pending = self._pending[partition]
-        if fetched.begin != pending.next or self._quarantine.has(partition.topic):
-            # Another importer has published meanwhile, or the store rejects the topic; a later run goes on from there.
+        if self._quarantine.has(partition.topic):
             return
         try:
-            for hour_partition, lines in by_hour(
-                self._bucketer, schema_of(partition.topic), fetched.messages, now_ms
-            ).items():
-                self._stage_lines(pending, partition, hour_partition, lines)
+            self._pending.stage(fetched, now_ms)
         except RetryableError:
-            # Some hours have their lines and some do not; reading them again must not double those.
-            self._abandon(partition)
             self._disk_full = True
             raise
-        pending.next = fetched.next
-        if any(staging_file.size >= self._roll_policy.size for staging_file in pending.files.values()):
+        if any(one.size >= self._roll_policy.size for one in self._pending[partition].files.values()):
             self._publish(partition)
 
-    def _stage_lines(
-        self, pending: PendingRange, partition: TopicPartition, hour_partition: HourPartition, lines: BucketedLines
-    ) -> None:
-        if not pending.files:
-            pending.since = time.monotonic()
-        if hour_partition not in pending.files:
-            pending.files[hour_partition] = self._staging.begin(partition, hour_partition, lines.first)
-        content = b"\n".join([*lines.lines, b""])
-        self._staging.append(pending.files[hour_partition], content, len(lines.lines), lines.last)
-
-    def _roll_files(self, partitions: Iterable[TopicPartition], now_ms: int, everything: bool) -> None:
-        for partition in list(partitions):
+    def _roll_files(self, partitions: Iterable[TopicPartition], run: RunOptions) -> None:
+        for partition in partitions:
             if self._quarantine.has(partition.topic):
                 continue
             pending = self._pending[partition]
             # Only a file that is published shows that a topic goes on.
-            at_once = everything or self._quarantine.is_tried(partition.topic)
-            if (at_once and pending.next > pending.begin) or pending.should_roll(self._roll_policy, now_ms):
+            at_once = run.everything or self._quarantine.is_tried(partition.topic)
+            if (at_once and pending.next > pending.begin) or pending.should_roll(self._roll_policy, run.now_ms):
                 self._publish(partition)
 
     def _publish(self, partition: TopicPartition) -> None:
@@ -347,7 +240,7 @@ class Importer:
             # What came before it was another importer's, or was rejected.
             return
         self._publisher.begin(partition, pending, self._unfinished[partition.topic])
-        self._pending[partition] = PendingRange(pending.next, pending.next, published=time.monotonic())
+        self._pending.begin(partition, pending.next, published=time.monotonic())
 
     def _collect(self, until: Callable[[], bool]) -> None:
         while not until():
@@ -355,7 +248,7 @@ class Importer:
                 manifest, is_stored = self._publisher.next(self._heartbeat)
             except PathRejectedError as error:
                 self._quarantine_topic(error.topic, str(error))
-                self._pending[TopicPartition(error.topic, error.partition)] = PendingRange(error.begin, error.begin)
+                self._pending.begin(TopicPartition(error.topic, error.partition), error.begin)
                 continue
             topic = manifest.topic
             if is_stored:
@@ -371,24 +264,13 @@ class Importer:
     def _mark_finished_hours(
         self, partitions: Iterable[TopicPartition], ranges: Mapping[TopicPartition, Range], now_ms: int
     ) -> None:
-        behind = {
-            partition.topic
-            for partition in partitions
-            if partition not in ranges
-            or self._quarantine.has(partition.topic)
-            or self._pending[partition].next < ranges[partition].end
-        }
-        staged = {
-            (partition.topic, hour_partition.path)
-            for partition, pending in self._pending.items()
-            for hour_partition in pending.files
-        }
+        behind, staged = self._pending.behind(partitions, ranges), self._pending.staged_hours()
         over = HourPartition((now_ms - self._roll_policy.grace_ms) // HOUR_MS).path
         finished = [
             (topic, hour)
             for topic, hours in self._unfinished.items()
             for hour in hours
-            if topic not in behind and hour < over and (topic, hour) not in staged and topic in self._loaded
+            if topic in self._loaded and topic not in behind and hour < over and (topic, hour) not in staged
         ]
         rejected = self._publisher.mark(finished)
         for topic, hour in finished:

@@ -173,8 +173,9 @@ def _importer(
     arguments: Arguments, who: WorkerId, staging: Path, metrics: Metrics, heartbeat: Callable[[], None]
 ) -> Importer:
     from elworkers.importer.hour_bucketer import HourBucketer
-    from elworkers.importer.importer import Importer, ImportPlan
+    from elworkers.importer.importer import Importer
     from elworkers.importer.pending_range import RollPolicy
+    from elworkers.importer.plan import ImportPlan
     from elworkers.importer.staging import StagingFiles
     from elworkers.importer.store import Store
 

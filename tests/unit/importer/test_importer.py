@@ -26,8 +26,9 @@ from elworkers.core.metrics import Counters
 from elworkers.importer.compression import json_lines
 from elworkers.importer.hour_bucketer import HourBucketer
 from elworkers.importer.hours import HOUR_MS
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
 from elworkers.importer.topic_selection import TopicSelection

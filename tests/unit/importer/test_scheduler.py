@@ -22,8 +22,9 @@ from elworkers.core.stop import Stop
 from elworkers.importer.compression import json_lines
 from elworkers.importer.hour_bucketer import HourBucketer
 from elworkers.importer.hours import HOUR_MS
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.scheduler import Schedule, Scheduler
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
