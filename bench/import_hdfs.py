@@ -37,9 +37,11 @@ from elworkers.core.contracts import Record
 from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack, processes
 from elworkers.importer.compression import json_lines
-from elworkers.importer.hours import HOUR_MS, HOUR_S, HourBucketer
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HOUR_MS, HOUR_S
+from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles, chunks_of
 from elworkers.importer.store import BLOCK_BYTES, Store
 from elworkers.importer.topic_selection import TopicSelection
@@ -59,7 +61,7 @@ class Given(NamedTuple):
         stack: that serves, and the broker and the WebHDFS of it.
         topics: with `events` messages.
         whole: a file of as many bytes.
-        scratch: a folder for drafts.
+        scratch: a folder for staging files.
     """
 
     stack: Stack
@@ -185,7 +187,7 @@ def _record(timestamp: int, number: int) -> Record:
     return Record(json.dumps(capsule).encode())
 
 
-def _import(kafka: str, topics: Sequence[str], base: str, drafts: Path) -> float:
+def _import(kafka: str, topics: Sequence[str], base: str, staging: Path) -> float:
     """Return all there is, by a worker that is new; its processor seconds."""
     began = time.process_time()
     metrics = Counters()
@@ -195,7 +197,7 @@ def _import(kafka: str, topics: Sequence[str], base: str, drafts: Path) -> float
         json_lines("none"),
         RollPolicy(128 << 20, 3600.0, 600_000),
     )
-    importer, reader = Importer(Store(check_store(base)), StagingFiles(drafts), plan, metrics), TopicsReader([kafka])
+    importer, reader = Importer(Store(check_store(base)), StagingFiles(staging), plan, metrics), TopicsReader([kafka])
     importer.run(reader, lambda _done, _total: True, everything=True)
     reader.close()
     importer.close()

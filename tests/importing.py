@@ -29,9 +29,11 @@ from elworkers.core.contracts import Record
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.importer.compression import Format, json_lines
-from elworkers.importer.hours import HOUR_MS, HourBucketer
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HOUR_MS
+from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
 from elworkers.importer.topic_selection import TopicSelection
@@ -51,24 +53,24 @@ class Job(NamedTuple):
         kafka: the broker.
         base: URI of the folder.
         topics: pattern.
-        folder: for its drafts.
+        folder: for its staging files.
     """
 
     kafka: str
     base: str
     topics: str
     folder: Path
-    closing: RollPolicy = ALWAYS
+    roll_policy: RollPolicy = ALWAYS
     form: str = "none"
-    keep_aside: bool = True
+    keep_out_of_range: bool = True
     field: str = "timestamp"
 
     def made(self, metrics: Counters | None = None, form: Format | None = None) -> Importer:
         """An importer that has not begun."""
         metrics = metrics or Counters()
-        sorter = HourBucketer(metrics, self.field, 7 * DAY_MS, HOUR_MS, self.keep_aside)
+        bucketer = HourBucketer(metrics, self.field, 7 * DAY_MS, HOUR_MS, self.keep_out_of_range)
         plan = ImportPlan(
-            TopicSelection(re.compile(self.topics), None), sorter, form or json_lines(self.form), self.closing
+            TopicSelection(re.compile(self.topics), None), bucketer, form or json_lines(self.form), self.roll_policy
         )
         return Importer(Store(check_store(self.base)), StagingFiles(self.folder), plan, metrics)
 
@@ -248,7 +250,7 @@ def _run_and_tell(job: Job, ready: Any, end: Any) -> None:
         try:
             left = importer.run(reader, lambda _done, _total: True, everything=True)
         except RetryableError:
-            importer.in_doubt()
+            importer.invalidate()
     end.send(Told(metrics.summary(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
     reader.close()
     importer.close()

@@ -14,6 +14,7 @@ from elworkers.config.wraps import SCHEMES
 from elworkers.connectors.connector import SinkSpec, SourceSpec
 from elworkers.connectors.registry import sink_specs, source_specs
 from elworkers.functions.builtin import BUILTIN
+from elworkers.roles import ROLES, module
 
 PAGE = Path(__file__).parent.parent / "docs" / "original.md"
 BEGIN, END = "<!-- the tables begin -->\n", "<!-- the tables end -->\n"
@@ -31,8 +32,15 @@ def rendered() -> str:
         *_parameters("Inputs", inherited.INPUTS, source_specs()),
         *_parameters("Outputs", inherited.OUTPUTS, sink_specs()),
         _table("Options of programs", inherited.FLAGS, {}),
+        _table("Older names of our own options", _aliases(), {}),
     ]
     return "\n".join(parts)
+
+
+def _aliases() -> NameRules:
+    """What options of roles were called before."""
+    options = [one for role in ROLES for one in module(role).SPEC.options]
+    return {alias: NameRule(READ, one.flag) for one in options for alias in one.aliases}
 
 
 def _functions() -> str:

@@ -32,6 +32,7 @@ class Option:
         value: `none`, `required`, or `optional` (then only on the option's own line).
         repeatable: its value is a tuple of all that were given.
         passed: why it is accepted though it has no meaning; empty where it has one.
+        aliases: flags that it had before, with their dashes; they work as it does, and each use is warned of.
     """
 
     flag: str
@@ -41,6 +42,7 @@ class Option:
     default: Any = None
     repeatable: bool = False
     passed: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -81,12 +83,29 @@ class IgnoredName(NamedTuple):
     place: Argument
 
 
+class DeprecatedName(NamedTuple):
+    """A flag that an option had before: the one to use now, and where it stands."""
+
+    name: str
+    use: str
+    place: Argument
+
+
+class _Given(NamedTuple):
+    """An option as it was given: its flag as written, its typed value, and where it stands."""
+
+    flag: str
+    value: Any
+    place: Argument
+
+
 @dataclass(frozen=True)
 class Arguments:
     """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names.
 
     Attributes:
         passed: what was accepted though it has no meaning here.
+        deprecated: what was accepted under an older name.
         endpoints: the inputs and outputs of each name once they are checked, an input once for each of its topics.
         functions: those of inputs and outputs that name any, with the place of each.
     """
@@ -95,6 +114,7 @@ class Arguments:
     values: Mapping[str, Any]
     places: Mapping[str, Sequence[Argument]] = field(repr=False)
     passed: tuple[IgnoredName, ...] = ()
+    deprecated: tuple[DeprecatedName, ...] = ()
     endpoints: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
     functions: tuple[tuple[Argument, tuple[Wrap, ...]], ...] = field(default=(), repr=False)
 
@@ -122,7 +142,8 @@ def parse(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
 
 def _sorted(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
     known = {option.flag: option for option in spec.options}
-    given: dict[str, list[tuple[Any, Argument]]] = {}
+    aliases = {alias: option for option in spec.options for alias in option.aliases}
+    given: dict[str, list[_Given]] = {}
     free: list[Argument] = []
     passed: list[IgnoredName] = []
     queue = list(arguments)
@@ -136,7 +157,7 @@ def _sorted(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
         if flag not in known and way is not None and way.does == PASSED:
             passed.append(IgnoredName(flag, way.text, argument))
             continue
-        option = known.get(way.text if way is not None and way.does == READ else flag)
+        option = aliases.get(flag) or known.get(way.text if way is not None and way.does == READ else flag)
         if option is None:
             hint = f"expected {way.text}" if way is not None and way.does != READ else _hint(flag, known)
             raise argument.error(f"unknown option {flag}; {hint}")
@@ -146,7 +167,7 @@ def _sorted(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
             value = queue.pop(0).text
         if option.passed:
             passed.append(IgnoredName(flag, option.passed, argument))
-        given.setdefault(option.name, []).append((_typed(option, value, argument), argument))
+        given.setdefault(option.name, []).append(_Given(flag, _typed(option, flag, value, argument), argument))
     return _arguments(spec, given, free, passed)
 
 
@@ -162,36 +183,38 @@ def _hint(flag: str, known: Mapping[str, Option]) -> str:
     return f"did you mean {near}?" if near else f"expected one of {', '.join(sorted(known))}"
 
 
-def _typed(option: Option, value: str | None, argument: Argument) -> Any:
+def _typed(option: Option, flag: str, value: str | None, argument: Argument) -> Any:
     if option.value == "none":
         if value is not None:
-            raise argument.error(f"{option.flag} takes no value; got {shown(value)}")
+            raise argument.error(f"{flag} takes no value; got {shown(value)}")
         return True
     if value is None:
         return ""
     try:
         return option.kind(value)
     except ValueError as error:
-        raise argument.error(f"{option.flag} {shown(value)}; expected {error}") from None
+        raise argument.error(f"{flag} {shown(value)}; expected {error}") from None
 
 
 def _arguments(
     spec: RoleSpec,
-    given: Mapping[str, list[tuple[Any, Argument]]],
+    given: Mapping[str, list[_Given]],
     free: Sequence[Argument],
     passed: Sequence[IgnoredName],
 ) -> Arguments:
     values: dict[str, Any] = {}
     places: dict[str, Sequence[Argument]] = {}
+    deprecated: list[DeprecatedName] = []
     for option in spec.options:
         found = given.get(option.name, [])
         if len(found) > 1 and not option.repeatable:
-            raise found[1][1].error(f"{option.flag} is given twice; expected it once")
+            raise found[1].place.error(_given_twice(option, found[0].flag, found[1].flag))
         if option.repeatable:
-            values[option.name] = tuple(value for value, _ in found)
+            values[option.name] = tuple(one.value for one in found)
         else:
-            values[option.name] = found[0][0] if found else option.default
-        places[option.name] = [place for _, place in found]
+            values[option.name] = found[0].value if found else option.default
+        places[option.name] = [one.place for one in found]
+        deprecated += [DeprecatedName(flag, option.flag, place) for flag, _, place in found if flag in option.aliases]
     for argument in free:
         complaint = port_alone(argument.text, only=spec.name == "forwarder" and len(free) == 1)
         if complaint is not None:
@@ -209,7 +232,16 @@ def _arguments(
         values[positional.name] = texts if positional.many else texts[0]
     if left:
         raise left[0].error(f"{shown(left[0].text)} is one argument too many; expected {usage(spec)}")
-    return Arguments(spec.name, values, places, tuple(passed))
+    return Arguments(spec.name, values, places, tuple(passed), tuple(deprecated))
+
+
+def _given_twice(option: Option, first: str, second: str) -> str:
+    if first == second:
+        return f"{first} is given twice; expected it once"
+    if option.flag in (first, second):
+        old = second if first == option.flag else first
+        return f"{old} is the deprecated name of {option.flag}, which is given too; expected only {option.flag}"
+    return f"{first} and {second} are both {option.flag}; expected it once"
 
 
 def usage(spec: RoleSpec) -> str:

@@ -121,13 +121,13 @@ def _migrate(endpoint: Endpoint, dry_run: bool) -> int:
 def _alter(connection: Connection, table: str, statement: str) -> bool:
     from sqlalchemy.exc import DBAPIError
 
-    from elworkers.connectors.sql.db_errors import words_of
+    from elworkers.connectors.sql.db_errors import error_message
 
     try:
         connection.exec_driver_sql(statement.replace("%", "%%"))
     except DBAPIError as error:
         connection.rollback()
-        _say(f"table {table}: {words_of(error)}")
+        _say(f"table {table}: {error_message(error)}")
         return False
     connection.commit()
     return True

@@ -52,7 +52,7 @@ def json_lines(compression: str) -> Format:
         else (lambda: zstandard.ZstdCompressor(level=3, write_checksum=True).compressobj())
     )
     suffix = ".json.gz" if compression == "gzip" else ".json.zst"
-    return Format(suffix, lambda draft: _compressed(draft.chunks(), make()))
+    return Format(suffix, lambda staging_file: _compressed(staging_file.chunks(), make()))
 
 
 def _compressed(chunks: Iterable[bytes], compressor: _Compressor) -> Iterator[bytes]:

@@ -76,10 +76,10 @@ class FileSystems:
 class _TimeoutAdapter(HTTPAdapter):
     """fsspec waits for an answer of WebHDFS for ever; a DataNode that hangs would hold up everything."""
 
-    def send(self, *words: Any, **keywords: Any) -> requests.Response:
+    def send(self, *args: Any, **keywords: Any) -> requests.Response:
         """See `HTTPAdapter.send`."""
         keywords["timeout"] = keywords.get("timeout") or (_CONNECT_S, _ANSWER_S)
-        return super().send(*words, **keywords)
+        return super().send(*args, **keywords)
 
 
 def _hosts(endpoint: StoreEndpoint) -> list[dict[str, Any]]:

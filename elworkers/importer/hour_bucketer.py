@@ -1,96 +1,151 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sorts messages of one topic into the hours that they belong to."""
+"""Finds the hour's folder that a message belongs to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import contextlib
+import dataclasses
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from elworkers.connectors.kafka.driver import RawMessage
-from elworkers.importer.hours import HOUR_S, NO_TIMES, HourBucketer, HourPartition, times
+import msgspec
+import orjson
+import structlog
 
-_TOGETHER = 100
-"""Messages that are looked at together, because mostly all of them are what nearly all are."""
+from elworkers.core.contracts import Metrics
+from elworkers.events.timestamps import unix_seconds_of
+from elworkers.importer.hours import HOUR_MS, HourPartition
+
+TIME_FIELDS = ("timestamp", "dt")
+_EXACT = 2**53
+log = structlog.get_logger(__name__)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(slots=True)
-class BucketedLines:
-    """Lines for one place.
+class Times(msgspec.Struct, gc=False):
+    """What an event says of its time, of any type; None where it says nothing."""
+
+    timestamp: Any = None
+    dt: Any = None
+
+
+times = msgspec.json.Decoder(Times).decode
+"""The times of a JSON object in UTF-8: what a JSON parser finds. It passes over all other fields without making them,
+and also without looking whether they are UTF-8."""
+
+NO_TIMES = (ValueError, RecursionError)
+"""What `times` raises on all else, and on some JSON that Python's parser takes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HourBucketer:
+    """Finds the folder of the hour that a message belongs to.
+
+    What is older or newer than allowed goes to the hour in which Kafka took it, below `late/` or `future/`: a wrong
+    clock would otherwise make a folder for each of its hours.
 
     Attributes:
-        texts: each without its newline.
-        first, last: offsets of the first and the last one.
+        metrics: counts `import_late`, `import_future`, `import_no_time` and `import_no_json`.
+        field: the event's field that is asked first, `timestamp` (Unix seconds) or `dt` (ISO 8601, UTC where it names
+            no zone); the other is asked where the first has no time, and Kafka's time stands in for both.
+        past_ms, future_ms: how far from now an event's own time may be.
+        keep_out_of_range: whether messages outside of that are kept at all.
+        logged: names of the types of errors that were logged already.
     """
 
-    texts: list[bytes]
-    first: int
-    last: int
+    metrics: Metrics
+    field: str
+    past_ms: int
+    future_ms: int
+    keep_out_of_range: bool = True
+    logged: set[str] = dataclasses.field(default_factory=set)
 
-
-def by_place(
-    sorter: HourBucketer, schema: str, messages: Sequence[RawMessage], now_ms: int
-) -> dict[HourPartition, BucketedLines]:
-    """Return the lines of messages, in their order, without those that say nothing and those that are only counted.
-
-    Args:
-        sorter: says where they belong.
-        schema: of the topic.
-        messages: of one partition, in order.
-        now_ms: the time, in ms since the epoch.
-    """
-    found: dict[int | HourPartition, BucketedLines] = {}
-    span = sorter.whole_seconds(now_ms)
-    for begin in range(0, len(messages), _TOGETHER):
-        some = messages[begin : begin + _TOGETHER]
-        plain = _plain(some, *span)
-        if plain is None:
-            for offset, kafka_ms, _, value in some:
-                line = as_line(value)
-                place = sorter.place(schema, line, kafka_ms, now_ms) if line else None
-                if place is not None:
-                    _add(found, place if place.aside else place.hour, [line], offset, offset)
-            continue
-        texts, seconds = plain
-        hour = min(seconds) // HOUR_S
-        if hour == max(seconds) // HOUR_S:
-            _add(found, hour, texts, some[0][0], some[-1][0])
-            continue
-        for (offset, *_), text, second in zip(some, texts, seconds, strict=True):
-            _add(found, second // HOUR_S, [text], offset, offset)
-    return {key if isinstance(key, HourPartition) else HourPartition(key): lines for key, lines in found.items()}
-
-
-def as_line(value: bytes | None) -> bytes:
-    """Return a message as a line of a file, without its newline; nothing for a message that says nothing."""
-    # A file's line is one event: a line break between two of JSON's tokens says nothing, and inside of one it is \n.
-    return value.strip().replace(b"\r", b" ").replace(b"\n", b" ") if value else b""
-
-
-def _plain(some: Sequence[RawMessage], earliest_s: int, latest_s: int) -> tuple[list[bytes], list[int]] | None:
-    """Return lines and timestamps of messages that are all one-line JSON with whole seconds in the range; else None."""
-    try:
-        texts = [value.strip() for _, _, _, value in some]  # type: ignore[union-attr]
-        joined = b"".join(texts)
-        if b"\n" in joined or b"\r" in joined:
+    def hour_partition(self, schema: str, value: bytes, kafka_ms: int, now_ms: int) -> HourPartition | None:
+        """Return the hour of one message; None where it is only counted."""
+        # Producers may set Kafka's time as well, and just as wrong.
+        arrived_ms = kafka_ms if 0 < kafka_ms <= now_ms + self.future_ms else now_ms
+        try:
+            own_ms = self._own_ms(schema, value)
+        except Exception as error:
+            # Whatever a message makes us raise, it holds up no other; the trace of a type is logged once.
+            if type(error).__name__ not in self.logged:
+                self.logged.add(type(error).__name__)
+                log.exception(
+                    "a message's time cannot be told; it is kept by Kafka's",
+                    code="import_timestamp_failed",
+                    schema=schema,
+                )
+            own_ms = None
+        if own_ms is None:
+            self.metrics.count("import_no_time", schema=schema)
+            own_ms = arrived_ms
+        if own_ms < now_ms - self.past_ms:
+            self.metrics.count("import_late", schema=schema)
+        elif own_ms > now_ms + self.future_ms:
+            self.metrics.count("import_future", schema=schema)
+        else:
+            return HourPartition(own_ms // HOUR_MS)
+        if not self.keep_out_of_range:
             return None
-        # UTF-8 all together is UTF-8 each: with a brace, with which each of them begins, no character goes on.
-        joined.decode()
-        seconds = [one.timestamp for one in map(times, texts)]
-    except (AttributeError, *NO_TIMES):
-        return None
-    if set(map(type, seconds)) != {int} or min(seconds) < earliest_s or max(seconds) > latest_s:
-        return None
-    return texts, seconds
+        return HourPartition(arrived_ms // HOUR_MS, "late" if own_ms < now_ms else "future")
+
+    def whole_seconds(self, now_ms: int) -> tuple[int, int]:
+        """Return the earliest and the latest `timestamp` of whole seconds with which an event is kept by its own hour.
+
+        The latest is before the earliest where another field is asked first.
+        """
+        if self.field != TIME_FIELDS[0]:
+            return 0, -1
+        return -((self.past_ms - now_ms) // 1000), (now_ms + self.future_ms) // 1000
+
+    def _own_ms(self, schema: str, value: bytes) -> int | None:
+        found = _times(value)
+        if found is None:
+            self.metrics.count("import_no_json", schema=schema)
+            return None
+        both = (found.timestamp, found.dt)
+        first, second = both if self.field == TIME_FIELDS[0] else reversed(both)
+        own_ms = _milliseconds(first)
+        return own_ms if own_ms is not None else _milliseconds(second)
 
 
-def _add(
-    found: dict[int | HourPartition, BucketedLines], key: int | HourPartition, texts: list[bytes], first: int, last: int
-) -> None:
-    lines = found.get(key)
-    if lines is None:
-        found[key] = BucketedLines(texts, first, last)
-    else:
-        lines.texts += texts
-        lines.last = last
+def _times(value: bytes) -> Times | None:
+    with contextlib.suppress(*NO_TIMES):
+        value.decode()
+        return times(value)
+    event = _parsed(value)
+    return Times(event.get("timestamp"), event.get("dt")) if isinstance(event, dict) else None
+
+
+def _parsed(value: bytes) -> Any:
+    try:
+        return orjson.loads(value)
+    except ValueError:
+        # orjson is the stricter one: NaN, lone surrogates and numbers beyond 64 bits are no reason to have no time.
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+
+
+def _milliseconds(value: Any) -> int | None:
+    if isinstance(value, str):
+        try:
+            parsed = datetime.fromisoformat(value.strip().replace("Z", "+00:00").replace("z", "+00:00"))
+            parsed = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+            return (parsed - _EPOCH) // timedelta(milliseconds=1)
+        except (ValueError, OverflowError):
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if abs(value) <= _EXACT:
+        return int(unix_seconds_of(value) * 1000)
+    try:
+        milliseconds = float(value) * 1000
+    except OverflowError:
+        return None
+    return int(float(unix_seconds_of(value)) * 1000) if math.isfinite(milliseconds) else None

@@ -30,8 +30,8 @@ from typing import Any
 import structlog
 
 from elworkers.core.errors import RetryableError
-from elworkers.importer.manifest import File, Found, Manifest, folder_of, found, newest
-from elworkers.importer.storage_errors import PathRefusedError
+from elworkers.importer.manifest import File, Manifest, ManifestName, folder_of, latest, manifest_names
+from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Entry, Store
 
 _TEMPORARY = re.compile(r"\.(.+)~([0-9]+)~([0-9]+)~[0-9]+")
@@ -56,11 +56,11 @@ class Journal:
         self._owner = f"{socket.gethostname()}~{os.getpid()}~{_started(os.getpid())}"
         self._numbers = itertools.count(1)
 
-    def temporary(self, topic: str, again: str = "") -> str:
+    def temporary(self, topic: str, generation: str = "") -> str:
         """Return a path that nobody else uses and no reader looks at."""
-        return f"{folder_of(topic, again)}/.{self._owner}~{next(self._numbers)}"
+        return f"{folder_of(topic, generation)}/.{self._owner}~{next(self._numbers)}"
 
-    def again(self, topic: str, topic_id: str) -> str:
+    def generation(self, topic: str, topic_id: str) -> str:
         """Return the first digits of a topic's id where it was made again since it was imported first; else nothing.
 
         Args:
@@ -69,46 +69,46 @@ class Journal:
 
         Raises:
             RetryableError: the store does not answer.
-            PathRefusedError: the topic's manifests cannot be read.
+            PathRejectedError: the topic's manifests cannot be read.
         """
         if not topic_id:
             return ""
-        for one in newest(found(self._store.list(folder_of(topic)))).values():
+        for one in latest(manifest_names(self._store.list(folder_of(topic)))).values():
             known = self.read(folder_of(topic), topic, one).topic_id
             if known:
                 return "" if known == topic_id else topic_id[:_ID_DIGITS]
         return ""
 
-    def load(self, topic: str, again: str = "") -> dict[int, Manifest]:
+    def load(self, topic: str, generation: str = "") -> dict[int, Manifest]:
         """Return the last manifest of each partition, after what an ended process began has been brought to its end.
 
         Not while anything of the topic is written: what this process has under hidden names is taken for leftovers.
 
         Args:
             topic: the topic.
-            again: of the method of this name.
+            generation: of the method of this name.
 
         Raises:
             RetryableError: the store does not answer.
-            PathRefusedError: it does, but not for this topic, or one of its manifests is none.
+            PathRejectedError: it does, but not for this topic, or one of its manifests is none.
         """
-        folder = folder_of(topic, again)
+        folder = folder_of(topic, generation)
         entries = self._store.list(folder)
-        manifests = found(entries)
-        last = newest(manifests)
+        manifests = manifest_names(entries)
+        last = latest(manifests)
         for one in manifests:
             if one.next is None:
-                self._bring_to_its_end(folder, topic, one, last)
+                self._complete(folder, topic, one, last)
         if any(one.next is None for one in manifests):
-            manifests = found(self._store.list(folder))
-            last = newest(manifests)
+            manifests = manifest_names(self._store.list(folder))
+            last = latest(manifests)
         for one in manifests:
             if one.next is not None and one is not last[one.partition]:
                 self._store.remove(f"{folder}/{one.name}")
         self._clean(folder, entries)
         return {partition: self.read(folder, topic, one) for partition, one in last.items()}
 
-    def _bring_to_its_end(self, folder: str, topic: str, one: Found, last: Mapping[int, Found]) -> None:
+    def _complete(self, folder: str, topic: str, one: ManifestName, last: Mapping[int, ManifestName]) -> None:
         before = last.get(one.partition)
         path = f"{folder}/{one.name}"
         manifest = self.read(folder, topic, one)
@@ -123,10 +123,10 @@ class Journal:
             partition=one.partition,
             begin=one.begin,
         )
-        if self._carry_out(manifest):
+        if self._name_files(manifest):
             self._recovered(manifest)
 
-    def read(self, folder: str, topic: str, one: Found) -> Manifest:
+    def read(self, folder: str, topic: str, one: ManifestName) -> Manifest:
         """Return a manifest's content.
 
         Args:
@@ -136,25 +136,25 @@ class Journal:
 
         Raises:
             RetryableError: the store does not answer.
-            PathRefusedError: it is none, as also where another importer has just renamed or removed it.
+            PathRejectedError: it is none, as also where another importer has just renamed or removed it.
         """
         path = f"{folder}/{one.name}"
         content = self._store.read(path)
         try:
-            told: dict[str, Any] = json.loads(content)
+            parsed: dict[str, Any] = json.loads(content)
             return Manifest(
                 topic,
                 one.partition,
                 one.begin,
-                int(told["next"]),
-                tuple(File(**file) for file in told["files"]),
-                tuple(told["unfinished"]),
-                str(told.get("topic_id", "")),
+                int(parsed["next"]),
+                tuple(File(**file) for file in parsed["files"]),
+                tuple(parsed["unfinished"]),
+                str(parsed.get("topic_id", "")),
                 folder.rpartition("@")[2] if "@" in folder else "",
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             what = "is empty" if not content else "is no manifest of an importer"
-            raise PathRefusedError(
+            raise PathRejectedError(
                 f"{self._store.name}/{path}: {what}; put a copy of it back, or remove it to import the partition from"
                 " its first message on again"
             ) from None
@@ -165,7 +165,7 @@ class Journal:
         Raises:
             RetryableError: the manifest may be there or not; `load` knows.
         """
-        hidden = self.temporary(manifest.topic, manifest.again)
+        hidden = self.temporary(manifest.topic, manifest.generation)
         content = {
             "topic": manifest.topic,
             "partition": manifest.partition,
@@ -183,20 +183,20 @@ class Journal:
             self._remove_temporaries(manifest.files)
             return False
         # A manifest is removed only after its successor is done: so either the name was taken, or this shows it.
-        entries = found(self._store.list(manifest.folder))
-        before = newest(entries).get(manifest.partition)
+        entries = manifest_names(self._store.list(manifest.folder))
+        before = latest(entries).get(manifest.partition)
         if before is not None and before.next is not None and before.next > manifest.begin:
             self._withdraw(manifest, manifest.opened, named=False)
             return False
-        if not self._carry_out(manifest):
+        if not self._name_files(manifest):
             return False
         if before is not None:
             self._store.remove(f"{manifest.folder}/{before.name}")
         return True
 
-    def _carry_out(self, manifest: Manifest) -> bool:
+    def _name_files(self, manifest: Manifest) -> bool:
         for file in manifest.files:
-            if not self._named(file):
+            if not self._give_name(file):
                 log.error(
                     "a file of this import is gone; its offsets are read again",
                     code="import_file_missing",
@@ -210,9 +210,9 @@ class Journal:
         self._store.rename(manifest.opened, manifest.done)
         return True
 
-    def _named(self, file: File) -> bool:
+    def _give_name(self, file: File) -> bool:
         """Give a file its name; False where it is gone."""
-        for path in _names(file.path):
+        for path in _candidates(file.path):
             if self._store.rename(file.temporary, path):
                 if path != file.path:
                     log.warning(
@@ -222,11 +222,11 @@ class Journal:
                         path=path,
                     )
                 return True
-            there, waits = self._store.exists(path), self._store.exists(file.temporary)
-            if not waits:
+            exists, is_waiting = self._store.exists(path), self._store.exists(file.temporary)
+            if not is_waiting:
                 # It has its name: an earlier try came as far as this.
-                return there
-            if not there:
+                return exists
+            if not exists:
                 self._store.forget_folders()
                 raise RetryableError(f"{self._store.name}: cannot rename a new file to {path}")
             if not self._store.renames_in_one_step and self._store.size(path) == file.size:
@@ -263,7 +263,7 @@ class Journal:
         return 0 < entry.changed_s < time.time() - _ABANDONED_S
 
 
-def _names(path: str) -> Iterator[str]:
+def _candidates(path: str) -> Iterator[str]:
     """Yield the name that a file is to have, and those that it gets where that one is taken."""
     yield path
     folder, _, name = path.rpartition("/")

@@ -42,8 +42,8 @@ class Manifest(NamedTuple):
         files: of every hour.
         unfinished: hours (`HourPartition.path`) of the topic that have files but no `_SUCCESS` mark yet.
         topic_id: Kafka's id of the topic, 32 hex digits; empty where it was not known.
-        again: the first digits of that id, where the topic was deleted and made again since it was imported first; else
-            empty. Its offsets have begun anew, and its manifests and files would have the names of earlier ones.
+        generation: the first digits of that id, where the topic was deleted and made again since it was imported first;
+            else empty. Its offsets have begun anew, and its manifests and files would have the names of earlier ones.
     """
 
     topic: str
@@ -53,12 +53,12 @@ class Manifest(NamedTuple):
     files: tuple[File, ...] = ()
     unfinished: tuple[str, ...] = ()
     topic_id: str = ""
-    again: str = ""
+    generation: str = ""
 
     @property
     def folder(self) -> str:
         """The folder of its topic's manifests."""
-        return folder_of(self.topic, self.again)
+        return folder_of(self.topic, self.generation)
 
     @property
     def opened(self) -> str:
@@ -71,17 +71,17 @@ class Manifest(NamedTuple):
         return f"{self.folder}/{self.partition}.{self.begin}-{self.next}.json"
 
 
-def folder_of(topic: str, again: str = "") -> str:
+def folder_of(topic: str, generation: str = "") -> str:
     """Return the folder of a topic's manifests; `@` stands in no topic's name.
 
     Args:
         topic: the topic.
-        again: see `Manifest`.
+        generation: see `Manifest`.
     """
-    return f"{FOLDER}/{topic}@{again}" if again else f"{FOLDER}/{topic}"
+    return f"{FOLDER}/{topic}@{generation}" if generation else f"{FOLDER}/{topic}"
 
 
-class Found(NamedTuple):
+class ManifestName(NamedTuple):
     """A manifest by its name alone; `next` is None until its files have their names."""
 
     partition: int
@@ -90,19 +90,19 @@ class Found(NamedTuple):
     name: str
 
 
-def found(entries: Iterable[Entry]) -> list[Found]:
+def manifest_names(entries: Iterable[Entry]) -> list[ManifestName]:
     """Return the manifests in a topic's folder."""
     matches = [_MANIFEST.fullmatch(entry.name) for entry in entries]
     return [
-        Found(int(match[1]), int(match[2]), None if match[3] is None else int(match[3]), match[0])
+        ManifestName(int(match[1]), int(match[2]), None if match[3] is None else int(match[3]), match[0])
         for match in matches
         if match
     ]
 
 
-def newest(manifests: Iterable[Found]) -> dict[int, Found]:
+def latest(manifests: Iterable[ManifestName]) -> dict[int, ManifestName]:
     """Return the last manifest of each partition whose files have their names."""
-    last: dict[int, Found] = {}
+    last: dict[int, ManifestName] = {}
     for one in manifests:
         if one.next is not None and (one.partition not in last or one.next > (last[one.partition].next or 0)):
             last[one.partition] = one

@@ -4,7 +4,7 @@
 """Keeps, in the base folder, which topics stand still, why and since when, for later processes.
 
 One small file for each, so that whoever works on other topics writes other files. They are no more than notes: where
-the store refuses one, the importer works on without.
+the store rejects one, the importer works on without.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import structlog
 from elworkers.core.errors import RetryableError
 from elworkers.core.passwords import without_passwords
 from elworkers.importer.manifest import FOLDER
-from elworkers.importer.storage_errors import PathRefusedError
+from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Store
 
 _FOLDER, _SUFFIX = f"{FOLDER}/~standing", ".json"
@@ -61,10 +61,10 @@ class Notes:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._kept: dict[Which, Note] = {}
+        self._written: dict[Which, Note] = {}
 
     def read(self) -> Mapping[Which, Note]:
-        """Return all that are there; none where the store refuses their folder, or that are damaged.
+        """Return all that are there; none where the store rejects their folder, or that are damaged.
 
         Raises:
             RetryableError: the store does not answer.
@@ -76,18 +76,18 @@ class Notes:
                 note = _note(self._store.read(f"{_FOLDER}/{entry.name}")) if which is not None else None
                 if which is not None and note is not None:
                     found[which] = note
-        except PathRefusedError as error:
+        except PathRejectedError as error:
             log.warning(
                 "the notes since when topics stand still cannot be read",
                 code="import_notes_unreadable",
                 reason=str(error),
             )
-        self._kept = dict(found)
+        self._written = dict(found)
         return found
 
-    def keep(self, which: Which, note: Note) -> None:
+    def write(self, which: Which, note: Note) -> None:
         """Write a note, unless it is there."""
-        if self._kept.get(which) == note:
+        if self._written.get(which) == note:
             return
         content = {
             "topic": which.topic,
@@ -105,7 +105,7 @@ class Notes:
                 reason=str(error),
             )
         else:
-            self._kept[which] = note
+            self._written[which] = note
 
     def drop(self, which: Which) -> bool:
         """Have no such note; False where the store does not do it now."""
@@ -119,7 +119,7 @@ class Notes:
                 reason=str(error),
             )
             return False
-        self._kept.pop(which, None)
+        self._written.pop(which, None)
         return True
 
 
@@ -136,7 +136,7 @@ def _which(name: str) -> Which | None:
 
 def _note(content: bytes) -> Note | None:
     try:
-        told = json.loads(content)
-        return Note(str(told["reason"]), int(datetime.fromisoformat(told["since"]).timestamp()))
+        parsed = json.loads(content)
+        return Note(str(parsed["reason"]), int(datetime.fromisoformat(parsed["since"]).timestamp()))
     except (ValueError, KeyError, TypeError):
         return None

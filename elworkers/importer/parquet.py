@@ -37,13 +37,13 @@ class Parquet:
     Args:
         schema_of: where schemas are.
         compression: `none` or `zstd`, of the column chunks.
-        kept: the columns of earlier files; None where each file has its own.
+        stored_columns: the columns of earlier files; None where each file has its own.
 
     Raises:
         ConfigurationError: the extra parquet is not installed.
     """
 
-    def __init__(self, schema_of: SchemaOf, compression: str, kept: StoredColumns | None = None) -> None:
+    def __init__(self, schema_of: SchemaOf, compression: str, stored_columns: StoredColumns | None = None) -> None:
         needs("parquet", "--format parquet")
         import pyarrow
         import pyarrow.parquet
@@ -51,9 +51,9 @@ class Parquet:
         self._arrow: Any = pyarrow
         self._schema_of = schema_of
         # A batch of rows is larger than all else that an importer holds.
-        self._one = threading.Lock()
+        self._lock = threading.Lock()
         self._compression = compression
-        self._kept = kept
+        self._stored_columns = stored_columns
         self._types = {
             ColumnType.BOOLEAN: pyarrow.bool_(),
             ColumnType.BIGINT: pyarrow.int64(),
@@ -61,33 +61,33 @@ class Parquet:
             ColumnType.DATETIME: pyarrow.timestamp("us"),
         }
 
-    def encode(self, draft: StagingFile) -> Iterator[bytes]:
+    def encode(self, staging_file: StagingFile) -> Iterator[bytes]:
         """Yield the file's content.
 
         Raises:
             RetryableError: a schema cannot be asked for now, or the disk is full.
         """
         # A footer says where everything is, so that the file is made on the local disk first.
-        path = draft.path.with_suffix(".parquet")
+        path = staging_file.path.with_suffix(".parquet")
         try:
-            with self._one:
-                self._write(draft, path)
+            with self._lock:
+                self._write(staging_file, path)
             yield from chunks_of(path)
         except OSError as error:
             raise RetryableError(f"{path}: {error.strerror or error}") from error
         finally:
             path.unlink(missing_ok=True)
 
-    def _write(self, draft: StagingFile, path: Path) -> None:
-        wanted = self._columns(draft)
-        if self._kept is not None:
-            wanted = self._kept.agreed(draft.partition.topic, wanted)
+    def _write(self, staging_file: StagingFile, path: Path) -> None:
+        wanted = self._columns(staging_file)
+        if self._stored_columns is not None:
+            wanted = self._stored_columns.agreed(staging_file.partition.topic, wanted)
         known = {column.path[1] for column in wanted if column.path[0] == "event"}
         fields = [(column.name, self._types.get(column.type, self._arrow.string())) for column in wanted]
         schema = self._arrow.schema([*fields, (_JSON, self._arrow.string())])
         with self._arrow.parquet.ParquetWriter(path, schema, compression=self._compression) as writer:
             rows: list[tuple[dict[str, Any], bytes]] = []
-            for line in _lines(draft):
+            for line in _lines(staging_file):
                 rows.append((_row(line, wanted, known), line))
                 if len(rows) >= _ROWS:
                     writer.write_batch(self._batch(rows, schema))
@@ -104,11 +104,11 @@ class Parquet:
                 return make([{_JSON: rows[0][1].decode("utf-8", "replace")}], schema=schema)
         middle = len(rows) // 2
         halves = [self._batch(some, schema) for some in (rows[:middle], rows[middle:])]
-        (whole,) = self._arrow.Table.from_batches(halves).combine_chunks().to_batches()
-        return whole
+        (merged,) = self._arrow.Table.from_batches(halves).combine_chunks().to_batches()
+        return merged
 
-    def _columns(self, draft: StagingFile) -> list[Column]:
-        named = {_named(event) for event in map(_event, _lines(draft)) if event is not None}
+    def _columns(self, staging_file: StagingFile) -> list[Column]:
+        named = {_named(event) for event in map(_event, _lines(staging_file)) if event is not None}
         merged: dict[str, Column] = {column.name.lower(): column for column in columns({})}
         for name, revision in sorted(known for known in named if known is not None):
             try:
@@ -123,9 +123,9 @@ class Parquet:
         return list(merged.values())
 
 
-def _lines(draft: StagingFile) -> Iterator[bytes]:
+def _lines(staging_file: StagingFile) -> Iterator[bytes]:
     rest = b""
-    for chunk in draft.chunks():
+    for chunk in staging_file.chunks():
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
 

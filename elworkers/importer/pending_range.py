@@ -35,30 +35,30 @@ class PendingRange:
         begin: where the last manifest ended.
         next: where reading goes on.
         since: monotonic time of the first staging file's first line.
-        drafts: by place.
+        files: by hour.
         published: monotonic time at which this process has last published something of it; 0 for never.
     """
 
     begin: int
     next: int
     since: float = 0.0
-    drafts: dict[HourPartition, StagingFile] = field(default_factory=dict)
+    files: dict[HourPartition, StagingFile] = field(default_factory=dict)
     published: float = 0.0
 
-    def due(self, closing: RollPolicy, now_ms: int) -> bool:
+    def should_roll(self, policy: RollPolicy, now_ms: int) -> bool:
         """Return whether its files are to be closed, which is always done for all of them together.
 
         Args:
-            closing: when files are closed.
+            policy: when files are closed.
             now_ms: the time, in ms since the epoch.
         """
-        if not self.drafts:
+        if not self.files:
             return False
         now = time.monotonic()
-        if now - self.since >= closing.age_s:
+        if now - self.since >= policy.age_s:
             return True
         # Stragglers of an hour that was closed before wait, so that they do not make a file each.
-        waited = not self.published or now - self.published >= closing.age_s
+        waited = not self.published or now - self.published >= policy.age_s
         begun_ms = now_ms - int((now - self.since) * 1000)
-        closes = [place.end_ms + closing.grace_ms for place in self.drafts]
+        closes = [hour_partition.end_ms + policy.grace_ms for hour_partition in self.files]
         return any(closes_ms <= now_ms and (begun_ms < closes_ms or waited) for closes_ms in closes)

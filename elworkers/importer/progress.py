@@ -11,8 +11,8 @@ from typing import NamedTuple
 from elworkers.connectors.kafka.driver import Range, Reader
 from elworkers.core.contracts import TopicPartition
 from elworkers.importer.journal import Journal
-from elworkers.importer.manifest import Found, Manifest, folder_of, found, newest
-from elworkers.importer.storage_errors import PathRefusedError
+from elworkers.importer.manifest import Manifest, ManifestName, folder_of, latest, manifest_names
+from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Store
 from elworkers.importer.success_markers import SuccessMarkers
 from elworkers.importer.topic_selection import TopicSelection, folders
@@ -49,10 +49,10 @@ def rows(reader: Reader, store: Store, selection: TopicSelection) -> list[Row]:
     """
     everything = reader.partitions()
     partitions = [partition for partition in everything if selection.has(partition.topic)]
-    places = folders({partition.topic for partition in everything if selection.matches(partition.topic)})
+    folder_names = folders({partition.topic for partition in everything if selection.matches(partition.topic)})
     ids = reader.topic_ids(sorted({partition.topic for partition in partitions}))
     ranges = reader.ranges(partitions)
-    journal, marks = Journal(store), SuccessMarkers(store)
+    journal, markers = Journal(store), SuccessMarkers(store)
     by_topic: dict[str, list[TopicPartition]] = {}
     for partition in partitions:
         by_topic.setdefault(partition.topic, []).append(partition)
@@ -60,34 +60,37 @@ def rows(reader: Reader, store: Store, selection: TopicSelection) -> list[Row]:
     for topic, held in sorted(by_topic.items()):
         reached = {one: ranges[one] for one in held if one in ranges}
         try:
-            folder = folder_of(topic, journal.again(topic, ids.get(topic, "")))
-            last = newest(found(store.list(folder)))
+            folder = folder_of(topic, journal.generation(topic, ids.get(topic, "")))
+            last = latest(manifest_names(store.list(folder)))
             manifests = [journal.read(folder, topic, one) for one in last.values()]
-            made.append(_row(topic, places[topic], reached, last, manifests, marks))
-        except PathRefusedError as error:
-            lag = sum(reach.end - reach.begin for reach in reached.values())
-            made.append(Row(topic, sum(reach.end for reach in reached.values()), 0, lag, "", "", 0, str(error)))
+            made.append(_row(topic, folder_names[topic], reached, last, manifests, markers))
+        except PathRejectedError as error:
+            lag = sum(offset_range.end - offset_range.begin for offset_range in reached.values())
+            made.append(
+                Row(topic, sum(offset_range.end for offset_range in reached.values()), 0, lag, "", "", 0, str(error))
+            )
     return made
 
 
 def _row(
     topic: str,
-    place: str,
+    folder: str,
     ranges: Mapping[TopicPartition, Range],
-    last: Mapping[int, Found],
+    last: Mapping[int, ManifestName],
     manifests: Iterable[Manifest],
-    marks: SuccessMarkers,
+    markers: SuccessMarkers,
 ) -> Row:
     nexts = {number: one.next or 0 for number, one in last.items()}
     lag = sum(
-        max(0, reach.end - max(nexts.get(partition.partition, 0), reach.begin)) for partition, reach in ranges.items()
+        max(0, offset_range.end - max(nexts.get(partition.partition, 0), offset_range.begin))
+        for partition, offset_range in ranges.items()
     )
     files = [file.path for manifest in manifests for file in manifest.files]
-    hours = sorted({hour for manifest in manifests for hour in (*manifest.unfinished, *_hours(manifest, place))})
-    finished = [hour for hour in hours if marks.has(place, hour)]
+    hours = sorted({hour for manifest in manifests for hour in (*manifest.unfinished, *_hours(manifest, folder))})
+    finished = [hour for hour in hours if markers.has(folder, hour)]
     return Row(
         topic,
-        sum(reach.end for reach in ranges.values()),
+        sum(offset_range.end for offset_range in ranges.values()),
         sum(nexts.values()),
         lag,
         max(files, key=_newness, default=""),
@@ -101,6 +104,6 @@ def _newness(path: str) -> tuple[bool, str]:
     return below[:1].isdigit(), below
 
 
-def _hours(manifest: Manifest, place: str) -> Iterable[str]:
-    below = {file.path.rpartition("/")[0].removeprefix(f"{place}/") for file in manifest.files}
+def _hours(manifest: Manifest, folder: str) -> Iterable[str]:
+    below = {file.path.rpartition("/")[0].removeprefix(f"{folder}/") for file in manifest.files}
     return {folder for folder in below if folder[:1].isdigit()}

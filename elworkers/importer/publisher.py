@@ -21,7 +21,7 @@ from elworkers.importer.journal import Journal
 from elworkers.importer.manifest import File, Manifest
 from elworkers.importer.pending_range import PendingRange
 from elworkers.importer.staging import StagingFile, StagingFiles
-from elworkers.importer.storage_errors import PathRefusedError
+from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Store
 from elworkers.importer.success_markers import SuccessMarkers
 from elworkers.importer.topic_selection import schema_of
@@ -29,7 +29,7 @@ from elworkers.importer.topic_selection import schema_of
 AT_ONCE = 4
 """Partitions under way. Mostly they wait for answers of the store; a chunk of a file of each is in memory."""
 
-_LOOK_EVERY_S = 1.0
+_CHECK_EVERY_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -39,12 +39,12 @@ class TopicFolder(NamedTuple):
 
     Attributes:
         folder: of its files, below the base folder.
-        topic_id, again: those of `Manifest`.
+        topic_id, generation: those of `Manifest`.
     """
 
     folder: str
     topic_id: str = ""
-    again: str = ""
+    generation: str = ""
 
 
 class _Published(NamedTuple):
@@ -52,12 +52,12 @@ class _Published(NamedTuple):
 
     Attributes:
         manifest: of all its files.
-        there: whether they are in the store; not where another importer was there first.
+        is_stored: whether they are in the store; not where another importer was there first.
         after: records for hours that had been marked as finished.
     """
 
     manifest: Manifest
-    there: bool
+    is_stored: bool
     after: int
 
 
@@ -65,94 +65,94 @@ class Publisher:
     """The threads of one importer.
 
     Args:
-        store, journal, marks: of the base folder.
-        drafts: that the ranges are in; dropped when they are done.
-        form: how files are written.
+        store, journal, markers: of the base folder.
+        staging: the files that the ranges are in; dropped when they are done.
+        file_format: how files are written.
         metrics: counts `import_records`, `import_files`, `import_after_success` and `import_conflicts`.
-        places: topic → where its files and manifests are; filled by whoever knows them.
+        topic_folders: topic → where its files and manifests are; filled by whoever knows them.
     """
 
     def __init__(
         self,
         store: Store,
         journal: Journal,
-        marks: SuccessMarkers,
-        drafts: StagingFiles,
-        form: Format,
+        markers: SuccessMarkers,
+        staging: StagingFiles,
+        file_format: Format,
         metrics: Metrics,
     ) -> None:
-        self.places: dict[str, TopicFolder] = {}
-        self._store, self._journal, self._marks = store, journal, marks
-        self._drafts, self._form, self._metrics = drafts, form, metrics
+        self.topic_folders: dict[str, TopicFolder] = {}
+        self._store, self._journal, self._markers = store, journal, markers
+        self._staging, self._file_format, self._metrics = staging, file_format, metrics
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="publish")
-        self._going: dict[TopicPartition, tuple[PendingRange, Future[_Published]]] = {}
+        self._running: dict[TopicPartition, tuple[PendingRange, Future[_Published]]] = {}
         # Of several threads, so that one may be missed; what counts is that it has changed.
         self._written = 0
 
     @property
     def busy(self) -> bool:
         """Whether anything is under way."""
-        return bool(self._going)
+        return bool(self._running)
 
     def has_room(self, partition: TopicPartition) -> bool:
         """Return whether a range of a partition can be begun."""
-        return partition not in self._going and len(self._going) < AT_ONCE
+        return partition not in self._running and len(self._running) < AT_ONCE
 
-    def begin(self, partition: TopicPartition, stretch: PendingRange, unfinished: Iterable[str]) -> None:
+    def begin(self, partition: TopicPartition, pending: PendingRange, unfinished: Iterable[str]) -> None:
         """Begin to write a range's files and to publish them.
 
         Args:
             partition: one that there is room for.
-            stretch: not to be changed any more.
+            pending: not to be changed any more.
             unfinished: hours of its topic, those of `Manifest`.
         """
-        future = self._threads.submit(self._publish, partition, stretch, frozenset(unfinished))
-        self._going[partition] = stretch, future
+        future = self._threads.submit(self._publish, partition, pending, frozenset(unfinished))
+        self._running[partition] = pending, future
 
-    def next(self, alive: Callable[[], None]) -> tuple[Manifest, bool]:
+    def next(self, heartbeat: Callable[[], None]) -> tuple[Manifest, bool]:
         """Wait for one to be done; says whether it is in the store, or another importer was there first.
 
         Args:
-            alive: called whenever a file has been written meanwhile.
+            heartbeat: called whenever a file has been written meanwhile.
 
         Raises:
             RetryableError: it may be in the store or not.
-            PathRefusedError: the store refused just this topic, which it names.
+            PathRejectedError: the store rejected just this topic, which it names.
         """
-        partition, stretch, future = self._done(alive)
+        partition, pending, future = self._wait_for_one(heartbeat)
         try:
             published = future.result()
-        except PathRefusedError as error:
-            error.topic, error.partition, error.begin = *partition, stretch.begin
+        except PathRejectedError as error:
+            error.topic, error.partition, error.begin = *partition, pending.begin
             raise
         self._count(published)
-        return published.manifest, published.there
+        return published.manifest, published.is_stored
 
-    def wait_for_all(self, alive: Callable[[], None]) -> None:
+    def wait_for_all(self, heartbeat: Callable[[], None]) -> None:
         """Wait for all to be done, and never mind how far they come; see `next`."""
-        while self._going:
-            _, _, future = self._done(alive)
+        while self._running:
+            _, _, future = self._wait_for_one(heartbeat)
             if future.exception() is None:
                 self._count(future.result())
 
-    def _done(self, alive: Callable[[], None]) -> tuple[TopicPartition, PendingRange, Future[_Published]]:
+    def _wait_for_one(self, heartbeat: Callable[[], None]) -> tuple[TopicPartition, PendingRange, Future[_Published]]:
         written = self._written
         while True:
-            for partition, (stretch, future) in self._going.items():
+            for partition, (pending, future) in self._running.items():
                 if future.done():
-                    del self._going[partition]
-                    for draft in stretch.drafts.values():
-                        self._drafts.drop(draft)
-                    return partition, stretch, future
-            wait([future for _, future in self._going.values()], _LOOK_EVERY_S, FIRST_COMPLETED)
+                    del self._running[partition]
+                    for staging_file in pending.files.values():
+                        self._staging.drop(staging_file)
+                    return partition, pending, future
+            wait([future for _, future in self._running.values()], _CHECK_EVERY_S, FIRST_COMPLETED)
             if self._written != written:
                 written = self._written
-                alive()
+                heartbeat()
 
     def _count(self, published: _Published) -> None:
         manifest = published.manifest
         topic, schema = manifest.topic, schema_of(manifest.topic)
-        if not published.there:
+        if not published.is_stored:
             log.error(
                 "another importer writes to the same folder",
                 code="import_conflict",
@@ -181,42 +181,50 @@ class Publisher:
         self._metrics.count("import_records", sum(file.records for file in manifest.files), schema=schema)
 
     def mark(self, hours: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Mark hours as finished, each given as topic and hour; returns topics whose folder refuses it, and why.
+        """Mark hours as finished, each given as topic and hour; returns topics whose folder the store rejects, and why.
 
         Raises:
             RetryableError: some of them may not be marked.
         """
         futures = {
-            one: self._threads.submit(self._marks.make, self.places[one[0]].folder, one[1]) for one in sorted(hours)
+            one: self._threads.submit(self._markers.make, self.topic_folders[one[0]].folder, one[1])
+            for one in sorted(hours)
         }
         wait(futures.values())
-        refused: dict[str, str] = {}
+        rejected: dict[str, str] = {}
         for (topic, _), future in futures.items():
             try:
                 future.result()
-            except PathRefusedError as error:
-                refused[topic] = str(error)
-        return refused
+            except PathRejectedError as error:
+                rejected[topic] = str(error)
+        return rejected
 
-    def _publish(self, partition: TopicPartition, stretch: PendingRange, unfinished: Set[str]) -> _Published:
-        hours = {place.path for place in stretch.drafts if not place.aside}
-        home = self.places[partition.topic]
-        late = {hour for hour in hours if self._marks.has(home.folder, hour)}
-        after = sum(draft.records for place, draft in stretch.drafts.items() if place.path in late)
-        files = tuple(self._file(draft, home) for draft in stretch.drafts.values())
+    def _publish(self, partition: TopicPartition, pending: PendingRange, unfinished: Set[str]) -> _Published:
+        hours = {hour_partition.path for hour_partition in pending.files if not hour_partition.prefix}
+        topic_folder = self.topic_folders[partition.topic]
+        late = {hour for hour in hours if self._markers.has(topic_folder.folder, hour)}
+        after = sum(
+            staging_file.records
+            for hour_partition, staging_file in pending.files.items()
+            if hour_partition.path in late
+        )
+        files = tuple(self._file(staging_file, topic_folder) for staging_file in pending.files.values())
         left = tuple(sorted(unfinished | (hours - late)))
-        manifest = Manifest(*partition, stretch.begin, stretch.next, files, left, home.topic_id, home.again)
+        manifest = Manifest(
+            *partition, pending.begin, pending.next, files, left, topic_folder.topic_id, topic_folder.generation
+        )
         return _Published(manifest, self._journal.publish(manifest), after)
 
-    def _file(self, draft: StagingFile, home: TopicFolder) -> File:
-        topic = draft.partition.topic
-        temporary = self._journal.temporary(topic, home.again)
-        size = self._store.write(temporary, self._form.encode(draft))
+    def _file(self, staging_file: StagingFile, topic_folder: TopicFolder) -> File:
+        topic = staging_file.partition.topic
+        temporary = self._journal.temporary(topic, topic_folder.generation)
+        size = self._store.write(temporary, self._file_format.encode(staging_file))
         self._written += 1
-        which = f"{topic}.{home.again}" if home.again else topic
-        name = f"{which}.{draft.partition.partition}.{draft.first}-{draft.last}{self._form.suffix}"
-        path = f"{home.folder}/{draft.place.path}/{name}"
-        return File(temporary, path, draft.first, draft.last, draft.records, size)
+        which = f"{topic}.{topic_folder.generation}" if topic_folder.generation else topic
+        offsets = f"{staging_file.partition.partition}.{staging_file.first}-{staging_file.last}"
+        name = f"{which}.{offsets}{self._file_format.suffix}"
+        path = f"{topic_folder.folder}/{staging_file.hour_partition.path}/{name}"
+        return File(temporary, path, staging_file.first, staging_file.last, staging_file.records, size)
 
     def close(self) -> None:
         """End the threads, when they have done what they are at."""

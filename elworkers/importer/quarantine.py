@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sets topics aside that the store refuses or Kafka cannot give, says why, and tries them again later.
+"""Sets topics aside that the store rejects or Kafka cannot give, says why, and tries them again later.
 
 Since when they do is noted in the store: the next process, as a single run of cron's is, goes on counting.
 """
@@ -20,7 +20,7 @@ from elworkers.core.contracts import Metrics, TopicPartition
 from elworkers.importer.notes import Note, Notes, Which
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
-_SAY_AGAIN_S = 60.0
+_REPORT_AGAIN_S = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 @dataclass
 class _Standing:
     note: Note
-    said: float = -math.inf
+    reported: float = -math.inf
     pause_s: float = 0.0
     until: float = 0.0
     tried: bool = False
@@ -76,25 +76,25 @@ class Quarantine:
         standing = self._standing.get(Which(topic))
         return standing is not None and standing.tried
 
-    def is_due(self, topic: str) -> bool:
+    def may_retry(self, topic: str) -> bool:
         """Return whether a topic may be tried."""
         standing = self._standing.get(Which(topic))
         return standing is None or time.monotonic() >= standing.until
 
     def add(self, topic: str, why: str) -> None:
-        """Have a topic stand still; for longer each time, and said once a minute while the reason is the same."""
+        """Have a topic stand still; for longer each time, and logged once a minute while the reason is the same."""
         before = self._standing.get(Which(topic))
         pause_s = min(2 * before.pause_s, _LONGEST_PAUSE_S) if before and before.pause_s else _FIRST_PAUSE_S
-        standing = self._stand(Which(topic), why, _SAY_AGAIN_S, tried_again_in_s=pause_s)
+        standing = self._stand(Which(topic), why, _REPORT_AGAIN_S, tried_again_in_s=pause_s)
         standing.pause_s, standing.until = pause_s, time.monotonic() + pause_s
 
-    def _stand(self, which: Which, why: str, say_again_s: float, **more: object) -> _Standing:
+    def _stand(self, which: Which, why: str, report_again_s: float, **more: object) -> _Standing:
         now, before = time.monotonic(), self._standing.get(which)
         note = Note(why, before.note.since if before else int(time.time()))
         standing = _Standing(note)
-        if before is not None and _words(which, before.note.why) == _words(which, why):
-            standing.said = before.said
-        if now - standing.said > say_again_s or standing.said == -math.inf:
+        if before is not None and _comparable(which, before.note.why) == _comparable(which, why):
+            standing.reported = before.reported
+        if now - standing.reported > report_again_s or standing.reported == -math.inf:
             log.error(
                 f"{which.kind} stands still; others go on",  # noqa: G004 - one of two
                 code="import_stalled",
@@ -102,10 +102,10 @@ class Quarantine:
                 reason=why,
                 **more,
             )
-            standing.said = now
+            standing.reported = now
         self._standing[which] = standing
         self._to_drop.discard(which)
-        self._notes.keep(which, note)
+        self._notes.write(which, note)
         self._metrics.set_aside(which.name, why, note.since)
         return standing
 
@@ -132,18 +132,18 @@ class Quarantine:
         self._metrics.resumed(which.name)
         self._to_drop.add(which)
 
-    def say_unreadable(self, refused: Mapping[TopicPartition, str], read: Container[TopicPartition]) -> None:
+    def report_unreadable(self, unreadable: Mapping[TopicPartition, str], read: Container[TopicPartition]) -> None:
         """Name the partitions that Kafka could not give in this run, and no longer those that it could.
 
         Args:
-            refused: why, for each that it could not.
+            unreadable: why, for each that it could not.
             read: those that this run has read as far as they reach, or would have if they had anything.
         """
         for which in [which for which in self._standing if which.number is not None]:
             partition = TopicPartition(which.topic, which.number or 0)
-            if partition in read and partition not in refused:
+            if partition in read and partition not in unreadable:
                 self._resume(which)
-        for partition, why in refused.items():
+        for partition, why in unreadable.items():
             self._stand(Which(*partition), why, math.inf)
 
 
@@ -151,6 +151,6 @@ def _named(which: Which) -> dict[str, object]:
     return {"topic": which.topic, **({} if which.number is None else {"partition": which.number})}
 
 
-def _words(which: Which, why: str) -> str:
+def _comparable(which: Which, why: str) -> str:
     """Return a reason without what differs from try to try: HDFS's numbers are counts, but Kafka's are codes."""
     return re.sub("[0-9]+", "0", why) if which.number is None else why

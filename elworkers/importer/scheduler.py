@@ -33,28 +33,28 @@ class Scheduler:
 
     Args:
         make_importer, make_reader: called when a run needs them; a reader is made anew after each failure.
-        timing: of the runs.
+        schedule: of the runs.
         stop: asks for the end.
         metrics: counts `restarts`.
-        board: shows what the worker is doing.
+        reporter: shows what the worker is doing.
     """
 
     def __init__(
         self,
         make_importer: Callable[[], Importer],
         make_reader: Callable[[], Reader],
-        timing: Schedule,
+        schedule: Schedule,
         stop: Stop,
         metrics: Metrics,
-        board: loop.StateReporter,
+        reporter: loop.StateReporter,
     ) -> None:
         self._make_importer = make_importer
         self._make_reader = make_reader
-        self._timing = timing
+        self._schedule = schedule
         self._stop = stop
         self._metrics = metrics
-        self._board = board
-        self._backoff = Backoff(board.trouble)
+        self._reporter = reporter
+        self._backoff = Backoff(reporter.trouble)
         self._importer: Importer | None = None
         self._reader: Reader | None = None
 
@@ -67,8 +67,8 @@ class Scheduler:
         while not self._stop.requested:
             began = time.monotonic()
             try:
-                self._run(began + self._timing.longest_s, lambda _done, _total: None)
-                self._wait(began + self._timing.every_s - time.monotonic(), loop.State.RUNNING)
+                self._run(began + self._schedule.longest_s, lambda _done, _total: None)
+                self._wait(began + self._schedule.every_s - time.monotonic(), loop.State.RUNNING)
             except RetryableError as error:
                 self._wait(self._failed(error), loop.State.WAITING)
 
@@ -82,7 +82,7 @@ class Scheduler:
             ConfigurationError: a driver or format cannot be had.
             UnfinishedError: not everything is imported.
         """
-        deadline = time.monotonic() + self._timing.longest_s
+        deadline = time.monotonic() + self._schedule.longest_s
         with progress(title) as tell:
             while True:
                 try:
@@ -99,40 +99,40 @@ class Scheduler:
     def _run(self, deadline: float, tell: Tell, everything: bool = False) -> int:
         before = 0
 
-        def goes_on(done: int, total: int) -> bool:
+        def keep_going(done: int, total: int) -> bool:
             nonlocal before
             tell(done, total)
-            self._board.read(done - before)
+            self._reporter.read(done - before)
             before = done
-            self._board.report(loop.State.RUNNING)
+            self._reporter.report(loop.State.RUNNING)
             return time.monotonic() < deadline and not self._stop.requested
 
         self._importer = self._importer or self._make_importer()
         self._reader = self._reader or self._make_reader()
-        left = self._importer.run(self._reader, goes_on, everything, stopped=lambda: self._stop.requested)
+        left = self._importer.run(self._reader, keep_going, everything, stopped=lambda: self._stop.requested)
         self._backoff.worked()
         return left
 
     def _failed(self, error: RetryableError) -> float:
-        self._let_go()
+        self._release()
         self._metrics.count("restarts")
         return self._backoff.failed(str(error))
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
         if self._importer is not None:
-            self._importer.in_doubt()
+            self._importer.invalidate()
 
     def _wait(self, pause_s: float, state: loop.State) -> None:
         until = time.monotonic() + pause_s
-        self._board.report(state)
+        self._reporter.report(state)
         while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, _LONGEST_WAIT_S)):
-            self._board.report(state)
+            self._reporter.report(state)
 
     def close(self) -> None:
         """Forget what was not published."""
-        self._let_go()
+        self._release()
         if self._importer is not None:
             self._importer.close()

@@ -27,7 +27,7 @@ _CHUNK = 1 << 18
 
 @dataclass
 class StagingFile:
-    """Lines of one partition for one place, in the order of their offsets.
+    """Lines of one partition for one hour, in the order of their offsets.
 
     Attributes:
         path: of the local file.
@@ -37,7 +37,7 @@ class StagingFile:
     """
 
     partition: TopicPartition
-    place: HourPartition
+    hour_partition: HourPartition
     path: Path
     first: int
     last: int
@@ -75,22 +75,22 @@ class StagingFiles:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RetryableError(
-                f"{folder}: another importer has its staging files here; give one of them another --draft-dir"
+                f"{folder}: another importer has its staging files here; give one of them another --staging-dir"
             ) from None
         except OSError as error:
             raise _cannot(folder, error) from error
         self._empty()
 
-    def begin(self, partition: TopicPartition, place: HourPartition, first: int) -> StagingFile:
+    def begin(self, partition: TopicPartition, hour_partition: HourPartition, first: int) -> StagingFile:
         """Return an empty staging file, with no file on disk yet."""
         self._made += 1
-        return StagingFile(partition, place, self._folder / str(self._made), first, first)
+        return StagingFile(partition, hour_partition, self._folder / str(self._made), first, first)
 
-    def append(self, draft: StagingFile, lines: bytes, records: int, last: int) -> None:
+    def append(self, staging_file: StagingFile, lines: bytes, records: int, last: int) -> None:
         """Add whole lines.
 
         Args:
-            draft: of `begin`.
+            staging_file: of `begin`.
             lines: each with its newline.
             records: how many.
             last: the offset of the last.
@@ -99,16 +99,16 @@ class StagingFiles:
             RetryableError: the disk does not take them; the staging file is as before.
         """
         try:
-            file = self._opened(draft.path)
+            file = self._opened(staging_file.path)
             written = file.write(lines)
             while written < len(lines):
                 written += file.write(lines[written:])
         except OSError as error:
-            self._cut(draft)
-            raise _cannot(draft.path, error) from error
-        draft.records += records
-        draft.size += len(lines)
-        draft.last = last
+            self._cut(staging_file)
+            raise _cannot(staging_file.path, error) from error
+        staging_file.records += records
+        staging_file.size += len(lines)
+        staging_file.last = last
 
     def _opened(self, path: Path) -> io.FileIO:
         file = self._open.get(path)
@@ -119,16 +119,16 @@ class StagingFiles:
         self._open.move_to_end(path)
         return file
 
-    def _cut(self, draft: StagingFile) -> None:
-        if draft.path.exists():
-            os.truncate(draft.path, draft.size)
+    def _cut(self, staging_file: StagingFile) -> None:
+        if staging_file.path.exists():
+            os.truncate(staging_file.path, staging_file.size)
 
-    def drop(self, draft: StagingFile) -> None:
+    def drop(self, staging_file: StagingFile) -> None:
         """Forget one."""
-        file = self._open.pop(draft.path, None)
+        file = self._open.pop(staging_file.path, None)
         if file is not None:
             file.close()
-        draft.path.unlink(missing_ok=True)
+        staging_file.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Forget all of them."""

@@ -33,7 +33,7 @@ _OUTAGES = frozenset(
         errno.EAGAIN,
     )
 )
-_OUTAGE_WORDS = re.compile(
+_OUTAGE_PATTERN = re.compile(
     r"safe mode|state standby|could only be (?:written|replicated) to 0|no live nodes|not have enough|timed out"
     r"|connection (?:refused|reset|aborted)|HTTP status 50[234]|server is too busy|shutting down|is not active"
     r"|retry later|try again later|Failed to find datanode",
@@ -49,8 +49,8 @@ _LONGEST = 600
 _RPC_PORT = "Hadoop IPC port"
 
 
-class PathRefusedError(RetryableError):
-    """A store that answers refuses just this path; whoever else waits for the store need not wait for it.
+class PathRejectedError(RetryableError):
+    """A store that answers rejects just this path; whoever else waits for the store need not wait for it.
 
     Attributes:
         topic, partition, begin: of what was to be put there, where that is known.
@@ -59,7 +59,7 @@ class PathRefusedError(RetryableError):
     topic, partition, begin = "", 0, 0
 
 
-def is_ours(error: Exception) -> bool:
+def is_bug(error: Exception) -> bool:
     """Return whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
     if isinstance(error, OSError):
         return False
@@ -76,19 +76,19 @@ def is_outage(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _OUTAGES:
         return True
-    return _OUTAGE_WORDS.search(str(error)) is not None
+    return _OUTAGE_PATTERN.search(str(error)) is not None
 
 
-def said_by_hdfs(answer: str) -> str:
+def hdfs_message(answer: str) -> str:
     """Return the name of an exception of HDFS and what it says, from the body of an answer; else the body."""
     try:
-        told = json.loads(answer)["RemoteException"]
-        return f"{told['exception']}: {told['message']}"
+        exception = json.loads(answer)["RemoteException"]
+        return f"{exception['exception']}: {exception['message']}"
     except (ValueError, KeyError, TypeError):
         return answer
 
 
-def told(error: BaseException) -> str:
+def message(error: BaseException) -> str:
     """Return an error's message in one line, without the parts that differ from try to try."""
     text = str(error)
     if _RPC_PORT in text:

@@ -18,7 +18,7 @@ from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.permissions import BY_UMASK, DATA_FOLDER, Permissions
 from elworkers.importer import storage_errors
 from elworkers.importer.filesystems import FileSystems
-from elworkers.importer.storage_errors import PathRefusedError
+from elworkers.importer.storage_errors import PathRejectedError
 
 log = structlog.get_logger(__name__)
 
@@ -80,15 +80,17 @@ class Store:
             raise
         except Exception as error:
             # Each driver has errors of its own: requests', RuntimeError for what HDFS says, botocore's, …
-            if storage_errors.is_ours(error):
+            if storage_errors.is_bug(error):
                 raise
             self._drivers.failed(error)
-            message = f"{self.name}: cannot {doing} {storage_errors.told(OSError(path))}: {storage_errors.told(error)}"
-            if storage_errors.is_outage(error) or not self._answers():
+            message = (
+                f"{self.name}: cannot {doing} {storage_errors.message(OSError(path))}: {storage_errors.message(error)}"
+            )
+            if storage_errors.is_outage(error) or not self._responds():
                 raise RetryableError(message) from error
-            raise PathRefusedError(message) from error
+            raise PathRejectedError(message) from error
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         """Return whether the store tells something small."""
         try:
             self._files.info(self._base or "/")
@@ -119,7 +121,7 @@ class Store:
         """
         # Not fsspec's exists(): that takes a store that does not answer for one that has no such file.
         with self._translated("look at", path):
-            return self._is_there(path)
+            return self._exists(path)
 
     def size(self, path: str) -> int:
         """Return the bytes of a file; -1 where there is none.
@@ -170,11 +172,11 @@ class Store:
     def _stream(self, path: str, chunks: Iterator[bytes]) -> None:
         """Send a file in one request: fsspec's own one makes an empty file and appends to it, block by block."""
         files = self._files
-        told = files._call("CREATE", "PUT", self._at(path), redirect=False, overwrite="true")
-        location = files._apply_proxy(told.headers["Location"])
-        answer = files.session.put(location, data=chunks, headers={"Content-Type": "application/octet-stream"})
-        if not answer.ok:
-            raise OSError(f"HTTP status {answer.status_code}: {storage_errors.said_by_hdfs(answer.text)}")
+        response = files._call("CREATE", "PUT", self._at(path), redirect=False, overwrite="true")
+        location = files._apply_proxy(response.headers["Location"])
+        response = files.session.put(location, data=chunks, headers={"Content-Type": "application/octet-stream"})
+        if not response.ok:
+            raise OSError(f"HTTP status {response.status_code}: {storage_errors.hdfs_message(response.text)}")
 
     def _fill(self, path: str, chunks: Iterator[bytes]) -> None:
         file = self._files.open(self._at(path), "wb", block_size=BLOCK_BYTES)
@@ -210,16 +212,16 @@ class Store:
             if self._hdfs:
                 # fsspec's mv() does not pass on what HDFS says only in its answer: that it has not renamed.
                 # That moves a file into a folder of the target's name, too.
-                if self._is_there(target):
+                if self._exists(target):
                     return False
-                answer = self._files._call("RENAME", "PUT", self._at(source), destination=self._at(target))
-                return bool(answer.json()["boolean"])
-            if not self._is_there(source) or self._is_there(target):
+                response = self._files._call("RENAME", "PUT", self._at(source), destination=self._at(target))
+                return bool(response.json()["boolean"])
+            if not self._exists(source) or self._exists(target):
                 return False
             self._files.mv(self._at(source), self._at(target))
             return True
 
-    def _is_there(self, path: str) -> bool:
+    def _exists(self, path: str) -> bool:
         try:
             self._files.info(self._at(path))
         except FileNotFoundError:

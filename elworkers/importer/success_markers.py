@@ -16,19 +16,19 @@ _MOST_REMEMBERED = 10_000
 
 
 class SuccessMarkers:
-    """The marks in the folders of hours; threads may share them."""
+    """The markers in the folders of hours; threads may share them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._made: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._missing: set[tuple[str, str]] = set()
 
-    def look_again(self) -> None:
+    def refresh(self) -> None:
         """Ask the store again about hours that were not marked when it was asked last."""
         self._missing.clear()
 
     def has(self, schema: str, hour: str) -> bool:
-        """Return whether an hour is marked; the store is asked once for each unmarked hour until `look_again`.
+        """Return whether an hour is marked; the store is asked once for each unmarked hour until `refresh`.
 
         Raises:
             RetryableError: the store does not answer.
@@ -37,12 +37,12 @@ class SuccessMarkers:
             return True
         if (schema, hour) in self._missing:
             return False
-        there = self._store.exists(f"{schema}/{hour}/{NAME}")
-        if there:
+        exists = self._store.exists(f"{schema}/{hour}/{NAME}")
+        if exists:
             self._remember(schema, hour)
         else:
             self._missing.add((schema, hour))
-        return there
+        return exists
 
     def make(self, schema: str, hour: str) -> None:
         """Mark an hour, also one that is marked already.

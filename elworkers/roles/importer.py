@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _DAY_MS, _MINUTE_MS, _SECOND_MS = 86_400_000, 60_000, 1000
 _FORMATS, _COMPRESSIONS, _TIME_FIELDS = ("json", "parquet"), ("none", "gzip", "zstd"), ("timestamp", "dt")
 
-_ALL_KEPT = (
+_NONE_REJECTED = (
     "an importer refuses no message: it keeps those out of range in late/ and future/, and whole those that have no"
     " time or fit no columns"
 )
@@ -90,8 +90,12 @@ SPEC = RoleSpec(
             default=128 * 1024**2,
         ),
         Option("--max-file-age", "age in seconds at which a file is closed", seconds, default=3600.0),
-        Option("--draft-dir", "local folder for files that are not complete yet (default: in EVENTLOGGING_RUN_DIR)"),
-        Option("--output-invalid", "accepted without effect: an importer keeps every message", passed=_ALL_KEPT),
+        Option(
+            "--staging-dir",
+            "local folder for files that are not complete yet (default: in EVENTLOGGING_RUN_DIR)",
+            aliases=("--draft-dir",),
+        ),
+        Option("--output-invalid", "accepted without effect: an importer keeps every message", passed=_NONE_REJECTED),
         SCHEMAS,
         *COMMON,
     ),
@@ -105,11 +109,11 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: Parquet is asked for with a compression of lines, or an extra is not installed.
     """
     parquet = arguments["format"] == "parquet"
-    place = arguments.places["format" if parquet else "base"][0]
+    given = arguments.places["format" if parquet else "base"][0]
     try:
         needs("parquet", "--format parquet") if parquet else needs("hdfs", "an importer")
     except ConfigurationError as error:
-        raise error.at(place.file, place.line) from None
+        raise error.at(given.file, given.line) from None
     if arguments["format"] == "parquet" and arguments["compression"] == "gzip":
         raise ConfigurationError("--compression gzip; expected none or zstd with --format parquet")
 
@@ -124,26 +128,26 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
     from elworkers.core.loop import State
     from elworkers.importer.scheduler import Schedule, Scheduler
 
-    def alive() -> None:
+    def heartbeat() -> None:
         board.report(State.RUNNING)
 
     def reader() -> Reader:
         return topics_reader(arguments.endpoints["kafka"][0])
 
-    timing = Schedule(arguments["every"], arguments["max_run_minutes"] * 60)
+    schedule = Schedule(arguments["every"], arguments["max_run_minutes"] * 60)
     with tempfile.TemporaryDirectory(prefix="eventlogging-import-") as scratch:
-        drafts = _draft_dir(arguments, who) or Path(scratch)
-        runs = Scheduler(
-            lambda: _importer(arguments, who, drafts, metrics, alive), reader, timing, stop, metrics, board
+        staging = _staging_dir(arguments, who) or Path(scratch)
+        scheduler = Scheduler(
+            lambda: _importer(arguments, who, staging, metrics, heartbeat), reader, schedule, stop, metrics, board
         )
         try:
             if arguments["once"]:
                 # Several workers' bars would overwrite each other.
-                runs.once(f"importing ({who.instance})" if arguments["workers"] == 1 else None)
+                scheduler.once(f"importing ({who.instance})" if arguments["workers"] == 1 else None)
             else:
-                runs.for_ever()
+                scheduler.for_ever()
         finally:
-            runs.close()
+            scheduler.close()
 
 
 def topics_reader(source: Endpoint) -> Reader:
@@ -166,11 +170,12 @@ def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicS
 
 
 def _importer(
-    arguments: Arguments, who: WorkerId, drafts: Path, metrics: Metrics, alive: Callable[[], None]
+    arguments: Arguments, who: WorkerId, staging: Path, metrics: Metrics, heartbeat: Callable[[], None]
 ) -> Importer:
-    from elworkers.importer.hours import HourBucketer
-    from elworkers.importer.importer import Importer, ImportPlan
+    from elworkers.importer.hour_bucketer import HourBucketer
+    from elworkers.importer.importer import Importer
     from elworkers.importer.pending_range import RollPolicy
+    from elworkers.importer.plan import ImportPlan
     from elworkers.importer.staging import StagingFiles
     from elworkers.importer.store import Store
 
@@ -181,12 +186,12 @@ def _importer(
             arguments["time_field"],
             arguments["max_historical_days"] * _DAY_MS,
             arguments["max_future_minutes"] * _MINUTE_MS,
-            keep_aside=arguments["out_of_range"] == "folder",
+            keep_out_of_range=arguments["out_of_range"] == "folder",
         ),
         _format(arguments, metrics),
         RollPolicy(arguments["max_file_bytes"], arguments["max_file_age"], int(arguments["grace"] * _SECOND_MS)),
     )
-    return Importer(Store(arguments.endpoints["base"][0]), StagingFiles(drafts), plan, metrics, alive)
+    return Importer(Store(arguments.endpoints["base"][0]), StagingFiles(staging), plan, metrics, heartbeat)
 
 
 def _format(arguments: Arguments, metrics: Metrics) -> Format:
@@ -200,13 +205,15 @@ def _format(arguments: Arguments, metrics: Metrics) -> Format:
     from elworkers.roles.build import PipelineBuilder
 
     store = PipelineBuilder(metrics).schema_store(arguments["schemas"])
-    kept = StoredColumns(Store(arguments.endpoints["base"][0]))
-    parquet = Parquet(lambda name, revision: store.schema(name, revision).source, arguments["compression"], kept)
+    stored_columns = StoredColumns(Store(arguments.endpoints["base"][0]))
+    parquet = Parquet(
+        lambda name, revision: store.schema(name, revision).source, arguments["compression"], stored_columns
+    )
     return Format(".parquet", parquet.encode)
 
 
-def _draft_dir(arguments: Arguments, who: WorkerId) -> Path | None:
-    if arguments["draft_dir"]:
-        return Path(arguments["draft_dir"]) / str(who.worker)
+def _staging_dir(arguments: Arguments, who: WorkerId) -> Path | None:
+    if arguments["staging_dir"]:
+        return Path(arguments["staging_dir"]) / str(who.worker)
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     return Path(run_dir) / "import" / f"{who.role}-{who.instance}" / str(who.worker) if run_dir else None

@@ -95,13 +95,14 @@ class InstanceFiles:
 
     @property
     def notes(self) -> list[str]:
-        """The names in files that mean nothing here, once each."""
-        places: dict[tuple[str, str], list[str]] = {}
+        """The names in files that mean nothing here or are deprecated, once each."""
+        places: dict[str, list[str]] = {}
         for one in self.instances:
-            for name, why, place in one.arguments.passed:
-                found = places.setdefault((name, why), [])
-                found.append(f"{one.title}:{place.line}")
-        return [f"{name} means nothing here ({why}): {', '.join(found)}" for (name, why), found in places.items()]
+            found = [(f"{name} means nothing here ({why})", place) for name, why, place in one.arguments.passed]
+            found += [(f"{old} is deprecated; write {new}", place) for old, new, place in one.arguments.deprecated]
+            for note, place in found:
+                places.setdefault(note, []).append(f"{one.title}:{place.line}")
+        return [f"{note}: {', '.join(found)}" for note, found in places.items()]
 
 
 def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:

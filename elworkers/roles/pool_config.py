@@ -49,6 +49,7 @@ def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> 
         state_file=state_file,
         log_level=arguments["log_level"],
         passed=tuple(dict.fromkeys((name, why) for name, why, _ in arguments.passed)),
+        deprecated=tuple(dict.fromkeys((name, use) for name, use, _ in arguments.deprecated)),
     )
 
 

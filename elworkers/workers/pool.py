@@ -135,6 +135,10 @@ class Pool:
             log.info("pool started", code="pool_started", workers=self._wanted, pid=os.getpid(), version=__version__)
             for name, why in self._job.passed:
                 log.info("passed over: it means nothing here", code="option_ignored", what=name, reason=why)
+            for old, new in self._job.deprecated:
+                log.warning(
+                    "an option is deprecated: it has another name now", code="option_deprecated", option=old, use=new
+                )
             return
         of_before = len(self._members.alive())
         log.info(

@@ -76,6 +76,7 @@ class PoolConfig:
         state_file: where the parent writes what it knows of its workers; None: nowhere.
         log_level: see `log.configure`.
         passed: names in its configuration that mean nothing here, and why.
+        deprecated: names in its configuration that have another one now, and that one.
     """
 
     role: str
@@ -90,6 +91,7 @@ class PoolConfig:
     state_file: Path | None = None
     log_level: str = "info"
     passed: tuple[tuple[str, str], ...] = ()
+    deprecated: tuple[tuple[str, str], ...] = ()
 
 
 class _Reporter:

@@ -54,7 +54,7 @@ def base(request: pytest.FixtureRequest, tmp_path: Path, unique: Unique) -> str:
 
 @pytest.fixture
 def job(kafka: str, base: str, unique: Unique, tmp_path: Path) -> Job:
-    return Job(kafka, base, f"eventlogging_{unique('Test')}", tmp_path / "drafts")
+    return Job(kafka, base, f"eventlogging_{unique('Test')}", tmp_path / "staging")
 
 
 def schema(job: Job) -> str:
@@ -124,7 +124,7 @@ def test_files_can_be_compressed(job: Job, form: str) -> None:
 def test_compressed_sets_and_messages_of_any_size_are_read_once(job: Job) -> None:
     some = events(400, hours=1, pad="x" * 1000)
     some[7]["pad"] = "y" * 3_000_000
-    small = job._replace(closing=RollPolicy(size=100_000, age_s=0.0, grace_ms=600_000))
+    small = job._replace(roll_policy=RollPolicy(size=100_000, age_s=0.0, grace_ms=600_000))
     for begin, compression in ((0, "gzip"), (200, "snappy")):
         options = f"&compression={compression}&max_request_size=4000000"
         produce(job.kafka, job.topics, lines(some[begin : begin + 200]), partitions=2, options=options)
@@ -160,7 +160,7 @@ def test_what_is_dropped_on_purpose_is_counted_and_not_read_again(job: Job) -> N
     some[0]["timestamp"] = 0
     produce(job.kafka, job.topics, lines(some), partitions=1)
     metrics = Counters()
-    job = job._replace(keep_aside=False)
+    job = job._replace(keep_out_of_range=False)
     assert job.run(everything=True, metrics=metrics) == 0
     assert job.run(everything=True, metrics=metrics) == 0
     assert by_folder(job.base) == expected(schema(job), some[1:])
@@ -190,7 +190,7 @@ def test_hours_that_are_over_are_marked_and_later_events_counted(job: Job) -> No
 def test_an_hour_with_events_that_are_not_stored_yet_is_not_marked(job: Job) -> None:
     some = events(60, hours=1)
     produce(job.kafka, job.topics, lines(some))
-    job = job._replace(closing=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=0))
+    job = job._replace(roll_policy=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=0))
     importer, reader = job.made(), TopicsReader([job.kafka])
     now_ms = int(time.time() * 1000)
 
@@ -209,7 +209,7 @@ def test_an_hour_with_events_that_are_not_stored_yet_is_not_marked(job: Job) -> 
 def test_a_file_is_closed_at_its_size(job: Job) -> None:
     some = events(4000, hours=1, pad="x" * 1000)
     produce(job.kafka, job.topics, lines(some), partitions=1)
-    job = job._replace(closing=RollPolicy(size=1_500_000, age_s=1e6, grace_ms=600_000))
+    job = job._replace(roll_policy=RollPolicy(size=1_500_000, age_s=1e6, grace_ms=600_000))
     job.run()
     assert len(stored(job.base)) == 2
     job.run(everything=True)
@@ -284,7 +284,7 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(
     for number in range(1, 200):
         on_hdfs = number % 7 == (3 if before else 0)
         base = f"{webhdfs}/{unique('base')}" if on_hdfs else f"file://{tmp_path}/{number}"
-        job = Job(kafka, base, topic, tmp_path / "drafts")
+        job = Job(kafka, base, topic, tmp_path / "staging")
         code = run_and_kill(job, number, before)
         visible = stored(base)
         assert all(path.endswith(".json") for path in visible), "a torn file shows"
@@ -325,19 +325,19 @@ def test_an_error_at_any_step_is_made_good_by_the_next_run(
     reader = TopicsReader([kafka])
     for step in range(1, 200):
         left = itertools.count(-step)
-        job = Job(kafka, f"file://{tmp_path}/{step}", topic, tmp_path / "drafts")
+        job = Job(kafka, f"file://{tmp_path}/{step}", topic, tmp_path / "staging")
         importer = job.made()
         failed = False
         try:
             importer.run(reader, lambda _done, _total: True, everything=True)
         except RetryableError:
             failed = True
-            importer.in_doubt()
+            importer.invalidate()
         assert importer.run(reader, lambda _done, _total: True, everything=True) == 0
         importer.close()
         assert by_folder(job.base) == expected(topic.removeprefix("eventlogging_"), some), f"failed at step {step}"
         assert hidden(job.base) == [], f"failed at step {step}"
-        assert [path.name for path in (tmp_path / "drafts").iterdir()] == ["lock"]
+        assert [path.name for path in (tmp_path / "staging").iterdir()] == ["lock"]
         if not failed:
             break
     assert step > 30
@@ -350,14 +350,14 @@ def test_a_partition_is_stored_while_others_are_read(job: Job) -> None:
     importer, reader = job.made(), TopicsReader([job.kafka])
     before_the_last = 0
 
-    def goes_on(done: int, total: int) -> bool:
+    def keep_going(done: int, total: int) -> bool:
         nonlocal before_the_last
         if total * 0.9 < done < total and not before_the_last:
             wait_for(lambda: stored(job.base), 60, "a file before everything is read")
             before_the_last = total - done
         return True
 
-    assert importer.run(reader, goes_on) == 0
+    assert importer.run(reader, keep_going) == 0
     assert before_the_last
     assert by_folder(job.base) == expected(schema(job), some)
     reader.close()
@@ -367,7 +367,7 @@ def test_a_partition_is_stored_while_others_are_read(job: Job) -> None:
 def test_two_importers_by_mistake_store_everything_once(job: Job) -> None:
     some = events(20_000, hours=2, pad="x" * 500)
     produce(job.kafka, job.topics, lines(some))
-    small = job._replace(closing=RollPolicy(size=300_000, age_s=0.0, grace_ms=600_000))
+    small = job._replace(roll_policy=RollPolicy(size=300_000, age_s=0.0, grace_ms=600_000))
     told = side_by_side([small, small._replace(folder=job.folder.with_name("others"))])
     assert by_folder(job.base) == expected(schema(job), some)
     assert hidden(job.base) == []
@@ -383,7 +383,7 @@ def test_memory_does_not_grow_with_the_number_of_topics(kafka: str, unique: Uniq
         brokeradmin.create_topics(kafka, topics, 4)
         some = events(6000, hours=2, pad="x" * 1000)
         produce_to_many(kafka, topics, lines(some), partitions=4)
-        job = Job(kafka, f"file://{tmp_path}/{count}", f"eventlogging_{name}.*", tmp_path / "drafts")
+        job = Job(kafka, f"file://{tmp_path}/{count}", f"eventlogging_{name}.*", tmp_path / "staging")
         (told,) = side_by_side([job])
         assert told.counters["import_records"] == len(some)
         assert {path.split("/")[0] for path in stored(job.base)} == {topic[13:] for topic in topics}
@@ -395,15 +395,15 @@ def test_memory_does_not_grow_with_the_number_of_topics(kafka: str, unique: Uniq
 def test_a_full_disk_is_made_room_on_by_closing_what_is_there(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     some = events(3000, hours=1, pad="x" * 1000)
     produce(job.kafka, job.topics, lines(some), partitions=3)
-    job = job._replace(closing=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=600_000))
+    job = job._replace(roll_policy=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=600_000))
     importer, reader = job.made(), TopicsReader([job.kafka])
     append = StagingFiles.append
 
-    def until_full(drafts: StagingFiles, *given: Any) -> None:
-        held = sum(draft.size for stretch in importer._stretches.values() for draft in stretch.drafts.values())
+    def until_full(staging: StagingFiles, *given: Any) -> None:
+        held = sum(path.stat().st_size for path in job.folder.iterdir())
         if held > 1_500_000:
             raise RetryableError("No space left on device")
-        append(drafts, *given)
+        append(staging, *given)
 
     monkeypatch.setattr(StagingFiles, "append", until_full)
     full = 0
@@ -412,7 +412,7 @@ def test_a_full_disk_is_made_room_on_by_closing_what_is_there(job: Job, monkeypa
             importer.run(reader, lambda _done, _total: True, everything=True)
         except RetryableError:
             full += 1
-            importer.in_doubt()
+            importer.invalidate()
     assert 1 <= full < 6
     assert by_folder(job.base) == expected(schema(job), some)
     reader.close()
@@ -489,4 +489,4 @@ def test_a_store_that_does_not_answer_is_retryable_and_named(kafka: str, unique:
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1/base: cannot list") as refused:
         job.run()
     assert "secret" not in str(refused.value)
-    assert job.closing is ALWAYS
+    assert job.roll_policy is ALWAYS

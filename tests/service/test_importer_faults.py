@@ -27,7 +27,7 @@ from elworkers.importer.hours import HOUR_MS
 from elworkers.importer.importer import Importer
 from elworkers.importer.journal import Journal
 from elworkers.importer.pending_range import RollPolicy
-from elworkers.importer.storage_errors import PathRefusedError, told
+from elworkers.importer.storage_errors import PathRejectedError, message
 from elworkers.importer.store import Store
 from elworkers.importer.topic_selection import folders
 
@@ -75,7 +75,7 @@ class Site:
 def site(kafka: str, base: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     # A run looks again at once.
     monkeypatch.setattr(quarantine, "_FIRST_PAUSE_S", 0.0)
-    made = Site(kafka, base, unique("Test"), tmp_path / "drafts")
+    made = Site(kafka, base, unique("Test"), tmp_path / "staging")
     yield made
     made.close()
 
@@ -85,7 +85,7 @@ def on_hdfs(
     kafka: str, webhdfs: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
     monkeypatch.setattr(quarantine, "_FIRST_PAUSE_S", 0.0)
-    made = Site(kafka, f"{webhdfs}/{unique('base')}", unique("Test"), tmp_path / "drafts")
+    made = Site(kafka, f"{webhdfs}/{unique('base')}", unique("Test"), tmp_path / "staging")
     yield made
     made.close()
 
@@ -228,8 +228,8 @@ def test_a_topic_whose_files_are_not_due_does_not_go_on_before_one_is_taken(
     kafka: str, unique: Unique, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quarantine, "_FIRST_PAUSE_S", 0.0)
-    site = Site(kafka, f"file://{tmp_path}/base", unique("Test"), tmp_path / "drafts")
-    site.importer._closing = RollPolicy(size=1 << 30, age_s=3600.0, grace_ms=10 * HOUR_MS)
+    site = Site(kafka, f"file://{tmp_path}/base", unique("Test"), tmp_path / "staging")
+    site.importer._roll_policy = RollPolicy(size=1 << 30, age_s=3600.0, grace_ms=10 * HOUR_MS)
     put(site.base, site.bad.removeprefix("eventlogging_"), b"")
     site.send(site.bad, 5)
     assert site.run() == 5
@@ -256,7 +256,7 @@ def test_a_name_that_another_file_has_is_not_taken_for_its_own(site: Site) -> No
     # As after an operator moved the manifests away: offsets begin anew, and so do the names of files.
     remove(site.base, f"_importer/{site.good}")
     before = set(stored(site.base))
-    site.importer.in_doubt()
+    site.importer.invalidate()
     assert site.run() == 0
     after = stored(site.base)
     assert set(after) > before
@@ -280,7 +280,7 @@ def test_a_topic_that_was_made_again_is_imported_from_its_beginning(site: Site) 
     assert site.run() == 0
     assert site.has(site.bad)
     # The next process finds its way as well.
-    site.importer.in_doubt()
+    site.importer.invalidate()
     site.send(site.bad, 3)
     assert site.run() == 0
     assert site.has(site.bad)
@@ -297,7 +297,7 @@ def test_zstd_in_one_topic_stands_it_still(site: Site) -> None:
 
 
 def test_what_a_recovery_publishes_is_counted(kafka: str, base: str, unique: Unique, tmp_path: Path) -> None:
-    job = Job(kafka, base, f"eventlogging_{unique('Test')}", tmp_path / "drafts")
+    job = Job(kafka, base, f"eventlogging_{unique('Test')}", tmp_path / "staging")
     produce(kafka, job.topics, lines(events(6, hours=1)), partitions=1)
     # Killed as soon as the manifest has its name: one write and rename of the file, then those of the manifest.
     run_and_kill(job, 7, before=True)
@@ -316,7 +316,7 @@ def test_a_bug_of_ours_is_no_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_reasons_are_the_same_at_each_try() -> None:
     said = {
-        told(
+        message(
             RuntimeError(
                 f"cannot rename /b/.host~{pid}~77~{pid} (inode {pid}) of blk_{pid}_1 at 2026-01-01 00:00:0{pid}"
             )
@@ -328,7 +328,7 @@ def test_reasons_are_the_same_at_each_try() -> None:
 
 
 def test_the_rpc_port_is_named() -> None:
-    assert "RPC port" in told(OSError("It looks like you are making an HTTP request to a Hadoop IPC port."))
+    assert "RPC port" in message(OSError("It looks like you are making an HTTP request to a Hadoop IPC port."))
 
 
 def test_folders_never_lead_out_and_never_meet() -> None:
@@ -354,7 +354,7 @@ def test_folders_never_lead_out_and_never_meet() -> None:
 def test_a_path_that_is_refused_is_told_from_a_store_that_is_away(tmp_path: Path) -> None:
     made = Store(check_store(f"file://{tmp_path}"))
     (tmp_path / "taken").touch()
-    with pytest.raises(PathRefusedError, match="taken"):
+    with pytest.raises(PathRejectedError, match="taken"):
         made.write("taken/x", [b"x"])
     assert Journal(made).load("none") == {}
 

@@ -97,7 +97,7 @@ def test_a_narrow_table_is_named_at_the_start_with_its_alter_and_its_rows_are_re
 def test_a_database_that_does_not_tell_keeps_nobody_from_starting(old: Place) -> None:
     with old._engine.connect() as connection, capture_logs() as logs:
         connection.exec_driver_sql("SET SESSION sql_big_selects = 0, max_join_size = 1")
-        narrow_tables.say(connection)
+        narrow_tables.log_narrow_tables(connection)
         assert connection.exec_driver_sql("SELECT 1").scalar_one() == 1
         connection.rollback()
     assert [entry["event"] for entry in logs] == ["tables cannot be looked at for narrow columns"]

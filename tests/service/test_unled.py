@@ -211,7 +211,7 @@ def test_an_importer_says_which_partition_it_cannot_read(halved: Halved, unique:
     halved.produce(halved.stays, b"{}")
     halved.leave()
     metrics = Counters()
-    importer = Job(halved.hosts[0], f"file://{tmp_path}/base", halved.name, tmp_path / "drafts").made(metrics)
+    importer = Job(halved.hosts[0], f"file://{tmp_path}/base", halved.name, tmp_path / "staging").made(metrics)
     reader = TopicsReader(halved.hosts)
     try:
         assert importer.run(reader, lambda *_: True, everything=True) > 0

@@ -47,7 +47,7 @@ def test_a_single_run_says_by_its_exit_code_whether_everything_is_there(
     topic, base = f"eventlogging_{unique('Test')}", f"{webhdfs}/{unique('base')}"
     some = events(100)
     produce(kafka, topic, lines(some))
-    given = ["--once", f"--draft-dir={tmp_path}", f"kafka:///{kafka}?topics={topic}"]
+    given = ["--once", f"--staging-dir={tmp_path}", f"kafka:///{kafka}?topics={topic}"]
     done = importer(*given, base, "--max-run-minutes=0.0001", expect=75)
     assert "100 messages are not imported yet; the next run goes on there" in done.stderr
     # The two schemes mean the same.
@@ -57,7 +57,7 @@ def test_a_single_run_says_by_its_exit_code_whether_everything_is_there(
     assert "127.0.0.1:1/base: cannot list" in done.stderr
     assert "secret" not in done.stderr
     done = importer(
-        "--once", f"--draft-dir={tmp_path}", "kafka:///127.0.0.1:1", base, "--max-run-minutes=0.03", expect=75
+        "--once", f"--staging-dir={tmp_path}", "kafka:///127.0.0.1:1", base, "--max-run-minutes=0.03", expect=75
     )
     assert "no broker of 127.0.0.1:1 answers" in done.stderr
 
@@ -91,7 +91,9 @@ def test_what_is_wrong_is_said(words: list[str], said: str) -> None:
 
 
 def test_a_driver_that_is_not_installed_is_said(kafka: str, tmp_path: Path) -> None:
-    done = importer("--once", f"--draft-dir={tmp_path}", f"kafka:///{kafka}?topics=none", "s3://bucket/base", expect=78)
+    done = importer(
+        "--once", f"--staging-dir={tmp_path}", f"kafka:///{kafka}?topics=none", "s3://bucket/base", expect=78
+    )
     assert "s3 URI: Install s3fs" in done.stderr
 
 
@@ -99,7 +101,7 @@ def test_parquet_files_have_the_columns_of_the_schema(kafka: str, webhdfs: str, 
     topic, base = f"eventlogging_{unique('Test')}", f"{webhdfs}/{unique('base')}"
     some = events(40, schema="PaintTiming", revision=19000009, event={"name": "first-paint", "startTime": 7})
     produce(kafka, topic, lines(some))
-    given = [f"--draft-dir={tmp_path}", f"--schemas={SCHEMAS}", f"kafka:///{kafka}?topics={topic}", base]
+    given = [f"--staging-dir={tmp_path}", f"--schemas={SCHEMAS}", f"kafka:///{kafka}?topics={topic}", base]
     importer("--once", "--format=parquet", "--compression=zstd", *given)
     files, root = fsspec.url_to_fs(base)
     found: dict[str, list[str]] = {}
@@ -117,7 +119,12 @@ def test_a_terminal_shows_how_far_a_single_run_is(kafka: str, unique: Unique, tm
     produce(kafka, topic, lines(events(120)))
     main, other = pty.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    command = [BIN / "eventlogging-importer", "--once", f"--draft-dir={tmp_path}/d", f"kafka:///{kafka}?topics={topic}"]
+    command = [
+        BIN / "eventlogging-importer",
+        "--once",
+        f"--staging-dir={tmp_path}/d",
+        f"kafka:///{kafka}?topics={topic}",
+    ]
     with subprocess.Popen([*command, f"file://{tmp_path}/base"], stderr=other, stdout=other) as process:
         os.close(other)
         shown = b""
@@ -227,7 +234,7 @@ def test_status_says_what_is_not_imported_yet(kafka: str, topology: Make, unique
     shown = site.ctl("import", "status", "local").stdout.splitlines()
     assert shown[2].split() == [f"eventlogging_{name}", "30", "0", "30", "-", "none"]
     assert not (tmp_path / "base").exists()
-    importer("--once", f"@{site.config_dir}/importers/local", f"--draft-dir={tmp_path}/drafts")
+    importer("--once", f"@{site.config_dir}/importers/local", f"--staging-dir={tmp_path}/staging")
     shown = site.ctl("import", "status").stdout.splitlines()
     assert shown[2].split()[1:4] == ["30", "30", "0"]
     assert shown[2].split()[4] in paths(f"file://{tmp_path}/base")
@@ -241,7 +248,7 @@ def test_status_says_since_when_a_topic_stands_still_whatever_process_finds_it(
     name, base = unique("Test"), tmp_path / "base"
     site = topology({})
     site.instance("importer/local", f"kafka:///{kafka}?topics=eventlogging_{name}", f"file://{base}")
-    run = ["--once", f"@{site.config_dir}/importers/local", f"--draft-dir={tmp_path}/drafts"]
+    run = ["--once", f"@{site.config_dir}/importers/local", f"--staging-dir={tmp_path}/staging"]
     produce(kafka, f"eventlogging_{name}", lines(events(30, hours=1)))
     base.mkdir()
     (base / name).write_text("")

@@ -53,7 +53,7 @@ def test_every_option_of_the_importer_is_in_its_table() -> None:
         if option not in COMMON:
             default = option.default
             shown = "" if default in (None, False) else f"{default:g}" if isinstance(default, float) else default
-            assert f"| `{option.flag}` | {shown} |" in page or option.flag == "--draft-dir"
+            assert f"| `{option.flag}` | {shown} |" in page or option.flag == "--staging-dir"
 
 
 def test_the_tables_of_the_originals_names_are_those_of_the_registry() -> None:

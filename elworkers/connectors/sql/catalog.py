@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from elworkers.connectors.sql import db_errors, extra_fields, long_event_errors, table_owners
 from elworkers.connectors.sql.create_table import CreatedTable, make_table
-from elworkers.connectors.sql.db_errors import DatabaseFault, Whose
+from elworkers.connectors.sql.db_errors import DatabaseFault, FaultScope
 from elworkers.connectors.sql.long_event_errors import ColumnWidth
 from elworkers.connectors.sql.rejected_rows import RejectionPolicy
 from elworkers.connectors.sql.row_maker import Table
@@ -36,17 +36,19 @@ class Catalog:
     Args:
         connection: no transaction may be open whenever something is asked for.
         schemas: the JSON schema of a name and revision; raises InvalidEventError where there is none.
-        verdicts: what is known of tables that cannot be made.
+        rejection_policy: what is known of tables that cannot be made.
         metrics: counts columns that tables lack.
     """
 
-    def __init__(self, connection: Connection, schemas: Schemas, verdicts: RejectionPolicy, metrics: Metrics) -> None:
+    def __init__(
+        self, connection: Connection, schemas: Schemas, rejection_policy: RejectionPolicy, metrics: Metrics
+    ) -> None:
         self._connection = connection
         self._schemas = schemas
-        self._verdicts = verdicts
+        self._rejection_policy = rejection_policy
         self._metrics = metrics
         self._owners = TableOwners(connection, self._exists)
-        self._known: dict[tuple[str, int], Table] = {}
+        self._tables: dict[tuple[str, int], Table] = {}
 
     def table_of(self, named: tuple[str, int] | None) -> Table:
         """Return the table of a schema and revision.
@@ -57,13 +59,13 @@ class Catalog:
         """
         if named is None:
             raise InvalidEventError("the event names no schema and revision", "storage")
-        if named not in self._known:
-            self._known[named] = self._made(named)
-        return self._known[named]
+        if named not in self._tables:
+            self._tables[named] = self._made(named)
+        return self._tables[named]
 
     def forget(self, table: str) -> None:
         """Forget what is known of a table, because it is out of date."""
-        self._known = {named: known for named, known in self._known.items() if known.name != table}
+        self._tables = {named: one for named, one in self._tables.items() if one.name != table}
 
     def _exists(self, schema: str, revision: int) -> bool:
         try:
@@ -73,9 +75,9 @@ class Catalog:
         return True
 
     def _made(self, named: tuple[str, int]) -> Table:
-        known = self._verdicts.unmade(named)
-        if known is not None:
-            raise InvalidEventError(f"its table cannot be made: {known}", "storage")
+        reason = self._rejection_policy.unmade(named)
+        if reason is not None:
+            raise InvalidEventError(f"its table cannot be made: {reason}", "storage")
         schema = self._schemas(*named)
         _check(schema)
         name = tables.table_name(*named)
@@ -85,33 +87,33 @@ class Catalog:
         except ElworkersError:
             raise
         except Exception as error:  # noqa: BLE001 - a schema's name or fields may make any library raise
-            self._refuse(named, name, error)
-        self._verdicts.made(named, name)
-        _say_what_is_missing(name, schema, made)
+            self._reject(named, name, error)
+        self._rejection_policy.made(named, name)
+        _log_missing_columns(name, schema, made)
         columns = made.columns
-        way = table_writer(self._connection, made)
-        return Table(name, columns, made.has_rest, extra_fields.known(columns), way, _cuts(named, made))
+        writer = table_writer(self._connection, made)
+        return Table(name, columns, made.has_rest, extra_fields.known(columns), writer, _cuts(named, made))
 
-    def _refuse(self, named: tuple[str, int], table: str, error: Exception) -> NoReturn:
+    def _reject(self, named: tuple[str, int], table: str, error: Exception) -> NoReturn:
         fault = self._fault(error)
         # That it answers is half of what tells this from an outage.
         self._connection.rollback()
         self._connection.exec_driver_sql("SELECT 1")
         self._connection.rollback()
-        self._verdicts.cannot_make(named, table, fault)
-        raise InvalidEventError(f"its table cannot be made: {fault.words}", "storage") from error
+        self._rejection_policy.cannot_make(named, table, fault)
+        raise InvalidEventError(f"its table cannot be made: {fault.message}", "storage") from error
 
     def _fault(self, error: Exception) -> DatabaseFault:
-        if isinstance(error, db_errors.ERRORS) and not db_errors.is_ours(error):
+        if isinstance(error, db_errors.ERRORS) and not db_errors.is_bug(error):
             fault = db_errors.fault_of(error)
-            if fault.whose is Whose.OUTAGE:
+            if fault.scope is FaultScope.OUTAGE:
                 raise error
             return fault
         # A bug that any schema meets is met by a good one.
         self._connection.rollback()
         make_table(self._connection, table_owners.TABLE, _GOOD)
         log.error("a table cannot be made", code="sql_table_creation_failed", exc_info=error)
-        return DatabaseFault(Whose.TABLE, None, f"{type(error).__name__}: {str(error)[:200]}")
+        return DatabaseFault(FaultScope.TABLE, None, f"{type(error).__name__}: {str(error)[:200]}")
 
 
 def _check(schema: Mapping[str, Any]) -> None:
@@ -124,7 +126,7 @@ def _check(schema: Mapping[str, Any]) -> None:
         raise InvalidEventError(f"no table can be described for it: {type(error).__name__}", "storage") from error
 
 
-def _say_what_is_missing(name: str, schema: Mapping[str, Any], made: CreatedTable) -> None:
+def _log_missing_columns(name: str, schema: Mapping[str, Any], made: CreatedTable) -> None:
     wanted = {column.name for column in tables.columns(schema)}
     missing = sorted(wanted - {column.name for column in made.columns})
     if missing:

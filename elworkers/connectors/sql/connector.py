@@ -74,9 +74,9 @@ def _mysql(endpoint: Endpoint, worker: Worker, _raw: bool) -> Sink:
 
 
 def _sqlite(endpoint: Endpoint, worker: Worker, _raw: bool) -> Sink:
-    from elworkers.connectors.sql.login import NOT_SAID
+    from elworkers.connectors.sql.login import DEFAULT_LOGIN
 
-    return _sink(endpoint, worker, NOT_SAID)
+    return _sink(endpoint, worker, DEFAULT_LOGIN)
 
 
 def _sink(endpoint: Endpoint, worker: Worker, login: Login) -> Sink:
@@ -95,7 +95,9 @@ def _sink(endpoint: Endpoint, worker: Worker, login: Login) -> Sink:
         group=worker.group,
         local_infile=options.get("local_infile", False),
         login=login,
-        verdicts=worker.process_state.setdefault(("sql verdicts", str(endpoint.uri)), RejectionPolicy(worker.metrics)),
+        rejection_policy=worker.process_state.setdefault(
+            ("sql rejection policy", str(endpoint.uri)), RejectionPolicy(worker.metrics)
+        ),
     )
 
 

@@ -34,7 +34,7 @@ _TYPES: dict[ColumnType, Any] = {
     ColumnType.MEDIUMTEXT: sqlalchemy.Text().with_variant(mysql.MEDIUMTEXT(), "mysql"),
 }
 
-_RELATIVES: dict[ColumnType, type[Any]] = {
+_COMPATIBLE_TYPES: dict[ColumnType, type[Any]] = {
     ColumnType.BOOLEAN: sqlalchemy.Integer,
     ColumnType.BIGINT: sqlalchemy.Integer,
     ColumnType.DOUBLE: sqlalchemy.Float,
@@ -43,24 +43,24 @@ _RELATIVES: dict[ColumnType, type[Any]] = {
 """What a reflected type is an instance of where text and literals of SQL mean the same to it; else String."""
 
 _BYTES = {mysql.TINYTEXT: 255, mysql.TEXT: 65_535, mysql.MEDIUMTEXT: 16_777_215}
-_LONG_TEXTS = (sqlalchemy.Text, mysql.TEXT, mysql.MEDIUMTEXT, mysql.LONGTEXT)
+_LONG_TEXT_TYPES = (sqlalchemy.Text, mysql.TEXT, mysql.MEDIUMTEXT, mysql.LONGTEXT)
 
 
 class CreatedTable(NamedTuple):
-    """A table that is there.
+    """A table that exists.
 
     Attributes:
         table: with the columns that it really has, and `REST` as the last where it has that.
         columns: the same without `REST`.
         has_rest: whether it has `REST`.
-        text_means_the_same: whether all its columns are of such types that text and literals of SQL do.
+        text_compatible: whether all its columns are of such types that text and literals of SQL do.
         widths: by column of text, what it holds at most, where that is limited.
     """
 
     table: sqlalchemy.Table
     columns: Sequence[Column]
     has_rest: bool
-    text_means_the_same: bool
+    text_compatible: bool
     widths: Mapping[str, ColumnWidth]
 
 
@@ -84,19 +84,20 @@ def make_table(connection: Connection, name: str, schema: Mapping[str, Any]) -> 
     # Nobody can write into what the database computes.
     types = {column["name"].lower(): column["type"] for column in found if not column.get("computed")}
     # A field called `rest` had that name before.
-    has_rest = isinstance(types.get(REST), _LONG_TEXTS)
-    there = [known for column in tables.columns(schema) if (known := _known(column, types, has_rest)) is not None]
-    written = [*there, *([tables.rest_column()] if has_rest else [])]
+    has_rest = isinstance(types.get(REST), _LONG_TEXT_TYPES)
+    wanted = (_present(column, types, has_rest) for column in tables.columns(schema))
+    present = [column for column in wanted if column is not None]
+    written = [*present, *([tables.rest_column()] if has_rest else [])]
     return CreatedTable(
         _described(name, written),
-        there,
+        present,
         has_rest,
-        all(isinstance(types[one.name.lower()], _RELATIVES.get(one.type, sqlalchemy.String)) for one in written),
-        {column.name: width for column in there if (width := _width(types[column.name.lower()])) is not None},
+        all(isinstance(types[one.name.lower()], _COMPATIBLE_TYPES.get(one.type, sqlalchemy.String)) for one in written),
+        {column.name: width for column in present if (width := _width(types[column.name.lower()])) is not None},
     )
 
 
-def _known(column: Column, types: Mapping[str, Any], has_rest: bool) -> Column | None:
+def _present(column: Column, types: Mapping[str, Any], has_rest: bool) -> Column | None:
     """Return the column under the name that this table has it by: earlier versions took some names as they were."""
     if column.name.lower() in types:
         return column
@@ -113,16 +114,16 @@ def create_if_absent(connection: Connection, table: sqlalchemy.Table) -> None:
     connection.commit()
 
 
-def _width(kind: Any) -> ColumnWidth | None:
-    if type(kind) in _BYTES:
-        return ColumnWidth(_BYTES[type(kind)], in_bytes=True)
-    limited = isinstance(kind, mysql.VARCHAR | mysql.CHAR) and kind.length is not None
-    return ColumnWidth(kind.length, in_bytes=False) if limited else None
+def _width(column_type: Any) -> ColumnWidth | None:
+    if type(column_type) in _BYTES:
+        return ColumnWidth(_BYTES[type(column_type)], in_bytes=True)
+    limited = isinstance(column_type, mysql.VARCHAR | mysql.CHAR) and column_type.length is not None
+    return ColumnWidth(column_type.length, in_bytes=False) if limited else None
 
 
 def _create(connection: Connection, table: sqlalchemy.Table) -> None:
     if connection.dialect.name == "mysql":
-        # Hundreds of text columns may in theory outgrow a page. Their rows seldom do; one that does is refused.
+        # Hundreds of text columns may in theory outgrow a page. Their rows seldom do; one that does is rejected.
         connection.exec_driver_sql("SET SESSION innodb_strict_mode = OFF")
     connection.execute(sqlalchemy.schema.CreateTable(table, if_not_exists=True))
     for index in table.indexes:

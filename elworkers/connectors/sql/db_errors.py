@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Decides from a database error whose fault it is. Pure: no database here.
+"""Decides from a database error what it concerns: everything, a table or a row. Pure: no database here.
 
 Only what is known to be an outage is one. All else is a record's, a row's or a table's own.
 """
@@ -83,15 +83,15 @@ _SQLITE_OUTAGES = {
     23: "not authorized",
     26: "file is not a database",
 }
-"""SQLite's primary result codes that pass, and its words for them."""
+"""SQLite's primary result codes that pass, and its messages for them."""
 
 
 class TransactionLostError(Exception):
     """A statement has ended the transaction, and with it what was stored before."""
 
 
-class Whose(Enum):
-    """Whose fault an error is."""
+class FaultScope(Enum):
+    """What an error concerns."""
 
     OUTAGE = "it passes; everything waits"
     ROW = "it depends on the row's values"
@@ -100,17 +100,17 @@ class Whose(Enum):
 
 
 class DatabaseFault(NamedTuple):
-    """Why a database refused something.
+    """Why a database rejected something.
 
     Attributes:
-        whose: as far as is known.
+        scope: as far as is known.
         code: the error's number, if it has one.
-        words: the database's.
+        message: the database's.
     """
 
-    whose: Whose
+    scope: FaultScope
     code: int | None
-    words: str
+    message: str
 
 
 def original(error: BaseException) -> BaseException:
@@ -118,7 +118,7 @@ def original(error: BaseException) -> BaseException:
     return error.orig if isinstance(error, StatementError) and error.orig is not None else error
 
 
-def is_ours(error: BaseException) -> bool:
+def is_bug(error: BaseException) -> bool:
     """Return whether the database has no part in it: SQLAlchemy also wraps the bugs of whoever calls it."""
     return not isinstance(original(error), pymysql.Error | sqlite3.Error | OverflowError | DBAPIError)
 
@@ -133,45 +133,45 @@ def code_of(error: BaseException) -> int | None:
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
 
-def words_of(error: BaseException) -> str:
-    """Return what the database said, without the statement and its values."""
+def error_message(error: BaseException) -> str:
+    """Return the message of the database, without the statement and its values."""
     found = original(error)
     if isinstance(found, pymysql.Error):
         return str(found.args[-1] if found.args else found)
     return str(found)
 
 
-def whose(error: BaseException) -> Whose:
-    """Return whose fault a database's error is."""
+def fault_scope(error: BaseException) -> FaultScope:
+    """Return what a database's error concerns."""
     found = original(error)
     if isinstance(found, sqlite3.Error):
-        return _whose_of_sqlite(found)
+        return _scope_of_sqlite(found)
     if isinstance(found, OverflowError):
-        return Whose.ROW
+        return FaultScope.ROW
     code = code_of(found)
     # The driver gives no number where it could not read what the server sent.
     if not code or code in _OUTAGES or code in _CLIENT_ERRORS:
-        return Whose.OUTAGE
+        return FaultScope.OUTAGE
     if code in _ROWS:
-        return Whose.ROW
-    return Whose.TABLE if code in _TABLES else Whose.UNKNOWN
+        return FaultScope.ROW
+    return FaultScope.TABLE if code in _TABLES else FaultScope.UNKNOWN
 
 
 def fault_of(error: BaseException) -> DatabaseFault:
     """Return what a database's error says."""
-    return DatabaseFault(whose(error), code_of(error), words_of(error))
+    return DatabaseFault(fault_scope(error), code_of(error), error_message(error))
 
 
-def _whose_of_sqlite(error: sqlite3.Error) -> Whose:
+def _scope_of_sqlite(error: sqlite3.Error) -> FaultScope:
     # Before Python 3.11 an error has no number.
     code = getattr(error, "sqlite_errorcode", None)
     if code is not None and code & 0xFF in _SQLITE_OUTAGES:
-        return Whose.OUTAGE
-    if code is None and any(words in str(error) for words in _SQLITE_OUTAGES.values()):
-        return Whose.OUTAGE
+        return FaultScope.OUTAGE
+    if code is None and any(message in str(error) for message in _SQLITE_OUTAGES.values()):
+        return FaultScope.OUTAGE
     if isinstance(error, sqlite3.DataError | sqlite3.IntegrityError | sqlite3.InterfaceError):
-        return Whose.ROW
-    return Whose.TABLE
+        return FaultScope.ROW
+    return FaultScope.TABLE
 
 
 def is_stale(error: BaseException) -> bool:
@@ -182,11 +182,11 @@ def is_stale(error: BaseException) -> bool:
     return isinstance(found, pymysql.Error) and code_of(found) in STALE
 
 
-def retryable(place: str, work: Callable[[], Any]) -> Any:
-    """Run `work`; an error of the database becomes a `RetryableError` that names the place, a bug stays what it is."""
+def retryable(database: str, call: Callable[[], Any]) -> Any:
+    """Run `call`; an error of the database becomes a `RetryableError` that names it, a bug stays what it is."""
     try:
-        return work()
+        return call()
     except (StatementError, pymysql.Error, sqlite3.Error) as error:
-        if is_ours(error):
+        if is_bug(error):
             raise
-        raise RetryableError(f"database {place}: {words_of(error)}") from error
+        raise RetryableError(f"database {database}: {error_message(error)}") from error

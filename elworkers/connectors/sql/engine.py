@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from elworkers.config.uris import Uri
 from elworkers.connectors.sql.load_data import LocalDataConnection
-from elworkers.connectors.sql.login import NOT_SAID, Login
+from elworkers.connectors.sql.login import DEFAULT_LOGIN, Login
 from elworkers.core.permissions import DATA_FILE
 
 log = structlog.get_logger(__name__)
@@ -25,7 +25,7 @@ _CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10, 120
 
 
 def engine(
-    uri: Uri, local_infile: bool = True, login: Login = NOT_SAID, answer_timeout_s: int | None = ANSWER_TIMEOUT_S
+    uri: Uri, local_infile: bool = True, login: Login = DEFAULT_LOGIN, answer_timeout_s: int | None = ANSWER_TIMEOUT_S
 ) -> Engine:
     """Return an engine for `mysql://USER:PASSWORD@HOST[:PORT]/DATABASE` or `sqlite:///PATH`.
 

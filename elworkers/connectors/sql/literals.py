@@ -23,18 +23,18 @@ def literals(column: ColumnValues) -> list[str]:
     """Return each value as a literal of SQL."""
     if column.type in _LITERALS:
         return _written(column, _LITERALS[column.type], "NULL")
-    texts = _escaped(column, _LITERAL_ESCAPES)
+    escaped = _escaped(column, _LITERAL_ESCAPES)
     if column.nulls:
-        return ["NULL" if text is None else f"'{text}'" for text in texts]
-    return [f"'{text}'" for text in texts]
+        return ["NULL" if text is None else f"'{text}'" for text in escaped]
+    return [f"'{text}'" for text in escaped]
 
 
 def fields(column: ColumnValues) -> list[str]:
     """Return each value as a field of a line."""
     if column.type in _FIELDS:
         return _written(column, _FIELDS[column.type], r"\N")
-    texts = _escaped(column, _FIELD_ESCAPES)
-    return [r"\N" if text is None else text for text in texts] if column.nulls else texts
+    escaped = _escaped(column, _FIELD_ESCAPES)
+    return [r"\N" if text is None else text for text in escaped] if column.nulls else escaped
 
 
 def _written(column: ColumnValues, write: Callable[[Any], str], null: str) -> list[str]:
@@ -45,8 +45,8 @@ def _written(column: ColumnValues, write: Callable[[Any], str], null: str) -> li
 
 def _escaped(column: ColumnValues, escapes: Mapping[str, str]) -> list[Any]:
     # Few columns hold anything to escape, and one search through all of it is cheaper than one for each value.
-    whole = "".join(filter(None, column.values))
-    if not any(character in whole for character in escapes):
+    joined = "".join(filter(None, column.values))
+    if not any(character in joined for character in escapes):
         return column.values
     table = str.maketrans(dict(escapes))
     return [text and text.translate(table) for text in column.values]

@@ -59,7 +59,7 @@ class Login:
         )
 
 
-NOT_SAID = Login()
+DEFAULT_LOGIN = Login()
 """As a URI without such options has it."""
 
 
@@ -89,7 +89,7 @@ class _named:  # noqa: N801 - reads as what it does
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, ssl.SSLError):
             raise ConfigurationError(f"{self._where}: no certificate or key in PEM ({error.reason})") from None
         if isinstance(error, OSError):
@@ -111,7 +111,7 @@ class GuardedConnection(Connection):
         options: of `pymysql.connect`, but those of TLS.
     """
 
-    def __init__(self, *, login: Login = NOT_SAID, **options: Any) -> None:
+    def __init__(self, *, login: Login = DEFAULT_LOGIN, **options: Any) -> None:
         self._login = login
         self._auth_plugin_name: str
         self._encrypted = False
@@ -132,7 +132,7 @@ class GuardedConnection(Connection):
     def server_public_key(self) -> bytes:
         """What PyMySQL encrypts the password with; it would ask the server for one that it does not have."""
         if self._login.public_key is None:
-            raise _refused(f"asks for the password itself; that takes {_NEEDED} or server_public_key=FILE")
+            raise _denied(f"asks for the password itself; that takes {_NEEDED} or server_public_key=FILE")
         return self._login.public_key
 
     @server_public_key.setter
@@ -140,7 +140,7 @@ class GuardedConnection(Connection):
 
     def _request_authentication(self) -> None:
         if self._login.tls is not None and not self.server_capabilities & CLIENT.SSL:  # type: ignore[attr-defined]
-            raise _refused("offers no TLS, which ssl_ca, ssl_cert, ssl_key or ssl_verify ask for")
+            raise _denied("offers no TLS, which ssl_ca, ssl_cert, ssl_key or ssl_verify ask for")
         if self._auth_plugin_name == "sha256_password" and not self._login.verified:
             # PyMySQL would send the password at once; this way the server has to ask for it.
             self._auth_plugin_name = "mysql_native_password"
@@ -149,11 +149,11 @@ class GuardedConnection(Connection):
     def _process_auth(self, plugin_name: bytes, auth_packet: Any, handler: Any = None) -> Any:
         asked = plugin_name.decode("ascii", "replace")
         if plugin_name in _IN_CLEAR and not (self._login.allow_cleartext and self._secure):
-            raise _refused(f"asks for the password in clear ({asked}); that takes allow_cleartext=True and {_NEEDED}")
+            raise _denied(f"asks for the password in clear ({asked}); that takes allow_cleartext=True and {_NEEDED}")
         if plugin_name == b"mysql_old_password":
-            raise _refused(f"wants {asked}, which gives the password away; give the account another way to log in")
+            raise _denied(f"wants {asked}, which gives the password away; give the account another way to log in")
         return super()._process_auth(plugin_name, auth_packet, handler)  # type: ignore[misc]
 
 
-def _refused(what: str) -> pymysql.OperationalError:
+def _denied(what: str) -> pymysql.OperationalError:
     return pymysql.OperationalError(CR.CR_AUTH_PLUGIN_ERR, f"the server {what}")

@@ -34,13 +34,13 @@ def fitted(capsule: Mapping[str, Any], widths: Mapping[str, ColumnWidth]) -> Map
         return capsule
     raw, message = event.get("rawEvent"), event.get("message")
     if isinstance(raw, str) and _RAW in widths:
-        kept = widths[_RAW].cut(raw)
-        if kept != raw:
-            message = f"(rawEvent cut from {len(raw)} to {len(kept)} characters) {message}"
-            raw = kept
+        cut_text = widths[_RAW].cut(raw)
+        if cut_text != raw:
+            message = f"(rawEvent cut from {len(raw)} to {len(cut_text)} characters) {message}"
+            raw = cut_text
     if isinstance(message, str) and _MESSAGE in widths:
-        kept = widths[_MESSAGE].cut(message)
-        message = message if kept == message else f"{kept[:-3]}..."
+        cut_text = widths[_MESSAGE].cut(message)
+        message = message if cut_text == message else f"{cut_text[:-3]}..."
     if raw is event.get("rawEvent") and message == event.get("message"):
         return capsule
     return {**capsule, "event": {**event, "rawEvent": raw, "message": message}}

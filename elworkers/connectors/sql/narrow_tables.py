@@ -21,7 +21,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from elworkers.connectors.sql import db_errors
-from elworkers.connectors.sql.db_errors import Whose
+from elworkers.connectors.sql.db_errors import FaultScope
 from elworkers.events.columns import ROW_BYTES, VARCHAR, ColumnType
 
 log = structlog.get_logger(__name__)
@@ -37,7 +37,7 @@ _COLUMNS = sqlalchemy.text(
 _OF_EVENTS = re.compile(r"webHost|wiki|userAgent|event_.+", re.IGNORECASE)
 _OF_EVERY_TABLE = ("uuid", "timestamp")
 _RAW_EVENT = "event_rawevent"
-_TEXTS = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
+_TEXT_TYPES = ("char", "varchar", "tinytext", "text", "mediumtext", "longtext")
 _WIDER = {"smallint": "BIGINT", "mediumint": "BIGINT", "int": "BIGINT", "float": "DOUBLE"}
 
 
@@ -46,7 +46,7 @@ class NarrowTable(NamedTuple):
 
     Attributes:
         table: its name.
-        columns: what each of its narrow columns is, in words.
+        columns: description of each of its narrow columns.
         alter: the statement that widens all of them, without a semicolon.
     """
 
@@ -61,7 +61,7 @@ class _Column(NamedTuple):
     table: str
     name: str
     type: str
-    whole_type: str
+    full_type: str
     length: int | None
     charset: str | None
     collation: str | None
@@ -73,10 +73,10 @@ class _Column(NamedTuple):
 
     @property
     def is_text_of_events(self) -> bool:
-        return self.type in _TEXTS and _OF_EVENTS.fullmatch(self.name) is not None
+        return self.type in _TEXT_TYPES and _OF_EVENTS.fullmatch(self.name) is not None
 
     @property
-    def refuses_null(self) -> bool:
+    def rejects_null(self) -> bool:
         if self.nullable == "YES" or self.key == "PRI":
             return False
         # What no event has is not written at all.
@@ -112,13 +112,12 @@ def narrow_tables(connection: Connection) -> list[NarrowTable]:
         if {"id", *_OF_EVERY_TABLE} <= {column.name.lower() for column in table}:
             changes = list(_changes(table))
             if changes:
-                found.append(
-                    NarrowTable(name, [words for words, _ in changes], _alter(name, [how for _, how in changes]))
-                )
+                descriptions, clauses = zip(*changes, strict=True)
+                found.append(NarrowTable(name, descriptions, _alter(name, clauses)))
     return found
 
 
-def say(connection: Connection) -> None:
+def log_narrow_tables(connection: Connection) -> None:
     """Name each table that is too narrow, with its ALTER; a database that does not tell keeps nobody from starting.
 
     Args:
@@ -130,13 +129,13 @@ def say(connection: Connection) -> None:
     try:
         narrow = narrow_tables(connection)
     except DBAPIError as error:
-        if db_errors.fault_of(error).whose is Whose.OUTAGE:
+        if db_errors.fault_of(error).scope is FaultScope.OUTAGE:
             raise
         connection.rollback()
         log.warning(
             "tables cannot be looked at for narrow columns",
             code="sql_table_check_failed",
-            reason=db_errors.words_of(error),
+            reason=db_errors.error_message(error),
         )
         return
     for found in narrow:
@@ -159,7 +158,7 @@ def _changes(table: Sequence[_Column]) -> Iterator[tuple[str, str]]:
     for column in table:
         if "GENERATED" in column.extra.upper() or "auto_increment" in column.extra:
             continue
-        wanted = column.whole_type
+        wanted = column.full_type
         if _grows(column):
             fits = left >= ColumnType.VARCHAR.value - ColumnType.TEXT.value
             left -= (ColumnType.VARCHAR.value - ColumnType.TEXT.value) if fits else 0
@@ -170,8 +169,8 @@ def _changes(table: Sequence[_Column]) -> Iterator[tuple[str, str]]:
         elif column.is_written and column.type == "datetime" and (column.precision or 0) < 6:
             wanted = "DATETIME(6)"
         other_charset = column.is_text_of_events and column.charset != "utf8mb4"
-        if wanted != column.whole_type or other_charset or column.refuses_null:
-            yield _words(column), f"MODIFY {_quoted(column.name)} {wanted}{_charset(column)} NULL"
+        if wanted != column.full_type or other_charset or column.rejects_null:
+            yield _description(column), f"MODIFY {_quoted(column.name)} {wanted}{_charset(column)} NULL"
 
 
 def _grows(column: _Column) -> bool:
@@ -185,13 +184,13 @@ def _grows(column: _Column) -> bool:
     return column.type == "tinytext"
 
 
-def _words(column: _Column) -> str:
+def _description(column: _Column) -> str:
     charset = f" {column.charset}" if column.charset and column.charset != "utf8mb4" else ""
-    return f"{column.name} {column.whole_type}{charset}{' NOT NULL' if column.nullable != 'YES' else ''}"
+    return f"{column.name} {column.full_type}{charset}{' NOT NULL' if column.nullable != 'YES' else ''}"
 
 
 def _charset(column: _Column) -> str:
-    if column.type not in _TEXTS:
+    if column.type not in _TEXT_TYPES:
         return ""
     exact = " COLLATE utf8mb4_bin" if (column.collation or "").endswith("_bin") else ""
     return f" CHARACTER SET utf8mb4{exact}"

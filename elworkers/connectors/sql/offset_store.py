@@ -67,7 +67,7 @@ class DatabaseOffsets:
         self._connection = connection
         self._group = group
         self._metrics = metrics
-        self._at: dict[Assignment, int] = {}
+        self._positions: dict[Assignment, int] = {}
         create_if_absent(connection, _OFFSETS)
         self._keeps_ids = self._make_ids()
 
@@ -83,50 +83,50 @@ class DatabaseOffsets:
                 "a table cannot be made; a topic that is made again will not be noticed",
                 code="sql_topic_ids_unavailable",
                 table=TOPIC_IDS_TABLE,
-                reason=db_errors.words_of(error),
+                reason=db_errors.error_message(error),
             )
             return False
         return True
 
-    def resume_at(self, starts: Positions) -> dict[Assignment, int]:
+    def resume_at(self, positions: Positions) -> dict[Assignment, int]:
         """Take partitions over: at the position that is kept, or at the given one, which is kept from now on."""
         with self._connection.begin():
-            for origin, start in starts.items():
-                self._add_if_absent(_OFFSETS, self._key(origin), next_offset=start)
+            for assignment, start in positions.items():
+                self._add_if_absent(_OFFSETS, self._key(assignment), next_offset=start)
             if self._keeps_ids:
-                self._begin_anew_where_made_again([origin for origin in starts if origin.topic_id])
+                self._reset_recreated([assignment for assignment in positions if assignment.topic_id])
         with self._connection.begin():
             known = self._all(_OFFSETS, _OFFSETS.c.next_offset)
-        taken = {origin: known[origin.topic, origin.partition] for origin in starts}
-        places = {(origin.topic, origin.partition) for origin in taken}
-        self._at = {origin: at for origin, at in self._at.items() if (origin.topic, origin.partition) not in places}
-        self._at |= taken
-        return taken
+        resumed = {assignment: known[assignment.topic, assignment.partition] for assignment in positions}
+        partitions = {(assignment.topic, assignment.partition) for assignment in resumed}
+        others = {one: at for one, at in self._positions.items() if (one.topic, one.partition) not in partitions}
+        self._positions = others | resumed
+        return resumed
 
-    def _key(self, origin: Assignment) -> dict[str, Any]:
-        return {"consumer_group": self._group, "topic": origin.topic, "topic_partition": origin.partition}
+    def _key(self, assignment: Assignment) -> dict[str, Any]:
+        return {"consumer_group": self._group, "topic": assignment.topic, "topic_partition": assignment.partition}
 
-    def _begin_anew_where_made_again(self, origins: Sequence[Assignment]) -> None:
-        if not origins:
+    def _reset_recreated(self, assignments: Sequence[Assignment]) -> None:
+        if not assignments:
             return
         # The lock of a new or changed row is kept to the end: two consumers cannot both be the first to see the topic.
-        for origin in origins:
-            self._add_if_absent(_TOPIC_IDS, self._key(origin), topic_id=origin.topic_id)
+        for assignment in assignments:
+            self._add_if_absent(_TOPIC_IDS, self._key(assignment), topic_id=assignment.topic_id)
         known = self._all(_TOPIC_IDS, _TOPIC_IDS.c.topic_id)
-        for origin in origins:
-            before = known[origin.topic, origin.partition]
-            if before == origin.topic_id:
+        for assignment in assignments:
+            before = known[assignment.topic, assignment.partition]
+            if before == assignment.topic_id:
                 continue
-            self._set(_TOPIC_IDS, origin, topic_id=origin.topic_id)
-            self._set(_OFFSETS, origin, next_offset=0)
-            self._metrics.count("positions_begun_anew", topic=origin.topic)
+            self._set(_TOPIC_IDS, assignment, topic_id=assignment.topic_id)
+            self._set(_OFFSETS, assignment, next_offset=0)
+            self._metrics.count("positions_begun_anew", topic=assignment.topic)
             log.warning(
                 "topic was deleted and made again; its messages are read from the beginning",
                 code="topic_recreated",
-                topic=origin.topic,
-                partition=origin.partition,
+                topic=assignment.topic,
+                partition=assignment.partition,
                 id_before=before,
-                id_now=origin.topic_id,
+                id_now=assignment.topic_id,
             )
 
     def _all(self, table: sqlalchemy.Table, wanted: sqlalchemy.Column[Any]) -> dict[tuple[str, int], Any]:
@@ -134,16 +134,16 @@ class DatabaseOffsets:
         found = self._connection.execute(statement.where(table.c.consumer_group == self._group))
         return {(topic, partition): value for topic, partition, value in found}
 
-    def _set(self, table: sqlalchemy.Table, origin: Assignment, **values: Any) -> None:
-        conditions = [table.c[name] == value for name, value in self._key(origin).items()]
+    def _set(self, table: sqlalchemy.Table, assignment: Assignment, **values: Any) -> None:
+        conditions = [table.c[name] == value for name, value in self._key(assignment).items()]
         self._connection.execute(sqlalchemy.update(table).where(*conditions).values(**values))
 
     def _add_if_absent(self, table: sqlalchemy.Table, key: dict[str, Any], **values: Any) -> None:
         if self._connection.dialect.name == "sqlite":
             self._connection.execute(sqlite.insert(table).on_conflict_do_nothing().values(**key, **values))
         else:
-            kept = {name: table.c[name] for name in values}
-            self._connection.execute(mysql.insert(table).on_duplicate_key_update(**kept).values(**key, **values))
+            unchanged = {name: table.c[name] for name in values}
+            self._connection.execute(mysql.insert(table).on_duplicate_key_update(**unchanged).values(**key, **values))
 
     def move(self, positions: Positions) -> None:
         """Move positions, inside the transaction of the rows; call `moved` once that is committed.
@@ -152,20 +152,22 @@ class DatabaseOffsets:
             RetryableError: another consumer has moved one of them, or has had the partition in between, so that the
                 rows are not this one's.
         """
-        for origin, offset in positions.items():
-            if offset == self._at.get(origin):
+        for assignment, offset in positions.items():
+            if offset == self._positions.get(assignment):
                 continue
-            if origin not in self._at or not self._moves(origin, offset):
+            if assignment not in self._positions or not self._moves(assignment, offset):
                 raise RetryableError(
-                    f"{origin.topic}[{origin.partition}] has gone to another consumer of group {self._group};"
+                    f"{assignment.topic}[{assignment.partition}] has gone to another consumer of group {self._group};"
                     " this one's rows are rolled back"
                 )
 
-    def _moves(self, origin: Assignment, offset: int) -> bool:
-        conditions = [_OFFSETS.c[name] == value for name, value in self._key(origin).items()]
-        statement = sqlalchemy.update(_OFFSETS).where(*conditions, _OFFSETS.c.next_offset == self._at[origin])
+    def _moves(self, assignment: Assignment, offset: int) -> bool:
+        conditions = [_OFFSETS.c[name] == value for name, value in self._key(assignment).items()]
+        statement = sqlalchemy.update(_OFFSETS).where(
+            *conditions, _OFFSETS.c.next_offset == self._positions[assignment]
+        )
         return self._connection.execute(statement.values(next_offset=offset)).rowcount == 1
 
     def moved(self, positions: Positions) -> None:
         """Note that these positions have been committed."""
-        self._at.update(positions)
+        self._positions.update(positions)

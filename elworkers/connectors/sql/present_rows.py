@@ -14,7 +14,7 @@ import sqlalchemy
 from elworkers.config.uris import Uri
 from elworkers.connectors.sql import engine, table_owners
 from elworkers.connectors.sql.db_errors import retryable
-from elworkers.connectors.sql.login import NOT_SAID, Login
+from elworkers.connectors.sql.login import DEFAULT_LOGIN, Login
 from elworkers.events import columns as tables
 
 _TOGETHER = 1_000
@@ -31,19 +31,19 @@ class Present:
         RetryableError: it does not answer.
     """
 
-    def __init__(self, uri: Uri, login: Login = NOT_SAID) -> None:
-        self._place = str(uri)
+    def __init__(self, uri: Uri, login: Login = DEFAULT_LOGIN) -> None:
+        self._database = str(uri)
         self._connection: Any = None
         self._tables: dict[str, str] = {}
         self._owners: dict[tuple[str, int], str] = {}
         if uri.scheme == "sqlite" and not Path(uri.path[1:]).exists():
-            # To look there would make it.
+            # To connect would create it.
             return
         self._engine = engine.engine(uri, local_infile=False, login=login)
-        self._connection = retryable(self._place, self._engine.connect)
-        retryable(self._place, self._look)
+        self._connection = retryable(self._database, self._engine.connect)
+        retryable(self._database, self._load_tables)
 
-    def _look(self) -> None:
+    def _load_tables(self) -> None:
         self._tables = {name.lower(): name for name in sqlalchemy.inspect(self._connection).get_table_names()}
         if table_owners.TABLE in self._tables:
             columns: list[Any] = [sqlalchemy.column(name) for name in ("schema_name", "revision", "table_name")]
@@ -66,15 +66,15 @@ class Present:
                 # Another schema's.
                 return set()
         table = self._tables.get(name.lower())
-        return retryable(self._place, lambda: self._there(table, list(uuids))) if table else set()
+        return retryable(self._database, lambda: self._stored(table, list(uuids))) if table else set()
 
-    def _there(self, table: str, uuids: list[str]) -> set[str]:
+    def _stored(self, table: str, uuids: list[str]) -> set[str]:
         column: Any = sqlalchemy.column("uuid")
         found: set[str] = set()
         for begin in range(0, len(uuids), _TOGETHER):
             wanted = sqlalchemy.select(column).select_from(sqlalchemy.table(table))
-            some = wanted.where(column.in_(uuids[begin : begin + _TOGETHER]))
-            found.update(self._connection.execute(some).scalars())
+            query = wanted.where(column.in_(uuids[begin : begin + _TOGETHER]))
+            found.update(self._connection.execute(query).scalars())
         self._connection.rollback()
         return found
 

@@ -3,7 +3,7 @@
 
 """Converts records into the rows that a table's writer takes, without any effect.
 
-A record of which no row can be made is refused on its own, whatever was raised. So that this hides no bug that every
+A record of which no row can be made is rejected on its own, whatever was raised. So that this hides no bug that every
 record meets, an event that has been good ever since goes the same way then.
 """
 
@@ -35,16 +35,16 @@ class Table(NamedTuple):
         name: its name.
         columns: those that it has, without `event_rest`.
         has_rest: whether it has that as well.
-        known: the fields that have columns.
-        inserts: how rows come into it.
+        known_fields: the fields that have columns.
+        writer: how rows come into it.
         widths: what its columns of text hold, where longer texts are to be cut.
     """
 
     name: str
     columns: Sequence[Column]
     has_rest: bool
-    known: KnownFields
-    inserts: TableWriter
+    known_fields: KnownFields
+    writer: TableWriter
     widths: Mapping[str, ColumnWidth]
 
 
@@ -70,27 +70,27 @@ class RowMaker:
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
 
-    def make(self, table: Table, records: Sequence[Record], refused: list[RejectedRecord]) -> PreparedRows:
-        """Return what is to be stored of these records; those that cannot be are added to `refused`."""
+    def make(self, table: Table, records: Sequence[Record], rejected: list[RejectedRecord]) -> PreparedRows:
+        """Return what is to be stored of these records; those that cannot be are added to `rejected`."""
         try:
             return _made(table, records)
-        except Exception:  # noqa: BLE001 - each record is looked at, and says what it was
-            good = self._good(table, records, refused, _made)
+        except Exception:  # noqa: BLE001 - each record is tried, and says what it was
+            good = self._good(table, records, rejected, _made)
             return _made(table, good) if good else PreparedRows([], [], None, 0)
 
-    def pairs(self, table: Table, made: PreparedRows, refused: list[RejectedRecord]) -> list[tuple[Record, Any]]:
+    def pairs(self, table: Table, made: PreparedRows, rejected: list[RejectedRecord]) -> list[tuple[Record, Any]]:
         """Return each record with its row, as `TableWriter.insert` takes it."""
         try:
-            return list(zip(made.records, table.inserts.rows(made.values), strict=True))
-        except Exception:  # noqa: BLE001 - each record is looked at, and says what it was
-            good = self._good(table, made.records, refused, _row)
+            return list(zip(made.records, table.writer.rows(made.values), strict=True))
+        except Exception:  # noqa: BLE001 - each record is tried, and says what it was
+            good = self._good(table, made.records, rejected, _row)
             return [(record, _row(table, [record])) for record in good]
 
     def _good(
         self,
         table: Table,
         records: Sequence[Record],
-        refused: list[RejectedRecord],
+        rejected: list[RejectedRecord],
         step: Callable[[Table, Sequence[Record]], Any],
     ) -> list[Record]:
         # Raises where the fault is not the records'.
@@ -100,9 +100,9 @@ class RowMaker:
             try:
                 step(table, [record])
             except ValueError as error:
-                refused.append(RejectedRecord(record, str(error)))
+                rejected.append(RejectedRecord(record, str(error)))
             except Exception as error:  # noqa: BLE001 - no record holds up the others, whatever bug we have
-                refused.append(RejectedRecord(record, self.words_of(table, error)))
+                rejected.append(RejectedRecord(record, self.row_error(table, error)))
             else:
                 good.append(record)
         return good
@@ -111,11 +111,11 @@ class RowMaker:
         """Return a row that any table of this program takes, as `TableWriter.insert` takes it."""
         return _row(table, [_GOOD])
 
-    def words_of(self, table: Table, error: Exception) -> str:
+    def row_error(self, table: Table, error: Exception) -> str:
         """Return the message for a record without a row; the first of a kind is logged with its stack."""
-        kind = (table.name, type(error).__name__)
-        if kind not in self._logged:
-            self._logged.add(kind)
+        key = (table.name, type(error).__name__)
+        if key not in self._logged:
+            self._logged.add(key)
             log.error(
                 "a record cannot be made a row", code="sql_row_conversion_failed", table=table.name, exc_info=error
             )
@@ -127,15 +127,15 @@ def _made(table: Table, records: Sequence[Record]) -> PreparedRows:
     if table.widths:
         events = [long_event_errors.fitted(event, table.widths) for event in events]
     values = convert.by_column(events, table.columns)
-    left = extra_fields.rests([event.get("event") for event in events], table.known)
+    left = extra_fields.rests([event.get("event") for event in events], table.known_fields)
     left_out = 0
     if table.has_rest:
         values.append(convert.as_json(left))
     elif any(one is not None for one in left):
         left_out = sum(extra_fields.count(one) for one in left if one is not None)
-    return PreparedRows(records, values, table.inserts.prepare(values), left_out)
+    return PreparedRows(records, values, table.writer.prepare(values), left_out)
 
 
 def _row(table: Table, records: Sequence[Record]) -> Any:
-    (row,) = table.inserts.rows(_made(table, records).values)
+    (row,) = table.writer.rows(_made(table, records).values)
     return row

@@ -15,7 +15,7 @@ from elworkers.connectors.sql import engine, narrow_tables
 from elworkers.connectors.sql.batch import BatchWriter, BegunAnewError, StoredBatch
 from elworkers.connectors.sql.catalog import Catalog, Schemas
 from elworkers.connectors.sql.db_errors import DatabaseFault, retryable
-from elworkers.connectors.sql.login import NOT_SAID, Login
+from elworkers.connectors.sql.login import DEFAULT_LOGIN, Login
 from elworkers.connectors.sql.offset_store import DatabaseOffsets
 from elworkers.connectors.sql.rejected_rows import RejectionPolicy
 from elworkers.connectors.sql.row_maker import RowMaker, Table
@@ -47,7 +47,7 @@ class SqlSink:
         statsd_prefix: what their names begin with.
         local_infile: whether LOAD DATA LOCAL may be used where the server allows it.
         login: how a server may be logged in to.
-        verdicts: what an earlier sink of this worker has learned of the database's tables.
+        rejection_policy: what an earlier sink of this worker has learned of the database's tables.
 
     Raises:
         RetryableError: the database does not answer.
@@ -63,36 +63,36 @@ class SqlSink:
         statsd: tuple[str, int] | None = None,
         statsd_prefix: str = PREFIX,
         local_infile: bool = True,
-        login: Login = NOT_SAID,
-        verdicts: RejectionPolicy | None = None,
+        login: Login = DEFAULT_LOGIN,
+        rejection_policy: RejectionPolicy | None = None,
     ) -> None:
-        self._place = str(uri)
+        self._database = str(uri)
         self._metrics = metrics
         self._statsd = statsd
         self._statsd_prefix = statsd_prefix
         self._pending: list[Record] = []
         self._engine = engine.engine(uri, local_infile, login)
-        self._connection: Connection = retryable(self._place, self._engine.connect)
+        self._connection: Connection = retryable(self._database, self._engine.connect)
         self._offsets: DatabaseOffsets | None = None
         if group is not None:
-            self._offsets = retryable(self._place, lambda: DatabaseOffsets(self._connection, group, metrics))
+            self._offsets = retryable(self._database, lambda: DatabaseOffsets(self._connection, group, metrics))
         self._transaction: RootTransaction | None = None
-        self._verdicts = verdicts or RejectionPolicy(metrics)
+        self._rejection_policy = rejection_policy or RejectionPolicy(metrics)
         self._catalog: Catalog = retryable(
-            self._place, lambda: Catalog(self._connection, schemas, self._verdicts, metrics)
+            self._database, lambda: Catalog(self._connection, schemas, self._rejection_policy, metrics)
         )
-        if not self._verdicts.looked_at_tables:
-            retryable(self._place, lambda: narrow_tables.say(self._connection))
-            self._verdicts.looked_at_tables = True
+        if not self._rejection_policy.checked_tables:
+            retryable(self._database, lambda: narrow_tables.log_narrow_tables(self._connection))
+            self._rejection_policy.checked_tables = True
         self._rows = RowMaker()
         self._stored: list[StoredBatch] = []
 
-    def resume_at(self, starts: Positions) -> Positions:
+    def resume_at(self, positions: Positions) -> Positions:
         """See `contracts.OffsetStore.resume_at`."""
         if self._offsets is None:
-            return starts
+            return positions
         offsets = self._offsets
-        found: Positions = retryable(self._place, lambda: offsets.resume_at(starts))
+        found: Positions = retryable(self._database, lambda: offsets.resume_at(positions))
         return found
 
     def write(self, records: Sequence[Record]) -> None:
@@ -100,38 +100,40 @@ class SqlSink:
         self._pending += records
 
     def flush(self) -> list[RejectedRecord]:
-        """See `contracts.Sink.flush`; what one row makes the database refuse is refused, the others are stored."""
+        """See `contracts.Sink.flush`; what the database rejects for one row is rejected, the others are stored."""
         if not self._pending:
             return []
         pending, self._pending = self._pending, []
-        storing = BatchWriter(self._connection, self._rows)
+        writer = BatchWriter(self._connection, self._rows)
         while True:
-            refused: list[RejectedRecord] = []
-            batches = retryable(self._place, lambda: self._by_table(pending, refused))  # noqa: B023 - called at once
+            rejected: list[RejectedRecord] = []
+            batches = retryable(self._database, lambda: self._by_table(pending, rejected))  # noqa: B023 - called at once
             try:
-                stored = self._store(storing, batches)
+                stored = self._store(writer, batches)
             except BegunAnewError as error:
-                retryable(self._place, self._begin_anew)
+                retryable(self._database, self._begin_anew)
                 if error.stale is not None:
                     self._catalog.forget(error.stale)
             else:
-                if refused:
-                    self._metrics.count("rows_refused", len(refused), table="unknown")
+                if rejected:
+                    self._metrics.count("rows_refused", len(rejected), table="unknown")
                 self._stored += stored
-                return refused + [refusal for piece in stored for refusal in piece.refused]
+                return rejected + [record for batch in stored for record in batch.rejected]
 
-    def _store(self, storing: BatchWriter, batches: Batches) -> list[StoredBatch]:
+    def _store(self, writer: BatchWriter, batches: Batches) -> list[StoredBatch]:
         def store() -> list[StoredBatch]:
-            self._begun()
-            return storing.store(batches.values())
+            self._begin_transaction()
+            return writer.store(batches.values())
 
-        stored: list[StoredBatch] = retryable(self._place, store)
-        self._verdicts.judge(*_taken_and_refused(stored))
+        stored: list[StoredBatch] = retryable(self._database, store)
+        self._rejection_policy.update(*_accepting_and_rejecting(stored))
         return stored
 
     def _begin_anew(self) -> None:
         if self._stored:
-            raise RetryableError(f"database {self._place}: the transaction of an earlier batch is lost with this one's")
+            raise RetryableError(
+                f"database {self._database}: the transaction of an earlier batch is lost with this one's"
+            )
         if self._transaction is not None:
             self._transaction.rollback()
             self._transaction = None
@@ -140,11 +142,11 @@ class SqlSink:
         """See `contracts.Sink.commit_transaction`: commits the rows, and with them the positions."""
         if self._transaction is None and not (self._offsets is not None and positions):
             return
-        retryable(self._place, lambda: self._commit(positions))
+        retryable(self._database, lambda: self._commit(positions))
         self._report()
 
     def _commit(self, positions: Positions) -> None:
-        transaction = self._begun()
+        transaction = self._begin_transaction()
         if self._offsets is not None:
             self._offsets.move(positions)
         transaction.commit()
@@ -152,12 +154,12 @@ class SqlSink:
         if self._offsets is not None:
             self._offsets.moved(positions)
 
-    def _begun(self) -> RootTransaction:
+    def _begin_transaction(self) -> RootTransaction:
         if self._transaction is None:
             self._transaction = self._connection.begin()
         return self._transaction
 
-    def _by_table(self, records: Sequence[Record], refused: list[RejectedRecord]) -> Batches:
+    def _by_table(self, records: Sequence[Record], rejected: list[RejectedRecord]) -> Batches:
         # Every table is there before the transaction begins: MariaDB commits at a CREATE TABLE.
         named: dict[tuple[str, int] | None, list[Record]] = {}
         for record in records:
@@ -167,7 +169,7 @@ class SqlSink:
             try:
                 table = self._catalog.table_of(schema)
             except InvalidEventError as error:
-                refused += [RejectedRecord(record, str(error)) for record in those]
+                rejected += [RejectedRecord(record, str(error)) for record in those]
             else:
                 batches[table.name] = (table, those)
         return batches
@@ -176,15 +178,15 @@ class SqlSink:
         stored, self._stored = self._stored, []
         for one in stored:
             self._metrics.count("rows_inserted", one.inserted, table=one.table)
-            self._metrics.count("rows_duplicate", one.records - one.inserted - len(one.refused), table=one.table)
-            self._metrics.count("rows_refused", len(one.refused), table=one.table)
+            self._metrics.count("rows_duplicate", one.records - one.inserted - len(one.rejected), table=one.table)
+            self._metrics.count("rows_refused", len(one.rejected), table=one.table)
             if one.left_out:
                 self._metrics.count("columns_missing", one.left_out, table=one.table)
-                self._verdicts.left_out(one.table, one.left_out)
+                self._rejection_policy.left_out(one.table, one.left_out)
         if stored and self._statsd is not None:
-            self._tell_statsd(self._statsd, sum(one.inserted for one in stored))
+            self._send_to_statsd(self._statsd, sum(one.inserted for one in stored))
 
-    def _tell_statsd(self, address: tuple[str, int], count: int) -> None:
+    def _send_to_statsd(self, address: tuple[str, int], count: int) -> None:
         try:
             statsd.send(*address, [f"{statsd.prefixed(self._statsd_prefix)}.overall.inserted:{count}|c"])
         except OSError as error:
@@ -214,12 +216,14 @@ def _named(record: Record) -> tuple[str, int] | None:
     return (schema, revision) if isinstance(schema, str) and type(revision) is int else None
 
 
-def _taken_and_refused(stored: Sequence[StoredBatch]) -> tuple[set[str], Mapping[str, DatabaseFault]]:
+def _accepting_and_rejecting(stored: Sequence[StoredBatch]) -> tuple[set[str], Mapping[str, DatabaseFault]]:
     """Return the tables that took anything, and those that took nothing for one reason."""
-    taken = {one.table for one in stored if one.records > len(one.refused)}
+    accepting = {one.table for one in stored if one.records > len(one.rejected)}
     found: dict[str, set[DatabaseFault]] = {}
     for one in stored:
-        found.setdefault(one.table, set()).update(fault._replace(words="") for fault in one.faults)
+        found.setdefault(one.table, set()).update(fault._replace(message="") for fault in one.faults)
     first = {one.table: one.faults[0] for one in reversed(stored) if one.faults}
     # A record of which no row could be made says nothing of its table.
-    return taken, {table: first[table] for table, reasons in found.items() if len(reasons) == 1 and table not in taken}
+    return accepting, {
+        table: first[table] for table, reasons in found.items() if len(reasons) == 1 and table not in accepting
+    }

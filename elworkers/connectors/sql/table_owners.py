@@ -64,7 +64,7 @@ class TableOwners:
             if db_errors.code_of(error) not in db_errors.NO_RIGHT:
                 raise
             raise RetryableError(
-                f"table {TABLE}, which says whose each table is, cannot be made: {db_errors.words_of(error)}"
+                f"table {TABLE}, which says whose each table is, cannot be made: {db_errors.error_message(error)}"
             ) from error
         case = _AS_SPELT if connection.dialect.name == "sqlite" else _case_of_names(connection)
         self._ignores_case = case != _COUNTS
@@ -93,13 +93,13 @@ class TableOwners:
 
     def _claims(self, name: str, schema: str, revision: int) -> bool:
         try:
-            return self._noted(name.lower() if self._ignores_case else name, schema, revision)
+            return self._is_owner(name.lower() if self._ignores_case else name, schema, revision)
         except DBAPIError as error:
             if db_errors.is_stale(error):
-                raise RetryableError(f"table {TABLE}: {db_errors.words_of(error)}") from error
+                raise RetryableError(f"table {TABLE}: {db_errors.error_message(error)}") from error
             raise
 
-    def _noted(self, key: str, schema: str, revision: int) -> bool:
+    def _is_owner(self, key: str, schema: str, revision: int) -> bool:
         owner = self._owner(key)
         if owner is None:
             if self._is_spelt_like_another(key, schema, revision):
@@ -113,9 +113,9 @@ class TableOwners:
     def _is_spelt_like_another(self, key: str, schema: str, revision: int) -> bool:
         if not self._keeps_spelling:
             return False
-        there = sqlalchemy.inspect(self._connection).get_table_names()
+        existing = sqlalchemy.inspect(self._connection).get_table_names()
         self._connection.commit()
-        spelt = {name.removesuffix(f"_{revision}"): name for name in there if name.lower() == key}
+        spelt = {name.removesuffix(f"_{revision}"): name for name in existing if name.lower() == key}
         return any(
             other != schema and columns.table_name(other, revision) == name and self._exists(other, revision)
             for other, name in spelt.items()

@@ -21,9 +21,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from elworkers.connectors.sql import db_errors
-from elworkers.connectors.sql import literals as texts
+from elworkers.connectors.sql import literals as sql_literals
 from elworkers.connectors.sql.create_table import CreatedTable
-from elworkers.connectors.sql.db_errors import DUPLICATE_ENTRY, ERRORS, TOO_LARGE, TransactionLostError, Whose
+from elworkers.connectors.sql.db_errors import DUPLICATE_ENTRY, ERRORS, TOO_LARGE, FaultScope, TransactionLostError
 from elworkers.connectors.sql.load_data import Answer, LocalDataConnection
 from elworkers.events.convert import ColumnValues
 
@@ -33,7 +33,7 @@ _UUIDS_KEY = re.compile(r" for key '(?:[^']*\.)?uuid'$")
 _CUT = {1264, 1265, 1292, 1366, 1406}
 """Warnings that something was cut: blanks behind the longest text are, even by a strict INSERT."""
 
-_LOCAL_DATA_REFUSED = {
+_LOCAL_DATA_DISABLED = {
     1148,  # the command is not allowed
     3948,  # MySQL: loading local data is disabled
     4166,  # MariaDB: the capability is disabled
@@ -46,10 +46,10 @@ class TableWriter(Protocol):
     """Stores rows in one table, in the transaction that has begun.
 
     A row whose uuid is there is passed over, and nothing is ever cut or clamped. Another key that is there already
-    refuses the row.
+    rejects the row.
 
     First all rows are tried at once: `prepare`, `start`, `finish`. Where that stores none of them, `rows` and `insert`
-    find those that the database refuses.
+    find those that the database rejects.
     """
 
     def prepare(self, columns: Sequence[ColumnValues]) -> Any:
@@ -72,7 +72,7 @@ class TableWriter(Protocol):
         """Store all these rows; how many are new. What was stored before it raises, the caller takes back.
 
         Raises:
-            DBAPIError, pymysql.Error, OverflowError: the database refuses one of them, or is away.
+            DBAPIError, pymysql.Error, OverflowError: the database rejects one of them, or is away.
         """
 
 
@@ -80,10 +80,10 @@ def table_writer(connection: Connection, made: CreatedTable) -> TableWriter:
     """Return the way of the connection's database; the order of columns is the table's, without `id`."""
     if connection.dialect.name == "sqlite":
         return SqliteTableWriter(connection, made.table)
-    return MysqlTableWriter(connection, made.table, made.text_means_the_same)
+    return MysqlTableWriter(connection, made.table, made.text_compatible)
 
 
-def take_back(connection: Connection, savepoint: str) -> None:
+def roll_back_to(connection: Connection, savepoint: str) -> None:
     """Roll back to a savepoint, which also shows that the database still answers.
 
     Raises:
@@ -93,7 +93,7 @@ def take_back(connection: Connection, savepoint: str) -> None:
     try:
         connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {savepoint}")
     except DBAPIError as error:
-        if db_errors.code_of(error) == _NO_SUCH_SAVEPOINT or "no such savepoint" in db_errors.words_of(error):
+        if db_errors.code_of(error) == _NO_SUCH_SAVEPOINT or "no such savepoint" in db_errors.error_message(error):
             raise TransactionLostError from error
         raise
 
@@ -122,9 +122,13 @@ class SqliteTableWriter:
         try:
             return self.insert(self._started)
         except Exception as error:
-            if isinstance(error, ERRORS) and not db_errors.is_ours(error) and db_errors.whose(error) is Whose.OUTAGE:
+            if (
+                isinstance(error, ERRORS)
+                and not db_errors.is_bug(error)
+                and db_errors.fault_scope(error) is FaultScope.OUTAGE
+            ):
                 raise
-        take_back(self._connection, "piece")
+        roll_back_to(self._connection, "piece")
         return None
 
     def rows(self, columns: Sequence[ColumnValues]) -> list[Any]:
@@ -134,15 +138,15 @@ class SqliteTableWriter:
     def insert(self, rows: Sequence[Any]) -> int:
         """See `TableWriter.insert`."""
         new = int(self._connection.execute(self._statement, list(rows)).rowcount)
-        if new < len(rows) and not self._are_there(rows):
+        if new < len(rows) and not self._exist(rows):
             raise sqlite3.IntegrityError("the database has passed it over")
         return new
 
-    def _are_there(self, rows: Sequence[Any]) -> bool:
+    def _exist(self, rows: Sequence[Any]) -> bool:
         # A trigger's RAISE(IGNORE) passes a row over as a repeat is.
         uuids = {row.get("uuid") for row in rows} - {None}
-        there = sqlalchemy.select(sqlalchemy.func.count()).where(self._uuid.in_(uuids))
-        return bool(self._connection.execute(there).scalar() == len(uuids))
+        existing = sqlalchemy.select(sqlalchemy.func.count()).where(self._uuid.in_(uuids))
+        return bool(self._connection.execute(existing).scalar() == len(uuids))
 
 
 class _Row(NamedTuple):
@@ -160,7 +164,7 @@ class _Prepared(NamedTuple):
 class MysqlTableWriter:
     """LOAD DATA LOCAL where the server allows it, else INSERT; implements `TableWriter`.
 
-    LOAD DATA LOCAL cuts, clamps and leaves out with a mere warning what a strict INSERT refuses. So any warning but
+    LOAD DATA LOCAL cuts, clamps and leaves out with a mere warning what a strict INSERT rejects. So any warning but
     that of a duplicate key takes all of it back, and the rows go the strict way. A table somebody has altered so that
     text may mean something else to a column is not loaded at all.
     """
@@ -184,7 +188,7 @@ class MysqlTableWriter:
         if not (self._loadable and self._driver.loads):
             rows = self.rows(columns)
             return _Prepared(self._statement(rows), rows)
-        lines = map("\t".join, zip(*map(texts.fields, columns), strict=True))
+        lines = map("\t".join, zip(*map(sql_literals.fields, columns), strict=True))
         return _Prepared(("\n".join(lines) + "\n").encode(), None)
 
     def start(self, prepared: _Prepared) -> None:
@@ -209,38 +213,38 @@ class MysqlTableWriter:
                 raise self._failed
             answer, rows = self._driver.answer(), self._prepared.rows
             if rows is not None:
-                return self._checked(answer, rows)
-            if not answer.warnings or self._only_uuids_again(answer.warnings):
+                return self._check(answer, rows)
+            if not answer.warnings or self._only_duplicate_uuids(answer.warnings):
                 return answer.rows
         except pymysql.Error as error:
-            if db_errors.code_of(error) in _LOCAL_DATA_REFUSED:
+            if db_errors.code_of(error) in _LOCAL_DATA_DISABLED:
                 self._driver.loads = False
                 log.warning(
                     "LOAD DATA LOCAL is refused; INSERT is used",
                     code="sql_load_data_refused",
-                    reason=db_errors.words_of(error),
+                    reason=db_errors.error_message(error),
                 )
-            elif db_errors.whose(error) is Whose.OUTAGE:
+            elif db_errors.fault_scope(error) is FaultScope.OUTAGE:
                 raise
-        take_back(self._connection, "piece")
+        roll_back_to(self._connection, "piece")
         return None
 
-    def _only_uuids_again(self, count: int) -> bool:
+    def _only_duplicate_uuids(self, count: int) -> bool:
         warnings = self._warnings()
         return len(warnings) == count < _MOST_WARNINGS and all(
-            code == DUPLICATE_ENTRY and _UUIDS_KEY.search(words) for code, words in warnings
+            code == DUPLICATE_ENTRY and _UUIDS_KEY.search(message) for code, message in warnings
         )
 
     def _warnings(self) -> list[tuple[int, str]]:
         with self._driver.cursor() as cursor:
             cursor.execute("SHOW WARNINGS")
-            return [(code, words) for _level, code, words in cursor.fetchall()]
+            return [(code, message) for _level, code, message in cursor.fetchall()]
 
     def rows(self, columns: Sequence[ColumnValues]) -> list[_Row]:
         """See `TableWriter.rows`."""
-        literals = list(map(texts.literals, columns))
-        whole = (f"({row})" for row in map(",".join, zip(*literals, strict=True)))
-        return list(map(_Row, whole, literals[0]))
+        literals = list(map(sql_literals.literals, columns))
+        rows_text = (f"({row})" for row in map(",".join, zip(*literals, strict=True)))
+        return list(map(_Row, rows_text, literals[0]))
 
     def insert(self, rows: Sequence[_Row]) -> int:
         """See `TableWriter.insert`."""
@@ -249,18 +253,18 @@ class MysqlTableWriter:
             middle = len(rows) // 2
             return self.insert(rows[:middle]) + self.insert(rows[middle:])
         self._send(statement)
-        return self._checked(self._driver.answer(), rows)
+        return self._check(self._driver.answer(), rows)
 
-    def _checked(self, answer: Answer, rows: Sequence[_Row]) -> int:
+    def _check(self, answer: Answer, rows: Sequence[_Row]) -> int:
         if answer.warnings:
-            for code, words in self._warnings():
+            for code, message in self._warnings():
                 if code in _CUT:
-                    raise pymysql.DataError(code, words)
-        if answer.rows < len(rows) and not self._are_there(rows, answer.rows):
+                    raise pymysql.DataError(code, message)
+        if answer.rows < len(rows) and not self._exist(rows, answer.rows):
             raise pymysql.IntegrityError(DUPLICATE_ENTRY, "another row has one of its unique keys already")
         return answer.rows
 
-    def _are_there(self, rows: Sequence[_Row], new: int) -> bool:
+    def _exist(self, rows: Sequence[_Row], new: int) -> bool:
         # ON DUPLICATE KEY is true of every unique key; only that of the uuid says that the event is stored already.
         uuids = {row.uuid for row in rows} - {"NULL"}
         nameless = sum(row.uuid == "NULL" for row in rows)
@@ -278,8 +282,8 @@ class MysqlTableWriter:
     def _send(self, statement: bytes) -> None:
         # The server would close the connection.
         if len(statement) > self._driver.longest_statement:
-            words = f"{len(statement)} bytes are more than the server's max_allowed_packet"
-            raise pymysql.DataError(TOO_LARGE, words)
+            message = f"{len(statement)} bytes are more than the server's max_allowed_packet"
+            raise pymysql.DataError(TOO_LARGE, message)
         self._driver.send(statement)
 
 

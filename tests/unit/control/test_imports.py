@@ -19,10 +19,12 @@ from elworkers.control.imports import report
 from elworkers.control.worker_states import WorkerStates
 from elworkers.core.metrics import Counters
 from elworkers.importer.compression import json_lines
-from elworkers.importer.hours import HOUR_MS, HourBucketer
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HOUR_MS
+from elworkers.importer.importer import Importer
 from elworkers.importer.notes import Note, Notes, Which
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
 from elworkers.importer.topic_selection import TopicSelection
@@ -49,11 +51,14 @@ class Site:
         self.cluster.add(TOPIC, lines)
 
     def run(self) -> None:
-        sorter = HourBucketer(Counters(), "timestamp", 24 * HOUR_MS, HOUR_MS)
+        bucketer = HourBucketer(Counters(), "timestamp", 24 * HOUR_MS, HOUR_MS)
         plan = ImportPlan(
-            TopicSelection(re.compile("eventlogging_.*"), None), sorter, json_lines("none"), RollPolicy(1 << 30, 0.0, 0)
+            TopicSelection(re.compile("eventlogging_.*"), None),
+            bucketer,
+            json_lines("none"),
+            RollPolicy(1 << 30, 0.0, 0),
         )
-        importer = Importer(Store(check_store(self.base)), StagingFiles(self.folder / "drafts"), plan, Counters())
+        importer = Importer(Store(check_store(self.base)), StagingFiles(self.folder / "staging"), plan, Counters())
         try:
             assert importer.run(self.cluster.reader(), lambda *_: True, now_ms=NOW_MS) == 0  # type: ignore[arg-type]
         finally:
@@ -113,8 +118,8 @@ def test_what_stands_still_is_said_with_the_reason_and_since_when(site: Site, mo
 def test_an_importer_that_does_not_run_has_left_notes(site: Site) -> None:
     site.add(0)
     notes = Notes(Store(check_store(site.base)))
-    notes.keep(Which(TOPIC, 0), Note("it has transactions", 1_480_000_000))
-    notes.keep(Which("other"), Note("of another importer", 1_480_000_000))
+    notes.write(Which(TOPIC, 0), Note("it has transactions", 1_480_000_000))
+    notes.write(Which("other"), Note("of another importer", 1_480_000_000))
     (said,) = site.table()[3:]
     assert said.startswith("stands still since 2016-11-24 15:06:40 UTC")
     assert said.endswith(f"topic {TOPIC}[0]: it has transactions")

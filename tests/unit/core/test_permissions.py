@@ -55,7 +55,7 @@ def written(path: Path, rights: Permissions) -> Path:
 def test_what_holds_events_is_not_for_everybody(tmp_path: Path, umask: int) -> None:
     Spool(tmp_path / "spool", 10_000, 1_000).append([b"line"], 0)
     Sequence(tmp_path / "state" / "sequence")
-    StagingFiles(tmp_path / "drafts").close()
+    StagingFiles(tmp_path / "staging").close()
     engine(parse(f"sqlite:///{tmp_path / 'events.db'}")).connect().close()
     written(tmp_path / "events.log", Permissions())
     for path in (one for one in tmp_path.rglob("*") if one.name != "lock"):

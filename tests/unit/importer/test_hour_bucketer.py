@@ -1,189 +1,125 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Messages → lines by their places: what is read without making the event is what a JSON parser finds in it."""
+"""Messages → the folder of their hour."""
 
 from __future__ import annotations
 
 import json
-import math
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
-from elworkers.connectors.kafka.driver import RawMessage
 from elworkers.core.metrics import Counters
-from elworkers.importer import hour_bucketer
-from elworkers.importer.hour_bucketer import BucketedLines, by_place
-from elworkers.importer.hours import HOUR_MS, HourBucketer, HourPartition
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HOUR_MS, HourPartition
 
-NOW_MS = 1_480_000_000_000
+NOW_MS = 1_480_000_000_000  # 2016-11-24T15:06:40Z
 NOW = NOW_MS // 1000
-PAST_MS, FUTURE_MS = 24 * HOUR_MS + 1, HOUR_MS + 999
-KAFKA_MS = NOW_MS - 5 * HOUR_MS
+HERE = "2016/11/24/15"
 
-SECONDS = st.integers(NOW - 90_000, NOW + 4_000)
-MOMENTS = SECONDS.map(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat())
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.text(max_size=8)
-    | st.integers()
-    | st.sampled_from([10**30, -(10**19), 10**400, 2**64])
-    | st.floats()
-    | SECONDS
-    | SECONDS.map(lambda seconds: seconds + 0.9995)
-    | MOMENTS
+
+def bucketer(metrics: Counters | None = None, **over: Any) -> HourBucketer:
+    given: dict[str, Any] = {"field": "timestamp", "past_ms": 7 * 24 * HOUR_MS, "future_ms": HOUR_MS} | over
+    return HourBucketer(metrics or Counters(), **given)
+
+
+def path(value: Any, kafka_ms: int = NOW_MS, **over: Any) -> str | None:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    hour_partition = bucketer(**over).hour_partition("Test", raw, kafka_ms, NOW_MS)
+    return hour_partition.path if hour_partition else None
+
+
+@pytest.mark.parametrize(
+    ("event", "folder"),
+    [
+        ({"timestamp": 1_479_999_599}, "2016/11/24/14"),
+        ({"timestamp": 1_479_999_600}, HERE),
+        ({"timestamp": 1_479_999_600.999}, HERE),
+        ({"dt": "2016-11-24T14:59:59Z"}, "2016/11/24/14"),
+        ({"dt": "2016-11-24T14:59:59"}, "2016/11/24/14"),
+        ({"dt": "2016-11-24T14:59:59.999+01:00"}, "2016/11/24/13"),
+        ({"timestamp": "2016-11-24T14:00:00"}, "2016/11/24/14"),
+        ({"timestamp": NOW - 7 * 86_400}, "2016/11/17/15"),
+        ({"timestamp": NOW + 3600}, "2016/11/24/16"),
+    ],
 )
-NAMES = st.sampled_from(["timestamp", "dt", "event", "a", '"timestamp', "timestamp\\", "é", ""])
-VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+def test_an_event_belongs_to_its_own_hour(event: dict[str, Any], folder: str) -> None:
+    assert path(event, kafka_ms=NOW_MS - 2 * HOUR_MS) == folder
+
+
+def test_the_option_says_which_time_is_asked_first() -> None:
+    both = {"timestamp": NOW, "dt": "2016-11-24T03:00:00Z"}
+    assert path(both) == HERE
+    assert path(both, field="dt") == "2016/11/24/03"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"timestamp": None},
+        {"timestamp": True},
+        {"timestamp": "yesterday"},
+        {"timestamp": [1]},
+        {"dt": "2016-13-01T00:00:00"},
+        b'{"timestamp": NaN}',
+        b'{"timestamp": 1e400}',
+        b'{"timestamp": 1e308}',
+    ],
 )
-MEMBERS = st.lists(st.tuples(NAMES, VALUES), max_size=5)
-BYTES = st.sampled_from([*'"\\{}[],:01-.e \n\r\0', "\\u", '"timestamp":', "NaN"]).map(str.encode) | st.sampled_from(
-    [b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf"]
-)
-
-
-@st.composite
-def messages(draw: st.DrawFn) -> bytes:
-    """Objects whose names may come twice, in one of three ways to write them; sometimes with some bytes replaced."""
-    ascii_only, gap = draw(st.booleans()), draw(st.sampled_from(["", " ", "\n "]))
-    written = [
-        f"{json.dumps(name, ensure_ascii=ascii_only)}:{gap}{json.dumps(value, ensure_ascii=ascii_only)}"
-        for name, value in draw(MEMBERS)
-    ]
-    message = (gap + "{" + f",{gap}".join(written) + "}" + gap).encode("utf-8", "surrogatepass")
-    for at, length, other in draw(
-        st.lists(st.tuples(st.integers(0, 200), st.integers(0, 2), BYTES | st.just(b"")), max_size=2)
-    ):
-        message = message[:at] + other + message[at + length :]
-    return message
-
-
-def expected(message: bytes, field: str) -> tuple[HourPartition, dict[str, int]]:
-    """The place and what is counted, by a parser of all of it."""
-    event = parsed(message)
-    counted = {} if isinstance(event, dict) else {"import_no_json": 1}
-    first, second = ("timestamp", "dt") if field == "timestamp" else ("dt", "timestamp")
-    own_ms = None
-    if isinstance(event, dict):
-        own_ms = milliseconds(event.get(first))
-        own_ms = milliseconds(event.get(second)) if own_ms is None else own_ms
-    if own_ms is None:
-        counted["import_no_time"] = 1
-        own_ms = KAFKA_MS
-    if own_ms < NOW_MS - PAST_MS:
-        return HourPartition(KAFKA_MS // HOUR_MS, "late"), {**counted, "import_late": 1}
-    if own_ms > NOW_MS + FUTURE_MS:
-        return HourPartition(KAFKA_MS // HOUR_MS, "future"), {**counted, "import_future": 1}
-    return HourPartition(own_ms // HOUR_MS), counted
-
-
-def parsed(message: bytes) -> Any:
-    try:
-        return orjson.loads(message)
-    except ValueError:
-        try:
-            return json.loads(message)
-        except ValueError:
-            return None
-
-
-def milliseconds(value: Any) -> int | None:
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value.strip().replace("Z", "+00:00").replace("z", "+00:00"))
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
-        except (ValueError, OverflowError):
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return int(value * 1000) if math.isfinite(float(value) * 1000) else None
-    except OverflowError:
-        return None
-
-
-def by_themselves(some: list[RawMessage], sorter: HourBucketer) -> dict[HourPartition, BucketedLines]:
-    """What comes out of messages that are looked at one after another."""
-    found: dict[HourPartition, BucketedLines] = {}
-    for one in some:
-        for place, alone in by_place(sorter, "Test", [one], NOW_MS).items():
-            before = found.setdefault(place, BucketedLines([], alone.first, 0))
-            before.texts += alone.texts
-            before.last = alone.last
-    return found
-
-
-def sorted_as(
-    message: bytes | None, field: str = "timestamp"
-) -> tuple[dict[HourPartition, BucketedLines], dict[str, int]]:
+def test_without_a_time_of_its_own_kafkas_is_taken_and_counted(value: Any) -> None:
     metrics = Counters()
-    sorter = HourBucketer(metrics, field, PAST_MS, FUTURE_MS)
-    return by_place(sorter, "Test", [(7, KAFKA_MS, None, message)], NOW_MS), metrics.summary()
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    assert bucketer(metrics).hour_partition("Test", raw, NOW_MS - HOUR_MS, NOW_MS) == HourPartition(
+        NOW_MS // HOUR_MS - 1
+    )
+    assert metrics.summary() == {"import_no_time": 1}
 
 
-@settings(max_examples=300)
-@given(messages(), st.sampled_from(["timestamp", "dt"]))
-@example(b'{"event": {"timestamp": %d}}' % NOW, "timestamp")
-@example(b'{"timestamp": %d, "event": {"timestamp": 1}, "dt": "x"}' % NOW, "timestamp")
-@example(b'{"a": "\\"timestamp\\": 1", "timestamp": %d}' % NOW, "timestamp")
-@example(b'{"timestamp": 1, "timestamp": %d}' % NOW, "timestamp")
-@example(b'{"timest\\u0061mp": %d}' % NOW, "timestamp")
-@example(b'{"timestamp": %d, "a": "\xff"}' % NOW, "timestamp")
-@example(b'{"timestamp": %d, "a": 01}' % NOW, "timestamp")
-@example(b'{"timestamp": %d, "a": NaN}' % NOW, "timestamp")
-@example(b'{"timestamp": %d.9995}' % (NOW + 4000), "timestamp")
-@example(b'{"timestamp": %d}' % (NOW - 86_400), "timestamp")
-@example(b'{"timestamp": %d}' % (NOW - 86_401), "timestamp")
-@example(b'{"timestamp": %d}' % (NOW + 3_600), "timestamp")
-@example(b'{"timestamp": %d}' % (NOW + 3_601), "timestamp")
-@example(b'{"a": NaN, "timestamp": 1%s}' % (b"0" * 400), "timestamp")
-def test_a_message_is_where_a_parser_of_all_of_it_finds_that_it_belongs(message: bytes, field: str) -> None:
-    found, counted = sorted_as(message, field)
-    line = message.strip().replace(b"\r", b" ").replace(b"\n", b" ")
-    if not line:
-        assert (found, counted) == ({}, {})
-        return
-    place, wanted = expected(line, field)
-    assert (found, counted) == ({place: BucketedLines([line], 7, 7)}, wanted)
+@pytest.mark.parametrize(
+    "raw", [b"", b"no json", b"[1]", b"7", b"\xff", b"[" * 100_000, b'{"timestamp": ' + b"9" * 5000]
+)
+def test_what_is_no_json_object_is_kept_by_kafkas_time(raw: bytes) -> None:
+    metrics = Counters()
+    assert bucketer(metrics).hour_partition("Test", raw, NOW_MS, NOW_MS) == HourPartition(NOW_MS // HOUR_MS)
+    assert metrics.summary() == {"import_no_json": 1, "import_no_time": 1}
 
 
-PLAIN = SECONDS.map(lambda seconds: b'{"timestamp": %d}' % seconds)
+@pytest.mark.parametrize("kafka_ms", [-1, 0, 10**18])
+def test_where_kafka_has_no_possible_time_it_is_now(kafka_ms: int) -> None:
+    assert path({}, kafka_ms=kafka_ms) == HERE
 
 
-@given(st.lists(PLAIN | PLAIN | messages() | st.none(), max_size=6), st.integers(1, 4), st.integers(0, 3))
-def test_messages_are_sorted_together_as_they_are_by_themselves(
-    some: list[bytes | None], together: int, same: int
-) -> None:
-    values = [b' {"timestamp": %d}' % NOW] * same + some
-    fields = [(number, KAFKA_MS, None, value) for number, value in enumerate(values)]
-    one, other = Counters(), Counters()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hour_bucketer, "_TOGETHER", together)
-        found = by_place(HourBucketer(one, "timestamp", PAST_MS, FUTURE_MS), "Test", fields, NOW_MS)
-    assert found == by_themselves(fields, HourBucketer(other, "timestamp", PAST_MS, FUTURE_MS))
-    assert one.summary() == other.summary()
+@pytest.mark.parametrize(
+    ("seconds", "aside", "name"),
+    [
+        (NOW - 7 * 86_400 - 1, "late", "import_late"),
+        (0, "late", "import_late"),
+        (-(10**15), "late", "import_late"),
+        (NOW + 3601, "future", "import_future"),
+        (10**12, "future", "import_future"),
+        (10**30, "future", "import_future"),
+    ],
+)
+def test_what_is_too_old_or_too_new_is_kept_aside_by_kafkas_hour(seconds: int, aside: str, name: str) -> None:
+    metrics = Counters()
+    raw = json.dumps({"timestamp": seconds}).encode()
+    hour_partition = bucketer(metrics).hour_partition("Test", raw, NOW_MS - HOUR_MS, NOW_MS)
+    assert hour_partition is not None
+    assert hour_partition.path == f"{aside}/2016/11/24/14"
+    assert metrics.summary() == {name: 1}
+    assert bucketer(metrics, keep_out_of_range=False).hour_partition("Test", raw, NOW_MS, NOW_MS) is None
+    assert metrics.summary() == {name: 2}
 
 
-def test_lines_of_a_place_are_in_order_and_say_their_offsets() -> None:
-    def event(seconds: float) -> bytes:
-        return json.dumps({"timestamp": seconds}).encode()
+def test_a_message_that_makes_us_raise_is_kept_by_kafkas_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def planted(_value: bytes) -> None:
+        raise ZeroDivisionError
 
-    some = [NOW, NOW - 3600, NOW + 0.5, NOW, 1, NOW - 3600, 2]
-    sorter = HourBucketer(Counters(), "timestamp", PAST_MS, FUTURE_MS)
-    fields = [(10 + number, KAFKA_MS, None, event(seconds)) for number, seconds in enumerate(some)]
-    hour = NOW // 3600
-    assert by_place(sorter, "Test", [*fields, (17, 0, None, None), (18, 0, None, b" \n")], NOW_MS) == {
-        HourPartition(hour): BucketedLines([event(NOW), event(NOW + 0.5), event(NOW)], 10, 13),
-        HourPartition(hour - 1): BucketedLines([event(NOW - 3600)] * 2, 11, 15),
-        HourPartition(KAFKA_MS // HOUR_MS, "late"): BucketedLines([event(1), event(2)], 14, 16),
-    }
-    sorter = HourBucketer(Counters(), "timestamp", PAST_MS, FUTURE_MS, keep_aside=False)
-    assert [place.aside for place in by_place(sorter, "Test", fields, NOW_MS)] == ["", ""]
+    monkeypatch.setattr("elworkers.importer.hour_bucketer._times", planted)
+    metrics = Counters()
+    assert bucketer(metrics).hour_partition("Test", b"{}", NOW_MS - HOUR_MS, NOW_MS) == HourPartition(
+        NOW_MS // HOUR_MS - 1
+    )
+    assert metrics.summary()["import_no_time"] == 1

@@ -24,9 +24,11 @@ from elworkers.core.contracts import TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.importer.compression import json_lines
-from elworkers.importer.hours import HOUR_MS, HourBucketer
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HOUR_MS
+from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
 from elworkers.importer.topic_selection import TopicSelection
@@ -76,25 +78,27 @@ class MortalStore(Store):
 class Site:
     """A cluster in memory, a base folder, and importers from the one to the other."""
 
-    def __init__(self, base: str, drafts: Path) -> None:
+    def __init__(self, base: str, staging: Path) -> None:
         self.base = base
         self.cluster = MemoryCluster()
         self.metrics = Counters()
-        self._drafts = drafts
+        self._staging = staging
         self._numbers = itertools.count(1)
         self._made: list[Importer] = []
 
-    def importer(self, closing: RollPolicy = AT_ONCE, lives: int = -1) -> Importer:
+    def importer(self, roll_policy: RollPolicy = AT_ONCE, lives: int = -1) -> Importer:
         store = MortalStore(check_store(self.base))
         store.left = lives
-        sorter = HourBucketer(self.metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS)
-        plan = ImportPlan(TopicSelection(re.compile("eventlogging_.*"), None), sorter, json_lines("none"), closing)
-        made = Importer(store, StagingFiles(self._drafts / str(next(self._numbers))), plan, self.metrics)
+        bucketer = HourBucketer(self.metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS)
+        plan = ImportPlan(
+            TopicSelection(re.compile("eventlogging_.*"), None), bucketer, json_lines("none"), roll_policy
+        )
+        made = Importer(store, StagingFiles(self._staging / str(next(self._numbers))), plan, self.metrics)
         self._made.append(made)
         return made
 
     def run(self, importer: Importer, now_ms: int = NOW_MS, **more: Any) -> int:
-        more.setdefault("goes_on", lambda _done, _total: True)
+        more.setdefault("keep_going", lambda _done, _total: True)
         return importer.run(self.cluster.reader(), now_ms=now_ms, **more)  # type: ignore[arg-type]
 
     def paths(self) -> list[str]:
@@ -119,7 +123,7 @@ class Site:
 @pytest.fixture(params=["file", "memory"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     base = f"file://{tmp_path}/base" if request.param == "file" else f"memory://{tmp_path.name}"
-    made = Site(base, tmp_path / "drafts")
+    made = Site(base, tmp_path / "staging")
     yield made
     made.close()
     if request.param == "memory":
@@ -158,7 +162,7 @@ def test_another_process_goes_on_where_the_first_has_ended(site: Site) -> None:
     assert site.numbers() == list(range(8))
 
 
-def test_what_was_only_drafted_is_read_again(site: Site) -> None:
+def test_what_was_only_staged_is_read_again(site: Site) -> None:
     site.cluster.add(TOPIC, [message(number) for number in range(5)])
     assert site.run(site.importer(LATER)) == 5
     assert site.numbers() == []
@@ -171,11 +175,11 @@ def test_a_run_that_is_interrupted_loses_and_doubles_nothing(site: Site) -> None
     importer = site.importer()
     told: list[tuple[int, int]] = []
 
-    def goes_on(done: int, total: int) -> bool:
+    def keep_going(done: int, total: int) -> bool:
         told.append((done, total))
         return done < 6
 
-    assert site.run(importer, goes_on=goes_on) == 6
+    assert site.run(importer, keep_going=keep_going) == 6
     assert told == [(0, 12), (3, 12), (6, 12)]
     assert site.numbers() == list(range(6))
     assert site.run(importer) == 0
@@ -189,7 +193,7 @@ def test_kafka_may_be_away_at_any_question(site: Site, question: str) -> None:
     site.cluster.broker.away = {question}
     with pytest.raises(RetryableError, match="the broker is away"):
         site.run(importer)
-    importer.in_doubt()
+    importer.invalidate()
     site.cluster.broker.away = set()
     assert site.run(importer) == 0
     assert site.numbers() == list(range(7))
@@ -287,7 +291,7 @@ def test_a_partition_that_nobody_leads_holds_up_no_other(site: Site) -> None:
     assert site.numbers() == [1]
 
 
-def test_a_large_draft_is_closed_at_once(site: Site) -> None:
+def test_a_large_staging_file_is_closed_at_once(site: Site) -> None:
     site.cluster.add(TOPIC, [message(number) for number in range(9)])
     importer = site.importer(RollPolicy(size=1, age_s=3600.0, grace_ms=600_000))
     assert site.run(importer) == 0
@@ -295,11 +299,11 @@ def test_a_large_draft_is_closed_at_once(site: Site) -> None:
     assert len([path for path in site.paths() if path.startswith("Test/")]) == 3
 
 
-def test_an_importer_that_is_closed_leaves_no_drafts(site: Site, tmp_path: Path) -> None:
+def test_an_importer_that_is_closed_leaves_no_staging_files(site: Site, tmp_path: Path) -> None:
     site.cluster.add(TOPIC, [message(0)])
     importer = site.importer(LATER)
     assert site.run(importer) == 1
-    folder = tmp_path / "drafts" / "1"
+    folder = tmp_path / "staging" / "1"
     assert [path.name for path in folder.iterdir() if path.name.isdigit()]
     importer.close()
     assert not [path.name for path in folder.iterdir() if path.name.isdigit()]

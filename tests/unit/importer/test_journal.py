@@ -126,7 +126,7 @@ def test_another_carries_on_what_one_has_begun_and_the_first_may_come_back(base:
     seen = base.visible()
     # It goes on where it stopped, and then with what it believes comes next.
     stop_at(one, lambda _source, _target: False)
-    one._carry_out(manifest)
+    one._name_files(manifest)
     assert not one.publish(base.manifest(one, 10, 30, "a"))
     assert base.visible() == seen
     assert base.own() == ["0.10-20.json"]

@@ -41,17 +41,17 @@ def schema_of(name: str, revision: int) -> Mapping[str, Any]:
     return found
 
 
-def draft(folder: Path, *messages: bytes) -> StagingFile:
-    drafts = StagingFiles(folder)
-    made = drafts.begin(TopicPartition("eventlogging_Test", 0), HourPartition(1), 0)
+def staging_file(folder: Path, *messages: bytes) -> StagingFile:
+    staging = StagingFiles(folder)
+    made = staging.begin(TopicPartition("eventlogging_Test", 0), HourPartition(1), 0)
     for message in messages:
-        drafts.append(made, message + b"\n", 1, 0)
+        staging.append(made, message + b"\n", 1, 0)
     return made
 
 
 def table(folder: Path, *messages: Any, compression: str = "none") -> pyarrow.Table:
     raw = [message if isinstance(message, bytes) else json.dumps(message).encode() for message in messages]
-    content = b"".join(Parquet(schema_of, compression).encode(draft(folder, *raw)))
+    content = b"".join(Parquet(schema_of, compression).encode(staging_file(folder, *raw)))
     assert sorted(path.name for path in folder.iterdir()) == ["1", "lock"]
     return pyarrow.parquet.read_table(io.BytesIO(content))
 

@@ -20,11 +20,12 @@ from elworkers.config.endpoints import check_store
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.metrics import Counters
 from elworkers.events.columns import Column, ColumnType
-from elworkers.importer.hours import HourBucketer, HourPartition
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HourPartition
 from elworkers.importer.parquet import Parquet
 from elworkers.importer.parquet_columns import StoredColumns
 from elworkers.importer.staging import StagingFiles
-from elworkers.importer.storage_errors import PathRefusedError
+from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Store
 
 TOPIC = "eventlogging_PQ"
@@ -45,20 +46,20 @@ EVENTS = st.lists(st.dictionaries(st.sampled_from(["x", "X", "y", "x_in"]), VALU
 
 
 def write(base: Path, schemas: list[dict[str, Any]], batches: list[list[dict[str, Any]]]) -> None:
-    kept = StoredColumns(Store(check_store(f"file://{base}")))
-    drafts = StagingFiles(base / ".drafts")
+    stored = StoredColumns(Store(check_store(f"file://{base}")))
+    staging = StagingFiles(base / ".staging")
     offsets = itertools.count()
     (base / "PQ").mkdir()
     for revision, events in enumerate(batches):
-        parquet = Parquet(lambda _name, number: {"properties": schemas[number]}, "none", kept)
-        made = drafts.begin(TopicPartition(TOPIC, 0), HourPartition(revision), 0)
+        parquet = Parquet(lambda _name, number: {"properties": schemas[number]}, "none", stored)
+        made = staging.begin(TopicPartition(TOPIC, 0), HourPartition(revision), 0)
         for event in events:
             line = json.dumps({"schema": "PQ", "revision": revision, "uuid": str(next(offsets)), "event": event})
-            drafts.append(made, line.encode() + b"\n", 1, 0)
-        drafts.append(made, b"no json\n", 1, 0)
+            staging.append(made, line.encode() + b"\n", 1, 0)
+        staging.append(made, b"no json\n", 1, 0)
         (base / "PQ" / f"{revision}.parquet").write_bytes(b"".join(parquet.encode(made)))
-        kept = StoredColumns(Store(check_store(f"file://{base}")))
-    drafts.close()
+        stored = StoredColumns(Store(check_store(f"file://{base}")))
+    staging.close()
 
 
 @given(SCHEMAS, SCHEMAS, EVENTS, EVENTS)
@@ -85,15 +86,17 @@ def test_damaged_columns_concern_their_topic_only(tmp_path: Path, content: str) 
     path = f"_importer/{TOPIC}/columns.1.json"
     store.write(path, [content.encode()])
     wanted = [Column("x", ColumnType.TEXT, ("x",))]
-    kept = StoredColumns(store)
-    with pytest.raises(PathRefusedError, match=path):
-        kept.agreed(TOPIC, wanted)
-    assert kept.agreed("eventlogging_Other", wanted) == wanted
+    stored = StoredColumns(store)
+    with pytest.raises(PathRejectedError, match=path):
+        stored.agreed(TOPIC, wanted)
+    assert stored.agreed("eventlogging_Other", wanted) == wanted
     store.remove(path)
-    assert kept.agreed(TOPIC, wanted) == wanted
+    assert stored.agreed(TOPIC, wanted) == wanted
 
 
 def test_a_timestamp_in_milliseconds_has_its_hour() -> None:
     now_ms = 1_480_000_000_000
-    sorter = HourBucketer(Counters(), "timestamp", 86_400_000, 3_600_000)
-    assert sorter.place("PQ", b'{"timestamp": 1479999000123}', now_ms, now_ms) == HourPartition(1_479_999_000 // 3600)
+    bucketer = HourBucketer(Counters(), "timestamp", 86_400_000, 3_600_000)
+    assert bucketer.hour_partition("PQ", b'{"timestamp": 1479999000123}', now_ms, now_ms) == HourPartition(
+        1_479_999_000 // 3600
+    )

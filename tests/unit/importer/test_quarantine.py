@@ -27,8 +27,8 @@ class Process:
 
     def __init__(self, base: Path, ours: str = "") -> None:
         self.metrics = Counters()
-        self.aside = Quarantine(self.metrics, Notes(Store(check_store(f"file://{base}"))))
-        self.aside.restore(lambda topic: topic.startswith(ours))
+        self.quarantine = Quarantine(self.metrics, Notes(Store(check_store(f"file://{base}"))))
+        self.quarantine.restore(lambda topic: topic.startswith(ours))
 
 
 def notes(base: Path) -> list[str]:
@@ -42,8 +42,8 @@ def began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: float(BEGAN))
         process = Process(tmp_path)
-        process.aside.add("a", "quota=1 file count=2")
-        process.aside.say_unreadable({TopicPartition("b", 3): "compressed by zstd"}, set())
+        process.quarantine.add("a", "quota=1 file count=2")
+        process.quarantine.report_unreadable({TopicPartition("b", 3): "compressed by zstd"}, set())
     return tmp_path
 
 
@@ -51,11 +51,11 @@ def test_the_next_process_knows_since_when(began: Path) -> None:
     process = Process(began)
     assert process.metrics.aside == {"topic a": "quota=1 file count=2", "topic b[3]": "compressed by zstd"}
     assert set(process.metrics.aside_since.values()) == {BEGAN}
-    assert process.aside.has("a")
-    assert process.aside.is_due("a")
-    process.aside.try_again("a")
-    process.aside.add("a", "no such user")
-    process.aside.say_unreadable({TopicPartition("b", 3): "compressed by zstd"}, {TopicPartition("b", 3)})
+    assert process.quarantine.has("a")
+    assert process.quarantine.may_retry("a")
+    process.quarantine.try_again("a")
+    process.quarantine.add("a", "no such user")
+    process.quarantine.report_unreadable({TopicPartition("b", 3): "compressed by zstd"}, {TopicPartition("b", 3)})
     after = Process(began)
     assert after.metrics.aside == {"topic a": "no such user", "topic b[3]": "compressed by zstd"}
     assert set(after.metrics.aside_since.values()) == {BEGAN}
@@ -64,34 +64,34 @@ def test_the_next_process_knows_since_when(began: Path) -> None:
 def test_the_note_goes_when_the_topic_goes_on(began: Path) -> None:
     assert notes(began) == ["a.json", "b~3.json"]
     process = Process(began)
-    process.aside.try_again("a")
-    process.aside.resume_tried({"a"})
-    process.aside.say_unreadable({}, set())
+    process.quarantine.try_again("a")
+    process.quarantine.resume_tried({"a"})
+    process.quarantine.report_unreadable({}, set())
     # Nobody knows yet whether they do.
     assert notes(began) == ["a.json", "b~3.json"]
     assert len(process.metrics.aside) == 2
-    process.aside.say_unreadable({}, {TopicPartition("b", 3)})
-    process.aside.resume_tried(set())
+    process.quarantine.report_unreadable({}, {TopicPartition("b", 3)})
+    process.quarantine.resume_tried(set())
     assert notes(began) == []
     assert process.metrics.aside == process.metrics.aside_since == {}
-    process.aside.add("a", "again")
+    process.quarantine.add("a", "again")
     assert process.metrics.aside_since["topic a"] > BEGAN
 
 
 def test_a_topic_that_was_not_tried_stands_on(began: Path) -> None:
     process = Process(began)
-    process.aside.resume_tried(set())
+    process.quarantine.resume_tried(set())
     assert "topic a" in process.metrics.aside
 
 
 def test_another_workers_topics_are_left_to_it(began: Path) -> None:
     process = Process(began, ours="b")
     assert list(process.metrics.aside) == ["topic b[3]"]
-    assert not process.aside.has("a")
+    assert not process.quarantine.has("a")
 
 
 def test_no_note_has_a_password(tmp_path: Path) -> None:
-    Process(tmp_path).aside.add("a", "s3://user:s3cret@bucket/base: no")
+    Process(tmp_path).quarantine.add("a", "s3://user:s3cret@bucket/base: no")
     assert "s3cret" not in (tmp_path / "_importer" / "~standing" / "a.json").read_text()
 
 
@@ -111,10 +111,10 @@ def test_a_store_that_takes_no_note_holds_up_nothing(tmp_path: Path) -> None:
     (tmp_path / "_importer").mkdir()
     (tmp_path / "_importer" / "~standing").write_text("")
     process = Process(tmp_path)
-    process.aside.add("a", "why")
+    process.quarantine.add("a", "why")
     assert process.metrics.aside == {"topic a": "why"}
     (tmp_path / "_importer" / "~standing").unlink()
-    process.aside.add("a", "why")
+    process.quarantine.add("a", "why")
     assert notes(tmp_path) == ["a.json"]
 
 
@@ -122,7 +122,7 @@ def test_a_stores_reason_is_the_same_whatever_it_counts(tmp_path: Path) -> None:
     process = Process(tmp_path)
     with capture_logs() as said:
         for count in range(5):
-            process.aside.add("a", f"quota=1 file count={count}")
-            process.aside.say_unreadable({TopicPartition("b", 3): f"error {count // 3}"}, set())
-        process.aside.add("a", "something else")
+            process.quarantine.add("a", f"quota=1 file count={count}")
+            process.quarantine.report_unreadable({TopicPartition("b", 3): f"error {count // 3}"}, set())
+        process.quarantine.add("a", "something else")
     assert [one["reason"] for one in said] == ["quota=1 file count=0", "error 0", "error 1", "something else"]

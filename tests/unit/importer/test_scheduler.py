@@ -20,9 +20,11 @@ from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.stop import Stop
 from elworkers.importer.compression import json_lines
-from elworkers.importer.hours import HOUR_MS, HourBucketer
-from elworkers.importer.importer import Importer, ImportPlan
+from elworkers.importer.hour_bucketer import HourBucketer
+from elworkers.importer.hours import HOUR_MS
+from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
+from elworkers.importer.plan import ImportPlan
 from elworkers.importer.scheduler import Schedule, Scheduler
 from elworkers.importer.staging import StagingFiles
 from elworkers.importer.store import Store
@@ -59,7 +61,7 @@ class Runs:
         self.cluster = MemoryCluster()
         self.metrics, self.stop, self.board = Counters(), Stop(), Board()
         self.base = folder / "base"
-        self._drafts = folder / "drafts"
+        self._staging = folder / "staging"
         self._made: list[Scheduler] = []
 
     def add(self, count: int) -> None:
@@ -67,11 +69,11 @@ class Runs:
         self.cluster.add(TOPIC, [json.dumps({"number": n, "timestamp": now}).encode() for n in range(count)])
 
     def importer(self) -> Importer:
-        sorter = HourBucketer(self.metrics, "timestamp", DAY_MS, HOUR_MS)
+        bucketer = HourBucketer(self.metrics, "timestamp", DAY_MS, HOUR_MS)
         plan = ImportPlan(
-            TopicSelection(re.compile(".*"), None), sorter, json_lines("none"), RollPolicy(1 << 30, 0.0, 0)
+            TopicSelection(re.compile(".*"), None), bucketer, json_lines("none"), RollPolicy(1 << 30, 0.0, 0)
         )
-        return Importer(Store(check_store(f"file://{self.base}")), StagingFiles(self._drafts), plan, self.metrics)
+        return Importer(Store(check_store(f"file://{self.base}")), StagingFiles(self._staging), plan, self.metrics)
 
     def scheduler(self, every_s: float = 3600.0, longest_s: float = 60.0) -> Scheduler:
         made = Scheduler(

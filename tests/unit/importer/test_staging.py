@@ -23,39 +23,41 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def content(draft: StagingFile) -> bytes:
-    return b"".join(draft.chunks())
+def content(staging_file: StagingFile) -> bytes:
+    return b"".join(staging_file.chunks())
 
 
-def test_any_number_of_drafts_holds_few_files_open(tmp_path: Path) -> None:
-    drafts = StagingFiles(tmp_path / "drafts", most_open=4)
+def test_any_number_of_staging_files_holds_few_files_open(tmp_path: Path) -> None:
+    staging = StagingFiles(tmp_path / "staging", most_open=4)
     before = psutil.Process().num_fds()
-    made = [drafts.begin(HERE, HourPartition(hour), hour) for hour in range(50)]
+    made = [staging.begin(HERE, HourPartition(hour), hour) for hour in range(50)]
     for number in range(3):
-        for draft in made:
-            drafts.append(draft, b"%d\n" % number, 1, draft.first + number)
+        for staging_file in made:
+            staging.append(staging_file, b"%d\n" % number, 1, staging_file.first + number)
     assert psutil.Process().num_fds() <= before + 4
-    assert {content(draft) for draft in made} == {b"0\n1\n2\n"}
-    assert [(draft.records, draft.size, draft.last - draft.first) for draft in made] == [(3, 6, 2)] * 50
-    drafts.close()
-    assert names(tmp_path / "drafts") == ["lock"]
+    assert {content(staging_file) for staging_file in made} == {b"0\n1\n2\n"}
+    assert [
+        (staging_file.records, staging_file.size, staging_file.last - staging_file.first) for staging_file in made
+    ] == [(3, 6, 2)] * 50
+    staging.close()
+    assert names(tmp_path / "staging") == ["lock"]
 
 
 def test_what_an_ended_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / "17").write_bytes(b"old\n")
-    drafts = StagingFiles(tmp_path)
-    draft = drafts.begin(HERE, HourPartition(1), 0)
-    drafts.append(draft, b"new\n", 1, 0)
-    assert content(draft) == b"new\n"
+    staging = StagingFiles(tmp_path)
+    staging_file = staging.begin(HERE, HourPartition(1), 0)
+    staging.append(staging_file, b"new\n", 1, 0)
+    assert content(staging_file) == b"new\n"
     assert names(tmp_path) == ["1", "lock"]
-    drafts.drop(draft)
+    staging.drop(staging_file)
     assert names(tmp_path) == ["lock"]
 
 
 def test_a_folder_has_room_for_one(tmp_path: Path) -> None:
     first = StagingFiles(tmp_path)
     with pytest.raises(
-        RetryableError, match="another importer has its staging files here; give one of them another --draft-dir"
+        RetryableError, match="another importer has its staging files here; give one of them another --staging-dir"
     ):
         StagingFiles(tmp_path)
     first.close()
@@ -63,19 +65,19 @@ def test_a_folder_has_room_for_one(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_a_draft_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drafts = StagingFiles(tmp_path)
-    draft = drafts.begin(HERE, HourPartition(1), 5)
-    drafts.append(draft, b"first\n", 1, 5)
+    staging = StagingFiles(tmp_path)
+    staging_file = staging.begin(HERE, HourPartition(1), 5)
+    staging.append(staging_file, b"first\n", 1, 5)
     # The one disk of this machine that is always full.
     full = os.open("/dev/full", os.O_WRONLY)
-    file = drafts._open[draft.path]
-    kept = os.dup(file.fileno())
+    file = staging._open[staging_file.path]
+    stored = os.dup(file.fileno())
     os.dup2(full, file.fileno())
     with pytest.raises(RetryableError, match="No space left on device"):
-        drafts.append(draft, b"second\n", 1, 6)
-    assert (content(draft), draft.records, draft.size, draft.last) == (b"first\n", 1, 6, 5)
-    os.dup2(kept, file.fileno())
-    drafts.append(draft, b"second\n", 1, 6)
-    assert content(draft) == b"first\nsecond\n"
-    os.close(kept)
+        staging.append(staging_file, b"second\n", 1, 6)
+    assert (content(staging_file), staging_file.records, staging_file.size, staging_file.last) == (b"first\n", 1, 6, 5)
+    os.dup2(stored, file.fileno())
+    staging.append(staging_file, b"second\n", 1, 6)
+    assert content(staging_file) == b"first\nsecond\n"
+    os.close(stored)
     os.close(full)

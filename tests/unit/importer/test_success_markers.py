@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Hours → marks in a local folder, asked for once a run."""
+"""Hours → markers in a local folder, asked for once a run."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_an_hour_that_is_not_marked_is_asked_for_again_in_the_next_run(store: Store) -> None:
-    marks = SuccessMarkers(store)
-    assert not marks.has("Test", HOUR)
+    markers = SuccessMarkers(store)
+    assert not markers.has("Test", HOUR)
     store.touch(f"Test/{HOUR}/{NAME}")
-    assert not marks.has("Test", HOUR)
-    marks.look_again()
-    assert marks.has("Test", HOUR)
+    assert not markers.has("Test", HOUR)
+    markers.refresh()
+    assert markers.has("Test", HOUR)
 
 
 def test_a_mark_is_known_until_it_is_forgotten(store: Store) -> None:
-    marks = SuccessMarkers(store)
-    assert not marks.has("Test", HOUR)
-    marks.make("Test", HOUR)
+    markers = SuccessMarkers(store)
+    assert not markers.has("Test", HOUR)
+    markers.make("Test", HOUR)
     assert store.exists(f"Test/{HOUR}/{NAME}")
     store.remove(f"Test/{HOUR}/{NAME}")
-    marks.look_again()
-    assert marks.has("Test", HOUR)
-    marks.forget()
-    assert not marks.has("Test", HOUR)
+    markers.refresh()
+    assert markers.has("Test", HOUR)
+    markers.forget()
+    assert not markers.has("Test", HOUR)

@@ -12,14 +12,14 @@ import pytest
 from sqlalchemy.exc import OperationalError, StatementError
 
 from elworkers.connectors.sql import db_errors
-from elworkers.connectors.sql.db_errors import DatabaseFault, Whose
+from elworkers.connectors.sql.db_errors import DatabaseFault, FaultScope
 from elworkers.connectors.sql.rejected_rows import RejectionPolicy
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 
-UNKNOWN = DatabaseFault(Whose.UNKNOWN, 31_000, "closed")
-TABLE = DatabaseFault(Whose.TABLE, 1364, "no default")
-ROW = DatabaseFault(Whose.ROW, 1406, "too long")
+UNKNOWN = DatabaseFault(FaultScope.UNKNOWN, 31_000, "closed")
+TABLE = DatabaseFault(FaultScope.TABLE, 1364, "no default")
+ROW = DatabaseFault(FaultScope.ROW, 1406, "too long")
 
 
 @pytest.fixture
@@ -28,61 +28,61 @@ def metrics() -> Counters:
 
 
 def test_one_table_is_set_aside_until_it_takes_something(metrics: Counters) -> None:
-    verdicts = RejectionPolicy(metrics)
+    rejection_policy = RejectionPolicy(metrics)
     for _ in range(3):
-        verdicts.judge(set(), {"A_1": UNKNOWN})
+        rejection_policy.update(set(), {"A_1": UNKNOWN})
         assert metrics.aside == {"table A_1": "closed"}
-    verdicts.judge({"A_1"}, {})
+    rejection_policy.update({"A_1"}, {})
     assert metrics.aside == {}
 
 
 def test_a_rows_own_fault_sets_no_table_aside(metrics: Counters) -> None:
-    RejectionPolicy(metrics).judge(set(), {"A_1": ROW, "B_1": ROW})
+    RejectionPolicy(metrics).update(set(), {"A_1": ROW, "B_1": ROW})
     assert metrics.aside == {}
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_two_tables_alike_are_an_outage_until_something_is_taken(metrics: Counters, together: bool) -> None:
-    verdicts = RejectionPolicy(metrics)
+    rejection_policy = RejectionPolicy(metrics)
     if not together:
-        verdicts.judge(set(), {"A_1": UNKNOWN})
+        rejection_policy.update(set(), {"A_1": UNKNOWN})
     for _ in range(2):
         with pytest.raises(RetryableError, match="closed"):
-            verdicts.judge(set(), {"A_1": UNKNOWN, "B_1": UNKNOWN} if together else {"B_1": UNKNOWN})
-    verdicts.judge({"C_1"}, {"A_1": UNKNOWN, "B_1": UNKNOWN})
+            rejection_policy.update(set(), {"A_1": UNKNOWN, "B_1": UNKNOWN} if together else {"B_1": UNKNOWN})
+    rejection_policy.update({"C_1"}, {"A_1": UNKNOWN, "B_1": UNKNOWN})
     assert set(metrics.aside) == {"table A_1", "table B_1"}
 
 
 def test_two_tables_with_reasons_of_their_own_are_no_outage(metrics: Counters) -> None:
-    verdicts = RejectionPolicy(metrics)
-    verdicts.judge(set(), {"A_1": UNKNOWN, "B_1": UNKNOWN._replace(code=31_001), "C_1": TABLE, "D_1": TABLE})
+    rejection_policy = RejectionPolicy(metrics)
+    rejection_policy.update(set(), {"A_1": UNKNOWN, "B_1": UNKNOWN._replace(code=31_001), "C_1": TABLE, "D_1": TABLE})
     assert len(metrics.aside) == 4
 
 
 def test_a_table_that_cannot_be_made_is_remembered_unless_it_is_an_outage(metrics: Counters) -> None:
-    verdicts = RejectionPolicy(metrics)
+    rejection_policy = RejectionPolicy(metrics)
     for name in "AB":
-        verdicts.cannot_make((name, 1), f"{name}_1", UNKNOWN)
+        rejection_policy.cannot_make((name, 1), f"{name}_1", UNKNOWN)
     with pytest.raises(RetryableError):
-        verdicts.judge(set(), {})
-    assert verdicts.unmade(("A", 1)) is None
+        rejection_policy.update(set(), {})
+    assert rejection_policy.unmade(("A", 1)) is None
     for name in "AB":
-        verdicts.cannot_make((name, 1), f"{name}_1", UNKNOWN)
-    verdicts.judge({"C_1"}, {})
-    assert verdicts.unmade(("A", 1)) == "closed"
+        rejection_policy.cannot_make((name, 1), f"{name}_1", UNKNOWN)
+    rejection_policy.update({"C_1"}, {})
+    assert rejection_policy.unmade(("A", 1)) == "closed"
     assert set(metrics.aside) == {"table A_1", "table B_1"}
-    verdicts.made(("A", 1), "A_1")
+    rejection_policy.made(("A", 1), "A_1")
     assert set(metrics.aside) == {"table B_1"}
-    assert verdicts.unmade(("A", 1)) is None
+    assert rejection_policy.unmade(("A", 1)) is None
 
 
 def test_of_tables_without_end_few_are_remembered(metrics: Counters) -> None:
-    verdicts = RejectionPolicy(metrics)
+    rejection_policy = RejectionPolicy(metrics)
     for number in range(3_000):
-        verdicts.cannot_make((f"S{number}", 1), f"S{number}_1", TABLE)
-        verdicts.judge(set(), {})
-        verdicts.left_out(f"S{number}_1", 1)
-    assert max(len(held) for held in vars(verdicts).values() if isinstance(held, dict)) <= 1_000
+        rejection_policy.cannot_make((f"S{number}", 1), f"S{number}_1", TABLE)
+        rejection_policy.update(set(), {})
+        rejection_policy.left_out(f"S{number}_1", 1)
+    assert max(len(held) for held in vars(rejection_policy).values() if isinstance(held, dict)) <= 1_000
 
 
 OUTAGES = [1205, 1213, 1290, 1836, 1040, 1203, 1226, 1021, 1114, 1041, 1053, 1927, 1317, 1044, 1045, 1142, 1143, 1227]
@@ -91,14 +91,14 @@ OUTAGES += [126, 127, 144, 145, 1194, 1195, 1047, 1969, 3024, *range(2000, 2060)
 
 @pytest.mark.parametrize("code", OUTAGES)
 def test_outages_of_mysql(code: int) -> None:
-    assert db_errors.whose(pymysql.OperationalError(code, "words")) is Whose.OUTAGE
+    assert db_errors.fault_scope(pymysql.OperationalError(code, "words")) is FaultScope.OUTAGE
     wrapped = OperationalError("INSERT", {}, pymysql.OperationalError(code, "words"))
-    assert db_errors.whose(wrapped) is Whose.OUTAGE
+    assert db_errors.fault_scope(wrapped) is FaultScope.OUTAGE
 
 
 @pytest.mark.parametrize("code", [1364, 1644, 1526, 4025, 1452, 1054, 1146, 1117, 1118, 1305, 4999, 31_000, 20_000])
 def test_whatever_is_no_outage_of_mysql(code: int) -> None:
-    assert db_errors.whose(pymysql.OperationalError(code, "words")) is not Whose.OUTAGE
+    assert db_errors.fault_scope(pymysql.OperationalError(code, "words")) is not FaultScope.OUTAGE
 
 
 def test_a_full_and_a_locked_sqlite_are_outages_and_a_constraint_is_none() -> None:
@@ -106,15 +106,15 @@ def test_a_full_and_a_locked_sqlite_are_outages_and_a_constraint_is_none() -> No
     connection.execute("CREATE TABLE a (b TEXT NOT NULL)")
     with pytest.raises(sqlite3.IntegrityError) as constraint:
         connection.execute("INSERT INTO a VALUES (NULL)")
-    assert db_errors.whose(constraint.value) is Whose.ROW
+    assert db_errors.fault_scope(constraint.value) is FaultScope.ROW
     connection.execute("PRAGMA max_page_count = 3")
     with pytest.raises(sqlite3.OperationalError) as full:
         connection.execute("INSERT INTO a VALUES (?)", ["x" * 100_000])
-    assert db_errors.whose(full.value) is Whose.OUTAGE
+    assert db_errors.fault_scope(full.value) is FaultScope.OUTAGE
     connection.execute("PRAGMA query_only = ON")
     with pytest.raises(sqlite3.OperationalError) as readonly:
         connection.execute("INSERT INTO a VALUES ('x')")
-    assert db_errors.whose(readonly.value) is Whose.OUTAGE
+    assert db_errors.fault_scope(readonly.value) is FaultScope.OUTAGE
     connection.close()
 
 

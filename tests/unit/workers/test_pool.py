@@ -150,6 +150,14 @@ def test_it_runs_so_many_workers_and_ends_them_when_asked(start: Start, number: 
     assert [(one["pid"], one["state"]) for one in parent.workers()] == [(None, "stopped")] * 2
 
 
+def test_old_names_of_options_are_warned_of_once(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    parent = start(ends, workers=2, deprecated=(("--old", "--new"),))
+    assert parent.wait() == 0
+    (warning,) = [line for line in capfd.readouterr().err.splitlines() if "deprecated" in line]
+    assert "--old" in warning
+    assert "--new" in warning
+
+
 def test_a_worker_that_dies_is_replaced_and_that_is_remembered(start: Start) -> None:
     parent = start(works, workers=2)
     first, second = parent.until(2)
