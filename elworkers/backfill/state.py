@@ -40,7 +40,7 @@ class InputFile(msgspec.Struct):
     size: int = -1
 
 
-class Stretch(msgspec.Struct):
+class OffsetRange(msgspec.Struct):
     """What of one partition is wanted: from `position`, which moves, up to but without `end`."""
 
     position: int
@@ -50,7 +50,7 @@ class Stretch(msgspec.Struct):
 class _Content(msgspec.Struct):
     job: dict[str, str]
     files: dict[str, InputFile] = {}
-    partitions: dict[str, Stretch] = {}
+    partitions: dict[str, OffsetRange] = {}
     topic_ids: dict[str, str] = {}
     outputs: dict[str, int] = {}
     topics: dict[str, dict[str, int]] = {}
@@ -155,7 +155,7 @@ _ELSE = "expected --state FILE with another name"
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a state file against another backfill that would use it.
 
     Raises:

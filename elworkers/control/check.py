@@ -59,7 +59,7 @@ def _findings(found: Sequence[Row], limits: Limits) -> Iterator[_Finding]:
     if stopped:
         yield _Finding(CRITICAL, f"Stopped EventLogging jobs: {' '.join(stopped)}")
     for row in found:
-        if row.broken and row.runs:
+        if row.invalid and row.runs:
             yield _Finding(WARNING, f"{row.title} runs as it was; its file is broken ({_short(row.note)})")
         workers = row.workers
         if workers.crashing:
@@ -82,8 +82,8 @@ def _aside(row: Row) -> str:
     return ", ".join(named) + (f" and {more} more" if more else "")
 
 
-def _short(said: str) -> str:
-    text = without_passwords(said)
+def _short(reason: str) -> str:
+    text = without_passwords(reason)
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
 
 

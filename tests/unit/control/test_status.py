@@ -24,7 +24,7 @@ from elworkers.control.worker_states import WorkerStates
 FINE = Row("processor", "client-side-00", "RUNNING", 42, 90_061, WorkerStates(3, 3, 1))
 SHORT = Row("processor", "client-side-01", "RUNNING", 43, 5, WorkerStates(1, 2))
 ENDED = Row("consumer", "mysql", "EXITED", note="configuration: no database")
-BROKEN = Row("consumer", "files", "RUNNING", 44, 5, WorkerStates(1, 1), note="files:2: no such option", broken=True)
+BROKEN = Row("consumer", "files", "RUNNING", 44, 5, WorkerStates(1, 1), note="files:2: no such option", invalid=True)
 DYING = WorkerStates(1, 1, crashes=4, crash="exit code 1: crashed: KeyError: 76")
 CRASHING = Row("consumer", "sql", "RUNNING", 45, 5, DYING)
 ASIDE = Row("processor", "p", "RUNNING", 46, 5, WorkerStates(1, 1, aside={"schema Foo/3": "no type 'timestamp'"}))
