@@ -88,7 +88,7 @@ def _store(todo: Plan, stop: Stop) -> int:
     from elworkers.roles.ending import tell as tell_ending
 
     with locked(todo.state):
-        state = State(todo.state, todo.job, again=bool(todo.arguments["again"]))
+        state = State(todo.state, todo.identity, again=bool(todo.arguments["again"]))
         metrics = Counters()
         log.info("the backfill goes on" if state.begun else "the backfill begins", state=str(todo.state))
         with progress("backfilling", in_bytes=not todo.topics) as tell:
@@ -106,7 +106,7 @@ def _preview(todo: Plan, stop: Stop) -> int:
     from elworkers.backfill.preview import Preview
     from elworkers.backfill.state import State
 
-    state = State(None, todo.job)
+    state = State(None, todo.identity)
     with progress("reading", in_bytes=not todo.topics) as tell:
         factory = PipelineFactory(todo, state, _pipeline_builder(todo, Counters()), tell)
         is_stored, close = _stored_lookup(todo)

@@ -121,7 +121,7 @@ class Plan:
         return Span(self.arguments["from"], self.arguments["to"])
 
     @property
-    def job(self) -> Mapping[str, str]:
+    def identity(self) -> Mapping[str, str]:
         """What tells it from other backfills, for the state file."""
         fields = {"format": self.arguments["format"], "output": _label(self.output)}
         if self.topics:

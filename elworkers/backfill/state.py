@@ -48,7 +48,7 @@ class OffsetRange(msgspec.Struct):
 
 
 class _Content(msgspec.Struct):
-    job: dict[str, str]
+    identity: dict[str, str] = msgspec.field(name="job")
     files: dict[str, InputFile] = {}
     partitions: dict[str, OffsetRange] = {}
     topic_ids: dict[str, str] = {}
@@ -77,9 +77,9 @@ class State:
         ConfigurationError: the file is another backfill's, or cannot be used.
     """
 
-    def __init__(self, path: Path | None, job: Mapping[str, str], *, again: bool = False) -> None:
+    def __init__(self, path: Path | None, identity: Mapping[str, str], *, again: bool = False) -> None:
         self._path = path
-        self._content = _Content(dict(job))
+        self._content = _Content(dict(identity))
         if path is not None and not again:
             self._load(path)
         content = self._content
@@ -100,10 +100,10 @@ class State:
             raise ConfigurationError(f"state file {path}: cannot be read: {error.strerror}; {_ELSE}") from None
         except msgspec.MsgspecError:
             raise ConfigurationError(f"state file {path}: is not a state file; {_ELSE}") from None
-        wanted = self._content.job
-        for name in sorted(found.job.keys() | wanted.keys()):
-            if found.job.get(name) != wanted.get(name):
-                was, now = found.job.get(name, "none"), wanted.get(name, "none")
+        wanted = self._content.identity
+        for name in sorted(found.identity.keys() | wanted.keys()):
+            if found.identity.get(name) != wanted.get(name):
+                was, now = found.identity.get(name, "none"), wanted.get(name, "none")
                 raise ConfigurationError(
                     f"state file {path}: is of another backfill, whose {name} is {was}, not {now}; {_ELSE},"
                     " or --again to begin anew"

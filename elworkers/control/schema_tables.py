@@ -74,9 +74,9 @@ def _databases(args: argparse.Namespace) -> Iterator[Endpoint]:
     for endpoint in named or _of_instances(Paths.given(args.config_dir, args.run_dir, None)):
         if not endpoint.spec.narrow_tables:
             raise ConfigurationError(f"{endpoint.uri}: expected {_DATABASE}")
-        place = (endpoint.uri.endpoint(3306), endpoint.uri.path)
-        if place not in seen:
-            seen.add(place)
+        database = (endpoint.uri.endpoint(3306), endpoint.uri.path)
+        if database not in seen:
+            seen.add(database)
             yield endpoint
 
 
@@ -98,14 +98,14 @@ def _migrate(endpoint: Endpoint, dry_run: bool) -> int:
     from elworkers.connectors.sql.login import Login
     from elworkers.connectors.sql.narrow_tables import narrow_tables
 
-    place = str(endpoint.uri)
+    label = str(endpoint.uri)
     # An ALTER may copy a table for hours.
     login = Login.of(endpoint.options)
     engine = database.engine(endpoint.uri, local_infile=False, login=login, answer_timeout_s=None)
     try:
-        with retryable(place, engine.connect) as connection:
-            found = retryable(place, lambda: narrow_tables(connection))
-            print(f"-- {printable(place)}: tables that are narrower than their schemas need: {len(found)}")
+        with retryable(label, engine.connect) as connection:
+            found = retryable(label, lambda: narrow_tables(connection))
+            print(f"-- {printable(label)}: tables that are narrower than their schemas need: {len(found)}")
             failed = 0
             for narrow in found:
                 print(f"{printable(narrow.alter)};")

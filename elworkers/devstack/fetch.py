@@ -86,15 +86,15 @@ class Cache:
 
     def _good(self, artifact: Artifact) -> bool:
         path = self._path(artifact)
-        checked = path.with_name(f".{path.name}.{artifact.sha256[:16]}.{_fingerprint(path)}")
-        if checked.exists():
+        verified = path.with_name(f".{path.name}.{artifact.sha256[:16]}.{_fingerprint(path)}")
+        if verified.exists():
             return True
         if not path.is_file() or _sha256(path) != artifact.sha256:
             return False
         # Hashing 200 MB at every start would cost a second; size and time of the file that was hashed do not.
         for old in path.parent.glob(f".{path.name}.*"):
             old.unlink(missing_ok=True)
-        checked.touch()
+        verified.touch()
         return True
 
     def _fetch(self, artifact: Artifact, resolver: Any) -> None:

@@ -166,7 +166,7 @@ class Pool:
             self._exit_code = exit_code
             log.info("stopping", workers=len(self._worker_processes.alive()), within_s=self._config.stop_timeout_s)
         for worker_process in self._worker_processes.alive():
-            worker_process.ask_to_end(self._config.stop_timeout_s)
+            worker_process.request_stop(self._config.stop_timeout_s)
 
     def _scale(self, by: int) -> None:
         if not self._config.scalable:
@@ -238,7 +238,7 @@ class Pool:
             if worker_process.pid is None:
                 self._worker_processes.remove(worker_process)
             elif not worker_process.leaving:
-                worker_process.ask_to_end(self._config.stop_timeout_s)
+                worker_process.request_stop(self._config.stop_timeout_s)
 
     def _start(self, worker_process: WorkerProcess, after: int | None) -> None:
         pool_config, parent, slot, stacks = self._config, self._parent, worker_process.slot, worker_process.stacks.file

@@ -64,7 +64,7 @@ class Replacement:
         self._left, self._abandoned = [], True
         successor = self._worker_processes.successor
         if successor is not None and not (successor.leaving or self._taking_over(successor)):
-            successor.ask_to_end(self._stop_timeout_s)
+            successor.request_stop(self._stop_timeout_s)
 
     def _taking_over(self, successor: WorkerProcess) -> bool:
         worker_process = self._worker_processes.get(successor.index)
@@ -123,7 +123,7 @@ class Replacement:
             self._deaths = 0
             self._start(self._worker_processes.name_successor(worker_process), worker_process.pid)
         else:
-            worker_process.ask_to_end(self._stop_timeout_s)
+            worker_process.request_stop(self._stop_timeout_s)
 
     def _succeed(self, successor: WorkerProcess) -> None:
         worker_process = self._worker_processes.get(successor.index)
@@ -136,4 +136,4 @@ class Replacement:
             if time.monotonic() >= successor.not_before:
                 self._start(successor, worker_process.pid)
         elif successor.ready and not worker_process.leaving:
-            worker_process.ask_to_end(self._stop_timeout_s)
+            worker_process.request_stop(self._stop_timeout_s)

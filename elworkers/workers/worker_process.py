@@ -83,7 +83,7 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def ask_to_end(self, within_s: float) -> None:
+    def request_stop(self, within_s: float) -> None:
         """Have it flush, commit and end, and no longer be wanted."""
         self.leaving = True
         if not self.kill_at:
@@ -106,8 +106,8 @@ class WorkerProcess:
         Args:
             how: its exit code or signal.
         """
-        now, said = time.monotonic(), self.slot.remarks().reason
-        why = said if said.startswith(CRASHED) else self.hangs
+        now, reason = time.monotonic(), self.slot.remarks().reason
+        why = reason if reason.startswith(CRASHED) else self.hangs
         self.crash = f"{how}: {why}" if why else how
         self._crashed.append(now)
         if now - self.begun > _HEALTHY_AFTER_S:
@@ -140,8 +140,8 @@ class WorkerProcess:
 
     def silent_s(self) -> float:
         """Return the seconds since its process gave a sign of life, unless it waits for something on purpose."""
-        said = self.slot.snapshot()
-        return 0.0 if self.pid is None or said.state is State.WAITING else time.monotonic() - said.alive
+        last = self.slot.snapshot()
+        return 0.0 if self.pid is None or last.state is State.WAITING else time.monotonic() - last.alive
 
 
 def _become(work: Callable[[], int], signals: Iterable[signal.Signals]) -> None:

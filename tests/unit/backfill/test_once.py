@@ -37,7 +37,7 @@ def job(tmp_path: Path) -> Plan:
 
 def process(job: Plan) -> Pipeline:
     """The pipeline of a process that has just started."""
-    state = State(job.state, job.job)
+    state = State(job.state, job.identity)
     return PipelineFactory(job, state, PipelineBuilder(Counters()), lambda _done, _total: None).build(CarryOver())
 
 
@@ -98,7 +98,7 @@ class Silent:
 
 @pytest.mark.parametrize("fails", ["commit", "poll"])
 def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, tmp_path: Path, fails: str) -> None:
-    state, metrics = State(job.state, job.job), Counters()
+    state, metrics = State(job.state, job.identity), Counters()
     line = PipelineFactory(job, state, PipelineBuilder(metrics, batch_records=6), lambda _done, _total: None)
     left = [2]
 
@@ -122,7 +122,7 @@ def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, t
     assert out == [0, *(number for number in range(40) if number % 5 != 3)]
     assert len((tmp_path / "in.rejected").read_bytes().splitlines()) == 8
     assert (line.account().read, line.account().stored, line.account().refused) == (40, 32, 8)
-    assert State(job.state, job.job).counts == state.counts
+    assert State(job.state, job.identity).counts == state.counts
 
 
 @pytest.mark.parametrize(

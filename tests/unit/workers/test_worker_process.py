@@ -81,7 +81,7 @@ def test_a_process_ends_with_what_its_work_gives(process: WorkerProcess, work: C
 def test_a_process_has_the_default_for_what_its_parent_handles(process: WorkerProcess) -> None:
     process.start(for_ever, (signal.SIGTERM, signal.SIGHUP))
     process.send(signal.SIGHUP)
-    process.ask_to_end(30.0)
+    process.request_stop(30.0)
     assert process.leaving
     assert process.kill_at > time.monotonic()
     assert code_of(process) == -signal.SIGTERM
@@ -89,7 +89,7 @@ def test_a_process_has_the_default_for_what_its_parent_handles(process: WorkerPr
 
 def test_what_was_asked_to_end_is_killed_when_its_time_is_over(process: WorkerProcess) -> None:
     start_deaf(process)
-    process.ask_to_end(0.0)
+    process.request_stop(0.0)
     wait_for(lambda: time.monotonic() > process.kill_at, DEADLINE_S, "the end of its time")
     with capture_logs() as logs:
         watch([process], 300.0)
