@@ -131,7 +131,7 @@ def _check(
     from elworkers.workers.renewal import Renewal
 
     if handed is None or memory is None:
-        return _print(f"eventlogging-{role}", f"eventlogging-{role}: the arguments can work")
+        return _print(f"eventlogging-{role}", f"eventlogging-{role}: the arguments are valid")
     try:
         Pool(pool_config, Renewal(read, handed)).rehearse()
     except RetryableError as error:

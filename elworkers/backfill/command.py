@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         todo = plan([argument for argument in argv if argument != "--check"])
         if "--check" in argv:
-            print(f"{PROGRAM}: the arguments can work")
+            print(f"{PROGRAM}: the arguments are valid")
             return 0
         return _run(todo)
     except ConfigurationError as error:

@@ -70,7 +70,7 @@ class Preview:
 
     def text(self) -> str:
         """Return what was found, for people to read."""
-        lines = [("SCHEMA", "REVISION", "EVENTS", "THERE ALREADY", "TWICE IN THE INPUT", "TO STORE")]
+        lines = [("SCHEMA", "REVISION", "EVENTS", "STORED ALREADY", "DUPLICATES", "TO STORE")]
         to_store = 0
         for (schema, revision), row in sorted(self._rows.items()):
             new = len(set(row.others))
@@ -79,4 +79,4 @@ class Preview:
             lines.append((schema, str(revision), str(row.events), stored, str(len(row.others) - new), str(new)))
         codes = ", ".join(f"{count} {printable(code)}" for code, count in sorted(self._invalid.items()))
         invalid = f"lines that are no valid events: {self._invalid.total()}{f' ({codes})' if codes else ''}"
-        return f"{aligned(lines)}\n{invalid}\nnothing is stored yet; without --dry-run: {to_store}"
+        return f"{aligned(lines)}\n{invalid}\nthis was a dry run; events to store: {to_store}"

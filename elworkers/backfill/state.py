@@ -170,7 +170,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigurationError(f"state file {path}: another backfill is at work with it; {_ELSE}") from None
+            raise ConfigurationError(f"state file {path}: is in use by another backfill; {_ELSE}") from None
         try:
             yield
         finally:

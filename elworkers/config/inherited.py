@@ -51,7 +51,7 @@ _TRIED = NameRule(PASSED, "a write is tried again until it is acknowledged or re
 _TOGETHER = NameRule(PASSED, "messages go together as they come; --batch-size and --linger say how many")
 _BOUNDED = NameRule(PASSED, "--batch-size and the loop's own waits bound a batch")
 _BEFORE = NameRule(PASSED, "the brokers before the ? are asked")
-_OBJECT = NameRule(REJECTED, "nothing: its value is a Python object, which no URI can hold")
+_OBJECT = NameRule(REJECTED, "nothing: its value is a Python object, which a URI cannot hold")
 _OPEN = NameRule(
     REJECTED,
     "a listener of the broker without TLS and login, and this option left out",
@@ -220,5 +220,5 @@ def port_alone(text: str, *, is_only: bool) -> str | None:
         expected = (
             f"udp://0.0.0.0:{match[1]} and, on a line of its own, an output such as kafka:///HOST:PORT?topic=NAME"
         )
-        return f"{text}: a port alone was a forwarder from UDP to ZeroMQ, which is not spoken here; expected {expected}"
-    return f"{text}: a port alone was ZeroMQ's, which is not spoken here; expected a URI such as kafka:// or udp://"
+        return f"{text}: a port alone was a forwarder from UDP to ZeroMQ, which is not supported; expected {expected}"
+    return f"{text}: a port alone was ZeroMQ's, which is not supported; expected a URI such as kafka:// or udp://"

@@ -119,7 +119,7 @@ def constant(value: bool, why: str) -> Callable[[str], bool]:
 
 def unsupported(_text: str) -> Any:
     """Return a keyword of BalancedConsumer whose value is a Python object."""
-    raise ValueError("nothing: its value is a Python object, which no URI can hold")
+    raise ValueError("nothing: its value is a Python object, which a URI cannot hold")
 
 
 def file(text: str) -> Path:

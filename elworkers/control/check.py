@@ -60,7 +60,10 @@ def _findings(found: Sequence[Row], limits: Limits) -> Iterator[_Finding]:
         yield _Finding(CRITICAL, f"Stopped EventLogging jobs: {' '.join(stopped)}")
     for row in found:
         if row.invalid and row.runs:
-            yield _Finding(WARNING, f"{row.title} runs as it was; its file is broken ({_short(row.note)})")
+            yield _Finding(
+                WARNING,
+                f"{row.title} keeps its previous configuration; its file is invalid ({_short(row.note)})",
+            )
         workers = row.workers
         if workers.crashing:
             yield _Finding(CRITICAL, f"{row.title} crashes again and again ({_short(workers.crash)})")

@@ -77,7 +77,7 @@ def locked(path: Path, command: Sequence[str], wait_s: float, report: Callable[[
         while not try_lock(fd):
             if deadline.over():
                 raise LockedError(
-                    f"{_holder(fd)} is at work in {path.parent}, and still was after {wait_s:g} s; try again later"
+                    f"{_holder(fd)} is running in {path.parent}, and was not done after {wait_s:g} s; try again later"
                 )
             if not reported:
                 report(f"waiting up to {wait_s:g} s for {_holder(fd)}")
@@ -132,12 +132,12 @@ def owner_hint(folder: Path) -> str:
     try:
         uid = folder.stat().st_uid
     except OSError:
-        return "run this as the user whose folder it is, or as root"
+        return "run this as the owner of the folder, or as root"
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = f"user {uid}"
-    return f"run this as {name}, whose folder it is" + (", or as root" if uid else "")
+    return f"run this as {name}, the owner of the folder" + (", or as root" if uid else "")
 
 
 def _holder(fd: int) -> str:

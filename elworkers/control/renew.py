@@ -89,7 +89,7 @@ def _renewed(
     while left:
         for one in list(left):
             reason = _reason(before[one.program], _read_state(paths, one))
-            trouble = f"goes on as before: {reason}" if reason else reason
+            trouble = f"keeps its previous configuration: {reason}" if reason else reason
             if trouble is None and deadline.over():
                 trouble = f"has not replaced its workers within {deadline}; see `status`"
             if trouble is not None:

@@ -32,12 +32,12 @@ def reopen(paths: Paths, supervisor: Supervisor, deadline: Deadline) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         if not _can_be_opened(log, owner.st_uid, owner.st_gid):
             raise SupervisorError(
-                f"{log}: supervisord's user could not write it, and supervisord would end of that; nothing was done"
+                f"{log}: supervisord's user may not write this file, which would end supervisord; no log was reopened"
             )
     supervisor.reopen_logs()
     while missing := [log for log in logs if not log.exists()]:
         if deadline.over():
-            raise SupervisorError(f"{missing[0]} has not come back within {deadline}")
+            raise SupervisorError(f"{missing[0]} was not created within {deadline}")
         time.sleep(_POLL_INTERVAL_S)
 
 

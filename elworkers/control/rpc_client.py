@@ -86,7 +86,7 @@ class RpcClient:
                 if grace.over():
                     raise self._no_socket() from None
             except (http.client.HTTPException, xmlrpc.client.ProtocolError, xml.parsers.expat.ExpatError) as error:
-                raise self._unreachable(f"answers something else ({type(error).__name__}: {error})") from None
+                raise self._unreachable(f"gives an unexpected answer ({type(error).__name__}: {error})") from None
             time.sleep(_POLL_INTERVAL_S)
 
     def _once(self, method: str, arguments: tuple[Any, ...]) -> Any:
@@ -110,13 +110,14 @@ class RpcClient:
         except (PermissionError, psutil.AccessDenied):
             pass
         raise AccessDeniedError(
-            f"supervisord of {self._paths.run_dir} may not be asked by this user; {owner_hint(self._paths.run_dir)}"
+            f"supervisord of {self._paths.run_dir} may not be controlled by this user; "
+            f"{owner_hint(self._paths.run_dir)}"
         ) from None
 
     def _unreachable(self, how: str) -> UnreachableError:
         process = daemon.find(self._paths)
         if process is None:
-            return UnreachableError(f"what listens on {self._paths.socket} {how}")
+            return UnreachableError(f"the process that listens on {self._paths.socket} {how}")
         return UnreachableError(f"supervisord (pid {process.pid}) {how}{_frozen(process)}")
 
     def _no_socket(self) -> NoSocketError:
@@ -124,15 +125,15 @@ class RpcClient:
         pid = f" (pid {process.pid})" if process else ""
         frozen = _frozen(process) if process else ""
         return NoSocketError(
-            f"supervisord{pid} runs, but its socket {self._paths.socket} is gone or dead, so that it cannot be asked; "
-            f"`eventloggingctl start --adopt` lets it create its socket again, which restarts every program{frozen}"
+            f"supervisord{pid} runs, but its socket {self._paths.socket} is missing or dead; "
+            f"`eventloggingctl start --adopt` makes it create the socket again, which restarts every program{frozen}"
         )
 
 
 def _frozen(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
         if process.status() == psutil.STATUS_STOPPED:
-            return f"; it is stopped: `kill -CONT {process.pid}` has it go on"
+            return f"; it is suspended: `kill -CONT {process.pid}` resumes it"
     return ""
 
 

@@ -99,7 +99,7 @@ def rows(paths: Paths, selection: Selection, configuration: InstanceFiles, super
     files = {instance.program for instance in configuration.instances} | set(invalid)
     if len(selection.programs) == len(files):
         found += [
-            _row(paths, program, info, "its file has gone; `update` stops it")
+            _row(paths, program, info, "its file was removed; `update` stops it")
             for program, info in sorted(known.items())
             if program not in files
         ]
@@ -164,17 +164,20 @@ def _notes(row: Row) -> Iterator[str]:
     if row.note and (row.invalid or row.state != "RUNNING"):
         yield _note("", row.note)
     if row.changed:
-        yield _note("its file has changed since it was read; `update` has it read again", "")
+        yield _note("its file has changed since it was read; `update` applies it", "")
     if states.version not in ("", __version__):
-        yield _note(f"runs version {states.version}; `restart` has it run {__version__}", "")
+        yield _note(f"runs version {states.version}; `restart` starts {__version__}", "")
     if states.renewal_error:
-        yield _note("goes on as before: ", states.renewal_error)
+        yield _note("keeps its previous configuration: ", states.renewal_error)
     if states.crashing:
         yield _note(f"died {states.crashes} times in ten minutes; ", states.crash)
     if row.begins and states.wanted is None:
-        yield _note("it has not said yet what its workers do", "")
+        yield _note("its workers have not reported their state yet", "")
     elif row.shown == "STARTING" and states.starting:
-        yield _note(f"{states.starting} of {states.wanted} workers have no place in their group, or no port, yet", "")
+        yield _note(
+            f"{states.starting} of {states.wanted} workers have not joined their group, or not bound their port, yet",
+            "",
+        )
     if row.waits:
         yield _note(f"waits {since(time.time() - states.waits_s)}: ", states.reason)
     named = sorted(states.aside.items())

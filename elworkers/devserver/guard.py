@@ -57,7 +57,7 @@ class Guard:
         origin = headers.get("Origin") or _origin_of(headers.get("Referer", ""))
         if origin in self._origins or origin == f"http://{host}" or not (origin or _is_browser(request)):
             return
-        shown = ascii(origin)[1:-1] if origin else "an origin that is not said"
+        shown = ascii(origin)[1:-1] if origin else "an unknown origin"
         raise self._rejected(f"pages of {shown}", f"--allow-origin {shown if origin else 'ORIGIN'}")
 
     def _is_ours(self, host: str) -> bool:
@@ -71,8 +71,8 @@ class Guard:
     def _rejected(self, whose: str, way: str) -> RefusedError:
         if whose not in self._reported and len(self._reported) < _MOST_REPORTED:
             self._reported.add(whose)
-            self._report(f"rejected: requests of {whose}; to take them: {way}")
-        return RefusedError(403, f"requests of {whose} are not taken; to take them: {way}")
+            self._report(f"rejected: requests of {whose}; to accept them: {way}")
+        return RefusedError(403, f"requests of {whose} are not accepted; to accept them: {way}")
 
 
 def _is_browser(request: web.BaseRequest) -> bool:

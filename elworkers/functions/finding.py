@@ -142,7 +142,7 @@ def _fault(import_path: ImportPath, beside: Sequence[str]) -> str:
         made = names(Path(spec.origin))
     except (SyntaxError, ValueError) as error:
         at = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        return f"{spec.origin}{at} is no Python: {getattr(error, 'msg', error)}; expected a module"
+        return f"{spec.origin}{at} is not valid Python: {getattr(error, 'msg', error)}; expected a module"
     except OSError as error:
         return f"{spec.origin} cannot be read: {error.strerror}; expected a module"
     return _fault_of_name(import_path, made, spec.origin)

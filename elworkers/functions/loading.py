@@ -143,4 +143,4 @@ def _answer(reads: int) -> str:
             return ""
     else:
         return f"importing it takes longer than {_LONGEST_IMPORT_S:g} s; expected a module that is imported at once"
-    return b"".join(chunks).decode("utf-8", "replace") or "the process that imported it has ended without a word"
+    return b"".join(chunks).decode("utf-8", "replace") or "the process that imported it ended without an error message"

@@ -27,6 +27,8 @@ VARIABLE = "ELWORKERS_HANDOVER"
 FORMAT = 1
 """Another one is for what this program could not carry on. What it only does not know is passed over."""
 
+_STATE = "the state that the running pool hands over"
+
 
 class HandoverError(ElworkersError):
     """What the image before has left cannot be taken over; says why."""
@@ -176,8 +178,8 @@ def take(file: int) -> HandedOver:
     content = _content(file)
     if content.get("format") != FORMAT:
         raise HandoverError(
-            f"the pool that runs hands over in format {content.get('format')!r}, this program takes {FORMAT};"
-            " stop and start it"
+            f"the running pool hands over its state in format {content.get('format')!r},"
+            f" this program reads format {FORMAT}; stop and start it"
         )
     try:
         read = content.get("configuration")
@@ -192,9 +194,9 @@ def take(file: int) -> HandedOver:
             configuration=None if read is None else _configuration(read),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise HandoverError(f"what the pool that runs hands over is damaged: {error!r}; stop and start it") from None
+        raise HandoverError(f"{_STATE} is damaged: {error!r}; stop and start it") from None
     if handed.pid not in (os.getpid(), os.getppid()):
-        raise HandoverError(f"what process {handed.pid} hands over is not for this one")
+        raise HandoverError(f"the state that process {handed.pid} hands over is not for this one")
     return handed
 
 
@@ -209,9 +211,9 @@ def _content(file: int) -> dict[str, Any]:
     try:
         content = json.loads(os.pread(file, os.fstat(file).st_size, 0))
     except (OSError, ValueError) as error:
-        raise HandoverError(f"what the pool that runs hands over cannot be read: {error}; stop and start it") from None
+        raise HandoverError(f"{_STATE} cannot be read: {error}; stop and start it") from None
     if not isinstance(content, dict):
-        raise HandoverError("what the pool that runs hands over is damaged; stop and start it")
+        raise HandoverError(f"{_STATE} is damaged; stop and start it")
     return content
 
 

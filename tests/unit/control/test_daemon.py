@@ -113,7 +113,7 @@ def test_what_does_not_go_into_the_background_is_said(paths: Paths, tmp_path: Pa
 
 def test_one_command_at_a_time_changes_a_run_folder(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
     with exclusive(paths, 0.0, "eventloggingctl"):
-        with pytest.raises(LockedError, match=rf"pid {os.getpid()} .* is at work in {paths.run_dir}"):
+        with pytest.raises(LockedError, match=rf"pid {os.getpid()} .* is running in {paths.run_dir}"):
             exclusive(paths, 0.0, "eventloggingctl").__enter__()
         with pytest.raises(LockedError):
             exclusive(paths, 0.06, "eventloggingctl").__enter__()

@@ -100,11 +100,11 @@ def test_a_board_of_another_layout_is_not_read(layout: str) -> None:
 @pytest.mark.parametrize(
     ("fields", "content"),
     [
-        ({"format": 2}, "hands over in format 2, this program takes 1; stop and start it"),
-        ({"format": None}, "hands over in format None"),
+        ({"format": 2}, "hands over its state in format 2, this program reads format 1; stop and start it"),
+        ({"format": None}, "hands over its state in format None"),
         ({"workers": None}, "is damaged: KeyError"),
         ({"board": 7}, "is damaged: TypeError"),
-        ({"pid": 1}, "what process 1 hands over is not for this one"),
+        ({"pid": 1}, "the state that process 1 hands over is not for this one"),
     ],
 )
 def test_what_cannot_be_taken_over_is_said(fields: dict[str, object], content: str) -> None:
