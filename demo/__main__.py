@@ -19,8 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from demo import doors
-from demo.count import Arrivals, Hours, Ledger, Statsd
+from demo import listeners
+from demo.count import Arrivals, Comparison, Hours, Statsd
 from demo.lines import Sample, read_sample
 from elworkers.config.options import EVENTS_PORT, HTTP_PORT
 from elworkers.connectors.kafka.pykafka import client
@@ -37,7 +37,7 @@ _STALLED_AFTER_S = 60.0
 _IN_FLIGHT = 150
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the demo, or end it.
 
     Returns:
@@ -47,12 +47,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--database", choices=("mariadb", "sqlite"), default="mariadb")
     parser.add_argument("--run-dir", type=Path, default=ROOT / ".run", help="default: .run beside the code")
     parser.add_argument("--down", action="store_true", help="end everything that the demo started")
-    given = parser.parse_args(words)
+    args = parser.parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_interrupt)
-    demo = Demo(given.run_dir.absolute(), given.database)
+    demo = Demo(args.run_dir.absolute(), args.database)
     try:
-        return demo.down() if given.down else demo.run()
+        return demo.down() if args.down else demo.run()
     except (ElworkersError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -93,20 +93,20 @@ class Demo:
         # Restarted, so that instances of an earlier demo see the addresses of this one.
         self._ctl("restart")
         sample = read_sample(HERE)
-        ledger = Ledger(sample.sent)
+        comparison = Comparison(sample.sent)
         hours = Hours(environment["IMPORT_URL"])
         log = self._events / "all-events.log"
         arrivals = Arrivals(environment["KAFKA"], environment["DATABASE_URL"], hours, log, statsd)
         sample = self._send(sample, environment)
         self._wait(sample, arrivals)
         arrivals.wait_for_report()
-        print(ledger.table(arrivals.totals(), BLACKLISTED))
-        missing = ledger.missing(arrivals.totals(), BLACKLISTED)
+        print(comparison.table(arrivals.totals(), BLACKLISTED))
+        missing = comparison.missing(arrivals.totals(), BLACKLISTED)
         for line in missing:
             print(f"demo: {line}", file=sys.stderr)
         print(arrivals.reported())
         print(self._left_out())
-        self._say_how_to_go_on(environment)
+        self._print_next_steps(environment)
         return 1 if missing else 0
 
     def _environment(self, statsd_port: int, http_port: int) -> dict[str, str]:
@@ -140,12 +140,12 @@ class Demo:
         lines = [f"{name}={value}\n" for name, value in environment.items()]
         (self._run_dir / "env").write_text("".join(lines), encoding="utf-8")
 
-    def _ctl(self, *words: str) -> None:
-        command = [self._tool("eventloggingctl"), *self._folders(), *words]
+    def _ctl(self, *argv: str) -> None:
+        command = [self._tool("eventloggingctl"), *self._folders(), *argv]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         print(done.stdout, end="", flush=True)
         if done.returncode:
-            raise DevstackError(f"eventloggingctl {' '.join(words)} failed:\n{done.stderr}")
+            raise DevstackError(f"eventloggingctl {' '.join(argv)} failed:\n{done.stderr}")
 
     def _folders(self) -> list[str]:
         return ["--config-dir", str(self._config_dir), "--run-dir", str(self._run_dir)]
@@ -155,8 +155,8 @@ class Demo:
         return str(Path(sys.executable).parent / name)
 
     def _send(self, sample: Sample, environment: Mapping[str, str]) -> Sample:
-        shares = doors.share(sample.lines, varnish=varnish.program() is not None)
-        doors.wait_until_open(
+        shares = listeners.share(sample.lines, varnish=varnish.program() is not None)
+        listeners.wait_until_open(
             environment["EVENTLOGGING_HTTP"],
             environment["EVENTLOGGING_UDP"],
             Path(environment["EVENTLOGGING_VARNISH"]) if varnish.program() else None,
@@ -172,34 +172,34 @@ class Demo:
         with log, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=log) as sender:
             feeder = threading.Thread(target=sender.communicate, args=(b"\n".join(shares.recorded) + b"\n",))
             feeder.start()
-            refused = self._send_requests(shares, environment)
+            rejected = self._send_requests(shares, environment)
             self._send_datagrams(sample, environment)
             feeder.join()
-            if sender.returncode or refused:
-                raise DevstackError(f"the sender failed; see {log.name}" if sender.returncode else refused[0])
+            if sender.returncode or rejected:
+                raise DevstackError(f"the sender failed; see {log.name}" if sender.returncode else rejected[0])
         return self._click(sample, environment)
 
-    def _send_requests(self, shares: doors.Shares, environment: Mapping[str, str]) -> list[str]:
-        refused = doors.send(environment["EVENTLOGGING_HTTP"], [*shares.get, *shares.post])
+    def _send_requests(self, shares: listeners.Shares, environment: Mapping[str, str]) -> list[str]:
+        rejected = listeners.send(environment["EVENTLOGGING_HTTP"], [*shares.get, *shares.post])
         if shares.varnish:
-            refused += doors.send(self._stack.env()["VARNISH"], shares.varnish)
-        return refused
+            rejected += listeners.send(self._stack.env()["VARNISH"], shares.varnish)
+        return rejected
 
     def _click(self, sample: Sample, environment: Mapping[str, str]) -> Sample:
-        program = doors.chromium()
+        program = listeners.chromium()
         if program is None:
             return sample
-        logged = doors.click(program, environment["EVENTLOGGING_HTTP"])
+        logged = listeners.click(program, environment["EVENTLOGGING_HTTP"])
         print(f"a browser has logged {logged} events by clicks, one of them invalid", flush=True)
-        sample.sent[doors.PAGE_SCHEMA] += doors.CLICKS
-        sample.valid[doors.PAGE_SCHEMA] += doors.CLICKS - 1
+        sample.sent[listeners.PAGE_SCHEMA] += listeners.CLICKS
+        sample.valid[listeners.PAGE_SCHEMA] += listeners.CLICKS - 1
         return replace(sample, invalid=sample.invalid + 1)
 
     @staticmethod
     def _left_out() -> str:
         wanted = (
             ("Varnish", varnish.program(), "varnishd is not here; as root: apt-get install varnish"),
-            ("the browser", doors.chromium(), "chromium is not here; as root: apt-get install chromium"),
+            ("the browser", listeners.chromium(), "chromium is not here; as root: apt-get install chromium"),
         )
         missing = [f"{what} ({why})" for what, found, why in wanted if not found]
         return f"Left out: {'; '.join(missing)}." if missing else "No door was left out."
@@ -238,14 +238,14 @@ class Demo:
             }
             last, since = "", time.monotonic()
             while not progress.finished and time.monotonic() - since < _STALLED_AFTER_S:
-                sums = arrivals.look()
+                sums = arrivals.sums()
                 for name, task in tasks.items():
                     progress.update(task, completed=sums[name])
                 if str(sums) != last:
                     last, since = str(sums), time.monotonic()
                 time.sleep(0.2)
 
-    def _say_how_to_go_on(self, environment: Mapping[str, str]) -> None:
+    def _print_next_steps(self, environment: Mapping[str, str]) -> None:
         folders = " ".join(self._folders())
         print(
             f"\nIt goes on running. A page to click on: http://{environment['EVENTLOGGING_HTTP']}/demo.html\n"
@@ -262,8 +262,8 @@ class Demo:
         return 0
 
 
-def _free(kind: socket.SocketKind, wanted: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
+def _free(type_: socket.SocketKind, wanted: int) -> int:
+    with socket.socket(socket.AF_INET, type_) as probe:
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:

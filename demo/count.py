@@ -56,8 +56,8 @@ class Statsd:
                 return
             for line in datagram.decode().splitlines():
                 name, _, value = line.partition(":")
-                number, _, kind = value.partition("|")
-                if kind == "c":
+                number, _, type_ = value.partition("|")
+                if type_ == "c":
                     self.counts[name] += int(number)
 
 
@@ -148,7 +148,7 @@ class Arrivals:
         rows.subtract(self._rows)
         return Totals(+valid, +self._invalid, +rows, +self._lines, +self._hours.counts)
 
-    def look(self) -> dict[str, int]:
+    def sums(self) -> dict[str, int]:
         """Return the same as sums."""
         return {name: sum(counts.values()) for name, counts in self.totals()._asdict().items()}
 
@@ -170,7 +170,7 @@ class Arrivals:
         return f"The reporter has told statsd: {shown}."
 
 
-class Ledger:
+class Comparison:
     """What was sent against what arrived."""
 
     def __init__(self, sent: Mapping[str, int]) -> None:
@@ -209,9 +209,9 @@ class Ledger:
             stored = 0 if schema == blacklisted else valid
             if valid + invalid != sent:
                 wrong.append(f"{schema}: {sent} were sent, but {valid} valid and {invalid} invalid ones arrived")
-            for place, count in (("database", totals.rows[schema]), ("log file", totals.lines[schema])):
+            for store, count in (("database", totals.rows[schema]), ("log file", totals.lines[schema])):
                 if count != stored:
-                    wrong.append(f"{schema}: {stored} belong into the {place}, but {count} are there")
+                    wrong.append(f"{schema}: {stored} belong into the {store}, but {count} are there")
             belong = sum(totals.invalid.values()) if schema == _ERROR_SCHEMA else valid
             if totals.records[schema] != belong:
                 wrong.append(f"{schema}: {belong} belong into HDFS, but {totals.records[schema]} are there")

@@ -26,7 +26,7 @@ from elworkers.core.passwords import guard_tracebacks, remember, remembered
 from elworkers.core.permissions import narrow_umask
 from elworkers.core.terminal import printable
 from elworkers.roles.validate import checked, rehearse
-from elworkers.workers.handover import Configuration, HandedOver, HandoverError, add, given, take
+from elworkers.workers.handover import Configuration, HandedOver, HandoverError, add, inherited_descriptor, take
 from elworkers.workers.renewal import CHECK
 
 if TYPE_CHECKING:
@@ -36,20 +36,20 @@ _START_UP_S = 3.0
 """Longer than `startsecs` in control.init."""
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run the role that the first word names."""
-    words = sys.argv[1:] if words is None else words
-    if not words or words[0] in ("-h", "--help"):
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
         usage = f"usage: python -m elworkers ROLE [ARGUMENT…]; roles: {', '.join(roles.ROLES)}"
-        return _say("elworkers", usage) or (0 if words else EX_USAGE)
+        return _print("elworkers", usage) or (0 if argv else EX_USAGE)
     try:
-        role = roles.singular(words[0])
+        role = roles.singular(argv[0])
     except ConfigurationError as error:
-        return _refuse("elworkers", error, EX_USAGE)
-    return run(role, words[1:])
+        return _fail("elworkers", error, EX_USAGE)
+    return run(role, argv[1:])
 
 
-def run(role: str, words: list[str]) -> int:
+def run(role: str, argv: list[str]) -> int:
     """Run one role in the foreground until it is asked to stop.
 
     Returns:
@@ -58,53 +58,53 @@ def run(role: str, words: list[str]) -> int:
     """
     guard_tracebacks()
     module = roles.module(role)
-    if "--help" in words or "-h" in words:
-        return _say(f"eventlogging-{role}", help_text(module.SPEC))
-    if "--version" in words:
-        return _say(f"eventlogging-{role}", f"eventlogging-{role} {__version__}")
-    only_check = CHECK in words
-    words = [word for word in words if word != CHECK]
-    file = next((word[1:] for word in words if word.startswith("@")), None)
-    if only_check:
+    if "--help" in argv or "-h" in argv:
+        return _print(f"eventlogging-{role}", help_text(module.SPEC))
+    if "--version" in argv:
+        return _print(f"eventlogging-{role}", f"eventlogging-{role} {__version__}")
+    check_only = CHECK in argv
+    argv = [argument for argument in argv if argument != CHECK]
+    file = next((argument[1:] for argument in argv if argument.startswith("@")), None)
+    if check_only:
         # What it was started with may hold a password.
         title(role, Path(file).name if file else "", "check")
     run_dir = Path(os.environ["EVENTLOGGING_RUN_DIR"]) if os.environ.get("EVENTLOGGING_RUN_DIR") else None
     try:
-        memory = given()
+        memory = inherited_descriptor()
         handed = take(memory) if memory is not None else None
         if handed is not None and handed.configuration is not None:
             read = handed.configuration
             for secret in read.secrets:
                 remember(secret)
         else:
-            read = _read(words, file, run_dir)
+            read = _read(argv, file, run_dir)
         env = environment(run_dir)
         arguments = checked(role, [Argument(*one) for one in read.arguments], env)
         rehearse(arguments, env)
     except HandoverError as error:
-        return _refuse(f"eventlogging-{role}", error, EX_CONFIG if only_check else 1, for_good=False)
+        return _fail(f"eventlogging-{role}", error, EX_CONFIG if check_only else 1, for_good=False)
     except ConfigurationError as error:
         # What stands beside a file on the command line may be what is wrong.
-        placed = error.at(file) if len(words) == 1 else error
+        placed = error.at(file) if len(argv) == 1 else error
         # supervisord tries again after any code that its configuration does not name.
         code = EX_CONFIG if "SUPERVISOR_ENABLED" in os.environ else placed.exit_code
-        return _refuse(f"eventlogging-{role}", placed, code, for_good=not only_check)
-    made = _job(role, arguments, file, run_dir)
-    if only_check:
-        return _check(role, made, read, handed, memory)
+        return _fail(f"eventlogging-{role}", placed, code, for_good=not check_only)
+    pool_config = _pool_config(role, arguments, file, run_dir)
+    if check_only:
+        return _check(role, pool_config, read, handed, memory)
     from elworkers.workers.pool import Pool
     from elworkers.workers.renewal import Renewal
 
     if memory is not None:
         os.close(memory)
-    pool = Pool(made, Renewal(read, handed))
+    pool = Pool(pool_config, Renewal(read, handed))
     code = pool.run()
     if code == EX_CONFIG or pool.all_done:
         _outlast_start_up()
     return code
 
 
-def _read(words: list[str], file: str | None, run_dir: Path | None) -> Configuration:
+def _read(argv: list[str], file: str | None, run_dir: Path | None) -> Configuration:
     """Return the arguments of the command line and of the file that it names."""
     digests: list[str] = []
 
@@ -114,12 +114,14 @@ def _read(words: list[str], file: str | None, run_dir: Path | None) -> Configura
         return data
 
     at = time.time()
-    found = read_command_line(words, environment(run_dir), content)
-    words_read = [(one.text, one.file, one.line) for one in found]
-    return Configuration(words_read, file, digests[0] if digests else None, at, remembered())
+    found = read_command_line(argv, environment(run_dir), content)
+    texts = [(one.text, one.file, one.line) for one in found]
+    return Configuration(texts, file, digests[0] if digests else None, at, remembered())
 
 
-def _check(role: str, made: PoolConfig, read: Configuration, handed: HandedOver | None, memory: int | None) -> int:
+def _check(
+    role: str, pool_config: PoolConfig, read: Configuration, handed: HandedOver | None, memory: int | None
+) -> int:
     """Try what the next image of a pool would do at once; whoever asked for that finds there what was read.
 
     Returns:
@@ -129,11 +131,11 @@ def _check(role: str, made: PoolConfig, read: Configuration, handed: HandedOver 
     from elworkers.workers.renewal import Renewal
 
     if handed is None or memory is None:
-        return _say(f"eventlogging-{role}", f"eventlogging-{role}: the arguments can work")
+        return _print(f"eventlogging-{role}", f"eventlogging-{role}: the arguments are valid")
     try:
-        Pool(made, Renewal(read, handed)).rehearse()
+        Pool(pool_config, Renewal(read, handed)).rehearse()
     except RetryableError as error:
-        return _refuse(f"eventlogging-{role}", error, for_good=False)
+        return _fail(f"eventlogging-{role}", error, for_good=False)
     add(memory, read)
     return 0
 
@@ -144,7 +146,7 @@ def _outlast_start_up() -> None:
         time.sleep(_START_UP_S)
 
 
-def _job(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> PoolConfig:
+def _pool_config(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> PoolConfig:
     from elworkers.roles.pool_config import job
 
     if "SUPERVISOR_ENABLED" not in os.environ:
@@ -154,23 +156,23 @@ def _job(role: str, arguments: Arguments, file: str | None, run_dir: Path | None
     return job(role, name, arguments, run_dir / "state" / f"{role}-{name}.json" if run_dir else None)
 
 
-def _say(program: str, text: str) -> int:
-    def say() -> int:
+def _print(program: str, text: str) -> int:
+    def print_text() -> int:
         print(text)
         return 0
 
-    return console.run(program, say)
+    return console.run(program, print_text)
 
 
-def _refuse(program: str, error: ElworkersError, code: int = EX_CONFIG, *, for_good: bool = True) -> int:
-    def complain() -> int:
+def _fail(program: str, error: ElworkersError, code: int = EX_CONFIG, *, for_good: bool = True) -> int:
+    def print_error() -> int:
         print(f"{program}: {printable(str(error))}", file=sys.stderr)
         return code
 
-    said = console.run(program, complain)
+    result = console.run(program, print_error)
     if for_good:
         _outlast_start_up()
-    return said
+    return result
 
 
 def forwarder() -> int:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from elworkers.config.options import KAFKA_TOPICS, STORES
-from elworkers.config.types import not_in_text
+from elworkers.config.types import unsupported
 from elworkers.config.uris import Option, Options
 from elworkers.connectors.registry import sink_specs, source_specs
 
@@ -25,7 +25,7 @@ _MARK = re.compile(r"<!-- options: (\w+) (\w+)(?: without (\w+))? -->\n\n(?:\|.*
 
 def is_shown(option: Option) -> bool:
     """Return whether a URI can give an option a value."""
-    return option.kind is not not_in_text
+    return option.type is not unsupported
 
 
 def tables() -> Mapping[tuple[str, str], Options]:

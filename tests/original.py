@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from elworkers.config import inherited
-from elworkers.config.inherited import PASSED, READ, REFUSED, NameRule, NameRules
+from elworkers.config.inherited import PASSED, READ, REJECTED, NameRule, NameRules
 from elworkers.config.wraps import SCHEMES
 from elworkers.connectors.connector import SinkSpec, SourceSpec
 from elworkers.connectors.registry import sink_specs, source_specs
@@ -19,8 +19,8 @@ from elworkers.roles import ROLES, module
 PAGE = Path(__file__).parent.parent / "docs" / "original.md"
 BEGIN, END = "<!-- the tables begin -->\n", "<!-- the tables end -->\n"
 
-_ORDER = (READ, PASSED, REFUSED)
-_SHOWN = {READ: "read as `{text}`", PASSED: "passed over: {text}", REFUSED: "refused; expected {text}"}
+_ORDER = (READ, PASSED, REJECTED)
+_SHOWN = {READ: "read as `{text}`", PASSED: "passed over: {text}", REJECTED: "rejected; expected {text}"}
 
 
 def rendered() -> str:

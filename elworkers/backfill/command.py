@@ -34,12 +34,12 @@ from elworkers.core.terminal import printable
 from elworkers.roles.build import PipelineBuilder
 
 if TYPE_CHECKING:
-    from elworkers.backfill.preview import There
+    from elworkers.backfill.preview import StoredLookup
 
 log = structlog.get_logger(__name__)
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Do what the words say.
 
     Returns:
@@ -47,32 +47,32 @@ def main(words: Sequence[str] | None = None) -> int:
         `EX_TEMPFAIL` when it was stopped before its end; `EX_USAGE` for a wrong command line; `EX_CONFIG` for what
         cannot work.
     """
-    if words is None:
+    if argv is None:
         return console.run(PROGRAM, lambda: main(sys.argv[1:]))
-    if "--help" in words or "-h" in words:
+    if "--help" in argv or "-h" in argv:
         print(f"{help_text(SPEC)}\n{EXAMPLES}")
         return 0
-    if "--version" in words:
+    if "--version" in argv:
         print(f"{PROGRAM} {__version__}")
         return 0
     try:
-        made = plan([word for word in words if word != "--check"])
-        if "--check" in words:
-            print(f"{PROGRAM}: the arguments can work")
+        todo = plan([argument for argument in argv if argument != "--check"])
+        if "--check" in argv:
+            print(f"{PROGRAM}: the arguments are valid")
             return 0
-        return _do(made)
+        return _run(todo)
     except ConfigurationError as error:
         print(f"{PROGRAM}: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
 
 
-def _do(made: Plan) -> int:
+def _run(todo: Plan) -> int:
     narrow_umask()
-    logs.configure(made.arguments["log_level"], role="backfill", instance=made.state.name)
+    logs.configure(todo.arguments["log_level"], role="backfill", instance=todo.state.name)
     stop = Stop()
     stop.listen(signal.SIGTERM, signal.SIGINT)
     try:
-        code = _preview(made, stop) if made.arguments["dry_run"] else _store(made, stop)
+        code = _preview(todo, stop) if todo.arguments["dry_run"] else _store(todo, stop)
     except DataError as error:
         log.error(  # noqa: TRY400 - no bug to trace
             "the input has ended, but not all of it is stored",
@@ -87,45 +87,45 @@ def _do(made: Plan) -> int:
     return code
 
 
-def _store(made: Plan, stop: Stop) -> int:
-    from elworkers.backfill.line import Line
-    from elworkers.backfill.state import State, alone
+def _store(todo: Plan, stop: Stop) -> int:
+    from elworkers.backfill.pipelines import PipelineFactory
+    from elworkers.backfill.state import State, locked
     from elworkers.roles.ending import tell as tell_ending
 
-    with alone(made.state):
-        state = State(made.state, made.job, again=bool(made.arguments["again"]))
+    with locked(todo.state):
+        state = State(todo.state, todo.identity, again=bool(todo.arguments["again"]))
         metrics = Counters()
         if state.begun:
-            log.info("the backfill goes on", code="backfill_resumed", state=str(made.state))
+            log.info("the backfill goes on", code="backfill_resumed", state=str(todo.state))
         else:
-            log.info("the backfill begins", code="backfill_started", state=str(made.state))
-        with progress("backfilling", in_bytes=not made.topics) as tell:
-            line = Line(made, state, _wiring(made, metrics), tell)
-            ending = loop.run(line.build, stop, metrics, _NoBoard())
+            log.info("the backfill begins", code="backfill_started", state=str(todo.state))
+        with progress("backfilling", in_bytes=not todo.topics) as tell:
+            factory = PipelineFactory(todo, state, _pipeline_builder(todo, metrics), tell)
+            ending = loop.run(factory.build, stop, metrics, _NullReporter())
         if ending is None:
             log.warning(
                 "stopped; the same command goes on there",
                 code="backfill_stopped",
-                state=str(made.state),
+                state=str(todo.state),
                 exit_code=EX_TEMPFAIL,
             )
             return EX_TEMPFAIL
-        tell_ending(line.account(), line.dead_letter_name() or ending.dead_letter_name, ending.damage)
+        tell_ending(factory.account(), factory.dead_letter_name() or ending.dead_letter_name, ending.damage)
         return 0
 
 
-def _preview(made: Plan, stop: Stop) -> int:
-    from elworkers.backfill.line import Line
+def _preview(todo: Plan, stop: Stop) -> int:
+    from elworkers.backfill.pipelines import PipelineFactory
     from elworkers.backfill.preview import Preview
     from elworkers.backfill.state import State
 
-    state = State(None, made.job)
-    with progress("reading", in_bytes=not made.topics) as tell:
-        line = Line(made, state, _wiring(made, Counters()), tell)
-        there, close = _there(made)
-        found = Preview(there)
-        kept = CarryOver()
-        source, stages = line.head(line.wiring.keeping(kept))
+    state = State(None, todo.identity)
+    with progress("reading", in_bytes=not todo.topics) as tell:
+        factory = PipelineFactory(todo, state, _pipeline_builder(todo, Counters()), tell)
+        is_stored, close = _stored_lookup(todo)
+        found = Preview(is_stored)
+        carry_over = CarryOver()
+        source, stages = factory.head(factory.builder.keeping(carry_over))
         try:
             found.read(source, stages, lambda: stop.requested)
         finally:
@@ -137,9 +137,9 @@ def _preview(made: Plan, stop: Stop) -> int:
     return EX_TEMPFAIL if stop.requested else 0
 
 
-def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
+def _stored_lookup(todo: Plan) -> tuple[StoredLookup | None, Callable[[], None]]:
     """Return what says which events are in the output already, and how to let go of that."""
-    endpoint = made.output
+    endpoint = todo.output
     if endpoint.spec.stored_events is not None:
         found = endpoint.spec.stored_events(endpoint)
         return found, found.close
@@ -151,16 +151,16 @@ def _there(made: Plan) -> tuple[There | None, Callable[[], None]]:
     return None, lambda: None
 
 
-def _wiring(made: Plan, metrics: Counters) -> PipelineBuilder:
-    arguments = made.arguments
-    if made.topics or made.output.brokers:
+def _pipeline_builder(todo: Plan, metrics: Counters) -> PipelineBuilder:
+    arguments = todo.arguments
+    if todo.topics or todo.output.brokers:
         from elworkers.connectors.kafka.drivers import client_id, driver
 
-        driver().name_process(client_id("backfill", made.state.name, 0))
+        driver().name_process(client_id("backfill", todo.state.name, 0))
     return PipelineBuilder(metrics, partitions=arguments["partitions"], batch_records=arguments["batch_size"])
 
 
-class _NoBoard:
+class _NullReporter:
     """Nobody looks at what this process does but by its log; implements `loop.StateReporter`."""
 
     def report(self, state: loop.State) -> None:

@@ -16,7 +16,7 @@ from elworkers.connectors.file.sink import FileSink
 from elworkers.core.contracts import Positions, Record, RejectedRecord, Sink
 
 
-class OnceSink:
+class DeduplicatingSink:
     """Stands before the sink of an output; implements `contracts.Sink`.
 
     Args:
@@ -31,22 +31,22 @@ class OnceSink:
         self._sink = sink
         self._tail = tail
         try:
-            self._there = Counter(tail.uuids())
+            self._stored = Counter(tail.uuids())
         except BaseException:
             self.close()
             raise
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
-        self._sink.write([record for record in records if not self._has(record)] if self._there else records)
+        self._sink.write([record for record in records if not self._has(record)] if self._stored else records)
 
     def _has(self, record: Record) -> bool:
         uuid = str(record.event.get("uuid")) if record.event else ""
-        if uuid not in self._there:
+        if uuid not in self._stored:
             return False
-        self._there[uuid] -= 1
-        if not self._there[uuid]:
-            del self._there[uuid]
+        self._stored[uuid] -= 1
+        if not self._stored[uuid]:
+            del self._stored[uuid]
         return True
 
     def flush(self) -> list[RejectedRecord]:
@@ -56,7 +56,7 @@ class OnceSink:
     def commit_transaction(self, positions: Positions) -> None:
         """See `contracts.Sink.commit_transaction`."""
         self._sink.commit_transaction(positions)
-        if not self._there:
+        if not self._stored:
             self._tail.mark()
 
     def close(self) -> None:
@@ -65,13 +65,13 @@ class OnceSink:
         self._tail.close()
 
 
-class BesideSink:
+class RejectedFilesSink:
     """EventErrors of the lines of a file go beside it; implements `contracts.Sink`."""
 
     def __init__(self, state: State, paths: Sequence[Path]) -> None:
         """Of these input files; a file is made when there is something to write to it."""
-        self._tails = {str(path): FileTail(beside(path), state) for path in paths}
-        self._sinks: dict[str, OnceSink] = {}
+        self._tails = {str(path): FileTail(rejected_path(path), state) for path in paths}
+        self._sinks: dict[str, DeduplicatingSink] = {}
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
@@ -80,12 +80,14 @@ class BesideSink:
             by_file.setdefault(record.origin.topic if record.origin else "", []).append(record)
         for name, some in by_file.items():
             if name not in self._sinks:
-                self._sinks[name] = OnceSink(FileSink(beside(Path(name)), at_once=False), self._tails[name])
+                self._sinks[name] = DeduplicatingSink(
+                    FileSink(rejected_path(Path(name)), at_once=False), self._tails[name]
+                )
             self._sinks[name].write(some)
 
     def flush(self) -> list[RejectedRecord]:
         """See `contracts.Sink.flush`."""
-        return [refusal for sink in self._sinks.values() for refusal in sink.flush()]
+        return [rejected for sink in self._sinks.values() for rejected in sink.flush()]
 
     def commit_transaction(self, positions: Positions) -> None:
         """See `contracts.Sink.commit_transaction`."""
@@ -98,6 +100,6 @@ class BesideSink:
             sink.close()
 
 
-def beside(path: Path) -> Path:
+def rejected_path(path: Path) -> Path:
     """Return the file of what is refused of an input."""
     return path.with_name(path.name + REJECTED)

@@ -18,7 +18,7 @@ from elworkers.backfill.topic import Span
 from elworkers.config.argument_files import Argument, environment, read_command_line
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec, parse
 from elworkers.config.options import REJECTED
-from elworkers.config.types import seconds, whole
+from elworkers.config.types import integer, seconds
 from elworkers.config.uris import Endpoint
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink, check_sources
@@ -29,7 +29,7 @@ PROGRAM = "eventlogging-backfill"
 _STATE = ".backfill"
 
 
-def moment(text: str) -> int:
+def timestamp(text: str) -> int:
     """Return a time in ms since the epoch, of ISO 8601 (UTC where it names no zone) or Unix seconds."""
     if re.fullmatch("[0-9]{9,11}", text):
         return int(text) * 1000
@@ -55,9 +55,11 @@ SPEC = RoleSpec(
     ),
     (
         Option(
-            "--from", "topics only: start at the first message of this time or later (default: the earliest)", moment
+            "--from", "topics only: start at the first message of this time or later (default: the earliest)", timestamp
         ),
-        Option("--to", "topics only: stop before the first message of this time or later (default: the end)", moment),
+        Option(
+            "--to", "topics only: stop before the first message of this time or later (default: the end)", timestamp
+        ),
         Option(
             "--dry-run",
             "store nothing; print the number of events of each schema, and how many are stored already",
@@ -71,7 +73,7 @@ SPEC = RoleSpec(
         Option("--state", "file that keeps the progress (default: <first file>.backfill, or ./<topic>.backfill)"),
         Option("--again", "start over, and ignore the progress of earlier runs", value="none"),
         Option("--event-timeout", "time limit of one event, in seconds of processor time", seconds, default=1.0),
-        Option("--batch-size", "largest number of records in a batch", whole(1)),
+        Option("--batch-size", "largest number of records in a batch", integer(1)),
         STATSD_NAMES,
         *(option for option in COMMON if option.flag in ("--partitions", "--log-level")),
     ),
@@ -119,16 +121,16 @@ class Plan:
         return Span(self.arguments["from"], self.arguments["to"])
 
     @property
-    def job(self) -> Mapping[str, str]:
+    def identity(self) -> Mapping[str, str]:
         """What tells it from other backfills, for the state file."""
-        told = {"format": self.arguments["format"], "output": _place(self.output)}
+        fields = {"format": self.arguments["format"], "output": _label(self.output)}
         if self.topics:
-            told["topic"] = ",".join(one.options["topic"] for one in self.topics)
-            told |= {name: str(value) for name in ("from", "to") if (value := self.arguments[name]) is not None}
-        return told
+            fields["topic"] = ",".join(one.options["topic"] for one in self.topics)
+            fields |= {name: str(value) for name in ("from", "to") if (value := self.arguments[name]) is not None}
+        return fields
 
 
-def plan(words: Sequence[str]) -> Plan:
+def plan(argv: Sequence[str]) -> Plan:
     """Return what the command line asks for.
 
     Raises:
@@ -137,15 +139,15 @@ def plan(words: Sequence[str]) -> Plan:
     from elworkers.events.parse import compile_format
 
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-    arguments = parse(SPEC, read_command_line(words, environment(Path(run_dir) if run_dir else None)))
+    arguments = parse(SPEC, read_command_line(argv, environment(Path(run_dir) if run_dir else None)))
     compile_format(arguments["format"])
     output = check_sink(arguments["output"])
     output.spec.check_records(output, False)
     invalid = check_sink(arguments["output_invalid"]) if arguments["output_invalid"] is not None else None
     if invalid is not None and invalid.spec.tables:
         raise ConfigurationError(f"--output-invalid {invalid}: expected a Kafka topic or a file")
-    places = arguments.places["input"]
-    named = [_sources(place.text) for place in places]
+    given = arguments.locations["input"]
+    named = [_sources(argument.text) for argument in given]
     of_topics = {bool(some and some[0].brokers) for some in named}
     if of_topics == {True}:
         topics = tuple(topic for some in named for topic in some)
@@ -156,7 +158,10 @@ def plan(words: Sequence[str]) -> Plan:
     elif of_topics == {False}:
         if arguments["from"] is not None or arguments["to"] is not None:
             raise ConfigurationError("--from and --to are only for topics; expected files without them")
-        topics, paths = (), _without_own([_path(place, some) for place, some in zip(places, named, strict=True)])
+        topics, paths = (
+            (),
+            _without_own([_path(argument, some) for argument, some in zip(given, named, strict=True)]),
+        )
         default = paths[0].with_name(paths[0].name + _STATE)
     else:
         raise ConfigurationError("INPUT: files and topics; expected one of the two")
@@ -177,21 +182,21 @@ def _sources(text: str) -> Sequence[SourceEndpoint]:
     return found
 
 
-def _path(place: Argument, named: Sequence[SourceEndpoint]) -> Path:
+def _path(argument: Argument, named: Sequence[SourceEndpoint]) -> Path:
     """Return the input file that an argument is, or that its URI names."""
     for endpoint in named:
         if endpoint.uri.query:
-            raise place.error(f"file URI: option {endpoint.uri.query[0][0]}; expected files without options")
-    path = (named[0].path if named else None) or Path(place.text)
+            raise argument.error(f"file URI: option {endpoint.uri.query[0][0]}; expected files without options")
+    path = (named[0].path if named else None) or Path(argument.text)
     path = path.absolute()
     try:
         if not path.is_file():
-            there = "is not a file" if path.exists() else "does not exist"
-            raise place.error(f"INPUT {path}: {there}; expected log files")
+            problem = "is not a file" if path.exists() else "does not exist"
+            raise argument.error(f"INPUT {path}: {problem}; expected log files")
         with path.open("rb"):
             pass
     except OSError as error:
-        raise place.error(f"INPUT {path}: cannot be read: {error.strerror}") from None
+        raise argument.error(f"INPUT {path}: cannot be read: {error.strerror}") from None
     return path
 
 
@@ -206,6 +211,6 @@ def _twice(paths: Sequence[Path]) -> Any:
     return next(path for path in paths if paths.count(path) > 1)
 
 
-def _place(endpoint: Endpoint) -> str:
+def _label(endpoint: Endpoint) -> str:
     topic = tuple(pair for pair in endpoint.uri.query if pair[0] == "topic")
     return str(replace(endpoint.uri, query=topic, user=None, password=None))

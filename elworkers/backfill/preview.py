@@ -17,14 +17,14 @@ from elworkers.core.text_table import aligned
 _RECORDS = 4_000
 _POLL_S = 0.5
 
-There = Callable[[str, int, Iterable[str]], set[str]]
+StoredLookup = Callable[[str, int, Iterable[str]], set[str]]
 """Says of a schema's events, by their uuids, which are in the store."""
 
 
 @dataclass
 class _Row:
     events: int = 0
-    there: int = 0
+    stored: int = 0
     others: array[int] = field(default_factory=lambda: array("Q"))
 
 
@@ -32,11 +32,11 @@ class Preview:
     """What a backfill would store.
 
     Args:
-        there: None where nobody can say.
+        stored: None where nobody can say.
     """
 
-    def __init__(self, there: There | None) -> None:
-        self._there = there
+    def __init__(self, stored: StoredLookup | None) -> None:
+        self._is_stored = stored
         self._rows: defaultdict[tuple[str, int], _Row] = defaultdict(_Row)
         self._invalid: Counter[str] = Counter()
 
@@ -61,22 +61,22 @@ class Preview:
             else:
                 self._invalid[event["event"]["code"]] += 1
         for named, uuids in found.items():
-            there = self._there(*named, uuids) if self._there else set()
+            stored = self._is_stored(*named, uuids) if self._is_stored else set()
             row = self._rows[named]
             row.events += len(uuids)
-            row.there += sum(uuid in there for uuid in uuids)
+            row.stored += sum(uuid in stored for uuid in uuids)
             # Of a day there are millions; 64 bits tell them apart.
-            row.others.extend(hash(uuid) & 0xFFFF_FFFF_FFFF_FFFF for uuid in uuids if uuid not in there)
+            row.others.extend(hash(uuid) & 0xFFFF_FFFF_FFFF_FFFF for uuid in uuids if uuid not in stored)
 
     def text(self) -> str:
         """Return what was found, for people to read."""
-        lines = [("SCHEMA", "REVISION", "EVENTS", "THERE ALREADY", "TWICE IN THE INPUT", "TO STORE")]
+        lines = [("SCHEMA", "REVISION", "EVENTS", "STORED ALREADY", "DUPLICATES", "TO STORE")]
         to_store = 0
         for (schema, revision), row in sorted(self._rows.items()):
             new = len(set(row.others))
             to_store += new
-            there = str(row.there) if self._there else "?"
-            lines.append((schema, str(revision), str(row.events), there, str(len(row.others) - new), str(new)))
+            stored = str(row.stored) if self._is_stored else "?"
+            lines.append((schema, str(revision), str(row.events), stored, str(len(row.others) - new), str(new)))
         codes = ", ".join(f"{count} {printable(code)}" for code, count in sorted(self._invalid.items()))
         invalid = f"lines that are no valid events: {self._invalid.total()}{f' ({codes})' if codes else ''}"
-        return f"{aligned(lines)}\n{invalid}\nnothing is stored yet; without --dry-run: {to_store}"
+        return f"{aligned(lines)}\n{invalid}\nthis was a dry run; events to store: {to_store}"

@@ -40,7 +40,7 @@ class InputFile(msgspec.Struct):
     size: int = -1
 
 
-class Stretch(msgspec.Struct):
+class OffsetRange(msgspec.Struct):
     """What of one partition is wanted: from `position`, which moves, up to but without `end`."""
 
     position: int
@@ -48,9 +48,9 @@ class Stretch(msgspec.Struct):
 
 
 class _Content(msgspec.Struct):
-    job: dict[str, str]
+    identity: dict[str, str] = msgspec.field(name="job")
     files: dict[str, InputFile] = {}
-    partitions: dict[str, Stretch] = {}
+    partitions: dict[str, OffsetRange] = {}
     topic_ids: dict[str, str] = {}
     outputs: dict[str, int] = {}
     topics: dict[str, dict[str, int]] = {}
@@ -77,9 +77,9 @@ class State:
         ConfigurationError: the file is another backfill's, or cannot be used.
     """
 
-    def __init__(self, path: Path | None, job: Mapping[str, str], *, again: bool = False) -> None:
+    def __init__(self, path: Path | None, identity: Mapping[str, str], *, again: bool = False) -> None:
         self._path = path
-        self._content = _Content(dict(job))
+        self._content = _Content(dict(identity))
         if path is not None and not again:
             self._load(path)
         content = self._content
@@ -100,10 +100,10 @@ class State:
             raise ConfigurationError(f"state file {path}: cannot be read: {error.strerror}; {_ELSE}") from None
         except msgspec.MsgspecError:
             raise ConfigurationError(f"state file {path}: is not a state file; {_ELSE}") from None
-        wanted = self._content.job
-        for name in sorted(found.job.keys() | wanted.keys()):
-            if found.job.get(name) != wanted.get(name):
-                was, now = found.job.get(name, "none"), wanted.get(name, "none")
+        wanted = self._content.identity
+        for name in sorted(found.identity.keys() | wanted.keys()):
+            if found.identity.get(name) != wanted.get(name):
+                was, now = found.identity.get(name, "none"), wanted.get(name, "none")
                 raise ConfigurationError(
                     f"state file {path}: is of another backfill, whose {name} is {was}, not {now}; {_ELSE},"
                     " or --again to begin anew"
@@ -155,7 +155,7 @@ _ELSE = "expected --state FILE with another name"
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold a state file against another backfill that would use it.
 
     Raises:
@@ -170,7 +170,7 @@ def alone(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigurationError(f"state file {path}: another backfill is at work with it; {_ELSE}") from None
+            raise ConfigurationError(f"state file {path}: is in use by another backfill; {_ELSE}") from None
         try:
             yield
         finally:

@@ -72,8 +72,8 @@ class TopicsTail:
 
     def __init__(self, endpoint: Endpoint, state: State) -> None:
         hosts = brokers(endpoint.uri)
-        self._place = ",".join(sorted(hosts))
-        self._name = f"{self._place}/{endpoint.options['topic']}"
+        self._cluster = ",".join(sorted(hosts))
+        self._name = f"{self._cluster}/{endpoint.options['topic']}"
         pattern = re.sub(r"\\\{[^}]*\}", "[A-Za-z0-9._-]+", re.escape(endpoint.options["topic"]))
         self._matches = re.compile(pattern).fullmatch
         self._state = state
@@ -93,17 +93,22 @@ class TopicsTail:
         """See `Tail.uuids`; of what cannot be read nothing is known, and it may be there twice."""
         known = self._state.topics[self._name]
         wanted = {
-            partition: Range(max(reach.begin, known.get(f"{partition.topic}/{partition.partition}", 0)), reach.end)
-            for partition, reach in self._ranges().items()
+            partition: Range(
+                max(offset_range.begin, known.get(f"{partition.topic}/{partition.partition}", 0)), offset_range.end
+            )
+            for partition, offset_range in self._ranges().items()
         }
-        for fetched in self._reader.read({one: reach for one, reach in wanted.items() if reach.begin < reach.end}):
+        for fetched in self._reader.read(
+            {one: offset_range for one, offset_range in wanted.items() if offset_range.begin < offset_range.end}
+        ):
             for _, _, _, value in fetched.messages:
                 yield from _uuid(value or b"")
 
     def mark(self) -> None:
         """See `Tail.mark`."""
         self._state.topics[self._name] = {
-            f"{partition.topic}/{partition.partition}": reach.end for partition, reach in self._ranges().items()
+            f"{partition.topic}/{partition.partition}": offset_range.end
+            for partition, offset_range in self._ranges().items()
         }
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple
 
-from elworkers.backfill.state import State, Stretch
+from elworkers.backfill.state import OffsetRange, State
 from elworkers.connectors.kafka.driver import Fetched, Range, Reader
 from elworkers.core.contracts import Assignment, Positions, Record, TopicPartition
 from elworkers.core.errors import ConfigurationError, RetryableError
@@ -73,8 +73,10 @@ class TopicSource:
             for name in state.partitions
         }
         left = {_partition(name): Range(one.position, one.end) for name, one in state.partitions.items()}
-        self._left = {partition: reach for partition, reach in left.items() if reach.begin < reach.end}
-        self._total = sum(reach.end - reach.begin for reach in self._left.values())
+        self._left = {
+            partition: offset_range for partition, offset_range in left.items() if offset_range.begin < offset_range.end
+        }
+        self._total = sum(offset_range.end - offset_range.begin for offset_range in self._left.values())
         self._done = 0
         self._reads: Generator[Fetched, None, None] | None = None
         self._ready: deque[Record] = deque()
@@ -82,8 +84,8 @@ class TopicSource:
         self.exhausted = self._ended
 
     def _begin(self, topics: Sequence[str], span: Span) -> None:
-        there = [one for one in self._reader.partitions() if one.topic in topics]
-        missing = set(topics) - {one.topic for one in there}
+        partitions = [one for one in self._reader.partitions() if one.topic in topics]
+        missing = set(topics) - {one.topic for one in partitions}
         if missing:
             raise ConfigurationError(f"kafka URI: there is no topic {sorted(missing)[0]}; expected an existing one")
         ids = self._reader.topic_ids(list(topics))
@@ -92,31 +94,31 @@ class TopicSource:
                 raise ConfigurationError(
                     f"topic {topic} was deleted and made again; expected --again, or the topic of before"
                 )
-        ranges = self._reader.ranges(there)
+        ranges = self._reader.ranges(partitions)
         for partition, why in self._reader.unavailable.items():
             raise RetryableError(f"Kafka: {partition.topic}[{partition.partition}] cannot be read: {why}")
         if self._state.partitions:
-            self._pass_over_what_is_gone(ranges)
+            self._skip_deleted(ranges)
             return
         begins, ends = (
             {} if time_ms is None else self._reader.at_time(list(ranges), time_ms) for time_ms in (span.begin, span.end)
         )
-        for one, reach in ranges.items():
+        for one, offset_range in ranges.items():
             # Of a time after its last message a partition has none.
-            begin = reach.begin if span.begin is None else begins.get(one, reach.end)
-            end = reach.end if span.end is None else ends.get(one, reach.end)
-            self._state.partitions[f"{one.topic}/{one.partition}"] = Stretch(begin, max(begin, end))
+            begin = offset_range.begin if span.begin is None else begins.get(one, offset_range.end)
+            end = offset_range.end if span.end is None else ends.get(one, offset_range.end)
+            self._state.partitions[f"{one.topic}/{one.partition}"] = OffsetRange(begin, max(begin, end))
         self._state.topic_ids.update(ids)
 
-    def _pass_over_what_is_gone(self, ranges: Mapping[TopicPartition, Range]) -> None:
-        for partition, reach in ranges.items():
+    def _skip_deleted(self, ranges: Mapping[TopicPartition, Range]) -> None:
+        for partition, offset_range in ranges.items():
             known = self._state.partitions.get(_name(partition))
-            if known is not None and known.position < min(reach.begin, known.end):
-                gone = min(reach.begin, known.end) - known.position
+            if known is not None and known.position < min(offset_range.begin, known.end):
+                gone = min(offset_range.begin, known.end) - known.position
                 known.position += gone
-                place = f"topic {partition.topic}[{partition.partition}]"
+                name = f"topic {partition.topic}[{partition.partition}]"
                 self.damage = "; ".join(
-                    filter(None, (self.damage, f"{place} has deleted {gone} messages before they were read"))
+                    filter(None, (self.damage, f"{name} has deleted {gone} messages before they were read"))
                 )
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:  # noqa: ARG002 - a reader has waits of its own
@@ -145,15 +147,19 @@ class TopicSource:
 
     def _end(self) -> None:
         self._ended = True
-        refused = self._reader.unreadable
-        short = {one: reach for one, reach in self._left.items() if reach.begin < reach.end and one not in refused}
-        for one, reach in short.items():
+        rejected = self._reader.unreadable
+        short = {
+            one: offset_range
+            for one, offset_range in self._left.items()
+            if offset_range.begin < offset_range.end and one not in rejected
+        }
+        for one, offset_range in short.items():
             raise RetryableError(
-                f"Kafka: {one.topic}[{one.partition}] has no more at offset {reach.begin} at the moment"
+                f"Kafka: {one.topic}[{one.partition}] has no more at offset {offset_range.begin} at the moment"
             )
-        for one, why in refused.items():
-            said = f"topic {one.topic}[{one.partition}] cannot be read beyond offset {self._left[one].begin}: {why}"
-            self.damage = "; ".join(filter(None, (self.damage, said)))
+        for one, why in rejected.items():
+            damage = f"topic {one.topic}[{one.partition}] cannot be read beyond offset {self._left[one].begin}: {why}"
+            self.damage = "; ".join(filter(None, (self.damage, damage)))
 
     def commit(self, positions: Positions) -> None:
         """Keep that everything before these positions, and so all that was polled, is done with."""
@@ -161,8 +167,8 @@ class TopicSource:
             self._state.partitions[f"{origin.topic}/{origin.partition}"].position = position
         if self.exhausted:
             # Offsets at the end may have no message any more.
-            for partition, reach in self._left.items():
-                self._state.partitions[_name(partition)].position = reach.begin
+            for partition, offset_range in self._left.items():
+                self._state.partitions[_name(partition)].position = offset_range.begin
         self._count()
         self._state.save()
 

@@ -114,12 +114,12 @@ def _of_file(name: str) -> bytes:
 
 
 def read_command_line(
-    words: Sequence[str], env: Environment, content: Callable[[str], bytes] = _of_file
+    argv: Sequence[str], env: Environment, content: Callable[[str], bytes] = _of_file
 ) -> list[Argument]:
     """Return the arguments of a command line, where `@FILE` stands for the file's lines.
 
     Args:
-        words: of the command line.
+        argv: of the command line.
         env: for `${env:NAME}`.
         content: reads a file.
 
@@ -127,12 +127,12 @@ def read_command_line(
         ConfigurationError: a file cannot be read, or see `read_lines`.
     """
     arguments: list[Argument] = []
-    for word in words:
-        if word.startswith("@") and len(word) > 1:
+    for argument in argv:
+        if argument.startswith("@") and len(argument) > 1:
             try:
-                arguments += read_lines(content(word[1:]), word[1:], env)
+                arguments += read_lines(content(argument[1:]), argument[1:], env)
             except OSError as error:
-                raise ConfigurationError(f"cannot be read: {error.strerror}", word[1:]) from None
+                raise ConfigurationError(f"cannot be read: {error.strerror}", argument[1:]) from None
         else:
-            arguments.append(Argument(word))
+            arguments.append(Argument(argument))
     return arguments

@@ -28,7 +28,7 @@ class Option:
 
     Attributes:
         flag: with its dashes.
-        kind: reads the text of its value; raises ValueError with what was expected.
+        type: reads the text of its value; raises ValueError with what was expected.
         value: `none`, `required`, or `optional` (then only on the option's own line).
         repeatable: its value is a tuple of all that were given.
         passed: why it is accepted though it has no meaning; empty where it has one.
@@ -37,7 +37,7 @@ class Option:
 
     flag: str
     help: str
-    kind: Callable[[str], Any] = str
+    type: Callable[[str], Any] = str
     value: str = "required"
     default: Any = None
     repeatable: bool = False
@@ -55,7 +55,7 @@ class Positional:
     """An argument without a flag; `many` takes all that are left (at least one)."""
 
     name: str
-    kind: str
+    type: str
     help: str
     many: bool = False
 
@@ -80,7 +80,7 @@ class IgnoredName(NamedTuple):
 
     name: str
     why: str
-    place: Argument
+    location: Argument
 
 
 class DeprecatedName(NamedTuple):
@@ -88,7 +88,7 @@ class DeprecatedName(NamedTuple):
 
     name: str
     use: str
-    place: Argument
+    location: Argument
 
 
 class _Given(NamedTuple):
@@ -96,7 +96,7 @@ class _Given(NamedTuple):
 
     flag: str
     value: Any
-    place: Argument
+    location: Argument
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Arguments:
 
     role: str
     values: Mapping[str, Any]
-    places: Mapping[str, Sequence[Argument]] = field(repr=False)
+    locations: Mapping[str, Sequence[Argument]] = field(repr=False)
     passed: tuple[IgnoredName, ...] = ()
     deprecated: tuple[DeprecatedName, ...] = ()
     endpoints: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
@@ -153,13 +153,13 @@ def _sorted(spec: RoleSpec, arguments: Sequence[Argument]) -> Arguments:
             free.append(argument)
             continue
         flag, value = _split(argument.text)
-        way = FLAGS.get(flag)
-        if flag not in known and way is not None and way.does == PASSED:
-            passed.append(IgnoredName(flag, way.text, argument))
+        rule = FLAGS.get(flag)
+        if flag not in known and rule is not None and rule.does == PASSED:
+            passed.append(IgnoredName(flag, rule.text, argument))
             continue
-        option = aliases.get(flag) or known.get(way.text if way is not None and way.does == READ else flag)
+        option = aliases.get(flag) or known.get(rule.text if rule is not None and rule.does == READ else flag)
         if option is None:
-            hint = f"expected {way.text}" if way is not None and way.does != READ else _hint(flag, known)
+            hint = f"expected {rule.text}" if rule is not None and rule.does != READ else _hint(flag, known)
             raise argument.error(f"unknown option {flag}; {hint}")
         if option.value == "required" and value is None:
             if not queue or queue[0].text.startswith("--"):
@@ -191,7 +191,7 @@ def _typed(option: Option, flag: str, value: str | None, argument: Argument) -> 
     if value is None:
         return ""
     try:
-        return option.kind(value)
+        return option.type(value)
     except ValueError as error:
         raise argument.error(f"{flag} {shown(value)}; expected {error}") from None
 
@@ -203,20 +203,22 @@ def _arguments(
     passed: Sequence[IgnoredName],
 ) -> Arguments:
     values: dict[str, Any] = {}
-    places: dict[str, Sequence[Argument]] = {}
+    locations: dict[str, Sequence[Argument]] = {}
     deprecated: list[DeprecatedName] = []
     for option in spec.options:
         found = given.get(option.name, [])
         if len(found) > 1 and not option.repeatable:
-            raise found[1].place.error(_given_twice(option, found[0].flag, found[1].flag))
+            raise found[1].location.error(_given_twice(option, found[0].flag, found[1].flag))
         if option.repeatable:
             values[option.name] = tuple(one.value for one in found)
         else:
             values[option.name] = found[0].value if found else option.default
-        places[option.name] = [one.place for one in found]
-        deprecated += [DeprecatedName(flag, option.flag, place) for flag, _, place in found if flag in option.aliases]
+        locations[option.name] = [one.location for one in found]
+        deprecated += [
+            DeprecatedName(flag, option.flag, location) for flag, _, location in found if flag in option.aliases
+        ]
     for argument in free:
-        complaint = port_alone(argument.text, only=spec.name == "forwarder" and len(free) == 1)
+        complaint = port_alone(argument.text, is_only=spec.name == "forwarder" and len(free) == 1)
         if complaint is not None:
             raise argument.error(complaint)
     left = list(free)
@@ -224,15 +226,15 @@ def _arguments(
         later = len(spec.positionals) - index - 1
         taken = left[: len(left) - later] if positional.many else left[:1]
         if not taken:
-            place = Argument("", free[-1].file if free else None)
-            raise place.error(f"{positional.name.upper()} is missing; expected {usage(spec)}")
+            location = Argument("", free[-1].file if free else None)
+            raise location.error(f"{positional.name.upper()} is missing; expected {usage(spec)}")
         left = left[len(taken) :]
-        places[positional.name] = taken
-        texts = tuple(argument.text for argument in taken)
-        values[positional.name] = texts if positional.many else texts[0]
+        locations[positional.name] = taken
+        values_given = tuple(argument.text for argument in taken)
+        values[positional.name] = values_given if positional.many else values_given[0]
     if left:
         raise left[0].error(f"{shown(left[0].text)} is one argument too many; expected {usage(spec)}")
-    return Arguments(spec.name, values, places, tuple(passed), tuple(deprecated))
+    return Arguments(spec.name, values, locations, tuple(passed), tuple(deprecated))
 
 
 def _given_twice(option: Option, first: str, second: str) -> str:
@@ -246,8 +248,8 @@ def _given_twice(option: Option, first: str, second: str) -> str:
 
 def usage(spec: RoleSpec) -> str:
     """Return `eventlogging-<role> POSITIONAL… [options]`."""
-    words = [positional.name.upper() + ("…" if positional.many else "") for positional in spec.positionals]
-    return " ".join([f"eventlogging-{spec.name}", *words, "[--option…]"])
+    names = [positional.name.upper() + ("…" if positional.many else "") for positional in spec.positionals]
+    return " ".join([f"eventlogging-{spec.name}", *names, "[--option…]"])
 
 
 def help_text(spec: RoleSpec) -> str:

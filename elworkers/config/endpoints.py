@@ -60,8 +60,8 @@ def check_store(text: str) -> StoreEndpoint:
         if uri.scheme not in known:
             raise unknown_scheme(uri, known, "folder")
         return StoreEndpoint(uri, dict(uri.query))
-    checked = typed(uri, STORES[uri.scheme])
-    endpoint = StoreEndpoint(uri, checked.options, checked.passed)
+    validated = typed(uri, STORES[uri.scheme])
+    endpoint = StoreEndpoint(uri, validated.options, validated.passed)
     if len(uri.path) < 2 or not (uri.hosts or endpoint.is_local):
         expected = "file:///PATH" if endpoint.is_local else f"{uri.scheme}://NAMENODE:9870/PATH"
         raise ConfigurationError(f"{uri.scheme} URI: no {'host' if len(uri.path) > 1 else 'path'}; expected {expected}")

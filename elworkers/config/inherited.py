@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-READ, PASSED, REFUSED = "read as", "passed over", "refused"
+READ, PASSED, REJECTED = "read as", "passed over", "rejected"
 """Read as a name of ours; accepted, and said once, because it has no meaning here; an error that says what to do."""
 
 
@@ -21,7 +21,7 @@ class NameRule(NamedTuple):
     """What becomes of a name.
 
     Attributes:
-        does: `READ`, `PASSED` or `REFUSED`.
+        does: `READ`, `PASSED` or `REJECTED`.
         text: the name that it is read as, why it has no meaning, or what was expected instead.
         values: of one that is read, how values that are written differently are written here; of one that is refused,
             those that have no meaning instead.
@@ -35,8 +35,8 @@ class NameRule(NamedTuple):
 NameRules = Mapping[str, NameRule]
 
 
-def _all(names: str, way: NameRule) -> dict[str, NameRule]:
-    return dict.fromkeys(names.split(), way)
+def _all(names: str, rule: NameRule) -> dict[str, NameRule]:
+    return dict.fromkeys(names.split(), rule)
 
 
 def _read(name: str, values: Mapping[str, str] | None = None) -> NameRule:
@@ -51,9 +51,11 @@ _TRIED = NameRule(PASSED, "a write is tried again until it is acknowledged or re
 _TOGETHER = NameRule(PASSED, "messages go together as they come; --batch-size and --linger say how many")
 _BOUNDED = NameRule(PASSED, "--batch-size and the loop's own waits bound a batch")
 _BEFORE = NameRule(PASSED, "the brokers before the ? are asked")
-_OBJECT = NameRule(REFUSED, "nothing: its value is a Python object, which no URI can hold")
+_OBJECT = NameRule(REJECTED, "nothing: its value is a Python object, which a URI cannot hold")
 _OPEN = NameRule(
-    REFUSED, "a listener of the broker without TLS and login, and this option left out", {"PLAINTEXT": _CONNECTION.text}
+    REJECTED,
+    "a listener of the broker without TLS and login, and this option left out",
+    {"PLAINTEXT": _CONNECTION.text},
 )
 
 _KAFKA: NameRules = {
@@ -136,7 +138,7 @@ _KAFKA_OUTPUT: NameRules = {
         " queue_buffering_max_kbytes queue_buffering_max_messages queue_buffering_max_ms random_start",
         _TOGETHER,
     ),
-    **_all("topics", NameRule(REFUSED, "topic=NAME: an output has one, which may have {schema} in it")),
+    **_all("topics", NameRule(REJECTED, "topic=NAME: an output has one, which may have {schema} in it")),
     **_all("key_serializer partitioner value_serializer", _OBJECT),
 }
 
@@ -146,7 +148,7 @@ _SQL_OUTPUT: NameRules = {
     **_all("compress connect_timeout read_timeout use_unicode write_timeout", _CONNECTION),
     **_all(
         "init_command read_default_file read_default_group sql_mode unix_socket",
-        NameRule(REFUSED, "mysql://USER:PASSWORD@HOST:PORT/DATABASE without it"),
+        NameRule(REJECTED, "mysql://USER:PASSWORD@HOST:PORT/DATABASE without it"),
     ),
 }
 
@@ -171,10 +173,10 @@ OUTPUTS: Mapping[str, NameRules] = {
 
 _ZEROMQ = "tcp ipc inproc pgm epgm"
 _ZEROMQ_OUTPUT = NameRule(
-    REFUSED, "kafka:///HOST:PORT?topic=NAME, from which readers take what they took from ZeroMQ, or udp://HOST:PORT"
+    REJECTED, "kafka:///HOST:PORT?topic=NAME, from which readers take what they took from ZeroMQ, or udp://HOST:PORT"
 )
 _ZEROMQ_INPUT = NameRule(
-    REFUSED, "kafka:///HOST:PORT?topic=NAME&identity=GROUP with a topic that has what ZeroMQ had, or udp://HOST:PORT"
+    REJECTED, "kafka:///HOST:PORT?topic=NAME&identity=GROUP with a topic that has what ZeroMQ had, or udp://HOST:PORT"
 )
 INPUT_SCHEMES: NameRules = {
     **_all("kafka-python kafka-confluent confluent-kafka", _read("kafka")),
@@ -185,34 +187,38 @@ OUTPUT_SCHEMES: NameRules = {
     **_all(_ZEROMQ, _ZEROMQ_OUTPUT),
     **_all(
         "mongodb mongo",
-        NameRule(REFUSED, "mysql://USER:PASSWORD@HOST/DATABASE or file:///PATH; MongoDB is not written"),
+        NameRule(REJECTED, "mysql://USER:PASSWORD@HOST/DATABASE or file:///PATH; MongoDB is not written"),
     ),
-    "statsd": NameRule(REFUSED, "an instance in reporters/ with --host HOST and --port PORT, which counts by schema"),
+    "statsd": NameRule(REJECTED, "an instance in reporters/ with --host HOST and --port PORT, which counts by schema"),
 }
 
-KAFKA_SCHEMES = frozenset({"kafka", *(name for name, way in INPUT_SCHEMES.items() if way.text == "kafka")})
+KAFKA_SCHEMES = frozenset({"kafka", *(name for name, rule in INPUT_SCHEMES.items() if rule.text == "kafka")})
 
 FLAGS: NameRules = {
     "--schemas-path": _read("--schemas"),
     "--no-plugins": NameRule(
         PASSED, "no plug-in folder is executed; function= names MODULE:NAME, or an entry point of elworkers.functions"
     ),
-    "--etcd-uri": NameRule(REFUSED, "nothing: members of a consumer group (--sid GROUP) find each other through Kafka"),
+    "--etcd-uri": NameRule(
+        REJECTED, "nothing: members of a consumer group (--sid GROUP) find each other through Kafka"
+    ),
 }
 """Options of the original's programs."""
 
 
-def port_alone(word: str, *, only: bool) -> str | None:
+def port_alone(text: str, *, is_only: bool) -> str | None:
     """Return what to write instead of a port without a scheme, as ZeroMQ had it; None if it is not one.
 
     Args:
-        word: a positional argument.
-        only: it is the only one of a forwarder.
+        text: a positional argument.
+        is_only: it is the only one of a forwarder.
     """
-    match = re.fullmatch(r"(?:[A-Za-z0-9_.*-]+:)?([0-9]{1,5})", word)
+    match = re.fullmatch(r"(?:[A-Za-z0-9_.*-]+:)?([0-9]{1,5})", text)
     if match is None:
         return None
-    if only:
-        way = f"udp://0.0.0.0:{match[1]} and, on a line of its own, an output such as kafka:///HOST:PORT?topic=NAME"
-        return f"{word}: a port alone was a forwarder from UDP to ZeroMQ, which is not spoken here; expected {way}"
-    return f"{word}: a port alone was ZeroMQ's, which is not spoken here; expected a URI such as kafka:// or udp://"
+    if is_only:
+        expected = (
+            f"udp://0.0.0.0:{match[1]} and, on a line of its own, an output such as kafka:///HOST:PORT?topic=NAME"
+        )
+        return f"{text}: a port alone was a forwarder from UDP to ZeroMQ, which is not supported; expected {expected}"
+    return f"{text}: a port alone was ZeroMQ's, which is not supported; expected a URI such as kafka:// or udp://"

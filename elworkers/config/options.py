@@ -8,7 +8,7 @@ What only one connector has stands in its own `connector.py`.
 
 from __future__ import annotations
 
-from elworkers.config.types import boolean, pattern, whole, words
+from elworkers.config.types import boolean, choice, integer, pattern
 from elworkers.config.uris import Option, Options
 from elworkers.core.permissions import mode, unix_group
 
@@ -21,7 +21,7 @@ HTTP_PORT = 8080
 RAW = Option(boolean, False, "pass lines on unchanged, without parsing them")
 HOST = Option(str, None, "value of recvFrom in each line (default: the name of this host)")
 CLIENT_ADDRESS = Option(boolean, False, "put the client's address into each line (False: a - instead)")
-MAX_LINE_BYTES = Option(whole(1), 4 * 1024 * 1024, "longest line in bytes; longer lines are cut")
+MAX_LINE_BYTES = Option(integer(1), 4 * 1024 * 1024, "longest line in bytes; longer lines are cut")
 RIGHTS: Options = {
     "mode": Option(mode, None, "permissions of new files, as 0644 (default: 0640, limited by the umask)"),
     "group": Option(unix_group, None, "group of new files"),
@@ -29,7 +29,7 @@ RIGHTS: Options = {
 
 READ_UNCOMMITTED = "read_uncommitted"
 TRANSACTIONS = Option(
-    words("refuse", READ_UNCOMMITTED),
+    choice("refuse", READ_UNCOMMITTED),
     "refuse",
     "refuse: stop at a partition with transactions; read_uncommitted: read it, with aborted and open messages",
 )
@@ -38,7 +38,7 @@ KAFKA_TOPICS: Options = {
     "topics": Option(pattern, "eventlogging_.+", "regular expression; topics whose whole name matches are imported"),
     "blacklist": Option(pattern, None, "regular expression; topics whose whole name matches are not imported"),
     "fetch_message_max_bytes": Option(
-        whole(1_000), 1024 * 1024, "largest number of bytes fetched from one partition at once"
+        integer(1_000), 1024 * 1024, "largest number of bytes fetched from one partition at once"
     ),
     "transactions": TRANSACTIONS,
 }

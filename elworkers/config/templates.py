@@ -27,7 +27,7 @@ def template(text: str) -> str:
     Raises:
         ValueError: says what was expected, and where something else is.
     """
-    return "".join(f"{{{part}}}" if place % 2 else part for place, part in enumerate(_parts(text)))
+    return "".join(f"{{{part}}}" if index % 2 else part for index, part in enumerate(_parts(text)))
 
 
 def topic_template(text: str) -> str:
@@ -71,9 +71,9 @@ class Template:
     """A format string over an event: `eventlogging_{schema}`; `{event.action}` reaches into the event proper.
 
     Attributes:
-        is_plain: it has no field.
-        asks: the capsule's own fields among those it has, or that hold them.
-        only_field: the only one it has, where that is the event's own.
+        is_constant: it has no field.
+        required_fields: the capsule's own fields among those it has, or that hold them.
+        single_field: the only one it has, where that is the event's own.
 
     Raises:
         ConfigurationError: it is none; says what was expected.
@@ -85,13 +85,13 @@ class Template:
         except ValueError as error:
             raise ConfigurationError(f"template {text!r}; expected {error}") from None
         self._text = text
-        self.is_plain = len(self._parts) == 1
-        self.asks = frozenset(name.partition(".")[0] for name in self._parts[1::2])
-        self.only_field = self._parts[1] if len(self._parts) == 3 and "." not in self._parts[1] else None
+        self.is_constant = len(self._parts) == 1
+        self.required_fields = frozenset(name.partition(".")[0] for name in self._parts[1::2])
+        self.single_field = self._parts[1] if len(self._parts) == 3 and "." not in self._parts[1] else None
 
     def __call__(self, event: Event | None) -> str:
         """Return the text with each field in its place; `unknown` where the event does not have it."""
-        if self.is_plain:
+        if self.is_constant:
             return self._text
         parts = list(self._parts)
         parts[1::2] = [field_of(event, name) for name in parts[1::2]]

@@ -85,13 +85,13 @@ class TopicPlan:
 
     def of(self, topics: Iterable[str]) -> dict[str, TopicSettings]:
         """Return the settings of each topic. A file that cannot be read says nothing."""
-        said = [one for one in read(self._file) if self._hosts & set(one.hosts)]
-        return {topic: self._how([one for one in said if _names(one.topic, topic)]) for topic in topics}
+        wanted = [one for one in read(self._file) if self._hosts & set(one.hosts)]
+        return {topic: self._settings([one for one in wanted if _matches(one.topic, topic)]) for topic in topics}
 
-    def _how(self, said: Sequence[WantedSettings]) -> TopicSettings:
+    def _settings(self, wanted: Sequence[WantedSettings]) -> TopicSettings:
         own = WantedSettings((), "", *self.own, "this instance")
-        most = max((own, *said), key=lambda one: one.partitions or 0)
-        widest = max((own, *said), key=lambda one: one.replication or 0)
+        most = max((own, *wanted), key=lambda one: one.partitions or 0)
+        widest = max((own, *wanted), key=lambda one: one.replication or 0)
         return TopicSettings(most.partitions, widest.replication, (most.where, widest.where))
 
 
@@ -103,15 +103,15 @@ def text(wanted: Iterable[WantedSettings]) -> str:
 def read(file: Path | None) -> list[WantedSettings]:
     """Return what the file says; nothing where it cannot be read."""
     try:
-        said = json.loads(file.read_bytes()) if file else []
+        wanted = json.loads(file.read_bytes()) if file else []
         return [
-            WantedSettings(tuple(one["hosts"]), *(one[name] for name in WantedSettings._fields[1:])) for one in said
+            WantedSettings(tuple(one["hosts"]), *(one[name] for name in WantedSettings._fields[1:])) for one in wanted
         ]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
-def _names(template: str, topic: str) -> bool:
+def _matches(template: str, topic: str) -> bool:
     if "{" not in template:
         return template == topic
     return re.fullmatch(".+".join(map(re.escape, _HOLE.split(template))), topic) is not None

@@ -21,7 +21,7 @@ def boolean(text: str) -> bool:
     return known[text.lower()]
 
 
-def whole(at_least: int) -> Callable[[str], int]:
+def integer(at_least: int) -> Callable[[str], int]:
     """Return a converter of integers of at least `at_least`."""
 
     def read(text: str) -> int:
@@ -39,7 +39,7 @@ def seconds(text: str) -> float:
     return float(text)
 
 
-def wait(text: str) -> float:
+def non_negative(text: str) -> float:
     """Return a number of seconds, perhaps 0."""
     try:
         return 0.0 if re.fullmatch(r"0+(\.0+)?", text) else seconds(text)
@@ -55,7 +55,7 @@ def minutes(text: str) -> float:
         raise ValueError("a positive number of minutes") from None
 
 
-def words(*known: str) -> Callable[[str], str]:
+def choice(*known: str) -> Callable[[str], str]:
     """Return a converter of one of the words `known`, in lower case."""
 
     def read(text: str) -> str:
@@ -106,7 +106,7 @@ def statsd_prefix(text: str) -> str:
     return text
 
 
-def only(value: bool, why: str) -> Callable[[str], bool]:
+def constant(value: bool, why: str) -> Callable[[str], bool]:
     """Return a converter of booleans that accepts only one value."""
 
     def read(text: str) -> bool:
@@ -117,9 +117,9 @@ def only(value: bool, why: str) -> Callable[[str], bool]:
     return read
 
 
-def not_in_text(_text: str) -> Any:
+def unsupported(_text: str) -> Any:
     """Return a keyword of BalancedConsumer whose value is a Python object."""
-    raise ValueError("nothing: its value is a Python object, which no URI can hold")
+    raise ValueError("nothing: its value is a Python object, which a URI cannot hold")
 
 
 def file(text: str) -> Path:
@@ -129,7 +129,7 @@ def file(text: str) -> Path:
     return Path(text)
 
 
-def folder(text: str) -> Path | None:
+def directory(text: str) -> Path | None:
     """Return a folder's path, or None for an empty text."""
     if text and not text.startswith("/"):
         raise ValueError("the absolute path of a folder")

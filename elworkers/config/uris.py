@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from elworkers.config.hints import nearest
-from elworkers.config.inherited import KAFKA_SCHEMES, PASSED, READ, REFUSED, NameRule, NameRules
+from elworkers.config.inherited import KAFKA_SCHEMES, PASSED, READ, REJECTED, NameRule, NameRules
 from elworkers.config.wraps import FUNCTION, OPTIONS, SCHEMAS, SCHEMES, Wrap, named, unwrapped
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.passwords import HIDDEN, SECRET_NAME, remember, shown
@@ -52,9 +52,9 @@ class Uri:
         options = [f"{name}={HIDDEN if SECRET_NAME.search(name) else value}" for name, value in self.query]
         options += [f"{SCHEMAS}={self.wraps[0].schemas}"] if self.wraps and self.wraps[0].schemas else []
         query = "&".join(options + [f"{FUNCTION}={wrap.function}" for wrap in self.wraps])
-        place = f"//{login}{','.join(self.hosts)}" if self.hosts or self.path else ""
+        authority_text = f"//{login}{','.join(self.hosts)}" if self.hosts or self.path else ""
         before = "".join(f"{wrap.scheme}://" for wrap in self.wraps)
-        return f"{before}{self.scheme}:{place}{self.path}{'?' + query if query else ''}"
+        return f"{before}{self.scheme}:{authority_text}{self.path}{'?' + query if query else ''}"
 
     __repr__ = __str__
 
@@ -105,8 +105,8 @@ def parse(text: str) -> Uri:
     login, at, hosts = authority.rpartition("@")
     user, colon, password = login.partition(":")
     # Of a password with a sign in it that means something in a URI, the rest is taken for something else.
-    torn = not at and _NO_PORT.search(hosts) and "@" in rest + (query_text or "")
-    if torn or (scheme == "mysql" and ("@" in path or not slashes)):
+    is_torn = not at and _NO_PORT.search(hosts) and "@" in rest + (query_text or "")
+    if is_torn or (scheme == "mysql" and ("@" in path or not slashes)):
         raise ConfigurationError(
             f"{scheme} URI: expected {scheme}://USER:PASSWORD@HOST/…, "
             "with '/', '?', '@' or '%' in the password as %2F, %3F, %40 or %25"
@@ -168,12 +168,12 @@ class Option:
     """One option that a scheme knows.
 
     Attributes:
-        kind: reads the text; raises ValueError with what was expected.
+        type: reads the text; raises ValueError with what was expected.
         default: the value where the URI does not have the option.
         help: one line for the documentation.
     """
 
-    kind: Callable[[str], Any]
+    type: Callable[[str], Any]
     default: Any
     help: str
 
@@ -212,20 +212,20 @@ def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({
     passed: list[tuple[str, str]] = []
     seen: dict[str, str] = {}
     for name, text in uri.query:
-        known, way = _known(uri.scheme, name, declared, inherited)
-        if way.does == PASSED or (way.does == REFUSED and text in way.values):
-            passed.append((name, way.values.get(text, way.text)))
+        known, rule = _known(uri.scheme, name, declared, inherited)
+        if rule.does == PASSED or (rule.does == REJECTED and text in rule.values):
+            passed.append((name, rule.values.get(text, rule.text)))
             continue
         shown_value = HIDDEN if SECRET_NAME.search(name) else repr(text)
-        if way.does == REFUSED:
-            raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {way.text}")
+        if rule.does == REJECTED:
+            raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {rule.text}")
         if known in seen:
             raise ConfigurationError(
                 f"{uri.scheme} URI: options {seen[known]} and {name} mean the same; expected one of them"
             )
         seen[known] = name
         try:
-            values[known] = declared[known].kind(way.values.get(text, text))
+            values[known] = declared[known].type(rule.values.get(text, text))
         except ValueError as error:
             raise ConfigurationError(f"{uri.scheme} URI: option {name}={shown_value}; expected {error}") from None
     return Endpoint(uri, MappingProxyType(values), tuple(passed))
@@ -236,9 +236,9 @@ def _known(scheme: str, name: str, declared: Options, inherited: NameRules) -> t
     plain = name.replace(".", "_")
     if plain in declared:
         return plain, NameRule(READ, plain)
-    way = inherited.get(plain)
-    if way is not None:
-        return way.text, way
+    rule = inherited.get(plain)
+    if rule is not None:
+        return rule.text, rule
     if plain == FUNCTION:
         raise ConfigurationError(
             f"{scheme} URI: option {name} belongs to map:// or filter://; expected map://{scheme}:…"

@@ -59,8 +59,11 @@ def _findings(found: Sequence[Row], limits: Limits) -> Iterator[_Finding]:
     if stopped:
         yield _Finding(CRITICAL, f"Stopped EventLogging jobs: {' '.join(stopped)}")
     for row in found:
-        if row.broken and row.runs:
-            yield _Finding(WARNING, f"{row.title} runs as it was; its file is broken ({_short(row.note)})")
+        if row.invalid and row.runs:
+            yield _Finding(
+                WARNING,
+                f"{row.title} keeps its previous configuration; its file is invalid ({_short(row.note)})",
+            )
         workers = row.workers
         if workers.crashing:
             yield _Finding(CRITICAL, f"{row.title} crashes again and again ({_short(workers.crash)})")
@@ -82,8 +85,8 @@ def _aside(row: Row) -> str:
     return ", ".join(named) + (f" and {more} more" if more else "")
 
 
-def _short(said: str) -> str:
-    text = without_passwords(said)
+def _short(reason: str) -> str:
+    text = without_passwords(reason)
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 1]}…"
 
 

@@ -48,19 +48,19 @@ def parser() -> argparse.ArgumentParser:
             for option, default in zip(("--warning", "--critical"), check.DEFAULT, strict=True):
                 text = f"{option[2:].upper()} if a worker has been waiting for this many seconds (default {default:g})"
                 verb.add_argument(option, type=_seconds, default=default, metavar="SECONDS", help=text)
-        _bounds(verb, name)
-        _folders(verb, "_after")
+        _wait_options(verb, name)
+        _folder_options(verb, "_after")
     imports = verbs.add_parser(
         "import", help="print the progress of importers", description="Print the progress of importers."
     )
     imports.add_argument("what", choices=("status",))
     imports.add_argument("instance", nargs="*", metavar="NAME", help="only these importers (default: all)")
-    _folders(imports, "_after")
-    _folders(given, "")
+    _folder_options(imports, "_after")
+    _folder_options(given, "")
     return given
 
 
-def _bounds(verb: argparse.ArgumentParser, name: str) -> None:
+def _wait_options(verb: argparse.ArgumentParser, name: str) -> None:
     if name == "start":
         text = "let a running supervisord that has lost its socket create it again; this restarts every program"
         verb.add_argument("--adopt", action="store_true", help=text)
@@ -98,7 +98,7 @@ def _lines(text: str) -> int:
     return int(text)
 
 
-def _folders(parser: argparse.ArgumentParser, suffix: str) -> None:
+def _folder_options(parser: argparse.ArgumentParser, suffix: str) -> None:
     parser.add_argument(
         "--config-dir",
         dest=f"config_dir{suffix}",

@@ -19,34 +19,34 @@ class SupervisorError(ElworkersError):
     code: ClassVar[int] = 1
 
 
-class RefusedError(SupervisorError):
+class FaultError(SupervisorError):
     """supervisord has answered that it will not.
 
     Args:
         message: what it will not, and why.
-        said: its own words.
+        fault_text: its own words.
     """
 
-    def __init__(self, message: str, said: str) -> None:
+    def __init__(self, message: str, fault_text: str) -> None:
         super().__init__(message)
-        self.said = said
+        self.fault_text = fault_text
 
 
-class UnansweredError(SupervisorError):
+class UnreachableError(SupervisorError):
     """supervisord runs, but cannot be asked, or does not answer in time; says what to do."""
 
     code = EX_UNAVAILABLE
 
 
-class UnaskedError(UnansweredError):
+class NoSocketError(UnreachableError):
     """supervisord runs, but has no socket to ask it by."""
 
 
-class ForbiddenError(UnansweredError):
+class AccessDeniedError(UnreachableError):
     """supervisord runs, or may run, but this user may not ask it."""
 
 
-class LateError(SupervisorError):
+class StopTimeoutError(SupervisorError):
     """Some programs have not ended in time."""
 
 

@@ -19,7 +19,7 @@ import psutil
 
 from elworkers.control.control_errors import SupervisorError
 from elworkers.control.deadline import Deadline
-from elworkers.control.lock import free, open_private, taken
+from elworkers.control.lock import is_free, open_private, try_lock
 from elworkers.control.paths import Paths
 
 _HELD = 3
@@ -29,21 +29,21 @@ get none of them."""
 _FREE_WITHIN_S = 2.0
 """Whoever only looks whether it is free has it for a moment."""
 
-_LOOK_EVERY_S = 0.02
+_POLL_INTERVAL_S = 0.02
 
 
-def runs(places: Paths) -> bool:
+def runs(paths: Paths) -> bool:
     """Return whether there is a supervisord of this run folder.
 
     Raises:
         PermissionError: that is for another user to know.
     """
-    return _locked(places.supervisord_lock) or _by_pid_file(places) is not None
+    return _locked(paths.supervisord_lock) or _by_pid_file(paths) is not None
 
 
-def find(places: Paths) -> psutil.Process | None:
+def find(paths: Paths) -> psutil.Process | None:
     """Return its process, if it can be found."""
-    return _by_pid_file(places) or _by_lock(places.supervisord_lock)
+    return _by_pid_file(paths) or _by_lock(paths.supervisord_lock)
 
 
 def _locked(path: Path) -> bool:
@@ -52,29 +52,29 @@ def _locked(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not free(fd)
+        return not is_free(fd)
     finally:
         os.close(fd)
 
 
-def _by_pid_file(places: Paths) -> psutil.Process | None:
+def _by_pid_file(paths: Paths) -> psutil.Process | None:
     """Return the process that the pid file names: for one that was booted without the lock."""
     try:
-        process = psutil.Process(int(places.supervisord_pid.read_text(encoding="ascii")))
-        return process if _is_supervisord(process, places) else None
+        process = psutil.Process(int(paths.supervisord_pid.read_text(encoding="ascii")))
+        return process if _is_supervisord(process, paths) else None
     except (FileNotFoundError, ValueError, OverflowError, psutil.NoSuchProcess):
         return None
 
 
-def _is_supervisord(process: psutil.Process, places: Paths) -> bool:
+def _is_supervisord(process: psutil.Process, paths: Paths) -> bool:
     # A pid may be somebody else's by now, also another supervisord's.
-    words = process.cmdline()
-    if process.status() == psutil.STATUS_ZOMBIE or not any("supervisord" in word for word in words[:3]):
+    argv = process.cmdline()
+    if process.status() == psutil.STATUS_ZOMBIE or not any("supervisord" in argument for argument in argv[:3]):
         return False
     with contextlib.suppress(psutil.AccessDenied):
-        if process.cwd() == str(places.run_dir):
+        if process.cwd() == str(paths.run_dir):
             return True
-    return str(places.supervisord_conf) in words
+    return str(paths.supervisord_conf) in argv
 
 
 def _by_lock(path: Path) -> psutil.Process | None:
@@ -89,11 +89,11 @@ def _by_lock(path: Path) -> psutil.Process | None:
     return None
 
 
-def boot(places: Paths, command: str, within_s: float) -> subprocess.CompletedProcess[str]:
+def boot(paths: Paths, command: str, within_s: float) -> subprocess.CompletedProcess[str]:
     """Start supervisord with the lock; gives what it printed before it went into the background.
 
     Args:
-        places: its run folder.
+        paths: its run folder.
         command: its path.
         within_s: how long it may take, in seconds.
 
@@ -102,24 +102,24 @@ def boot(places: Paths, command: str, within_s: float) -> subprocess.CompletedPr
         OSError: the lock or the command cannot be had.
         subprocess.TimeoutExpired: it has not gone into the background in time.
     """
-    lock = open_private(places.supervisord_lock)
+    lock = open_private(paths.supervisord_lock)
     try:
         deadline = Deadline(_FREE_WITHIN_S)
-        while not taken(lock):
+        while not try_lock(lock):
             if deadline.over():
-                raise SupervisorError(f"another supervisord holds {places.supervisord_lock}")
-            time.sleep(_LOOK_EVERY_S)
+                raise SupervisorError(f"another supervisord holds {paths.supervisord_lock}")
+            time.sleep(_POLL_INTERVAL_S)
         with _as_number(lock, _HELD):
             return subprocess.run(
-                [command, "-c", str(places.supervisord_conf)],
+                [command, "-c", str(paths.supervisord_conf)],
                 pass_fds=[_HELD],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 errors="backslashreplace",
                 check=False,
-                # Its socket may have a relative path; see Places.socket_for_supervisord.
-                cwd=places.run_dir,
+                # Its socket may have a relative path; see Paths.socket_for_supervisord.
+                cwd=paths.run_dir,
                 timeout=within_s,
             )
     finally:

@@ -17,21 +17,21 @@ from elworkers.roles.instances import Instance
 _HEADINGS = ("TOPIC", "HEAD", "IMPORTED UP TO", "LAG", "LAST FILE", "HOURS FINISHED")
 
 
-def report(instances: Iterable[Instance], said: Callable[[Instance], WorkerStates]) -> str:
+def report(instances: Iterable[Instance], states: Callable[[Instance], WorkerStates]) -> str:
     """Return a table for each instance, and behind it what stands still, since when and why.
 
     Args:
         instances: of importers.
-        said: what the workers of an instance have said last.
+        states: what the workers of an instance have said last.
 
     Raises:
         ConfigurationError: the driver of a folder cannot be had.
         RetryableError: Kafka or the folder's store does not answer.
     """
-    return "\n\n".join(f"{instance.title}\n{_table(instance.arguments, said(instance))}" for instance in instances)
+    return "\n\n".join(f"{instance.title}\n{_table(instance.arguments, states(instance))}" for instance in instances)
 
 
-def _table(arguments: Arguments, said: WorkerStates) -> str:
+def _table(arguments: Arguments, states: WorkerStates) -> str:
     from elworkers.importer.notes import Notes
     from elworkers.importer.progress import Row, rows
     from elworkers.importer.store import Store
@@ -51,9 +51,9 @@ def _table(arguments: Arguments, said: WorkerStates) -> str:
 
     def standing() -> Iterator[str]:
         noted = {which.name: note for which, note in Notes(store).read().items() if selected.has(which.topic)}
-        began = {**said.aside_since, **{what: note.since for what, note in noted.items()}}
+        began = {**states.aside_since, **{what: note.since for what, note in noted.items()}}
         faults = {f"topic {row.topic}": row.fault for row in found if row.fault}
-        why = {**faults, **{what: note.why for what, note in noted.items()}, **said.aside}
+        why = {**faults, **{what: note.why for what, note in noted.items()}, **states.aside}
         for what in sorted(why):
             at = f" {since(began[what])}" if what in began else ""
             yield printable(f"stands still{at}: {what}: {without_passwords(why[what])}")

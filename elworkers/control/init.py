@@ -18,7 +18,7 @@ from elworkers.config import topic_plan
 from elworkers.config.argument_files import environment
 from elworkers.control.command_line import lock_wait
 from elworkers.control.control_errors import SupervisorError
-from elworkers.control.lock import changing
+from elworkers.control.lock import exclusive
 from elworkers.control.paths import Paths
 from elworkers.control.renew import RENEWED
 from elworkers.control.supervisor import EXPECTED_CODES
@@ -37,14 +37,14 @@ _RETRIES = 2**31 - 1
 _FDS_A_PROGRAM, _FDS_AT_LEAST = 8, 1024
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run `eventlogging-init`.
 
     Returns:
         0; `EX_CONFIG` when an instance file is broken (the programs of all others are written all the same), or a
         folder cannot be read or written; `EX_TEMPFAIL` when another command is at work.
     """
-    if words is None:
+    if argv is None:
         return console.run("eventlogging-init", lambda: main(sys.argv[1:]))
     parser = argparse.ArgumentParser(
         prog="eventlogging-init", description="Writes the supervisord configuration of each instance file."
@@ -64,30 +64,30 @@ def main(words: list[str] | None = None) -> int:
         help="folder of the eventlogging-* commands (default: that of this one, or EVENTLOGGING_COMMAND_DIR)",
     )
     lock_wait(parser)
-    given = parser.parse_args(words)
-    places = Paths.given(given.config_dir, given.run_dir, given.command_dir)
+    args = parser.parse_args(argv)
+    paths = Paths.given(args.config_dir, args.run_dir, args.command_dir)
     try:
-        with changing(places, given.lock_wait, "eventlogging-init"):
-            tree = provision(places)
+        with exclusive(paths, args.lock_wait, "eventlogging-init"):
+            configuration = provision(paths)
     except (ConfigurationError, SupervisorError, OSError) as error:
         print(f"eventlogging-init: {printable(str(error))}", file=sys.stderr)
         return error.code if isinstance(error, SupervisorError) else EX_CONFIG
-    say_broken("eventlogging-init", tree)
-    for note in tree.notes:
+    print_invalid("eventlogging-init", configuration)
+    for note in configuration.notes:
         print(f"eventlogging-init: note: {printable(note)}", file=sys.stderr)
-    print(f"{len(tree.instances)} instances in {places.programs}")
-    return EX_CONFIG if tree.broken else 0
+    print(f"{len(configuration.instances)} instances in {paths.programs}")
+    return EX_CONFIG if configuration.broken else 0
 
 
-def say_broken(program: str, tree: InstanceFiles) -> None:
+def print_invalid(program: str, configuration: InstanceFiles) -> None:
     """Name each broken instance with its file and line, and what else is wrong with files, on stderr."""
-    for warning in (*tree.strangers, *tree.warnings):
+    for warning in (*configuration.strangers, *configuration.warnings):
         print(f"{program}: warning: {printable(warning)}", file=sys.stderr)
-    for broken in tree.broken:
+    for broken in configuration.broken:
         print(f"{program}: {printable(str(broken.error))}", file=sys.stderr)
 
 
-def provision(places: Paths) -> InstanceFiles:
+def provision(paths: Paths) -> InstanceFiles:
     """Write the programs of all instances and supervisord's configuration, and remove programs without an instance.
 
     The program of an instance whose file has become broken stays: a slip of the pen must not stop what runs.
@@ -96,31 +96,34 @@ def provision(places: Paths) -> InstanceFiles:
         ConfigurationError: the configuration folder cannot be read, or supervisord cannot take a folder's name.
         OSError: the run folder cannot be written.
     """
-    for folder in (places.config_dir, places.run_dir):
+    for folder in (paths.config_dir, paths.run_dir):
         if '"' in str(folder):
             raise ConfigurationError(
                 'supervisord cannot take a folder with a " in its name; choose another', str(folder)
             )
-    tree = read_instances(places.config_dir, environment(places.run_dir))
+    configuration = read_instances(paths.config_dir, environment(paths.run_dir))
     rights, umask = of_run_folder(os.environ), narrow_umask()
-    for folder in (places.run_dir, places.programs, places.run_dir / "log", places.run_dir / "state"):
+    for folder in (paths.run_dir, paths.programs, paths.run_dir / "log", paths.run_dir / "state"):
         folder.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
         rights.of_folder(folder)
-    for instance in tree.instances:
-        _write(places.programs / f"{instance.program}.conf", _program(instance, places))
-    _write(places.run_dir / topic_plan.FILE, topic_plan.text([*_wanted(tree), *_said_before(places, tree)]))
-    kept = {instance.program for instance in tree.instances}
-    kept |= {broken.title.replace("/", "-") for broken in tree.broken}
-    for path in places.programs.glob("*.conf"):
-        if path.stem not in kept:
+    for instance in configuration.instances:
+        _write(paths.programs / f"{instance.program}.conf", _program(instance, paths))
+    _write(
+        paths.run_dir / topic_plan.FILE,
+        topic_plan.text([*_wanted(configuration), *_settings_of_invalid(paths, configuration)]),
+    )
+    wanted = {instance.program for instance in configuration.instances}
+    wanted |= {broken.title.replace("/", "-") for broken in configuration.broken}
+    for path in paths.programs.glob("*.conf"):
+        if path.stem not in wanted:
             path.unlink()
-    count = len(list(places.programs.glob("*.conf")))
-    _write(places.supervisord_conf, _supervisord(places, count, umask if rights.umask is None else rights.umask))
-    return tree
+    count = len(list(paths.programs.glob("*.conf")))
+    _write(paths.supervisord_conf, _supervisord(paths, count, umask if rights.umask is None else rights.umask))
+    return configuration
 
 
-def _wanted(tree: InstanceFiles) -> Iterator[topic_plan.WantedSettings]:
-    for instance in tree.instances:
+def _wanted(configuration: InstanceFiles) -> Iterator[topic_plan.WantedSettings]:
+    for instance in configuration.instances:
         for endpoint in endpoints(instance.arguments):
             if endpoint.brokers:
                 options = endpoint.options
@@ -130,27 +133,27 @@ def _wanted(tree: InstanceFiles) -> Iterator[topic_plan.WantedSettings]:
                 )
 
 
-def _said_before(places: Paths, tree: InstanceFiles) -> list[topic_plan.WantedSettings]:
+def _settings_of_invalid(paths: Paths, configuration: InstanceFiles) -> list[topic_plan.WantedSettings]:
     """Return what files said that are broken now, and whose instances may run on."""
-    broken = {one.title for one in tree.broken}
-    return [one for one in topic_plan.read(places.run_dir / topic_plan.FILE) if one.where in broken]
+    broken = {one.title for one in configuration.broken}
+    return [one for one in topic_plan.read(paths.run_dir / topic_plan.FILE) if one.where in broken]
 
 
-def _program(instance: Instance, places: Paths) -> str:
-    words = [str(places.command_dir / f"eventlogging-{instance.role}"), f"@{instance.path}"]
+def _program(instance: Instance, paths: Paths) -> str:
+    argv = [str(paths.command_dir / f"eventlogging-{instance.role}"), f"@{instance.path}"]
     # What is renewed in place says itself what it has read; its program is to stay as it is when its file changes.
     renewed = instance.role in RENEWED
     digest = {} if renewed else {"ELWORKERS_INSTANCE_SHA256": instance.sha256}
     variables = {
         **digest,
-        "EVENTLOGGING_CONFIG_DIR": str(places.config_dir),
-        "EVENTLOGGING_RUN_DIR": str(places.run_dir),
+        "EVENTLOGGING_CONFIG_DIR": str(paths.config_dir),
+        "EVENTLOGGING_RUN_DIR": str(paths.run_dir),
     }
     stop_s = max(int(instance.arguments["stop_timeout"]) + _STOP_GRACE_S, _RENEWED_STOP_S if renewed else 0)
     settings = {
-        "command": _escaped(" ".join(map(shlex.quote, words))),
+        "command": _escaped(" ".join(map(shlex.quote, argv))),
         "environment": _escaped(",".join(f'{name}="{value}"' for name, value in variables.items())),
-        "directory": _escaped(str(places.run_dir)),
+        "directory": _escaped(str(paths.run_dir)),
         "priority": 100 * (1 + roles.ROLES.index(instance.role)),
         "autostart": "true",
         # An exit in its first seconds is tried again for ever, with waits that grow by a second each time. A
@@ -164,7 +167,7 @@ def _program(instance: Instance, places: Paths) -> str:
         "stopwaitsecs": stop_s,
         "stopasgroup": "true",
         "killasgroup": "true",
-        "stdout_logfile": _escaped(str(places.log(instance.program))),
+        "stdout_logfile": _escaped(str(paths.log(instance.program))),
         "stdout_logfile_maxbytes": "20MB",
         "stdout_logfile_backups": 5,
         "redirect_stderr": "true",
@@ -178,14 +181,14 @@ def _escaped(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _supervisord(places: Paths, programs: int, umask: int) -> str:
+def _supervisord(paths: Paths, programs: int, umask: int) -> str:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = max(_FDS_AT_LEAST, 256 + _FDS_A_PROGRAM * programs)
     minfds = wanted if hard == resource.RLIM_INFINITY or os.getuid() == 0 else min(wanted, hard)
     text = shipped("supervisor.d/supervisord.conf").read_text(encoding="utf-8")
     values = {
-        "run_dir": places.run_dir,
-        "socket": places.socket_for_supervisord,
+        "run_dir": paths.run_dir,
+        "socket": paths.socket_for_supervisord,
         "minfds": minfds,
         "umask": f"{umask:03o}",
     }

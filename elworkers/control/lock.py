@@ -21,16 +21,16 @@ from elworkers.control.paths import Paths
 from elworkers.core.permissions import DATA_FOLDER
 from elworkers.core.terminal import printable
 
-_LOOK_EVERY_S = 0.1
+_POLL_INTERVAL_S = 0.1
 _LONGEST = 4096
 
 
 @contextlib.contextmanager
-def changing(places: Paths, wait_s: float, program: str, *, make: bool = True) -> Iterator[None]:
+def exclusive(paths: Paths, wait_s: float, program: str, *, make: bool = True) -> Iterator[None]:
     """Hold the lock of a run folder.
 
     Args:
-        places: where it is.
+        paths: where it is.
         wait_s: for how long to wait for another command, in seconds.
         program: whose word it is, on stderr, that it waits.
         make: the folder, where it is not there; otherwise there is nothing in it to lock.
@@ -41,27 +41,27 @@ def changing(places: Paths, wait_s: float, program: str, *, make: bool = True) -
         OSError: it cannot be made or written.
     """
     if make:
-        places.run_dir.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
-    elif not places.run_dir.exists():
+        paths.run_dir.mkdir(DATA_FOLDER, parents=True, exist_ok=True)
+    elif not paths.run_dir.exists():
         yield
         return
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         print(f"{program}: {printable(text)}", file=sys.stderr)
 
-    with held(places.control_lock, [Path(sys.argv[0]).name, *sys.argv[1:]], wait_s, say):
+    with locked(paths.control_lock, [Path(sys.argv[0]).name, *sys.argv[1:]], wait_s, report):
         yield
 
 
 @contextlib.contextmanager
-def held(path: Path, command: Sequence[str], wait_s: float, say: Callable[[str], None]) -> Iterator[None]:
+def locked(path: Path, command: Sequence[str], wait_s: float, report: Callable[[str], None]) -> Iterator[None]:
     """Hold the lock; it ends with this process, however that ends.
 
     Args:
         path: of the lock file, which says the pid and the command line of whoever had it last.
         command: what to write there of this process.
         wait_s: for how long to wait for another one.
-        say: is told for whom, before the wait.
+        report: is told for whom, before the wait.
 
     Raises:
         LockedError: somebody else has had it all the time; says who.
@@ -71,18 +71,18 @@ def held(path: Path, command: Sequence[str], wait_s: float, say: Callable[[str],
     try:
         fd = open_private(path)
     except PermissionError as error:
-        raise SupervisorError(f"{path}: {error.strerror}; {whose(path.parent)}") from None
+        raise SupervisorError(f"{path}: {error.strerror}; {owner_hint(path.parent)}") from None
     try:
-        deadline, said = Deadline(wait_s), False
-        while not taken(fd):
+        deadline, reported = Deadline(wait_s), False
+        while not try_lock(fd):
             if deadline.over():
                 raise LockedError(
-                    f"{_holder(fd)} is at work in {path.parent}, and still was after {wait_s:g} s; try again later"
+                    f"{_holder(fd)} is running in {path.parent}, and was not done after {wait_s:g} s; try again later"
                 )
-            if not said:
-                say(f"waiting up to {wait_s:g} s for {_holder(fd)}")
-                said = True
-            time.sleep(_LOOK_EVERY_S)
+            if not reported:
+                report(f"waiting up to {wait_s:g} s for {_holder(fd)}")
+                reported = True
+            time.sleep(_POLL_INTERVAL_S)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {shlex.join(command)}\n".encode(errors="surrogateescape"), 0)
         yield
@@ -109,12 +109,12 @@ def open_private(path: Path) -> int:
     return fd
 
 
-def taken(fd: int) -> bool:
+def try_lock(fd: int) -> bool:
     """Take the lock; whether nobody else has it."""
     return _flock(fd, fcntl.LOCK_EX)
 
 
-def free(fd: int) -> bool:
+def is_free(fd: int) -> bool:
     """Return whether nobody has the lock; keeps nobody else from asking this at the same time."""
     return _flock(fd, fcntl.LOCK_SH)
 
@@ -127,17 +127,17 @@ def _flock(fd: int, how: int) -> bool:
     return True
 
 
-def whose(folder: Path) -> str:
+def owner_hint(folder: Path) -> str:
     """Return a sentence that says which user should run the command."""
     try:
         uid = folder.stat().st_uid
     except OSError:
-        return "run this as the user whose folder it is, or as root"
+        return "run this as the owner of the folder, or as root"
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
         name = f"user {uid}"
-    return f"run this as {name}, whose folder it is" + (", or as root" if uid else "")
+    return f"run this as {name}, the owner of the folder" + (", or as root" if uid else "")
 
 
 def _holder(fd: int) -> str:

@@ -21,43 +21,45 @@ from elworkers.roles.instances import Instance
 RENEWED = ("forwarder",)
 """Roles whose instances are not stopped for another file or version: nobody sends again what they would miss."""
 _USR2 = "USR2"
-_LOOK_EVERY_S = 0.05
+_POLL_INTERVAL_S = 0.05
 
 
-def _has_changed(places: Paths, instance: Instance) -> bool:
+def _has_changed(paths: Paths, instance: Instance) -> bool:
     """Return whether its parent has read another file than is there now, or was asked to and could not.
 
     False also where it has not said what it has read.
     """
-    said = _said(places, instance)
-    if instance.role not in RENEWED or "read" not in said:
+    state = _read_state(paths, instance)
+    if instance.role not in RENEWED or "read" not in state:
         return False
-    return bool(said.get("refusal")) or said["read"].get("sha256") != instance.sha256
+    return bool(state.get("refusal")) or state["read"].get("sha256") != instance.sha256
 
 
-def renewable(places: Paths, instances: Sequence[Instance], programs: Mapping[str, Info]) -> list[Instance]:
+def renewable(paths: Paths, instances: Sequence[Instance], programs: Mapping[str, Info]) -> list[Instance]:
     """Return those that run, and that know the signal: another program, or an earlier version, would be ended by it."""
-    return [one for one in instances if one.role in RENEWED and _runs(_said(places, one), programs.get(one.program))]
+    return [
+        one for one in instances if one.role in RENEWED and _runs(_read_state(paths, one), programs.get(one.program))
+    ]
 
 
-def _runs(said: Mapping[str, Any], info: Info | None) -> bool:
-    return info is not None and bool(info["pid"]) and said.get("pid") == info["pid"] and "renewals" in said
+def _runs(state: Mapping[str, Any], info: Info | None) -> bool:
+    return info is not None and bool(info["pid"]) and state.get("pid") == info["pid"] and "renewals" in state
 
 
 def renew_changed(
-    places: Paths, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None
+    paths: Paths, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None
 ) -> int:
     """Have those renewed whose file is another one, and start those that do not run; see `renew`."""
     programs = supervisor.programs()
-    changed = [one for one in instances if one.program in programs and _has_changed(places, one)]
+    changed = [one for one in instances if one.program in programs and _has_changed(paths, one)]
     stopped = [one.program for one in changed if not programs[one.program]["pid"]]
     supervisor.start(stopped)
     for program in stopped:
         print(f"{program}: started")
-    return renew(places, supervisor, renewable(places, changed, programs), deadline)
+    return renew(paths, supervisor, renewable(paths, changed, programs), deadline)
 
 
-def renew(places: Paths, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None) -> int:
+def renew(paths: Paths, supervisor: Supervisor, instances: Sequence[Instance], deadline: Deadline | None) -> int:
     """Have all of them renewed at the same time, and say of each how it ended.
 
     Args:
@@ -68,9 +70,9 @@ def renew(places: Paths, supervisor: Supervisor, instances: Sequence[Instance], 
         0, or 1 where one goes on as it was, or is not done.
     """
     failed = 0
-    before = {one.program: _said(places, one) for one in instances}
+    before = {one.program: _read_state(paths, one) for one in instances}
     supervisor.signal(before, _USR2)
-    for program, trouble in _renewed(places, before, instances, deadline) if deadline else ():
+    for program, trouble in _renewed(paths, before, instances, deadline) if deadline else ():
         if trouble:
             failed = 1
             print(f"{PROGRAM}: {program} {printable(trouble)}", file=sys.stderr)
@@ -80,21 +82,21 @@ def renew(places: Paths, supervisor: Supervisor, instances: Sequence[Instance], 
 
 
 def _renewed(
-    places: Paths, before: Mapping[str, Mapping[str, Any]], instances: Sequence[Instance], deadline: Deadline
+    paths: Paths, before: Mapping[str, Mapping[str, Any]], instances: Sequence[Instance], deadline: Deadline
 ) -> Iterator[tuple[str, str]]:
     """Yield each program, and what has kept it from being renewed, or an empty text."""
     left = list(instances)
     while left:
         for one in list(left):
-            reason = _reason(before[one.program], _said(places, one))
-            trouble = f"goes on as before: {reason}" if reason else reason
+            reason = _reason(before[one.program], _read_state(paths, one))
+            trouble = f"keeps its previous configuration: {reason}" if reason else reason
             if trouble is None and deadline.over():
                 trouble = f"has not replaced its workers within {deadline}; see `status`"
             if trouble is not None:
                 left.remove(one)
                 yield one.program, trouble
         if left:
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_INTERVAL_S)
 
 
 def _reason(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
@@ -106,9 +108,9 @@ def _reason(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
     return str(now["refusal"]) if now["refusals"] > before["refusals"] else None
 
 
-def _said(places: Paths, instance: Instance) -> dict[str, Any]:
+def _read_state(paths: Paths, instance: Instance) -> dict[str, Any]:
     try:
-        said = json.loads(places.state(instance.program).read_text(encoding="utf-8"))
+        state = json.loads(paths.state(instance.program).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return state if isinstance(state, dict) else {}

@@ -15,30 +15,30 @@ from elworkers.control.deadline import Deadline
 from elworkers.control.paths import Paths
 from elworkers.control.supervisor import Supervisor
 
-_LOOK_EVERY_S = 0.05
+_POLL_INTERVAL_S = 0.05
 
 
-def reopen(places: Paths, supervisor: Supervisor, deadline: Deadline) -> None:
+def reopen(paths: Paths, supervisor: Supervisor, deadline: Deadline) -> None:
     """Have all logs opened anew; returns when those that were moved away or removed are there again.
 
     Raises:
         SupervisorError: supervisord could not open one, of which it would end; or has not made one in time.
         OSError: there is no folder for them.
     """
-    logs = [places.supervisord_log]
-    logs += [places.log(program) for program, info in supervisor.programs().items() if info["pid"]]
-    owner = places.socket.stat()
+    logs = [paths.supervisord_log]
+    logs += [paths.log(program) for program, info in supervisor.programs().items() if info["pid"]]
+    owner = paths.socket.stat()
     for log in logs:
         log.parent.mkdir(parents=True, exist_ok=True)
         if not _can_be_opened(log, owner.st_uid, owner.st_gid):
             raise SupervisorError(
-                f"{log}: supervisord's user could not write it, and supervisord would end of that; nothing was done"
+                f"{log}: supervisord's user may not write this file, which would end supervisord; no log was reopened"
             )
     supervisor.reopen_logs()
     while missing := [log for log in logs if not log.exists()]:
         if deadline.over():
-            raise SupervisorError(f"{missing[0]} has not come back within {deadline}")
-        time.sleep(_LOOK_EVERY_S)
+            raise SupervisorError(f"{missing[0]} was not created within {deadline}")
+        time.sleep(_POLL_INTERVAL_S)
 
 
 def _can_be_opened(path: Path, uid: int, gid: int) -> bool:

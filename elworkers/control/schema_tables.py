@@ -28,21 +28,21 @@ _PROGRAM = "eventlogging-schema"
 _DATABASE = "mysql://USER:PASSWORD@HOST/DATABASE"
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Do what the words say.
 
     Returns:
         0 when all is done; 1 when a database is away or a table could not be altered; `EX_CONFIG` for wrong arguments.
     """
-    if words is None:
+    if argv is None:
         return console.run(_PROGRAM, lambda: main(sys.argv[1:]))
-    given = _parser().parse_args(words)
+    args = _parser().parse_args(argv)
     try:
-        databases = list(_databases(given))
+        databases = list(_databases(args))
     except ConfigurationError as error:
-        _say(str(error))
+        _print_error(str(error))
         return EX_CONFIG
-    return max([_migrate(database, given.dry_run) for database in databases], default=0)
+    return max([_migrate(database, args.dry_run) for database in databases], default=0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,28 +67,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _databases(given: argparse.Namespace) -> Iterator[Endpoint]:
+def _databases(args: argparse.Namespace) -> Iterator[Endpoint]:
     """Yield each database once, as the command line or the instance files name it."""
     seen = set()
-    named = [check_sink(text) for text in given.databases]
-    for endpoint in named or _of_instances(Paths.given(given.config_dir, given.run_dir, None)):
+    named = [check_sink(text) for text in args.databases]
+    for endpoint in named or _of_instances(Paths.given(args.config_dir, args.run_dir, None)):
         if not endpoint.spec.narrow_tables:
             raise ConfigurationError(f"{endpoint.uri}: expected {_DATABASE}")
-        place = (endpoint.uri.endpoint(3306), endpoint.uri.path)
-        if place not in seen:
-            seen.add(place)
+        database = (endpoint.uri.endpoint(3306), endpoint.uri.path)
+        if database not in seen:
+            seen.add(database)
             yield endpoint
 
 
-def _of_instances(places: Paths) -> list[SinkEndpoint]:
-    tree = read_instances(places.config_dir, environment(places.run_dir))
-    for broken in tree.broken:
-        _say(f"skipped: {broken.error}")
-    consumers = [instance.arguments for instance in tree.instances if instance.role == "consumer"]
+def _of_instances(paths: Paths) -> list[SinkEndpoint]:
+    configuration = read_instances(paths.config_dir, environment(paths.run_dir))
+    for broken in configuration.broken:
+        _print_error(f"skipped: {broken.error}")
+    consumers = [instance.arguments for instance in configuration.instances if instance.role == "consumer"]
     outputs: list[SinkEndpoint] = [endpoint for one in consumers for endpoint in one.endpoints["output"]]
     found = [endpoint for endpoint in outputs if endpoint.spec.narrow_tables]
     if not found:
-        raise ConfigurationError(f"no consumer in {places.config_dir} stores rows in mysql://; expected {_DATABASE}")
+        raise ConfigurationError(f"no consumer in {paths.config_dir} stores rows in mysql://; expected {_DATABASE}")
     return found
 
 
@@ -98,20 +98,20 @@ def _migrate(endpoint: Endpoint, dry_run: bool) -> int:
     from elworkers.connectors.sql.login import Login
     from elworkers.connectors.sql.narrow_tables import narrow_tables
 
-    place = str(endpoint.uri)
+    label = str(endpoint.uri)
     # An ALTER may copy a table for hours.
     login = Login.of(endpoint.options)
     engine = database.engine(endpoint.uri, local_infile=False, login=login, answer_timeout_s=None)
     try:
-        with retryable(place, engine.connect) as connection:
-            found = retryable(place, lambda: narrow_tables(connection))
-            print(f"-- {printable(place)}: tables that are narrower than their schemas need: {len(found)}")
+        with retryable(label, engine.connect) as connection:
+            found = retryable(label, lambda: narrow_tables(connection))
+            print(f"-- {printable(label)}: tables that are narrower than their schemas need: {len(found)}")
             failed = 0
             for narrow in found:
                 print(f"{printable(narrow.alter)};")
                 failed += not (dry_run or _alter(connection, narrow.table, narrow.alter))
     except RetryableError as error:
-        _say(str(error))
+        _print_error(str(error))
         return 1
     finally:
         engine.dispose()
@@ -127,11 +127,11 @@ def _alter(connection: Connection, table: str, statement: str) -> bool:
         connection.exec_driver_sql(statement.replace("%", "%%"))
     except DBAPIError as error:
         connection.rollback()
-        _say(f"table {table}: {error_message(error)}")
+        _print_error(f"table {table}: {error_message(error)}")
         return False
     connection.commit()
     return True
 
 
-def _say(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     print(f"{_PROGRAM}: {printable(sentence)}", file=sys.stderr)

@@ -30,23 +30,25 @@ class Selection:
         return Selection((*self.programs, *sorted(set(programs) - set(self.programs))))
 
 
-def select(tree: InstanceFiles, words: Sequence[str]) -> Selection:
+def select(configuration: InstanceFiles, names: Sequence[str]) -> Selection:
     """Return the instances that the words mean; all of them without words. Broken ones can be named too.
 
     Raises:
         ConfigurationError: there is no such role or instance; names the nearest.
     """
-    return among([one.title for one in tree.instances] + [one.title for one in tree.broken], words)
+    return select_titles(
+        [one.title for one in configuration.instances] + [one.title for one in configuration.broken], names
+    )
 
 
-def among(titles: Sequence[str], words: Sequence[str]) -> Selection:
+def select_titles(titles: Sequence[str], names: Sequence[str]) -> Selection:
     """Return the selected instances of which only the titles are known, each `role/name`."""
-    known = sorted((title for title in titles if title.partition("/")[0] in roles.ROLES), key=_place)
-    if not words:
+    known = sorted((title for title in titles if title.partition("/")[0] in roles.ROLES), key=_start_order)
+    if not names:
         return Selection(tuple(title.replace("/", "-", 1) for title in known))
     chosen: list[str] = []
-    for word in words:
-        role, slash, name = word.partition("/")
+    for text in names:
+        role, slash, name = text.partition("/")
         role = roles.singular(role)
         meant = [f"{role}/{name}"] if slash and name else [title for title in known if title.startswith(f"{role}/")]
         for title in meant:
@@ -59,6 +61,6 @@ def among(titles: Sequence[str], words: Sequence[str]) -> Selection:
     return Selection(tuple(sorted(set(chosen), key=order.index)))
 
 
-def _place(title: str) -> tuple[int, str]:
+def _start_order(title: str) -> tuple[int, str]:
     role, _, name = title.partition("/")
     return roles.ROLES.index(role), name

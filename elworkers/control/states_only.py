@@ -13,18 +13,18 @@ import psutil
 
 from elworkers.control import worker_states
 from elworkers.control.paths import Paths
-from elworkers.control.selection import among
+from elworkers.control.selection import select_titles
 from elworkers.control.status import Row
 from elworkers.roles.instances import titles
 
 
-def rows(places: Paths, words: Sequence[str], refusal: Exception) -> list[Row]:
+def rows(paths: Paths, names: Sequence[str], denial: Exception) -> list[Row]:
     """Return a row for each selected instance; what is wrong with its file is not known here.
 
     Args:
-        places: where the states are.
-        words: `ROLE[/NAME]`; all instances without.
-        refusal: what has kept this user from asking.
+        paths: where the states are.
+        names: `ROLE[/NAME]`; all instances without.
+        denial: what has kept this user from asking.
 
     Raises:
         ConfigurationError: the configuration folder cannot be read, or there is no such instance.
@@ -32,17 +32,17 @@ def rows(places: Paths, words: Sequence[str], refusal: Exception) -> list[Row]:
     """
     try:
         # A group that may look in without anybody having said so (root's, as a rule) is told as before.
-        if not places.states.stat().st_mode & (stat.S_ISGID | stat.S_IROTH):
-            raise refusal
-        next(places.states.iterdir(), None)
-        return [_row(places, program) for program in among(titles(places.config_dir), words).programs]
+        if not paths.states.stat().st_mode & (stat.S_ISGID | stat.S_IROTH):
+            raise denial
+        next(paths.states.iterdir(), None)
+        return [_row(paths, program) for program in select_titles(titles(paths.config_dir), names).programs]
     except OSError:
-        raise refusal from None
+        raise denial from None
 
 
-def _row(places: Paths, program: str) -> Row:
+def _row(paths: Paths, program: str) -> Row:
     role, _, name = program.partition("-")
-    path = places.state(program)
+    path = paths.state(program)
     try:
         pid = int(json.loads(path.read_text(encoding="utf-8"))["pid"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):

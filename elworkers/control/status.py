@@ -45,7 +45,7 @@ class Row:
     uptime_s: int = 0
     workers: WorkerStates = field(default_factory=WorkerStates)
     note: str = ""
-    broken: bool = False
+    invalid: bool = False
     changed: bool = False
 
     @property
@@ -83,48 +83,48 @@ class Row:
         return "STARTING" if self.begins else self.state
 
 
-def rows(places: Paths, selection: Selection, tree: InstanceFiles, supervisor: Supervisor) -> list[Row]:
+def rows(paths: Paths, selection: Selection, configuration: InstanceFiles, supervisor: Supervisor) -> list[Row]:
     """Return a row for each selected instance, and for each program whose file has gone.
 
     Raises:
         SupervisorError: supervisord runs, but cannot be asked.
     """
     known = supervisor.programs() if supervisor.running() else {}
-    broken = {item.title.replace("/", "-", 1): str(item.error) for item in tree.broken}
-    present = {instance.program: instance.sha256 for instance in tree.instances}
+    invalid = {item.title.replace("/", "-", 1): str(item.error) for item in configuration.broken}
+    present = {instance.program: instance.sha256 for instance in configuration.instances}
     found = [
-        _row(places, program, known.get(program), broken.get(program), present.get(program))
+        _row(paths, program, known.get(program), invalid.get(program), present.get(program))
         for program in selection.programs
     ]
-    files = {instance.program for instance in tree.instances} | set(broken)
+    files = {instance.program for instance in configuration.instances} | set(invalid)
     if len(selection.programs) == len(files):
         found += [
-            _row(places, program, info, "its file has gone; `update` stops it")
+            _row(paths, program, info, "its file was removed; `update` stops it")
             for program, info in sorted(known.items())
             if program not in files
         ]
     return found
 
 
-def _row(places: Paths, program: str, info: Info | None, wrong: str | None, present: str | None = None) -> Row:
+def _row(paths: Paths, program: str, info: Info | None, wrong: str | None, present: str | None = None) -> Row:
     role, _, name = program.partition("-")
     if info is None:
         state = "BROKEN" if wrong else "STOPPED"
-        return Row(role, name, state, note=wrong or "", broken=wrong is not None)
+        return Row(role, name, state, note=wrong or "", invalid=wrong is not None)
     pid = info["pid"] or None
-    said = wrong or ""
-    if info["statename"] != "RUNNING" and not said:
-        said = info["spawnerr"] or _last_word(places, program)
+    states = wrong or ""
+    if info["statename"] != "RUNNING" and not states:
+        states = info["spawnerr"] or _last_log_line(paths, program)
     uptime_s = info["now"] - info["start"] if pid else 0
-    found = workers.read(places.state(program), pid)
+    found = workers.read(paths.state(program), pid)
     changed = bool(found.sha256 and present) and found.sha256 != present
-    return Row(role, name, info["statename"], pid, uptime_s, found, said, wrong is not None, changed)
+    return Row(role, name, info["statename"], pid, uptime_s, found, states, wrong is not None, changed)
 
 
-def _last_word(places: Paths, program: str) -> str:
+def _last_log_line(paths: Paths, program: str) -> str:
     """Return the last line of the log that gives a reason, or else its last line."""
     try:
-        with places.log(program).open("rb") as log:
+        with paths.log(program).open("rb") as log:
             log.seek(0, 2)
             log.seek(max(0, log.tell() - _TAIL))
             lines = log.read().decode("utf-8", "replace").strip().splitlines()
@@ -146,46 +146,49 @@ def table(found: Sequence[Row], width: int | None = None) -> str:
         width: of the terminal, in columns; None: each note is one line.
     """
     heading, *lines = rows_of([_HEADINGS, *(_cells(row) for row in found)])
-    told = ((line, *(note(text, width) for text in _notes(row))) for row, line in zip(found, lines, strict=True))
-    return "\n".join([heading, *(text for lines in told for text in lines)])
+    noted = ((line, *(note(text, width) for text in _notes(row))) for row, line in zip(found, lines, strict=True))
+    return "\n".join([heading, *(text for lines in noted for text in lines)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    said = row.workers
-    workers = "-" if said.wanted is None else f"{said.alive}/{said.wanted}"
-    if said.idle:
-        workers += f" ({said.idle} idle)"
+    states = row.workers
+    workers = "-" if states.wanted is None else f"{states.alive}/{states.wanted}"
+    if states.idle:
+        workers += f" ({states.idle} idle)"
     uptime = "-" if row.pid is None else duration(row.uptime_s)
     return (row.role, row.name, row.shown, str(row.pid or "-"), uptime, workers)
 
 
 def _notes(row: Row) -> Iterator[str]:
-    said = row.workers
-    if row.note and (row.broken or row.state != "RUNNING"):
+    states = row.workers
+    if row.note and (row.invalid or row.state != "RUNNING"):
         yield _note("", row.note)
     if row.changed:
-        yield _note("its file has changed since it was read; `update` has it read again", "")
-    if said.version not in ("", __version__):
-        yield _note(f"runs version {said.version}; `restart` has it run {__version__}", "")
-    if said.refusal:
-        yield _note("goes on as before: ", said.refusal)
-    if said.crashing:
-        yield _note(f"died {said.crashes} times in ten minutes; ", said.crash)
-    if row.begins and said.wanted is None:
-        yield _note("it has not said yet what its workers do", "")
-    elif row.shown == "STARTING" and said.starting:
-        yield _note(f"{said.starting} of {said.wanted} workers have no place in their group, or no port, yet", "")
+        yield _note("its file has changed since it was read; `update` applies it", "")
+    if states.version not in ("", __version__):
+        yield _note(f"runs version {states.version}; `restart` starts {__version__}", "")
+    if states.renewal_error:
+        yield _note("keeps its previous configuration: ", states.renewal_error)
+    if states.crashing:
+        yield _note(f"died {states.crashes} times in ten minutes; ", states.crash)
+    if row.begins and states.wanted is None:
+        yield _note("its workers have not reported their state yet", "")
+    elif row.shown == "STARTING" and states.starting:
+        yield _note(
+            f"{states.starting} of {states.wanted} workers have not joined their group, or not bound their port, yet",
+            "",
+        )
     if row.waits:
-        yield _note(f"waits {since(time.time() - said.waits_s)}: ", said.reason)
-    named = sorted(said.aside.items())
+        yield _note(f"waits {since(time.time() - states.waits_s)}: ", states.reason)
+    named = sorted(states.aside.items())
     for what, why in named[:_MOST_ASIDE]:
-        began = said.aside_since.get(what)
+        began = states.aside_since.get(what)
         yield _note(f"set aside{'' if began is None else f' {since(began)}'}: {what}: ", why)
-    more = len(named[_MOST_ASIDE:]) + said.more_aside
+    more = len(named[_MOST_ASIDE:]) + states.more_aside
     if more:
         yield _note(f"set aside: {more} more", "")
-    for what, words in sorted(said.remarks.items())[:_MOST_ASIDE]:
-        yield _note(f"not as configured: {what}: ", words)
+    for what, text in sorted(states.remarks.items())[:_MOST_ASIDE]:
+        yield _note(f"not as configured: {what}: ", text)
 
 
 def _note(about: str, text: str) -> str:

@@ -19,10 +19,10 @@ import psutil
 from supervisor.xmlrpc import Faults
 
 from elworkers.control import daemon
-from elworkers.control.control_errors import LateError, RefusedError, SupervisorError, UnansweredError
+from elworkers.control.control_errors import FaultError, StopTimeoutError, SupervisorError, UnreachableError
 from elworkers.control.deadline import Deadline
 from elworkers.control.paths import Paths
-from elworkers.control.questions import Questions
+from elworkers.control.rpc_client import RpcClient
 from elworkers.core.errors import EX_CONFIG, EX_DATAERR
 
 _BOOT_WITHIN_S = 20.0
@@ -31,8 +31,8 @@ EXPECTED_CODES = (0, EX_DATAERR, EX_CONFIG)
 _STARTED = ("STARTING", "RUNNING", "BACKOFF")
 _YOUNG_S = 3.0
 """Age of a process that may not have had a signal yet, in s."""
-_LOOK_EVERY_S = 0.1
-_LOOK_SHARE = 0.1
+_POLL_INTERVAL_S = 0.1
+_POLL_SHARE = 0.1
 
 Info = dict[str, Any]
 
@@ -48,18 +48,18 @@ class Changes(NamedTuple):
 class Supervisor:
     """supervisord of one run folder."""
 
-    def __init__(self, places: Paths, timeout_s: float) -> None:
+    def __init__(self, paths: Paths, timeout_s: float) -> None:
         """Talk to the supervisord of a run folder; each request has a time limit in seconds."""
-        self._places = places
-        self._questions = Questions(places, timeout_s)
+        self._paths = paths
+        self._rpc = RpcClient(paths, timeout_s)
 
     def running(self) -> bool:
         """Return whether it runs, and answers.
 
         Raises:
-            UnansweredError: it runs, but cannot be asked, or does not answer in time; says what to do.
+            UnreachableError: it runs, but cannot be asked, or does not answer in time; says what to do.
         """
-        return self._questions.runs()
+        return self._rpc.runs()
 
     def boot(self) -> None:
         """Start it; it starts every program by priority, which is the order of roles.
@@ -70,45 +70,45 @@ class Supervisor:
         command = shutil.which("supervisord", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
         if command is None:
             raise SupervisorError("there is no supervisord beside this command nor on PATH; install `supervisor`")
-        self._places.socket.unlink(missing_ok=True)
-        log = self._places.supervisord_log
+        self._paths.socket.unlink(missing_ok=True)
+        log = self._paths.supervisord_log
         try:
-            done = daemon.boot(self._places, command, _BOOT_WITHIN_S)
+            done = daemon.boot(self._paths, command, _BOOT_WITHIN_S)
         except subprocess.TimeoutExpired:
             raise SupervisorError(f"supervisord has not started within {_BOOT_WITHIN_S:g} s (log: {log})") from None
         deadline = Deadline(_BOOT_WITHIN_S)
         while done.returncode or not self.running():
             if done.returncode or deadline.over():
-                said = (done.stdout + done.stderr).strip().splitlines()[-3:]
-                raise SupervisorError(f"supervisord does not start (log: {log}): " + " ".join(said))
-            time.sleep(_LOOK_EVERY_S)
+                answer = (done.stdout + done.stderr).strip().splitlines()[-3:]
+                raise SupervisorError(f"supervisord does not start (log: {log}): " + " ".join(answer))
+            time.sleep(_POLL_INTERVAL_S)
 
-    def adopt(self, deadline: Deadline, say: Callable[[str], None]) -> None:
+    def adopt(self, deadline: Deadline, report: Callable[[str], None]) -> None:
         """Have one that runs but has no socket any more make it anew, by SIGHUP, for which it restarts every program.
 
         Raises:
             SupervisorError: its process cannot be told, or it has not done so in time.
         """
-        process = daemon.find(self._places)
+        process = daemon.find(self._paths)
         if process is None:
-            raise SupervisorError(f"something holds {self._places.supervisord_lock}, but it is no supervisord")
-        say(f"supervisord (pid {process.pid}) creates its socket again, which restarts every program")
+            raise SupervisorError(f"something holds {self._paths.supervisord_lock}, but it is no supervisord")
+        report(f"supervisord (pid {process.pid}) creates its socket again, which restarts every program")
         os.kill(process.pid, signal.SIGHUP)
         while True:
             try:
                 if self.running():
                     return
-            except UnansweredError:
+            except UnreachableError:
                 if deadline.over():
                     raise
             if deadline.over():
-                raise SupervisorError(f"supervisord (pid {process.pid}) has ended; see {self._places.supervisord_log}")
-            time.sleep(_LOOK_EVERY_S)
+                raise SupervisorError(f"supervisord (pid {process.pid}) has ended; see {self._paths.supervisord_log}")
+            time.sleep(_POLL_INTERVAL_S)
 
     def reopen_logs(self) -> None:
         """Have it open its logs anew, by SIGUSR2."""
         # One that answers has its signal handlers, without which it would end.
-        os.kill(self._questions.ask("supervisor.getPID"), signal.SIGUSR2)
+        os.kill(self._rpc.call("supervisor.getPID"), signal.SIGUSR2)
 
     def shutdown(self, deadline: Deadline | None) -> None:
         """End it and everything below it; returns when it is gone, or without a deadline at once.
@@ -116,16 +116,16 @@ class Supervisor:
         Raises:
             SupervisorError: it has not ended in time, but will.
         """
-        pid: int = self._questions.ask("supervisor.getPID")
-        self._questions.ask("supervisor.shutdown")
+        pid: int = self._rpc.call("supervisor.getPID")
+        self._rpc.call("supervisor.shutdown")
         while deadline is not None and _alive(pid):
             if deadline.over():
                 raise SupervisorError(f"supervisord (pid {pid}) has not ended within {deadline}; it is still stopping")
-            time.sleep(_LOOK_EVERY_S)
+            time.sleep(_POLL_INTERVAL_S)
 
     def programs(self) -> dict[str, Info]:
         """Return what it knows of each program (supervisord's getProcessInfo)."""
-        return {info["name"]: info for info in self._questions.ask("supervisor.getAllProcessInfo")}
+        return {info["name"]: info for info in self._rpc.call("supervisor.getAllProcessInfo")}
 
     def reread(self) -> Changes:
         """Have it read its programs anew, which changes nothing that runs.
@@ -134,9 +134,9 @@ class Supervisor:
             SupervisorError: it cannot read one; says which.
         """
         try:
-            ((added, changed, removed),) = self._questions.ask("supervisor.reloadConfig")
-        except RefusedError as error:
-            raise RefusedError(f"supervisord cannot read its programs: {error.said}", error.said) from None
+            ((added, changed, removed),) = self._rpc.call("supervisor.reloadConfig")
+        except FaultError as error:
+            raise FaultError(f"supervisord cannot read its programs: {error.fault_text}", error.fault_text) from None
         return Changes(list(added), list(changed), list(removed))
 
     def add(self, programs: Iterable[str]) -> None:
@@ -151,7 +151,7 @@ class Supervisor:
         """Start programs, and do not wait for them."""
         self._each("startProcess", programs, False, ignoring=Faults.ALREADY_STARTED)
 
-    def ask_to_stop(self, programs: Iterable[str]) -> None:
+    def request_stop(self, programs: Iterable[str]) -> None:
         """Stop programs, and do not wait for them."""
         self._each("stopProcess", programs, False, ignoring=Faults.NOT_RUNNING)
 
@@ -159,7 +159,7 @@ class Supervisor:
         """Stop programs; returns when none of them runs.
 
         Raises:
-            LateError: some have not ended in time.
+            StopTimeoutError: some have not ended in time.
         """
         for _ in self.stopping(programs, deadline):
             pass
@@ -172,10 +172,10 @@ class Supervisor:
         """Stop programs; gives them, some at a time, as they have ended.
 
         Raises:
-            LateError: some have not ended in time; supervisord kills them when their `--stop-timeout` is over.
+            StopTimeoutError: some have not ended in time; supervisord kills them when their `--stop-timeout` is over.
         """
         names = sorted(set(programs))
-        self.ask_to_stop(names)
+        self.request_stop(names)
         young = time.time() - _YOUNG_S
         started: list[str] = []
         deaf: list[str] = []
@@ -187,22 +187,22 @@ class Supervisor:
             # What comes between a fork of supervisord and its exec is taken by supervisord's own handler.
             elif info["statename"] == "STOPPING" and info["start"] > young:
                 deaf.append(info["name"])
-            return not info["pid"] and not _comes_again(info)
+            return not info["pid"] and not _will_restart(info)
 
         def ask_again() -> None:
-            self.ask_to_stop(started)
+            self.request_stop(started)
             self.signal(deaf, "TERM")
             started.clear()
             deaf.clear()
 
         late = yield from self._until(names, has_ended, deadline, ask_again)
         if late:
-            raise LateError(
+            raise StopTimeoutError(
                 f"not ended within {deadline}: {', '.join(late)}; supervisord is still stopping them: run this again, "
                 "or with a longer --wait"
             )
 
-    def settled(self, programs: Iterable[str], deadline: Deadline) -> None:
+    def wait_until_started(self, programs: Iterable[str], deadline: Deadline) -> None:
         """Wait until none of the programs is just starting, or until the deadline."""
         for _ in self._until(sorted(set(programs)), lambda info: info["statename"] != "STARTING", deadline):
             pass
@@ -227,7 +227,7 @@ class Supervisor:
                 if deadline.over():
                     break
                 # Looking at hundreds of programs takes supervisord a while in which it does nothing else.
-                time.sleep(max(_LOOK_EVERY_S, (time.monotonic() - began) / _LOOK_SHARE))
+                time.sleep(max(_POLL_INTERVAL_S, (time.monotonic() - began) / _POLL_SHARE))
         return names
 
     def _each(self, method: str, programs: Iterable[str], *arguments: Any, ignoring: int) -> dict[str, Any]:
@@ -235,7 +235,7 @@ class Supervisor:
         names = list(programs)
         calls = [{"methodName": f"supervisor.{method}", "params": [name, *arguments]} for name in names]
         answers: dict[str, Any] = {}
-        for name, answer in zip(names, self._questions.ask("system.multicall", calls) if calls else (), strict=True):
+        for name, answer in zip(names, self._rpc.call("system.multicall", calls) if calls else (), strict=True):
             if not (isinstance(answer, dict) and "faultCode" in answer):
                 answers[name] = answer
             elif answer["faultCode"] != ignoring:
@@ -243,7 +243,7 @@ class Supervisor:
         return answers
 
 
-def _comes_again(info: Info) -> bool:
+def _will_restart(info: Info) -> bool:
     """Whether supervisord is about to start a program that has ended otherwise than it should."""
     return bool(info["statename"] == "EXITED" and info["exitstatus"] not in EXPECTED_CODES)
 

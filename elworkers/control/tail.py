@@ -18,11 +18,11 @@ from elworkers.control.control_errors import SupervisorError
 from elworkers.core import console
 from elworkers.core.terminal import Bytes, printable
 
-_PIECE = 64 * 1024
-_LOOK_EVERY_MS = 200
+_CHUNK_BYTES = 64 * 1024
+_POLL_INTERVAL_MS = 200
 
 
-def show(logs: Sequence[Path], lines: int, follow: bool) -> None:
+def print_logs(logs: Sequence[Path], lines: int, follow: bool) -> None:
     """Print the ends of logs; says on stderr which are not there.
 
     Raises:
@@ -58,7 +58,7 @@ class Tail:
         for log in self._logs:
             if log.open():
                 self._head(log)
-                log.to_last_lines(lines)
+                log.seek_last_lines(lines)
                 self._copy(log)
 
     def follow(self) -> None:
@@ -71,14 +71,14 @@ class Tail:
                 self._copy(log)
                 if log.replaced() and log.open():
                     self._copy(log)
-            if any(event & (select.POLLERR | select.POLLNVAL) for _, event in reader.poll(_LOOK_EVERY_MS)):
+            if any(event & (select.POLLERR | select.POLLNVAL) for _, event in reader.poll(_POLL_INTERVAL_MS)):
                 return
 
     def _copy(self, log: _Log) -> None:
-        for piece in log.pieces():
+        for chunk in log.chunks():
             if log is not self._last:
                 self._head(log)
-            sys.stdout.write(log.text.text(piece)) if self._terminal else sys.stdout.buffer.write(piece)
+            sys.stdout.write(log.text.text(chunk)) if self._terminal else sys.stdout.buffer.write(chunk)
         sys.stdout.flush()
 
     def _head(self, log: _Log) -> None:
@@ -111,15 +111,15 @@ class _Log:
         self._fd, self.text = fd, Bytes()
         return True
 
-    def to_last_lines(self, lines: int) -> None:
+    def seek_last_lines(self, lines: int) -> None:
         """Go to where the last lines begin; it is open."""
         end = position = os.fstat(self._fd).st_size
         while lines and position > 0:
-            begin = max(0, position - _PIECE)
-            piece = os.pread(self._fd, position - begin, begin)
+            begin = max(0, position - _CHUNK_BYTES)
+            chunk = os.pread(self._fd, position - begin, begin)
             # The end of the last line is none before another.
-            at = len(piece) - 1 if position == end and piece.endswith(b"\n") else len(piece)
-            while (at := piece.rfind(b"\n", 0, at)) >= 0:
+            at = len(chunk) - 1 if position == end and chunk.endswith(b"\n") else len(chunk)
+            while (at := chunk.rfind(b"\n", 0, at)) >= 0:
                 lines -= 1
                 if not lines:
                     os.lseek(self._fd, begin + at + 1, os.SEEK_SET)
@@ -138,11 +138,11 @@ class _Log:
         here = os.fstat(self._fd)
         return not os.path.samestat(found, here) or here.st_size < os.lseek(self._fd, 0, os.SEEK_CUR)
 
-    def pieces(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """Yield its content up to the present end; what is added meanwhile may come as fast as it is read."""
         if self._fd < 0:
             return
         left = os.fstat(self._fd).st_size - os.lseek(self._fd, 0, os.SEEK_CUR)
-        while left > 0 and (piece := os.read(self._fd, min(left, _PIECE))):
-            left -= len(piece)
-            yield piece
+        while left > 0 and (chunk := os.read(self._fd, min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk

@@ -11,32 +11,32 @@ from collections.abc import Callable, Sequence
 from elworkers.control.deadline import Deadline
 from elworkers.control.status import Row
 
-_LOOK_EVERY_S = 0.2
+_POLL_INTERVAL_S = 0.2
 _WAITS_S = 10.0
 """Seconds that a worker may wait for something before it is not waited for any longer."""
 
 
-def settled(look: Callable[[], Sequence[Row]], deadline: Deadline) -> Sequence[Row]:
+def wait_until_working(read_rows: Callable[[], Sequence[Row]], deadline: Deadline) -> Sequence[Row]:
     """Wait until each worker has its place in its group, or its port, or it is known what it waits for.
 
     Args:
-        look: gives the rows of the instances.
+        read_rows: gives the rows of the instances.
         deadline: the wait ends then, whatever they do.
 
     Returns:
         The rows as they are then.
     """
     while True:
-        rows = look()
+        rows = read_rows()
         if deadline.over() or not any(_is_under_way(row) for row in rows):
             return rows
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_INTERVAL_S)
 
 
 def _is_under_way(row: Row) -> bool:
-    said = row.workers
-    if row.state != "RUNNING" or said.crashing:
+    states = row.workers
+    if row.state != "RUNNING" or states.crashing:
         return False
-    if said.reason:
-        return said.proving or said.waits_s < _WAITS_S
+    if states.reason:
+        return states.proving or states.waits_s < _WAITS_S
     return not row.works

@@ -38,7 +38,7 @@ class WorkerStates:
         crash: how it died the last time.
         sha256: of the instance file that was read; empty where the parent has not said.
         version: of the program that the parent runs; empty where it has not said.
-        refusal: why it has not read another one, the last time that it was asked to.
+        renewal_error: why it has not read another one, the last time that it was asked to.
     """
 
     alive: int | None = None
@@ -56,7 +56,7 @@ class WorkerStates:
     crash: str = ""
     sha256: str = ""
     version: str = ""
-    refusal: str = ""
+    renewal_error: str = ""
 
     @property
     def crashing(self) -> bool:
@@ -66,34 +66,34 @@ class WorkerStates:
 
 def read(path: Path, pid: int | None) -> WorkerStates:
     """Return what the file says, where it is that of the process `pid` and can be read."""
-    return _said(path, lambda writer: pid is not None and writer == pid)
+    return _load(path, lambda writer: pid is not None and writer == pid)
 
 
-def last_said(path: Path) -> WorkerStates:
+def read_any(path: Path) -> WorkerStates:
     """Return what the file says, whoever wrote it."""
-    return _said(path, lambda _writer: True)
+    return _load(path, lambda _writer: True)
 
 
-def _said(path: Path, counts: Callable[[int], bool]) -> WorkerStates:
+def _load(path: Path, counts: Callable[[int], bool]) -> WorkerStates:
     try:
-        said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return _workers(said) if counts(said["pid"]) else WorkerStates()
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return _workers(content) if counts(content["pid"]) else WorkerStates()
     except (OSError, ValueError, KeyError, TypeError):
         return WorkerStates()
 
 
-def _workers(said: Mapping[str, Any]) -> WorkerStates:
-    each: list[dict[str, Any]] = said["workers"]
+def _workers(content: Mapping[str, Any]) -> WorkerStates:
+    each: list[dict[str, Any]] = content["workers"]
     # One that has done its work is not missing.
-    alive, wanted = sum(one["pid"] is not None or one.get("done", False) for one in each), int(said["wanted"])
+    alive, wanted = sum(one["pid"] is not None or one.get("done", False) for one in each), int(content["wanted"])
     now = time.monotonic()
     # A parent of before an update has said less.
     waiting = min((one for one in each if one.get("reason")), key=lambda one: float(one["reason_since"]), default={})
     crashed = max(each, key=lambda one: int(one.get("crashes", 0)), default={})
     reason, since = waiting.get("reason", ""), waiting.get("reason_since", now)
     proving = all(one["state"] in ("running", "idle") for one in each if one.get("reason"))
-    if now - said.get("written", now) > _SILENT_S:
-        reason, since, proving = "its parent has not written its state since then", said["written"], False
+    if now - content.get("written", now) > _SILENT_S:
+        reason, since, proving = "its parent has not written its state since then", content["written"], False
     return WorkerStates(
         alive=min(alive, wanted),
         wanted=wanted,
@@ -105,10 +105,10 @@ def _workers(said: Mapping[str, Any]) -> WorkerStates:
         aside={what: why for one in each for what, why in one.get("aside", {}).items()},
         more_aside=sum(one.get("more_aside", 0) for one in each),
         aside_since={what: since for one in each for what, since in one.get("aside_since", {}).items()},
-        remarks={what: words for one in each for what, words in one.get("remarks", {}).items()},
+        remarks={what: text for one in each for what, text in one.get("remarks", {}).items()},
         crashes=crashed.get("crashes", 0),
         crash=crashed.get("crash", ""),
-        sha256=said.get("read", {}).get("sha256") or "",
-        version=said.get("version", ""),
-        refusal=said.get("refusal", ""),
+        sha256=content.get("read", {}).get("sha256") or "",
+        version=content.get("version", ""),
+        renewal_error=content.get("refusal", ""),
     )

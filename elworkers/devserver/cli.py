@@ -36,8 +36,8 @@ from elworkers.core.contracts import Record
 from elworkers.core.errors import EX_CONFIG, ConfigurationError, ElworkersError, RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.core.terminal import printable
+from elworkers.devserver.event_printer import EventPrinter
 from elworkers.devserver.guard import Guard
-from elworkers.devserver.show import Show
 from elworkers.events.parse import compile_format
 from elworkers.schema.store import SchemaStore, schema_uris
 from elworkers.schema.validate import Validator
@@ -53,22 +53,22 @@ _BUFFER = 1024 * 1024
 Waiting = queue.Queue[tuple[ProcessStage, Record]]
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Show events until Ctrl-C.
 
     Returns:
         0 when it was ended; 1 when an address cannot be bound; `EX_CONFIG` for wrong arguments.
     """
-    if words is None:
+    if argv is None:
         return output.run(_PROGRAM, lambda: main(sys.argv[1:]))
-    given = _parser().parse_args(words)
+    args = _parser().parse_args(argv)
     try:
-        return _run(given)
+        return _run(args)
     except ConfigurationError as error:
-        _say(str(error))
+        _print_error(str(error))
         return EX_CONFIG
     except RetryableError as error:
-        _say(f"{error}; choose another by --bind or --udp")
+        _print_error(f"{error}; choose another by --bind or --udp")
         return 1
 
 
@@ -111,36 +111,36 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(given: argparse.Namespace) -> int:
-    if given.files is not None and not given.files.is_dir():
-        raise ConfigurationError(f"--files {given.files}: there is no such folder")
+def _run(args: argparse.Namespace) -> int:
+    if args.files is not None and not args.files.is_dir():
+        raise ConfigurationError(f"--files {args.files}: there is no such folder")
     waiting: Waiting = queue.Queue(_WAITING)
     console = Console(highlight=False)
-    show = Show(console, brief=given.brief)
+    printer = EventPrinter(console, brief=args.brief)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_interrupt)
-    client_side, server_side = _stages(given.schemas)
-    http = split_host(given.bind, HTTP_PORT, "--bind")
-    udp = split_host(given.udp, EVENTS_PORT, "--udp")
+    client_side, server_side = _stages(args.schemas)
+    http = split_host(args.bind, HTTP_PORT, "--bind")
+    udp = split_host(args.udp, EVENTS_PORT, "--udp")
     with tempfile.TemporaryDirectory(prefix="eventlogging-devserver-") as scratch, contextlib.ExitStack() as opened:
         try:
-            guard = Guard(http[0], given.allow_origin, _say)
-            _open(opened, _beacon(http, Path(scratch), given.files, guard), client_side, waiting)
+            guard = Guard(http[0], args.allow_origin, _print_error)
+            _open(opened, _beacon(http, Path(scratch), args.files, guard), client_side, waiting)
             _open(
                 opened, UdpListener(UdpSource(*udp, receive_buffer=_BUFFER, metrics=Counters())), server_side, waiting
             )
-            base = f"http://{given.bind}"
-            ways_in = f"events: {base}/beacon/event and udp://{given.udp}; browser client: {base}/eventlogging.js"
-            console.print(ways_in, soft_wrap=True)
+            base = f"http://{args.bind}"
+            addresses = f"events: {base}/beacon/event and udp://{args.udp}; browser client: {base}/eventlogging.js"
+            console.print(addresses, soft_wrap=True)
             while not output.lost():
-                _judge(waiting.get(), show)
+                _validate(waiting.get(), printer)
         except KeyboardInterrupt:
             pass
-    console.print(f"{show.valid} valid, {show.invalid} invalid")
+    console.print(f"{printer.valid} valid, {printer.invalid} invalid")
     return 0
 
 
-def _say(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     print(f"{_PROGRAM}: {printable(sentence)}", file=sys.stderr)
 
 
@@ -157,8 +157,8 @@ def _stages(schemas: list[str]) -> tuple[ProcessStage, ProcessStage]:
     return client_side, server_side
 
 
-def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Guard) -> Listener:
-    answers = HandlerConfig(
+def _beacon(address: tuple[str, int], scratch: Path, files: Path | None, guard: Guard) -> Listener:
+    config = HandlerConfig(
         path="/beacon/event",
         lines=RawLines(None, Sequence(scratch / "sequence")),
         limits=Limits(),
@@ -167,10 +167,10 @@ def _beacon(place: tuple[str, int], scratch: Path, files: Path | None, guard: Gu
         files=files,
         guard=guard,
     )
-    return HttpListener(place, answers)
+    return HttpListener(address, config)
 
 
-class _Judged:
+class _ValidatingKeeper:
     """Has lines validated as they come; implements `listener.LineKeeper`."""
 
     def __init__(self, stage: ProcessStage, waiting: Waiting) -> None:
@@ -194,18 +194,18 @@ class _Judged:
         return Room("full" if self._waiting.full() else "ok", self._waiting.qsize(), self._waiting.maxsize)
 
 
-def _open(opened: contextlib.ExitStack, door: Listener, stage: ProcessStage, waiting: Waiting) -> None:
+def _open(opened: contextlib.ExitStack, listener: Listener, stage: ProcessStage, waiting: Waiting) -> None:
     def failed(error: ElworkersError) -> None:
-        _say(str(error))
+        _print_error(str(error))
 
-    opened.callback(door.close)
-    door.open(_Judged(stage, waiting), failed)
+    opened.callback(listener.close)
+    listener.open(_ValidatingKeeper(stage, waiting), failed)
 
 
-def _judge(item: tuple[ProcessStage, Record], show: Show) -> None:
+def _validate(item: tuple[ProcessStage, Record], printer: EventPrinter) -> None:
     stage, record = item
     try:
         for done in stage([record]):
-            show.event(done)
+            printer.event(done)
     except RetryableError as error:
-        show.failed(str(error))
+        printer.failed(str(error))

@@ -21,7 +21,7 @@ from elworkers.core.errors import ConfigurationError
 HEADER = "X-EventLogging-Devserver"
 """A request with this header is no other page's, whatever its value."""
 
-_MOST_SAID = 100
+_MOST_REPORTED = 100
 
 
 class Guard:
@@ -30,17 +30,17 @@ class Guard:
     Args:
         host: that the server was told to listen on.
         origins: of pages that are let in, as `http://HOST[:PORT]`.
-        say: is given a sentence for each origin that is refused, once.
+        report: is given a sentence for each origin that is refused, once.
 
     Raises:
         ConfigurationError: one of the origins is none.
     """
 
-    def __init__(self, host: str, origins: Sequence[str], say: Callable[[str], None]) -> None:
+    def __init__(self, host: str, origins: Sequence[str], report: Callable[[str], None]) -> None:
         self._host = host.lower()
-        self._origins = frozenset(map(_checked, origins))
-        self._say = say
-        self._said: set[str] = set()
+        self._origins = frozenset(map(_valid_origin, origins))
+        self._report = report
+        self._reported: set[str] = set()
 
     def __call__(self, request: web.BaseRequest) -> None:
         """Do nothing, or refuse the request.
@@ -50,15 +50,15 @@ class Guard:
         """
         host = request.headers.get("Host", "").lower()
         if not self._is_ours(host):
-            raise self._refused(f"the name {host!a}", "ask for it as localhost or by its address")
+            raise self._rejected(f"the name {host!a}", "ask for it as localhost or by its address")
         headers = request.headers
         if HEADER in headers or headers.get("Sec-Fetch-Site") in ("same-origin", "none"):
             return
         origin = headers.get("Origin") or _origin_of(headers.get("Referer", ""))
         if origin in self._origins or origin == f"http://{host}" or not (origin or _is_browser(request)):
             return
-        shown = ascii(origin)[1:-1] if origin else "an origin that is not said"
-        raise self._refused(f"pages of {shown}", f"--allow-origin {shown if origin else 'ORIGIN'}")
+        shown = ascii(origin)[1:-1] if origin else "an unknown origin"
+        raise self._rejected(f"pages of {shown}", f"--allow-origin {shown if origin else 'ORIGIN'}")
 
     def _is_ours(self, host: str) -> bool:
         # Somebody else's name may lead here, too, and makes their page one of the same origin.
@@ -68,11 +68,11 @@ class Guard:
         except ValueError:
             return False
 
-    def _refused(self, whose: str, way: str) -> RefusedError:
-        if whose not in self._said and len(self._said) < _MOST_SAID:
-            self._said.add(whose)
-            self._say(f"refused: requests of {whose}; to take them: {way}")
-        return RefusedError(403, f"requests of {whose} are not taken; to take them: {way}")
+    def _rejected(self, whose: str, way: str) -> RefusedError:
+        if whose not in self._reported and len(self._reported) < _MOST_REPORTED:
+            self._reported.add(whose)
+            self._report(f"rejected: requests of {whose}; to accept them: {way}")
+        return RefusedError(403, f"requests of {whose} are not accepted; to accept them: {way}")
 
 
 def _is_browser(request: web.BaseRequest) -> bool:
@@ -85,7 +85,7 @@ def _origin_of(url: str) -> str:
     return f"{scheme}://{rest.partition('/')[0]}".lower() if slashes else ""
 
 
-def _checked(origin: str) -> str:
+def _valid_origin(origin: str) -> str:
     parts = urlsplit(origin)
     if parts.scheme not in ("http", "https") or not parts.netloc or origin != _origin_of(origin):
         raise ConfigurationError(f"--allow-origin {origin!r}; expected http(s)://HOST[:PORT] in small letters")

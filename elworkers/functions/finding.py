@@ -32,11 +32,11 @@ GROUP = "elworkers.functions"
 FOLDERS = "EVENTLOGGING_FUNCTION_PATH"
 """The variable with folders, a `:` between two, where modules are looked for behind Python's own path."""
 
-_PLACE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_IMPORT_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _EXPECTED = f"expected MODULE:NAME, or the name of an entry point of the group {GROUP}; no plug-in folder is executed"
 
 
-class Own(NamedTuple):
+class ImportPath(NamedTuple):
     """A function of an operator's own.
 
     Attributes:
@@ -62,7 +62,7 @@ def folders(env: Mapping[str, str]) -> tuple[str, ...]:
     return found
 
 
-def place(wrap: Wrap, env: Mapping[str, str]) -> Own | None:
+def locate(wrap: Wrap, env: Mapping[str, str]) -> ImportPath | None:
     """Return where a function of an operator's own is to be found; None of one that is built in.
 
     Raises:
@@ -77,12 +77,12 @@ def place(wrap: Wrap, env: Mapping[str, str]) -> Own | None:
                 f"or {builtin.list_name} = (…) in a plug-in's file in {where}, which is read and not executed"
             )
         return None
-    if _PLACE.fullmatch(wrap.function):
-        return Own(*wrap.function.split(":"))
+    if _IMPORT_PATH.fullmatch(wrap.function):
+        return ImportPath(*wrap.function.split(":"))
     found = {} if ":" in wrap.function else _entry_points(tuple(sys.path))
     if wrap.function in found:
         return found[wrap.function]
-    plugin = plugins.defining(wrap.function, env)
+    plugin = plugins.file_defining(wrap.function, env)
     if plugin is not None:
         way = f"function={plugin.stem}:{wrap.function} and {FOLDERS}={plugin.parent}"
         raise ConfigurationError(f"{wrap.title}: a plug-in of {plugin} is not executed by itself; expected {way}")
@@ -96,16 +96,16 @@ def schemas(wrap: Wrap, builtin: Builtin, env: Mapping[str, str]) -> frozenset[s
     if not builtin.list_name:
         return frozenset()
     if wrap.schemas is None:
-        return plugins.listed(builtin.list_name, env)
+        return plugins.schema_list(builtin.list_name, env)
     return frozenset(filter(None, (name.strip() for name in wrap.schemas.split(","))))
 
 
 @lru_cache(maxsize=1)
-def _entry_points(_path: Sequence[str]) -> Mapping[str, Own]:
+def _entry_points(_path: Sequence[str]) -> Mapping[str, ImportPath]:
     found = {}
     for one in entry_points(group=GROUP):
         module, _, name = one.value.partition(":")
-        found[one.name] = Own(module.strip(), name.partition("[")[0].strip())
+        found[one.name] = ImportPath(module.strip(), name.partition("[")[0].strip())
     return found
 
 
@@ -122,8 +122,8 @@ def check(wraps: Sequence[Wrap], env: Mapping[str, str]) -> None:
         ConfigurationError: one, or its module, is not there, or it is seen to be no function; says what was expected.
     """
     for wrap in wraps:
-        own = place(wrap, env)
-        fault = _fault(own, folders(env)) if own is not None else ""
+        import_path = locate(wrap, env)
+        fault = _fault(import_path, folders(env)) if import_path is not None else ""
         if fault:
             raise ConfigurationError(f"{wrap.title}: {fault}")
     takers = [wrap for wrap in wraps if wrap.function in BUILTIN and BUILTIN[wrap.function].list_name]
@@ -131,21 +131,21 @@ def check(wraps: Sequence[Wrap], env: Mapping[str, str]) -> None:
         raise ConfigurationError(f"{wraps[0].title}: it takes no option {SCHEMAS}; expected it left out")
 
 
-def _fault(own: Own, beside: Sequence[str]) -> str:
-    spec = _spec(own.module, beside)
+def _fault(import_path: ImportPath, beside: Sequence[str]) -> str:
+    spec = _spec(import_path.module, beside)
     if spec is None:
         where = f"in Python's path or {FOLDERS}" if beside else f"in Python's path; {FOLDERS} may name more folders"
-        return f"there is no module {own.module}; expected one {where}"
+        return f"there is no module {import_path.module}; expected one {where}"
     if spec.origin is None or not spec.origin.endswith(".py"):
         return ""
     try:
         made = names(Path(spec.origin))
     except (SyntaxError, ValueError) as error:
         at = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        return f"{spec.origin}{at} is no Python: {getattr(error, 'msg', error)}; expected a module"
+        return f"{spec.origin}{at} is not valid Python: {getattr(error, 'msg', error)}; expected a module"
     except OSError as error:
         return f"{spec.origin} cannot be read: {error.strerror}; expected a module"
-    return _fault_of_name(own, made, spec.origin)
+    return _fault_of_name(import_path, made, spec.origin)
 
 
 def _spec(module: str, beside: Sequence[str]) -> ModuleSpec | None:
@@ -177,8 +177,8 @@ def _below(name: str, path: Sequence[str]) -> ModuleSpec | None:
     return folders_only
 
 
-def _fault_of_name(own: Own, made: Names, file: str) -> str:
-    first, _, rest = own.name.partition(".")
+def _fault_of_name(import_path: ImportPath, made: Names, file: str) -> str:
+    first, _, rest = import_path.name.partition(".")
     if first not in made:
         if "*" in made or "__getattr__" in made:
             return ""

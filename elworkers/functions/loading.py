@@ -23,7 +23,7 @@ from elworkers.core.operating_system import die_with_parent
 from elworkers.core.passwords import without_passwords
 from elworkers.core.polling import readable
 from elworkers.functions.builtin import BUILTIN
-from elworkers.functions.finding import Own, folders, place, schemas
+from elworkers.functions.finding import ImportPath, folders, locate, schemas
 
 _LONGEST_IMPORT_S = 60.0
 _LONGEST_TEXT = 500
@@ -56,30 +56,32 @@ def loaded(wrap: Wrap, env: Mapping[str, str]) -> Function:
     Raises:
         ConfigurationError: it cannot be imported, or is no function; says why.
     """
-    own = place(wrap, env)
-    if own is None:
+    import_path = locate(wrap, env)
+    if import_path is None:
         builtin = BUILTIN[wrap.function]
         call = builtin.make(schemas(wrap, builtin, env))
         return Function(wrap.function, call, wrap.scheme == "filter" or not builtin.changes, ours=True)
     sys.path += [folder for folder in folders(env) if folder not in sys.path]
     try:
-        found = _imported(own)
+        found = _imported(import_path)
     except BaseException as error:
-        raise ConfigurationError(f"{wrap.title}: {own.module} cannot be imported: {said(error)}") from error
+        raise ConfigurationError(
+            f"{wrap.title}: {import_path.module} cannot be imported: {error_text(error)}"
+        ) from error
     if not callable(found) or inspect.iscoroutinefunction(found):
         what = "a coroutine" if callable(found) else f"of type {type(found).__name__}"
         raise ConfigurationError(f"{wrap.title}: it is {what}; expected a function that takes an event")
     return Function(wrap.function, found, wrap.scheme == "filter")
 
 
-def _imported(own: Own) -> Any:
-    found = importlib.import_module(own.module)
-    for name in own.name.split("."):
+def _imported(import_path: ImportPath) -> Any:
+    found = importlib.import_module(import_path.module)
+    for name in import_path.name.split("."):
         found = getattr(found, name)
     return found
 
 
-def said(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what an exception of an operator's own code says, in one line and without passwords."""
     text = " ".join("".join(traceback.format_exception_only(type(error), error)).split())
     return without_passwords(text[:_LONGEST_TEXT])
@@ -93,7 +95,7 @@ def rehearse(wrap: Wrap, env: Mapping[str, str]) -> None:
     Raises:
         ConfigurationError: as `loaded`, and where importing takes too long or ends the process.
     """
-    if place(wrap, env) is None:
+    if locate(wrap, env) is None:
         return
     fault = _fault_of(lambda: loaded(wrap, env))
     if fault:
@@ -123,7 +125,7 @@ def _try(load: Callable[[], object], writes: int, parent: int) -> None:
         if die_with_parent(signal.SIGKILL, parent):
             load()
     except BaseException as error:  # noqa: BLE001 - it is told, and this process ends
-        answer = (str(error) if isinstance(error, ConfigurationError) else said(error)).encode("utf-8", "replace")
+        answer = (str(error) if isinstance(error, ConfigurationError) else error_text(error)).encode("utf-8", "replace")
     finally:
         os.write(writes, answer)
         os._exit(0)
@@ -131,14 +133,14 @@ def _try(load: Callable[[], object], writes: int, parent: int) -> None:
 
 def _answer(reads: int) -> str:
     deadline = time.monotonic() + _LONGEST_IMPORT_S
-    parts: list[bytes] = []
+    chunks: list[bytes] = []
     while readable([reads], deadline - time.monotonic()):
-        part = os.read(reads, 65_536)
-        if not part:
+        chunk = os.read(reads, 65_536)
+        if not chunk:
             break
-        parts.append(part)
-        if part == _GOOD:
+        chunks.append(chunk)
+        if chunk == _GOOD:
             return ""
     else:
         return f"importing it takes longer than {_LONGEST_IMPORT_S:g} s; expected a module that is imported at once"
-    return b"".join(parts).decode("utf-8", "replace") or "the process that imported it has ended without a word"
+    return b"".join(chunks).decode("utf-8", "replace") or "the process that imported it ended without an error message"

@@ -20,7 +20,7 @@ DEFAULT = "/usr/local/lib/eventlogging"
 """The original's variable, and the folder without it."""
 
 
-def listed(name: str, env: Mapping[str, str]) -> frozenset[str]:
+def schema_list(name: str, env: Mapping[str, str]) -> frozenset[str]:
     """Return the schemas of a list that a plug-in's file has under a name; none where there is no such list."""
     for _, made in _files(env):
         with contextlib.suppress(KeyError, ValueError, TypeError):
@@ -30,7 +30,7 @@ def listed(name: str, env: Mapping[str, str]) -> frozenset[str]:
     return frozenset()
 
 
-def defining(function: str, env: Mapping[str, str]) -> Path | None:
+def file_defining(function: str, env: Mapping[str, str]) -> Path | None:
     """Return the file of a plug-in that defines a function."""
     return next((file for file, made in _files(env) if isinstance(made.get(function), ast.FunctionDef)), None)
 

@@ -16,7 +16,7 @@ from elworkers.functions.applied import Functions
 
 def through(functions: Functions, sink: Sink) -> Sink:
     """Return the sink behind functions; an offset store if it is one."""
-    return _FunctionLedger(functions, sink) if isinstance(sink, OffsetStore) else FunctionSink(functions, sink)
+    return _FunctionOffsetStore(functions, sink) if isinstance(sink, OffsetStore) else FunctionSink(functions, sink)
 
 
 class FunctionSink:
@@ -33,7 +33,7 @@ class FunctionSink:
     def __init__(self, functions: Functions, behind: Sink) -> None:
         self._functions = functions
         self._behind = behind
-        self._refused: list[RejectedRecord] = []
+        self._rejected: list[RejectedRecord] = []
 
     def write(self, records: Sequence[Record]) -> None:
         """See `contracts.Sink.write`."""
@@ -46,16 +46,16 @@ class FunctionSink:
                     if _tells_of_another(record):
                         made.append(record)
                     else:
-                        self._refused.append(RejectedRecord(record, error.message, error.code))
+                        self._rejected.append(RejectedRecord(record, error.message, error.code))
                 else:
                     made += [one] if one is not None else []
         self._behind.write(made)
 
     def flush(self) -> list[RejectedRecord]:
         """See `contracts.Sink.flush`."""
-        refused = self._refused + self._behind.flush()
-        self._refused = []
-        return refused
+        rejected = self._rejected + self._behind.flush()
+        self._rejected = []
+        return rejected
 
     def commit_transaction(self, positions: Positions) -> None:
         """See `contracts.Sink.commit_transaction`."""
@@ -81,7 +81,7 @@ def _tells_of_another(record: Record) -> bool:
     return not record.valid or read_object(record.value).get("schema") == SCHEMA[0]
 
 
-class _FunctionLedger(FunctionSink):
+class _FunctionOffsetStore(FunctionSink):
     """The same before a sink that keeps positions; implements `contracts.OffsetStore`."""
 
     def resume_at(self, starts: Positions) -> Positions:

@@ -34,8 +34,8 @@ def _made(body: Sequence[ast.stmt]) -> Names:
             made.update(_assigned(node))
             for field in ("body", "orelse", "finalbody"):
                 made.update(_made(getattr(node, field, [])))
-            for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-                made.update(_made(part.body))
+            for branch in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+                made.update(_made(branch.body))
     return made
 
 

@@ -15,7 +15,7 @@ from elworkers.events.json_text import read_object
 from elworkers.events.schema_names import is_canonical
 from elworkers.functions.applied import Functions
 
-Place = tuple[str, str]
+ClusterTopic = tuple[str, str]
 """Cluster and topic of a record's origin."""
 
 
@@ -27,7 +27,7 @@ class FunctionStage:
         metrics: counts `events_invalid`.
     """
 
-    def __init__(self, functions: Mapping[Place | None, Functions], metrics: Metrics) -> None:
+    def __init__(self, functions: Mapping[ClusterTopic | None, Functions], metrics: Metrics) -> None:
         self._functions = functions
         self._first = next(iter(functions.values()))
         self._metrics = metrics
@@ -39,8 +39,8 @@ class FunctionStage:
 
     def _one(self, record: Record) -> Record | None:
         origin = record.origin
-        place = (origin.cluster, origin.topic) if origin is not None and origin.cluster else None
-        functions = self._functions.get(place)
+        cluster_topic = (origin.cluster, origin.topic) if origin is not None and origin.cluster else None
+        functions = self._functions.get(cluster_topic)
         if functions is None or not record.valid:
             return record
         try:

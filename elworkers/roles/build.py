@@ -29,7 +29,7 @@ from elworkers.workers.listening import ListeningSockets
 
 if TYPE_CHECKING:
     from elworkers.connectors.spool.listener import Listener
-    from elworkers.functions.patience import Patience
+    from elworkers.functions.circuit_breaker import CircuitBreaker
     from elworkers.schema.store import SchemaStore
 
 ERROR_TOPIC = "eventlogging_EventError"
@@ -60,7 +60,7 @@ class PipelineBuilder:
         process_state, pipeline_state: what connectors keep, see `connector.Worker`.
         has_schema: whether a schema of a name is known to exist.
         event_timeout: of `--event-timeout`, where the role has it.
-        patience: that of all functions, once there is one.
+        circuit_breaker: that of all functions, once there is one.
     """
 
     metrics: Metrics
@@ -82,7 +82,7 @@ class PipelineBuilder:
     pipeline_state: dict[Any, Any] = field(default_factory=dict)
     has_schema: Callable[[str], bool] = lambda _: False
     event_timeout: float = 1.0
-    patience: list[Patience] = field(default_factory=list)
+    circuit_breaker: list[CircuitBreaker] = field(default_factory=list)
 
     @property
     def counts(self) -> Metrics:

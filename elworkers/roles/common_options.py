@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from elworkers.config.arguments import Option
-from elworkers.config.types import group, seconds, wait, whole, words
+from elworkers.config.types import choice, group, integer, non_negative, seconds
 from elworkers.connectors.connector import SourceEndpoint
 from elworkers.core.errors import ConfigurationError
 from elworkers.monitoring import statsd
@@ -29,7 +29,7 @@ COMMON = (
         "name of the instance in process titles, logs and state files (default: name of the instance file)",
         instance_name,
     ),
-    Option("--workers", "number of worker processes", whole(1), default=1),
+    Option("--workers", "number of worker processes", integer(1), default=1),
     Option(
         "--stop-timeout",
         "seconds that workers have to flush and commit when asked to stop; then they are killed",
@@ -39,14 +39,14 @@ COMMON = (
     Option(
         "--worker-timeout", "seconds without a sign of life after which a worker is replaced", seconds, default=300.0
     ),
-    Option("--partitions", "partitions of topics that are created (default: the broker's)", whole(1)),
-    Option("--log-level", f"one of {', '.join(LEVELS)}", words(*LEVELS), default="info"),
+    Option("--partitions", "partitions of topics that are created (default: the broker's)", integer(1)),
+    Option("--log-level", f"one of {', '.join(LEVELS)}", choice(*LEVELS), default="info"),
 )
-_BATCH_SIZE = Option("--batch-size", "largest number of records in a batch", whole(1))
+_BATCH_SIZE = Option("--batch-size", "largest number of records in a batch", integer(1))
 STORED_BATCH = (_BATCH_SIZE, Option("--batch-seconds", "age in seconds at which a batch is written", seconds))
 SENT_BATCH = (
     _BATCH_SIZE,
-    Option("--linger", "seconds that a batch may wait for more records", wait, default=0.0),
+    Option("--linger", "seconds that a batch may wait for more records", non_negative, default=0.0),
 )
 SID = Option("--sid", "consumer group that reads the input", group)
 SCHEMAS = Option(
@@ -62,7 +62,7 @@ EVENT_TIMEOUT = Option(
 STATSD_NAMES = Option(
     "--statsd-names",
     "beginning of the metric names: host (eventlogging.<this host>) or original (eventlogging, as the original's)",
-    words(*statsd.NAMES),
+    choice(*statsd.NAMES),
     default="host",
 )
 

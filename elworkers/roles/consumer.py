@@ -63,12 +63,12 @@ def check(arguments: Arguments) -> None:
         single_worker("this input", "each worker would read it for itself", arguments["workers"])
     for invalid in arguments.endpoints.get("output_invalid", ()):
         if invalid.spec.tables:
-            raise arguments.places["output_invalid"][0].error(
+            raise arguments.locations["output_invalid"][0].error(
                 f"--output-invalid {invalid}: expected a Kafka topic or a file; a consumer of that topic stores"
                 " EventErrors in a database"
             )
     if arguments["output_invalid"] is None and _must_say_where(source, sink):
-        raise arguments.places["input"][0].error(
+        raise arguments.locations["input"][0].error(
             f"{source.uri.scheme} URI: there is no output for records that OUTPUT rejects;"
             " expected --output-invalid URI, as --output-invalid=file:///PATH"
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
-from elworkers.config.types import whole
+from elworkers.config.types import integer
 from elworkers.connectors.connector import SourceEndpoint
 from elworkers.core.contracts import Stage
 from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
@@ -37,7 +37,7 @@ SPEC = RoleSpec(
             "--spool-dir",
             "folder where lines of udp, http and varnish wait for OUTPUT (default: in EVENTLOGGING_RUN_DIR)",
         ),
-        Option("--spool-max-bytes", "size limit of --spool-dir in bytes", whole(1), default=1024**3),
+        Option("--spool-max-bytes", "size limit of --spool-dir in bytes", integer(1), default=1024**3),
         SID,
         *SENT_BATCH,
         EVENT_TIMEOUT,

@@ -73,15 +73,15 @@ def applied(wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Functions:
     """
     from elworkers.core.budget import Budget
     from elworkers.functions.applied import Functions
+    from elworkers.functions.circuit_breaker import CircuitBreaker
     from elworkers.functions.loading import loaded
-    from elworkers.functions.patience import Patience
     from elworkers.roles.build import variables
 
-    if not wiring.patience:
+    if not wiring.circuit_breaker:
         # One for all functions: a process has one such timer.
-        wiring.patience.append(Patience(Budget(wiring.event_timeout, signal.ITIMER_REAL), wiring.metrics))
+        wiring.circuit_breaker.append(CircuitBreaker(Budget(wiring.event_timeout, signal.ITIMER_REAL), wiring.metrics))
     env = variables()
-    return Functions([loaded(wrap, env) for wrap in wraps], wiring.patience[0], wiring.counts)
+    return Functions([loaded(wrap, env) for wrap in wraps], wiring.circuit_breaker[0], wiring.counts)
 
 
 def apart(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.options import READ_UNCOMMITTED
-from elworkers.config.types import minutes, seconds, whole, words
+from elworkers.config.types import choice, integer, minutes, seconds
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
 from elworkers.roles.common_options import COMMON, SCHEMAS
@@ -51,27 +51,27 @@ SPEC = RoleSpec(
         Option(
             "--time-field",
             f"field that has an event's time: {' or '.join(_TIME_FIELDS)}",
-            words(*_TIME_FIELDS),
+            choice(*_TIME_FIELDS),
             default="timestamp",
         ),
-        Option("--max-historical-days", "events older than this many days go to late/", whole(1), default=7),
+        Option("--max-historical-days", "events older than this many days go to late/", integer(1), default=7),
         Option(
             "--max-future-minutes",
             "events more than this many minutes ahead of now go to future/",
-            whole(0),
+            integer(0),
             default=60,
         ),
         Option(
             "--out-of-range",
             "what happens to those events: folder (late/, future/) or drop (only counted)",
-            words("folder", "drop"),
+            choice("folder", "drop"),
             default="folder",
         ),
-        Option("--format", f"format of the files: {' or '.join(_FORMATS)}", words(*_FORMATS), default="json"),
+        Option("--format", f"format of the files: {' or '.join(_FORMATS)}", choice(*_FORMATS), default="json"),
         Option(
             "--compression",
             f"compression of the files: one of {', '.join(_COMPRESSIONS)}",
-            words(*_COMPRESSIONS),
+            choice(*_COMPRESSIONS),
             default="none",
         ),
         Option("--every", "seconds from the start of one run to the start of the next", seconds, default=300.0),
@@ -86,7 +86,7 @@ SPEC = RoleSpec(
         Option(
             "--max-file-bytes",
             "size in bytes at which a file is closed, before compression",
-            whole(1),
+            integer(1),
             default=128 * 1024**2,
         ),
         Option("--max-file-age", "age in seconds at which a file is closed", seconds, default=3600.0),
@@ -109,7 +109,7 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: Parquet is asked for with a compression of lines, or an extra is not installed.
     """
     parquet = arguments["format"] == "parquet"
-    given = arguments.places["format" if parquet else "base"][0]
+    given = arguments.locations["format" if parquet else "base"][0]
     try:
         needs("parquet", "--format parquet") if parquet else needs("hdfs", "an importer")
     except ConfigurationError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from elworkers.config.argument_files import environment
 from elworkers.config.arguments import Arguments, Option, RoleSpec
 from elworkers.config.options import STATSD_PORT
-from elworkers.config.types import seconds, whole
+from elworkers.config.types import integer, seconds
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.monitoring import statsd
 from elworkers.roles.common_options import COMMON, STATSD_NAMES, single_worker
@@ -35,7 +35,7 @@ SPEC = RoleSpec(
     (),
     (
         Option("--host", "host of statsd", default="127.0.0.1"),
-        Option("--port", "UDP port of statsd", whole(1), default=STATSD_PORT),
+        Option("--port", "UDP port of statsd", integer(1), default=STATSD_PORT),
         Option("--interval", "seconds between two reports", seconds, default=10.0),
         Option(
             "--prefix",

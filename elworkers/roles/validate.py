@@ -66,11 +66,11 @@ def _with_endpoints(arguments: Arguments) -> Arguments:
 def _uris(arguments: Arguments) -> Iterator[tuple[str, str, Argument]]:
     """Name and kind of whatever is to be checked, with its place."""
     for positional in roles.module(arguments.role).SPEC.positionals:
-        for place in arguments.places[positional.name]:
-            yield positional.name, positional.kind, place
+        for place in arguments.locations[positional.name]:
+            yield positional.name, positional.type, place
     text: str | None = arguments.values.get("output_invalid")
     if text:
-        (place,) = arguments.places["output_invalid"]
+        (place,) = arguments.locations["output_invalid"]
         yield "output_invalid", "sink", Argument(text, place.file, place.line)
 
 

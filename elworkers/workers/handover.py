@@ -27,6 +27,8 @@ VARIABLE = "ELWORKERS_HANDOVER"
 FORMAT = 1
 """Another one is for what this program could not carry on. What it only does not know is passed over."""
 
+_STATE = "the state that the running pool hands over"
+
 
 class HandoverError(ElworkersError):
     """What the image before has left cannot be taken over; says why."""
@@ -51,7 +53,7 @@ class Configuration:
     secrets: list[str] = field(default_factory=list, repr=False)
 
     @property
-    def told(self) -> dict[str, object]:
+    def public(self) -> dict[str, object]:
         """What operators learn of it."""
         return {"file": self.file, "sha256": self.sha256, "at": self.at}
 
@@ -64,9 +66,9 @@ class HandedOver:
         pid: of the parent, which is the same for both.
         renewals: how often it has executed itself anew.
         configured, wanted: how many workers its file wanted, and how many there should be.
-        board: descriptor of the scoreboard's memory, and the layout of it.
+        scoreboard: descriptor of the scoreboard's memory, and the layout of it.
         sockets: descriptors of what it listens on.
-        workers: the places of its workers; see `place`.
+        workers: the places of its workers; see `worker_fields`.
         configuration: what the child that was asked has read.
     """
 
@@ -74,18 +76,18 @@ class HandedOver:
     renewals: int
     configured: int
     wanted: int
-    board: tuple[int, str]
+    scoreboard: tuple[int, str]
     sockets: list[int]
     workers: list[dict[str, Any]]
     configuration: Configuration | None = None
 
     def descriptors(self) -> list[int]:
         """Return all that the next image needs."""
-        return [self.board[0], *self.sockets, *(one["stacks"] for one in self.workers)]
+        return [self.scoreboard[0], *self.sockets, *(one["stacks"] for one in self.workers)]
 
-    def shared_board(self) -> tuple[Scoreboard, bool]:
+    def shared_scoreboard(self) -> tuple[Scoreboard, bool]:
         """Return the scoreboard of before, and True; a new one, where that has another layout."""
-        file, layout = self.board
+        file, layout = self.scoreboard
         if layout == LAYOUT and Scoreboard.fits(file):
             os.set_inheritable(file, False)
             return Scoreboard(file), True
@@ -101,49 +103,49 @@ class HandedOver:
             one.setblocking(False)
         return found
 
-    def members(self, board: Scoreboard, same: bool) -> list[WorkerProcess]:
+    def worker_processes(self, scoreboard: Scoreboard, same: bool) -> list[WorkerProcess]:
         """Return the places of the workers.
 
         Args:
-            board, same: of `shared_board`.
+            scoreboard, same: of `shared_scoreboard`.
         """
-        return [_member(one, board, same) for one in self.workers]
+        return [_worker_process(one, scoreboard, same) for one in self.workers]
 
 
-def place(member: WorkerProcess) -> dict[str, Any]:
+def worker_fields(worker_process: WorkerProcess) -> dict[str, Any]:
     """Return what the next image needs to know of a worker."""
     return {
-        "index": member.index,
-        "slot": member.slot.number,
-        "stacks": member.stacks.file,
-        "pid": member.pid,
-        "restarts": member.restarts,
-        "since": member.since,
-        "begun": member.begun,
-        "crash": member.crash,
-        "leaving": member.leaving,
-        "kill_at": member.kill_at,
+        "index": worker_process.index,
+        "slot": worker_process.slot.number,
+        "stacks": worker_process.stacks.file,
+        "pid": worker_process.pid,
+        "restarts": worker_process.restarts,
+        "since": worker_process.since,
+        "begun": worker_process.begun,
+        "crash": worker_process.crash,
+        "leaving": worker_process.leaving,
+        "kill_at": worker_process.kill_at,
     }
 
 
-def _member(said: dict[str, Any], board: Scoreboard, same: bool) -> WorkerProcess:
-    os.set_inheritable(said["stacks"], False)
-    slot = board.slot(said["slot"]) if same else board.free_slot()
+def _worker_process(content: dict[str, Any], scoreboard: Scoreboard, same: bool) -> WorkerProcess:
+    os.set_inheritable(content["stacks"], False)
+    slot = scoreboard.slot(content["slot"]) if same else scoreboard.free_slot()
     if not same:
         # What it says cannot be read; so nobody is to think that it says nothing.
         slot.clear()
         slot.report(State.WAITING)
     return WorkerProcess(
-        index=said["index"],
+        index=content["index"],
         slot=slot,
-        stacks=Stacks(said["stacks"]),
-        pid=said["pid"],
-        restarts=said.get("restarts", 0),
-        since=said.get("since", 0.0),
-        begun=said.get("begun", 0.0),
-        crash=said.get("crash", ""),
-        leaving=said.get("leaving", False),
-        kill_at=said.get("kill_at", 0.0),
+        stacks=Stacks(content["stacks"]),
+        pid=content["pid"],
+        restarts=content.get("restarts", 0),
+        since=content.get("since", 0.0),
+        begun=content.get("begun", 0.0),
+        crash=content.get("crash", ""),
+        leaving=content.get("leaving", False),
+        kill_at=content.get("kill_at", 0.0),
     )
 
 
@@ -156,7 +158,10 @@ def write(handed: HandedOver) -> int:
 
 def _fields(handed: HandedOver) -> dict[str, Any]:
     read = handed.configuration
-    return {**vars(handed), "configuration": None if read is None else vars(read)}
+    fields = {**vars(handed), "configuration": None if read is None else vars(read)}
+    # Other versions read it by this name.
+    fields["board"] = fields.pop("scoreboard")
+    return fields
 
 
 def add(file: int, read: Configuration) -> None:
@@ -170,59 +175,61 @@ def take(file: int) -> HandedOver:
     Raises:
         HandoverError: it is not that of this process or its parent, or of a version that this one does not know.
     """
-    said = _content(file)
-    if said.get("format") != FORMAT:
+    content = _content(file)
+    if content.get("format") != FORMAT:
         raise HandoverError(
-            f"the pool that runs hands over in format {said.get('format')!r}, this program takes {FORMAT};"
-            " stop and start it"
+            f"the running pool hands over its state in format {content.get('format')!r},"
+            f" this program reads format {FORMAT}; stop and start it"
         )
     try:
-        read = said.get("configuration")
+        read = content.get("configuration")
         handed = HandedOver(
-            pid=said["pid"],
-            renewals=said["renewals"],
-            configured=said["configured"],
-            wanted=said["wanted"],
-            board=(said["board"][0], said["board"][1]),
-            sockets=said["sockets"],
-            workers=said["workers"],
+            pid=content["pid"],
+            renewals=content["renewals"],
+            configured=content["configured"],
+            wanted=content["wanted"],
+            scoreboard=(content["board"][0], content["board"][1]),
+            sockets=content["sockets"],
+            workers=content["workers"],
             configuration=None if read is None else _configuration(read),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise HandoverError(f"what the pool that runs hands over is damaged: {error!r}; stop and start it") from None
+        raise HandoverError(f"{_STATE} is damaged: {error!r}; stop and start it") from None
     if handed.pid not in (os.getpid(), os.getppid()):
-        raise HandoverError(f"what process {handed.pid} hands over is not for this one")
+        raise HandoverError(f"the state that process {handed.pid} hands over is not for this one")
     return handed
 
 
-def _configuration(said: dict[str, Any]) -> Configuration:
-    words = [(text, file, line) for text, file, line in said["arguments"]]
-    return Configuration(words, said.get("file"), said.get("sha256"), said.get("at", 0.0), said.get("secrets", []))
+def _configuration(content: dict[str, Any]) -> Configuration:
+    arguments = [(text, file, line) for text, file, line in content["arguments"]]
+    return Configuration(
+        arguments, content.get("file"), content.get("sha256"), content.get("at", 0.0), content.get("secrets", [])
+    )
 
 
 def _content(file: int) -> dict[str, Any]:
     try:
-        said = json.loads(os.pread(file, os.fstat(file).st_size, 0))
+        content = json.loads(os.pread(file, os.fstat(file).st_size, 0))
     except (OSError, ValueError) as error:
-        raise HandoverError(f"what the pool that runs hands over cannot be read: {error}; stop and start it") from None
-    if not isinstance(said, dict):
-        raise HandoverError("what the pool that runs hands over is damaged; stop and start it")
-    return said
+        raise HandoverError(f"{_STATE} cannot be read: {error}; stop and start it") from None
+    if not isinstance(content, dict):
+        raise HandoverError(f"{_STATE} is damaged; stop and start it")
+    return content
 
 
-def _replace(file: int, said: dict[str, Any]) -> None:
-    content = json.dumps(said).encode()
+def _replace(file: int, content: dict[str, Any]) -> None:
+    encoded = json.dumps(content).encode()
     os.ftruncate(file, 0)
-    os.pwrite(file, content, 0)
+    os.pwrite(file, encoded, 0)
 
 
-def given() -> int | None:
+def inherited_descriptor() -> int | None:
     """Return the descriptor that this process was started with for it, if any; children do not inherit it."""
     text = os.environ.pop(VARIABLE, "")
     return int(text) if text.isdigit() else None
 
 
-def hold(descriptors: Iterable[int], over_exec: bool) -> None:
+def set_inheritable(descriptors: Iterable[int], over_exec: bool) -> None:
     """Set whether the descriptors stay open when this process executes another program."""
     for one in descriptors:
         os.set_inheritable(one, over_exec)

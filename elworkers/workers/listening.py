@@ -25,7 +25,7 @@ class ListeningSockets:
 
     Args:
         addresses: of all inputs that listen.
-        held: sockets that are open already; those that are not wanted any more stay open until `let_go`.
+        held: sockets that are open already; those that are not wanted any more stay open until `close_unwanted`.
 
     Attributes:
         complete: whether all of them are open.
@@ -55,7 +55,7 @@ class ListeningSockets:
         mine = (one for sockets in self._sockets.values() for one in sockets)
         return list(dict.fromkeys([*mine, *self._held]))
 
-    def let_go(self) -> None:
+    def close_unwanted(self) -> None:
         """Close those that are not wanted any more."""
         wanted = {one for sockets in self._sockets.values() for one in sockets}
         for one in self._held:
@@ -78,10 +78,10 @@ class BindRetry:
 
     def __init__(self) -> None:
         self.reason, self.since = "", 0.0
-        self._backoff = Backoff(self._say)
+        self._backoff = Backoff(self._set_reason)
         self._again = 0.0
 
-    def _say(self, reason: str) -> None:
+    def _set_reason(self, reason: str) -> None:
         if reason and not self.reason:
             self.since = time.monotonic()
         self.reason = reason

@@ -24,19 +24,19 @@ _LONGEST_REASON = 1_000
 _LONGEST_HEAD = 2_000
 
 
-class RefusedError(Exception):
+class RenewalError(Exception):
     """There is no next image; says why."""
 
 
-def own_command(words: Sequence[str]) -> list[str]:
+def own_command(argv: Sequence[str]) -> list[str]:
     """Return what starts this program once more.
 
     A script is named, not its interpreter: the next version of it, behind a link perhaps, may have another one.
 
     Args:
-        words: what this process was started with, as the kernel has it (`sys.orig_argv`).
+        argv: what this process was started with, as the kernel has it (`sys.orig_argv`).
     """
-    interpreter, *rest = words
+    interpreter, *rest = argv
     if rest and _is_started_by(Path(rest[0]), interpreter):
         return rest
     return [sys.executable, *rest]
@@ -68,7 +68,7 @@ class Renewal:
         self.handed = handed
         self._command = list(command) if command else own_command(sys.orig_argv)
         self._child: subprocess.Popen[bytes] | None = None
-        self._file = self._said = -1
+        self._file = self._output = -1
         self._until = 0.0
 
     @property
@@ -77,37 +77,37 @@ class Renewal:
         return self.handed.renewals if self.handed else 0
 
     @property
-    def asking(self) -> bool:
+    def is_checking(self) -> bool:
         """Whether a child is at it."""
         return self._child is not None
 
-    def ask(self, handed: HandedOver) -> None:
+    def start_check(self, handed: HandedOver) -> None:
         """Start a child that reads the configuration as the next image would; of an earlier one nobody wants to know.
 
         Raises:
-            RefusedError: it cannot be started.
+            RenewalError: it cannot be started.
         """
-        self.forget()
-        self._file, self._said = handover.write(handed), os.memfd_create("said", os.MFD_CLOEXEC)
+        self.cancel()
+        self._file, self._output = handover.write(handed), os.memfd_create("said", os.MFD_CLOEXEC)
         try:
             self._child = subprocess.Popen(
                 [*self._command, CHECK],
                 stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
+                stdout=self._output,
+                stderr=self._output,
                 env={**os.environ, handover.VARIABLE: str(self._file)},
                 pass_fds=[self._file, *handed.descriptors()],
             )
         except OSError as error:
-            self.forget()
-            raise RefusedError(f"{self._command[0]}: {error.strerror}") from error
+            self.cancel()
+            raise RenewalError(f"{self._command[0]}: {error.strerror}") from error
         self._until = time.monotonic() + _CHECKS_WITHIN_S
 
-    def answer(self) -> Configuration | None:
+    def check_result(self) -> Configuration | None:
         """Return what the child has read, once it is done.
 
         Raises:
-            RefusedError: it found that the configuration cannot work, or did not come to an end.
+            RenewalError: it found that the configuration cannot work, or did not come to an end.
         """
         if self._child is None:
             return None
@@ -116,43 +116,43 @@ class Renewal:
             return None
         try:
             if code is None:
-                raise RefusedError(f"the configuration was not read within {_CHECKS_WITHIN_S:g} s")
+                raise RenewalError(f"the configuration was not read within {_CHECKS_WITHIN_S:g} s")
             if code:
-                said = os.pread(self._said, os.fstat(self._said).st_size, 0).decode("utf-8", "replace").strip()
-                raise RefusedError(without_passwords(said[-_LONGEST_REASON:]) or f"the check ended with {code}")
+                output = os.pread(self._output, os.fstat(self._output).st_size, 0).decode("utf-8", "replace").strip()
+                raise RenewalError(without_passwords(output[-_LONGEST_REASON:]) or f"the check ended with {code}")
             read = handover.take(self._file).configuration
         except HandoverError as error:
-            raise RefusedError(str(error)) from error
+            raise RenewalError(str(error)) from error
         finally:
-            self.forget()
+            self.cancel()
         if read is None:
-            raise RefusedError("the check has left no result")
+            raise RenewalError("the check has left no result")
         return read
 
-    def forget(self) -> None:
+    def cancel(self) -> None:
         """End the child, if one is at it."""
         if self._child is not None:
             self._child.kill()
             self._child.wait()
-        for file in (self._file, self._said):
+        for file in (self._file, self._output):
             if file >= 0:
                 os.close(file)
-        self._child, self._file, self._said = None, -1, -1
+        self._child, self._file, self._output = None, -1, -1
 
     def execute(self, handed: HandedOver) -> None:
         """Become the next image, with the same pid; what signals are blocked stay so.
 
         Raises:
-            RefusedError: this image goes on.
+            RenewalError: this image goes on.
         """
         file = handover.write(handed)
-        kept = [file, *handed.descriptors()]
-        handover.hold(kept, True)
+        descriptors = [file, *handed.descriptors()]
+        handover.set_inheritable(descriptors, True)
         with contextlib.suppress(OSError):
             sys.stderr.flush()
         try:
             os.execve(self._command[0], self._command, {**os.environ, handover.VARIABLE: str(file)})  # noqa: S606 - itself
         except OSError as error:
-            handover.hold(kept, False)
+            handover.set_inheritable(descriptors, False)
             os.close(file)
-            raise RefusedError(f"{self._command[0]}: {error.strerror}") from error
+            raise RenewalError(f"{self._command[0]}: {error.strerror}") from error

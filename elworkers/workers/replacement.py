@@ -30,14 +30,16 @@ class Replacement:
     on also where it never gets so far.
 
     Args:
-        members: whose workers.
+        worker_processes: whose workers.
         side_by_side: see `worker.PoolConfig`.
         stop_timeout_s: likewise.
         start: see `Start`.
     """
 
-    def __init__(self, members: WorkerProcesses, *, side_by_side: bool, stop_timeout_s: float, start: Start) -> None:
-        self._members = members
+    def __init__(
+        self, worker_processes: WorkerProcesses, *, side_by_side: bool, stop_timeout_s: float, start: Start
+    ) -> None:
+        self._worker_processes = worker_processes
         self._side_by_side = side_by_side
         self._stop_timeout_s = stop_timeout_s
         self._start = start
@@ -60,83 +62,83 @@ class Replacement:
     def abandon(self) -> None:
         """Leave those that are not replaced yet; a successor that has nobody's place yet ends."""
         self._left, self._abandoned = [], True
-        successor = self._members.successor
+        successor = self._worker_processes.successor
         if successor is not None and not (successor.leaving or self._taking_over(successor)):
-            successor.ask_to_end(self._stop_timeout_s)
+            successor.request_stop(self._stop_timeout_s)
 
     def _taking_over(self, successor: WorkerProcess) -> bool:
-        member = self._members.get(successor.index)
-        return member is None or member.pid is None or member.leaving
+        worker_process = self._worker_processes.get(successor.index)
+        return worker_process is None or worker_process.pid is None or worker_process.leaving
 
-    def hopeless(self, member: WorkerProcess, code: int) -> bool:
+    def is_useless(self, worker_process: WorkerProcess, code: int) -> bool:
         """Return whether a worker that has ended is a successor that is of no use, while the present one works.
 
         Args:
-            member: the worker.
+            worker_process: the worker.
             code: its exit code.
         """
-        if member is not self._members.successor or self._taking_over(member):
+        if worker_process is not self._worker_processes.successor or self._taking_over(worker_process):
             return False
         self._deaths += 1
         return code in (0, EX_CONFIG, EX_DATAERR, EX_TEMPFAIL) or self._deaths >= _TRIES
 
-    def given_up(self, successor: WorkerProcess, code: int) -> str:
+    def give_up(self, successor: WorkerProcess, code: int) -> str:
         """Return a successor is of no use, and the workers of before go on; gives the reason.
 
         Args:
             successor: which.
             code: its exit code.
         """
-        reason = successor.slot.told().reason or f"the new worker ended with {code}"
+        reason = successor.slot.remarks().reason or f"the new worker ended with {code}"
         log.error(
             "workers not replaced; those of before go on",
             code="worker_replacement_failed",
             reason=reason,
             exit_code=code,
         )
-        self._members.dismiss()
+        self._worker_processes.dismiss()
         self._left = []
         return reason
 
     def step(self) -> bool:
         """Do one step; return whether it was the last one, after which every worker is another one."""
-        successor = self._members.successor
+        successor = self._worker_processes.successor
         if successor is not None:
             self._succeed(successor)
         elif self._left:
-            self._replace(self._members.get(self._left[0]))
+            self._replace(self._worker_processes.get(self._left[0]))
         else:
             return False
-        done = not self._left and self._members.successor is None and not self._abandoned
+        done = not self._left and self._worker_processes.successor is None and not self._abandoned
         if done:
             log.info("workers replaced", code="worker_replacement_done")
         return done
 
-    def _replace(self, member: WorkerProcess | None) -> None:
-        if member is None:
+    def _replace(self, worker_process: WorkerProcess | None) -> None:
+        if worker_process is None:
             self._left.pop(0)
-        elif member.begun >= self._since:
-            if self._side_by_side or member.at_work:
+        elif worker_process.begun >= self._since:
+            if self._side_by_side or worker_process.is_working:
                 self._left.pop(0)
-        elif member.pid is None:
-            self._start(member, None)
-        elif member.leaving:
+        elif worker_process.pid is None:
+            self._start(worker_process, None)
+        elif worker_process.leaving:
             pass
         elif self._side_by_side:
             self._deaths = 0
-            self._start(self._members.name_successor(member), member.pid)
+            self._start(self._worker_processes.name_successor(worker_process), worker_process.pid)
         else:
-            member.ask_to_end(self._stop_timeout_s)
+            worker_process.request_stop(self._stop_timeout_s)
 
     def _succeed(self, successor: WorkerProcess) -> None:
-        member = self._members.get(successor.index)
+        worker_process = self._worker_processes.get(successor.index)
         if successor.leaving:
             if successor.pid is None:
-                self._members.dismiss()
-        elif member is None or member.pid is None:
-            self._members.promote()
+                self._worker_processes.dismiss()
+        elif worker_process is None or worker_process.pid is None:
+            self._worker_processes.promote()
         elif successor.pid is None:
             if time.monotonic() >= successor.not_before:
-                self._start(successor, member.pid)
-        elif successor.ready and not member.leaving:
-            member.ask_to_end(self._stop_timeout_s)
+                self._start(successor, worker_process.pid)
+        elif successor.ready and not worker_process.leaving:
+            worker_process.request_stop(self._stop_timeout_s)

@@ -118,19 +118,19 @@ class Slot:
         """See `loop.StateReporter.read`."""
         self._records += records
 
-    def look(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
         """Return what the worker said last."""
         state, alive, records = _SLOT.unpack_from(self._memory, self._at)
         return Snapshot(State(state), alive, records)
 
-    def tell(self, told: Remarks) -> None:
+    def set_remarks(self, remarks: Remarks) -> None:
         """Tell it, cut to the room there is."""
-        text = _text(told)
+        text = _encoded(remarks)
         at = self._at + _TEXT_AT
         self._memory[at + _TEXT.size : at + _TEXT.size + len(text)] = text
         _TEXT.pack_into(self._memory, at, len(text), zlib.crc32(text))
 
-    def told(self) -> Remarks:
+    def remarks(self) -> Remarks:
         """Return what the worker told last."""
         at = self._at + _TEXT_AT
         length, checksum = _TEXT.unpack_from(self._memory, at)
@@ -146,13 +146,13 @@ class Slot:
         _TEXT.pack_into(self._memory, self._at + _TEXT_AT, 0, 0)
 
 
-def _text(told: Remarks) -> bytes:
-    cut = {"reason": _cut(told.reason, _REASON_BYTES), "aside": {}, "aside_since": {}, "remarks": {}}
-    found: dict[str, Any] = {**told._asdict(), **cut}
-    room = _MOST_TEXT - len(json.dumps(found)) - len(str(len(told.aside)))
-    more = told.more
-    for what, why in told.aside.items():
-        name, since = _cut(what, _WHAT_BYTES), told.aside_since.get(what)
+def _encoded(remarks: Remarks) -> bytes:
+    cut = {"reason": _cut(remarks.reason, _REASON_BYTES), "aside": {}, "aside_since": {}, "remarks": {}}
+    found: dict[str, Any] = {**remarks._asdict(), **cut}
+    room = _MOST_TEXT - len(json.dumps(found)) - len(str(len(remarks.aside)))
+    more = remarks.more
+    for what, why in remarks.aside.items():
+        name, since = _cut(what, _WHAT_BYTES), remarks.aside_since.get(what)
         entry = {"aside": {name: _cut(why, _WHY_BYTES)}, "aside_since": {} if since is None else {name: since}}
         room -= len(json.dumps(entry))
         if room >= 0:
@@ -160,8 +160,8 @@ def _text(told: Remarks) -> bytes:
             found["aside_since"] |= entry["aside_since"]
         else:
             more += 1
-    for what, words in told.remarks.items():
-        remark = {_cut(what, _WHAT_BYTES): _cut(words, _WHY_BYTES)}
+    for what, how in remarks.remarks.items():
+        remark = {_cut(what, _WHAT_BYTES): _cut(how, _WHY_BYTES)}
         room -= len(json.dumps(remark))
         if room >= 0:
             found["remarks"] |= remark

@@ -27,7 +27,7 @@ class Stacks:
         self.file = os.memfd_create("stacks", os.MFD_CLOEXEC) if file is None else file
         self._size = 0
 
-    def settled(self) -> str:
+    def take_if_complete(self) -> str:
         """Return what was written, once no more has come since the last look; empty until then."""
         size, self._size = self._size, os.fstat(self.file).st_size
         return self.take() if self._size and size == self._size else ""

@@ -109,7 +109,7 @@ class StateFile:
         """Write the file atomically where something worth it has changed; a failure is logged, never raised."""
         if self._path is None:
             return
-        gist = (wanted, image, *(seen.gist for seen in workers))
+        gist = (wanted, image, *(worker.gist for worker in workers))
         if gist == self._written and time.monotonic() - self._written_at < _WRITE_EVERY_S:
             return
         self._written, self._written_at = gist, time.monotonic()
@@ -118,7 +118,7 @@ class StateFile:
             **(image or ParentState())._asdict(),
             "written": self._written_at,
             "wanted": wanted,
-            "workers": [seen._asdict() for seen in workers],
+            "workers": [worker._asdict() for worker in workers],
         }
         scratch = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:

@@ -112,7 +112,7 @@ class _Reporter:
         """See `loop.StateReporter.report`."""
         self._slot.report(state)
         if self._changes != self._metrics.changes:
-            self._tell()
+            self._write_remarks()
         if self._asked:
             self._asked = False
             log.info("worker counters", code="worker_counters", pid=os.getpid(), **self._metrics.summary())
@@ -128,21 +128,21 @@ class _Reporter:
         if not self._reason:
             self._since = time.monotonic()
         self._reason = reason
-        self._tell()
+        self._write_remarks()
 
-    def _tell(self) -> None:
+    def _write_remarks(self) -> None:
         self._changes = self._metrics.changes
         aside = {what: without_passwords(why) for what, why in list(self._metrics.aside.items())}
         since = dict(self._metrics.aside_since)
         reason, remarks = without_passwords(self._reason), dict(self._metrics.remarks)
-        self._slot.tell(Remarks(reason, self._since, aside, aside_since=since, remarks=remarks))
+        self._slot.set_remarks(Remarks(reason, self._since, aside, aside_since=since, remarks=remarks))
 
 
-def main(job: PoolConfig, who: WorkerId, slot: Slot, parent: int, stacks: int) -> int:
+def main(pool_config: PoolConfig, worker_id: WorkerId, slot: Slot, parent: int, stacks: int) -> int:
     """Run one worker to its end.
 
     Args:
-        job, who, slot: what it is to do, which it is, and where it says what it does.
+        pool_config, worker_id, slot: what it is to do, which it is, and where it says what it does.
         parent: its parent's pid.
         stacks: descriptor that its stacks are written to, on SIGUSR2 and on a fatal signal.
 
@@ -151,14 +151,14 @@ def main(job: PoolConfig, who: WorkerId, slot: Slot, parent: int, stacks: int) -
         has ended with work left, `EX_CONFIG` when the configuration cannot work, 1 after a crash.
     """
     started = time.monotonic()
-    title(job.role, job.instance, f"worker {who.worker}")
-    logs.configure(job.log_level, role=job.role, instance=job.instance, worker=who.worker)
+    title(pool_config.role, pool_config.instance, f"worker {worker_id.worker}")
+    logs.configure(pool_config.log_level, role=pool_config.role, instance=pool_config.instance, worker=worker_id.worker)
     # SIGKILL, not SIGTERM: only the kernel can end a worker that hangs in C code once its parent is gone. Nothing is
     # lost by it, because only what is flushed was committed.
     if not die_with_parent(signal.SIGKILL, parent):
         return 1
     # An address that is no longer wanted is to be closed when the last one who listens there has ended.
-    who.listening.let_go()
+    worker_id.listening.close_unwanted()
     use_one_arena()
     collect_rarely()
     faulthandler.register(signal.SIGUSR2, file=stacks, all_threads=True)
@@ -166,13 +166,13 @@ def main(job: PoolConfig, who: WorkerId, slot: Slot, parent: int, stacks: int) -
     stop = Stop()
     stop.listen(signal.SIGTERM, signal.SIGINT)
     metrics = Counters()
-    board = _Reporter(slot, metrics)
-    signal.signal(signal.SIGUSR1, board.ask)
+    reporter = _Reporter(slot, metrics)
+    signal.signal(signal.SIGUSR1, reporter.ask)
     code = 0
     try:
-        job.run(who, stop, metrics, board)
+        pool_config.run(worker_id, stop, metrics, reporter)
     except ConfigurationError as error:
-        board.trouble(str(error))
+        reporter.trouble(str(error))
         log.error("configuration cannot work", code="configuration_invalid", reason=str(error), exit_code=EX_CONFIG)  # noqa: TRY400 - no bug to trace
         return EX_CONFIG
     except UnfinishedError as error:
@@ -187,9 +187,9 @@ def main(job: PoolConfig, who: WorkerId, slot: Slot, parent: int, stacks: int) -
         )
         code = EX_DATAERR
     except BaseException as error:
-        # Also an `OutOfTime` that got this far is to be seen.
+        # Also an `EventTimeout` that got this far is to be seen.
         # Not its `str`, which may raise as well.
-        board.trouble(CRASHED + "".join(traceback.format_exception_only(type(error), error)).strip())
+        reporter.trouble(CRASHED + "".join(traceback.format_exception_only(type(error), error)).strip())
         log.exception("worker crashed; what was not flushed was not committed", code="worker_crashed", pid=os.getpid())
         return 1
     log.info("worker done", code="worker_done", seconds=round(time.monotonic() - started, 1), **metrics.summary())

@@ -22,7 +22,7 @@ FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 _HEALTHY_AFTER_S = 60.0
 _REMEMBERED_S = 600.0
 """Longer than any store's batch lasts, so that two crashes at the same batch are seen as such."""
-_AT_WORK = (State.RUNNING, State.IDLE)
+_WORKING = (State.RUNNING, State.IDLE)
 
 
 @dataclass
@@ -83,7 +83,7 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    def ask_to_end(self, within_s: float) -> None:
+    def request_stop(self, within_s: float) -> None:
         """Have it flush, commit and end, and no longer be wanted."""
         self.leaving = True
         if not self.kill_at:
@@ -106,8 +106,8 @@ class WorkerProcess:
         Args:
             how: its exit code or signal.
         """
-        now, said = time.monotonic(), self.slot.told().reason
-        why = said if said.startswith(CRASHED) else self.hangs
+        now, reason = time.monotonic(), self.slot.remarks().reason
+        why = reason if reason.startswith(CRASHED) else self.hangs
         self.crash = f"{how}: {why}" if why else how
         self._crashed.append(now)
         if now - self.begun > _HEALTHY_AFTER_S:
@@ -125,14 +125,14 @@ class WorkerProcess:
         return len(self._crashed)
 
     @property
-    def at_work(self) -> bool:
+    def is_working(self) -> bool:
         """Whether its process has come through its start."""
-        return self.pid is not None and self.slot.look().state in _AT_WORK
+        return self.pid is not None and self.slot.snapshot().state in _WORKING
 
     @property
     def ready(self) -> bool:
         """Whether it works, or will as soon as the one before it has ended."""
-        return self.at_work or (self.pid is not None and self.slot.look().state is State.READY)
+        return self.is_working or (self.pid is not None and self.slot.snapshot().state is State.READY)
 
     def successor(self, slot: Slot) -> WorkerProcess:
         """Return another one for the same place, which remembers how those before it died."""
@@ -140,8 +140,8 @@ class WorkerProcess:
 
     def silent_s(self) -> float:
         """Return the seconds since its process gave a sign of life, unless it waits for something on purpose."""
-        said = self.slot.look()
-        return 0.0 if self.pid is None or said.state is State.WAITING else time.monotonic() - said.alive
+        last = self.slot.snapshot()
+        return 0.0 if self.pid is None or last.state is State.WAITING else time.monotonic() - last.alive
 
 
 def _become(work: Callable[[], int], signals: Iterable[signal.Signals]) -> None:

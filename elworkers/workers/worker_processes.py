@@ -21,102 +21,102 @@ class WorkerProcesses:
         successor: started beside the one whose index it has; None: there is none.
     """
 
-    def __init__(self, board: Scoreboard, places: Iterable[WorkerProcess] = ()) -> None:
-        self._board = board
-        self._places = {member.index: member for member in places}
+    def __init__(self, scoreboard: Scoreboard, worker_processes: Iterable[WorkerProcess] = ()) -> None:
+        self._scoreboard = scoreboard
+        self._by_index = {worker_process.index: worker_process for worker_process in worker_processes}
         self.successor: WorkerProcess | None = None
 
     @property
-    def board(self) -> int:
+    def scoreboard(self) -> int:
         """Descriptor of the scoreboard's memory."""
-        return self._board.file
+        return self._scoreboard.file
 
     def __iter__(self) -> Iterator[WorkerProcess]:
         """Yield all places, the successor last."""
-        yield from list(self._places.values())
+        yield from list(self._by_index.values())
         if self.successor is not None:
             yield self.successor
 
     def get(self, index: int) -> WorkerProcess | None:
         """Return the place of this index, where there is one."""
-        return self._places.get(index)
+        return self._by_index.get(index)
 
-    def place(self, index: int) -> WorkerProcess:
+    def get_or_create(self, index: int) -> WorkerProcess:
         """Return the place of this index, which is made where there is none."""
-        if index not in self._places:
-            self._places[index] = WorkerProcess(index, self._board.free_slot())
-        return self._places[index]
+        if index not in self._by_index:
+            self._by_index[index] = WorkerProcess(index, self._scoreboard.free_slot())
+        return self._by_index[index]
 
-    def beyond(self, count: int) -> list[WorkerProcess]:
+    def from_index(self, count: int) -> list[WorkerProcess]:
         """Return the places beyond this number."""
-        return [member for index, member in self._places.items() if index >= count]
+        return [worker_process for index, worker_process in self._by_index.items() if index >= count]
 
     def alive(self) -> list[WorkerProcess]:
         """Return those that have a process."""
-        return [member for member in self if member.pid is not None]
+        return [worker_process for worker_process in self if worker_process.pid is not None]
 
     def all_leaving(self) -> bool:
         """Return whether nobody is left who would go on."""
-        return all(member.leaving for member in self)
+        return all(worker_process.leaving for worker_process in self)
 
-    def name_successor(self, member: WorkerProcess) -> WorkerProcess:
+    def name_successor(self, worker_process: WorkerProcess) -> WorkerProcess:
         """Return a place beside the member's, without a process yet."""
-        self.successor = member.successor(self._board.free_slot())
+        self.successor = worker_process.successor(self._scoreboard.free_slot())
         return self.successor
 
     def promote(self) -> None:
         """Give the successor the place that it was started for, whose process has ended."""
         if self.successor is not None:
-            if self.successor.index in self._places:
-                self.remove(self._places[self.successor.index])
-            self._places[self.successor.index] = self.successor
+            if self.successor.index in self._by_index:
+                self.remove(self._by_index[self.successor.index])
+            self._by_index[self.successor.index] = self.successor
             self.successor = None
 
     def dismiss(self) -> None:
         """Forget the successor, whose process has ended."""
         if self.successor is not None:
-            self._let_go(self.successor)
+            self._release(self.successor)
             self.successor = None
 
-    def remove(self, member: WorkerProcess) -> None:
+    def remove(self, worker_process: WorkerProcess) -> None:
         """Forget a place whose process has ended."""
-        del self._places[member.index]
-        self._let_go(member)
+        del self._by_index[worker_process.index]
+        self._release(worker_process)
 
-    def _let_go(self, member: WorkerProcess) -> None:
-        self._board.give_back(member.slot)
-        member.stacks.close()
+    def _release(self, worker_process: WorkerProcess) -> None:
+        self._scoreboard.give_back(worker_process.slot)
+        worker_process.stacks.close()
 
-    def seen(self) -> list[WorkerState]:
+    def states(self) -> list[WorkerState]:
         """Return what each says of itself."""
-        return [_seen(member) for member in self]
+        return [_state_of(worker_process) for worker_process in self]
 
 
-def _seen(member: WorkerProcess) -> WorkerState:
-    said = member.slot.look()
-    runs = member.pid is not None
-    told = member.slot.told() if runs else Remarks()
+def _state_of(worker_process: WorkerProcess) -> WorkerState:
+    snapshot = worker_process.slot.snapshot()
+    runs = worker_process.pid is not None
+    remarks = worker_process.slot.remarks() if runs else Remarks()
     return WorkerState(
-        worker=member.index,
-        pid=member.pid,
-        state=(said.state if runs else State.STOPPED).name.lower(),
-        restarts=member.restarts,
-        since=member.since,
-        alive=said.alive,
-        records=said.records,
-        reason=told.reason,
-        reason_since=told.since,
-        aside=told.aside,
-        more_aside=told.more,
-        aside_since=told.aside_since,
-        crashes=member.crashes,
-        crash=member.crash,
-        done=member.leaving and not runs,
-        remarks=told.remarks,
+        worker=worker_process.index,
+        pid=worker_process.pid,
+        state=(snapshot.state if runs else State.STOPPED).name.lower(),
+        restarts=worker_process.restarts,
+        since=worker_process.since,
+        alive=snapshot.alive,
+        records=snapshot.records,
+        reason=remarks.reason,
+        reason_since=remarks.since,
+        aside=remarks.aside,
+        more_aside=remarks.more,
+        aside_since=remarks.aside_since,
+        crashes=worker_process.crashes,
+        crash=worker_process.crash,
+        done=worker_process.leaving and not runs,
+        remarks=remarks.remarks,
     )
 
 
-def shut_out(workers: int, reason: str, since: float) -> list[WorkerState]:
+def not_started(workers: int, reason: str, since: float) -> list[WorkerState]:
     """Return workers that are not started, because what they would listen on cannot be had.
 
     Args:

@@ -264,7 +264,7 @@ def test_an_interrupted_one_says_so_and_one_state_is_for_one_backfill(unique: Un
     process.send_signal(signal.SIGTERM)
     assert process.wait(DEADLINE_S) == 75
     assert (second.returncode, len(second.stderr.splitlines())) == (78, 1)
-    assert f"state file {state}: another backfill is at work with it" in second.stderr
+    assert f"state file {state}: is in use by another backfill" in second.stderr
     other = Backfill(tmp_path, f"sqlite:///{tmp_path}/other.db", path, name=name)
     other.run(expect=78)
     why = f"is of another backfill, whose output is sqlite://{tmp_path}/events.db, not sqlite://{tmp_path}/other.db"

@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 from topology import BIN, ROOT
 from waiting import wait_for
 
-from demo.doors import CHROMIUM
+from demo.listeners import CHROMIUM
 
 DEADLINE_S = 30.0
 CLIENT = ROOT / "elworkers" / "browser" / "eventlogging.js"

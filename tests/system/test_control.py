@@ -160,7 +160,7 @@ def test_a_file_that_breaks_while_its_instance_runs_stops_nothing(topology: Make
         done = site.ctl(verb, expect=78)
         assert "forwarders/one:2: no output has the scheme 'stdot'" in done.stderr
     assert site.ctl("status", expect=78).stdout.count("RUNNING") == 1
-    assert "forwarder/one runs as it was; its file is broken" in site.ctl("check", expect=1).stdout
+    assert "forwarder/one keeps its previous configuration; its file is invalid" in site.ctl("check", expect=1).stdout
     (site.config_dir / "forwarders" / "one").write_bytes(sound)
     site.ctl("update")
     assert set(site.pids()) == set(before)

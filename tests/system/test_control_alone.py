@@ -93,7 +93,7 @@ def test_a_command_says_for_whom_it_waits_and_ends_with_75(topology: Make) -> No
         done = site.ctl("update", "--lock-wait=0.3", expect=75)
         assert done.stderr.splitlines() == [
             "eventloggingctl: waiting up to 0.3 s for pid 4711 (eventloggingctl update)",
-            f"eventloggingctl: pid 4711 (eventloggingctl update) is at work in {site.run_dir}, and still was after "
+            f"eventloggingctl: pid 4711 (eventloggingctl update) is running in {site.run_dir}, and was not done after "
             "0.3 s; try again later",
         ]
     assert not site.pids()
@@ -236,14 +236,15 @@ def test_another_user_is_told_so(open_to_all: Topology) -> None:
         check = as_nobody("check")
         assert (check.returncode, check.stderr) == (3, "")
         assert re.fullmatch(
-            r"UNKNOWN: supervisord of \S+ may not be asked by this user; run this as root, whose folder it is\n",
+            r"UNKNOWN: supervisord of \S+ may not be controlled by this user; run this as root, the owner of the "
+            r"folder\n",
             check.stdout,
         )
         assert as_nobody("status").returncode == 69
         for verb in CHANGING:
             done = as_nobody(verb)
             assert done.returncode == 1
-            assert "control.lock: Permission denied; run this as root, whose folder it is" in done.stderr
+            assert "control.lock: Permission denied; run this as root, the owner of the folder" in done.stderr
         if not gone:
             (site.run_dir / "supervisor.sock").rename(site.run_dir / "elsewhere")
     (site.run_dir / "elsewhere").rename(site.run_dir / "supervisor.sock")
@@ -301,7 +302,7 @@ def test_a_question_to_a_frozen_supervisord_ends_in_time(frozen: Topology) -> No
     pid = supervisord(frozen)
     for verb in ("status", *CHANGING):
         said = frozen.ctl(verb, "--timeout=0.3", expect=69).stderr
-        assert f"supervisord (pid {pid}) has not answered for 0.3 s; it is stopped: `kill -CONT {pid}`" in said
+        assert f"supervisord (pid {pid}) has not answered for 0.3 s; it is suspended: `kill -CONT {pid}`" in said
     assert "has not answered for 10 s" in check.communicate(timeout=began + 15 - time.monotonic())[0]
     assert check.returncode == 3
 

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from topology import BIN, ROOT, processes
 
-from demo.doors import CLICKS, chromium
+from demo.listeners import CLICKS, chromium
 from elworkers.devstack import varnish
 
 DEADLINE_S = 280

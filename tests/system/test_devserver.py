@@ -25,7 +25,7 @@ from playwright.sync_api import sync_playwright
 from topology import BIN, SCHEMAS, free_port, free_udp_port
 from waiting import wait_for
 
-from demo.doors import CHROMIUM
+from demo.listeners import CHROMIUM
 from elworkers.devserver.guard import HEADER
 
 DEADLINE_S = 60.0
@@ -152,7 +152,7 @@ def test_pages_of_others_reach_nothing(tmp_path: Path, chromium: str) -> None:
         wait_for(lambda: "valid" in devserver.said(), DEADLINE_S, "the event of its own page")
     assert devserver.end() == 0
     assert "1 valid, 0 invalid" in devserver.said()
-    assert f"refused: requests of pages of http://localhost:{port}; to take them: --allow-origin" in devserver.said()
+    assert f"rejected: requests of pages of http://localhost:{port}; to accept them: --allow-origin" in devserver.said()
     assert {200, 403} == set(answered)
 
 

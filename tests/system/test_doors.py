@@ -22,7 +22,7 @@ from conftest import Varnished
 from topology import BIN, ROOT, SCHEMAS, Topology, free_port
 from waiting import wait_for
 
-from demo.doors import CLICKS, PAGE_SCHEMA, click
+from demo.listeners import CLICKS, PAGE_SCHEMA, click
 from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.devstack import Stack
 

@@ -151,14 +151,14 @@ def test_update_says_why_a_forwarder_goes_on_as_before(http: Door) -> None:
         http.write()
         done = http.site.ctl("update", expect=1)
         said = f"http://127.0.0.1:{http.port}: cannot be bound: Address already in use"
-        assert f"forwarder-door goes on as before: eventlogging-forwarder: {said}" in done.stderr
+        assert f"forwarder-door keeps its previous configuration: eventlogging-forwarder: {said}" in done.stderr
         shown = http.site.ctl("status").stdout
         assert said in shown
         assert "its file has changed since it was read" in shown
     assert "forwarder-door: restarted" in http.site.ctl("update").stdout
     assert http.workers() != [worker]
     assert not http.under_load(http.load(), lambda: None)
-    assert "goes on as before" not in http.site.ctl("status").stdout
+    assert "keeps its previous configuration" not in http.site.ctl("status").stdout
     assert http.port != port
 
 

@@ -222,7 +222,7 @@ def test_check_as_the_monitoring_systems_user(flow: Flow) -> None:
     given = {"MONITOR": "nobody", "MONITOR_GROUP": group}
     if not flow.host.run(check.replace(" check", " --version"), expect=None, **given):
         pytest.skip("another user may not run the commands of this environment")
-    assert "may not be asked" in flow.host.run(check, expect=3, **given)
+    assert "may not be controlled" in flow.host.run(check, expect=3, **given)
     flow.host.run(once, **given)
     running = len(flow.host.pids())
     # Each parent writes anew within five seconds.
@@ -264,7 +264,7 @@ def test_deploy_a_new_version(flow: Flow, wheel: Path) -> None:
         load.goes_on()
         said = flow.host.run(*BLOCKS["Deploy a new version"], VERSION=NEXT, PACKAGE=wheel)
         load.goes_on()
-    assert f"runs version {__version__}; `restart` has it run {NEXT}" in said
+    assert f"runs version {__version__}; `restart` starts {NEXT}" in said
     assert set(flow.host.versions().values()) == {NEXT}
     assert flow.host.pids()["forwarder/server-side-raw"] == door
     assert f'"version": "{NEXT}"' in flow.host.log("forwarder/server-side-raw")

@@ -216,9 +216,9 @@ def test_a_file_that_has_gone_changes_nothing(udp: Door) -> None:
     assert udp.workers() == [worker]
     udp.write()
     # The file is the one that was read; that the parent was asked for another image is done with all the same.
-    assert "goes on as before" in udp.site.ctl("status").stdout
+    assert "keeps its previous configuration" in udp.site.ctl("status").stdout
     assert "forwarder-door: restarted" in udp.site.ctl("update").stdout
-    assert "goes on as before" not in udp.site.ctl("status").stdout
+    assert "keeps its previous configuration" not in udp.site.ctl("status").stdout
 
 
 def test_an_address_that_its_own_is_in_the_way_of_is_said(udp: Door) -> None:

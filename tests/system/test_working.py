@@ -73,7 +73,7 @@ def test_a_worker_that_is_not_there_in_time_is_no_running_one(topology: Make) ->
         consumer(site, f"127.0.0.1:{silent.getsockname()[1]}", "t")
         shown = site.ctl("start", "--wait=4", expect=1).stdout
         assert re.search(
-            r"file +STARTING .* 1/1\n +1 of 1 workers have no place in their group, or no port, yet", shown
+            r"file +STARTING .* 1/1\n +1 of 1 workers have not joined their group, or not bound their port, yet", shown
         )
         # It is on its way; nobody is to be called for that.
         assert site.ctl("check").stdout == "OK: 1 EventLogging jobs are running.\n"
@@ -146,7 +146,7 @@ exec "{BIN}/eventlogging-forwarder" "$@"
     command.chmod(0o755)
     words = ["--command-dir", str(tmp_path)]
     shown = site.ctl("start", "--wait=6", *words, expect=1).stdout
-    assert re.search(r"slow +STARTING .* -\n +it has not said yet what its workers do", shown)
+    assert re.search(r"slow +STARTING .* -\n +its workers have not reported their state yet", shown)
     begins.touch()
     assert re.search(r"slow +RUNNING .* 1/1", site.ctl("start", *words).stdout)
 

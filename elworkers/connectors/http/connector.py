@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from elworkers.config.options import CLIENT_ADDRESS, HOST, HTTP_PORT
-from elworkers.config.types import folder, networks, seconds, whole
+from elworkers.config.types import directory, integer, networks, seconds
 from elworkers.config.uris import Endpoint, Option, Options
 from elworkers.connectors.connector import Connector, SourceSpec, SpoolPaths, Worker
 from elworkers.connectors.spool.listener import Listener
@@ -26,14 +26,14 @@ _OPTIONS: Options = {
     "trusted_proxies": Option(
         networks, None, "proxies whose X-Forwarded-For and Forwarded headers are trusted, as 127.0.0.1,10.0.0.0/8"
     ),
-    "files": Option(folder, None, "folder of files to serve in addition to eventlogging.js"),
-    "max_url_bytes": Option(whole(100), 16_000, "longest request line in bytes"),
+    "files": Option(directory, None, "folder of files to serve in addition to eventlogging.js"),
+    "max_url_bytes": Option(integer(100), 16_000, "longest request line in bytes"),
     "max_body_bytes": Option(
-        whole(100), 256 * 1024, "largest body of a POST in bytes; an event may be three times as long in its line"
+        integer(100), 256 * 1024, "largest body of a POST in bytes; an event may be three times as long in its line"
     ),
-    "max_events": Option(whole(1), 1_000, "largest number of events in a POST"),
+    "max_events": Option(integer(1), 1_000, "largest number of events in a POST"),
     "max_connections": Option(
-        whole(1), 1_000, "largest number of open connections; one more closes the one that has been idle longest"
+        integer(1), 1_000, "largest number of open connections; one more closes the one that has been idle longest"
     ),
     "timeout_seconds": Option(
         seconds, 30.0, "seconds to receive a body, and to wait for the next request of a connection"

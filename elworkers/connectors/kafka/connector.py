@@ -17,7 +17,17 @@ from elworkers.config.endpoints import check_brokers, consumer_group
 from elworkers.config.options import RAW, TRANSACTIONS
 from elworkers.config.templates import template, topic_template
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.config.types import boolean, group, not_in_text, offset_reset, only, pattern, whole, words, zookeeper
+from elworkers.config.types import (
+    boolean,
+    choice,
+    constant,
+    group,
+    integer,
+    offset_reset,
+    pattern,
+    unsupported,
+    zookeeper,
+)
 from elworkers.config.uris import Endpoint, Option, Options
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, Worker
 from elworkers.core.contracts import OffsetStore, Sink, Source
@@ -29,9 +39,9 @@ _NO_OUTPUT_TOPIC = (
     "which is topic={topic} or topic={meta.topic}"
 )
 
-_PARTITIONS = Option(whole(1), None, "partitions of a topic that is created (default: the broker's)")
-_REPLICATION = Option(whole(1), None, "replicas of a topic that is created (default: the broker's)")
-_METADATA_AGE = Option(whole(1), 60_000, "ms until new partitions are noticed, at most")
+_PARTITIONS = Option(integer(1), None, "partitions of a topic that is created (default: the broker's)")
+_REPLICATION = Option(integer(1), None, "replicas of a topic that is created (default: the broker's)")
+_METADATA_AGE = Option(integer(1), 60_000, "ms until new partitions are noticed, at most")
 _BLACKLIST = Option(pattern, None, "regular expression; events whose schema name matches are left out")
 
 _PYTHON_ONLY = "cannot be set in a URI: its value is a Python object"
@@ -48,52 +58,54 @@ _SOURCE_OPTIONS: Options = {
     "metadata_max_age_ms": _METADATA_AGE,
     "transactions": TRANSACTIONS,
     "session_timeout_ms": Option(
-        whole(1), 30_000, "ms without a heartbeat until the group gives this consumer's partitions to others"
+        integer(1), 30_000, "ms without a heartbeat until the group gives this consumer's partitions to others"
     ),
     "zookeeper_connect": Option(
         zookeeper, None, "ZooKeeper servers that manage the group, instead of Kafka: HOST:PORT,…[/CHROOT]"
     ),
     "zookeeper_hosts": Option(zookeeper, None, "same as zookeeper_connect (pykafka's newer name)"),
     "zookeeper_make_chroot": Option(boolean, True, "create a missing chroot (HOST:PORT/PATH); False: it is an error"),
-    "zookeeper_connection_timeout_ms": Option(whole(0), 6_000, "longest wait for a connection to ZooKeeper, in ms"),
+    "zookeeper_connection_timeout_ms": Option(integer(0), 6_000, "longest wait for a connection to ZooKeeper, in ms"),
     "auto_commit_enable": Option(
         boolean, False, "commit at least every auto_commit_interval_ms; only what is stored is committed"
     ),
-    "auto_commit_interval_ms": Option(whole(1), 60_000, "longest age of a batch in ms, if auto_commit_enable is True"),
+    "auto_commit_interval_ms": Option(
+        integer(1), 60_000, "longest age of a batch in ms, if auto_commit_enable is True"
+    ),
     "auto_offset_reset": Option(
         offset_reset, None, "where a group without committed offsets starts: earliest or latest (default: earliest)"
     ),
     "fetch_message_max_bytes": Option(
-        whole(1),
+        integer(1),
         1024 * 1024,
         "largest number of bytes fetched from one partition at once; a single larger message is read too",
     ),
-    "num_consumer_fetchers": Option(whole(1), 1, "number of fetch threads"),
-    "queued_max_messages": Option(whole(1), 2_000, "messages per partition that are fetched ahead"),
-    "fetch_min_bytes": Option(whole(1), 1, "bytes that the broker waits for before it answers a fetch"),
-    "fetch_error_backoff_ms": Option(whole(1), 500, "wait after a failed fetch, in ms (librdkafka only)"),
-    "fetch_wait_max_ms": Option(whole(0), 500, "longest time that the broker waits for fetch_min_bytes, in ms"),
-    "offsets_channel_backoff_ms": Option(whole(1), 1_000, "wait before offsets are requested again, in ms"),
-    "offsets_commit_max_retries": Option(whole(0), 5, "how often a commit is tried"),
-    "consumer_timeout_ms": Option(whole(-1), -1, "accepted without effect; the program has time limits of its own"),
-    "rebalance_max_retries": Option(whole(0), 5, "how often a rebalance is tried"),
-    "rebalance_backoff_ms": Option(whole(1), 2_000, "wait between two tries of a rebalance, in ms"),
+    "num_consumer_fetchers": Option(integer(1), 1, "number of fetch threads"),
+    "queued_max_messages": Option(integer(1), 2_000, "messages per partition that are fetched ahead"),
+    "fetch_min_bytes": Option(integer(1), 1, "bytes that the broker waits for before it answers a fetch"),
+    "fetch_error_backoff_ms": Option(integer(1), 500, "wait after a failed fetch, in ms (librdkafka only)"),
+    "fetch_wait_max_ms": Option(integer(0), 500, "longest time that the broker waits for fetch_min_bytes, in ms"),
+    "offsets_channel_backoff_ms": Option(integer(1), 1_000, "wait before offsets are requested again, in ms"),
+    "offsets_commit_max_retries": Option(integer(0), 5, "how often a commit is tried"),
+    "consumer_timeout_ms": Option(integer(-1), -1, "accepted without effect; the program has time limits of its own"),
+    "rebalance_max_retries": Option(integer(0), 5, "how often a rebalance is tried"),
+    "rebalance_backoff_ms": Option(integer(1), 2_000, "wait between two tries of a rebalance, in ms"),
     "reset_offset_on_start": Option(boolean, False, "start at auto_offset_reset and ignore committed offsets"),
     "reset_offset_on_fetch": Option(boolean, True, "accepted without effect; committed offsets are always used"),
     "use_rdkafka": Option(
         boolean, False, "fetch with librdkafka (only groups in ZooKeeper, only if pykafka was built with it)"
     ),
     "compacted_topic": Option(boolean, True, "expect gaps between offsets"),
-    "heartbeat_interval_ms": Option(whole(1), 3_000, "ms between heartbeats to a group that Kafka manages"),
+    "heartbeat_interval_ms": Option(integer(1), 3_000, "ms between heartbeats to a group that Kafka manages"),
     "membership_protocol": Option(
-        words("range", "roundrobin"), "range", "how the group distributes partitions: range or roundrobin"
+        choice("range", "roundrobin"), "range", "how the group distributes partitions: range or roundrobin"
     ),
     "auto_start": Option(
-        only(True, "a consumer that is not started reads nothing"), True, "accepted; only True is possible"
+        constant(True, "a consumer that is not started reads nothing"), True, "accepted; only True is possible"
     ),
-    "zookeeper": Option(not_in_text, None, _PYTHON_ONLY),
-    "post_rebalance_callback": Option(not_in_text, None, _PYTHON_ONLY),
-    "deserializer": Option(not_in_text, None, _PYTHON_ONLY),
+    "zookeeper": Option(unsupported, None, _PYTHON_ONLY),
+    "post_rebalance_callback": Option(unsupported, None, _PYTHON_ONLY),
+    "deserializer": Option(unsupported, None, _PYTHON_ONLY),
 }
 
 _SINK_OPTIONS: Options = {
@@ -101,7 +113,7 @@ _SINK_OPTIONS: Options = {
     "raw": RAW,
     "key": Option(template, None, "message key; may name fields of the event, as {schema}"),
     "producer": Option(
-        words("simple", "keyed"),
+        choice("simple", "keyed"),
         None,
         "keyed: key={schema}_{revision} unless key= is given; simple: no key (files of 2015)",
     ),
@@ -109,13 +121,13 @@ _SINK_OPTIONS: Options = {
     "async": Option(boolean, True, "False: wait for the acknowledgement of each message before the next"),
     "partitions": _PARTITIONS,
     "replication": _REPLICATION,
-    "compression": Option(words("none", "gzip", "snappy"), "none", "compression of messages: none, gzip or snappy"),
+    "compression": Option(choice("none", "gzip", "snappy"), "none", "compression of messages: none, gzip or snappy"),
     "required_acks": Option(
-        words("1", "-1", "all"), "-1", "who acknowledges a write: the leader (1) or all replicas (-1, all)"
+        choice("1", "-1", "all"), "-1", "who acknowledges a write: the leader (1) or all replicas (-1, all)"
     ),
-    "ack_timeout_ms": Option(whole(1), 10_000, "longest time that the broker waits for its replicas, in ms"),
+    "ack_timeout_ms": Option(integer(1), 10_000, "longest time that the broker waits for its replicas, in ms"),
     "metadata_max_age_ms": _METADATA_AGE,
-    "max_request_size": Option(whole(1_000), 900_000, "largest number of bytes sent to one partition at once"),
+    "max_request_size": Option(integer(1_000), 900_000, "largest number of bytes sent to one partition at once"),
 }
 
 
@@ -161,7 +173,7 @@ def _required_fields(endpoint: Endpoint) -> frozenset[str]:
     from elworkers.config.templates import Template
 
     options = endpoint.options
-    named = Template(options["topic"] + (options["key"] or "")).asks
+    named = Template(options["topic"] + (options["key"] or "")).required_fields
     return named | {"schema"} if options["blacklist"] else named
 
 

@@ -34,7 +34,7 @@ class Route:
         self._topic = Template(topic)
         self._key = Template(key) if key else None
         self._left_out = re.compile(blacklist).match if blacklist else None
-        if raw and (blacklist or not self._topic.is_plain or not (self._key is None or self._key.is_plain)):
+        if raw and (blacklist or not self._topic.is_constant or not (self._key is None or self._key.is_constant)):
             raise ConfigurationError("kafka URI: topic, key and blacklist can ask only parsed events for their fields")
         self._names: dict[tuple[str | None, str], str | OwnTopic] = {}
         self._by_field: dict[object, str | OwnTopic] = {}
@@ -42,7 +42,7 @@ class Route:
     @property
     def is_plain(self) -> bool:
         """Whether all records go to one topic, whatever is in them."""
-        return self._topic.is_plain
+        return self._topic.is_constant
 
     def __call__(self, record: Record) -> tuple[str | OwnTopic, bytes | None] | None:
         """Return topic and key, or None where the record is left out.
@@ -53,7 +53,7 @@ class Route:
         event = record.event
         if self._left_out is not None and event is not None and self._left_out(str(event.get("schema"))):
             return None
-        field = self._topic.only_field
+        field = self._topic.single_field
         value = event.get(field) if field is not None and event is not None else None
         # A number may equal another that is written otherwise; text is what it is.
         topic = self._by_field.get(value) if type(value) is str else None
@@ -64,7 +64,7 @@ class Route:
         return topic, self._key(event).encode() if self._key is not None else record.key
 
     def _named(self, text: str, event: Event | None) -> str | OwnTopic:
-        schema = field_of(event, "schema") if "schema" in self._topic.asks else None
+        schema = field_of(event, "schema") if "schema" in self._topic.required_fields else None
         topic = self._names.get((schema, text))
         if topic is None:
             if len(self._names) > _MOST_NAMES:
@@ -84,6 +84,6 @@ class Route:
             )
         plain = _NOT_IN_TOPIC.sub("_", schema)
         # With no field beside it, only a name with `_` can be what another name was made into.
-        if self._topic.only_field == "schema" and "_" not in plain:
+        if self._topic.single_field == "schema" and "_" not in plain:
             return topic
         return OwnTopic(topic, schema, plain)

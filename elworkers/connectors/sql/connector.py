@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.config.options import STATSD_PORT
-from elworkers.config.types import boolean, file, seconds, statsd_prefix, whole
+from elworkers.config.types import boolean, file, integer, seconds, statsd_prefix
 from elworkers.config.uris import Endpoint, Option, Options
 from elworkers.connectors.connector import Connector, SinkSpec, Worker
 from elworkers.core.contracts import Sink
@@ -23,10 +23,10 @@ _MYSQL_PORT = 3306
 _TABLES: Options = {
     "charset": Option(str, "utf8mb4", "accepted without effect; tables and connections are always utf8mb4"),
     "replace": Option(boolean, False, "accepted without effect; events that are stored already are always skipped"),
-    "batch_size": Option(whole(1), 3_000, "largest number of events in a batch"),
+    "batch_size": Option(integer(1), 3_000, "largest number of events in a batch"),
     "batch_seconds": Option(seconds, 300.0, "age in seconds at which a batch is written"),
     "statsd_host": Option(str, None, "statsd host that gets the number of inserted rows"),
-    "statsd_port": Option(whole(1), STATSD_PORT, "UDP port of statsd_host"),
+    "statsd_port": Option(integer(1), STATSD_PORT, "UDP port of statsd_host"),
     "statsd_prefix": Option(statsd_prefix, None, "beginning of the metric names (default: see --statsd-names)"),
 }
 

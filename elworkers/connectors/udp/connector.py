@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.config.options import EVENTS_PORT, RAW
-from elworkers.config.types import whole
+from elworkers.config.types import integer
 from elworkers.config.uris import Endpoint, Option
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, SpoolPaths, Worker
 from elworkers.connectors.spool.listener import Listener
@@ -56,7 +56,7 @@ CONNECTORS = (
         source=SourceSpec(
             {
                 "raw": RAW,
-                "receive_buffer": Option(whole(1), 4 * 1024 * 1024, "size of the socket's receive buffer in bytes"),
+                "receive_buffer": Option(integer(1), 4 * 1024 * 1024, "size of the socket's receive buffer in bytes"),
             },
             open=_source,
             listener=_listener,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from elworkers.config.options import CLIENT_ADDRESS, HOST
-from elworkers.config.types import whole
+from elworkers.config.types import integer
 from elworkers.config.uris import Endpoint, Option, Options
 from elworkers.connectors.connector import Connector, SourceSpec, SpoolPaths, Worker
 from elworkers.connectors.spool.listener import Listener
@@ -28,7 +28,7 @@ _OPTIONS: Options = {
     "client_address": CLIENT_ADDRESS,
     "query": Option(str, VARNISH_QUERY, "vsl-query(7) expression that selects the requests that carry events"),
     "program": Option(str, "varnishncsa", "path or name of varnishncsa"),
-    "max_line_bytes": Option(whole(1_000), 64 * 1024, "longest line in bytes; longer lines are skipped"),
+    "max_line_bytes": Option(integer(1_000), 64 * 1024, "longest line in bytes; longer lines are skipped"),
 }
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from outputs import capsule, schemas
 
-from elworkers.backfill.line import Line
-from elworkers.backfill.plan import Plan, moment, plan
+from elworkers.backfill.pipelines import PipelineFactory
+from elworkers.backfill.plan import Plan, plan, timestamp
 from elworkers.backfill.state import State
 from elworkers.core import loop
 from elworkers.core.errors import RetryableError
@@ -37,8 +37,8 @@ def job(tmp_path: Path) -> Plan:
 
 def process(job: Plan) -> Pipeline:
     """The pipeline of a process that has just started."""
-    state = State(job.state, job.job)
-    return Line(job, state, PipelineBuilder(Counters()), lambda _done, _total: None).build(CarryOver())
+    state = State(job.state, job.identity)
+    return PipelineFactory(job, state, PipelineBuilder(Counters()), lambda _done, _total: None).build(CarryOver())
 
 
 def step(pipeline: Pipeline, limit: int, commits: bool = True) -> None:
@@ -98,12 +98,12 @@ class Silent:
 
 @pytest.mark.parametrize("fails", ["commit", "poll"])
 def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, tmp_path: Path, fails: str) -> None:
-    state, metrics = State(job.state, job.job), Counters()
-    line = Line(job, state, PipelineBuilder(metrics, batch_records=6), lambda _done, _total: None)
+    state, metrics = State(job.state, job.identity), Counters()
+    line = PipelineFactory(job, state, PipelineBuilder(metrics, batch_records=6), lambda _done, _total: None)
     left = [2]
 
-    def build(kept: CarryOver) -> Pipeline:
-        pipeline = line.build(kept)
+    def build(carry_over: CarryOver) -> Pipeline:
+        pipeline = line.build(carry_over)
         works = getattr(pipeline.source, fails)
 
         def sometimes(*given: object) -> object:
@@ -122,7 +122,7 @@ def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, t
     assert out == [0, *(number for number in range(40) if number % 5 != 3)]
     assert len((tmp_path / "in.rejected").read_bytes().splitlines()) == 8
     assert (line.account().read, line.account().stored, line.account().refused) == (40, 32, 8)
-    assert State(job.state, job.job).counts == state.counts
+    assert State(job.state, job.identity).counts == state.counts
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, t
     ],
 )
 def test_times_are_utc_unless_they_say(text: str, ms: int) -> None:
-    assert moment(text) == ms
+    assert timestamp(text) == ms
 
 
 def test_lines_without_a_time_are_the_same_events_each_time(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_what_has_a_place_for_refused_records_needs_no_other(role: str, text: st
 @pytest.mark.parametrize("value", ["=file:///x", "\nfile:///x"])
 def test_an_importer_takes_a_place_for_refused_records_and_says_that_it_needs_none(value: str) -> None:
     (passed,) = read("importer", f"kafka:///k:1\n--output-invalid{value}\nfile:///base").passed
-    assert (passed.name, passed.place.line) == ("--output-invalid", 2)
+    assert (passed.name, passed.location.line) == ("--output-invalid", 2)
     assert "an importer refuses no message" in passed.why
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from elworkers.config.argument_files import read_command_line, read_lines
 from elworkers.config.arguments import Arguments, Option, RoleSpec, help_text, parse
-from elworkers.config.types import whole
+from elworkers.config.types import integer
 from elworkers.control.init import main as init
 from elworkers.core.errors import ConfigurationError
 from elworkers.roles import ROLES, module
 from elworkers.roles.instances import read_instances
 from elworkers.roles.pool_config import job
 
-SPEC = RoleSpec("test", "", (), (Option("--size", "bytes", whole(1), aliases=("--length", "--extent")),))
+SPEC = RoleSpec("test", "", (), (Option("--size", "bytes", integer(1), aliases=("--length", "--extent")),))
 IMPORTER = "kafka:///k:1\nfile:///base\n"
 RENAMED = [(role, alias, one) for role in ROLES for one in module(role).SPEC.options for alias in one.aliases]
 
@@ -38,7 +38,7 @@ def refusal(text: str) -> str:
 def test_an_old_name_gives_the_option_its_value(alias: str, text: str) -> None:
     arguments = read(f"# first\n{text.format(alias)}")
     assert arguments["size"] == 7
-    assert [place.line for place in arguments.places["size"]] == [2]
+    assert [place.line for place in arguments.locations["size"]] == [2]
     ((old, new, place),) = arguments.deprecated
     assert (old, new, place.line) == (alias, "--size", 2)
 

@@ -278,7 +278,7 @@ def test_a_password_of_a_listener_with_a_login_is_not_shown() -> None:
 def test_options_of_the_original_are_read_or_passed_over() -> None:
     arguments = read("consumer", "--no-plugins", f"{INPUT}&raw=False", "stdout:", "--schemas-path", "/srv/schemas")
     assert arguments["schemas"] == ("/srv/schemas",)
-    assert [(one.name, one.place.line) for one in arguments.passed] == [("--no-plugins", 1)]
+    assert [(one.name, one.location.line) for one in arguments.passed] == [("--no-plugins", 1)]
 
 
 def test_formats_of_2013() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from elworkers.control import ctl, init
 from elworkers.control.check import CRITICAL, UNKNOWN
-from elworkers.control.lock import changing
+from elworkers.control.lock import exclusive
 from elworkers.control.paths import Paths
 from elworkers.core.errors import EX_CONFIG, EX_TEMPFAIL
 
@@ -121,9 +121,9 @@ def test_a_folder_that_supervisord_cannot_take_is_refused(tmp_path: Path, capsys
 
 
 def test_another_command_that_is_at_work_is_named(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    with changing(site.paths, 0.0, "other"):
+    with exclusive(site.paths, 0.0, "other"):
         assert init.main([*site.words(), "--lock-wait=0"]) == EX_TEMPFAIL
-    assert "is at work in" in capsys.readouterr().err
+    assert "is running in" in capsys.readouterr().err
     assert not site.paths.programs.exists()
 
 

@@ -21,7 +21,7 @@ REFUSAL = PermissionError(13, "Permission denied")
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> Paths:
+def paths(tmp_path: Path) -> Paths:
     made = Paths(tmp_path / "etc", tmp_path / "run", tmp_path / "bin")
     made.states.mkdir(parents=True)
     made.states.chmod(0o2750)
@@ -32,9 +32,9 @@ def places(tmp_path: Path) -> Paths:
     return made
 
 
-def says(places: Paths, program: str, pid: int, alive: int = 1) -> None:
+def says(paths: Paths, program: str, pid: int, alive: int = 1) -> None:
     workers = [{"pid": pid if place < alive else None, "state": "running"} for place in range(2)]
-    places.state(program).write_text(json.dumps({"pid": pid, "wanted": 2, "workers": workers}), encoding="utf-8")
+    paths.state(program).write_text(json.dumps({"pid": pid, "wanted": 2, "workers": workers}), encoding="utf-8")
 
 
 def dead_pid() -> int:
@@ -43,30 +43,30 @@ def dead_pid() -> int:
     return ended.pid
 
 
-def test_what_runs_is_ok_and_what_has_ended_or_said_nothing_is_not(places: Paths) -> None:
-    says(places, "consumer-c", os.getpid(), alive=2)
-    assert nagios(states_only.rows(places, ["consumer"], REFUSAL))[0] == OK
-    assert nagios(states_only.rows(places, [], REFUSAL)) == (
+def test_what_runs_is_ok_and_what_has_ended_or_said_nothing_is_not(paths: Paths) -> None:
+    says(paths, "consumer-c", os.getpid(), alive=2)
+    assert nagios(states_only.rows(paths, ["consumer"], REFUSAL))[0] == OK
+    assert nagios(states_only.rows(paths, [], REFUSAL)) == (
         CRITICAL,
         "CRITICAL: Stopped EventLogging jobs: processor/p",
     )
-    says(places, "processor-p", dead_pid(), alive=2)
-    assert nagios(states_only.rows(places, [], REFUSAL))[0] == CRITICAL
-    says(places, "processor-p", os.getpid(), alive=1)
-    assert nagios(states_only.rows(places, [], REFUSAL))[0] == CRITICAL
+    says(paths, "processor-p", dead_pid(), alive=2)
+    assert nagios(states_only.rows(paths, [], REFUSAL))[0] == CRITICAL
+    says(paths, "processor-p", os.getpid(), alive=1)
+    assert nagios(states_only.rows(paths, [], REFUSAL))[0] == CRITICAL
 
 
-def test_without_states_the_refusal_stands_and_a_wrong_name_is_named(places: Paths) -> None:
+def test_without_states_the_refusal_stands_and_a_wrong_name_is_named(paths: Paths) -> None:
     with pytest.raises(ConfigurationError, match="did you mean consumer/c"):
-        states_only.rows(places, ["consumer/d"], REFUSAL)
+        states_only.rows(paths, ["consumer/d"], REFUSAL)
     for gone in (False, True):
-        places.states.rmdir() if gone else places.states.chmod(0o750)
+        paths.states.rmdir() if gone else paths.states.chmod(0o750)
         with pytest.raises(PermissionError):
-            states_only.rows(places, [], REFUSAL)
+            states_only.rows(paths, [], REFUSAL)
 
 
 @pytest.mark.parametrize("content", ["", "no json", "[]", '{"pid": "x"}', '{"pid": null}', "{}"])
-def test_what_is_no_state_is_taken_for_a_stopped_instance(places: Paths, content: str) -> None:
-    places.state("processor-p").write_text(content, encoding="utf-8")
-    (row,) = states_only.rows(places, ["processor/p"], REFUSAL)
+def test_what_is_no_state_is_taken_for_a_stopped_instance(paths: Paths, content: str) -> None:
+    paths.state("processor-p").write_text(content, encoding="utf-8")
+    (row,) = states_only.rows(paths, ["processor/p"], REFUSAL)
     assert row.state == "STOPPED"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from elworkers.control.selection import among
+from elworkers.control.selection import select_titles
 from elworkers.core.errors import ConfigurationError
 
 TITLES = ["consumer/mysql", "processor/b", "forwarder/raw", "processor/a", "no_role/x"]
@@ -27,7 +27,7 @@ ALL = ("forwarder-raw", "processor-a", "processor-b", "consumer-mysql")
     ],
 )
 def test_words_mean_instances_in_the_order_of_roles(words: list[str], programs: tuple[str, ...]) -> None:
-    assert among(TITLES, words).programs == programs
+    assert select_titles(TITLES, words).programs == programs
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,15 @@ def test_words_mean_instances_in_the_order_of_roles(words: list[str], programs: 
 )
 def test_what_there_is_not_is_refused_with_what_there_is(word: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said.replace("?", r"\?")):
-        among(TITLES, [word])
+        select_titles(TITLES, [word])
 
 
 def test_what_is_none_of_a_role_that_there_is_means_nothing() -> None:
-    assert among(TITLES, ["importers"]).programs == ()
+    assert select_titles(TITLES, ["importers"]).programs == ()
 
 
 def test_programs_are_told_apart_by_role() -> None:
-    chosen = among(TITLES, [])
+    chosen = select_titles(TITLES, [])
     assert chosen.by_role() == [["forwarder-raw"], ["processor-a", "processor-b"], ["consumer-mysql"]]
-    more = among(TITLES, ["forwarder"]).including(["processor-gone", "forwarder-raw"])
+    more = select_titles(TITLES, ["forwarder"]).including(["processor-gone", "forwarder-raw"])
     assert more.programs == ("forwarder-raw", "processor-gone")

@@ -24,7 +24,7 @@ from elworkers.control.worker_states import WorkerStates
 FINE = Row("processor", "client-side-00", "RUNNING", 42, 90_061, WorkerStates(3, 3, 1))
 SHORT = Row("processor", "client-side-01", "RUNNING", 43, 5, WorkerStates(1, 2))
 ENDED = Row("consumer", "mysql", "EXITED", note="configuration: no database")
-BROKEN = Row("consumer", "files", "RUNNING", 44, 5, WorkerStates(1, 1), note="files:2: no such option", broken=True)
+BROKEN = Row("consumer", "files", "RUNNING", 44, 5, WorkerStates(1, 1), note="files:2: no such option", invalid=True)
 DYING = WorkerStates(1, 1, crashes=4, crash="exit code 1: crashed: KeyError: 76")
 CRASHING = Row("consumer", "sql", "RUNNING", 45, 5, DYING)
 ASIDE = Row("processor", "p", "RUNNING", 46, 5, WorkerStates(1, 1, aside={"schema Foo/3": "no type 'timestamp'"}))
@@ -58,7 +58,7 @@ def test_a_row_says_who_waits_and_crashes_and_what_is_set_aside() -> None:
 def test_it_is_said_who_runs_another_version() -> None:
     assert "version" not in table([Row("processor", "p", "RUNNING", 46, 5, WorkerStates(1, 1, version=__version__))])
     shown = table([Row("processor", "p", "RUNNING", 46, 5, WorkerStates(1, 1, version="0.0.9"))])
-    assert shown.endswith(f"\n    runs version 0.0.9; `restart` has it run {__version__}")
+    assert shown.endswith(f"\n    runs version 0.0.9; `restart` starts {__version__}")
 
 
 def test_it_is_said_since_when_something_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_the_check_counts_workers_too() -> None:
     assert nagios([FINE]) == (OK, "OK: 1 EventLogging jobs are running.")
     assert nagios([FINE, BROKEN]) == (
         WARNING,
-        "WARNING: consumer/files runs as it was; its file is broken (files:2: no such option)",
+        "WARNING: consumer/files keeps its previous configuration; its file is invalid (files:2: no such option)",
     )
     assert nagios([FINE], warnings=["a file"]) == (WARNING, "WARNING: a file")
     code, text = nagios([FINE, SHORT, ENDED])

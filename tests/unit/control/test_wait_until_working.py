@@ -16,7 +16,7 @@ import pytest
 from elworkers.control import worker_states
 from elworkers.control.deadline import Deadline
 from elworkers.control.status import Row
-from elworkers.control.wait_until_working import settled
+from elworkers.control.wait_until_working import wait_until_working
 
 LONG_AGO_S = 60.0
 
@@ -39,7 +39,7 @@ def looks(*found: Row, wait_s: float = 30.0) -> Row:
     def look() -> Sequence[Row]:
         return [left.pop(0) if len(left) > 1 else left[0]]
 
-    (last,) = settled(look, Deadline(wait_s))
+    (last,) = wait_until_working(look, Deadline(wait_s))
     assert len(left) == 1
     return last
 

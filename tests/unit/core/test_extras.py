@@ -85,7 +85,7 @@ def test_nothing_else_needs_an_extra(monkeypatch: pytest.MonkeyPatch, role: str,
     for package in {name for names in EXTRAS.values() for name in names}:
         without(monkeypatch, package)
     found = checked(role, [Argument(word) for word in words])
-    assert [one for some in found.places.values() for one in some] == [Argument(word) for word in words]
+    assert [one for some in found.locations.values() for one in some] == [Argument(word) for word in words]
 
 
 @pytest.mark.parametrize("command", [devserver, devstack])

@@ -23,8 +23,8 @@ from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.events.json_text import read_object
 from elworkers.functions.applied import Functions
+from elworkers.functions.circuit_breaker import CircuitBreaker
 from elworkers.functions.loading import Function
-from elworkers.functions.patience import Patience
 from elworkers.functions.sink import through
 from elworkers.functions.stage import FunctionStage
 
@@ -51,7 +51,7 @@ def filters(call: Callable[[Any], Any]) -> Function:
 
 def functions(*some: Function, seconds: float = 1.0, metrics: Counters | None = None) -> Functions:
     metrics = metrics or Counters()
-    return Functions(some, Patience(Budget(seconds, signal.ITIMER_REAL), metrics), metrics)
+    return Functions(some, CircuitBreaker(Budget(seconds, signal.ITIMER_REAL), metrics), metrics)
 
 
 def stage(*some: Function, seconds: float = 1.0, metrics: Counters | None = None) -> FunctionStage:
@@ -196,21 +196,21 @@ def test_a_function_that_does_not_come_back_holds_up_nobody(call: Callable[[Even
 
 def test_a_schema_that_was_set_aside_is_tried_again() -> None:
     now, metrics = [0.0], Counters()
-    patience = Patience(Budget(1.0, signal.ITIMER_REAL), metrics, lambda: now[0])
+    circuit_breaker = CircuitBreaker(Budget(1.0, signal.ITIMER_REAL), metrics, lambda: now[0])
     key = ("m:f", "S")
     for _ in range(4):
-        patience.took_too_long(key)
-    assert not patience.refuses(key)
-    patience.took_too_long(key)
-    assert patience.refuses(key)
+        circuit_breaker.record_timeout(key)
+    assert not circuit_breaker.is_open(key)
+    circuit_breaker.record_timeout(key)
+    assert circuit_breaker.is_open(key)
     now[0] = 61.0
-    with patience.batch():
-        assert not patience.refuses(key)
+    with circuit_breaker.batch():
+        assert not circuit_breaker.is_open(key)
     assert metrics.aside == {}
-    patience.took_too_long(key)
-    assert patience.refuses(key)
-    patience.was_quick(key)
-    assert (patience.refuses(key), metrics.aside) == (False, {})
+    circuit_breaker.record_timeout(key)
+    assert circuit_breaker.is_open(key)
+    circuit_breaker.record_success(key)
+    assert (circuit_breaker.is_open(key), metrics.aside) == (False, {})
 
 
 def test_eventerrors_pass_by_the_functions_of_an_input() -> None:

@@ -28,21 +28,21 @@ from elworkers.workers.worker import PoolConfig, WorkerId
 DEADLINE_S = 30.0
 
 
-def works(_who: WorkerId, stop: Stop, _metrics: Metrics, board: StateReporter) -> None:
+def works(_worker_id: WorkerId, stop: Stop, _metrics: Metrics, reporter: StateReporter) -> None:
     """Until asked to stop."""
-    board.report(State.RUNNING)
+    reporter.report(State.RUNNING)
     while not stop.wait(0.05):
-        board.report(State.RUNNING)
+        reporter.report(State.RUNNING)
 
 
-def hangs(_who: WorkerId, _stop: Stop, _metrics: Metrics, board: StateReporter) -> None:
+def hangs(_worker_id: WorkerId, _stop: Stop, _metrics: Metrics, reporter: StateReporter) -> None:
     """Whatever it is asked."""
-    board.report(State.RUNNING)
+    reporter.report(State.RUNNING)
     while True:
         time.sleep(60)
 
 
-def ends(_who: WorkerId, _stop: Stop, _metrics: Metrics, _board: StateReporter) -> None:
+def ends(_worker_id: WorkerId, _stop: Stop, _metrics: Metrics, _reporter: StateReporter) -> None:
     """At once."""
 
 
@@ -72,7 +72,7 @@ class Running:
             code = 99
             try:
                 # Nobody else is in this process, and a test waits for several looks.
-                pool._LOOK_EVERY_S, watchdog._DUMP_S = 0.02, 0.05
+                pool._POLL_INTERVAL_S, watchdog._DUMP_S = 0.02, 0.05
                 code = pool.Pool(job).run()
             finally:
                 os._exit(code)

@@ -16,7 +16,7 @@ from waiting import wait_for
 
 from elworkers.workers import renewal as module
 from elworkers.workers.handover import Configuration, HandedOver
-from elworkers.workers.renewal import RefusedError, Renewal, own_command
+from elworkers.workers.renewal import Renewal, RenewalError, own_command
 from elworkers.workers.scoreboard import LAYOUT, Scoreboard
 
 
@@ -60,8 +60,8 @@ handover.add(file, Configuration([("stdin:", "g", 1)], "g", "cd", 8.0))
 
 @pytest.fixture
 def handed() -> Iterator[HandedOver]:
-    board = Scoreboard()
-    file = os.dup(board.file)
+    scoreboard = Scoreboard()
+    file = os.dup(scoreboard.file)
     yield HandedOver(os.getpid(), 4, 1, 2, (file, LAYOUT), [], [])
     os.close(file)
 
@@ -76,7 +76,7 @@ def python(text: str) -> tuple[str, ...]:
 
 def answered(one: Renewal) -> Configuration:
     """What the child has read, once it is done."""
-    return wait_for(one.answer, 30.0, "an answer")
+    return wait_for(one.check_result, 30.0, "an answer")
 
 
 def descriptors() -> set[str]:
@@ -86,13 +86,13 @@ def descriptors() -> set[str]:
 def test_a_child_reads_the_configuration_of_the_next_image(handed: HandedOver) -> None:
     before = descriptors()
     one = renewal(*python(READS))
-    assert one.answer() is None
-    assert not one.asking
-    one.ask(handed)
-    assert one.asking
+    assert one.check_result() is None
+    assert not one.is_checking
+    one.start_check(handed)
+    assert one.is_checking
     assert answered(one) == Configuration([("stdin:", "g", 1)], "g", "cd", 8.0)
-    assert not one.asking
-    assert one.answer() is None
+    assert not one.is_checking
+    assert one.check_result() is None
     assert descriptors() == before
 
 
@@ -111,48 +111,48 @@ def test_a_child_reads_the_configuration_of_the_next_image(handed: HandedOver) -
 def test_there_is_no_next_image_where_the_check_says_no(handed: HandedOver, text: str, said: str) -> None:
     before = descriptors()
     one = renewal(*python(text))
-    one.ask(handed)
-    with pytest.raises(RefusedError, match=said) as caught:
+    one.start_check(handed)
+    with pytest.raises(RenewalError, match=said) as caught:
         answered(one)
     assert len(str(caught.value)) <= 1_000
     assert descriptors() == before
     # And another one can be asked.
-    one.ask(handed)
-    with pytest.raises(RefusedError):
+    one.start_check(handed)
+    with pytest.raises(RenewalError):
         answered(one)
 
 
 def test_a_check_that_does_not_end_is_ended(handed: HandedOver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CHECKS_WITHIN_S", 0.0)
     one = renewal(*python("import time; time.sleep(3600)"))
-    one.ask(handed)
-    with pytest.raises(RefusedError, match="the configuration was not read within 0 s"):
+    one.start_check(handed)
+    with pytest.raises(RenewalError, match="the configuration was not read within 0 s"):
         answered(one)
-    assert not one.asking
+    assert not one.is_checking
 
 
 def test_of_an_earlier_child_nobody_wants_to_know(handed: HandedOver, tmp_path: Path) -> None:
     before = descriptors()
     one = renewal(*python(f"import os, time; open('{tmp_path}/' + str(os.getpid()), 'w'); time.sleep(3600)"))
-    one.ask(handed)
+    one.start_check(handed)
     (first,) = wait_for(lambda: list(tmp_path.iterdir()), 30.0, "the first child")
-    one.ask(handed)
+    one.start_check(handed)
     assert not psutil.pid_exists(int(first.name))
-    one.forget()
-    assert not one.asking
+    one.cancel()
+    assert not one.is_checking
     assert descriptors() == before
 
 
 def test_a_command_that_is_not_there_leaves_everything_as_it_was(handed: HandedOver) -> None:
     before = descriptors()
     one = renewal("/no/such/command")
-    with pytest.raises(RefusedError, match="/no/such/command: No such file or directory"):
-        one.ask(handed)
-    with pytest.raises(RefusedError, match="/no/such/command: No such file or directory"):
+    with pytest.raises(RenewalError, match="/no/such/command: No such file or directory"):
+        one.start_check(handed)
+    with pytest.raises(RenewalError, match="/no/such/command: No such file or directory"):
         one.execute(handed)
     assert descriptors() == before
     # Workers that are started from now on get none of it.
-    assert not os.get_inheritable(handed.board[0])
+    assert not os.get_inheritable(handed.scoreboard[0])
 
 
 def test_the_next_image_has_the_pid_of_the_one_before(handed: HandedOver, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_the_next_image_has_the_pid_of_the_one_before(handed: HandedOver, tmp_pa
 import os
 from elworkers.workers import handover
 found = handover.take(int(os.environ[handover.VARIABLE]))
-open({str(told)!r}, "w").write(f"{{os.getpid()}} {{found.renewals}} {{found.shared_board()[1]}}")
+open({str(told)!r}, "w").write(f"{{os.getpid()}} {{found.renewals}} {{found.shared_scoreboard()[1]}}")
 """
     pid = os.fork()
     if pid == 0:

@@ -22,29 +22,29 @@ class Place:
     """One place of a pool: a worker in it, and what is started and ended there."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        board = Scoreboard()
-        self.present = WorkerProcess(0, board.free_slot(), pid=1001)
-        self.members = WorkerProcesses(board, [self.present])
+        scoreboard = Scoreboard()
+        self.present = WorkerProcess(0, scoreboard.free_slot(), pid=1001)
+        self.worker_processes = WorkerProcesses(scoreboard, [self.present])
         self.started: list[tuple[WorkerProcess, int | None]] = []
         self.asked: list[int | None] = []
 
-        def send(member: WorkerProcess, number: signal.Signals) -> None:
+        def send(worker_process: WorkerProcess, number: signal.Signals) -> None:
             assert number is signal.SIGTERM
-            self.asked.append(member.pid)
+            self.asked.append(worker_process.pid)
 
         monkeypatch.setattr(WorkerProcess, "send", send)
-        self.replacement = Replacement(self.members, side_by_side=True, stop_timeout_s=1.0, start=self.start)
+        self.replacement = Replacement(self.worker_processes, side_by_side=True, stop_timeout_s=1.0, start=self.start)
 
-    def start(self, member: WorkerProcess, after: int | None) -> None:
-        self.started.append((member, after))
-        member.pid, member.begun = 2000 + len(self.started), time.monotonic()
+    def start(self, worker_process: WorkerProcess, after: int | None) -> None:
+        self.started.append((worker_process, after))
+        worker_process.pid, worker_process.begun = 2000 + len(self.started), time.monotonic()
 
     def begun(self) -> WorkerProcess:
         """The successor, just started."""
         self.replacement.begin([0])
         assert not self.replacement.step()
-        assert self.members.successor is not None
-        return self.members.successor
+        assert self.worker_processes.successor is not None
+        return self.worker_processes.successor
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_the_present_one_is_asked_to_end_when_the_next_is_ready(place: Place) ->
     assert not place.replacement.step()
     # It has the place now; nobody is left to replace.
     assert place.replacement.step()
-    assert place.members.get(0) is successor
+    assert place.worker_processes.get(0) is successor
     assert not place.replacement.under_way
 
 
@@ -75,7 +75,7 @@ def test_what_was_abandoned_is_not_done_so_that_old_addresses_stay_open(place: P
     successor.pid = None
     assert not place.replacement.step()
     assert not place.replacement.step()
-    assert place.members.successor is None
+    assert place.worker_processes.successor is None
     # The next attempt is as good as the first.
     place.begun().slot.report(State.READY)
     place.replacement.step()
@@ -86,16 +86,16 @@ def test_what_was_abandoned_is_not_done_so_that_old_addresses_stay_open(place: P
 @pytest.mark.parametrize(("code", "tries"), [(0, 1), (EX_CONFIG, 1), (1, 3), (-signal.SIGSEGV, 3)])
 def test_a_successor_that_ends_is_given_up_and_the_present_one_goes_on(place: Place, code: int, tries: int) -> None:
     successor = place.begun()
-    successor.slot.tell(Remarks("why"))
+    successor.slot.set_remarks(Remarks("why"))
     for left in range(tries, 0, -1):
         successor.pid = None
-        assert place.replacement.hopeless(successor, code) == (left == 1)
+        assert place.replacement.is_useless(successor, code) == (left == 1)
         successor.pid = 3000
-    assert place.replacement.given_up(successor, code) == "why"
+    assert place.replacement.give_up(successor, code) == "why"
     assert not place.replacement.under_way
     assert not place.replacement.step()
     assert not place.asked
-    assert place.members.alive() == [place.present]
+    assert place.worker_processes.alive() == [place.present]
 
 
 @pytest.mark.parametrize("code", [0, 1, EX_CONFIG])
@@ -105,8 +105,8 @@ def test_a_successor_is_not_given_up_when_the_present_one_has_been_asked_to_end(
     place.replacement.step()
     assert place.asked == [1001]
     # Otherwise nobody would be left.
-    assert not any(place.replacement.hopeless(successor, code) for _ in range(5))
+    assert not any(place.replacement.is_useless(successor, code) for _ in range(5))
 
 
 def test_only_a_successor_is_given_up(place: Place) -> None:
-    assert not any(place.replacement.hopeless(place.present, code) for code in (0, 1, 1, 1, EX_CONFIG))
+    assert not any(place.replacement.is_useless(place.present, code) for code in (0, 1, 1, 1, EX_CONFIG))

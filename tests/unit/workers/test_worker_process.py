@@ -15,11 +15,11 @@ from structlog.testing import capture_logs
 from waiting import wait_for
 
 from elworkers.core.loop import State
-from elworkers.workers import worker_process
+from elworkers.workers import worker_process as module
 from elworkers.workers.scoreboard import CRASHED, Remarks, Scoreboard
 from elworkers.workers.watchdog import watch
 from elworkers.workers.worker_process import FIRST_BACKOFF_S, LONGEST_BACKOFF_S, WorkerProcess
-from elworkers.workers.worker_processes import WorkerProcesses, shut_out
+from elworkers.workers.worker_processes import WorkerProcesses, not_started
 
 DEADLINE_S = 30.0
 
@@ -29,21 +29,21 @@ def for_ever() -> int:
         time.sleep(60)
 
 
-def start_deaf(member: WorkerProcess) -> None:
+def start_deaf(process: WorkerProcess) -> None:
     """Start one that ends of nothing but SIGKILL; returns when it is so."""
 
     def deaf() -> int:
         for number in (signal.SIGTERM, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
-        member.slot.report(State.RUNNING)
+        process.slot.report(State.RUNNING)
         return for_ever()
 
-    member.start(deaf, ())
-    wait_for(lambda: member.at_work, DEADLINE_S, "its start")
+    process.start(deaf, ())
+    wait_for(lambda: process.is_working, DEADLINE_S, "its start")
 
 
 @pytest.fixture
-def member() -> Iterator[WorkerProcess]:
+def process() -> Iterator[WorkerProcess]:
     made = WorkerProcess(0, Scoreboard().free_slot())
     yield made
     if made.pid is not None:
@@ -51,12 +51,12 @@ def member() -> Iterator[WorkerProcess]:
         os.waitpid(made.pid, 0)
 
 
-def code_of(member: WorkerProcess) -> int:
+def code_of(process: WorkerProcess) -> int:
     """The exit code, when it has ended."""
     found: list[int] = []
 
     def ended() -> bool:
-        code = member.reap()
+        code = process.reap()
         found.extend([] if code is None else [code])
         return bool(found)
 
@@ -69,92 +69,92 @@ def fails() -> int:
 
 
 @pytest.mark.parametrize(("work", "code"), [(lambda: 0, 0), (lambda: 78, 78), (fails, 1)])
-def test_a_process_ends_with_what_its_work_gives(member: WorkerProcess, work: Callable[[], int], code: int) -> None:
-    member.start(work, ())
-    assert member.pid is not None
-    assert code_of(member) == code
-    assert member.pid is None
-    assert member.reap() is None
-    assert member.restarts == 0
+def test_a_process_ends_with_what_its_work_gives(process: WorkerProcess, work: Callable[[], int], code: int) -> None:
+    process.start(work, ())
+    assert process.pid is not None
+    assert code_of(process) == code
+    assert process.pid is None
+    assert process.reap() is None
+    assert process.restarts == 0
 
 
-def test_a_process_has_the_default_for_what_its_parent_handles(member: WorkerProcess) -> None:
-    member.start(for_ever, (signal.SIGTERM, signal.SIGHUP))
-    member.send(signal.SIGHUP)
-    member.ask_to_end(30.0)
-    assert member.leaving
-    assert member.kill_at > time.monotonic()
-    assert code_of(member) == -signal.SIGTERM
+def test_a_process_has_the_default_for_what_its_parent_handles(process: WorkerProcess) -> None:
+    process.start(for_ever, (signal.SIGTERM, signal.SIGHUP))
+    process.send(signal.SIGHUP)
+    process.request_stop(30.0)
+    assert process.leaving
+    assert process.kill_at > time.monotonic()
+    assert code_of(process) == -signal.SIGTERM
 
 
-def test_what_was_asked_to_end_is_killed_when_its_time_is_over(member: WorkerProcess) -> None:
-    start_deaf(member)
-    member.ask_to_end(0.0)
-    wait_for(lambda: time.monotonic() > member.kill_at, DEADLINE_S, "the end of its time")
+def test_what_was_asked_to_end_is_killed_when_its_time_is_over(process: WorkerProcess) -> None:
+    start_deaf(process)
+    process.request_stop(0.0)
+    wait_for(lambda: time.monotonic() > process.kill_at, DEADLINE_S, "the end of its time")
     with capture_logs() as logs:
-        watch([member], 300.0)
+        watch([process], 300.0)
     assert [entry["event"] for entry in logs] == ["worker killed: it did not stop in time"]
-    assert code_of(member) == -signal.SIGKILL
+    assert code_of(process) == -signal.SIGKILL
 
 
-def test_what_hangs_is_killed_after_it_was_asked_for_its_stacks(member: WorkerProcess) -> None:
-    start_deaf(member)
-    watch([member], 300.0)
-    assert not member.kill_at
+def test_what_hangs_is_killed_after_it_was_asked_for_its_stacks(process: WorkerProcess) -> None:
+    start_deaf(process)
+    watch([process], 300.0)
+    assert not process.kill_at
     with capture_logs() as logs:
-        watch([member], -1.0)
+        watch([process], -1.0)
     assert [entry["event"] for entry in logs] == ["worker makes no progress; its stacks follow, then it is replaced"]
-    assert member.hangs.startswith("no sign of life for ")
-    assert member.kill_at > time.monotonic()
-    assert not member.leaving
-    member.kill_at = time.monotonic()
-    wait_for(lambda: time.monotonic() > member.kill_at, DEADLINE_S, "the end of its time")
+    assert process.hangs.startswith("no sign of life for ")
+    assert process.kill_at > time.monotonic()
+    assert not process.leaving
+    process.kill_at = time.monotonic()
+    wait_for(lambda: time.monotonic() > process.kill_at, DEADLINE_S, "the end of its time")
     with capture_logs() as logs:
-        watch([member], -1.0)
+        watch([process], -1.0)
     assert "worker killed: it did not stop in time" in [entry["event"] for entry in logs]
-    assert code_of(member) == -signal.SIGKILL
+    assert code_of(process) == -signal.SIGKILL
 
 
-def test_what_waits_on_purpose_is_not_silent(member: WorkerProcess) -> None:
-    member.start(for_ever, ())
-    assert member.silent_s() >= 0
-    member.slot.report(State.WAITING)
-    assert member.silent_s() == 0.0
+def test_what_waits_on_purpose_is_not_silent(process: WorkerProcess) -> None:
+    process.start(for_ever, ())
+    assert process.silent_s() >= 0
+    process.slot.report(State.WAITING)
+    assert process.silent_s() == 0.0
 
 
-def test_a_worker_that_dies_again_waits_longer_each_time(member: WorkerProcess) -> None:
-    member.begun = time.monotonic()
-    pauses = [member.died("exit code 1") for _ in range(9)]
+def test_a_worker_that_dies_again_waits_longer_each_time(process: WorkerProcess) -> None:
+    process.begun = time.monotonic()
+    pauses = [process.died("exit code 1") for _ in range(9)]
     assert pauses[:3] == [FIRST_BACKOFF_S, 2 * FIRST_BACKOFF_S, 4 * FIRST_BACKOFF_S]
     assert max(pauses) == pauses[-1] == LONGEST_BACKOFF_S
-    assert member.crashes == 9
-    member.begun = time.monotonic() - 3600
-    assert member.died("exit code 1") == FIRST_BACKOFF_S
+    assert process.crashes == 9
+    process.begun = time.monotonic() - 3600
+    assert process.died("exit code 1") == FIRST_BACKOFF_S
 
 
-def test_crashes_are_forgotten_in_time(member: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
-    member.died("signal SIGSEGV")
+def test_crashes_are_forgotten_in_time(process: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    process.died("signal SIGSEGV")
     now = time.monotonic()
-    monkeypatch.setattr(worker_process.time, "monotonic", lambda: now + 599)
-    member.died("signal SIGSEGV")
-    assert member.crashes == 2
-    monkeypatch.setattr(worker_process.time, "monotonic", lambda: now + 700)
-    assert member.crashes == 1
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 599)
+    process.died("signal SIGSEGV")
+    assert process.crashes == 2
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 700)
+    assert process.crashes == 1
 
 
-def test_it_is_told_how_it_died_and_what_it_said_of_that(member: WorkerProcess) -> None:
-    member.died("signal SIGKILL")
-    assert member.crash == "signal SIGKILL"
-    member.hangs = "no sign of life for 301 s"
-    member.died("signal SIGKILL")
-    assert member.crash == "signal SIGKILL: no sign of life for 301 s"
-    member.slot.tell(Remarks(f"{CRASHED}KeyError: 7", 1.0))
-    member.died("exit code 1")
-    assert member.crash == f"exit code 1: {CRASHED}KeyError: 7"
+def test_it_is_told_how_it_died_and_what_it_said_of_that(process: WorkerProcess) -> None:
+    process.died("signal SIGKILL")
+    assert process.crash == "signal SIGKILL"
+    process.hangs = "no sign of life for 301 s"
+    process.died("signal SIGKILL")
+    assert process.crash == "signal SIGKILL: no sign of life for 301 s"
+    process.slot.set_remarks(Remarks(f"{CRASHED}KeyError: 7", 1.0))
+    process.died("exit code 1")
+    assert process.crash == f"exit code 1: {CRASHED}KeyError: 7"
 
 
 @pytest.mark.parametrize(
-    ("state", "at_work", "ready"),
+    ("state", "is_working", "ready"),
     [
         (State.RUNNING, True, True),
         (State.IDLE, True, True),
@@ -163,78 +163,78 @@ def test_it_is_told_how_it_died_and_what_it_said_of_that(member: WorkerProcess) 
         (State.STARTING, False, False),
     ],
 )
-def test_who_has_come_through_its_start(member: WorkerProcess, state: State, at_work: bool, ready: bool) -> None:
-    member.slot.report(state)
-    assert (member.at_work, member.ready) == (False, False)
-    member.pid = os.getpid()
+def test_who_has_come_through_its_start(process: WorkerProcess, state: State, is_working: bool, ready: bool) -> None:
+    process.slot.report(state)
+    assert (process.is_working, process.ready) == (False, False)
+    process.pid = os.getpid()
     try:
-        assert (member.at_work, member.ready) == (at_work, ready)
+        assert (process.is_working, process.ready) == (is_working, ready)
     finally:
-        member.pid = None
+        process.pid = None
 
 
 def test_places_are_made_and_forgotten_and_a_successor_takes_one() -> None:
-    members = WorkerProcesses(Scoreboard())
-    first, second = members.place(0), members.place(1)
-    assert members.place(0) is first
-    assert members.beyond(1) == [second]
-    assert members.alive() == []
+    worker_processes = WorkerProcesses(Scoreboard())
+    first, second = worker_processes.get_or_create(0), worker_processes.get_or_create(1)
+    assert worker_processes.get_or_create(0) is first
+    assert worker_processes.from_index(1) == [second]
+    assert worker_processes.alive() == []
     first.died("exit code 1")
-    successor = members.name_successor(first)
-    assert list(members) == [first, second, successor]
+    successor = worker_processes.name_successor(first)
+    assert list(worker_processes) == [first, second, successor]
     # It remembers how those before it died.
     assert (successor.crashes, successor.crash) == (1, "exit code 1")
-    slots = {one.slot.number for one in members}
+    slots = {one.slot.number for one in worker_processes}
     assert len(slots) == 3
-    members.promote()
-    assert members.successor is None
-    assert (members.get(0), members.get(1)) == (successor, second)
-    members.remove(second)
-    assert members.get(1) is None
+    worker_processes.promote()
+    assert worker_processes.successor is None
+    assert (worker_processes.get(0), worker_processes.get(1)) == (successor, second)
+    worker_processes.remove(second)
+    assert worker_processes.get(1) is None
     # Slots are given back, and found again.
-    assert {members.place(index).slot.number for index in (1, 2)} <= slots | {3}
+    assert {worker_processes.get_or_create(index).slot.number for index in (1, 2)} <= slots | {3}
 
 
 def test_a_successor_that_has_ended_leaves_the_place_as_it_was() -> None:
-    members = WorkerProcesses(Scoreboard())
-    first = members.place(0)
-    members.name_successor(first)
-    members.dismiss()
-    assert members.successor is None
-    assert list(members) == [first]
-    members.promote()
-    assert members.get(0) is first
+    worker_processes = WorkerProcesses(Scoreboard())
+    first = worker_processes.get_or_create(0)
+    worker_processes.name_successor(first)
+    worker_processes.dismiss()
+    assert worker_processes.successor is None
+    assert list(worker_processes) == [first]
+    worker_processes.promote()
+    assert worker_processes.get(0) is first
 
 
 def test_all_are_leaving_when_nobody_would_go_on() -> None:
-    members = WorkerProcesses(Scoreboard())
-    first, second = members.place(0), members.place(1)
+    worker_processes = WorkerProcesses(Scoreboard())
+    first, second = worker_processes.get_or_create(0), worker_processes.get_or_create(1)
     first.leaving = True
-    assert not members.all_leaving()
+    assert not worker_processes.all_leaving()
     second.leaving = True
-    assert members.all_leaving()
+    assert worker_processes.all_leaving()
 
 
 def test_what_an_operator_is_told_of_a_worker() -> None:
-    members = WorkerProcesses(Scoreboard())
-    member = members.place(3)
-    member.slot.read(42)
-    member.slot.report(State.RUNNING)
-    member.slot.tell(Remarks("the database is away", 5.0))
-    (seen,) = members.seen()
+    worker_processes = WorkerProcesses(Scoreboard())
+    process = worker_processes.get_or_create(3)
+    process.slot.read(42)
+    process.slot.report(State.RUNNING)
+    process.slot.set_remarks(Remarks("the database is away", 5.0))
+    (seen,) = worker_processes.states()
     # No process: whatever its slot says is of one that is no more.
     assert (seen.worker, seen.pid, seen.state, seen.reason) == (3, None, "stopped", "")
-    member.pid = 4711
-    (seen,) = members.seen()
+    process.pid = 4711
+    (seen,) = worker_processes.states()
     assert (seen.pid, seen.state, seen.records) == (4711, "running", 42)
     assert (seen.reason, seen.reason_since) == ("the database is away", 5.0)
     assert not seen.done
-    member.pid, member.leaving = None, True
-    assert members.seen()[0].done
+    process.pid, process.leaving = None, True
+    assert worker_processes.states()[0].done
 
 
 def test_workers_that_cannot_be_started_are_told_of_as_waiting() -> None:
-    told = shut_out(2, "127.0.0.1:80 is taken", 9.0)
+    told = not_started(2, "127.0.0.1:80 is taken", 9.0)
     assert [(one.worker, one.pid, one.state, one.reason, one.reason_since) for one in told] == [
         (0, None, "waiting", "127.0.0.1:80 is taken", 9.0),
         (1, None, "waiting", "127.0.0.1:80 is taken", 9.0),

@@ -25,10 +25,10 @@ _MOST = 1_000
 class _Found:
     times: int = 0
     until: float = 0.0
-    said: bool = False
+    reported: bool = False
 
 
-class Patience:
+class CircuitBreaker:
     """Interrupts a function, and sets a schema aside for one that took too long for five of its events in a row.
 
     Otherwise a function that always waits for something that is away would hold up the events of all other schemas,
@@ -49,36 +49,36 @@ class Patience:
     def batch(self) -> AbstractContextManager[None]:
         """Return the context of a batch of events."""
         for key, found in self._found.items():
-            if found.said and self._clock() >= found.until:
+            if found.reported and self._clock() >= found.until:
                 # It is tried again with its next event, which may come late.
-                found.said = False
+                found.reported = False
                 self._metrics.resumed(_title(key))
         return self.budget.batch()
 
-    def refuses(self, key: Key) -> bool:
+    def is_open(self, key: Key) -> bool:
         """Return whether the function is not called for this schema now."""
         found = self._found.get(key) if self._found else None
         return found is not None and self._clock() < found.until
 
-    def took_too_long(self, key: Key) -> None:
+    def record_timeout(self, key: Key) -> None:
         """Note that the function took too long for one event."""
         found = self._found.setdefault(key, _Found())
         self._found.move_to_end(key)
         found.times += 1
         if found.times >= _TIMES:
-            found.until, found.said = self._clock() + _FOR_S, True
+            found.until, found.reported = self._clock() + _FOR_S, True
             why = f"took too long {found.times} times; its events become EventErrors for {_FOR_S:g} s"
             self._metrics.set_aside(_title(key), why)
         if len(self._found) > _MOST:
             self._forget(next(iter(self._found)))
 
-    def was_quick(self, key: Key) -> None:
+    def record_success(self, key: Key) -> None:
         """Note that the function was quick enough for one event."""
         if self._found and key in self._found:
             self._forget(key)
 
     def _forget(self, key: Key) -> None:
-        if self._found.pop(key).said:
+        if self._found.pop(key).reported:
             self._metrics.resumed(_title(key))
 
 

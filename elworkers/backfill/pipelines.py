@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from elworkers.backfill.files import FilesSource
-from elworkers.backfill.once import BesideSink, OnceSink, beside
+from elworkers.backfill.once import DeduplicatingSink, RejectedFilesSink, rejected_path
 from elworkers.backfill.plan import Plan
 from elworkers.backfill.state import State
 from elworkers.backfill.tails import FileTail, TopicsTail
@@ -27,50 +27,50 @@ from elworkers.roles.sources import left_out
 _COUNTED = ("events_valid", "events_invalid", "records_refused", "rows_duplicate", "events_left_out")
 
 
-class Line:
+class PipelineFactory:
     """Makes the pipelines of one process, and counts what becomes of the records.
 
     Args:
         plan: what is to be done.
         state: how far it is.
-        wiring: what sources and sinks share.
+        builder: what sources and sinks share.
         tell: told how far it is.
     """
 
-    def __init__(self, plan: Plan, state: State, wiring: PipelineBuilder, tell: Tell) -> None:
-        self.wiring = wiring
+    def __init__(self, plan: Plan, state: State, builder: PipelineBuilder, tell: Tell) -> None:
+        self.builder = builder
         self._plan = plan
         self._state = state
         self._tell = tell
         self._before = dict(state.counts)
 
-    def build(self, kept: CarryOver) -> Pipeline:
+    def build(self, carry_over: CarryOver) -> Pipeline:
         """Return the pipeline; see `PipelineBuilder` for what it raises."""
-        wiring, plan = self.wiring.keeping(kept), self._plan
-        source, stages = self.head(wiring)
-        store = wiring.schema_store(plan.arguments["schemas"])
-        storing = replace(
-            wiring,
+        builder, plan = self.builder.keeping(carry_over), self._plan
+        source, stages = self.head(builder)
+        store = builder.schema_store(plan.arguments["schemas"])
+        storing_builder = replace(
+            builder,
             schema_of=lambda name, revision: store.schema(name, revision).source,
             statsd_prefix=statsd.NAMES[plan.arguments["statsd_names"]],
         ).knowing(store)
-        output = storing.output(plan.output, lambda record: record.valid)
+        output = storing_builder.output(plan.output, lambda record: record.valid)
         output = output._replace(sink=self._once(output.sink, plan.output))
-        errors = self._errors(storing)
+        errors = self._errors(storing_builder)
         outputs = [
             output,
             Output(errors.sink, lambda record: not record.valid),
         ]
         # Before anything is written: where outputs end now is what a next process has to know.
         self._state.save()
-        return refusing(Pipeline(source, stages, outputs, wiring.batch([], [plan.output])), errors)
+        return refusing(Pipeline(source, stages, outputs, builder.batch([], [plan.output])), errors)
 
-    def head(self, wiring: PipelineBuilder) -> tuple[Source, list[Stage]]:
+    def head(self, builder: PipelineBuilder) -> tuple[Source, list[Stage]]:
         """Return the source, and the stages behind it."""
         arguments = self._plan.arguments
-        store = wiring.schema_store(arguments["schemas"])
-        stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events=True)
-        return self._source(wiring.counts), [stage, *left_out(self._plan.topics, wiring.counts)]
+        store = builder.schema_store(arguments["schemas"])
+        stage = process_stage(arguments["format"], store, builder.counts, arguments["event_timeout"], keeps_events=True)
+        return self._source(builder.counts), [stage, *left_out(self._plan.topics, builder.counts)]
 
     def _source(self, counts: Metrics) -> Source:
         plan = self._plan
@@ -99,27 +99,27 @@ class Line:
     def _once(self, sink: Sink, endpoint: SinkEndpoint) -> Sink:
         """Return the sink of an output, which is not to get again what a killed process has written there."""
         if endpoint.path is not None:
-            return OnceSink(sink, FileTail(endpoint.path, self._state))
+            return DeduplicatingSink(sink, FileTail(endpoint.path, self._state))
         if endpoint.brokers:
-            return OnceSink(sink, TopicsTail(endpoint, self._state))
+            return DeduplicatingSink(sink, TopicsTail(endpoint, self._state))
         # A database looks itself, and nobody can look into what has gone to standard output.
         return sink
 
-    def _errors(self, wiring: PipelineBuilder) -> Errors:
+    def _errors(self, builder: PipelineBuilder) -> Errors:
         if self._plan.invalid is not None:
-            found: Errors | None = wiring.errors_at(self._plan.invalid)
+            found: Errors | None = builder.errors_at(self._plan.invalid)
         else:
-            found = wiring.errors(self._plan.topics, [self._plan.output])
+            found = builder.errors(self._plan.topics, [self._plan.output])
         if found is None or found.endpoint is None:
-            return Errors(BesideSink(self._state, self._plan.paths), "")
+            return Errors(RejectedFilesSink(self._state, self._plan.paths), "")
         return found._replace(sink=self._once(found.sink, found.endpoint))
 
     def account(self) -> Account:
         """Return the counts of all records, also of those that an earlier process has read."""
-        valid, invalid, refused, there, left_out = (self._state.counts.get(name, 0) for name in _COUNTED)
-        return Account(valid + invalid, refused + invalid, 0, there, left_out)
+        valid, invalid, rejected, present, left_out = (self._state.counts.get(name, 0) for name in _COUNTED)
+        return Account(valid + invalid, rejected + invalid, 0, present, left_out)
 
     def dead_letter_name(self) -> str:
         """Return the files beside inputs that hold EventErrors; empty where there are none."""
-        found = [f"file://{path}" for path in map(beside, self._plan.paths) if path.exists()]
+        found = [f"file://{path}" for path in map(rejected_path, self._plan.paths) if path.exists()]
         return ", ".join(found)

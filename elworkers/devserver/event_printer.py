@@ -19,7 +19,7 @@ from elworkers.core.terminal import printable
 _LONGEST_RAW = 2_000
 
 
-class Show:
+class EventPrinter:
     """Writes events as they come.
 
     Args:
@@ -48,12 +48,12 @@ class Show:
 
     def failed(self, reason: str) -> None:
         """Show that an event could not be validated."""
-        said = Text.assemble(("cannot be judged", "bold yellow"), printable(f": {reason}"))
-        self._console.print(said, soft_wrap=True)
+        text = Text.assemble(("cannot be validated", "bold yellow"), printable(f": {reason}"))
+        self._console.print(text, soft_wrap=True)
 
-    def _head(self, word: str, style: str, schema: Any, revision: Any, words: str) -> None:
-        said = Text.assemble((word, style), "  ", (printable(f"{schema}"), "bold"), printable(f" {revision}  {words}"))
-        self._console.print(said, soft_wrap=True)
+    def _head(self, word: str, style: str, schema: Any, revision: Any, detail: str) -> None:
+        text = Text.assemble((word, style), "  ", (printable(f"{schema}"), "bold"), printable(f" {revision}  {detail}"))
+        self._console.print(text, soft_wrap=True)
 
     def _fields(self, fields: Any) -> None:
         if not self._brief:

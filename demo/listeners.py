@@ -63,13 +63,13 @@ def share(lines: Sequence[bytes], *, varnish: bool) -> Shares:
     shares = Shares()
     for number, line in enumerate(lines):
         match = _LINE.fullmatch(line)
-        kind = number % _EVERY
-        if match is None or kind > 2 or (kind == 0 and not varnish):
+        share_of_eight = number % _EVERY
+        if match is None or share_of_eight > 2 or (share_of_eight == 0 and not varnish):
             shares.recorded.append(line)
             continue
         query, agent = match[1].decode(), match[2].decode()
-        body = _body(query) if kind == 2 else None
-        if kind == 0:
+        body = _body(query) if share_of_eight == 2 else None
+        if share_of_eight == 0:
             shares.varnish.append(Request(query, b"", agent))
         elif body is None:
             shares.get.append(Request(query, b"", agent))
@@ -147,8 +147,8 @@ async def _send(url: str, wanted: Sequence[Request]) -> list[str]:
         while waiting:
             query, body, agent = waiting.pop()
             method = "POST" if body else "GET"
-            place = URL(url + query, encoded=True)
-            async with session.request(method, place, data=body or None, headers={"User-Agent": agent}) as answer:
+            target = URL(url + query, encoded=True)
+            async with session.request(method, target, data=body or None, headers={"User-Agent": agent}) as answer:
                 if answer.status != 204:
                     wrong.append(f"{method} {url}: {answer.status} {(await answer.text()).strip()}")
 
