@@ -25,7 +25,7 @@ from elworkers.core.operating_system import title
 from elworkers.core.passwords import guard_tracebacks, remember, remembered
 from elworkers.core.permissions import narrow_umask
 from elworkers.core.terminal import printable
-from elworkers.roles.validate import checked, rehearse
+from elworkers.roles.validate import check_arguments, rehearse
 from elworkers.workers.handover import Configuration, HandedOver, HandoverError, add, inherited_descriptor, take
 from elworkers.workers.renewal import CHECK
 
@@ -79,7 +79,7 @@ def run(role: str, argv: list[str]) -> int:
         else:
             read = _read(argv, file, run_dir)
         env = environment(run_dir)
-        arguments = checked(role, [Argument(*one) for one in read.arguments], env)
+        arguments = check_arguments(role, [Argument(*one) for one in read.arguments], env)
         rehearse(arguments, env)
     except HandoverError as error:
         return _fail(f"eventlogging-{role}", error, EX_CONFIG if check_only else 1, for_good=False)
@@ -147,13 +147,13 @@ def _outlast_start_up() -> None:
 
 
 def _pool_config(role: str, arguments: Arguments, file: str | None, run_dir: Path | None) -> PoolConfig:
-    from elworkers.roles.pool_config import job
+    from elworkers.roles.pool_config import pool_config
 
     if "SUPERVISOR_ENABLED" not in os.environ:
         # supervisord has been given one by eventlogging-init.
         narrow_umask()
     name = arguments["name"] or (Path(file).name if file else f"pid{os.getpid()}")
-    return job(role, name, arguments, run_dir / "state" / f"{role}-{name}.json" if run_dir else None)
+    return pool_config(role, name, arguments, run_dir / "state" / f"{role}-{name}.json" if run_dir else None)
 
 
 def _print(program: str, text: str) -> int:

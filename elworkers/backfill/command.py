@@ -90,7 +90,7 @@ def _run(todo: Plan) -> int:
 def _store(todo: Plan, stop: Stop) -> int:
     from elworkers.backfill.pipelines import PipelineFactory
     from elworkers.backfill.state import State, locked
-    from elworkers.roles.ending import tell as tell_ending
+    from elworkers.roles.ending import report_end
 
     with locked(todo.state):
         state = State(todo.state, todo.identity, again=bool(todo.arguments["again"]))
@@ -110,7 +110,7 @@ def _store(todo: Plan, stop: Stop) -> int:
                 exit_code=EX_TEMPFAIL,
             )
             return EX_TEMPFAIL
-        tell_ending(factory.account(), factory.dead_letter_name() or ending.dead_letter_name, ending.damage)
+        report_end(factory.account(), factory.dead_letter_name() or ending.dead_letter_name, ending.damage)
         return 0
 
 
@@ -125,7 +125,7 @@ def _preview(todo: Plan, stop: Stop) -> int:
         is_stored, close = _stored_lookup(todo)
         found = Preview(is_stored)
         carry_over = CarryOver()
-        source, stages = factory.head(factory.builder.keeping(carry_over))
+        source, stages = factory.head(factory.builder.with_carry_over(carry_over))
         try:
             found.read(source, stages, lambda: stop.requested)
         finally:

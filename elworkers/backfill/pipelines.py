@@ -21,8 +21,8 @@ from elworkers.monitoring import statsd
 from elworkers.roles.build import PipelineBuilder
 from elworkers.roles.ending import Account
 from elworkers.roles.processor import process_stage
-from elworkers.roles.rejections import Errors, refusing
-from elworkers.roles.sources import left_out
+from elworkers.roles.rejections import ErrorOutput, set_dead_letters
+from elworkers.roles.sources import blacklist_stages
 
 _COUNTED = ("events_valid", "events_invalid", "records_refused", "rows_duplicate", "events_left_out")
 
@@ -46,14 +46,14 @@ class PipelineFactory:
 
     def build(self, carry_over: CarryOver) -> Pipeline:
         """Return the pipeline; see `PipelineBuilder` for what it raises."""
-        builder, plan = self.builder.keeping(carry_over), self._plan
+        builder, plan = self.builder.with_carry_over(carry_over), self._plan
         source, stages = self.head(builder)
         store = builder.schema_store(plan.arguments["schemas"])
         storing_builder = replace(
             builder,
             schema_of=lambda name, revision: store.schema(name, revision).source,
             statsd_prefix=statsd.NAMES[plan.arguments["statsd_names"]],
-        ).knowing(store)
+        ).with_schemas(store)
         output = storing_builder.output(plan.output, lambda record: record.valid)
         output = output._replace(sink=self._once(output.sink, plan.output))
         errors = self._errors(storing_builder)
@@ -63,14 +63,14 @@ class PipelineFactory:
         ]
         # Before anything is written: where outputs end now is what a next process has to know.
         self._state.save()
-        return refusing(Pipeline(source, stages, outputs, builder.batch([], [plan.output])), errors)
+        return set_dead_letters(Pipeline(source, stages, outputs, builder.batch([], [plan.output])), errors)
 
     def head(self, builder: PipelineBuilder) -> tuple[Source, list[Stage]]:
         """Return the source, and the stages behind it."""
         arguments = self._plan.arguments
         store = builder.schema_store(arguments["schemas"])
         stage = process_stage(arguments["format"], store, builder.counts, arguments["event_timeout"], keeps_events=True)
-        return self._source(builder.counts), [stage, *left_out(self._plan.topics, builder.counts)]
+        return self._source(builder.counts), [stage, *blacklist_stages(self._plan.topics, builder.counts)]
 
     def _source(self, counts: Metrics) -> Source:
         plan = self._plan
@@ -105,13 +105,13 @@ class PipelineFactory:
         # A database looks itself, and nobody can look into what has gone to standard output.
         return sink
 
-    def _errors(self, builder: PipelineBuilder) -> Errors:
+    def _errors(self, builder: PipelineBuilder) -> ErrorOutput:
         if self._plan.invalid is not None:
-            found: Errors | None = builder.errors_at(self._plan.invalid)
+            found: ErrorOutput | None = builder.error_output_at(self._plan.invalid)
         else:
-            found = builder.errors(self._plan.topics, [self._plan.output])
+            found = builder.error_output(self._plan.topics, [self._plan.output])
         if found is None or found.endpoint is None:
-            return Errors(RejectedFilesSink(self._state, self._plan.paths), "")
+            return ErrorOutput(RejectedFilesSink(self._state, self._plan.paths), "")
         return found._replace(sink=self._once(found.sink, found.endpoint))
 
     def account(self) -> Account:

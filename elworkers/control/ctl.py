@@ -109,7 +109,7 @@ def _started(
 ) -> int:
     if args.no_wait:
         print_invalid(PROGRAM, configuration)
-        return EX_CONFIG if configuration.broken else 0
+        return EX_CONFIG if configuration.invalid else 0
     deadline = Deadline(args.wait)
     supervisor.wait_until_started(selection.programs, deadline)
     rows = wait_until_working(lambda: status.rows(paths, selection, configuration, supervisor), deadline)
@@ -228,7 +228,7 @@ def _status(paths: Paths, args: argparse.Namespace) -> int:
         configuration,
     )
     if not args.instance:
-        for path in configuration.passed_over:
+        for path in configuration.backups:
             print(f"skipped, because it looks like a backup file: {printable(path)}")
     return code
 

@@ -76,14 +76,14 @@ def main(argv: list[str] | None = None) -> int:
     for note in configuration.notes:
         print(f"eventlogging-init: note: {printable(note)}", file=sys.stderr)
     print(f"{len(configuration.instances)} instances in {paths.programs}")
-    return EX_CONFIG if configuration.broken else 0
+    return EX_CONFIG if configuration.invalid else 0
 
 
 def print_invalid(program: str, configuration: InstanceFiles) -> None:
     """Name each broken instance with its file and line, and what else is wrong with files, on stderr."""
-    for warning in (*configuration.strangers, *configuration.warnings):
+    for warning in (*configuration.unknown_folders, *configuration.warnings):
         print(f"{program}: warning: {printable(warning)}", file=sys.stderr)
-    for broken in configuration.broken:
+    for broken in configuration.invalid:
         print(f"{program}: {printable(str(broken.error))}", file=sys.stderr)
 
 
@@ -113,7 +113,7 @@ def provision(paths: Paths) -> InstanceFiles:
         topic_plan.text([*_wanted(configuration), *_settings_of_invalid(paths, configuration)]),
     )
     wanted = {instance.program for instance in configuration.instances}
-    wanted |= {broken.title.replace("/", "-") for broken in configuration.broken}
+    wanted |= {broken.title.replace("/", "-") for broken in configuration.invalid}
     for path in paths.programs.glob("*.conf"):
         if path.stem not in wanted:
             path.unlink()
@@ -135,7 +135,7 @@ def _wanted(configuration: InstanceFiles) -> Iterator[topic_plan.WantedSettings]
 
 def _settings_of_invalid(paths: Paths, configuration: InstanceFiles) -> list[topic_plan.WantedSettings]:
     """Return what files said that are broken now, and whose instances may run on."""
-    broken = {one.title for one in configuration.broken}
+    broken = {one.title for one in configuration.invalid}
     return [one for one in topic_plan.read(paths.run_dir / topic_plan.FILE) if one.where in broken]
 
 

@@ -82,7 +82,7 @@ def _databases(args: argparse.Namespace) -> Iterator[Endpoint]:
 
 def _of_instances(paths: Paths) -> list[SinkEndpoint]:
     configuration = read_instances(paths.config_dir, environment(paths.run_dir))
-    for broken in configuration.broken:
+    for broken in configuration.invalid:
         _print_error(f"skipped: {broken.error}")
     consumers = [instance.arguments for instance in configuration.instances if instance.role == "consumer"]
     outputs: list[SinkEndpoint] = [endpoint for one in consumers for endpoint in one.endpoints["output"]]

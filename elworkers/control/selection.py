@@ -37,7 +37,7 @@ def select(configuration: InstanceFiles, names: Sequence[str]) -> Selection:
         ConfigurationError: there is no such role or instance; names the nearest.
     """
     return select_titles(
-        [one.title for one in configuration.instances] + [one.title for one in configuration.broken], names
+        [one.title for one in configuration.instances] + [one.title for one in configuration.invalid], names
     )
 
 

@@ -90,7 +90,7 @@ def rows(paths: Paths, selection: Selection, configuration: InstanceFiles, super
         SupervisorError: supervisord runs, but cannot be asked.
     """
     known = supervisor.programs() if supervisor.running() else {}
-    invalid = {item.title.replace("/", "-", 1): str(item.error) for item in configuration.broken}
+    invalid = {item.title.replace("/", "-", 1): str(item.error) for item in configuration.invalid}
     present = {instance.program: instance.sha256 for instance in configuration.instances}
     found = [
         _row(paths, program, known.get(program), invalid.get(program), present.get(program))

@@ -22,9 +22,9 @@ from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
 from elworkers.core.sockets import Address
 from elworkers.monitoring import statsd
-from elworkers.roles.functions import before
-from elworkers.roles.rejections import Errors, errors_beside, refusing
-from elworkers.roles.sources import opened
+from elworkers.roles.functions import wrap_sink
+from elworkers.roles.rejections import ErrorOutput, error_file_beside, set_dead_letters
+from elworkers.roles.sources import open_source
 from elworkers.workers.listening import ListeningSockets
 
 if TYPE_CHECKING:
@@ -40,27 +40,27 @@ SchemaOf = Callable[[str, int], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class PipelineBuilder:
-    """What every source and sink of one worker shares.
+    """Builds the sources and sinks of one worker, and holds what they share.
 
     Attributes:
         metrics: the worker's counters.
         sid: the consumer group of `--sid`.
         partitions: of `--partitions`, for topics that have to be created.
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds` or `--linger`, where given.
-        schema_of: for tables, where there is a sink that makes some.
-        group: whose positions such a sink keeps, if anybody's.
+        schema_of: for sinks that make tables.
+        group: the consumer group whose positions such a sink keeps.
         statsd_prefix: what the names of such a sink begin with, unless its URI says.
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
         listening: what the worker's parent listens on.
-        early: a listener that has begun already, for the next source.
-        kept: where `source` puts what it opens, and what it gives where there is something.
+        early_listeners: one that has begun already, for the next source.
+        carry_over: where `source` puts what it opens; what is there already it returns.
         batch_size_hints: say whether more records at a time would be cheaper for a sink.
         process_state, pipeline_state: what connectors keep, see `connector.Worker`.
         has_schema: whether a schema of a name is known to exist.
         event_timeout: of `--event-timeout`, where the role has it.
-        circuit_breaker: that of all functions, once there is one.
+        circuit_breaker: one for all functions, once there is one.
     """
 
     metrics: Metrics
@@ -75,8 +75,8 @@ class PipelineBuilder:
     sequence: Path | None = None
     draw: Callable[[int], int] | None = None
     listening: ListeningSockets = field(default_factory=ListeningSockets)
-    early: list[Listener] = field(default_factory=list)
-    kept: CarryOver = field(default_factory=CarryOver)
+    early_listeners: list[Listener] = field(default_factory=list)
+    carry_over: CarryOver = field(default_factory=CarryOver)
     batch_size_hints: list[Callable[[], bool]] = field(default_factory=list)
     process_state: dict[Any, Any] = field(default_factory=dict)
     pipeline_state: dict[Any, Any] = field(default_factory=dict)
@@ -87,26 +87,26 @@ class PipelineBuilder:
     @property
     def counts(self) -> Metrics:
         """Counters for stages: a batch that has to be read again is counted once."""
-        return self.kept.counts or self.metrics
+        return self.carry_over.counts or self.metrics
 
-    def keeping(self, kept: CarryOver) -> PipelineBuilder:
+    def with_carry_over(self, carry_over: CarryOver) -> PipelineBuilder:
         """Return the same for a pipeline that is built anew, with a source that may still be open."""
-        return replace(self, kept=kept, pipeline_state={}, batch_size_hints=[])
+        return replace(self, carry_over=carry_over, pipeline_state={}, batch_size_hints=[])
 
-    def source(self, *inputs: SourceEndpoint, ledger: OffsetStore | None = None) -> Source:
+    def source(self, *inputs: SourceEndpoint, offset_store: OffsetStore | None = None) -> Source:
         """Return the source behind an input, or the merged one behind several.
 
         Args:
             inputs: as they were checked; one for each topic.
-            ledger: the sink that knows where to go on, if one does.
+            offset_store: the sink that keeps positions, if one does.
 
         Raises:
             ConfigurationError: it names no consumer group where one is needed, or lacks what it needs.
             RetryableError: the far side is away.
         """
-        if self.kept.source is None:
-            self.kept.source = opened(self, inputs, ledger)
-        return self.kept.source
+        if self.carry_over.source is None:
+            self.carry_over.source = open_source(self, inputs, offset_store)
+        return self.carry_over.source
 
     def output(self, endpoint: SinkEndpoint, accepts: Callable[[Record], bool] = lambda _: True) -> Output:
         """Return the sink behind an output.
@@ -118,7 +118,7 @@ class PipelineBuilder:
         return Output(self._sink(endpoint), accepts)
 
     def raw_output(self, endpoint: SinkEndpoint) -> Output:
-        """Return the sink behind an output for lines that nobody has parsed."""
+        """Return the sink behind an output for raw lines."""
         return Output(self._sink(endpoint, raw=True), lambda _: True)
 
     def wants_more(self) -> bool:
@@ -128,26 +128,21 @@ class PipelineBuilder:
     @property
     def delivered(self) -> DeliveryLog:
         """What was acknowledged of records that are not committed."""
-        return self.kept.delivered
+        return self.carry_over.delivered
 
     def inherited(self, address: Address) -> list[socket.socket]:
         """Return the sockets that the worker's parent listens on."""
         return self.listening.inherited(address)
 
-    def asks(self, endpoint: SinkEndpoint) -> frozenset[str]:
+    def required_fields(self, endpoint: SinkEndpoint) -> frozenset[str]:
         """Return the fields of a capsule that the output needs to know where to send it, or for its functions."""
         named = endpoint.spec.required_fields(endpoint)
         return named | {"event"} if endpoint.uri.wraps else named
 
-    def is_plain(self, endpoint: SinkEndpoint) -> bool:
+    def is_raw(self, endpoint: SinkEndpoint) -> bool:
         """Return whether the output can be written without knowing a record's event."""
         options = endpoint.options
-        return "raw" in options and (options["raw"] or not self.asks(endpoint))
-
-    @staticmethod
-    def to(sink: Sink, accepts: Callable[[Record], bool]) -> Output:
-        """Return a sink that is there already, as an output."""
-        return Output(sink, accepts)
+        return "raw" in options and (options["raw"] or not self.required_fields(endpoint))
 
     def schema_store(self, schemas: Sequence[str]) -> SchemaStore:
         """Return the schemas of `--schemas`, `EVENTLOGGING_SCHEMAS` or the schema wiki."""
@@ -163,11 +158,11 @@ class PipelineBuilder:
             check_in_background(uri)
         return store
 
-    def knowing(self, store: SchemaStore) -> PipelineBuilder:
+    def with_schemas(self, store: SchemaStore) -> PipelineBuilder:
         """Return the same for outputs that ask which schemas there are."""
         return replace(self, has_schema=store.has)
 
-    def storing(self, schemas: Sequence[str], endpoint: SourceEndpoint, statsd_names: str) -> PipelineBuilder:
+    def for_tables(self, schemas: Sequence[str], endpoint: SourceEndpoint, statsd_names: str) -> PipelineBuilder:
         """Return the same with schemas to make tables from, and with the consumer group of an input.
 
         Args:
@@ -176,7 +171,7 @@ class PipelineBuilder:
             statsd_names: of `statsd.NAMES`.
         """
         if not (schemas or variables().get("EVENTLOGGING_SCHEMAS")):
-            _say_that_nobody_says_where_schemas_are()
+            _log_default_schemas()
         store = self.schema_store(schemas)
         group = consumer_group(endpoint, self.sid) if endpoint.spec.shared else None
         return replace(
@@ -191,20 +186,20 @@ class PipelineBuilder:
         pipeline: Pipeline,
         inputs: Sequence[SourceEndpoint],
         outputs: Sequence[SinkEndpoint] = (),
-        errors: Errors | None = None,
+        errors: ErrorOutput | None = None,
     ) -> Pipeline:
-        """Return the pipeline, with a place for what its stores refuse.
+        """Return the pipeline, with a dead-letter output.
 
         Args:
-            inputs, outputs: where Kafka is, the first that is Kafka's.
+            inputs, outputs: EventErrors go to the cluster of the first that is Kafka's.
             errors: where EventErrors go if no input is; else they go beside an input that is a file.
         """
-        found = self.errors(inputs) or errors or self.errors((), outputs) or errors_beside(inputs)
-        return refusing(pipeline, found)
+        found = self.error_output(inputs) or errors or self.error_output((), outputs) or error_file_beside(inputs)
+        return set_dead_letters(pipeline, found)
 
     def _sink(self, endpoint: SinkEndpoint, raw: bool = False) -> Sink:
         sink = endpoint.spec.open(endpoint, self, raw)
-        return before(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
+        return wrap_sink(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
 
     def batch(self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint], records: int = 4_000) -> Batch:
         """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.
@@ -223,17 +218,19 @@ class PipelineBuilder:
                 seconds = min(seconds, source.options["auto_commit_interval_ms"] / 1000)
         return Batch(records, seconds)
 
-    def errors(self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint] = ()) -> Errors | None:
+    def error_output(
+        self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint] = ()
+    ) -> ErrorOutput | None:
         """Return the output of EventErrors: `eventlogging_EventError` of the first cluster that there is."""
         found: list[SourceEndpoint | SinkEndpoint] = [*inputs, *outputs]
         for endpoint in found:
             if endpoint.brokers:
-                return self.errors_at(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
+                return self.error_output_at(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
         return None
 
-    def errors_at(self, endpoint: SinkEndpoint) -> Errors:
+    def error_output_at(self, endpoint: SinkEndpoint) -> ErrorOutput:
         """Return the output that `--output-invalid` names."""
-        return Errors(self._sink(endpoint), str(endpoint), endpoint)
+        return ErrorOutput(self._sink(endpoint), str(endpoint), endpoint)
 
 
 def _schema_cache(run_dir: str | None) -> Path:
@@ -249,7 +246,7 @@ def variables() -> dict[str, str]:
 
 
 @cache
-def _say_that_nobody_says_where_schemas_are() -> None:
+def _log_default_schemas() -> None:
     """Log once in a process that no schemas are configured."""
     import structlog
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.options import REJECTED
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.core.contracts import OffsetStore, Stage
+from elworkers.core.contracts import OffsetStore, Output, Stage
 from elworkers.roles.common_options import (
     COMMON,
     EVENT_TIMEOUT,
@@ -21,8 +21,8 @@ from elworkers.roles.common_options import (
     has_beside,
     single_worker,
 )
-from elworkers.roles.functions import apart, of_inputs
-from elworkers.roles.sources import left_out
+from elworkers.roles.functions import function_stages, separate_event_errors
+from elworkers.roles.sources import blacklist_stages
 
 if TYPE_CHECKING:
     from elworkers.core.pipeline import Pipeline
@@ -55,8 +55,8 @@ def check(arguments: Arguments) -> None:
     """Refuse what only the role as a whole shows to be wrong.
 
     Raises:
-        ConfigurationError: several workers would read the same input each for itself, or nothing says where refused
-            records go.
+        ConfigurationError: several workers would read the same input each for itself, or nothing says where
+            rejected records go.
     """
     source, sink = arguments.endpoints["input"][0], arguments.endpoints["output"][0]
     if not source.spec.shared:
@@ -67,14 +67,14 @@ def check(arguments: Arguments) -> None:
                 f"--output-invalid {invalid}: expected a Kafka topic or a file; a consumer of that topic stores"
                 " EventErrors in a database"
             )
-    if arguments["output_invalid"] is None and _must_say_where(source, sink):
+    if arguments["output_invalid"] is None and _needs_error_output(source, sink):
         raise arguments.locations["input"][0].error(
             f"{source.uri.scheme} URI: there is no output for records that OUTPUT rejects;"
             " expected --output-invalid URI, as --output-invalid=file:///PATH"
         )
 
 
-def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
+def _needs_error_output(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
     """Return whether records may be rejected, and no dead-letter output suggests itself."""
     if source.brokers or sink.brokers or has_beside(source):
         return False
@@ -82,27 +82,31 @@ def _must_say_where(source: SourceEndpoint, sink: SinkEndpoint) -> bool:
     return not (source.options.get("raw") and sink.spec.accepts_any_line)
 
 
-def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+def build(arguments: Arguments, builder: PipelineBuilder) -> Pipeline:
     """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
-    from elworkers.roles.rejections import errors_beside, refusing
+    from elworkers.roles.rejections import error_file_beside, set_dead_letters
 
     inputs, (output,) = arguments.endpoints["input"], arguments.endpoints["output"]
     invalid = arguments.endpoints.get("output_invalid")
-    errors = wiring.errors_at(invalid[0]) if invalid else wiring.errors(inputs, [output]) or errors_beside(inputs)
+    errors = (
+        builder.error_output_at(invalid[0])
+        if invalid
+        else builder.error_output(inputs, [output]) or error_file_beside(inputs)
+    )
     stages: list[Stage] = []
     if inputs[0].options.get("raw"):
-        outputs = apart([wiring.raw_output(output)], wiring, inputs, lambda: errors)
+        outputs = separate_event_errors([builder.raw_output(output)], inputs, lambda: errors)
     else:
         from elworkers.stages.decode import DecodeStage
 
-        stages.append(DecodeStage(wiring.counts))
+        stages.append(DecodeStage(builder.counts))
         if output.spec.tables:
-            wiring = wiring.storing(arguments["schemas"], inputs[0], arguments["statsd_names"])
-        outputs = [wiring.output(output, lambda record: record.valid)]
+            builder = builder.for_tables(arguments["schemas"], inputs[0], arguments["statsd_names"])
+        outputs = [builder.output(output, lambda record: record.valid)]
         if errors is not None:
-            outputs.append(wiring.to(errors.sink, lambda record: not record.valid))
-    stages += [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
+            outputs.append(Output(errors.sink, lambda record: not record.valid))
+    stages += [*blacklist_stages(inputs, builder.counts), *function_stages(inputs, builder)]
     sink = outputs[0].sink
-    source = wiring.source(*inputs, ledger=sink if isinstance(sink, OffsetStore) else None)
-    return refusing(Pipeline(source, stages, outputs, wiring.batch(inputs, [output])), errors)
+    source = builder.source(*inputs, offset_store=sink if isinstance(sink, OffsetStore) else None)
+    return set_dead_letters(Pipeline(source, stages, outputs, builder.batch(inputs, [output])), errors)

@@ -20,22 +20,22 @@ class Account(NamedTuple):
 
     Attributes:
         read: all of them.
-        refused: by a store, or by what must be an event to be stored.
+        rejected: by a store, or by what must be an event to be stored.
         invalid: EventErrors that were made of them, as a processor is to do.
-        there_already: in the database.
+        duplicates: were in the database already.
         left_out: by a blacklist.
     """
 
     read: int
-    refused: int
+    rejected: int
     invalid: int = 0
-    there_already: int = 0
+    duplicates: int = 0
     left_out: int = 0
 
     @property
     def stored(self) -> int:
         """Those that are stored now, and were not before."""
-        return max(0, self.read - self.refused - self.invalid - self.there_already - self.left_out)
+        return max(0, self.read - self.rejected - self.invalid - self.duplicates - self.left_out)
 
 
 def account(metrics: Metrics, *, stores_events: bool) -> Account:
@@ -43,7 +43,7 @@ def account(metrics: Metrics, *, stores_events: bool) -> Account:
 
     Args:
         metrics: of that process.
-        stores_events: what is no event is refused.
+        stores_events: what is no event is rejected.
     """
     invalid = metrics.total("events_invalid")
     return Account(
@@ -55,32 +55,33 @@ def account(metrics: Metrics, *, stores_events: bool) -> Account:
     )
 
 
-def tell(found: Account, dead_letter_sink: str, damage: str, *, makes_errors: bool = False) -> None:
-    """Log how many records were read, stored and refused.
+def report_end(found: Account, dead_letter_name: str, damage: str, *, makes_errors: bool = False) -> None:
+    """Log how many records were read, stored and rejected.
 
     Args:
         found: of an input that has ended.
-        refused_to: where EventErrors of refused records are; empty: nowhere.
+        dead_letter_name: where EventErrors of rejected records are; empty: nowhere.
         damage: of the input; empty: there is none.
         makes_errors: it is to make EventErrors of what it cannot hand on, so that only those that are lost matter.
 
     Raises:
-        DataError: something was refused, or the input is damaged.
+        DataError: something was rejected, or the input is damaged.
     """
-    more = {name: count for name in ("there_already", "left_out", "invalid") if (count := getattr(found, name))}
-    where = {"refused_to": dead_letter_sink or "nowhere"} if found.refused else {}
+    counts = {"there_already": found.duplicates, "left_out": found.left_out, "invalid": found.invalid}
+    more = {name: count for name, count in counts.items() if count}
+    where = {"refused_to": dead_letter_name or "nowhere"} if found.rejected else {}
     log.info(
         "the input has ended",
         code="input_ended",
         records_read=found.read,
         stored=found.stored,
-        refused=found.refused,
+        refused=found.rejected,
         **more,
         **where,
     )
-    place = f"they are in {dead_letter_sink}" if dead_letter_sink else "nothing has taken them"
-    matters = found.refused > 0 and not (makes_errors and dead_letter_sink)
-    why = [f"{found.refused} of {found.read} records are refused; {place}"] if matters else []
+    where_to = f"they are in {dead_letter_name}" if dead_letter_name else "nothing has taken them"
+    matters = found.rejected > 0 and not (makes_errors and dead_letter_name)
+    why = [f"{found.rejected} of {found.read} records are refused; {where_to}"] if matters else []
     why += [damage] if damage else []
     if why:
         raise DataError("; ".join(why))

@@ -17,8 +17,8 @@ from elworkers.config.types import integer
 from elworkers.connectors.connector import SourceEndpoint
 from elworkers.core.contracts import Stage
 from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
-from elworkers.roles.functions import apart, of_inputs
-from elworkers.roles.sources import left_out
+from elworkers.roles.functions import function_stages, separate_event_errors
+from elworkers.roles.sources import blacklist_stages
 
 if TYPE_CHECKING:
     from elworkers.core.pipeline import Pipeline
@@ -56,32 +56,32 @@ def check(arguments: Arguments) -> None:
         single_worker("this input", "each worker would read it for itself", arguments["workers"])
 
 
-def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+def build(arguments: Arguments, builder: PipelineBuilder) -> Pipeline:
     """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
 
-    inputs, to = arguments.endpoints["input"], arguments.endpoints["output"]
-    stages = [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
+    inputs, targets = arguments.endpoints["input"], arguments.endpoints["output"]
+    stages = [*blacklist_stages(inputs, builder.counts), *function_stages(inputs, builder)]
     if arguments["count"]:
-        wiring, counting = _counting(inputs[0], wiring)
+        builder, counting = _counting(inputs[0], builder)
         stages += counting
-    source = wiring.source(*inputs)
-    outputs = [wiring.raw_output(endpoint) for endpoint in to]
-    outputs = apart(outputs, wiring, inputs, lambda: wiring.errors(inputs, to))
-    pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, to))
-    return wiring.with_dead_letters(pipeline, inputs, to)
+    source = builder.source(*inputs)
+    outputs = [builder.raw_output(endpoint) for endpoint in targets]
+    outputs = separate_event_errors(outputs, inputs, lambda: builder.error_output(inputs, targets))
+    pipeline = Pipeline(source, stages, outputs, builder.batch(inputs, targets))
+    return builder.with_dead_letters(pipeline, inputs, targets)
 
 
-def _counting(endpoint: SourceEndpoint, wiring: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
+def _counting(endpoint: SourceEndpoint, builder: PipelineBuilder) -> tuple[PipelineBuilder, list[Stage]]:
     """Return how lines of this input get their numbers: from their offsets, when they are spooled, or as they pass."""
     from elworkers.stages.count import CountStage, OffsetNumberStage
 
     if endpoint.brokers:
-        return wiring, [OffsetNumberStage()]
-    draw = _draw(wiring.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)
-    if wiring.spool is not None and endpoint.spec.listener is not None:
-        return replace(wiring, draw=draw), []
-    return wiring, [CountStage(draw)]
+        return builder, [OffsetNumberStage()]
+    draw = _draw(builder.sequence if os.environ.get("EVENTLOGGING_RUN_DIR") else None)
+    if builder.spool is not None and endpoint.spec.listener is not None:
+        return replace(builder, draw=draw), []
+    return builder, [CountStage(draw)]
 
 
 @functools.cache

@@ -18,39 +18,39 @@ from elworkers.core.errors import ConfigurationError
 if TYPE_CHECKING:
     from elworkers.functions.applied import Functions
     from elworkers.roles.build import PipelineBuilder
-    from elworkers.roles.rejections import Errors
+    from elworkers.roles.rejections import ErrorOutput
 
-Place = tuple[str, str]
+ClusterTopic = tuple[str, str]
 """Cluster and topic."""
 
 
-def of_inputs(inputs: Sequence[SourceEndpoint], wiring: PipelineBuilder) -> list[Stage]:
+def function_stages(inputs: Sequence[SourceEndpoint], builder: PipelineBuilder) -> list[Stage]:
     """Return the stage that sends events through the inputs' functions, where one has any."""
-    wraps = by_place(inputs)
+    wraps = functions_by_topic(inputs)
     if not any(wraps.values()):
         return []
     from elworkers.functions.stage import FunctionStage
 
     # What is nearest to the input takes its events first.
-    made = {place: applied(some[::-1], wiring) for place, some in wraps.items() if some}
-    return [FunctionStage(made, wiring.counts)]
+    made = {topic: load_functions(some[::-1], builder) for topic, some in wraps.items() if some}
+    return [FunctionStage(made, builder.counts)]
 
 
-def by_place(inputs: Sequence[SourceEndpoint]) -> Mapping[Place | None, tuple[Wrap, ...]]:
+def functions_by_topic(inputs: Sequence[SourceEndpoint]) -> Mapping[ClusterTopic | None, tuple[Wrap, ...]]:
     """Return the functions of each topic; under None those of inputs that are not Kafka's.
 
     Raises:
         ConfigurationError: inputs whose events nobody can tell apart have different ones.
     """
-    found: dict[Place | None, tuple[Wrap, ...]] = {}
-    for place, uri in _places(inputs):
-        if found.setdefault(place, uri.wraps) != uri.wraps:
-            what = "inputs that are not Kafka's" if place is None else f"inputs of topic {place[1]}"
+    found: dict[ClusterTopic | None, tuple[Wrap, ...]] = {}
+    for topic, uri in _cluster_topics(inputs):
+        if found.setdefault(topic, uri.wraps) != uri.wraps:
+            what = "inputs that are not Kafka's" if topic is None else f"inputs of topic {topic[1]}"
             raise ConfigurationError(f"{what} have different functions; expected the same for all of them")
     return found
 
 
-def _places(inputs: Sequence[SourceEndpoint]) -> Iterator[tuple[Place | None, Uri]]:
+def _cluster_topics(inputs: Sequence[SourceEndpoint]) -> Iterator[tuple[ClusterTopic | None, Uri]]:
     for endpoint in inputs:
         if endpoint.brokers:
             yield (",".join(sorted(endpoint.brokers)), endpoint.options["topic"]), endpoint.uri
@@ -58,14 +58,14 @@ def _places(inputs: Sequence[SourceEndpoint]) -> Iterator[tuple[Place | None, Ur
             yield None, endpoint.uri
 
 
-def before(sink: Sink, wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Sink:
+def wrap_sink(sink: Sink, wraps: Sequence[Wrap], builder: PipelineBuilder) -> Sink:
     """Return the sink behind an output's functions."""
     from elworkers.functions.sink import through
 
-    return through(applied(wraps, wiring), sink)
+    return through(load_functions(wraps, builder), sink)
 
 
-def applied(wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Functions:
+def load_functions(wraps: Sequence[Wrap], builder: PipelineBuilder) -> Functions:
     """Return the functions, loaded.
 
     Raises:
@@ -77,20 +77,19 @@ def applied(wraps: Sequence[Wrap], wiring: PipelineBuilder) -> Functions:
     from elworkers.functions.loading import loaded
     from elworkers.roles.build import variables
 
-    if not wiring.circuit_breaker:
+    if not builder.circuit_breaker:
         # One for all functions: a process has one such timer.
-        wiring.circuit_breaker.append(CircuitBreaker(Budget(wiring.event_timeout, signal.ITIMER_REAL), wiring.metrics))
+        builder.circuit_breaker.append(
+            CircuitBreaker(Budget(builder.event_timeout, signal.ITIMER_REAL), builder.metrics)
+        )
     env = variables()
-    return Functions([loaded(wrap, env) for wrap in wraps], wiring.circuit_breaker[0], wiring.counts)
+    return Functions([loaded(wrap, env) for wrap in wraps], builder.circuit_breaker[0], builder.counts)
 
 
-def apart(
-    outputs: Sequence[Output],
-    wiring: PipelineBuilder,
-    inputs: Sequence[SourceEndpoint],
-    errors: Callable[[], Errors | None],
+def separate_event_errors(
+    outputs: Sequence[Output], inputs: Sequence[SourceEndpoint], errors: Callable[[], ErrorOutput | None]
 ) -> list[Output]:
-    """Return the outputs of a role that writes everything to each, without the EventErrors that functions make.
+    """Return the outputs of a role that writes everything to each, but EventErrors, which functions make, to `errors`.
 
     Args:
         outputs: as they are without functions.
@@ -100,5 +99,5 @@ def apart(
     if not any(endpoint.uri.wraps for endpoint in inputs):
         return list(outputs)
     made = [Output(sink, lambda record: record.valid) for sink, _ in outputs]
-    there = errors()
-    return [*made, wiring.to(there.sink, lambda record: not record.valid)] if there is not None else made
+    error_output = errors()
+    return [*made, Output(error_output.sink, lambda record: not record.valid)] if error_output is not None else made

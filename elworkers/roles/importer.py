@@ -109,16 +109,16 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: Parquet is asked for with a compression of lines, or an extra is not installed.
     """
     parquet = arguments["format"] == "parquet"
-    given = arguments.locations["format" if parquet else "base"][0]
+    argument = arguments.locations["format" if parquet else "base"][0]
     try:
         needs("parquet", "--format parquet") if parquet else needs("hdfs", "an importer")
     except ConfigurationError as error:
-        raise error.at(given.file, given.line) from None
+        raise error.at(argument.file, argument.line) from None
     if arguments["format"] == "parquet" and arguments["compression"] == "gzip":
         raise ConfigurationError("--compression gzip; expected none or zstd with --format parquet")
 
 
-def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board: StateReporter) -> None:
+def run(arguments: Arguments, worker_id: WorkerId, stop: Stop, metrics: Metrics, reporter: StateReporter) -> None:
     """Import until asked to stop, or with `--once` a single time.
 
     Raises:
@@ -129,21 +129,26 @@ def run(arguments: Arguments, who: WorkerId, stop: Stop, metrics: Metrics, board
     from elworkers.importer.scheduler import Schedule, Scheduler
 
     def heartbeat() -> None:
-        board.report(State.RUNNING)
+        reporter.report(State.RUNNING)
 
     def reader() -> Reader:
         return topics_reader(arguments.endpoints["kafka"][0])
 
     schedule = Schedule(arguments["every"], arguments["max_run_minutes"] * 60)
     with tempfile.TemporaryDirectory(prefix="eventlogging-import-") as scratch:
-        staging = _staging_dir(arguments, who) or Path(scratch)
+        staging = _staging_dir(arguments, worker_id) or Path(scratch)
         scheduler = Scheduler(
-            lambda: _importer(arguments, who, staging, metrics, heartbeat), reader, schedule, stop, metrics, board
+            lambda: _importer(arguments, worker_id, staging, metrics, heartbeat),
+            reader,
+            schedule,
+            stop,
+            metrics,
+            reporter,
         )
         try:
             if arguments["once"]:
                 # Several workers' bars would overwrite each other.
-                scheduler.once(f"importing ({who.instance})" if arguments["workers"] == 1 else None)
+                scheduler.once(f"importing ({worker_id.instance})" if arguments["workers"] == 1 else None)
             else:
                 scheduler.for_ever()
         finally:
@@ -170,7 +175,7 @@ def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicS
 
 
 def _importer(
-    arguments: Arguments, who: WorkerId, staging: Path, metrics: Metrics, heartbeat: Callable[[], None]
+    arguments: Arguments, worker_id: WorkerId, staging: Path, metrics: Metrics, heartbeat: Callable[[], None]
 ) -> Importer:
     from elworkers.importer.hour_bucketer import HourBucketer
     from elworkers.importer.importer import Importer
@@ -180,7 +185,7 @@ def _importer(
     from elworkers.importer.store import Store
 
     plan = ImportPlan(
-        selection(arguments, who.worker, arguments["workers"]),
+        selection(arguments, worker_id.worker, arguments["workers"]),
         HourBucketer(
             metrics,
             arguments["time_field"],
@@ -212,8 +217,10 @@ def _format(arguments: Arguments, metrics: Metrics) -> Format:
     return Format(".parquet", parquet.encode)
 
 
-def _staging_dir(arguments: Arguments, who: WorkerId) -> Path | None:
+def _staging_dir(arguments: Arguments, worker_id: WorkerId) -> Path | None:
     if arguments["staging_dir"]:
-        return Path(arguments["staging_dir"]) / str(who.worker)
+        return Path(arguments["staging_dir"]) / str(worker_id.worker)
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-    return Path(run_dir) / "import" / f"{who.role}-{who.instance}" / str(who.worker) if run_dir else None
+    return (
+        Path(run_dir) / "import" / f"{worker_id.role}-{worker_id.instance}" / str(worker_id.worker) if run_dir else None
+    )

@@ -19,7 +19,7 @@ from elworkers.config.argument_files import Environment, read_lines
 from elworkers.config.arguments import Arguments
 from elworkers.config.hints import nearest
 from elworkers.core.errors import ConfigurationError
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 _FOLDERS = tuple(f"{role}s" for role in roles.ROLES)
 NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -74,14 +74,14 @@ class InstanceFiles:
     """All of a configuration folder, in the order in which instances are started.
 
     Attributes:
-        passed_over: the backup files in it, as paths below it.
-        strangers: what to say of each folder that is no role's.
+        backups: the backup files in it, as paths below it.
+        unknown_folders: what to say of each folder that is no role's.
     """
 
     instances: tuple[Instance, ...]
-    broken: tuple[InvalidInstance, ...]
-    passed_over: tuple[str, ...] = ()
-    strangers: tuple[str, ...] = ()
+    invalid: tuple[InvalidInstance, ...]
+    backups: tuple[str, ...] = ()
+    unknown_folders: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> list[str]:
@@ -96,13 +96,15 @@ class InstanceFiles:
     @property
     def notes(self) -> list[str]:
         """The names in files that mean nothing here or are deprecated, once each."""
-        places: dict[str, list[str]] = {}
+        found_at: dict[str, list[str]] = {}
         for one in self.instances:
-            found = [(f"{name} means nothing here ({why})", place) for name, why, place in one.arguments.passed]
-            found += [(f"{old} is deprecated; write {new}", place) for old, new, place in one.arguments.deprecated]
-            for note, place in found:
-                places.setdefault(note, []).append(f"{one.title}:{place.line}")
-        return [f"{note}: {', '.join(found)}" for note, found in places.items()]
+            found = [(f"{name} means nothing here ({why})", argument) for name, why, argument in one.arguments.passed]
+            found += [
+                (f"{old} is deprecated; write {new}", argument) for old, new, argument in one.arguments.deprecated
+            ]
+            for note, argument in found:
+                found_at.setdefault(note, []).append(f"{one.title}:{argument.line}")
+        return [f"{note}: {', '.join(found)}" for note, found in found_at.items()]
 
 
 def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:
@@ -116,24 +118,24 @@ def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:
         ConfigurationError: the folder itself cannot be read.
     """
     instances: list[Instance] = []
-    broken: list[InvalidInstance] = []
-    passed_over: list[str] = []
-    files, strangers = _files(config_dir)
+    invalid: list[InvalidInstance] = []
+    backups: list[str] = []
+    files, unknown_folders = _files(config_dir)
     for path in files:
         if _BACKUP.search(path.name):
-            passed_over.append(str(path.relative_to(config_dir)))
+            backups.append(str(path.relative_to(config_dir)))
             continue
         try:
             instances.append(_read(path, config_dir, env))
         except ConfigurationError as error:
-            broken.append(InvalidInstance(f"{path.parent.name.removesuffix('s')}/{path.name}", error))
+            invalid.append(InvalidInstance(f"{path.parent.name.removesuffix('s')}/{path.name}", error))
         except OSError as error:
-            broken.append(
+            invalid.append(
                 InvalidInstance(path.name, ConfigurationError(f"cannot be read: {error.strerror}", str(path)))
             )
-    order = {role: place for place, role in enumerate(roles.ROLES)}
+    order = {role: number for number, role in enumerate(roles.ROLES)}
     instances.sort(key=lambda instance: (order[instance.role], instance.name))
-    return InstanceFiles(tuple(instances), tuple(broken), tuple(passed_over), tuple(strangers))
+    return InstanceFiles(tuple(instances), tuple(invalid), tuple(backups), tuple(unknown_folders))
 
 
 def titles(config_dir: Path) -> list[str]:
@@ -154,7 +156,7 @@ def titles(config_dir: Path) -> list[str]:
 def _files(config_dir: Path) -> tuple[list[Path], list[str]]:
     """Return the files of all roles and other files to look at, and complaints about folders that are no role's."""
     files: list[Path] = []
-    strangers: list[str] = []
+    unknown_folders: list[str] = []
     try:
         folders = sorted(path for path in config_dir.iterdir() if not _hidden(path.name))
     except OSError as error:
@@ -168,10 +170,10 @@ def _files(config_dir: Path) -> tuple[list[Path], list[str]]:
             # The original's have neighbours here, such as services/.
             near = nearest(folder.name, _FOLDERS)
             expected = f"did you mean {near}?" if near else f"those are {', '.join(_FOLDERS)}"
-            strangers.append(f"{folder}: is no role's folder, and what is in it is passed over; {expected}")
+            unknown_folders.append(f"{folder}: is no role's folder, and what is in it is passed over; {expected}")
         else:
             files += _files_of_role(folder)
-    return files, strangers
+    return files, unknown_folders
 
 
 def _files_of_role(folder: Path) -> list[Path]:
@@ -187,27 +189,27 @@ def _hidden(name: str) -> bool:
 
 
 def _read(path: Path, config_dir: Path, env: Environment) -> Instance:
-    place = str(path)
+    file = str(path)
     if path.parent == config_dir:
-        raise ConfigurationError(f"is in no role's folder; expected one of {', '.join(_FOLDERS)}", place)
+        raise ConfigurationError(f"is in no role's folder; expected one of {', '.join(_FOLDERS)}", file)
     role = roles.singular(path.parent.name)
     if not NAME.fullmatch(path.name):
-        raise ConfigurationError("the name may hold only letters, digits, '.', '_' and '-'", place)
+        raise ConfigurationError("the name may hold only letters, digits, '.', '_' and '-'", file)
     if path.is_dir():
-        raise ConfigurationError("is a folder; expected a file with one argument a line", place)
+        raise ConfigurationError("is a folder; expected a file with one argument a line", file)
     if path.is_fifo():
         # Reading it would wait for whoever writes to it.
-        raise ConfigurationError("is a pipe; expected a file with one argument a line", place)
+        raise ConfigurationError("is a pipe; expected a file with one argument a line", file)
     try:
         data = path.read_bytes()
         for_everybody = bool(path.stat().st_mode & stat.S_IROTH)
     except OSError as error:
-        raise ConfigurationError(f"cannot be read: {error.strerror}", place) from None
+        raise ConfigurationError(f"cannot be read: {error.strerror}", file) from None
     try:
-        lines = read_lines(data, place, env)
-        arguments = checked(role, lines, env)
+        lines = read_lines(data, file, env)
+        arguments = check_arguments(role, lines, env)
     except ConfigurationError as error:
         # An empty file has no line that could carry its name.
-        raise error.at(place) from None
+        raise error.at(file) from None
     exposed = next((line.line for line in lines if line.has_password), None) if for_everybody else None
     return Instance(role, path.name, path, hashlib.sha256(data).hexdigest(), arguments, exposed)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from elworkers.config.arguments import Arguments, Positional, RoleSpec
 from elworkers.core.contracts import Stage
 from elworkers.roles.common_options import COMMON, EVENT_TIMEOUT, SENT_BATCH, SID, single_worker
-from elworkers.roles.functions import apart, by_place, of_inputs
-from elworkers.roles.sources import left_out
+from elworkers.roles.functions import function_stages, functions_by_topic, separate_event_errors
+from elworkers.roles.sources import blacklist_stages
 
 if TYPE_CHECKING:
     from elworkers.core.pipeline import Pipeline
@@ -35,20 +35,20 @@ def check(arguments: Arguments) -> None:
         ConfigurationError: several workers would read the same input each for itself, or inputs that are alike have
             different functions.
     """
-    by_place(arguments.endpoints["input"])
+    functions_by_topic(arguments.endpoints["input"])
     if any(not endpoint.spec.shared for endpoint in arguments.endpoints["input"]):
         single_worker("one of these inputs", "each worker would read it for itself", arguments["workers"])
 
 
-def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+def build(arguments: Arguments, builder: PipelineBuilder) -> Pipeline:
     """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.stages.decode import DecodeStage
 
     inputs, (output,) = arguments.endpoints["input"], arguments.endpoints["output"]
-    stages: list[Stage] = [] if wiring.is_plain(output) else [DecodeStage(wiring.counts)]
-    stages += [*left_out(inputs, wiring.counts), *of_inputs(inputs, wiring)]
-    outputs = apart([wiring.output(output)], wiring, inputs, lambda: wiring.errors(inputs, [output]))
-    source = wiring.source(*inputs)
-    pipeline = Pipeline(source, stages, outputs, wiring.batch(inputs, [output]))
-    return wiring.with_dead_letters(pipeline, inputs, [output])
+    stages: list[Stage] = [] if builder.is_raw(output) else [DecodeStage(builder.counts)]
+    stages += [*blacklist_stages(inputs, builder.counts), *function_stages(inputs, builder)]
+    outputs = separate_event_errors([builder.output(output)], inputs, lambda: builder.error_output(inputs, [output]))
+    source = builder.source(*inputs)
+    pipeline = Pipeline(source, stages, outputs, builder.batch(inputs, [output]))
+    return builder.with_dead_letters(pipeline, inputs, [output])

@@ -22,23 +22,23 @@ from elworkers.core.operating_system import runs
 from elworkers.core.pipeline import CarryOver
 from elworkers.core.stop import Stop
 from elworkers.roles.build import PipelineBuilder
-from elworkers.roles.ending import account, tell
+from elworkers.roles.ending import account, report_end
 from elworkers.workers.worker import PoolConfig, WorkerId
 
 if TYPE_CHECKING:
     from elworkers.core.repeats import Repeats
 
-_LOOK_EVERY_S = 0.02
+_POLL_EVERY_S = 0.02
 
 
-def job(role: str, name: str, arguments: Arguments, state_file: Path | None) -> PoolConfig:
+def pool_config(role: str, name: str, arguments: Arguments, state_file: Path | None) -> PoolConfig:
     """Return what the pool runs for these arguments."""
     inputs = _inputs(arguments)
     listening = (endpoint.spec.address(endpoint) for endpoint in inputs)
     return PoolConfig(
         role=role,
         instance=name,
-        run=_Work(arguments),
+        run=_WorkerRun(arguments),
         workers=arguments["workers"],
         stop_timeout_s=arguments["stop_timeout"],
         worker_timeout_s=arguments["worker_timeout"],
@@ -61,48 +61,54 @@ def _all_shared(inputs: Sequence[SourceEndpoint]) -> bool:
     return bool(inputs) and all(endpoint.spec.shared for endpoint in inputs)
 
 
-class _Work:
+class _WorkerRun:
     """One worker's work, called after the fork: only then are clients imported and made."""
 
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
 
-    def __call__(self, who: WorkerId, stop: Stop, metrics: Metrics, board: loop.StateReporter) -> None:
+    def __call__(self, worker_id: WorkerId, stop: Stop, metrics: Metrics, reporter: loop.StateReporter) -> None:
         from elworkers.connectors.kafka.drivers import client_id, driver
 
-        driver().name_process(client_id(who.role, who.instance, who.worker))
-        module = roles.module(who.role)
+        driver().name_process(client_id(worker_id.role, worker_id.instance, worker_id.worker))
+        module = roles.module(worker_id.role)
         arguments = self._arguments
         if hasattr(module, "run"):
-            module.run(arguments, who, stop, metrics, board)
+            module.run(arguments, worker_id, stop, metrics, reporter)
             return
         sequence = (_state_dir() or _own_state_dir()) / "sequence"
-        wiring = PipelineBuilder(
+        builder = PipelineBuilder(
             metrics,
             sid=arguments["sid"],
             partitions=arguments["partitions"],
             batch_records=arguments["batch_size"],
             batch_seconds=arguments.values.get("linger", arguments.values.get("batch_seconds")),
-            spool=_spool(arguments, who),
+            spool=_spool(arguments, worker_id),
             sequence=sequence,
-            listening=who.listening,
+            listening=worker_id.listening,
             event_timeout=arguments.values.get("event_timeout", 1.0),
         )
-        if who.after is not None and wiring.spool is not None and not _inputs(arguments)[0].spec.shared:
-            _rehearse(lambda kept: module.build(arguments, wiring.keeping(kept)))
+        if worker_id.after is not None and builder.spool is not None and not _inputs(arguments)[0].spec.shared:
+            _rehearse(lambda carry_over: module.build(arguments, builder.with_carry_over(carry_over)))
             endpoint = _inputs(arguments)[0]
-            early = endpoint.spec.prepare(endpoint, SpoolPaths(wiring.spool[0], sequence), who.after)
-            wiring.early.extend([early] if early is not None else ())
-            _wait_for_turn(wiring.spool[0], who.after, stop, board)
-        repeats = _repeats(arguments, who)
+            early_listener = endpoint.spec.prepare(endpoint, SpoolPaths(builder.spool[0], sequence), worker_id.after)
+            builder.early_listeners.extend([early_listener] if early_listener is not None else ())
+            _wait_for_turn(builder.spool[0], worker_id.after, stop, reporter)
+        repeats = _repeats(arguments, worker_id)
         try:
-            end = loop.run(lambda kept: module.build(arguments, wiring.keeping(kept)), stop, metrics, board, repeats)
+            end = loop.run(
+                lambda carry_over: module.build(arguments, builder.with_carry_over(carry_over)),
+                stop,
+                metrics,
+                reporter,
+                repeats,
+            )
         finally:
-            for one in wiring.early:
+            for one in builder.early_listeners:
                 one.close()
         if end is not None:
-            found = account(metrics, stores_events=who.role == "consumer")
-            tell(found, end.dead_letter_name, end.damage, makes_errors=who.role == "processor")
+            found = account(metrics, stores_events=worker_id.role == "consumer")
+            report_end(found, end.dead_letter_name, end.damage, makes_errors=worker_id.role == "processor")
 
 
 def _rehearse(build: loop.Build) -> None:
@@ -119,18 +125,18 @@ def _rehearse(build: loop.Build) -> None:
         build(CarryOver(source=absent)).close(but=absent)
 
 
-def _wait_for_turn(spool: Path, after: int, stop: Stop, board: loop.StateReporter) -> None:
+def _wait_for_turn(spool: Path, after: int, stop: Stop, reporter: loop.StateReporter) -> None:
     """Say that this worker is ready, and wait until the one before it has ended and left its spool."""
     from elworkers.connectors.spool import ownership, source  # noqa: F401
 
     def waits() -> bool:
-        board.report(loop.State.READY)
-        return not stop.wait(_LOOK_EVERY_S) and runs(after)
+        reporter.report(loop.State.READY)
+        return not stop.wait(_POLL_EVERY_S) and runs(after)
 
     ownership.wait_for_turn(spool, waits)
 
 
-def _spool(arguments: Arguments, who: WorkerId) -> tuple[Path, int] | None:
+def _spool(arguments: Arguments, worker_id: WorkerId) -> tuple[Path, int] | None:
     if "spool_dir" not in arguments.values:
         return None
     if arguments["spool_dir"]:
@@ -139,10 +145,10 @@ def _spool(arguments: Arguments, who: WorkerId) -> tuple[Path, int] | None:
     if state is None and _inputs(arguments)[0].spec.listens_only:
         # What a client was told is taken must not be in memory alone, also where somebody starts a forwarder by hand.
         state = _own_state_dir()
-    return (state / "spool" / f"{who.role}-{who.instance}", arguments["spool_max_bytes"]) if state else None
+    return (state / "spool" / f"{worker_id.role}-{worker_id.instance}", arguments["spool_max_bytes"]) if state else None
 
 
-def _repeats(arguments: Arguments, who: WorkerId) -> Repeats | None:
+def _repeats(arguments: Arguments, worker_id: WorkerId) -> Repeats | None:
     """Return what is known of earlier processes of this host; None without a run folder."""
     state = _state_dir()
     if state is None:
@@ -160,7 +166,7 @@ def _repeats(arguments: Arguments, who: WorkerId) -> Repeats | None:
 
     def reader(origin: Assignment) -> str:
         # A spool is one instance's own.
-        return groups.get((origin.cluster, origin.topic)) or f"{who.role}/{who.instance}"
+        return groups.get((origin.cluster, origin.topic)) or f"{worker_id.role}/{worker_id.instance}"
 
     return Repeats(WriteMarks(state / "marks", reader), RepeatLog(path_in(state)).append)
 

@@ -11,8 +11,8 @@ from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.types import seconds
 from elworkers.core.contracts import Metrics, Output, Stage
 from elworkers.roles.common_options import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
-from elworkers.roles.functions import of_inputs
-from elworkers.roles.sources import left_out
+from elworkers.roles.functions import function_stages
+from elworkers.roles.sources import blacklist_stages
 
 if TYPE_CHECKING:
     from elworkers.core.pipeline import Pipeline
@@ -56,34 +56,36 @@ def check(arguments: Arguments) -> None:
         single_worker("this input", "each worker would read it for itself", arguments["workers"])
 
 
-def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
+def build(arguments: Arguments, builder: PipelineBuilder) -> Pipeline:
     """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
-    from elworkers.roles.rejections import Errors
+    from elworkers.roles.rejections import ErrorOutput
     from elworkers.schema.validate import ROUTING_FIELDS
 
-    inputs, to = arguments.endpoints["input"], arguments.endpoints["output"]
-    store = wiring.schema_store(arguments["schemas"])
-    wiring = wiring.knowing(store)
-    functions = of_inputs(inputs, wiring)
-    keeps_events = bool(functions) or any(not wiring.asks(endpoint) <= ROUTING_FIELDS for endpoint in to)
-    stage = process_stage(arguments["format"], store, wiring.counts, arguments["event_timeout"], keeps_events)
-    stages: list[Stage] = [stage, *left_out(inputs, wiring.counts), *functions]
-    outputs = [wiring.output(endpoint, lambda record: record.valid) for endpoint in to]
+    inputs, targets = arguments.endpoints["input"], arguments.endpoints["output"]
+    store = builder.schema_store(arguments["schemas"])
+    builder = builder.with_schemas(store)
+    functions = function_stages(inputs, builder)
+    keeps_events = bool(functions) or any(
+        not builder.required_fields(endpoint) <= ROUTING_FIELDS for endpoint in targets
+    )
+    stage = process_stage(arguments["format"], store, builder.counts, arguments["event_timeout"], keeps_events)
+    stages: list[Stage] = [stage, *blacklist_stages(inputs, builder.counts), *functions]
+    outputs = [builder.output(endpoint, lambda record: record.valid) for endpoint in targets]
     errors = None
     if arguments["output_invalid"] == "":
-        errors = Errors(outputs[0].sink, str(to[0]))
+        errors = ErrorOutput(outputs[0].sink, str(targets[0]))
     for invalid in arguments.endpoints.get("output_invalid", ()):
-        errors = wiring.errors_at(invalid)
+        errors = builder.error_output_at(invalid)
     if errors is not None:
         outputs.append(Output(errors.sink, lambda record: not record.valid))
-    source = wiring.source(*inputs)
+    source = builder.source(*inputs)
     # No database among the outputs: that is for consumers.
     if keeps_events:
-        batch = wiring.batch(inputs, to)
+        batch = builder.batch(inputs, targets)
         pipeline = Pipeline(source, stages, outputs, batch, forgets_events=True)
     else:
-        batch = wiring.batch(inputs, to, records=20_000)
+        batch = builder.batch(inputs, targets, records=20_000)
         pipeline = Pipeline(
             source,
             stages,
@@ -91,9 +93,9 @@ def build(arguments: Arguments, wiring: PipelineBuilder) -> Pipeline:
             batch,
             forgets_events=True,
             chunk_size=batch.records,
-            wants_more=wiring.wants_more,
+            wants_more=builder.wants_more,
         )
-    return wiring.with_dead_letters(pipeline, inputs, to, errors)
+    return builder.with_dead_letters(pipeline, inputs, targets, errors)
 
 
 def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:

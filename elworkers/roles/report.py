@@ -96,7 +96,7 @@ class ClusterReport:
         self._hosts = hosts
         self._what = what
         self._reader: Reader | None = None
-        self._there_before: frozenset[TopicPartition] | None = None
+        self._initial_partitions: frozenset[TopicPartition] | None = None
         self._seen: dict[TopicPartition, int] = {}
         self._counted: Counter[str] = Counter()
         self._repeated: Counter[Destination] = Counter()
@@ -107,7 +107,7 @@ class ClusterReport:
     def watch(self, what: WatchedTopics) -> None:
         """Watch this from now on; what was watched before and still is goes on being counted from where it was."""
         self._what = what
-        self._there_before = None
+        self._initial_partitions = None
         for aside in list(self._aside):
             self._resumed(aside)
         self._seen = {partition: offset for partition, offset in self._seen.items() if self._names(partition.topic)}
@@ -115,11 +115,11 @@ class ClusterReport:
     def add_repeated(self, repeated: Mapping[Destination, int]) -> None:
         """Count messages that workers have written again, so that they are not counted as new; those of any cluster."""
         where = f"{','.join(sorted(self._hosts))}/"
-        for place, count in repeated.items():
-            if place.store.startswith(where):
-                self._repeated[place._replace(store=place.store.removeprefix(where))] += count
+        for destination, count in repeated.items():
+            if destination.store.startswith(where):
+                self._repeated[destination._replace(store=destination.store.removeprefix(where))] += count
 
-    def tell(self, send: Callable[[Counts, Counts], None]) -> None:
+    def send(self, send: Callable[[Counts, Counts], None]) -> None:
         """Look once, and send what there is to say.
 
         Args:
@@ -129,7 +129,7 @@ class ClusterReport:
             RetryableError: Kafka does not answer; and what `send` raises.
         """
         try:
-            gauges = self._look()
+            gauges = self._collect()
         except RetryableError:
             self.close()
             # What was counted before it failed is true all the same.
@@ -140,18 +140,18 @@ class ClusterReport:
         send(self._counted, gauges)
         self._counted.clear()
 
-    def _look(self) -> Counts:
+    def _collect(self) -> Counts:
         reader = self._reader = self._reader or driver().reader(self._hosts, reads_uncommitted=True)
         # Those with two underscores are Kafka's own.
-        there = [partition for partition in reader.partitions() if not partition.topic.startswith("__")]
-        if self._there_before is None:
-            self._there_before = frozenset(there)
-        names = {topic: self._names(topic) for topic in {partition.topic for partition in there}}
+        partitions = [partition for partition in reader.partitions() if not partition.topic.startswith("__")]
+        if self._initial_partitions is None:
+            self._initial_partitions = frozenset(partitions)
+        names = {topic: self._names(topic) for topic in {partition.topic for partition in partitions}}
         read = {topic for _, topic in self._what.groups}
-        ranges = reader.ranges([one for one in there if names[one.topic] or one.topic in read])
+        ranges = reader.ranges([one for one in partitions if names[one.topic] or one.topic in read])
         errors: dict[TopicPartition, Range] = {}
         for partition, (begin, end) in ranges.items():
-            before = min(end, self._seen.get(partition, end if partition in self._there_before else 0))
+            before = min(end, self._seen.get(partition, end if partition in self._initial_partitions else 0))
             if partition.topic in self._what.invalid:
                 self._seen[partition] = before
                 errors[partition] = Range(max(before, begin), end)
@@ -160,20 +160,20 @@ class ClusterReport:
             for name in names[partition.topic]:
                 self._counted[name] += end - before
         self._count_errors(reader, errors, names)
-        self._take_back(names)
+        self._subtract_repeated(names)
         return self._lags(reader, ranges)
 
-    def _take_back(self, names: Mapping[str, Sequence[str]]) -> None:
+    def _subtract_repeated(self, names: Mapping[str, Sequence[str]]) -> None:
         """Count what was repeated as such: by the ends of topics it was counted as if it were new.
 
         A look that comes between a message and the word that it is a repeated one counts it as new until the next look,
         which then counts less than nothing where nothing else has come.
         """
-        known = {name for each in names.values() for name in each}
+        counter_names = {name for each in names.values() for name in each}
         for (topic, schema), count in self._repeated.items():
             taken_from = list(names.get(topic, ()))
             if schema and "overall.invalid" in taken_from:
-                taken_from.append(self._invalid(schema, known))
+                taken_from.append(self._invalid(schema, counter_names))
             for name in taken_from:
                 self._counted[name] -= count
                 if name == "overall.raw":
@@ -227,19 +227,19 @@ class ClusterReport:
     def _count(
         self, reader: Reader, wanted: Mapping[TopicPartition, Range], names: Mapping[str, Sequence[str]]
     ) -> None:
-        known = {name for each in names.values() for name in each}
+        counter_names = {name for each in names.values() for name in each}
         for fetched in reader.read(wanted):
             schemas = Counter(_schema_of(value or b"") for _, _, _, value in fetched.messages)
             for name in names[fetched.partition.topic]:
                 self._counted[name] += schemas.total()
             for schema, count in schemas.items():
-                self._counted[self._invalid(schema, known)] += count
+                self._counted[self._invalid(schema, counter_names)] += count
             self._seen[fetched.partition] = fetched.next
 
-    def _invalid(self, schema: str, known: Set[str]) -> str:
+    def _invalid(self, schema: str, counter_names: Set[str]) -> str:
         """Return the counter of a schema's EventErrors; `other`, where there are too many that have no valid event."""
         level = f"schema.{plain(schema)}"
-        if level not in self._invented and f"{level}.valid" not in known:
+        if level not in self._invented and f"{level}.valid" not in counter_names:
             if len(self._invented) >= _MOST_INVENTED:
                 return "schema.other.invalid"
             self._invented.add(level)
@@ -249,7 +249,7 @@ class ClusterReport:
         """Messages that each group has not committed yet; 0 where it has committed nothing at all."""
         found: dict[str, int] = {}
         for group, topic in self._what.groups:
-            ends = {number: reach.end for (name, number), reach in ranges.items() if name == topic}
+            ends = {number: offsets.end for (name, number), offsets in ranges.items() if name == topic}
             with self._by_itself(f"group {group} of topic {topic}"):
                 done = reader.committed(group, topic)
                 lag = sum(max(0, ends.get(partition, offset) - offset) for partition, offset in done.items())

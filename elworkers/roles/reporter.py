@@ -61,7 +61,9 @@ def check(arguments: Arguments) -> None:
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
 
 
-def run(arguments: Arguments, _who: WorkerId, stop: Stop, metrics: Metrics, board: StateReporter) -> None:
+def run(
+    arguments: Arguments, _worker_id: WorkerId, stop: Stop, metrics: Metrics, state_reporter: StateReporter
+) -> None:
     """Report until asked to stop; see `report` for what.
 
     Raises:
@@ -76,50 +78,50 @@ def run(arguments: Arguments, _who: WorkerId, stop: Stop, metrics: Metrics, boar
     config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
     env = environment(Path(run_dir) if run_dir else None)
-    repeated = RepeatLog(path_in(Path(run_dir))) if run_dir else None
-    backoff = Backoff(board.trouble)
+    repeat_log = RepeatLog(path_in(Path(run_dir))) if run_dir else None
+    backoff = Backoff(state_reporter.trouble)
     reports: dict[tuple[str, ...], ClusterReport] = {}
-    known: list[str] | None = None
+    hashes: list[str] | None = None
     while not stop.requested:
-        if repeated is not None:
+        if repeat_log is not None:
             # Before the ends of topics are asked for, so that what is told here is among what is counted there.
-            told = repeated.new()
+            repeated_now = repeat_log.new()
             for report in reports.values():
-                report.add_repeated(told)
+                report.add_repeated(repeated_now)
         try:
-            tree = read_instances(config_dir, env)
-            if known != (now := [instance.sha256 for instance in tree.instances]):
+            configuration = read_instances(config_dir, env)
+            if hashes != (now := [instance.sha256 for instance in configuration.instances]):
                 with contextlib.suppress(RetryableError):
                     # What came until now; a cluster that is away may be one that was corrected.
-                    _tell(arguments, reports.values())
-                found = watched(instance.arguments for instance in tree.instances)
+                    _report_all(arguments, reports.values())
+                found = watched(instance.arguments for instance in configuration.instances)
                 _close(report for hosts, report in reports.items() if hosts not in found)
                 before, reports = reports, {}
                 for hosts, what in found.items():
                     reports[hosts] = before.get(hosts) or ClusterReport(hosts, what, metrics)
                     reports[hosts].watch(what)
-                known = now
-            _tell(arguments, reports.values())
+                hashes = now
+            _report_all(arguments, reports.values())
             backoff.worked()
-            _wait(arguments["interval"], State.RUNNING, stop, board)
+            _wait(arguments["interval"], State.RUNNING, stop, state_reporter)
         except RetryableError as error:
-            _wait(min(backoff.failed(str(error)), arguments["interval"]), State.WAITING, stop, board)
+            _wait(min(backoff.failed(str(error)), arguments["interval"]), State.WAITING, stop, state_reporter)
     _close(reports.values())
 
 
-def _wait(pause_s: float, state: State, stop: Stop, board: StateReporter) -> None:
+def _wait(pause_s: float, state: State, stop: Stop, state_reporter: StateReporter) -> None:
     """Wait, with a sign of life now and then: an interval may be longer than `--worker-timeout`."""
     until = time.monotonic() + pause_s
-    board.report(state)
+    state_reporter.report(state)
     while (left_s := until - time.monotonic()) > 0 and not stop.wait(min(left_s, _SIGN_OF_LIFE_S)):
-        board.report(state)
+        state_reporter.report(state)
 
 
-def _tell(arguments: Arguments, reports: Iterable[ClusterReport]) -> None:
+def _report_all(arguments: Arguments, reports: Iterable[ClusterReport]) -> None:
     failed: RetryableError | None = None
     for report in reports:
         try:
-            report.tell(lambda counters, gauges: _send(arguments, counters, gauges))
+            report.send(lambda counters, gauges: _send(arguments, counters, gauges))
         except RetryableError as error:
             # A cluster that is away silences no other.
             failed = error

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from elworkers.roles.build import PipelineBuilder
 
 
-def opened(wiring: PipelineBuilder, endpoints: Sequence[SourceEndpoint], ledger: OffsetStore | None) -> Source:
+def open_source(
+    builder: PipelineBuilder, endpoints: Sequence[SourceEndpoint], offset_store: OffsetStore | None
+) -> Source:
     """Return the source behind one endpoint, or the merged one behind several; see `PipelineBuilder.source`."""
     if len(endpoints) == 1:
-        return _one(wiring, endpoints[0], ledger)
+        return _open_one(builder, endpoints[0], offset_store)
     from elworkers.core.merged import MergedSource
 
     found: list[Source] = []
     try:
         for endpoint in endpoints:
-            found.append(_one(wiring, endpoint, ledger))
+            found.append(_open_one(builder, endpoint, offset_store))
     except Exception:
         for source in found:
             source.close()
@@ -35,7 +37,7 @@ def opened(wiring: PipelineBuilder, endpoints: Sequence[SourceEndpoint], ledger:
     return MergedSource(found)
 
 
-def left_out(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
+def blacklist_stages(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
     """Return the stage that leaves out what the inputs' blacklists match, where one has a blacklist."""
     endpoints = [endpoint for endpoint in inputs if endpoint.brokers and endpoint.options.get("blacklist")]
     if not endpoints:
@@ -49,26 +51,26 @@ def left_out(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list[Stage]:
     return [BlacklistStage(blacklists, metrics)]
 
 
-def _one(wiring: PipelineBuilder, endpoint: SourceEndpoint, ledger: OffsetStore | None) -> Source:
+def _open_one(builder: PipelineBuilder, endpoint: SourceEndpoint, offset_store: OffsetStore | None) -> Source:
     spec = endpoint.spec
-    if spec.listener is not None and wiring.spool is not None and wiring.sequence is not None:
-        place = SpoolPaths(wiring.spool[0], wiring.sequence)
-        if wiring.early:
-            return _spooled(wiring, wiring.early.pop)
-        return _spooled(wiring, partial(spec.listener, endpoint, wiring, place))
+    if spec.listener is not None and builder.spool is not None and builder.sequence is not None:
+        place = SpoolPaths(builder.spool[0], builder.sequence)
+        if builder.early_listeners:
+            return _open_spooled(builder, builder.early_listeners.pop)
+        return _open_spooled(builder, partial(spec.listener, endpoint, builder, place))
     if spec.open is None:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
-    return spec.open(endpoint, wiring, ledger)
+    return spec.open(endpoint, builder, offset_store)
 
 
-def _spooled(wiring: PipelineBuilder, make: Callable[[], Listener]) -> Source:
+def _open_spooled(builder: PipelineBuilder, make: Callable[[], Listener]) -> Source:
     from elworkers.connectors.spool.source import SpooledSource
     from elworkers.connectors.spool.spool import Spool
 
-    assert wiring.spool is not None  # noqa: S101 - whoever calls has looked
-    spool = Spool(*wiring.spool)
+    assert builder.spool is not None  # noqa: S101 - whoever calls has looked
+    spool = Spool(*builder.spool)
     try:
-        return SpooledSource(make(), spool, wiring.metrics, wiring.draw)
+        return SpooledSource(make(), spool, builder.metrics, builder.draw)
     except Exception:
         spool.close()
         raise

@@ -21,29 +21,29 @@ from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
 
 
-def checked(role: str, words: Sequence[Argument], env: Environment = os.environ) -> Arguments:
+def check_arguments(role: str, argv: Sequence[Argument], env: Environment = os.environ) -> Arguments:
     """Return the arguments of a role, sorted and checked without opening anything or executing operators' own code.
 
     Args:
-        role, words: the role and what it is given.
+        role, argv: the role and what it is given.
         env: says where modules with functions are.
 
     Raises:
         ConfigurationError: the first thing that is wrong, with file and line.
     """
     module = roles.module(role)
-    arguments = _with_endpoints(parse(module.SPEC, words))
-    for place, wraps in arguments.functions:
-        _check_functions(place, wraps, env)
+    arguments = _with_endpoints(parse(module.SPEC, argv))
+    for argument, wraps in arguments.functions:
+        _check_functions(argument, wraps, env)
     try:
         module.check(arguments)
     except ConfigurationError as error:
-        raise error.at(words[0].file if words else None) from None
+        raise error.at(argv[0].file if argv else None) from None
     return arguments
 
 
 def endpoints(arguments: Arguments) -> Iterator[SourceEndpoint | SinkEndpoint]:
-    """Yield the inputs and outputs that `checked` arguments name; an input with several topics once for each."""
+    """Yield the inputs and outputs of checked arguments; an input with several topics once for each."""
     for found in arguments.endpoints.values():
         yield from (endpoint for endpoint in found if isinstance(endpoint, SourceEndpoint | SinkEndpoint))
 
@@ -53,34 +53,34 @@ def _with_endpoints(arguments: Arguments) -> Arguments:
     found: dict[str, tuple[Endpoint, ...]] = {}
     functions: list[tuple[Argument, tuple[Wrap, ...]]] = []
     passed = list(arguments.passed)
-    for name, kind, place in _uris(arguments):
-        some = _checked(kind, place, arguments, found.get("input", ()))
+    for name, kind, argument in _uris(arguments):
+        some = _check_uri(kind, argument, arguments, found.get("input", ()))
         if some:
             found[name] = (*found.get(name, ()), *some)
         for one in some[:1]:
-            passed += [IgnoredName(option, why, place) for option, why in one.passed]
-            functions += [(place, one.uri.wraps)] if one.uri.wraps else []
+            passed += [IgnoredName(option, why, argument) for option, why in one.passed]
+            functions += [(argument, one.uri.wraps)] if one.uri.wraps else []
     return replace(arguments, endpoints=found, functions=tuple(functions), passed=tuple(passed))
 
 
 def _uris(arguments: Arguments) -> Iterator[tuple[str, str, Argument]]:
     """Name and kind of whatever is to be checked, with its place."""
     for positional in roles.module(arguments.role).SPEC.positionals:
-        for place in arguments.locations[positional.name]:
-            yield positional.name, positional.type, place
+        for argument in arguments.locations[positional.name]:
+            yield positional.name, positional.type, argument
     text: str | None = arguments.values.get("output_invalid")
     if text:
-        (place,) = arguments.locations["output_invalid"]
-        yield "output_invalid", "sink", Argument(text, place.file, place.line)
+        (argument,) = arguments.locations["output_invalid"]
+        yield "output_invalid", "sink", Argument(text, argument.file, argument.line)
 
 
-def _check_functions(place: Argument, wraps: Sequence[Wrap], env: Environment) -> None:
+def _check_functions(argument: Argument, wraps: Sequence[Wrap], env: Environment) -> None:
     from elworkers.functions.finding import check
 
     try:
         check(wraps, env)
     except ConfigurationError as error:
-        raise error.at(place.file, place.line) from None
+        raise error.at(argument.file, argument.line) from None
 
 
 def rehearse(arguments: Arguments, env: Environment) -> None:
@@ -89,36 +89,36 @@ def rehearse(arguments: Arguments, env: Environment) -> None:
     Raises:
         ConfigurationError: one cannot be loaded; with file and line.
     """
-    for place, wraps in arguments.functions:
+    for argument, wraps in arguments.functions:
         from elworkers.functions import loading
 
         try:
             for wrap in wraps:
                 loading.rehearse(wrap, env)
         except ConfigurationError as error:
-            raise error.at(place.file, place.line) from None
+            raise error.at(argument.file, argument.line) from None
 
 
-def _checked(kind: str, place: Argument, arguments: Arguments, inputs: Sequence[Endpoint]) -> Sequence[Endpoint]:
+def _check_uri(kind: str, argument: Argument, arguments: Arguments, inputs: Sequence[Endpoint]) -> Sequence[Endpoint]:
     try:
         if kind == "source":
-            return _checked_sources(place.text, arguments)
+            return _check_sources(argument.text, arguments)
         if kind == "sink":
-            return (_checked_sink(place.text, arguments, inputs),)
+            return (_check_sink(argument.text, arguments, inputs),)
         if kind == "topics":
-            return (check_topics(place.text),)
+            return (check_topics(argument.text),)
         if kind == "store":
-            return (check_store(place.text),)
+            return (check_store(argument.text),)
         if kind == "format":
             from elworkers.events.parse import compile_format
 
-            compile_format(place.text)
+            compile_format(argument.text)
     except ConfigurationError as error:
-        raise error.at(place.file, place.line) from None
+        raise error.at(argument.file, argument.line) from None
     return ()
 
 
-def _checked_sources(text: str, arguments: Arguments) -> Sequence[SourceEndpoint]:
+def _check_sources(text: str, arguments: Arguments) -> Sequence[SourceEndpoint]:
     found = check_sources(text)
     endpoint = found[0]
     if endpoint.spec.listens_only and "spool_dir" not in arguments.values:
@@ -132,7 +132,7 @@ def _checked_sources(text: str, arguments: Arguments) -> Sequence[SourceEndpoint
     return found
 
 
-def _checked_sink(text: str, arguments: Arguments, inputs: Sequence[Endpoint]) -> SinkEndpoint:
+def _check_sink(text: str, arguments: Arguments, inputs: Sequence[Endpoint]) -> SinkEndpoint:
     endpoint = check_sink(text)
     consumes = arguments.role == "consumer"
     raw = arguments.role == "forwarder" or (consumes and inputs[0].options.get("raw", False))

@@ -40,7 +40,7 @@ class Told:
     def by(self, report: ClusterReport) -> bool:
         """Whether the report could look."""
         try:
-            report.tell(self.send)
+            report.send(self.send)
         except RetryableError:
             return False
         return True
@@ -52,7 +52,7 @@ def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> 
     topics.get_or_create(client.connect(hosts), "raw", 2, 1)
     flow.produce(env["KAFKA"], "raw", range(100))
     report, told = ClusterReport(hosts, WatchedTopics(raw={"raw"})), Told()
-    report.tell(told.send)
+    report.send(told.send)
     assert not +told.counters
     flow.produce(env["KAFKA"], "raw", range(100, 140))
     two_brokers.kill("kafka-2")
@@ -81,13 +81,13 @@ def test_invented_names_are_bounded_and_hide_no_real_one(kafka: str, unique: Cal
         ClusterReport((kafka,), WatchedTopics(valid={(f"{prefix}_", "")}, invalid={f"{prefix}_EventError"})),
         Told(),
     )
-    report.tell(told.send)
+    report.send(told.send)
     names = [f"Invented.{number}" for number in range(1_500)] + ["x" * 100_000, "new\nline:1|c", "EchoMail"]
     errors = [json.dumps({"event": {"schema": name}}) for name in names]
     flow.produce(kafka, f"{prefix}_EchoMail", range(3))
     command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka:///{kafka}?topic={prefix}_EventError"]
     subprocess.run(command, input="\n".join(errors), text=True, check=True, capture_output=True, timeout=DEADLINE_S)
-    report.tell(told.send)
+    report.send(told.send)
     counted = {name: count for name, count in told.counters.items() if name.endswith(".invalid")}
     assert counted["overall.invalid"] == len(names)
     assert counted["schema.EchoMail.invalid"] == 1
@@ -114,9 +114,9 @@ def test_a_group_that_kafka_refuses_is_set_aside_and_all_else_is_told(
 
     monkeypatch.setattr(TopicsReader, "committed", refused)
     report = ClusterReport((kafka,), what, metrics)
-    report.tell(told.send)
+    report.send(told.send)
     flow.produce(kafka, topic, range(4))
-    report.tell(told.send)
+    report.send(told.send)
     assert told.counters[f"raw.{topic}"] == 4
     assert set(told.gauges) == {f"lag.good.{topic}", f"lag.better.{topic}"}
     assert metrics.aside == {f"group bad of topic {topic}": "Kafka: group bad: not authorized"}
@@ -130,12 +130,12 @@ def test_a_corrected_instance_file_begins_no_count_anew(kafka: str, unique: Call
     report, told = ClusterReport((kafka,), WatchedTopics(raw={f"{prefix}-a"})), Told()
     for topic in ("a", "b", "c"):
         flow.produce(kafka, f"{prefix}-{topic}", range(5))
-    report.tell(told.send)
+    report.send(told.send)
     flow.produce(kafka, f"{prefix}-a", range(7))
     report.watch(WatchedTopics(raw={f"{prefix}-a", f"{prefix}-b"}))
-    report.tell(told.send)
+    report.send(told.send)
     flow.produce(kafka, f"{prefix}-b", range(2))
-    report.tell(told.send)
+    report.send(told.send)
     assert told.counters[f"raw.{prefix}-a"] == 7
     assert told.counters[f"raw.{prefix}-b"] == 2
     report.close()
@@ -147,7 +147,7 @@ def test_what_statsd_did_not_take_is_told_again(kafka: str, unique: Callable[[st
         valid={(f"{prefix}_", "")}, invalid={f"{prefix}_EventError"}, groups={("nobody", f"{prefix}_EchoMail")}
     )
     report, told = ClusterReport((kafka,), what), Told()
-    report.tell(told.send)
+    report.send(told.send)
     flow.produce(kafka, f"{prefix}_EchoMail", range(30))
     # They do not say what schema the event was of that failed.
     flow.produce(kafka, f"{prefix}_EventError", range(7))
@@ -156,8 +156,8 @@ def test_what_statsd_did_not_take_is_told_again(kafka: str, unique: Callable[[st
         raise RetryableError("statsd is away")
 
     with pytest.raises(RetryableError, match="statsd is away"):
-        report.tell(away)
-    report.tell(told.send)
+        report.send(away)
+    report.send(told.send)
     assert told.gauges == {f"lag.nobody.{prefix}_EchoMail": 0}
     assert told.counters == {
         "overall.valid": 30,
@@ -165,6 +165,6 @@ def test_what_statsd_did_not_take_is_told_again(kafka: str, unique: Callable[[st
         "overall.invalid": 7,
         "schema.unknown.invalid": 7,
     }
-    report.tell(told.send)
+    report.send(told.send)
     assert told.counters["overall.valid"] == 30
     report.close()

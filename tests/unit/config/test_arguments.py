@@ -17,7 +17,7 @@ from elworkers.core.errors import ConfigurationError
 from elworkers.core.passwords import without_passwords
 from elworkers.roles import ROLES, module
 from elworkers.roles.instances import read_instances
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 CLIENT_SIDE = b"""--sid
 eventlogging-00
@@ -31,7 +31,7 @@ kafka:///k1:9092,k2:9092?topic=eventlogging-valid-mixed&blacklist=^(Edit|MobileW
 
 def read(role: str, text: str | bytes, env: dict[str, str] | None = None) -> Arguments:
     data = text if isinstance(text, bytes) else text.encode()
-    return checked(role, read_lines(data, "FILE", env or {}))
+    return check_arguments(role, read_lines(data, "FILE", env or {}))
 
 
 def refusal(role: str, text: str | bytes, env: dict[str, str] | None = None) -> str:

@@ -16,7 +16,7 @@ from elworkers.control.init import main as init
 from elworkers.core.errors import ConfigurationError
 from elworkers.roles import ROLES, module
 from elworkers.roles.instances import read_instances
-from elworkers.roles.pool_config import job
+from elworkers.roles.pool_config import pool_config
 
 SPEC = RoleSpec("test", "", (), (Option("--size", "bytes", integer(1), aliases=("--length", "--extent")),))
 IMPORTER = "kafka:///k:1\nfile:///base\n"
@@ -80,7 +80,7 @@ def test_there_are_old_names_and_none_of_them_is_another_options() -> None:
 
 def test_a_pool_is_told_of_an_old_name() -> None:
     arguments = parse(module("importer").SPEC, read_command_line(["--draft-dir=/d", *IMPORTER.split()], {}))
-    assert job("importer", "test", arguments, None).deprecated == (("--draft-dir", "--staging-dir"),)
+    assert pool_config("importer", "test", arguments, None).deprecated == (("--draft-dir", "--staging-dir"),)
 
 
 def test_init_names_the_places_and_fails_at_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_init_names_the_places_and_fails_at_nothing(tmp_path: Path, capsys: pyte
     folder.mkdir(parents=True)
     (folder / "one").write_text(f"{IMPORTER}--draft-dir=/d\n", encoding="utf-8")
     (folder / "two").write_text(f"--draft-dir=/d\n{IMPORTER}", encoding="utf-8")
-    assert read_instances(folder.parent, {}).broken == ()
+    assert read_instances(folder.parent, {}).invalid == ()
     assert init([f"--config-dir={folder.parent}", f"--run-dir={tmp_path}/run"]) == 0
     said = capsys.readouterr().err
     assert "note: --draft-dir is deprecated; write --staging-dir: importer/one:3, importer/two:1" in said

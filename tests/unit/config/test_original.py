@@ -19,7 +19,7 @@ from elworkers.core.errors import ConfigurationError
 from elworkers.functions.builtin import BUILTIN
 from elworkers.roles.instances import read_instances
 from elworkers.roles.report import watched
-from elworkers.roles.validate import checked, endpoints
+from elworkers.roles.validate import check_arguments, endpoints
 
 CASES = Path(__file__).parent.parent.parent / "cases" / "instances"
 ZEROMQ = "expected kafka:///HOST:PORT?topic=NAME"
@@ -32,7 +32,7 @@ REFUSED = {
 
 
 def read(role: str, *lines: str) -> Arguments:
-    return checked(role, read_lines("\n".join(lines).encode(), "FILE", {}))
+    return check_arguments(role, read_lines("\n".join(lines).encode(), "FILE", {}))
 
 
 def refusal(role: str, *lines: str) -> str:
@@ -45,7 +45,7 @@ def refusal(role: str, *lines: str) -> str:
 def test_every_file_is_accepted_or_refused_with_the_way(era: str) -> None:
     tree = read_instances(CASES / era, {})
     titles = {f"{era}/{one.role}s/{one.name}" for one in tree.instances}
-    refused = {str(Path(broken.error.file or "").relative_to(CASES)): str(broken.error) for broken in tree.broken}
+    refused = {str(Path(broken.error.file or "").relative_to(CASES)): str(broken.error) for broken in tree.invalid}
     files = {str(path.relative_to(CASES)) for path in (CASES / era).rglob("*") if path.is_file()}
     assert titles == files - set(REFUSED) - {"2016-07/services/eventbus"}
     assert set(refused) == files & set(REFUSED)
@@ -54,7 +54,7 @@ def test_every_file_is_accepted_or_refused_with_the_way(era: str) -> None:
 
 
 def test_folders_of_others_are_named_once_each() -> None:
-    (said,) = read_instances(CASES / "2016-07", {}).strangers
+    (said,) = read_instances(CASES / "2016-07", {}).unknown_folders
     assert said.startswith(f"{CASES}/2016-07/services: is no role's folder")
 
 
@@ -62,8 +62,8 @@ def test_a_folder_that_is_nearly_a_roles_is_named_with_it(tmp_path: Path) -> Non
     (tmp_path / "procesors").mkdir()
     (tmp_path / "procesors" / "one").write_text("no instance\n", encoding="utf-8")
     tree = read_instances(tmp_path, {})
-    assert tree.broken == ()
-    assert tree.strangers == (
+    assert tree.invalid == ()
+    assert tree.unknown_folders == (
         f"{tmp_path}/procesors: is no role's folder, and what is in it is passed over; did you mean processors?",
     )
 

@@ -45,5 +45,5 @@ def test_what_connectors_keep_of_the_process_outlives_a_pipeline_and_all_else_do
     first.process_state["ours"] = first.pipeline_state["ours"] = 1
     first.batch_size_hints.append(lambda: True)
     assert first.wants_more()
-    second = first.keeping(CarryOver())
+    second = first.with_carry_over(CarryOver())
     assert (second.process_state, second.pipeline_state, second.wants_more()) == ({"ours": 1}, {}, False)

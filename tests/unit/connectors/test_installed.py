@@ -101,7 +101,7 @@ THEIRS = Connector("theirs", sink=SinkSpec({"raw": RAW, "topic": Option(str, "a{
 """
     install(site, "module_with_a_topic", code, "theirs = module_with_a_topic:THEIRS\n")
     builder, endpoint = PipelineBuilder(Counters()), check_sink("theirs:")
-    assert (builder.asks(endpoint), builder.is_plain(endpoint)) == (frozenset(), True)
+    assert (builder.required_fields(endpoint), builder.is_raw(endpoint)) == (frozenset(), True)
 
 
 def test_a_scheme_of_ours_is_not_replaced(site: Path) -> None:

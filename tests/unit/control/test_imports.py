@@ -30,7 +30,7 @@ from elworkers.importer.store import Store
 from elworkers.importer.topic_selection import TopicSelection
 from elworkers.roles import importer as role
 from elworkers.roles.instances import Instance
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 NOW_MS = 1_480_000_000_000
 TOPIC = "eventlogging_Test"
@@ -44,7 +44,7 @@ class Site:
         self.folder = folder
         self.base = f"file://{folder}/base"
         words = read_lines(f"kafka:///k:9092?topics=eventlogging_.*\n{self.base}\n".encode(), "hdfs", {})
-        self.instance = Instance("importer", "hdfs", folder / "hdfs", "", checked("importer", words, {}))
+        self.instance = Instance("importer", "hdfs", folder / "hdfs", "", check_arguments("importer", words, {}))
 
     def add(self, *ago_h: int) -> None:
         lines = [json.dumps({"timestamp": NOW_MS // 1000 - 3600 * one}).encode() for one in ago_h]

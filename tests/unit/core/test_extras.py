@@ -19,7 +19,7 @@ from elworkers.core.extras import EXTRAS
 from elworkers.devserver import __main__ as devserver
 from elworkers.devstack import __main__ as devstack
 from elworkers.roles.instances import read_instances
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 KAFKA = "kafka:///k:9092?topics=t"
 HTTP, BASE, PARQUET = "http://0.0.0.0:8080/beacon/event", "file:///srv/events", "--format=parquet"
@@ -62,9 +62,9 @@ def test_what_is_not_installed_is_refused_at_the_start_and_by_init(
     whole = read_instances(tmp_path, {})
     assert [one.name for one in whole.instances] == ["some"]
     without(monkeypatch, package)
-    (broken,) = read_instances(tmp_path, {}).broken
+    (broken,) = read_instances(tmp_path, {}).invalid
     with pytest.raises(ConfigurationError) as caught:
-        checked(role, [Argument(word, str(file), number) for number, word in enumerate(words, 1)])
+        check_arguments(role, [Argument(word, str(file), number) for number, word in enumerate(words, 1)])
     assert str(caught.value) == str(broken.error)
     assert str(broken.error).startswith(f"{file}:{line}: ")
     sentence = f" needs the extra {extra}: pip install 'elworkers[{extra}]' ({package} is not installed)"
@@ -84,7 +84,7 @@ def test_what_is_not_installed_is_refused_at_the_start_and_by_init(
 def test_nothing_else_needs_an_extra(monkeypatch: pytest.MonkeyPatch, role: str, words: list[str]) -> None:
     for package in {name for names in EXTRAS.values() for name in names}:
         without(monkeypatch, package)
-    found = checked(role, [Argument(word) for word in words])
+    found = check_arguments(role, [Argument(word) for word in words])
     assert [one for some in found.locations.values() for one in some] == [Argument(word) for word in words]
 
 

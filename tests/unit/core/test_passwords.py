@@ -19,7 +19,7 @@ from elworkers.config.uris import parse
 from elworkers.core import passwords
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.passwords import HIDDEN, remember, shown, without_passwords
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 ODD = ["hunter2hunter2", "pa ss'w\"rd9", "a/b/c1234", "p@ss@w0rd", "q?a=1&b#2", "x://y123z", "100%25sure", "tab\t9bell"]
 
@@ -139,7 +139,7 @@ def test_a_plain_word_is_not_hidden_everywhere() -> None:
 def test_an_error_about_an_argument_has_no_password(lines: list[str], secret: str) -> None:
     words = [Argument(line.replace("%s", secret), "file", number) for number, line in enumerate(lines, 1)]
     try:
-        checked("consumer", words)
+        check_arguments("consumer", words)
         said = ""
     except ConfigurationError as error:
         said = f"{error} {error.message}"

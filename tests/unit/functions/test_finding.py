@@ -18,7 +18,7 @@ from elworkers.core.errors import ConfigurationError
 from elworkers.functions.finding import FOLDERS
 from elworkers.functions.loading import loaded
 from elworkers.roles.instances import read_instances
-from elworkers.roles.validate import checked, rehearse
+from elworkers.roles.validate import check_arguments, rehearse
 
 INPUT = "kafka:///k:1?topic=t&identity=g"
 MODULE = """
@@ -65,7 +65,7 @@ def env(tmp_path: Path) -> Mapping[str, str]:
 
 
 def read(env: Mapping[str, str], *lines: str, role: str = "consumer") -> Arguments:
-    return checked(role, read_lines("\n".join(lines).encode(), "FILE", {}), env)
+    return check_arguments(role, read_lines("\n".join(lines).encode(), "FILE", {}), env)
 
 
 def named(function: str) -> str:
@@ -255,7 +255,7 @@ def test_init_and_ctl_know_the_folders_of_the_run_folder(tmp_path: Path, env: Ma
     (tmp_path / "site" / "consumers").mkdir(parents=True)
     (tmp_path / "site" / "consumers" / "one").write_text(f"{named('site_of_ours.deep.functions:good')}\nstdout:\n")
     assert len(read_instances(tmp_path / "site", env).instances) == 1
-    assert "there is no module site_of_ours" in str(read_instances(tmp_path / "site", {}).broken[0].error)
+    assert "there is no module site_of_ours" in str(read_instances(tmp_path / "site", {}).invalid[0].error)
 
 
 @pytest.mark.parametrize(

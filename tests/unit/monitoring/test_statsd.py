@@ -17,7 +17,7 @@ from elworkers.config.argument_files import Argument
 from elworkers.connectors.registry import check_sink
 from elworkers.core.errors import ConfigurationError
 from elworkers.monitoring import statsd
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 
 @given(st.text())
@@ -66,4 +66,4 @@ def test_a_prefix_that_statsd_would_misread_is_refused(prefix: str) -> None:
 def test_a_prefix_and_names_of_another_one_are_refused_together() -> None:
     words = [Argument("--prefix=mine"), Argument("--statsd-names=original")]
     with pytest.raises(ConfigurationError, match="--prefix mine and --statsd-names original; expected one of them"):
-        checked("reporter", words)
+        check_arguments("reporter", words)

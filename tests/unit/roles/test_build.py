@@ -31,7 +31,7 @@ def test_what_was_opened_is_let_go_when_the_next_cannot_be() -> None:
 def test_a_source_that_is_still_open_is_taken_again() -> None:
     builder = PipelineBuilder(Counters())
     first = builder.source(check_source("stdin:"))
-    assert builder.keeping(builder.kept).source(check_source("stdin:")) is first
+    assert builder.with_carry_over(builder.carry_over).source(check_source("stdin:")) is first
 
 
 KAFKA = "kafka:///k:1?topic=t&identity=g"
@@ -71,7 +71,7 @@ def test_only_a_consumer_stores_in_a_database() -> None:
     ],
 )
 def test_what_an_output_asks_an_event_for(output: str, asked: set[str]) -> None:
-    assert PipelineBuilder(Counters()).asks(check_sink(output)) == asked
+    assert PipelineBuilder(Counters()).required_fields(check_sink(output)) == asked
 
 
 def test_a_rejected_record_tells_of_its_event_also_where_most_of_it_was_dropped() -> None:

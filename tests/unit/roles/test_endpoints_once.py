@@ -16,9 +16,9 @@ from elworkers.connectors import registry
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import CarryOver
 from elworkers.roles.build import PipelineBuilder
-from elworkers.roles.pool_config import job
+from elworkers.roles.pool_config import pool_config
 from elworkers.roles.report import watched
-from elworkers.roles.validate import checked, rehearse
+from elworkers.roles.validate import check_arguments, rehearse
 
 KAFKA = "kafka:///k:1?topics=a,b&identity=g"
 ARGUMENTS = {
@@ -47,11 +47,11 @@ def test_a_role_takes_each_uri_apart_once(role: str, tmp_path: Path, monkeypatch
     (tmp_path / "in").touch()
     words = [word.replace("/FOLDER", str(tmp_path)) for word in ARGUMENTS[role]]
     found = parsed(monkeypatch)
-    arguments = checked(role, [Argument(word) for word in words])
+    arguments = check_arguments(role, [Argument(word) for word in words])
     rehearse(arguments, {})
-    job(role, "x", arguments, None)
+    pool_config(role, "x", arguments, None)
     builder = PipelineBuilder(Counters())
-    roles.module(role).build(arguments, builder.keeping(CarryOver())).close()
+    roles.module(role).build(arguments, builder.with_carry_over(CarryOver())).close()
     assert sorted(found) == sorted(word.removeprefix("--output-invalid=") for word in words if ":" in word)
 
 
@@ -65,16 +65,16 @@ def test_a_role_takes_each_uri_apart_once(role: str, tmp_path: Path, monkeypatch
 def test_what_watches_or_imports_takes_none_apart_again(
     role: str, words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = checked(role, [Argument(word) for word in words])
+    arguments = check_arguments(role, [Argument(word) for word in words])
     found = parsed(monkeypatch)
     (told,) = watched([arguments]).values() if role == "processor" else (None,)
     assert told is None or (told.raw, told.groups) == ({"a", "b"}, {("g", "a"), ("g", "b")})
     assert len(arguments.endpoints) == len([word for word in words if ":" in word])
-    job(role, "x", arguments, None)
+    pool_config(role, "x", arguments, None)
     assert found == []
 
 
 def test_an_input_of_several_topics_is_one_endpoint_for_each() -> None:
-    arguments = checked("forwarder", [Argument(KAFKA), Argument("stdout:")])
+    arguments = check_arguments("forwarder", [Argument(KAFKA), Argument("stdout:")])
     assert [one.options["topic"] for one in arguments.endpoints["input"]] == ["a", "b"]
     assert [one.uri.scheme for one in arguments.endpoints["output"]] == ["stdout"]

@@ -19,7 +19,7 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.roles import report
 from elworkers.roles.report import ClusterReport, WatchedTopics, watched
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 HOSTS = ("k1:9092", "k2:9092")
 WHAT = WatchedTopics(
@@ -28,7 +28,7 @@ WHAT = WatchedTopics(
 
 
 def arguments(role: str, *words: str) -> Arguments:
-    return checked(role, [Argument(word) for word in words], {})
+    return check_arguments(role, [Argument(word) for word in words], {})
 
 
 def error(schema: str) -> bytes:
@@ -49,12 +49,12 @@ class Watch:
         self.counters: Counter[str] = Counter()
         self.gauges: dict[str, int] = {}
 
-    def tell(self) -> None:
+    def send(self) -> None:
         def send(counters: report.Counts, gauges: report.Counts) -> None:
             self.counters.update(counters)
             self.gauges.update(gauges)
 
-        self.report.tell(send)
+        self.report.send(send)
 
     def told(self) -> dict[str, int]:
         return {name: count for name, count in self.counters.items() if count}
@@ -75,29 +75,29 @@ def fill(watch: Watch, topics: Sequence[str] = ("raw", "eventlogging_Edit", "eve
 def test_counting_begins_at_the_first_look(watch: Watch) -> None:
     watch.cluster.add("raw", [b"before"] * 5)
     watch.cluster.add("eventlogging_Edit", [b"{}"] * 3)
-    watch.tell()
+    watch.send()
     assert watch.told() == {}
     watch.cluster.add("raw", [b"new"] * 4)
     watch.cluster.add("eventlogging_Edit", [b"{}"] * 2)
-    watch.tell()
+    watch.send()
     assert watch.told() == {"overall.raw": 4, "raw.raw": 4, "overall.valid": 2, "schema.Edit.valid": 2}
 
 
 def test_a_topic_that_is_new_is_counted_from_its_beginning(watch: Watch) -> None:
     fill(watch, ["raw"])
-    watch.tell()
+    watch.send()
     watch.cluster.add("eventlogging_New", [b"{}"] * 3)
     watch.cluster.add("__consumer_offsets", [b"{}"] * 9)
     watch.cluster.add("of_somebody_else", [b"{}"] * 9)
-    watch.tell()
+    watch.send()
     assert watch.told() == {"overall.valid": 3, "schema.New.valid": 3}
 
 
 def test_event_errors_are_counted_by_the_schema_that_they_are_of(watch: Watch) -> None:
     fill(watch)
-    watch.tell()
+    watch.send()
     watch.cluster.add("eventlogging_EventError", [error("Edit"), error("Edit"), error("Other"), b"no json", b"{}"])
-    watch.tell()
+    watch.send()
     assert watch.told() == {
         "overall.invalid": 5,
         "schema.Edit.invalid": 2,
@@ -109,10 +109,10 @@ def test_event_errors_are_counted_by_the_schema_that_they_are_of(watch: Watch) -
 def test_names_that_anybody_can_invent_have_an_end(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "_MOST_INVENTED", 2)
     fill(watch)
-    watch.tell()
+    watch.send()
     names = ["Edit", "a", "b", "c", "d", "a"]
     watch.cluster.add("eventlogging_EventError", [error(name) for name in names])
-    watch.tell()
+    watch.send()
     found = {name: count for name, count in watch.told().items() if name.startswith("schema")}
     assert found == {
         "schema.Edit.invalid": 1,
@@ -125,20 +125,20 @@ def test_names_that_anybody_can_invent_have_an_end(watch: Watch, monkeypatch: py
 def test_the_lag_of_a_group_is_what_it_has_not_committed(watch: Watch) -> None:
     watch.cluster.add("raw", [b""] * 5)
     watch.cluster.add("raw", [b""] * 3, partition=1)
-    watch.tell()
+    watch.send()
     assert watch.gauges == {"lag.group.raw": 0}
     watch.cluster.commit("group", "raw", {0: 1, 1: 3})
-    watch.tell()
+    watch.send()
     assert watch.gauges == {"lag.group.raw": 4}
     # A topic that was made again is shorter than what is committed.
     watch.cluster.commit("group", "raw", {0: 99, 1: 1})
-    watch.tell()
+    watch.send()
     assert watch.gauges == {"lag.group.raw": 2}
 
 
 def test_what_was_written_again_is_not_counted_as_new(watch: Watch) -> None:
     fill(watch)
-    watch.tell()
+    watch.send()
     watch.cluster.add("raw", [b""] * 5)
     watch.cluster.add("eventlogging_Edit", [b"{}"] * 4)
     here = ",".join(sorted(HOSTS))
@@ -149,7 +149,7 @@ def test_what_was_written_again_is_not_counted_as_new(watch: Watch) -> None:
             Destination("elsewhere:9092/raw"): 100,
         }
     )
-    watch.tell()
+    watch.send()
     assert watch.told() == {
         "overall.raw": 3,
         "raw.raw": 3,
@@ -164,14 +164,14 @@ def test_what_was_written_again_is_not_counted_as_new(watch: Watch) -> None:
 @pytest.mark.parametrize("question", ["partitions", "ranges"])
 def test_what_could_not_be_told_is_told_the_next_time(watch: Watch, question: str) -> None:
     fill(watch, ["raw"])
-    watch.tell()
+    watch.send()
     watch.cluster.add("raw", [b""] * 5)
     watch.cluster.broker.away = {question}
     with pytest.raises(RetryableError):
-        watch.tell()
+        watch.send()
     watch.cluster.broker.away = set()
     watch.cluster.add("raw", [b""] * 2)
-    watch.tell()
+    watch.send()
     assert watch.told() == {"overall.raw": 7, "raw.raw": 7}
     # Over a connection of its own.
     assert len(watch.cluster.readers) == 2
@@ -179,15 +179,15 @@ def test_what_could_not_be_told_is_told_the_next_time(watch: Watch, question: st
 
 def test_what_statsd_did_not_take_is_sent_again(watch: Watch) -> None:
     fill(watch, ["raw"])
-    watch.tell()
+    watch.send()
     watch.cluster.add("raw", [b""] * 5)
 
     def away(_counters: report.Counts, _gauges: report.Counts) -> None:
         raise RetryableError("statsd is away")
 
     with pytest.raises(RetryableError):
-        watch.report.tell(away)
-    watch.tell()
+        watch.report.send(away)
+    watch.send()
     assert watch.told() == {"overall.raw": 5, "raw.raw": 5}
 
 
@@ -196,47 +196,47 @@ def test_a_group_that_cannot_be_asked_silences_nothing_else(watch: Watch) -> Non
     watch.cluster.add("raw", [b""] * 5)
     watch.cluster.commit("fine", "raw", {0: 1})
     watch.cluster.broker.away = {"committed broken"}
-    watch.tell()
+    watch.send()
     assert watch.gauges == {"lag.fine.raw": 4}
     assert list(watch.metrics.aside) == ["group broken of topic raw"]
     watch.cluster.broker.away = set()
     watch.cluster.commit("broken", "raw", {0: 0})
-    watch.tell()
+    watch.send()
     assert watch.gauges == {"lag.fine.raw": 4, "lag.broken.raw": 5}
     assert not watch.metrics.aside
 
 
 def test_event_errors_that_cannot_be_read_hold_up_no_lag(watch: Watch) -> None:
     fill(watch)
-    watch.tell()
+    watch.send()
     watch.cluster.add("eventlogging_EventError", [error("Edit")])
     watch.cluster.add("raw", [b""] * 2)
     watch.cluster.broker.away = {"messages"}
-    watch.tell()
+    watch.send()
     assert watch.told() == {"overall.raw": 2, "raw.raw": 2}
     assert list(watch.metrics.aside) == ["topic eventlogging_EventError[0]"]
     watch.cluster.broker.away = set()
-    watch.tell()
+    watch.send()
     assert watch.told()["schema.Edit.invalid"] == 1
     assert not watch.metrics.aside
 
 
 def test_what_is_still_watched_goes_on_from_where_it_was(watch: Watch) -> None:
     fill(watch)
-    watch.tell()
+    watch.send()
     watch.cluster.add("raw", [b""] * 5)
     watch.cluster.add("eventlogging_Edit", [b"{}"] * 5)
     watch.report.watch(WatchedTopics(raw={"raw"}))
-    watch.tell()
+    watch.send()
     assert watch.told() == {"overall.raw": 5, "raw.raw": 5}
 
 
 def test_a_log_that_was_cut_counts_nothing_twice(watch: Watch) -> None:
     where = watch.cluster.add("eventlogging_EventError", [error("Edit")] * 4)
-    watch.tell()
+    watch.send()
     watch.cluster.add("eventlogging_EventError", [error("Edit")] * 4)
     watch.cluster.broker.expire(where, 6)
-    watch.tell()
+    watch.send()
     assert watch.told() == {"overall.invalid": 2, "schema.Edit.invalid": 2}
     assert where == TopicPartition("eventlogging_EventError", 0)
 

@@ -19,7 +19,7 @@ from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.stop import Stop
 from elworkers.roles import report, reporter
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 from elworkers.workers.worker import WorkerId
 
 DEADLINE_LOOKS = 2_000
@@ -70,7 +70,7 @@ class Site:
         stop = Stop()
         state_reporter = States(look, stop)
         reporter.run(
-            checked("reporter", [Argument(word) for word in words], {}),
+            check_arguments("reporter", [Argument(word) for word in words], {}),
             WorkerId("reporter", "test", 0),
             stop,
             Counters(),
@@ -135,4 +135,4 @@ def test_a_cluster_that_is_away_is_waited_for(site: Site) -> None:
 )
 def test_what_cannot_work_is_refused(words: list[str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        checked("reporter", [Argument(word) for word in words], {})
+        check_arguments("reporter", [Argument(word) for word in words], {})

@@ -12,7 +12,7 @@ from elworkers.core.contracts import Assignment, Record
 from elworkers.core.errors import InvalidEventError
 from elworkers.core.metrics import Counters
 from elworkers.events.event_error import event_error
-from elworkers.roles.sources import left_out
+from elworkers.roles.sources import blacklist_stages
 from elworkers.stages.blacklist import BlacklistStage
 
 HERE, THERE = Assignment("t", 0, "k:1"), Assignment("other", 0, "k:1")
@@ -53,7 +53,10 @@ def test_what_is_no_event_goes_on() -> None:
 
 
 def test_an_input_without_a_blacklist_has_no_such_stage() -> None:
-    assert left_out([*check_sources("kafka:///k:1?topic=t&identity=g"), *check_sources("stdin:")], Counters()) == []
-    (found,) = left_out(check_sources("kafka:///k:1?topics=t,u&identity=g&blacklist=^Analytics"), Counters())
+    assert (
+        blacklist_stages([*check_sources("kafka:///k:1?topic=t&identity=g"), *check_sources("stdin:")], Counters())
+        == []
+    )
+    (found,) = blacklist_stages(check_sources("kafka:///k:1?topics=t,u&identity=g&blacklist=^Analytics"), Counters())
     for topic in ("t", "u"):
         assert found([record("Analytics", Assignment(topic, 0, "k:1"))]) == []
