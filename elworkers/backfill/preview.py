@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from elworkers.core.contracts import Record, Source, Stage
 from elworkers.core.terminal import printable
-from elworkers.core.text_table import aligned
+from elworkers.core.text_table import format_table
 
 _RECORDS = 4_000
 _POLL_S = 0.5
@@ -79,4 +79,4 @@ class Preview:
             lines.append((schema, str(revision), str(row.events), stored, str(len(row.others) - new), str(new)))
         codes = ", ".join(f"{count} {printable(code)}" for code, count in sorted(self._invalid.items()))
         invalid = f"lines that are no valid events: {self._invalid.total()}{f' ({codes})' if codes else ''}"
-        return f"{aligned(lines)}\n{invalid}\nthis was a dry run; events to store: {to_store}"
+        return f"{format_table(lines)}\n{invalid}\nthis was a dry run; events to store: {to_store}"

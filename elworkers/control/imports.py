@@ -11,7 +11,7 @@ from elworkers.config.arguments import Arguments
 from elworkers.control.worker_states import WorkerStates
 from elworkers.core.passwords import without_passwords
 from elworkers.core.terminal import printable
-from elworkers.core.text_table import aligned, since
+from elworkers.core.text_table import format_table, since
 from elworkers.roles.instances import Instance
 
 _HEADINGS = ("TOPIC", "HEAD", "IMPORTED UP TO", "LAG", "LAST FILE", "HOURS FINISHED")
@@ -58,4 +58,4 @@ def _table(arguments: Arguments, states: WorkerStates) -> str:
             at = f" {since(began[what])}" if what in began else ""
             yield printable(f"stands still{at}: {what}: {without_passwords(why[what])}")
 
-    return "\n".join([aligned([_HEADINGS, *map(cells, found)]), *standing()])
+    return "\n".join([format_table([_HEADINGS, *map(cells, found)]), *standing()])

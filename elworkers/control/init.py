@@ -25,7 +25,7 @@ from elworkers.control.supervisor import EXPECTED_CODES
 from elworkers.core import console
 from elworkers.core.errors import EX_CONFIG, ConfigurationError
 from elworkers.core.permissions import DATA_FOLDER, narrow_umask, of_run_folder
-from elworkers.core.resources import shipped
+from elworkers.core.resources import resource_path
 from elworkers.core.terminal import printable
 from elworkers.roles.instances import Instance, InstanceFiles, read_instances
 from elworkers.roles.validate import endpoints
@@ -185,7 +185,7 @@ def _supervisord(paths: Paths, programs: int, umask: int) -> str:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     wanted = max(_FDS_AT_LEAST, 256 + _FDS_A_PROGRAM * programs)
     minfds = wanted if hard == resource.RLIM_INFINITY or os.getuid() == 0 else min(wanted, hard)
-    text = shipped("supervisor.d/supervisord.conf").read_text(encoding="utf-8")
+    text = resource_path("supervisor.d/supervisord.conf").read_text(encoding="utf-8")
     values = {
         "run_dir": paths.run_dir,
         "socket": paths.socket_for_supervisord,

@@ -18,7 +18,7 @@ from elworkers.control.selection import Selection
 from elworkers.control.supervisor import Info, Supervisor
 from elworkers.control.worker_states import WorkerStates
 from elworkers.core.passwords import without_passwords
-from elworkers.core.text_table import duration, note, rows_of, since
+from elworkers.core.text_table import duration, format_rows, note, since
 from elworkers.roles.instances import InstanceFiles
 
 _HEADINGS = ("ROLE", "INSTANCE", "STATE", "PID", "UPTIME", "WORKERS")
@@ -145,7 +145,7 @@ def table(found: Sequence[Row], width: int | None = None) -> str:
         found: the rows.
         width: of the terminal, in columns; None: each note is one line.
     """
-    heading, *lines = rows_of([_HEADINGS, *(_cells(row) for row in found)])
+    heading, *lines = format_rows([_HEADINGS, *(_cells(row) for row in found)])
     noted = ((line, *(note(text, width) for text in _notes(row))) for row, line in zip(found, lines, strict=True))
     return "\n".join([heading, *(text for lines in noted for text in lines)])
 

@@ -58,9 +58,9 @@ class LastResort:
 
     def _log(self, error: Exception) -> None:
         frame = traceback.extract_tb(error.__traceback__)[-1:]
-        place = (type(error), f"{frame[0].filename}:{frame[0].lineno}" if frame else "")
-        if place not in self._logged:
-            self._logged.add(place)
+        error_key = (type(error), f"{frame[0].filename}:{frame[0].lineno}" if frame else "")
+        if error_key not in self._logged:
+            self._logged.add(error_key)
             log.error(
                 "a record meets a bug; others go on", code="record_internal_error", cannot=self._doing, exc_info=error
             )

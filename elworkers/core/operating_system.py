@@ -35,7 +35,7 @@ def die_with_parent(number: signal.Signals, parent: int) -> bool:
     return os.getppid() == parent
 
 
-def runs(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Return whether there is such a process, perhaps a zombie that its parent has not waited for yet."""
     try:
         os.kill(pid, 0)

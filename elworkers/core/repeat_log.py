@@ -40,7 +40,11 @@ class RepeatLog:
 
     def append(self, repeated: Counter[Destination]) -> None:
         """Add lines; a failure is logged, never raised."""
-        lines = [json.dumps([place.store, place.schema, count]) for place, count in repeated.items() if place.store]
+        lines = [
+            json.dumps([destination.store, destination.schema, count])
+            for destination, count in repeated.items()
+            if destination.store
+        ]
         if not lines:
             return
         try:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 
-def shipped(path: str) -> Path:
+def resource_path(path: str) -> Path:
     """Return the file in the checkout, else the one that pyproject.toml's data-files install."""
     in_checkout = Path(__file__).parents[2] / path
     return in_checkout if in_checkout.exists() else Path(sys.prefix) / "share" / "elworkers" / path

@@ -114,7 +114,7 @@ def _bind_each(
         socket_address = family, (where[0], port, *where[2:])
         try:
             made = _find_inherited(inherited, address.socket_type, socket_address) or _bind(
-                address, socket_address, only=len(addresses) == 1
+                address, socket_address, v6_and_v4=len(addresses) == 1
             )
         except OSError as error:
             if error.errno not in _NOT_OF_THIS_HOST:
@@ -152,13 +152,13 @@ def _find_inherited(
     )
 
 
-def _bind(address: Address, socket_address: SocketAddress, *, only: bool) -> socket.socket:
+def _bind(address: Address, socket_address: SocketAddress, *, v6_and_v4: bool) -> socket.socket:
     family, where = socket_address
     made = socket.socket(family, address.socket_type)
     try:
         made.setblocking(False)
         if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not only)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not v6_and_v4)
         if address.socket_type == socket.SOCK_STREAM:
             # It lets us have an address whose last connections are still dying. Not for UDP, on purpose: there it lets
             # a second process take the datagrams away unnoticed.

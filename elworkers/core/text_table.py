@@ -15,13 +15,13 @@ from elworkers.core.terminal import printable
 _INDENT = "    "
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
+def format_table(lines: Sequence[Sequence[str]]) -> str:
     """Return the lines with each column padded to its longest text; the first line holds the headings."""
-    return "\n".join(rows_of(lines))
+    return "\n".join(format_rows(lines))
 
 
-def rows_of(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return the same, line by line."""
+def format_rows(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of the same table."""
     safe = [[printable(text) for text in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in safe]

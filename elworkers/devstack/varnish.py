@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from elworkers.core.resources import shipped
+from elworkers.core.resources import resource_path
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
 from elworkers.devstack.part import HOST, Part, Ports
@@ -37,7 +37,7 @@ class Varnish(Part):
         found = program()
         if found is None:
             raise DevstackError("varnish: there is no varnishd; install Varnish (as root: apt-get install varnish)")
-        text = shipped("etc/varnish/eventlogging.vcl").read_text(encoding="utf-8")
+        text = resource_path("etc/varnish/eventlogging.vcl").read_text(encoding="utf-8")
         vcl = home / "eventlogging.vcl"
         vcl.write_text(text.replace(_BODIES_GO_TO, f'.port = "{ports["beacon"]}"'), encoding="utf-8")
         # Without a jail: it wants users of its own, and this one serves nobody but the developer.

@@ -79,9 +79,9 @@ def report_end(found: Account, dead_letter_name: str, damage: str, *, makes_erro
         **more,
         **where,
     )
-    where_to = f"they are in {dead_letter_name}" if dead_letter_name else "nothing has taken them"
+    location = f"they are in {dead_letter_name}" if dead_letter_name else "nothing has taken them"
     matters = found.rejected > 0 and not (makes_errors and dead_letter_name)
-    why = [f"{found.rejected} of {found.read} records are refused; {where_to}"] if matters else []
+    why = [f"{found.rejected} of {found.read} records are refused; {location}"] if matters else []
     why += [damage] if damage else []
     if why:
         raise DataError("; ".join(why))

@@ -18,7 +18,7 @@ from elworkers.connectors.connector import SourceEndpoint, SpoolPaths
 from elworkers.core import loop
 from elworkers.core.contracts import Assignment, Metrics, Source
 from elworkers.core.errors import RetryableError
-from elworkers.core.operating_system import runs
+from elworkers.core.operating_system import is_running
 from elworkers.core.pipeline import CarryOver
 from elworkers.core.stop import Stop
 from elworkers.roles.build import PipelineBuilder
@@ -131,7 +131,7 @@ def _wait_for_turn(spool: Path, after: int, stop: Stop, reporter: loop.StateRepo
 
     def waits() -> bool:
         reporter.report(loop.State.READY)
-        return not stop.wait(_POLL_EVERY_S) and runs(after)
+        return not stop.wait(_POLL_EVERY_S) and is_running(after)
 
     ownership.wait_for_turn(spool, waits)
 

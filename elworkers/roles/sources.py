@@ -54,10 +54,10 @@ def blacklist_stages(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list
 def _open_one(builder: PipelineBuilder, endpoint: SourceEndpoint, offset_store: OffsetStore | None) -> Source:
     spec = endpoint.spec
     if spec.listener is not None and builder.spool is not None and builder.sequence is not None:
-        place = SpoolPaths(builder.spool[0], builder.sequence)
+        spool_paths = SpoolPaths(builder.spool[0], builder.sequence)
         if builder.early_listeners:
             return _open_spooled(builder, builder.early_listeners.pop)
-        return _open_spooled(builder, partial(spec.listener, endpoint, builder, place))
+        return _open_spooled(builder, partial(spec.listener, endpoint, builder, spool_paths))
     if spec.open is None:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
     return spec.open(endpoint, builder, offset_store)

@@ -53,8 +53,8 @@ def _with_endpoints(arguments: Arguments) -> Arguments:
     found: dict[str, tuple[Endpoint, ...]] = {}
     functions: list[tuple[Argument, tuple[Wrap, ...]]] = []
     passed = list(arguments.passed)
-    for name, kind, argument in _uris(arguments):
-        some = _check_uri(kind, argument, arguments, found.get("input", ()))
+    for name, endpoint_type, argument in _uris(arguments):
+        some = _check_uri(endpoint_type, argument, arguments, found.get("input", ()))
         if some:
             found[name] = (*found.get(name, ()), *some)
         for one in some[:1]:
@@ -64,7 +64,7 @@ def _with_endpoints(arguments: Arguments) -> Arguments:
 
 
 def _uris(arguments: Arguments) -> Iterator[tuple[str, str, Argument]]:
-    """Name and kind of whatever is to be checked, with its place."""
+    """Yield name, type and argument of whatever is to be checked."""
     for positional in roles.module(arguments.role).SPEC.positionals:
         for argument in arguments.locations[positional.name]:
             yield positional.name, positional.type, argument
@@ -99,17 +99,19 @@ def rehearse(arguments: Arguments, env: Environment) -> None:
             raise error.at(argument.file, argument.line) from None
 
 
-def _check_uri(kind: str, argument: Argument, arguments: Arguments, inputs: Sequence[Endpoint]) -> Sequence[Endpoint]:
+def _check_uri(
+    endpoint_type: str, argument: Argument, arguments: Arguments, inputs: Sequence[Endpoint]
+) -> Sequence[Endpoint]:
     try:
-        if kind == "source":
+        if endpoint_type == "source":
             return _check_sources(argument.text, arguments)
-        if kind == "sink":
+        if endpoint_type == "sink":
             return (_check_sink(argument.text, arguments, inputs),)
-        if kind == "topics":
+        if endpoint_type == "topics":
             return (check_topics(argument.text),)
-        if kind == "store":
+        if endpoint_type == "store":
             return (check_store(argument.text),)
-        if kind == "format":
+        if endpoint_type == "format":
             from elworkers.events.parse import compile_format
 
             compile_format(argument.text)

@@ -121,7 +121,7 @@ def test_a_failure_within_a_process_doubles_nothing_and_counts_once(job: Plan, t
     out = [json.loads(text)["seqId"] for text in (tmp_path / "out").read_bytes().splitlines()]
     assert out == [0, *(number for number in range(40) if number % 5 != 3)]
     assert len((tmp_path / "in.rejected").read_bytes().splitlines()) == 8
-    assert (line.account().read, line.account().stored, line.account().refused) == (40, 32, 8)
+    assert (line.account().read, line.account().stored, line.account().rejected) == (40, 32, 8)
     assert State(job.state, job.identity).counts == state.counts
 
 

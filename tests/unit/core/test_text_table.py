@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.core.text_table import aligned, duration, note, since
+from elworkers.core.text_table import duration, format_table, note, since
 
 
 def test_columns_are_as_wide_as_their_longest_text() -> None:
-    assert aligned([("A", "LONG", "C"), ("longer", "b", ""), ("", "", "c")]) == "\n".join(
+    assert format_table([("A", "LONG", "C"), ("longer", "b", ""), ("", "", "c")]) == "\n".join(
         ["A       LONG  C", "longer  b", "              c"]
     )
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1))
 def test_whatever_stands_in_it_each_row_is_one_line(rows: list[tuple[str, str]]) -> None:
-    shown = aligned(rows).split("\n")
+    shown = format_table(rows).split("\n")
     assert len(shown) == len(rows)
     assert all(line.isprintable() for line in shown)
 
