@@ -43,7 +43,7 @@ class Backoff:
         now = time.monotonic()
         if self._began is None:
             self._began = now
-        # An empty one would say that it works again.
+        # An empty one would mean that it works again.
         self._report(reason.strip() or _NO_REASON)
         if reason != self._logged[0] or now - self._logged[1] > _LOG_AGAIN_AFTER_S:
             log.warning("waiting to try again", code="backoff_waiting", reason=reason, seconds=round(pause, 1))

@@ -68,7 +68,7 @@ class BatchMetrics:
                 pending.value = 0
 
     def drop(self) -> None:
-        """Forget what was held back: its batch will come again."""
+        """Forget what was held back: its batch will be read again."""
         for pending in self._pending.values():
             pending.value = 0
 

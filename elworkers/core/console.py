@@ -35,12 +35,12 @@ class _TolerantStream(io.FileIO):
 
 
 def run(program: str, command: Callable[[], int], code_unprinted: int = 1) -> int:
-    """Run a command and flush what it said; a traceback of what nobody catches shows no password.
+    """Run a command and flush its output; the traceback of an uncaught exception shows no password.
 
     Args:
         program: whose errors they are.
         command: gives its exit code; may raise SystemExit, as argparse does.
-        code_unprinted: the exit code where all is well, but could not be said.
+        code_unprinted: the exit code where all is well, but could not be printed.
 
     Returns:
         the command's exit code. That a reader has gone changes nothing; any other failure of standard output is

@@ -40,7 +40,7 @@ class Assignment(NamedTuple):
     position of an earlier one says nothing about the present one and is never committed.
 
     `topic_id` is Kafka's id of the topic as 32 hex digits: a topic that was deleted and made again has another one.
-    Empty where the broker tells none (before Kafka 2.8) or the source is not Kafka.
+    Empty where the broker has none (before Kafka 2.8) or the source is not Kafka.
     """
 
     topic: str
@@ -124,7 +124,7 @@ class OwnTopic(NamedTuple):
 
 
 class RejectedRecord(NamedTuple):
-    """A record that a store will never take, with the store's own words.
+    """A record that a store will never take, with the store's own message.
 
     `code` is that of the EventError (`errors.InvalidEventError`); `too_large`: a shorter one might be taken.
     """
@@ -245,7 +245,7 @@ class Sink(Protocol):
         """Make what was flushed final, together with the positions behind it; most sinks have nothing left to do.
 
         Raises:
-            RetryableError: the far side is away, or has been told by another consumer that these records are its own.
+            RetryableError: the far side is away, or another consumer has claimed these records there.
         """
 
     def close(self) -> None:
@@ -301,7 +301,7 @@ class FlushCaller(Protocol):
 
 
 Selector = Callable[[Record], bool]
-"""Says whether an output takes a record."""
+"""Returns whether an output takes a record."""
 
 
 class Output(NamedTuple):

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sends datagrams to the first address of a host that does not refuse them."""
+"""Sends datagrams to the first address of a host that takes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from elworkers.core.sockets import SocketAddress, resolve
 class Sender:
     """A connected UDP socket to one of the addresses that a host's name has.
 
-    That nobody listens at an address shows with the first datagram on this machine, and with a later one elsewhere.
+    Where nothing listens at an address, the first datagram fails on this machine, and a later one elsewhere.
 
     Args:
         host: IPv4 or IPv6 address (without brackets) or name.
@@ -29,13 +29,13 @@ class Sender:
         self._socket: socket.socket | None = None
 
     def send(self, datagrams: Sequence[bytes]) -> list[int]:
-        """Send all of them to one address, and all of them again to the next where one refuses; may be called again.
+        """Send all of them to one address; where that fails, all of them to the next. May be called again.
 
         Returns:
             Which of them, counted from 0, are too long for a datagram.
 
         Raises:
-            OSError: the host is not known, or no address takes them (`ConnectionRefusedError`: nobody listens there).
+            OSError: the host is not known, or no address takes them (`ConnectionRefusedError`: nothing listens there).
         """
         addresses = resolve(self._host, self._port, socket.SOCK_DGRAM)
         # The one that took the last ones first.
@@ -45,7 +45,7 @@ class Sender:
             try:
                 return self._send_to(address, datagrams)
             except OSError as error:
-                # Of several reasons, that nobody listens says most.
+                # Of several reasons, that nothing listens is the most useful.
                 failed = error if failed is None or isinstance(error, ConnectionRefusedError) else failed
                 self.close()
         raise failed or OSError(errno.EADDRNOTAVAIL, "has no address")

@@ -17,13 +17,13 @@ from elworkers.core.contracts import Assignment, Destination, Positions, Record
 from elworkers.core.repeats import Repeats
 
 _STALE_AFTER_S = 600.0
-"""After which nothing is expected to come again: its partition has gone to another member of the group."""
+"""Seconds after which no record is expected to be read again: its partition has gone to another group member."""
 
 
 class DeliveryLog:
     """Implements `contracts.Deliveries`; also remembers of whole outputs how far they are.
 
-    A record is known by its partition and offset, whoever holds the partition now. One without is known as itself,
+    A record is known by its partition and offset, whichever assignment it is of. One without is known as itself,
     and held, because the loop writes the same one again.
 
     Args:
@@ -99,7 +99,7 @@ class DeliveryLog:
         return record.offset < self._ends.get((output, _partition(record.origin)), 0)
 
     def forget(self, positions: Positions) -> None:
-        """Let go of all that does not come again, now that these positions are committed."""
+        """Forget what will not be read again, now that these positions are committed."""
         self._without_offset.clear()
         if time.monotonic() - self._since > _STALE_AFTER_S:
             self._offsets.clear()

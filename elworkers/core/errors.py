@@ -1,16 +1,16 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Defines the errors of this program; an error's class says what happens next.
+"""Defines the errors of this program; an error's class decides what happens next.
 
 =====================  ==============================================================
 class                  what the program does
 =====================  ==============================================================
 `UsageError`           exits with `EX_USAGE` (2), or with 78 where it stands in a file
-`ConfigurationError`   exits with `EX_CONFIG` (78); nobody tries again before a change
+`ConfigurationError`   exits with `EX_CONFIG` (78); it is not tried again before a change
 `RetryableError`       throws its clients away, waits, starts from the committed offset
 `UnfinishedError`      exits with `EX_TEMPFAIL` (75): a run that was to end has not done everything
-`DataError`            exits with `EX_DATAERR` (65): the input has ended, and something of it was refused
+`DataError`            exits with `EX_DATAERR` (65): the input has ended, and something of it was rejected
 `InvalidEventError`    sends the record to EventError and goes on with the next
 anything else          crashes uncommitted; the pool parent starts another worker
 =====================  ==============================================================
@@ -24,7 +24,7 @@ EX_USAGE = 2
 """Exit code of a wrong command line, as argparse has it."""
 
 EX_DATAERR = 65
-"""Exit code of work that is done, but for what was refused of its input (sysexits.h)."""
+"""Exit code of work that is done, but for what was rejected of its input (sysexits.h)."""
 
 EX_TEMPFAIL = 75
 """Exit code of work that is done in part, and goes on when it is started again (sysexits.h)."""
@@ -41,7 +41,7 @@ class ElworkersError(Exception):
 
 
 class ConfigurationError(ElworkersError):
-    """Something the operator wrote cannot work; says what and where, and what was expected.
+    """Something the operator wrote cannot work; its text has what and where, and what was expected.
 
     Args:
         message: what is wrong and what was expected; passwords in it are hidden.
@@ -83,11 +83,11 @@ class RetryableError(ElworkersError):
 
 
 class UnfinishedError(ElworkersError):
-    """A run with an end has reached it before its work was done; says what is left."""
+    """A run with an end has reached it before its work was done; its text has what is left."""
 
 
 class DataError(ElworkersError):
-    """An input has come to its end, and not all of it is stored; says what is not, and where that is."""
+    """An input has come to its end, and not all of it is stored; its text has what is not, and where that is."""
 
 
 class InvalidEventError(ElworkersError):
@@ -95,8 +95,8 @@ class InvalidEventError(ElworkersError):
 
     Args:
         message: what is wrong, for the people who instrument a page.
-        code: `processor` (the line cannot be parsed), `validation` (the schema says no),
-            `timeout` (it took too long) or `storage` (the store refused it).
+        code: `processor` (the line cannot be parsed), `validation` (the schema does not allow it),
+            `timeout` (it took too long) or `storage` (the store rejected it).
     """
 
     def __init__(self, message: str, code: str = "processor") -> None:

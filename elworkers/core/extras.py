@@ -31,7 +31,7 @@ def needs(extra: str, what: str) -> None:
         what: what cannot work without it, for the operator.
 
     Raises:
-        ConfigurationError: it is not; says how to install it.
+        ConfigurationError: it is not; its text has how to install it.
     """
     missing = [name for name in EXTRAS[extra] if find_spec(name) is None]
     if missing:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells a record that meets a bug of this program from a program that does not work at all any more."""
+"""Distinguishes a record that meets a bug of this program from a program that no longer works at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LastResort:
     """Decides what becomes of a record that makes a step of ours raise what it should not: an EventError, or a crash.
 
     Args:
-        doing: what the steps do, as `parse and validate`; it stands in the EventError.
+        doing: what the steps do, as `parse and validate`, for the EventError.
         on_good_record: runs the same steps on a built-in record that is known to be good.
     """
 
@@ -48,7 +48,7 @@ class LastResort:
         return InvalidEventError(f"cannot {self._doing} this: {type(error).__name__} (a bug of ours; the log has it)")
 
     def rejected(self, record: Record, error: Exception) -> RejectedRecord:
-        """Return what tells of a record that made a step of an output raise.
+        """Return a record that made a step of an output raise, as rejected.
 
         Raises:
             Exception: as `blame` does.

@@ -27,7 +27,7 @@ UNCODED = "uncoded"
 
 def _redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     entry.setdefault("code", UNCODED)
-    # When, how bad and what come first, for whoever reads the raw line.
+    # Time, level and event come first, for those who read the raw line.
     first = {name: entry.pop(name) for name in ("timestamp", "level", "code", "event") if name in entry}
     return cast(MutableMapping[str, Any], _shown({**first, **entry}))
 
@@ -65,7 +65,7 @@ def _harmless(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mu
 
 
 class _TolerantFile:
-    """A file whose disk may be full: that a line cannot be logged is no reason to end what it tells of."""
+    """A file whose disk may be full: that a line cannot be logged is no reason to end the program."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

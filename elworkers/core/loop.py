@@ -13,7 +13,7 @@ The only place that flushes sinks and commits offsets, in this order:
 6. commit_transaction: a sink that keeps positions itself commits them and what it stored in one transaction.
 7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
 
-Where that fails half-way, the records come again: those outputs that have acknowledged them do not get them again, and
+Where that fails half-way, the records are read again: outputs that have acknowledged them do not get them again, and
 nothing is counted twice.
 """
 
@@ -216,7 +216,7 @@ class PipelineRunner:
         return min(_LONGEST_POLL_S, max(0.0, self._since + self._longest_s() - time.monotonic()))
 
     def _longest_s(self) -> float:
-        # The first batch, also after a failure, shows whether everything is there; nobody is to wait minutes for that.
+        # The first batch, also after a failure, shows whether everything is reachable; that must not take minutes.
         longest_s = self._pipeline.batch.seconds
         if self._backoff.failing:
             return min(longest_s, _SOON_S)
@@ -231,7 +231,7 @@ class PipelineRunner:
         if found:
             self._take(records)
         elif not self._held and time.monotonic() - self._began > _QUIET_S:
-            # Nobody sends anything that could show that everything is there again.
+            # Nothing comes in that could show that everything is reachable again.
             self._backoff.worked()
         full = self._held >= pipeline.batch.records
         old = self._held > 0 and time.monotonic() - self._since >= self._longest_s()

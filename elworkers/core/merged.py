@@ -94,8 +94,8 @@ class MergedSource:
     def commit(self, positions: Positions) -> None:
         """Hand all positions to every child; each passes over what it does not hold.
 
-        A child that has given records in the poll that is under way is told with the next commit: these are on their
-        way to the loop, and it would take them for done with.
+        A child that has given records in the poll that is under way gets the positions with the next commit: these are
+        on their way to the loop, and it would take them for done with.
         """
         for child in self._children:
             owed = {**self._deferred.pop(id(child), {}), **positions}

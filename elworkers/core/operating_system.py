@@ -45,9 +45,9 @@ def is_running(pid: int) -> bool:
 
 
 def use_one_arena() -> None:
-    """Have glibc allocate memory of all threads in one place (mallopt(3), M_ARENA_MAX); before there are others.
+    """Have glibc allocate memory of all threads in one arena (mallopt(3), M_ARENA_MAX); before there are others.
 
-    Otherwise each thread has a place of its own, where what others free stays: 17 of 100 MiB of a processor's worker.
+    Otherwise each thread has an arena of its own, where what others free stays: 17 of 100 MiB of a processor's worker.
     Threads do not wait for each other there, since the interpreter runs one at a time.
     """
     with contextlib.suppress(AttributeError):

@@ -48,7 +48,7 @@ _pattern: re.Pattern[str] | None = None
 
 
 def remember(secret: str | None) -> None:
-    """Hide this from now on wherever it turns up, unless it is so short or plain that words would vanish with it."""
+    """Hide this from now on wherever it turns up, unless it is so short or plain that it may be part of any text."""
     global _pattern  # noqa: PLW0603 - what one part of a process has read, no other may show
     if secret is None or len(secret) < _SHORTEST or secret.isalpha() or secret in _forms:
         return
@@ -115,7 +115,7 @@ def shown(argument: str, longest: int = 60) -> str:
 
 
 def guard_tracebacks() -> None:
-    """Have Python print the traceback of what nobody has caught without passwords."""
+    """Have Python print tracebacks of uncaught exceptions without passwords."""
 
     def print_uncaught(error_type: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         text = without_passwords("".join(traceback.format_exception(error_type, error, trace)))

@@ -3,7 +3,7 @@
 
 """Applies the modes and groups that operators ask for to files and folders.
 
-Files of ours hold personal data. Where nobody says otherwise they are 0640, and folders 0750, less what the umask
+Files of ours hold personal data. Without a configuration they are 0640, and folders 0750, less what the umask
 forbids.
 """
 
@@ -50,7 +50,7 @@ class Permissions:
     """Who may read what is made.
 
     Attributes:
-        mode: of a file; whoever may read it may look into its folder. None: as the umask has it.
+        mode: of a file; those who may read it may list its folder. None: as the umask has it.
         group: its number; None: that of the process, or of the folder where that has the set-group-ID bit.
     """
 
@@ -96,7 +96,7 @@ BY_UMASK = Permissions()
 
 
 def of_run_folder(environ: Mapping[str, str]) -> Permissions:
-    """Return what `EVENTLOGGING_RUN_MODE` and `EVENTLOGGING_RUN_GROUP` say.
+    """Return the permissions of `EVENTLOGGING_RUN_MODE` and `EVENTLOGGING_RUN_GROUP`.
 
     Raises:
         ConfigurationError: a value that is none.

@@ -76,10 +76,10 @@ class CarryOver:
     """What outlives a pipeline.
 
     Attributes:
-        delivered: what outputs have of the records that come again.
+        delivered: what outputs have of the records that will be read again.
         counts: those of stages, held back until their batch is committed; None where the loop does not run.
         errors: EventErrors of rejected records that are not flushed.
-        source: open; whoever builds a pipeline puts it here as soon as it is, and takes the one that is here already.
+        source: open; a builder of pipelines puts it here as soon as it is, and takes the one that is here already.
         raw: read, but no stage has taken it.
         staged: through the stages, but not flushed.
     """
@@ -98,7 +98,7 @@ class CarryOver:
             self.source = None
 
     def close(self) -> None:
-        """Close the source; says how many records go with it, if any do."""
+        """Close the source; log how many records are lost with it, if any are."""
         if (self.raw or self.staged) and not (self.source is not None and self.source.durable):
             log.error(
                 "stopped before these could be written; they are lost",

@@ -3,7 +3,7 @@
 
 """Imports structlog without rich, which it takes for tracebacks where that is installed: 5 MiB of each process.
 
-Only whoever imports this module before structlog gains by it. rich itself can be imported as ever.
+It has no effect unless this module is imported before structlog. rich itself can be imported as ever.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 Tell = Callable[[int, int], None]
-"""Told how much is done of how much."""
+"""Takes how much is done of how much."""
 
 
 @contextmanager

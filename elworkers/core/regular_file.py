@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reads a small regular file, and refuses pipes, devices and folders of its name."""
+"""Reads a small regular file; pipes, devices and folders of its name are errors."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells which of the records that are read an earlier process may have written already.
+"""Finds out which of the records that are read an earlier process may have written already.
 
-A process that is killed between a write and its commit leaves a mark (`core.write_marks`). Whoever goes on writes those
-records again, and they are counted as repeated.
+A process that is killed between a write and its commit leaves a mark (`core.write_marks`). The next process writes
+those records again, and they are counted as repeated.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from elworkers.core.write_marks import WriteMarks
 
 ReportRepeated = Callable[[Counter[Destination]], None]
-"""Takes how many records were written again to each destination, for whoever counts what is in topics."""
+"""Takes how many records were written again to each destination, for those who count what is in topics."""
 
 
 class Repeats:
     """Offsets that may have been written before, and what is written again.
 
     Args:
-        marks: None: nothing is known of other processes, and nothing told to them.
-        report: is given what was written again; None: nobody is.
+        marks: shared with other processes; None: nothing is known of them.
+        report: takes what was written again, if given.
     """
 
     def __init__(self, marks: WriteMarks | None = None, report: ReportRepeated | None = None) -> None:
@@ -58,7 +58,7 @@ class Repeats:
     def _find_mark(self, marks: WriteMarks, partition: Assignment) -> None:
         mark = marks.get(partition)
         if mark is not None and mark.own:
-            # Nobody had the partition meanwhile. What outputs have of this process's own batch is known better.
+            # No other process had the partition meanwhile, and what outputs have of our own batch is known better.
             return
         self._marked.pop(partition, None)
         self._written_before.pop(partition, None)
@@ -79,7 +79,7 @@ class Repeats:
     def written(self, output: int, metrics: Metrics) -> None:
         """Count what the output, which was flushed, has written again.
 
-        Before the commit, because whoever follows a process that is killed in between writes them once more.
+        Before the commit, because the successor of a process that is killed in between writes them once more.
         """
         destinations = self._pending.pop(output, [])
         if destinations:

@@ -16,7 +16,7 @@ BACKLOG = 1_024
 """Connections that wait to be accepted."""
 
 _NOT_OF_THIS_HOST = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL)
-"""What bind(2) says of an address that no interface has (EINVAL: of one of a link, where no link is named)."""
+"""Errors of bind(2) for an address that no interface has (EINVAL: of one of a link, where no link is named)."""
 
 
 class Address(NamedTuple):

@@ -41,7 +41,7 @@ class Stop:
             os.write(self._writer, b".")
 
     def wait(self, seconds: float) -> bool:
-        """Wait up to `seconds`, or until the request; says whether it has come."""
+        """Wait up to `seconds`, or until the request; return whether it has come."""
         if not self.requested:
             readable([self._reader], seconds)
         return self.requested

@@ -16,11 +16,11 @@ def printable(text: str, keep: str = "") -> str:
     r"""Return the text without what a terminal obeys: control characters, line ends, changes of direction.
 
     Each becomes what JSON writes for it (`\u001b`, `\n`), so that a line of JSON stays one and keeps its meaning. Names
-    of schemas, and what clients and servers say, were written by others.
+    of schemas, and messages of clients and servers were written by others.
 
     Args:
         text: by anybody.
-        keep: signs that stay, such as a line end.
+        keep: characters that stay, such as a line end.
     """
     if text.isprintable():
         return text
@@ -43,5 +43,5 @@ class Bytes:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
     def text(self, chunk: bytes) -> str:
-        """Return the next piece; a sign that is not yet whole comes with the one after it."""
+        """Return the text of the next chunk; a character that is not yet complete comes with the one after it."""
         return printable(self._decoder.decode(chunk), keep="\n\t")

@@ -52,7 +52,7 @@ def since(began: float) -> str:
     """Return when something began, and how long ago that is.
 
     Args:
-        began: s since the epoch. The wall clock's: it is kept over processes, and over starts of the machine.
+        began: s since the epoch. The wall clock's, which outlives processes and starts of the machine.
     """
     at = datetime.fromtimestamp(began, UTC)
     return f"since {at:%Y-%m-%d %H:%M:%S} UTC ({duration(round(time.time() - began))})"

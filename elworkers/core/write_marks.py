@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Notes which offsets are about to be written, for whoever reads the partition next.
+"""Notes which offsets are about to be written, for the next reader of the partition.
 
 Small files outlive the process: one for each consumer group and topic, with a slot for each partition. Nothing is
 forced to the disk, so that a host that crashes may lose them. They are no more than hints: a file that cannot be used,
@@ -75,7 +75,7 @@ class WriteMarks:
         return WriteMark(begin, end, owner == self._owner)
 
     def set(self, partition: Assignment, begin: int, end: int) -> None:
-        """Say that these offsets are about to be written."""
+        """Mark these offsets as about to be written."""
         try:
             file, tag = self._slot(partition)
             slot = _SLOT.pack(tag, self._owner, begin, end)
@@ -93,7 +93,7 @@ class WriteMarks:
         """Return the file, and what a slot of this partition begins with."""
         slot = self._slots.get(partition)
         if slot is None:
-            # An id says more than what the operator calls the brokers.
+            # An id is more certain than the operator's names of the brokers.
             key = json.dumps([self._reader(partition), partition.topic_id or partition.cluster, partition.topic])
             name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
             tag = hashlib.blake2b(f"{key}{partition.partition}".encode(), digest_size=8).digest()

@@ -34,11 +34,11 @@ def uuid5_hex(name: str) -> str:
 
 
 def add_defaults(event: Event, arrived_ms: int, from_client: bool = False) -> None:
-    """Remove `clientValidated` and `isTruncated`, and add `uuid`; where nothing says when it was, add `timestamp` too.
+    """Remove `clientValidated` and `isTruncated`, and add `uuid`; without any time, add `timestamp` too.
 
     The uuid is that of `event://<recvFrom>/?seqId=<seqId>&dt=<time>` with the time of `dt`, or of `timestamp`. One that
-    is there already, and is one, is kept: whoever sends an event twice must be able to say so. One that a client on the
-    Internet sends becomes that of `client:<it>`: its repeats stay repeats, but nobody can take the uuid of another.
+    is there already, and is one, is kept: a sender that repeats an event must be able to say so. One that a client on
+    the Internet sends becomes that of `client:<it>`: its repeats stay repeats, but nobody can take the uuid of another.
 
     Args:
         event: changed in place.

@@ -93,7 +93,7 @@ def is_literal(schema: str) -> bool:
 
 
 def other_name(schema: str, revision: int) -> str:
-    """Return the name of the table where another schema has the first; a digest tells them apart."""
+    """Return the name of the table where another schema has `table_name` already; a digest distinguishes them."""
     full_name = f"{schema}_{revision}"
     return _shortened(literal(full_name), full_name)
 

@@ -4,7 +4,7 @@
 """Converts events into the values of their table's columns. Pure: no database here.
 
 A batch is converted column by column. Where all values of a column are of its type already, as they nearly always are,
-that is one look at their types; `row` and `value` say the same of one event, and what is wrong with it.
+that is one look at their types; `row` and `value` convert one event to the same, and name what is wrong with it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def by_column(events: Sequence[Event], wanted: Sequence[Column]) -> list[ColumnV
     """Return the values of several capsules, column by column; None where an event has none.
 
     Raises:
-        ValueError: at least one of the events cannot be stored; `row` says which, and why.
+        ValueError: at least one of the events cannot be stored; `row` raises for that one, and names the column.
     """
     inside: dict[tuple[str, ...], Sequence[Event]] = {(): events}
     return [_column(events, _inside(inside, column.path[:-1]), column) for column in wanted]

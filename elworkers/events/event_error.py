@@ -24,7 +24,7 @@ from elworkers.events.schema_names import LONGEST
 
 SCHEMA = ("EventError", 14035058)
 LONGEST_RAW = 65_536
-"""Characters of the raw event that are kept; brokers take no message of more than a megabyte."""
+"""Characters of the raw event that an EventError has; brokers take no message of more than a megabyte."""
 
 _LONGEST_MESSAGE = 900
 _LONGEST_TEXT = 255
@@ -63,7 +63,7 @@ def event_error_of_any(record: Record, error: InvalidEventError, event: Event | 
 def event_error(record: Record, error: InvalidEventError, event: Event | None) -> Record:
     """Return an EventError as a record of its own: with `valid` False, and with the failed one's origin and key.
 
-    Its time is now: the failed event's own may be any, and a broker may refuse it.
+    Its time is now: the failed event's own may be any, and a broker may reject it.
 
     Args:
         record: as it was received.
@@ -140,7 +140,7 @@ def _uuid(record: Record) -> str:
     if record.origin is not None and record.origin.cluster == FILES:
         # Not by its path: logrotate gives a name to another file, and a file another name.
         return uuid5_hex(f"line:{record.offset}:{hashlib.sha256(record.value).hexdigest()}")
-    # By place, so that a repeated read makes the same one; a topic that was made anew has the same places again.
+    # By offset, so that a repeated read makes the same one; a topic that was made anew has the same offsets again.
     if record.origin is not None:
         topic = record.origin.topic + (f"@{record.origin.topic_id[:8]}" if record.origin.topic_id else "")
         return uuid5_hex(f"kafka://{topic}/{record.origin.partition}/{record.offset}")

@@ -157,7 +157,7 @@ def read(line):
         {"; ".join(fields)}
     except ValueError:
         return None
-    # One that the capsule had itself is for `parse` to refuse.
+    # A field that the capsule had itself is for `parse` to reject.
     return event if len(event) == fields else None
 """
         names: dict[str, Any] = {"loads": orjson.loads, "unquote_query": unquote_query, "is_utf8": _is_utf8}

@@ -25,7 +25,7 @@ _DECODER = json.JSONDecoder(parse_constant=_reject_constant)
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """Return the JSON object that the text is. Duplicate keys: the last wins; integers of any size are kept exactly.
+    """Return the JSON object that the text is. Duplicate keys: the last wins; integers of any size are exact.
 
     Raises:
         InvalidEventError: it is none, is nested too deeply, or holds NaN, Infinity or lone surrogates.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells whether events of a JSON schema may have fields without a column. Pure: no database here."""
+"""Decides whether events of a JSON schema may have fields without a column. Pure: no database here."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OPENING_KEYWORDS = (
 def is_open(schema: Mapping[str, Any]) -> bool:
     """Return whether events that are valid may hold what has no column.
 
-    A schema that says nothing of additional properties has none at its top; an object inside it has.
+    Without `additionalProperties` a schema has none at its top; an object inside it has.
 
     Args:
         schema: of the event proper, as it was read.

@@ -190,7 +190,7 @@ def compile_format(text: str) -> LineParser:
             expression.append(_field(text, token, fields))
     if capsule is None:
         raise ConfigurationError(f"format {text!r} has no capsule; expected %j or %q in it")
-    # What is behind the format would be lost without a word; white space is none.
+    # What is behind the format would be lost silently; that does not matter for white space.
     return LineParser("".join(expression) + r"\s*", fields, capsule, text)
 
 

@@ -19,7 +19,7 @@ _CANONICAL = re.compile(rf"(?=.{{1,{LONGEST}}}\Z){_SEGMENT}(?:/{_SEGMENT})*", re
 
 
 def is_title_of(title: object, name: str) -> bool:
-    """Return whether a page of the schema wiki that says that this is its title is the schema of this name."""
+    """Return whether the page of the schema wiki with this title is the schema of this name."""
     return isinstance(title, str) and title.removeprefix("Schema:").replace(" ", "_") == name
 
 
@@ -27,6 +27,6 @@ def is_canonical(name: object) -> TypeGuard[str]:
     """Return whether this is a schema's name in its canonical form.
 
     `Edit` could be reached as `Edit/.`, `./Edit` and `Edit//` too, each past a blacklist and with a topic, a table and
-    counters of its own. Whoever makes one of those of a name can rely on this.
+    counters of its own. Topics, tables and counters are made of canonical names only.
     """
     return isinstance(name, str) and _CANONICAL(name) is not None

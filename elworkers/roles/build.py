@@ -49,7 +49,7 @@ class PipelineBuilder:
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds` or `--linger`, where given.
         schema_of: for sinks that make tables.
         group: the consumer group whose positions such a sink keeps.
-        statsd_prefix: what the names of such a sink begin with, unless its URI says.
+        statsd_prefix: beginning of the metric names of such a sink, unless its URI has one.
         spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
         sequence: the file of this host's sequence numbers.
         draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
@@ -205,7 +205,7 @@ class PipelineBuilder:
         """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.
 
         Args:
-            records: where neither the command line nor a store says how many.
+            records: unless the command line or a store has a size.
         """
         seconds = 0.0
         for output in outputs:

@@ -74,7 +74,7 @@ def has_beside(source: SourceEndpoint) -> bool:
 
 
 def single_worker(role: str, why: str, workers: int) -> None:
-    """Refuse more than one worker where they would be in each other's way.
+    """Raise for more than one worker where they would be in each other's way.
 
     Raises:
         ConfigurationError: `workers` is more than 1.

@@ -52,11 +52,11 @@ SPEC = RoleSpec(
 
 
 def check(arguments: Arguments) -> None:
-    """Refuse what only the role as a whole shows to be wrong.
+    """Check what only the role as a whole shows to be wrong.
 
     Raises:
-        ConfigurationError: several workers would read the same input each for itself, or nothing says where
-            rejected records go.
+        ConfigurationError: several workers would read the same input each for itself, or there is no
+            output for rejected records.
     """
     source, sink = arguments.endpoints["input"][0], arguments.endpoints["output"][0]
     if not source.spec.shared:

@@ -47,7 +47,7 @@ SPEC = RoleSpec(
 
 
 def check(arguments: Arguments) -> None:
-    """Refuse what only the role as a whole shows to be wrong.
+    """Check what only the role as a whole shows to be wrong.
 
     Raises:
         ConfigurationError: several workers would bind the same UDP port.

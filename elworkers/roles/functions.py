@@ -40,7 +40,7 @@ def functions_by_topic(inputs: Sequence[SourceEndpoint]) -> Mapping[ClusterTopic
     """Return the functions of each topic; under None those of inputs that are not Kafka's.
 
     Raises:
-        ConfigurationError: inputs whose events nobody can tell apart have different ones.
+        ConfigurationError: inputs whose events cannot be distinguished have different ones.
     """
     found: dict[ClusterTopic | None, tuple[Wrap, ...]] = {}
     for topic, uri in _cluster_topics(inputs):

@@ -103,7 +103,7 @@ SPEC = RoleSpec(
 
 
 def check(arguments: Arguments) -> None:
-    """Refuse what only the role as a whole shows to be wrong.
+    """Check what only the role as a whole shows to be wrong.
 
     Raises:
         ConfigurationError: Parquet is asked for with a compression of lines, or an extra is not installed.

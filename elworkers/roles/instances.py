@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Reads all instance files of a configuration folder, and says what is wrong with those that cannot work.
+"""Reads all instance files of a configuration folder, and finds what is wrong with those that cannot work.
 
 The only reader of `/etc/eventlogging.d/<role>s/<name>`.
 """
@@ -75,7 +75,7 @@ class InstanceFiles:
 
     Attributes:
         backups: the backup files in it, as paths below it.
-        unknown_folders: what to say of each folder that is no role's.
+        unknown_folders: a warning for each folder that is no role's.
     """
 
     instances: tuple[Instance, ...]
@@ -184,7 +184,7 @@ def _files_of_role(folder: Path) -> list[Path]:
 
 
 def _hidden(name: str) -> bool:
-    # Vim's swap files are hidden as well; they say that somebody is at work.
+    # Vim's swap files are hidden as well; they show that somebody is editing.
     return name.startswith(".") and not _BACKUP.search(name)
 
 
@@ -198,7 +198,7 @@ def _read(path: Path, config_dir: Path, env: Environment) -> Instance:
     if path.is_dir():
         raise ConfigurationError("is a folder; expected a file with one argument a line", file)
     if path.is_fifo():
-        # Reading it would wait for whoever writes to it.
+        # Reading it would wait for a writer.
         raise ConfigurationError("is a pipe; expected a file with one argument a line", file)
     try:
         data = path.read_bytes()

@@ -29,7 +29,7 @@ SPEC = RoleSpec(
 
 
 def check(arguments: Arguments) -> None:
-    """Refuse what only the role as a whole shows to be wrong.
+    """Check what only the role as a whole shows to be wrong.
 
     Raises:
         ConfigurationError: several workers would read the same input each for itself, or inputs that are alike have

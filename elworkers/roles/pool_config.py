@@ -112,7 +112,7 @@ class _WorkerRun:
 
 
 def _rehearse(build: loop.Build) -> None:
-    """Build everything but the source, and let go of it: what a new worker cannot do, its present one goes on doing.
+    """Build everything but the source, and close it: where a new worker cannot do that, the present one goes on.
 
     It also imports what takes a while: between the end of that worker and the beginning of this one nobody takes
     anything off the sockets.
@@ -126,7 +126,7 @@ def _rehearse(build: loop.Build) -> None:
 
 
 def _wait_for_turn(spool: Path, after: int, stop: Stop, reporter: loop.StateReporter) -> None:
-    """Say that this worker is ready, and wait until the one before it has ended and left its spool."""
+    """Report that this worker is ready, and wait until the one before it has ended and left its spool."""
     from elworkers.connectors.spool import ownership, source  # noqa: F401
 
     def waits() -> bool:
@@ -143,7 +143,7 @@ def _spool(arguments: Arguments, worker_id: WorkerId) -> tuple[Path, int] | None
         return Path(arguments["spool_dir"]), arguments["spool_max_bytes"]
     state = _state_dir()
     if state is None and _inputs(arguments)[0].spec.listens_only:
-        # What a client was told is taken must not be in memory alone, also where somebody starts a forwarder by hand.
+        # What a client was acknowledged must not be in memory alone, also where a forwarder is started by hand.
         state = _own_state_dir()
     return (state / "spool" / f"{worker_id.role}-{worker_id.instance}", arguments["spool_max_bytes"]) if state else None
 

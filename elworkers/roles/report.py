@@ -30,7 +30,7 @@ _MOST_INVENTED = 1_000
 
 @dataclass
 class WatchedTopics:
-    """What the instances of one Kafka cluster say there is to count.
+    """The topics and groups of one Kafka cluster to count, by its instances.
 
     Attributes:
         raw: topics that processors read.
@@ -81,15 +81,15 @@ def _kafka_sinks(outputs: Iterable[SinkEndpoint]) -> Iterator[SinkEndpoint]:
 
 
 class ClusterReport:
-    """Tells counts and lags of one cluster; the first look is where counting begins.
+    """Reports counts and lags of one cluster; counting begins with the first report.
 
-    A look asks each broker for the ends of all topics at once. What could not be told, because Kafka or statsd was
-    away, is told the next time.
+    A report asks each broker for the ends of all topics at once. What could not be sent, because Kafka or statsd was
+    away, is sent the next time.
 
     Args:
         hosts: the brokers, each `host:port`.
         what: there is to count.
-        metrics: is told which groups and partitions cannot be asked while all others can; None: nobody is.
+        metrics: where groups and partitions that cannot be read while all others can are set aside, if given.
     """
 
     def __init__(self, hosts: tuple[str, ...], what: WatchedTopics, metrics: Metrics | None = None) -> None:
@@ -120,10 +120,10 @@ class ClusterReport:
                 self._repeated[destination._replace(store=destination.store.removeprefix(where))] += count
 
     def send(self, send: Callable[[Counts, Counts], None]) -> None:
-        """Look once, and send what there is to say.
+        """Collect counts and lags once, and send them.
 
         Args:
-            send: is given counters to add to and gauges to set, by name.
+            send: takes counters to add to and gauges to set, by name.
 
         Raises:
             RetryableError: Kafka does not answer; and what `send` raises.
@@ -166,7 +166,7 @@ class ClusterReport:
     def _subtract_repeated(self, names: Mapping[str, Sequence[str]]) -> None:
         """Count what was repeated as such: by the ends of topics it was counted as if it were new.
 
-        A look that comes between a message and the word that it is a repeated one counts it as new until the next look,
+        A report between a message and the note that it is a repeated one counts it as new until the next report,
         which then counts less than nothing where nothing else has come.
         """
         counter_names = {name for each in names.values() for name in each}
@@ -257,7 +257,7 @@ class ClusterReport:
         return found
 
     def close(self) -> None:
-        """Let go of the connections; the next look makes others."""
+        """Close the connections; the next report makes others."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None

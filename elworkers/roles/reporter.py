@@ -49,7 +49,7 @@ SPEC = RoleSpec(
 
 
 def check(arguments: Arguments) -> None:
-    """Refuse what only the role as a whole shows to be wrong.
+    """Check what only the role as a whole shows to be wrong.
 
     Raises:
         ConfigurationError: several workers would report everything several times, or two options name a prefix.
@@ -84,7 +84,7 @@ def run(
     hashes: list[str] | None = None
     while not stop.requested:
         if repeat_log is not None:
-            # Before the ends of topics are asked for, so that what is told here is among what is counted there.
+            # Before the ends of topics are asked for, so that what is noted here is among what is counted there.
             repeated_now = repeat_log.new()
             for report in reports.values():
                 report.add_repeated(repeated_now)

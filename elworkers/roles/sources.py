@@ -67,7 +67,7 @@ def _open_spooled(builder: PipelineBuilder, make: Callable[[], Listener]) -> Sou
     from elworkers.connectors.spool.source import SpooledSource
     from elworkers.connectors.spool.spool import Spool
 
-    assert builder.spool is not None  # noqa: S101 - whoever calls has looked
+    assert builder.spool is not None  # noqa: S101 - the caller has checked
     spool = Spool(*builder.spool)
     try:
         return SpooledSource(make(), spool, builder.metrics, builder.draw)

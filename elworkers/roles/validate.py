@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checks a role's arguments as far as text can show what is wrong, and names the place."""
+"""Checks a role's arguments as far as text can show what is wrong, and names file and line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_arguments(role: str, argv: Sequence[Argument], env: Environment = os.e
 
     Args:
         role, argv: the role and what it is given.
-        env: says where modules with functions are.
+        env: has the folders of modules with functions.
 
     Raises:
         ConfigurationError: the first thing that is wrong, with file and line.

@@ -20,10 +20,10 @@ Key = tuple[str, int]
 """Name and revision."""
 
 _MOST = 4_096
-"""Remembered; clients invent names and revisions. Whoever comes after that many others is looked up again."""
+"""Schemas that are remembered; clients invent names and revisions. Beyond these, the oldest is looked up again."""
 
 _FORGET_AFTER = 10
-"""Looks after which a schema that nobody asked for is no longer named as set aside."""
+"""Multiples of `for_s` after which a schema that no event named is no longer reported as set aside."""
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class BadSchemas:
     Args:
         for_s: seconds after which one is looked at again.
         clock: seconds.
-        metrics: is told which schemas are set aside.
+        metrics: where schemas that are set aside are reported.
     """
 
     def __init__(self, for_s: float, clock: Callable[[], float], metrics: Metrics | None) -> None:
@@ -46,7 +46,7 @@ class BadSchemas:
         self._logged: OrderedDict[Key, tuple[float, str]] = OrderedDict()
 
     def raise_if_bad(self, key: Key) -> None:
-        """Say again what was found not long ago.
+        """Raise again what was found not long ago.
 
         Raises:
             InvalidEventError: there is no such schema.
@@ -57,7 +57,7 @@ class BadSchemas:
             raise found[1]()
 
     def unknown(self, key: Key, why: str) -> InvalidEventError:
-        """Remember that nobody has a schema, and return the error of its events."""
+        """Remember that there is no such schema, and return the error of its events."""
         self._resume(key)
         return self._remember(key, lambda: InvalidEventError(why, "validation"))
 
@@ -86,7 +86,7 @@ class BadSchemas:
         return error()
 
     def expire(self) -> None:
-        """Forget schemas that nobody has asked for in a long while; they may be good or gone by now."""
+        """Forget schemas that no event has named in a long while; they may be good or gone by now."""
         if not self._logged:
             return
         since = self._clock() - _FORGET_AFTER * self._for_s

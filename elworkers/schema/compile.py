@@ -76,7 +76,7 @@ class CompiledSchema:
     Attributes:
         name, revision: which one.
         source: the schema as it was read.
-        strict: the same, closed to other properties where it says nothing of them; what events are validated by.
+        strict: the same, closed to other properties unless it allows them; what events are validated by.
         draft: 3 to 7, or the year of a later one.
         used: since somebody last set it to False.
 
@@ -163,7 +163,7 @@ def _best(errors: Iterator[Any]) -> Any:
 
 def _shown(error: Exception) -> str:
     if isinstance(error, exceptions.UnknownType):
-        # Its own words are the whole schema and the whole event, over many lines.
+        # Its own message is the whole schema and the whole event, over many lines.
         return f"there is no type {_cut(repr(error.type))}"
     if isinstance(error, re.error):
         return f"{_cut(repr(error.pattern))} is no regular expression: {error}"

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Makes fast validators, which are sure where they say that an object is valid."""
+"""Makes fast validators: what they accept is valid, and what they do not accept may be."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fast_validator(schema: CompiledSchema) -> FastValidator | None:
     """Compile a schema with `jsonschema-rs`; None if the two libraries may decide something in it differently."""
     try:
         return _compiled(schema, _translated(schema))
-    except Exception:  # noqa: BLE001 - then `jsonschema` decides, and says what is wrong
+    except Exception:  # noqa: BLE001 - then `jsonschema` decides, and names what is wrong
         return None
 
 
@@ -54,7 +54,7 @@ def fast_capsule_validator(schema: CompiledSchema) -> FastValidator | None:
 
 
 def _translated(schema: CompiledSchema) -> dict[str, Any]:
-    # Only objects come here; a schema that says so needs no words on other values.
+    # Only objects come here; with this type the schema needs no keywords for other values.
     return translated({"type": "object", **schema.strict}, schema.draft)
 
 

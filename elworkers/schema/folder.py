@@ -70,7 +70,7 @@ class Folder:
             next(self._folder.iterdir(), None)
         except OSError:
             return RetryableError(message)
-        # The folder answers, so that it is this file: a folder in its place, or one that nobody may read.
+        # The folder answers, so that it is this file: a folder of its name, or an unreadable one.
         return InvalidEventError(message)
 
 
@@ -86,7 +86,7 @@ def _loaded(text: str, ending: str, name: str, revision: int) -> Mapping[str, An
 
 
 class Cache:
-    """Schemas of a schema wiki, kept on disk for ever."""
+    """Schemas of a schema wiki, stored on disk for ever."""
 
     def __init__(self, folder: Path, repository: _Repository) -> None:
         self._folder = folder

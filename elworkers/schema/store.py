@@ -20,7 +20,7 @@ from elworkers.schema.folder import Cache, Folder
 from elworkers.schema.wiki import SchemaWiki, is_address, is_wiki
 
 SCHEMA_WIKI = "https://meta.wikimedia.org/w/api.php"
-"""Where schemas are where nobody says otherwise."""
+"""Where schemas are unless configured otherwise."""
 
 BUILT_IN = Path(__file__).parent / "bundled"
 _UNKNOWN_FOR_S = 60.0
@@ -29,18 +29,18 @@ _MOST_CACHED = 2_000
 
 
 class Repository(Protocol):
-    """A place that schemas are read from."""
+    """Where schemas are read from."""
 
     def fetch(self, name: str, revision: int) -> Mapping[str, Any] | None:
-        """Return the schema, or None where the place does not have it.
+        """Return the schema, or None where the repository does not have it.
 
         Raises:
-            RetryableError: the place is away.
+            RetryableError: the repository is away.
             InvalidEventError: it has something there that is no schema, or does not give out just this one.
         """
 
     def has(self, name: str) -> bool:
-        """Return whether the place is known, without asking anybody, to have a revision of this schema."""
+        """Return whether the repository is known, without a request, to have a revision of this schema."""
 
 
 def schema_uris(options: Sequence[str], environ: Mapping[str, str]) -> list[str]:
@@ -49,17 +49,17 @@ def schema_uris(options: Sequence[str], environ: Mapping[str, str]) -> list[str]
 
 
 class SchemaStore:
-    """Schemas by name and revision. They never change, so that what is found is kept while it is used.
+    """Schemas by name and revision. They never change, so that what is found is cached while it is used.
 
     A schema that cannot be used is its own fault: its events are invalid, and it is looked at again after a while.
 
     Args:
         uris: folders (as a path or `file:///…`) or addresses of a schema wiki's API, the preferred one first.
-        cache_dir: where schemas of a wiki are kept on disk; None: nowhere.
+        cache_dir: where schemas of a wiki are cached on disk; None: nowhere.
         unknown_for_s: how long a schema that does not exist, or is itself invalid, is believed to be so.
         clock: seconds; for tests.
-        metrics: is told which schemas are set aside.
-        most: schemas that are kept in memory; beyond that, those that were not used of late are let go.
+        metrics: where schemas that are set aside are reported.
+        most: schemas that are cached in memory; beyond that, those that were not used of late are evicted.
 
     Raises:
         ConfigurationError: one of the URIs is none.
@@ -82,7 +82,7 @@ class SchemaStore:
         self._on_evict: list[Callable[[Key], None]] = []
 
     def on_evict(self, callback: Callable[[Key], None]) -> None:
-        """Have this called with each name and revision that is let go, so that nobody holds what is made of it."""
+        """Have this called with each name and revision that is evicted, so that what is made of it is, too."""
         self._on_evict.append(callback)
 
     def schema(self, name: Any, revision: Any) -> CompiledSchema:
@@ -91,7 +91,7 @@ class SchemaStore:
         Raises:
             InvalidEventError: there is none.
             InvalidSchemaError: it is itself invalid, or cannot be had for a reason of its own.
-            RetryableError: nobody who could know can be asked now.
+            RetryableError: a repository that may have it is away.
         """
         # 1.0 and True equal 1 as dictionary keys; only an integer may find the schema.
         if type(revision) is int and isinstance(name, str):
@@ -111,14 +111,14 @@ class SchemaStore:
         """Have a schema that was given out be invalid for a while.
 
         Args:
-            why: a sentence that says which schema it is.
+            why: a sentence with the name of the schema.
         """
         key = (schema.name, schema.revision)
         self._bad.invalid(key, why)
         self._evict(key)
 
     def expire(self) -> None:
-        """Forget bad schemas that nobody asks for; called now and then."""
+        """Forget bad schemas that no event names any more; called now and then."""
         self._bad.expire()
 
     def _load(self, key: Key) -> CompiledSchema:

@@ -14,10 +14,10 @@ _Result = TypeVar("_Result")
 
 
 class TimeLimit:
-    """Calls with a limit, each in a thread of its own, that is left to itself when its time is up.
+    """Calls with a limit, each in a thread of its own, that is abandoned when its time is up.
 
     Args:
-        most_abandoned: threads that may be left so; with that many, no call is begun.
+        most_abandoned: threads that may be running so; with that many, no call is begun.
     """
 
     def __init__(self, most_abandoned: int) -> None:
@@ -28,7 +28,7 @@ class TimeLimit:
         """Return what the function gives, or raises.
 
         Args:
-            function: runs in another thread; what it does after the limit, nobody sees.
+            function: runs in another thread; what it does after the limit is ignored.
             seconds: of waiting.
 
         Raises:

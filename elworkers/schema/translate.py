@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Translates a JSON schema of any draft to draft 4, accepting no event that the original schema refuses.
+"""Translates a JSON schema of any draft to draft 4, accepting no event that the original schema rejects.
 
 Only keywords on which `jsonschema` and `jsonschema-rs` agree are taken; any other is an error that names it. What goes
-out is a little stricter than what came in, because the events that it validates were read by `orjson`: it refuses
+out is a little stricter than what came in, because the events that it validates were read by `orjson`: it rejects
 numbers beyond ±9e18, since an integer beyond 64 bits has become a double there, and what is nested deeper than the
 schema says.
 """
@@ -35,10 +35,10 @@ _VALIDATING = frozenset(
     )
 )
 _ANNOTATING = frozenset(("title", "description", "default", "format", "examples", "$comment"))
-"""`format` among them, because nobody checks formats here."""
+"""`format` among them, because formats are not checked here."""
 
 _NAMING = frozenset(("$id", "id"))
-"""They tell where a `$ref` leads, which is not taken, and so say nothing of an event."""
+"""They resolve a `$ref`, which is not taken, and so constrain no event."""
 
 _IDENTIFIER = re.compile(r"[\w.~:/#?&=%+-]*", re.ASCII).fullmatch
 """What `jsonschema` is sure to take for one; it resolves them all the same."""
@@ -58,7 +58,7 @@ class TranslationError(ValueError):
 
 
 def translated(schema: Mapping[str, Any], draft: int) -> dict[str, Any]:
-    """Return the schema without annotations, in draft 4's words.
+    """Return the schema without annotations, in draft 4's keywords.
 
     Args:
         schema: as `check_schema` of its own draft let it pass.
@@ -173,7 +173,7 @@ def _pattern(given: Any) -> str:
 
 
 def _free(levels: int) -> dict[str, Any]:
-    # Whatever an event may hold where the schema says nothing; most of it is text.
+    # Whatever an event may hold where the schema has no constraint; most of it is text.
     simple = {"type": ["boolean", "null", "string"]}
     number: dict[str, Any] = {"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST}
     if levels == 0:

@@ -19,7 +19,7 @@ from elworkers.schema.store import SchemaStore
 CAPSULE = ("EventCapsule", 1)
 
 ROUTING_FIELDS = frozenset(("schema", "revision"))
-"""Fields of a capsule that say which schema it is of."""
+"""Fields of a capsule that name its schema."""
 
 NEW_SCHEMA, UNSUPPORTED_SCHEMA, REJECTED = "first", "schema", "refused"
 """Why the fast validator does not accept an event: its schema is new, or too much for it, or it finds it invalid."""
@@ -30,7 +30,7 @@ class CachedSchema:
     """A revision of a schema that events were valid by.
 
     Attributes:
-        schema: the compiled one; told after each batch that it was used.
+        schema: the compiled one; marked as used after each batch.
         name, revision: of it.
         is_valid: of an event proper, as `FastValidator` has it.
         routing_fields: the fields `ROUTING_FIELDS` of its capsules; nobody may change them.

@@ -30,12 +30,12 @@ _LARGEST = 4 * 1024 * 1024
 """Bytes of an answer."""
 
 _MOST_ABANDONED = 64
-"""Answers without an end that are waited for by nobody any more."""
+"""Answers without an end that are no longer waited for."""
 
 _BLOCK = 64 * 1024
 _MOST_REDIRECTS = 3
 _NO_SUCH_SCHEMA = frozenset(("nosuchrevid", "invalidtitle", "revwrongpage", "missingtitle", "nosuchpageid"))
-"""Codes of the API's errors that say so; the extension sends some of them with HTTP 400."""
+"""Codes of the API's errors for a schema that does not exist; the extension sends some of them with HTTP 400."""
 
 _OF_ALL_NAMES = frozenset(
     (
@@ -50,7 +50,7 @@ _OF_ALL_NAMES = frozenset(
 
 
 class _UnexpectedAnswerError(Exception):
-    """An answer that does not tell whether the wiki is ill or only this schema; says what it was."""
+    """An answer that leaves open whether the wiki fails or only this schema; its text is what it was."""
 
 
 class _NoAnswerError(_UnexpectedAnswerError):
@@ -63,7 +63,7 @@ class SchemaWiki:
     def __init__(self, api: str) -> None:
         self._api = api
         self._limit, self._small_limit = TimeLimit(_MOST_ABANDONED), TimeLimit(_MOST_ABANDONED)
-        # What is said stands in EventErrors too.
+        # Messages get into EventErrors too.
         self._shown = without_login(api)
 
     @cached_property
@@ -87,7 +87,7 @@ class SchemaWiki:
                 answer = self._ask_titled(query)
             except _NoAnswerError as none:
                 self._raise_if_wiki_fails(str(none))
-                # It may have been away for just that moment.
+                # It may have been away only briefly.
                 answer = self._ask_titled(query)
         except _UnexpectedAnswerError as unexpected:
             self._raise_if_wiki_fails(str(unexpected))
@@ -117,7 +117,7 @@ class SchemaWiki:
             raise RetryableError(f"schema wiki {self._shown}: {why}")
 
     def _ask(self, query: Mapping[str, str], limit: TimeLimit) -> Mapping[str, Any] | None:
-        """Return the object that the API answers, or None where it says that there is no such schema.
+        """Return the object that the API answers, or None where there is no such schema.
 
         Raises:
             InvalidEventError: the answer is about what was asked for.
@@ -152,7 +152,7 @@ class SchemaWiki:
             # The headers may come byte by byte as well, which no timeout of a socket ends.
             return limit.call(lambda: self._get(session, query), _LONGEST_S)
         except TimeoutError:
-            # Whoever still waits keeps its connection to itself.
+            # The thread that still waits keeps this session.
             self.__dict__.pop("_session", None)
             raise _UnexpectedAnswerError(f"its answer takes longer than {_LONGEST_S:g} s") from None
 

@@ -30,7 +30,7 @@ class BatchCounters:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was not reported: its batch will come again."""
+        """Forget what was not reported: its batch will be read again."""
         for schema in self.valid_fast:
             schema.events = 0
         self.valid_fast.clear()

@@ -17,7 +17,7 @@ from elworkers.events.json_text import read_object
 class BlacklistStage:
     """Leaves out events by their schema; implements `contracts.Stage`.
 
-    A line that nobody has parsed is left out where it is itself such an event; any other goes on.
+    A raw line is left out where it is itself such an event; any other goes on.
 
     Args:
         blacklists: by cluster and topic of an input, a regular expression that a schema's name matches from its
