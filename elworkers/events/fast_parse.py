@@ -1,12 +1,41 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parses raw lines of the usual form quickly; whatever is unusual is left to `parse`.
+r"""Parses raw lines of the usual form fast; all others are left to `parse`.
 
 Most formats are columns with blanks between them. For those, splitting a line at its white space finds what the
 regular expression of `parse` finds first: its runs of white space and of anything else take all there is, and so does
 the split. What is read here is read as `parse` reads it. A line with anything unusual about it is left to `parse`,
-which also says what is wrong.
+which also finds what is wrong.
+
+The function that reads is generated for the format, as those of data classes are: a loop over fields and tests for
+what the format has would take a tenth of an event's whole time. For `%q %{recvFrom}s %{seqId}d %t %o %u` it is::
+
+    def read(line):
+        line = line.rstrip(b'\r\n')
+        columns = line.split(None, 5)
+        if (
+            len(columns) != 6
+            or line[0] < 33
+            or not (line.isascii() or is_utf8(line))
+            or 9 in columns[-1]
+        ):
+            return None
+        try:
+            event = loads(unquote_query(columns[0]))
+            if type(event) is not dict:
+                return None
+            expected = len(event) + 4
+            event['recvFrom'] = convert_1(columns[1])
+            event['seqId'] = convert_2(columns[2])
+            event['timestamp'] = convert_3(columns[3])
+            event['userAgent'] = convert_5(columns[5])
+        except ValueError:
+            return None
+        return event if len(event) == expected else None
+
+`convert_3` converts a time to Unix seconds (`_CONVERSIONS`). Fewer fields than expected means that the capsule had one
+of them itself, which `parse` decides on.
 """
 
 from __future__ import annotations
@@ -91,11 +120,9 @@ _CONVERSIONS: dict[str, Callable[[bytes], Any]] = {
 class FastParser:
     """Reads the lines of one format.
 
-    The function that reads is written for the format, as those of data classes are: a loop over fields and tests for
-    what the format has would take a tenth of an event's whole time.
-
     Attributes:
         read: gives the capsule of a raw line, or None where `parse` has to look.
+        source: the generated code of `read`; empty where every line is left to `parse`.
 
     Args:
         text: the format string. Where it is no row of columns, every line is left to `parse`.
@@ -103,6 +130,7 @@ class FastParser:
 
     def __init__(self, text: str) -> None:
         self.read: Callable[[bytes], Event | None] = lambda _: None
+        self.source = ""
         tokens = text.split()
         if not all(_COLUMN.fullmatch(token) or "%" not in token for token in tokens):
             return
@@ -115,7 +143,8 @@ class FastParser:
         self._most_splits = self._count - 1 if self._has_rest else self._count
         self._stops_at_tab = specifiers[-1] in ("i", "u")
         self._only_tabs_between = "i" in specifiers[:-1] or "u" in specifiers[:-1]
-        self.read = self._generate()
+        self.source = self._generate()
+        self.read = self._compile(self.source)
 
     def _add(self, at: int, token: str) -> str:
         match = _COLUMN.fullmatch(token)
@@ -130,8 +159,7 @@ class FastParser:
             self._fields.append((match["name"] or FIELD_NAMES[specifier], at, _CONVERSIONS[specifier]))
         return specifier
 
-    def _generate(self) -> Callable[[bytes], Event | None]:
-        fields = [f"event[{name!r}] = convert_{at}(columns[{at}])" for name, at, _ in self._fields]
+    def _generate(self) -> str:
         # White space is below 33; at an end of the line it is for `parse` to decide.
         unusual = [
             f"len(columns) != {self._count}",
@@ -142,24 +170,28 @@ class FastParser:
             *([] if self._has_rest else ["line[-1] < 33"]),
             *(["columns != line.split(b'\\t')"] if self._only_tabs_between else []),
         ]
-        text = f"columns[{self._capsule_at}]"
-        source = f"""
-def read(line):
-    line = line.rstrip(b"\\r\\n")
-    columns = line.split(None, {self._most_splits})
-    if {" or ".join(unusual)}:
-        return None
-    try:
-        event = loads({f"unquote_query({text})" if self._is_query else text})
-        if type(event) is not dict:
-            return None
-        fields = len(event) + {len(fields)}
-        {"; ".join(fields)}
-    except ValueError:
-        return None
-    # A field that the capsule had itself is for `parse` to reject.
-    return event if len(event) == fields else None
-"""
+        capsule = f"columns[{self._capsule_at}]"
+        lines = [
+            "def read(line):",
+            "    line = line.rstrip(b'\\r\\n')",
+            f"    columns = line.split(None, {self._most_splits})",
+            "    if (",
+            *(f"        {'or ' if number else ''}{condition}" for number, condition in enumerate(unusual)),
+            "    ):",
+            "        return None",
+            "    try:",
+            f"        event = loads({f'unquote_query({capsule})' if self._is_query else capsule})",
+            "        if type(event) is not dict:",
+            "            return None",
+            f"        expected = len(event) + {len(self._fields)}",
+            *(f"        event[{name!r}] = convert_{at}(columns[{at}])" for name, at, _ in self._fields),
+            "    except ValueError:",
+            "        return None",
+            "    return event if len(event) == expected else None",
+        ]
+        return "\n".join(lines)
+
+    def _compile(self, source: str) -> Callable[[bytes], Event | None]:
         names: dict[str, Any] = {"loads": orjson.loads, "unquote_query": unquote_query, "is_utf8": _is_utf8}
         names.update((f"convert_{at}", convert) for _, at, convert in self._fields)
         exec(source, names)  # noqa: S102 - of what was matched above, names of fields among them

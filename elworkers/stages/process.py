@@ -1,7 +1,28 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Parses, validates and encodes raw lines: valid events, and EventErrors for the others."""
+"""Parses, validates and encodes raw lines: valid events, and EventErrors for the others.
+
+Each event begins on the fast path. Where a step of it cannot be sure, the slow path decides, as if there were no fast
+one: from reading on, or from validating on where the line was read exactly (`orjson_is_exact`).
+
+========  =================  ======================================  ===================================  =============
+step      fast path          slow path                               the fast path is left where          `events_slow`
+========  =================  ======================================  ===================================  =============
+read      `FastParser.read`  `LineParser`                            the line is not of the usual form,   `line`
+                                                                     or was not read exactly
+complete  `add_defaults`     `add_defaults`, `correct_empty`         never
+validate  `validate_fast`    `validate`; `validate_slow` of a line   the schema is new to this worker     `first`
+                             that was read exactly                   the schema has no fast validator     `schema`
+                                                                     the event is invalid                 `refused`
+                                                                     the event is valid, but not surely   `disputed`
+encode    `orjson.dumps`     `to_bytes`; `orjson.dumps` of a line    never
+                             that was read exactly
+========  =================  ======================================  ===================================  =============
+
+The last column is the reason by which the counter `events_slow` counts these events. What a bug or the time limit ends
+on the fast path is counted as `line`, too.
+"""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from elworkers.events.json_text import to_bytes
 from elworkers.events.parse import compile_format
 from elworkers.schema.store import SchemaStore
 from elworkers.schema.validate import Validator
+from elworkers.stages import process
 from elworkers.stages.process import ProcessStage
 
 DEMO = Path(__file__).parent.parent.parent.parent / "demo"
@@ -221,7 +222,7 @@ def save_timing(event: str, more: str = "") -> bytes:
     return f'{{"event":{event},"schema":"SaveTiming","revision":15396492,"wiki":"w","recvFrom":"h"{more}}}'.encode()
 
 
-def test_events_that_take_the_slow_way_are_counted() -> None:
+def test_events_that_take_the_slow_path_are_counted() -> None:
     good = save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}')
     assert counted([good] * 5) == {"first": 1}
     assert counted([good, b"no json", save_timing('{"saveTiming":"x"}')]) == {"first": 1, "line": 1, "refused": 1}
@@ -244,6 +245,80 @@ def test_a_schema_outside_the_allow_list_is_counted(tmp_path: Path) -> None:
     made = stage([Record(line)] * 3)
     assert [one.valid for one in made] == [True] * 3
     assert metrics.totals["events_slow", (("reason", "schema"),)] == 2
+
+
+VALID = save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}', ',"timestamp":1')
+LEAVES_FAST_PATH = {
+    "line": (b"no json", {"read", "parse"}),
+    "first": (VALID, {"read", "validate_fast", "validate_slow", "dumps"}),
+    "schema": (
+        b'{"event":{"a":"xy"},"schema":"P","revision":1,"wiki":"w","recvFrom":"h","timestamp":1}',
+        {"read", "validate_fast", "validate_slow", "dumps"},
+    ),
+    "refused": (save_timing('{"saveTiming":"x"}'), {"read", "validate_fast", "validate_slow"}),
+    "disputed": (
+        VALID.replace(b'"timestamp":1', b'"timestamp":1e19'),
+        {"read", "validate_fast", "validate_slow", "dumps"},
+    ),
+}
+
+
+def stage_of_steps(schemas: Path, metrics: Counters, taken: set[str], patch: pytest.MonkeyPatch) -> ProcessStage:
+    """A stage that writes down which of its steps are taken."""
+    (schemas / "P").mkdir()
+    (schemas / "P" / "1.json").write_text('{"properties": {"a": {"pattern": "^x"}}}', encoding="utf-8")
+    validator = Validator(SchemaStore([str(schemas), str(DEMO / "schemas")]))
+    stage = ProcessStage(compile_format("%j"), validator, metrics, Budget(1.0))
+    steps: list[tuple[Any, str]] = [
+        (stage._fast_parser, "read"),
+        (stage, "_parse"),
+        *((validator, name) for name in ("validate_fast", "validate_slow", "validate")),
+        *((process, name) for name in ("dumps", "to_bytes")),
+    ]
+    for owner, name in steps:
+        step = getattr(owner, name)
+
+        def noted(*given: Any, name: str = name, step: Any = step) -> Any:
+            taken.add(name.lstrip("_"))
+            return step(*given)
+
+        patch.setattr(owner, name, noted)
+    return stage
+
+
+@pytest.mark.parametrize("reason", sorted(LEAVES_FAST_PATH))
+def test_each_reason_of_the_table_has_its_path(reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, expected = LEAVES_FAST_PATH[reason]
+    metrics, taken = Counters(), set[str]()
+    stage = stage_of_steps(tmp_path, metrics, taken, monkeypatch)
+    if reason != "first":
+        # What is of a schema that was seen before.
+        stage([Record(VALID), Record(LEAVES_FAST_PATH["schema"][0])])
+    taken.clear()
+    before = metrics.totals.get(("events_slow", (("reason", reason),)), 0)
+    stage([Record(line)])
+    assert taken == expected
+    assert metrics.totals["events_slow", (("reason", reason),)] == before + 1
+    assert f"`{reason}`" in (process.__doc__ or "")
+
+
+def test_an_event_on_the_fast_path_takes_no_slow_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics, taken = Counters(), set[str]()
+    stage = stage_of_steps(tmp_path, metrics, taken, monkeypatch)
+    stage([Record(VALID)])
+    slow = metrics.summary()["events_slow"]
+    taken.clear()
+    assert [one.valid for one in stage([Record(VALID)] * 3)] == [True] * 3
+    assert taken == {"read", "validate_fast", "dumps"}
+    assert metrics.summary()["events_slow"] == slow
+
+
+def test_a_line_that_was_not_read_exactly_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics, taken = Counters(), set[str]()
+    stage = stage_of_steps(tmp_path, metrics, taken, monkeypatch)
+    stage([Record(VALID.replace(b'"timestamp":1', b'"timestamp":99999999999999999999'))])
+    assert taken == {"read", "validate_fast", "parse", "validate", "to_bytes"}
+    assert metrics.totals["events_slow", (("reason", "line"),)] == 1
 
 
 def test_events_are_let_go_where_nobody_asks_for_them() -> None:
