@@ -27,6 +27,7 @@ from bench import rounds
 from bench.rounds import Ratio, Row, Table, Taken
 from elworkers.core.budget import Budget
 from elworkers.core.contracts import Assignment, Event, Record
+from elworkers.core.event_retention import EventRetention
 from elworkers.core.metrics import Counters
 from elworkers.events import user_agent
 from elworkers.events.capsule import add_defaults
@@ -68,10 +69,10 @@ class Bench:
         self.validator = Validator(self.store)
         self._whole: dict[tuple[str, int], dict[str, Any]] = {}
 
-    def stage(self, text: str, *, keeps_events: bool = False) -> ProcessStage:
+    def stage(self, text: str, *, retention: EventRetention = EventRetention.ROUTING_FIELDS) -> ProcessStage:
         """Return a stage as `roles.processor` wires it for outputs that ask for the schema alone."""
         counters, budget = Counters(), Budget(1.0)
-        return ProcessStage(compile_format(text), self.validator, counters, budget, keeps_events=keeps_events)
+        return ProcessStage(compile_format(text), self.validator, counters, budget, retention)
 
     def bare(self, events: Sequence[Event]) -> int:
         """Judge each capsule with one call of jsonschema."""
@@ -159,7 +160,7 @@ def parts(bench: Bench, records: Sequence[Record]) -> dict[str, Turns]:
     budget = Budget(1.0)
     columns = FastParser(PARSED_AGENT)
     split = [record.value.split(None, 5) for record in records]
-    done = [one.event for one in bench.stage(PARSED_AGENT, keeps_events=True)(list(records))]
+    done = [one.event for one in bench.stage(PARSED_AGENT, retention=EventRetention.UNTIL_FLUSHED)(list(records))]
 
     def begun(record: Record) -> None:
         budget.current_record = record
@@ -187,7 +188,7 @@ def measure(given: argparse.Namespace) -> Sequence[Table]:
     bench = Bench()
     client, server = lines("client-side"), lines("server-side")
     before = user_agent.cache_info()
-    made = bench.stage(PARSED_AGENT, keeps_events=True)(client)
+    made = bench.stage(PARSED_AGENT, retention=EventRetention.UNTIL_FLUSHED)(client)
     hits, misses = (now - then for now, then in zip(user_agent.cache_info(), before, strict=True))
     bench.stage(SERVER_SIDE)(server)
     events = [one.event for one in made if one.valid and one.event]

@@ -69,7 +69,7 @@ class PipelineFactory:
         """Return the source, and the stages behind it."""
         arguments = self._plan.arguments
         store = builder.schema_store(arguments["schemas"])
-        stage = process_stage(arguments["format"], store, builder.counts, arguments["event_timeout"], keeps_events=True)
+        stage = process_stage(arguments["format"], store, builder.counts, arguments["event_timeout"])
         return self._source(builder.counts), [stage, *blacklist_stages(self._plan.topics, builder.counts)]
 
     def _source(self, counts: Metrics) -> Source:

@@ -235,7 +235,7 @@ class PipelineRunner:
             self._backoff.worked()
         full = self._held >= pipeline.batch.records
         old = self._held > 0 and time.monotonic() - self._since >= self._longest_s()
-        waits = found and pipeline.wants_more()
+        waits = found and pipeline.retention.fills_batches and pipeline.wants_more()
         if full or (old and not waits):
             self._flush()
         return found
@@ -269,8 +269,9 @@ class PipelineRunner:
         if not self._pipeline.source.replayable:
             self._write([], records)
             return
+        size = self._pipeline.retention.chunk_size or len(records)
         while records:
-            chunk = records[: self._pipeline.chunk_size]
+            chunk = records[:size]
             # What was read is released before what was made of it is written: it is as much again.
             del records[: len(chunk)]
             chunk = self._staged(chunk)
@@ -299,7 +300,7 @@ class PipelineRunner:
             if self._repeats.expected and not isinstance(sink, OffsetStore):
                 self._repeats.add(self._output_number(sink), self._repeated(sink, accepted))
             sink.write(accepted)
-        if pipeline.forgets_events and pipeline.source.replayable:
+        if pipeline.retention.drops_written and pipeline.source.replayable:
             for record in records:
                 record.event = None
 

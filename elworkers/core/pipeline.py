@@ -13,6 +13,7 @@ import structlog
 from elworkers.core.batch_metrics import BatchMetrics
 from elworkers.core.contracts import Output, Record, RejectedRecord, Sink, Source, Stage
 from elworkers.core.deliveries import DeliveryLog
+from elworkers.core.event_retention import EventRetention
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +40,8 @@ class Pipeline:
         dead_letter_sink: takes those records; None where nothing can.
         dead_letter_name: where that is, for people to read.
         shorten: gives an EventError with less in it; None where that cannot be, or it is none.
-        forgets_events: every output has done with a record's event when it was written.
-        chunk_size: how many records go through the stages together. Few, where records hold their events: these then
-            stay in the processor's cache until they are written.
-        wants_more: whether a batch that is old goes on for as long as there is something to read at once.
+        retention: how long records hold their events.
+        wants_more: whether an output would have more records at a time.
     """
 
     source: Source
@@ -53,8 +52,7 @@ class Pipeline:
     dead_letter_sink: Sink | None = None
     dead_letter_name: str = ""
     shorten: Callable[[Record], Record | None] = lambda _: None
-    forgets_events: bool = False
-    chunk_size: int = 250
+    retention: EventRetention = EventRetention.UNTIL_FLUSHED
     wants_more: Callable[[], bool] = lambda: False
 
     def stores(self) -> list[Sink]:

@@ -19,6 +19,7 @@ from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Metrics, OffsetStore, Output, Record, Sink, Source
 from elworkers.core.deliveries import DeliveryLog
+from elworkers.core.event_retention import EventRetention
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
 from elworkers.core.sockets import Address
 from elworkers.monitoring import statsd
@@ -201,13 +202,18 @@ class PipelineBuilder:
         sink = endpoint.spec.open(endpoint, self, raw)
         return wrap_sink(sink, endpoint.uri.wraps, self) if endpoint.uri.wraps else sink
 
-    def batch(self, inputs: Sequence[SourceEndpoint], outputs: Sequence[SinkEndpoint], records: int = 4_000) -> Batch:
-        """When a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.
+    def batch(
+        self,
+        inputs: Sequence[SourceEndpoint],
+        outputs: Sequence[SinkEndpoint],
+        retention: EventRetention = EventRetention.UNTIL_FLUSHED,
+    ) -> Batch:
+        """Return when a batch is flushed: as the outputs' store wants it, never later than an input's commit interval.
 
         Args:
-            records: unless the command line or a store has a size.
+            retention: decides on the size, unless the command line or a store has one.
         """
-        seconds = 0.0
+        records, seconds = retention.batch_records, 0.0
         for output in outputs:
             if "batch_seconds" in output.options:
                 records, seconds = output.options["batch_size"], output.options["batch_seconds"]

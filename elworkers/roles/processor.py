@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING
 
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.types import seconds
 from elworkers.core.contracts import Metrics, Output, Stage
+from elworkers.core.event_retention import EventRetention
 from elworkers.roles.common_options import COMMON, SCHEMAS, SENT_BATCH, SID, single_worker
 from elworkers.roles.functions import function_stages
 from elworkers.roles.sources import blacklist_stages
@@ -60,16 +62,13 @@ def build(arguments: Arguments, builder: PipelineBuilder) -> Pipeline:
     """Return the pipeline of one worker; see `PipelineBuilder` for what it raises."""
     from elworkers.core.pipeline import Pipeline
     from elworkers.roles.rejections import ErrorOutput
-    from elworkers.schema.validate import ROUTING_FIELDS
 
     inputs, targets = arguments.endpoints["input"], arguments.endpoints["output"]
     store = builder.schema_store(arguments["schemas"])
     builder = builder.with_schemas(store)
     functions = function_stages(inputs, builder)
-    keeps_events = bool(functions) or any(
-        not builder.required_fields(endpoint) <= ROUTING_FIELDS for endpoint in targets
-    )
-    stage = process_stage(arguments["format"], store, builder.counts, arguments["event_timeout"], keeps_events)
+    retention = event_retention([builder.required_fields(target) for target in targets], has_functions=bool(functions))
+    stage = process_stage(arguments["format"], store, builder.counts, arguments["event_timeout"], retention)
     stages: list[Stage] = [stage, *blacklist_stages(inputs, builder.counts), *functions]
     outputs = [builder.output(endpoint, lambda record: record.valid) for endpoint in targets]
     errors = None
@@ -80,25 +79,33 @@ def build(arguments: Arguments, builder: PipelineBuilder) -> Pipeline:
     if errors is not None:
         outputs.append(Output(errors.sink, lambda record: not record.valid))
     source = builder.source(*inputs)
-    # No database among the outputs: that is for consumers.
-    if keeps_events:
-        batch = builder.batch(inputs, targets)
-        pipeline = Pipeline(source, stages, outputs, batch, forgets_events=True)
-    else:
-        batch = builder.batch(inputs, targets, records=20_000)
-        pipeline = Pipeline(
-            source,
-            stages,
-            outputs,
-            batch,
-            forgets_events=True,
-            chunk_size=batch.records,
-            wants_more=builder.wants_more,
-        )
+    batch = builder.batch(inputs, targets, retention)
+    pipeline = Pipeline(source, stages, outputs, batch, retention=retention, wants_more=builder.wants_more)
     return builder.with_dead_letters(pipeline, inputs, targets, errors)
 
 
-def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_s: float, keeps_events: bool) -> Stage:
+def event_retention(required_fields: Iterable[Set[str]], *, has_functions: bool) -> EventRetention:
+    """Return how long a processor's records hold their events.
+
+    Args:
+        required_fields: for each output the fields of a capsule that it needs. No output is a database, which would
+            need events until it flushes: only a consumer has one.
+        has_functions: whether functions of the inputs get the events.
+    """
+    from elworkers.schema.validate import ROUTING_FIELDS
+
+    if has_functions or not all(fields <= ROUTING_FIELDS for fields in required_fields):
+        return EventRetention.UNTIL_WRITTEN
+    return EventRetention.ROUTING_FIELDS
+
+
+def process_stage(
+    text: str,
+    store: SchemaStore,
+    counts: Metrics,
+    event_timeout_s: float,
+    retention: EventRetention = EventRetention.UNTIL_FLUSHED,
+) -> Stage:
     """Return what parses, validates and encodes the lines of a format.
 
     Args:
@@ -106,12 +113,11 @@ def process_stage(text: str, store: SchemaStore, counts: Metrics, event_timeout_
         store: of the schemas.
         counts: for stages.
         event_timeout_s: of processor time for each event.
-        keeps_events: see `ProcessStage`.
+        retention: how long records hold their events.
     """
     from elworkers.core.budget import Budget
     from elworkers.events.parse import compile_format
     from elworkers.schema.validate import Validator
     from elworkers.stages.process import ProcessStage
 
-    budget = Budget(event_timeout_s)
-    return ProcessStage(compile_format(text), Validator(store), counts, budget, keeps_events=keeps_events)
+    return ProcessStage(compile_format(text), Validator(store), counts, Budget(event_timeout_s), retention)

@@ -30,6 +30,7 @@ from orjson import OPT_APPEND_NEWLINE, dumps
 
 from elworkers.core.contracts import Budget, Event, Metrics, Record
 from elworkers.core.errors import EventTimeout, InvalidEventError
+from elworkers.core.event_retention import EventRetention
 from elworkers.core.last_resort import LastResort
 from elworkers.events.capsule import add_defaults, correct_empty
 from elworkers.events.event_error import event_error_of_any
@@ -47,20 +48,24 @@ class ProcessStage:
     """Parses, completes, validates and encodes each line; implements `contracts.Stage`.
 
     Args:
-        keeps_events: valid records go on with their whole event. Otherwise with `ROUTING_FIELDS`, which are all that
-            most outputs ask for: the memory of an event that is dropped is reused by the next, while it is in the
-            processor's cache.
+        retention: whether valid records go on with their whole events or with their routing fields alone. The memory
+            of an event that is dropped is reused by the next, while it is in the processor's cache.
     """
 
     def __init__(
-        self, parser: LineParser, validator: Validator, metrics: Metrics, budget: Budget, *, keeps_events: bool = True
+        self,
+        parser: LineParser,
+        validator: Validator,
+        metrics: Metrics,
+        budget: Budget,
+        retention: EventRetention = EventRetention.UNTIL_FLUSHED,
     ) -> None:
         self._parse = parser
         self._fast_parser = FastParser(parser.format)
         self._validator = validator
         self._counters = BatchCounters(metrics)
         self._budget = budget
-        self._keeps_events = keeps_events
+        self._keeps_events = retention.keeps_events
         self._from_client = parser.from_client
         self._last_resort = LastResort("parse and validate", lambda: self._on_good_record(parser.sample))
 

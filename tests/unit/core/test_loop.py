@@ -16,6 +16,7 @@ from elworkers.core import loop
 from elworkers.core.backoff import Backoff
 from elworkers.core.contracts import Assignment, Output, Positions, Record, RejectedRecord, Source
 from elworkers.core.errors import RetryableError
+from elworkers.core.event_retention import EventRetention
 from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import Batch, Pipeline
@@ -160,16 +161,28 @@ def test_stages_are_given_chunks_and_a_batch_is_flushed_once() -> None:
         return records
 
     source, sink = AtOnce([b"%d" % number for number in range(600)], journal), Kept(journal)
-    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600), chunk_size=100))
-    assert sum(sizes) == 600
-    assert max(sizes) <= 100
+    run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600)))
+    assert sizes == [250, 250, 100]
     assert journal[: len(sizes) + 3] == ["write"] * len(sizes) + ["flush", "settle", "commit"]
     assert sink.stored == source.values
     assert source.committed[0] == {PARTITION: 600}
 
 
+def test_records_that_hold_no_events_go_through_the_stages_as_they_were_polled() -> None:
+    sizes: list[int] = []
+
+    def stage(records: list[Record]) -> list[Record]:
+        sizes.append(len(records))
+        return records
+
+    source, outputs = AtOnce([b"%d" % number for number in range(600)], []), [Output(Kept([]), accept_all)]
+    run(lambda _: Pipeline(source, [stage], outputs, Batch(records=600), retention=EventRetention.ROUTING_FIELDS))
+    assert sizes == [600]
+
+
 @pytest.mark.parametrize("replayable", [True, False])
-def test_events_are_forgotten_only_where_nobody_asks_for_them_again(replayable: bool) -> None:
+@pytest.mark.parametrize("retention", EventRetention)
+def test_events_are_dropped_only_where_they_are_not_needed_again(retention: EventRetention, replayable: bool) -> None:
     seen: list[object] = []
 
     def accepts(record: Record) -> bool:
@@ -184,9 +197,10 @@ def test_events_are_forgotten_only_where_nobody_asks_for_them_again(replayable: 
 
     outputs = [Output(Kept([]), accepts), Output(Kept([]), accepts)]
     source = Listed([b"a"], [], replayable=replayable)
-    run(lambda _: Pipeline(source, [stage], outputs, forgets_events=True))
+    run(lambda _: Pipeline(source, [stage], outputs, retention=retention))
     assert seen == [{"value": b"a"}] * 2, "every output still has it"
-    assert [record.event for record in kept] == [None if replayable else {"value": b"a"}]
+    dropped = replayable and retention is not EventRetention.UNTIL_FLUSHED
+    assert [record.event for record in kept] == [None if dropped else {"value": b"a"}]
 
 
 def test_a_source_can_ask_for_a_flush() -> None:
@@ -498,12 +512,18 @@ def test_a_reason_is_said_once_while_it_lasts() -> None:
     assert backoff.failed("the disk is full") <= 0.5
 
 
-def test_a_batch_whose_outputs_want_more_goes_on_while_there_is_something_to_read() -> None:
+@pytest.mark.parametrize(
+    ("retention", "records"),
+    [(EventRetention.ROUTING_FIELDS, 3), (EventRetention.UNTIL_WRITTEN, 1), (EventRetention.UNTIL_FLUSHED, 1)],
+)
+def test_a_batch_whose_outputs_want_more_goes_on_while_there_is_something_to_read(
+    retention: EventRetention, records: int
+) -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a", b"b", b"c"], journal), Kept(journal)
-    run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100), wants_more=lambda: True))
-    assert journal[:6] == ["write", "write", "write", "flush", "settle", "commit"]
-    assert source.committed[0] == {PARTITION: 3}
+    source, outputs = Listed([b"a", b"b", b"c"], journal), [Output(Kept(journal), accept_all)]
+    run(lambda _: Pipeline(source, [], outputs, Batch(records=100), retention=retention, wants_more=lambda: True))
+    assert journal[: records + 3] == ["write"] * records + ["flush", "settle", "commit"]
+    assert source.committed[0] == {PARTITION: records}
 
 
 def test_the_first_batch_is_written_soon_whatever_its_longest_time(monkeypatch: pytest.MonkeyPatch) -> None:

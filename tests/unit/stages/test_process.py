@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from elworkers.core.budget import Budget
 from elworkers.core.contracts import Assignment, Record
 from elworkers.core.errors import InvalidEventError, RetryableError
+from elworkers.core.event_retention import EventRetention
 from elworkers.core.metrics import Counters
 from elworkers.events.capsule import add_defaults, correct_empty
 from elworkers.events.event_error import event_error
@@ -321,16 +322,20 @@ def test_a_line_that_was_not_read_exactly_begins_anew(tmp_path: Path, monkeypatc
     assert metrics.totals["events_slow", (("reason", "line"),)] == 1
 
 
-def test_events_are_let_go_where_nobody_asks_for_them() -> None:
+def test_valid_records_hold_what_their_pipeline_needs() -> None:
     lines = [Record(save_timing('{"saveTiming":1,"mediaWikiVersion":"1"}'), timestamp_ms=1)] * 2
     validator = Validator(SchemaStore([str(DEMO / "schemas")]))
-    for keeps_events in (True, False):
-        stage = ProcessStage(compile_format("%j"), validator, Counters(), Budget(1.0), keeps_events=keeps_events)
+    for retention in EventRetention:
+        metrics = Counters()
+        stage = ProcessStage(compile_format("%j"), validator, metrics, Budget(1.0), retention)
         stage(lines)
+        slow = metrics.summary().get("events_slow")
         (made, _) = stage(lines)
+        assert metrics.summary().get("events_slow") == slow
         whole = json.loads(made.value)
         assert whole["wiki"] == "w"
-        assert made.event == (whole if keeps_events else {"schema": "SaveTiming", "revision": 15396492})
+        routing_fields = {"schema": "SaveTiming", "revision": 15396492}
+        assert made.event == (routing_fields if retention is EventRetention.ROUTING_FIELDS else whole)
 
 
 def test_a_batch_that_comes_again_is_counted_once(tmp_path: Path) -> None:
@@ -366,7 +371,7 @@ def test_an_event_that_goes_on_holds_little_more_memory_than_its_bytes() -> None
         Validator(SchemaStore([str(DEMO / "schemas")])),
         Counters(),
         Budget(1.0),
-        keeps_events=False,
+        EventRetention.ROUTING_FIELDS,
     )
     lines = [Record(save_timing('{"saveTiming":1,"mediaWikiVersion":"%s"}' % ("v" * 700)), timestamp_ms=1)] * 100
     stage(lines)

@@ -9,6 +9,7 @@ import statistics
 
 from bench.rounds import cpu_per_event, in_turns
 from bench.stage import PARSED_AGENT, Bench, Turns, fresh_event, fresh_record, lines
+from elworkers.core.event_retention import EventRetention
 
 AT_LEAST = 4.0
 """Wanted are 10.6; machines with other work to do slow the stage down more, since it goes through more memory."""
@@ -17,7 +18,11 @@ AT_LEAST = 4.0
 def test_the_stage_takes_a_fraction_of_a_bare_call_of_jsonschema() -> None:
     bench = Bench()
     records = lines("client-side")[:5_000]
-    events = [one.event for one in bench.stage(PARSED_AGENT, keeps_events=True)(records) if one.valid and one.event]
+    events = [
+        one.event
+        for one in bench.stage(PARSED_AGENT, retention=EventRetention.UNTIL_FLUSHED)(records)
+        if one.valid and one.event
+    ]
     cases = {
         "stage": Turns(bench.stage(PARSED_AGENT), records, 250, fresh_record),
         "bare": Turns(bench.bare, events, 50, fresh_event),
