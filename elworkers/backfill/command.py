@@ -15,7 +15,7 @@ import structlog
 from elworkers import __version__
 from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
 from elworkers.config.arguments import help_text
-from elworkers.core import console, loop
+from elworkers.core import console, loop, worker_state
 from elworkers.core import log as logs
 from elworkers.core.contracts import Breakable
 from elworkers.core.errors import (
@@ -161,13 +161,13 @@ def _pipeline_builder(todo: Plan, metrics: Counters) -> PipelineBuilder:
 
 
 class _NullReporter:
-    """Nobody looks at what this process does but by its log; implements `loop.StateReporter`."""
+    """Nobody looks at what this process does but by its log; implements `worker_state.StateReporter`."""
 
-    def report(self, state: loop.State) -> None:
-        """See `loop.StateReporter`."""
+    def report(self, state: worker_state.State) -> None:
+        """See `worker_state.StateReporter`."""
 
     def read(self, records: int) -> None:
-        """See `loop.StateReporter`."""
+        """See `worker_state.StateReporter`."""
 
     def trouble(self, reason: str) -> None:
-        """See `loop.StateReporter`."""
+        """See `worker_state.StateReporter`."""

@@ -22,7 +22,7 @@ class Backoff:
     """Growing, jittered waits between tries, with one log line a minute while the reason stays the same.
 
     Args:
-        report: is given the reason at each failure, and an empty one when it works again; `loop.StateReporter.trouble`.
+        report: is given the reason at each failure, and an empty one when it works again (`StateReporter.trouble`).
     """
 
     def __init__(self, report: Callable[[str], object] = lambda _reason: None) -> None:

@@ -21,32 +21,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from enum import IntEnum
-from typing import NamedTuple, Protocol
-
-import structlog
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from elworkers.core.backoff import Backoff
 from elworkers.core.batch_metrics import BatchMetrics
 from elworkers.core.contracts import (
-    Addressed,
     Assignment,
     Breakable,
-    Destination,
     FlushCaller,
     Metrics,
-    OffsetStore,
     Record,
-    RejectedRecord,
-    Sink,
     Source,
 )
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.errors import RetryableError
+from elworkers.core.offset_ranges import offset_ranges
+from elworkers.core.outputs import Outputs
 from elworkers.core.pipeline import CarryOver, Pipeline
 from elworkers.core.repeats import Repeats
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State, StateReporter
 
 _LONGEST_POLL_S = 0.5
 _LONGEST_DRAIN_S = 2.0
@@ -54,35 +49,6 @@ _DRAIN_POLL_S = 0.05
 _QUIET_S = 10.0
 _SOON_S = 1.0
 _FIRST_S = 5.0
-_ERRORS = -1
-"""The output of EventErrors of rejected records, which has no number."""
-
-log = structlog.get_logger(__name__)
-
-
-class State(IntEnum):
-    """What a worker is doing."""
-
-    STARTING = 0
-    RUNNING = 1
-    WAITING = 2
-    STOPPED = 3
-    IDLE = 4
-    READY = 5
-    """Takes up the work as soon as the worker before it has ended."""
-
-
-class StateReporter(Protocol):
-    """Takes what a worker reports of itself."""
-
-    def report(self, state: State) -> None:
-        """Report the state; it is a sign of life, too."""
-
-    def read(self, records: int) -> None:
-        """Add to the number of records read."""
-
-    def trouble(self, reason: str) -> None:
-        """Report why it cannot work for now, without any password; empty: it can again."""
 
 
 Build = Callable[[CarryOver], Pipeline]
@@ -170,6 +136,7 @@ class PipelineRunner:
         self._carry_over = carry_over
         self._counts = carry_over.counts or BatchMetrics(metrics)
         self._repeats = carry_over.delivered.repeats
+        self._outputs = Outputs(pipeline, carry_over, metrics, self._counts)
         self._positions: dict[Assignment, int] = {}
         self._held = 0
         self._proven = False
@@ -200,7 +167,7 @@ class PipelineRunner:
         if staged or raw:
             self._held, self._since = len(staged) + len(raw), time.monotonic()
             # Of a spool; without these it would keep, and after a restart read again, what is stored now.
-            self._positions.update((origin, end) for origin, _, end in _offset_ranges([*staged, *raw]))
+            self._positions.update((origin, end) for origin, _, end in offset_ranges([*staged, *raw]))
             self._write(staged, raw)
             self._flush()
 
@@ -263,7 +230,7 @@ class PipelineRunner:
         self._held += len(records)
         self._reporter.read(len(records))
         self._metrics.count("records_read", len(records))
-        for origin, begin, end in _offset_ranges(records):
+        for origin, begin, end in offset_ranges(records):
             self._positions[origin] = end
             self._repeats.read(origin, begin, end)
         if not self._pipeline.source.replayable:
@@ -275,7 +242,7 @@ class PipelineRunner:
             # What was read is released before what was made of it is written: it is as much again.
             del records[: len(chunk)]
             chunk = self._staged(chunk)
-            self._write_to_outputs(chunk)
+            self._outputs.write(chunk)
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
         """Write a batch; of a source that cannot be read again, records that were staged before come first."""
@@ -284,53 +251,23 @@ class PipelineRunner:
         records = self._staged(raw)
         self._carry_over.staged += records
         self._carry_over.raw = []
-        self._write_to_outputs(staged + records)
+        self._outputs.write(staged + records)
 
     def _staged(self, records: list[Record]) -> list[Record]:
         for stage in self._pipeline.stages:
             records = stage(records)
         return records
 
-    def _write_to_outputs(self, records: list[Record]) -> None:
-        pipeline = self._pipeline
-        for sink, accepts in pipeline.outputs:
-            accepted = [record for record in records if accepts(record)]
-            if self._carry_over.delivered:
-                accepted = self._carry_over.delivered.missing(self._output_number(sink), accepted)
-            if self._repeats.expected and not isinstance(sink, OffsetStore):
-                self._repeats.add(self._output_number(sink), self._repeated(sink, accepted))
-            sink.write(accepted)
-        if pipeline.retention.drops_written and pipeline.source.replayable:
-            for record in records:
-                record.event = None
-
-    def _repeated(self, sink: Sink, records: Sequence[Record]) -> Iterator[Destination]:
-        """Yield where those go to that an earlier process may have written; a database leaves out what it has."""
-        for record in filter(self._repeats.has, records):
-            destination = sink.destination(record) if isinstance(sink, Addressed) else Destination()
-            if destination is not None:
-                yield destination
-
     def _flush(self) -> None:
         pipeline, carry_over = self._pipeline, self._carry_over
         self._repeats.writing()
-        stores = pipeline.stores()
-        flushed: list[Sink] = []
         try:
-            for sink in stores:
-                rejected = self._flush_sink(sink)
-                if rejected:
-                    self._take_rejected(rejected, again=isinstance(sink, OffsetStore))
-                flushed.append(sink)
-                self._repeats.written(self._output_number(sink), self._metrics)
-            if carry_over.errors:
-                self._send_errors()
-            for sink in stores:
-                sink.commit_transaction(self._positions)
+            self._outputs.flush()
+            self._outputs.commit_transaction(self._positions)
             with self._releasing_failed_source():
                 pipeline.source.commit(self._positions)
         except RetryableError:
-            self._remember(flushed)
+            self._outputs.remember(self._positions)
             raise
         self._counts.commit()
         self._repeats.committed(self._positions)
@@ -342,91 +279,3 @@ class PipelineRunner:
         self._positions, self._held = {}, 0
         carry_over.staged = []
         self._backoff.worked()
-
-    def _flush_sink(self, sink: Sink) -> list[RejectedRecord]:
-        """Return what the sink rejects, also of EventErrors that were cut for it."""
-        rejected: list[RejectedRecord] = []
-        found = sink.flush()
-        while found:
-            cut: list[Record] = []
-            for one in found:
-                cut_record = self._pipeline.shorten(one.record) if one.too_large and not one.record.valid else None
-                if cut_record is None:
-                    rejected.append(one)
-                else:
-                    cut.append(cut_record)
-            if not cut:
-                break
-            sink.write(cut)
-            found = sink.flush()
-        return rejected
-
-    def _output_number(self, sink: Sink) -> int:
-        return next(number for number, one in enumerate(self._pipeline.stores()) if one is sink)
-
-    def _remember(self, flushed: Sequence[Sink]) -> None:
-        """Remember which outputs have all of the batch; of an offset store only what it has committed is there."""
-        for sink in flushed:
-            if not isinstance(sink, OffsetStore):
-                self._carry_over.delivered.finish(self._output_number(sink), self._positions, self._carry_over.staged)
-
-    def _take_rejected(self, rejected: list[RejectedRecord], *, again: bool) -> None:
-        """Make EventErrors of what was rejected; one of a record, however many outputs reject it.
-
-        Args:
-            again: after a failure the same is rejected again.
-        """
-        (self._counts if again else self._metrics).count("records_refused", len(rejected))
-        log.warning(
-            "records refused by the store", code="records_rejected", count=len(rejected), first=rejected[0].message
-        )
-        make, errors = self._pipeline.make_event_error, self._carry_over.errors
-        if self._pipeline.dead_letter_sink is None or make is None:
-            return
-        reported = {key for key in map(_record_key, errors) if key is not None}
-        for rejection in rejected:
-            key = _record_key(rejection.record)
-            if key in reported:
-                continue
-            made = make(rejection)
-            if made is None:
-                log.error("an EventError is refused", code="event_errors_lost", reason=rejection.message)
-                continue
-            errors.append(made)
-            if key is not None:
-                reported.add(key)
-
-    def _send_errors(self) -> None:
-        sink, carry_over = self._pipeline.dead_letter_sink, self._carry_over
-        assert sink is not None  # noqa: S101 - there are none otherwise
-        sink.write(carry_over.errors)
-        lost = self._flush_sink(sink)
-        if self._repeats.expected:
-            self._repeats.add(_ERRORS, self._repeated(sink, carry_over.errors))
-            self._repeats.written(_ERRORS, self._metrics)
-        carry_over.errors = []
-        if lost:
-            log.error("EventErrors refused", code="event_errors_lost", count=len(lost), first=lost[0].message)
-
-
-def _record_key(record: Record) -> tuple[Assignment, int] | None:
-    return (record.origin._replace(assignment_epoch=0), record.offset) if record.origin is not None else None
-
-
-def _offset_ranges(records: Sequence[Record]) -> Iterator[tuple[Assignment, int, int]]:
-    """Yield the first offset and the position behind each run of records of one partition.
-
-    A dictionary's entry for each record would cost too much.
-    """
-    first = last = None
-    for record in records:
-        if last is None or last.origin is not record.origin:
-            yield from _offset_range(first, last)
-            first = record
-        last = record
-    yield from _offset_range(first, last)
-
-
-def _offset_range(first: Record | None, last: Record | None) -> Iterator[tuple[Assignment, int, int]]:
-    if first is not None and last is not None and last.origin is not None:
-        yield last.origin, first.offset, last.offset + 1

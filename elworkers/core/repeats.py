@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from elworkers.core.contracts import Assignment, Destination, Metrics, Positions, Record
+from elworkers.core.contracts import Addressed, Assignment, Destination, Metrics, Positions, Record, Sink
 
 if TYPE_CHECKING:
     from elworkers.core.write_marks import WriteMarks
@@ -72,9 +72,18 @@ class Repeats:
         begin, end = self._written_before.get(record.origin._replace(assignment_epoch=0), (0, 0))
         return begin <= record.offset < end
 
-    def add(self, output: int, destinations: Iterable[Destination]) -> None:
-        """Note that an output has been given these again, and will write them as it is flushed."""
-        self._pending[output] += destinations
+    def add(self, output: int, sink: Sink, records: Iterable[Record]) -> None:
+        """Note which of these records, which an output is given, may have been written before.
+
+        Args:
+            output: its number.
+            sink: its sink. No offset store, which leaves out what it has.
+            records: as they are written.
+        """
+        for record in filter(self.has, records):
+            destination = sink.destination(record) if isinstance(sink, Addressed) else Destination()
+            if destination is not None:
+                self._pending[output].append(destination)
 
     def written(self, output: int, metrics: Metrics) -> None:
         """Count what the output, which was flushed, has written again.

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from elworkers.connectors.kafka.driver import Reader
-from elworkers.core import loop
 from elworkers.core.backoff import Backoff
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import RetryableError, UnfinishedError
 from elworkers.core.progress import Tell, progress
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State, StateReporter
 from elworkers.importer.importer import Importer
 
 _LONGEST_WAIT_S = 1.0
@@ -46,7 +46,7 @@ class Scheduler:
         schedule: Schedule,
         stop: Stop,
         metrics: Metrics,
-        reporter: loop.StateReporter,
+        reporter: StateReporter,
     ) -> None:
         self._make_importer = make_importer
         self._make_reader = make_reader
@@ -68,9 +68,9 @@ class Scheduler:
             began = time.monotonic()
             try:
                 self._run(began + self._schedule.longest_s, lambda _done, _total: None)
-                self._wait(began + self._schedule.every_s - time.monotonic(), loop.State.RUNNING)
+                self._wait(began + self._schedule.every_s - time.monotonic(), State.RUNNING)
             except RetryableError as error:
-                self._wait(self._failed(error), loop.State.WAITING)
+                self._wait(self._failed(error), State.WAITING)
 
     def once(self, title: str | None) -> None:
         """Do a single run, tried again while there is time.
@@ -88,7 +88,7 @@ class Scheduler:
                 try:
                     left = self._run(deadline, tell, everything=True)
                 except RetryableError as error:
-                    self._wait(min(self._failed(error), deadline - time.monotonic()), loop.State.WAITING)
+                    self._wait(min(self._failed(error), deadline - time.monotonic()), State.WAITING)
                     if time.monotonic() >= deadline or self._stop.requested:
                         raise UnfinishedError(str(error)) from error
                 else:
@@ -104,7 +104,7 @@ class Scheduler:
             tell(done, total)
             self._reporter.read(done - before)
             before = done
-            self._reporter.report(loop.State.RUNNING)
+            self._reporter.report(State.RUNNING)
             return time.monotonic() < deadline and not self._stop.requested
 
         self._importer = self._importer or self._make_importer()
@@ -125,7 +125,7 @@ class Scheduler:
         if self._importer is not None:
             self._importer.invalidate()
 
-    def _wait(self, pause_s: float, state: loop.State) -> None:
+    def _wait(self, pause_s: float, state: State) -> None:
         until = time.monotonic() + pause_s
         self._reporter.report(state)
         while (left := until - time.monotonic()) > 0 and not self._stop.wait(min(left, _LONGEST_WAIT_S)):

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from elworkers.config.uris import Endpoint
     from elworkers.connectors.kafka.driver import Reader
     from elworkers.core.contracts import Metrics
-    from elworkers.core.loop import StateReporter
     from elworkers.core.stop import Stop
+    from elworkers.core.worker_state import StateReporter
     from elworkers.importer.compression import Format
     from elworkers.importer.importer import Importer
     from elworkers.importer.topic_selection import TopicSelection
@@ -125,7 +125,7 @@ def run(arguments: Arguments, worker_id: WorkerId, stop: Stop, metrics: Metrics,
         ConfigurationError: a driver or format cannot be had.
         UnfinishedError: a single run has not imported everything.
     """
-    from elworkers.core.loop import State
+    from elworkers.core.worker_state import State
     from elworkers.importer.scheduler import Schedule, Scheduler
 
     def heartbeat() -> None:

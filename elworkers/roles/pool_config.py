@@ -21,6 +21,7 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.operating_system import is_running
 from elworkers.core.pipeline import CarryOver
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State, StateReporter
 from elworkers.roles.build import PipelineBuilder
 from elworkers.roles.ending import account, report_end
 from elworkers.workers.worker import PoolConfig, WorkerId
@@ -67,7 +68,7 @@ class _WorkerRun:
     def __init__(self, arguments: Arguments) -> None:
         self._arguments = arguments
 
-    def __call__(self, worker_id: WorkerId, stop: Stop, metrics: Metrics, reporter: loop.StateReporter) -> None:
+    def __call__(self, worker_id: WorkerId, stop: Stop, metrics: Metrics, reporter: StateReporter) -> None:
         from elworkers.connectors.kafka.drivers import client_id, driver
 
         driver().name_process(client_id(worker_id.role, worker_id.instance, worker_id.worker))
@@ -125,12 +126,12 @@ def _rehearse(build: loop.Build) -> None:
         build(CarryOver(source=absent)).close(but=absent)
 
 
-def _wait_for_turn(spool: Path, after: int, stop: Stop, reporter: loop.StateReporter) -> None:
+def _wait_for_turn(spool: Path, after: int, stop: Stop, reporter: StateReporter) -> None:
     """Report that this worker is ready, and wait until the one before it has ended and left its spool."""
     from elworkers.connectors.spool import ownership, source  # noqa: F401
 
     def waits() -> bool:
-        reporter.report(loop.State.READY)
+        reporter.report(State.READY)
         return not stop.wait(_POLL_EVERY_S) and is_running(after)
 
     ownership.wait_for_turn(spool, waits)

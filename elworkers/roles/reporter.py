@@ -22,8 +22,8 @@ from elworkers.roles.common_options import COMMON, STATSD_NAMES, single_worker
 
 if TYPE_CHECKING:
     from elworkers.core.contracts import Metrics
-    from elworkers.core.loop import State, StateReporter
     from elworkers.core.stop import Stop
+    from elworkers.core.worker_state import State, StateReporter
     from elworkers.roles.report import ClusterReport
     from elworkers.workers.worker import WorkerId
 
@@ -70,8 +70,8 @@ def run(
         ConfigurationError: the configuration folder cannot be read.
     """
     from elworkers.core.backoff import Backoff
-    from elworkers.core.loop import State
     from elworkers.core.repeat_log import RepeatLog, path_in
+    from elworkers.core.worker_state import State
     from elworkers.roles.instances import read_instances
     from elworkers.roles.report import ClusterReport, watched
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elworkers.core.errors import ElworkersError
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 from elworkers.workers.scoreboard import LAYOUT, Scoreboard
 from elworkers.workers.stacks import Stacks
 from elworkers.workers.worker_process import WorkerProcess

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 
 _SLOT_BYTES = mmap.PAGESIZE
 _SLOT = struct.Struct("=Bdq")
@@ -115,7 +115,7 @@ class Slot:
         _SLOT.pack_into(self._memory, self._at, state, time.monotonic(), self._records)
 
     def read(self, records: int) -> None:
-        """See `loop.StateReporter.read`."""
+        """See `worker_state.StateReporter.read`."""
         self._records += records
 
     def snapshot(self) -> Snapshot:

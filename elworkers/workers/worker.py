@@ -18,7 +18,6 @@ from types import FrameType
 import structlog
 
 from elworkers.core import log as logs
-from elworkers.core import loop
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import (
     EX_CONFIG,
@@ -33,6 +32,7 @@ from elworkers.core.operating_system import collect_rarely, die_with_parent, tit
 from elworkers.core.passwords import without_passwords
 from elworkers.core.sockets import Address
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State, StateReporter
 from elworkers.workers.listening import ListeningSockets
 from elworkers.workers.scoreboard import CRASHED, Remarks, Slot
 
@@ -56,7 +56,7 @@ class WorkerId:
     after: int | None = None
 
 
-Run = Callable[[WorkerId, Stop, Metrics, loop.StateReporter], None]
+Run = Callable[[WorkerId, Stop, Metrics, StateReporter], None]
 """What a worker does until it is asked to stop; raises ConfigurationError where it never can."""
 
 
@@ -95,7 +95,7 @@ class PoolConfig:
 
 
 class _Reporter:
-    """A worker's slot; logs its counters when it was asked to and comes by next. Implements `loop.StateReporter`."""
+    """A worker's slot; logs its counters when it was asked to. Implements `worker_state.StateReporter`."""
 
     def __init__(self, slot: Slot, metrics: Counters) -> None:
         self._slot = slot
@@ -108,8 +108,8 @@ class _Reporter:
         """Have the counters logged soon: a handler may not log, because it may have interrupted a log line."""
         self._asked = True
 
-    def report(self, state: loop.State) -> None:
-        """See `loop.StateReporter.report`."""
+    def report(self, state: State) -> None:
+        """See `worker_state.StateReporter.report`."""
         self._slot.report(state)
         if self._changes != self._metrics.changes:
             self._write_remarks()
@@ -118,11 +118,11 @@ class _Reporter:
             log.info("worker counters", code="worker_counters", pid=os.getpid(), **self._metrics.summary())
 
     def read(self, records: int) -> None:
-        """See `loop.StateReporter.read`."""
+        """See `worker_state.StateReporter.read`."""
         self._slot.read(records)
 
     def trouble(self, reason: str) -> None:
-        """See `loop.StateReporter.trouble`."""
+        """See `worker_state.StateReporter.trouble`."""
         if reason == self._reason:
             return
         if not self._reason:

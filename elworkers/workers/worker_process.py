@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 from elworkers.workers.scoreboard import CRASHED, Slot
 from elworkers.workers.stacks import Stacks
 

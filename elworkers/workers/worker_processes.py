@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 from elworkers.workers.scoreboard import Remarks, Scoreboard
 from elworkers.workers.state_file import WorkerState
 from elworkers.workers.worker_process import WorkerProcess

@@ -15,10 +15,10 @@ from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core import loop
 from elworkers.core.contracts import Output, Record
-from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State
 from elworkers.events.json_text import to_bytes
 from elworkers.stages.decode import DecodeStage
 

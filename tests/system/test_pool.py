@@ -273,7 +273,7 @@ CLOCK = """
 import sys, time
 from pathlib import Path
 from elworkers.workers import pool, worker
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 
 real, step, state = time.time, Path(sys.argv[1]), Path(sys.argv[2])
 time.time = lambda: real() + float(step.read_text())

@@ -15,7 +15,7 @@ from outputs import capsule, schemas
 from elworkers.backfill.pipelines import PipelineFactory
 from elworkers.backfill.plan import Plan, plan, timestamp
 from elworkers.backfill.state import State
-from elworkers.core import loop
+from elworkers.core import loop, worker_state
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import CarryOver, Pipeline
@@ -87,9 +87,9 @@ def test_a_kill_at_any_step_doubles_nothing(job: Plan, tmp_path: Path, processes
 
 
 class Silent:
-    """Nobody looks; implements `loop.StateReporter`."""
+    """Nobody looks; implements `worker_state.StateReporter`."""
 
-    def report(self, state: loop.State) -> None: ...
+    def report(self, state: worker_state.State) -> None: ...
 
     def read(self, records: int) -> None: ...
 

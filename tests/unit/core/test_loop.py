@@ -17,11 +17,11 @@ from elworkers.core.backoff import Backoff
 from elworkers.core.contracts import Assignment, Output, Positions, Record, RejectedRecord, Source
 from elworkers.core.errors import RetryableError
 from elworkers.core.event_retention import EventRetention
-from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import Batch, Pipeline
 from elworkers.core.pipeline import CarryOver as KeptSource
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State
 
 PARTITION = Assignment("topic", 0)
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from elworkers.core import loop
 from elworkers.core.contracts import Assignment, Destination, Output, Positions, Record, RejectedRecord
 from elworkers.core.errors import RetryableError
-from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
 from elworkers.core.repeats import Repeats
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State
 from elworkers.core.write_marks import WriteMarks
 
 CLEAN = ("before the write", "before the flush", "after the flush", "in the commit", "after the commit", "outage")

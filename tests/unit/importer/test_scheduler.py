@@ -16,9 +16,9 @@ from memorycluster import MemoryCluster
 
 from elworkers.config.endpoints import check_store
 from elworkers.core.errors import UnfinishedError
-from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State
 from elworkers.importer.compression import json_lines
 from elworkers.importer.hour_bucketer import HourBucketer
 from elworkers.importer.hours import HOUR_MS

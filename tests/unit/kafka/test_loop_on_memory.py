@@ -22,6 +22,7 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State
 
 DEADLINE_S = 20.0
 _FOR_EVER_MS = 10**12
@@ -32,12 +33,12 @@ OLD = Batch(records=1_000, seconds=3_600)
 
 
 class Quiet:
-    """Nobody looks; a `loop.StateReporter` that says how many records were read."""
+    """Nobody looks; a `worker_state.StateReporter` that says how many records were read."""
 
     def __init__(self) -> None:
         self.count = 0
 
-    def report(self, state: loop.State) -> None:
+    def report(self, state: State) -> None:
         pass
 
     def read(self, records: int) -> None:

@@ -15,9 +15,9 @@ from statsd import Statsd
 
 from elworkers.config.arguments import Argument
 from elworkers.core.errors import ConfigurationError
-from elworkers.core.loop import State
 from elworkers.core.metrics import Counters
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State
 from elworkers.roles import report, reporter
 from elworkers.roles.validate import check_arguments
 from elworkers.workers.worker import WorkerId

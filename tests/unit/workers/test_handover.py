@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 from elworkers.workers import handover
 from elworkers.workers.handover import Configuration, HandedOver, HandoverError
 from elworkers.workers.scoreboard import LAYOUT, Remarks, Scoreboard

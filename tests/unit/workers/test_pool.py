@@ -20,8 +20,8 @@ from waiting import wait_for
 
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL, ConfigurationError, DataError, UnfinishedError
-from elworkers.core.loop import State, StateReporter
 from elworkers.core.stop import Stop
+from elworkers.core.worker_state import State, StateReporter
 from elworkers.workers import pool, watchdog
 from elworkers.workers.worker import PoolConfig, WorkerId
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from elworkers.core.errors import EX_CONFIG
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 from elworkers.workers.replacement import Replacement
 from elworkers.workers.scoreboard import Remarks, Scoreboard
 from elworkers.workers.worker_process import WorkerProcess

@@ -10,7 +10,7 @@ import mmap
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 from elworkers.workers.scoreboard import MOST_WORKERS, Remarks, Scoreboard
 
 WORDS = st.text(max_size=3_000)

@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 from waiting import wait_for
 
-from elworkers.core.loop import State
+from elworkers.core.worker_state import State
 from elworkers.workers import worker_process as module
 from elworkers.workers.scoreboard import CRASHED, Remarks, Scoreboard
 from elworkers.workers.watchdog import watch
