@@ -17,7 +17,7 @@ from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
 from elworkers.config.arguments import help_text
 from elworkers.core import console, loop, worker_state
 from elworkers.core import log as logs
-from elworkers.core.contracts import Breakable
+from elworkers.core.capabilities import Breakable
 from elworkers.core.errors import (
     EX_DATAERR,
     EX_TEMPFAIL,

@@ -21,7 +21,7 @@ _LONGEST: int = MAX_LINE_BYTES.default
 
 
 class FilesSource:
-    """Reads each file to its end, from where the state says; implements `contracts.Source` and `contracts.Breakable`.
+    """Reads each file to its end, from where the state says; a `contracts.Source` and `capabilities.Breakable`.
 
     Args:
         paths: the files, packed or not.

@@ -27,7 +27,7 @@ class Span(NamedTuple):
 
 
 class TopicSource:
-    """Reads the partitions of topics as far as the state says; implements `contracts.Source` and `contracts.Breakable`.
+    """Reads the partitions of topics as far as the state says; a `contracts.Source` and `capabilities.Breakable`.
 
     Args:
         reader: of the cluster.

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from elworkers.config.uris import Endpoint, Options
 from elworkers.connectors.spool.listener import Listener
-from elworkers.core.contracts import Metrics, OffsetStore, Sink, Source
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Metrics, Sink, Source
 from elworkers.core.sockets import Address
 
 if TYPE_CHECKING:

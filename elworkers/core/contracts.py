@@ -13,14 +13,15 @@ A batch of `Record` comes in from a `Source`, passes the `Stage`s and goes out t
     sink.commit_transaction(positions) only then; a database commits rows and positions together
     source.commit(positions)           and then
 
-Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew.
+Any of them may raise `RetryableError`: the loop closes all of them, waits and builds them anew. What only some sources
+and sinks can do is in `core.capabilities`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 Event = dict[str, Any]
 """A capsule: the fields of reference EventCapsule, with the event proper under `event`."""
@@ -147,30 +148,6 @@ class Destination(NamedTuple):
     schema: str = ""
 
 
-class Deliveries(Protocol):
-    """What was acknowledged of records that are not committed, so that a retry writes only what is missing.
-
-    False while there is nothing to remember, as nearly always.
-    """
-
-    def __bool__(self) -> bool: ...
-
-    def add(self, destination: str, records: Sequence[Record], *, acknowledged: bool = True) -> None:
-        """Remember what a destination has acknowledged or, where not `acknowledged`, may have stored."""
-
-    def has(self, destination: str, record: Record) -> bool:
-        """Return whether the destination has acknowledged this record."""
-
-    def may_have(self, destination: str, record: Record) -> bool:
-        """Return whether the destination may have stored this record."""
-
-    def repeated(self, destination: Destination) -> None:
-        """Count a record that the destination may have as written again."""
-
-    def writing(self) -> None:
-        """Note that something of the batch is about to be written."""
-
-
 class Source(Protocol):
     """Where records come from. Made in the worker (after fork), used by its main thread only."""
 
@@ -250,54 +227,6 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Release everything without storing what was not flushed and committed; never raises."""
-
-
-@runtime_checkable
-class OffsetStore(Protocol):
-    """A sink that keeps positions beside what it stores, so that neither is ever there without the other."""
-
-    def resume_at(self, positions: Positions) -> Positions:
-        """Return the positions at which to begin partitions that were just assigned; earlier ones of them are void.
-
-        Args:
-            positions: where Kafka would have it begin; of a partition that the offset store does not know, it does.
-
-        Raises:
-            RetryableError: the far side is away.
-        """
-
-
-@runtime_checkable
-class Addressed(Protocol):
-    """A sink whose records are counted where they go to."""
-
-    def destination(self, record: Record) -> Destination | None:
-        """Return where the record goes to; None: nowhere. Never raises."""
-
-
-@runtime_checkable
-class Breakable(Protocol):
-    """A source that may find on its way that the rest of its input cannot be read.
-
-    Attributes:
-        damage: what and where, once it is exhausted; empty where it has given everything.
-    """
-
-    damage: str
-
-
-@runtime_checkable
-class FlushCaller(Protocol):
-    """A source that may need everything it has given to be flushed and committed before it goes on.
-
-    Kafka's needs it before partitions leave, a spool where a client waits for its answer.
-    """
-
-    def flush_by(self, flush: Callable[[], None]) -> None:
-        """Take the call that does so, and that ends with `Source.commit`.
-
-        It is to be made in `Source.poll` only, before that takes anything. What it raises is for the caller of `poll`.
-        """
 
 
 Selector = Callable[[Record], bool]

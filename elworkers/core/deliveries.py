@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Protocol
 
 from elworkers.core.contracts import Assignment, Destination, Positions, Record
 from elworkers.core.repeats import Repeats
@@ -20,8 +21,32 @@ _STALE_AFTER_S = 600.0
 """Seconds after which no record is expected to be read again: its partition has gone to another group member."""
 
 
+class Deliveries(Protocol):
+    """What was acknowledged of records that are not committed, so that a retry writes only what is missing.
+
+    False while there is nothing to remember, as nearly always.
+    """
+
+    def __bool__(self) -> bool: ...
+
+    def add(self, destination: str, records: Sequence[Record], *, acknowledged: bool = True) -> None:
+        """Remember what a destination has acknowledged or, where not `acknowledged`, may have stored."""
+
+    def has(self, destination: str, record: Record) -> bool:
+        """Return whether the destination has acknowledged this record."""
+
+    def may_have(self, destination: str, record: Record) -> bool:
+        """Return whether the destination may have stored this record."""
+
+    def repeated(self, destination: Destination) -> None:
+        """Count a record that the destination may have as written again."""
+
+    def writing(self) -> None:
+        """Note that something of the batch is about to be written."""
+
+
 class DeliveryLog:
-    """Implements `contracts.Deliveries`; also remembers of whole outputs how far they are.
+    """Implements `Deliveries`; also remembers of whole outputs how far they are.
 
     A record is known by its partition and offset, whichever assignment it is of. One without is known as itself,
     and held, because the loop writes the same one again.
@@ -41,7 +66,7 @@ class DeliveryLog:
         return bool(self._offsets or self._without_offset or self._ends)
 
     def add(self, destination: str, records: Sequence[Record], *, acknowledged: bool = True) -> None:
-        """See `contracts.Deliveries.add`."""
+        """See `Deliveries.add`."""
         self._since = time.monotonic()
         origin: Assignment | None = None
         offsets: set[int] = set()
@@ -55,19 +80,19 @@ class DeliveryLog:
             offsets.add(record.offset)
 
     def has(self, destination: str, record: Record) -> bool:
-        """See `contracts.Deliveries.has`."""
+        """See `Deliveries.has`."""
         return self._holds(destination, record, True)
 
     def may_have(self, destination: str, record: Record) -> bool:
-        """See `contracts.Deliveries.may_have`."""
+        """See `Deliveries.may_have`."""
         return self._holds(destination, record, False)
 
     def repeated(self, destination: Destination) -> None:
-        """See `contracts.Deliveries.repeated`."""
+        """See `Deliveries.repeated`."""
         self.repeats.report([destination])
 
     def writing(self) -> None:
-        """See `contracts.Deliveries.writing`."""
+        """See `Deliveries.writing`."""
         self.repeats.writing()
 
     def _holds(self, destination: str, record: Record, acknowledged: bool) -> bool:

@@ -3,7 +3,7 @@
 
 """Runs a pipeline: moves its records from source to sinks, and commits offsets behind them.
 
-The only place that flushes sinks and commits offsets, in this order:
+The only place that has sinks flushed and offsets committed, in this order:
 
 1. poll: up to a batch of records.
 2. stages: what they give goes on.
@@ -26,14 +26,8 @@ from typing import NamedTuple
 
 from elworkers.core.backoff import Backoff
 from elworkers.core.batch_metrics import BatchMetrics
-from elworkers.core.contracts import (
-    Assignment,
-    Breakable,
-    FlushCaller,
-    Metrics,
-    Record,
-    Source,
-)
+from elworkers.core.capabilities import Breakable, FlushCaller
+from elworkers.core.contracts import Assignment, Metrics, Record, Source
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.errors import RetryableError
 from elworkers.core.offset_ranges import offset_ranges
@@ -59,7 +53,7 @@ class Ending(NamedTuple):
     """How an input has ended.
 
     Attributes:
-        damage: see `contracts.Breakable`.
+        damage: see `capabilities.Breakable`.
         dead_letter_name: where EventErrors of rejected records are; empty where nothing took them.
     """
 

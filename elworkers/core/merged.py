@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from elworkers.core.contracts import Assignment, Breakable, FlushCaller, Positions, Record, Source
+from elworkers.core.capabilities import Breakable, FlushCaller
+from elworkers.core.contracts import Assignment, Positions, Record, Source
 
 _LONGEST_TURN_S = 0.05
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from elworkers.core.contracts import Metrics, OffsetStore, Positions, Record, Sink
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Metrics, Positions, Record, Sink
 from elworkers.core.dead_letters import DeadLetters
 from elworkers.core.pipeline import CarryOver, Pipeline
 

@@ -13,7 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from elworkers.core.contracts import Addressed, Assignment, Destination, Metrics, Positions, Record, Sink
+from elworkers.core.capabilities import Addressed
+from elworkers.core.contracts import Assignment, Destination, Metrics, Positions, Record, Sink
 
 if TYPE_CHECKING:
     from elworkers.core.write_marks import WriteMarks

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from elworkers.core.contracts import Addressed, Destination, OffsetStore, Positions, Record, RejectedRecord, Sink
+from elworkers.core.capabilities import Addressed, OffsetStore
+from elworkers.core.contracts import Destination, Positions, Record, RejectedRecord, Sink
 from elworkers.core.errors import InvalidEventError
 from elworkers.events.event_error import SCHEMA
 from elworkers.events.json_text import read_object
@@ -66,7 +67,7 @@ class FunctionSink:
         self._behind.close()
 
     def destination(self, record: Record) -> Destination | None:
-        """See `contracts.Addressed`."""
+        """See `capabilities.Addressed`."""
         try:
             with self._functions.batch():
                 made = self._functions.apply(record, counts=False)
@@ -82,9 +83,9 @@ def _tells_of_another(record: Record) -> bool:
 
 
 class _FunctionOffsetStore(FunctionSink):
-    """The same before a sink that keeps positions; implements `contracts.OffsetStore`."""
+    """The same before a sink that keeps positions; implements `capabilities.OffsetStore`."""
 
     def resume_at(self, starts: Positions) -> Positions:
-        """See `contracts.OffsetStore.resume_at`."""
+        """See `capabilities.OffsetStore.resume_at`."""
         assert isinstance(self._behind, OffsetStore)  # noqa: S101 - `through` has looked
         return self._behind.resume_at(starts)

@@ -17,7 +17,8 @@ from elworkers.config.argument_files import environment
 from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink
-from elworkers.core.contracts import Metrics, OffsetStore, Output, Record, Sink, Source
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Metrics, Output, Record, Sink, Source
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.event_retention import EventRetention
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec
 from elworkers.config.options import REJECTED
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.core.contracts import OffsetStore, Output, Stage
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Output, Stage
 from elworkers.roles.common_options import (
     COMMON,
     EVENT_TIMEOUT,

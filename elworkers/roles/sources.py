@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from elworkers.connectors.connector import SourceEndpoint, SpoolPaths
-from elworkers.core.contracts import Metrics, OffsetStore, Source, Stage
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Metrics, Source, Stage
 from elworkers.core.errors import ConfigurationError
 
 if TYPE_CHECKING:

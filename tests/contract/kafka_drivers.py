@@ -17,7 +17,8 @@ from elworkers.connectors.kafka.drivers import driver, in_memory
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.sink import settings
 from elworkers.connectors.registry import check_sink, check_source
-from elworkers.core.contracts import Deliveries, Record, TopicPartition
+from elworkers.core.contracts import Record, TopicPartition
+from elworkers.core.deliveries import Deliveries
 from elworkers.core.metrics import Counters
 
 DEADLINE_S = 60.0

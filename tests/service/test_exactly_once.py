@@ -19,7 +19,8 @@ from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_sink, check_source
 from elworkers.connectors.sql.sink import SqlSink
-from elworkers.core.contracts import Assignment, OffsetStore, Record
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Assignment, Record
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 

@@ -27,7 +27,8 @@ from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import settings
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_sink, check_source
-from elworkers.core.contracts import Assignment, OffsetStore, OwnTopic, Record
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Assignment, OwnTopic, Record
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters

@@ -11,7 +11,8 @@ from elworkers.config.options import MAX_LINE_BYTES, RAW, RIGHTS
 from elworkers.config.types import boolean
 from elworkers.config.uris import Endpoint, Option
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, Worker
-from elworkers.core.contracts import OffsetStore, Sink, Source
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Sink, Source
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.permissions import Permissions
 

@@ -45,7 +45,7 @@ class LinesSource:
 
     A file is read from its beginning by each new source, and unpacked where it is packed (`packed`). What stands behind
     the last line end is a line once the file ends: at its end, or when a followed file was replaced. A packed file that
-    is damaged ends with the last whole line before the damage; implements `contracts.Breakable`.
+    is damaged ends with the last whole line before the damage; implements `capabilities.Breakable`.
 
     Args:
         path: the file, or None for standard input.

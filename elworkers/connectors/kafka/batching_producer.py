@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 
 from elworkers.connectors.kafka.driver import Route, TopicName
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
-from elworkers.core.contracts import Deliveries, Destination, Metrics, Record, RejectedRecord
+from elworkers.core.contracts import Destination, Metrics, Record, RejectedRecord
+from elworkers.core.deliveries import Deliveries
 from elworkers.core.last_resort import LastResort, good_record
 
 _MAX_BYTES = 32 * 1024 * 1024

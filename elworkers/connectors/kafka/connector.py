@@ -30,7 +30,8 @@ from elworkers.config.types import (
 )
 from elworkers.config.uris import Endpoint, Option, Options
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, Worker
-from elworkers.core.contracts import OffsetStore, Sink, Source
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Sink, Source
 from elworkers.core.errors import ConfigurationError
 
 _NO_TOPIC = "expected topic=NAME"

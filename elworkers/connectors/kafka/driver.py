@@ -26,15 +26,8 @@ from typing import Any, NamedTuple, Protocol
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.core.contracts import (
-    Deliveries,
-    Destination,
-    Metrics,
-    OwnTopic,
-    Record,
-    RejectedRecord,
-    TopicPartition,
-)
+from elworkers.core.contracts import Destination, Metrics, OwnTopic, Record, RejectedRecord, TopicPartition
+from elworkers.core.deliveries import Deliveries
 from elworkers.core.errors import ConfigurationError, RetryableError
 
 

@@ -74,7 +74,7 @@ class KafkaSink:
         return self._producer.flush()
 
     def destination(self, record: Record) -> Destination | None:
-        """See `contracts.Addressed.destination`."""
+        """See `capabilities.Addressed.destination`."""
         try:
             routed = self._route(record)
         except Exception:  # noqa: BLE001 - whose fault it is, is seen where it is written

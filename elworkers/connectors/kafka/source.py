@@ -13,7 +13,8 @@ import structlog
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import Consumer, Driver, RawMessage
 from elworkers.connectors.kafka.drivers import driver
-from elworkers.core.contracts import Assignment, Metrics, OffsetStore, Positions, Record, TopicPartition
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Assignment, Metrics, Positions, Record, TopicPartition
 
 log = structlog.get_logger(__name__)
 
@@ -71,7 +72,7 @@ class KafkaSource:
         return [partition.partition for partition in self._consumer.assigned()]
 
     def flush_by(self, flush: Callable[[], None]) -> None:
-        """See `contracts.FlushCaller.flush_by`; it is called before partitions leave."""
+        """See `capabilities.FlushCaller.flush_by`; it is called before partitions leave."""
         self._flush = flush
 
     def poll(self, limit: int, timeout_s: float) -> list[Record]:

@@ -66,7 +66,7 @@ class SpooledSource:
         door.open(self, self._fail)
 
     def flush_by(self, flush: Callable[[], None]) -> None:
-        """See `contracts.FlushCaller.flush_by`; it is called where a client waits for it."""
+        """See `capabilities.FlushCaller.flush_by`; it is called where a client waits for it."""
         self._flush = flush
 
     def _fail(self, error: ElworkersError) -> None:

@@ -32,7 +32,7 @@ Batches = dict[str, tuple[Table, list[Record]]]
 
 
 class SqlSink:
-    """One table a schema and revision; implements `contracts.Sink` and, for a group, `contracts.OffsetStore`.
+    """One table a schema and revision; implements `contracts.Sink` and, for a group, `capabilities.OffsetStore`.
 
     `flush` stores rows in a transaction that `commit_transaction` commits with the group's positions, so that every
     event is stored exactly once. An event whose uuid is stored already is passed over all the same, with or without
@@ -88,7 +88,7 @@ class SqlSink:
         self._stored: list[StoredBatch] = []
 
     def resume_at(self, positions: Positions) -> Positions:
-        """See `contracts.OffsetStore.resume_at`."""
+        """See `capabilities.OffsetStore.resume_at`."""
         if self._offsets is None:
             return positions
         offsets = self._offsets

@@ -12,7 +12,8 @@ from elworkers.config.types import integer
 from elworkers.config.uris import Endpoint, Option
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, SpoolPaths, Worker
 from elworkers.connectors.spool.listener import Listener
-from elworkers.core.contracts import OffsetStore, Sink
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Sink
 from elworkers.core.sockets import Address
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elworkers.core.budget import Budget
-from elworkers.core.contracts import Assignment, Event, OffsetStore, Positions, Record, RejectedRecord
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Assignment, Event, Positions, Record, RejectedRecord
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.events.json_text import read_object

@@ -12,11 +12,12 @@ from contract.kafka_drivers import Memory
 
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_source
-from elworkers.core.contracts import OffsetStore, Positions, Record
+from elworkers.core.capabilities import OffsetStore
+from elworkers.core.contracts import Positions, Record
 
 
 class MovingOffsetStore:
-    """Keeps positions of its own; a `contracts.OffsetStore`."""
+    """Keeps positions of its own; a `capabilities.OffsetStore`."""
 
     def __init__(self, at: int) -> None:
         self._at = at

@@ -15,7 +15,8 @@ from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.consumer import MemoryConsumer
 from elworkers.connectors.kafka.memory.lookups import MemoryAdmin, MemoryReader
 from elworkers.connectors.kafka.memory.producer import MemoryProducer
-from elworkers.core.contracts import Deliveries, Metrics
+from elworkers.core.contracts import Metrics
+from elworkers.core.deliveries import Deliveries
 
 
 class MemoryDriver:

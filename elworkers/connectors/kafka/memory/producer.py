@@ -13,7 +13,8 @@ from elworkers.connectors.kafka.batching_producer import BatchingProducer, parti
 from elworkers.connectors.kafka.driver import OutageError, ProducerSettings, TopicName
 from elworkers.connectors.kafka.memory.broker import MemoryBroker, Topic
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
-from elworkers.core.contracts import Deliveries, Metrics, Record, RejectedRecord
+from elworkers.core.contracts import Metrics, Record, RejectedRecord
+from elworkers.core.deliveries import Deliveries
 from elworkers.core.errors import ConfigurationError, RetryableError
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")

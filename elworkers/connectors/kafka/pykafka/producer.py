@@ -25,7 +25,8 @@ from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
 from elworkers.connectors.kafka.pykafka.rejections import leaderless_rejections, rejections
 from elworkers.connectors.kafka.pykafka.topic_owners import TopicOwners
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
-from elworkers.core.contracts import Deliveries, Metrics, OwnTopic, Record, RejectedRecord
+from elworkers.core.contracts import Metrics, OwnTopic, Record, RejectedRecord
+from elworkers.core.deliveries import Deliveries
 from elworkers.core.last_resort import LastResort, good_record
 
 

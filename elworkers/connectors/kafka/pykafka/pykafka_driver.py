@@ -16,7 +16,8 @@ from elworkers.connectors.kafka.pykafka.admin import Admin
 from elworkers.connectors.kafka.pykafka.group_consumer import GroupConsumer
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
-from elworkers.core.contracts import Deliveries, Metrics
+from elworkers.core.contracts import Metrics
+from elworkers.core.deliveries import Deliveries
 
 
 class PykafkaDriver:
