@@ -10,7 +10,6 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -29,14 +28,6 @@ from elworkers.stages.process import ProcessStage
 CATASTROPHE = "^(a+)+$"
 VICTIM = "a" * 60 + "!"
 STAGES = tuple(str(Path("elworkers") / name) for name in ("stages", "events", "schema"))
-
-
-@pytest.fixture(autouse=True)
-def _handler_of_before() -> Iterator[None]:
-    """A Budget handles a signal of the process."""
-    before = signal.getsignal(signal.SIGPROF)
-    yield
-    signal.signal(signal.SIGPROF, before)
 
 
 @pytest.fixture

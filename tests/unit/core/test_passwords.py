@@ -16,18 +16,11 @@ from hypothesis import strategies as st
 
 from elworkers.config.argument_files import Argument
 from elworkers.config.uris import parse
-from elworkers.core import passwords
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.passwords import HIDDEN, remember, shown, without_passwords
 from elworkers.roles.validate import check_arguments
 
 ODD = ["hunter2hunter2", "pa ss'w\"rd9", "a/b/c1234", "p@ss@w0rd", "q?a=1&b#2", "x://y123z", "100%25sure", "tab\t9bell"]
-
-
-@pytest.fixture(autouse=True)
-def _no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_forms", set())
-    monkeypatch.setattr(passwords, "_pattern", None)
 
 
 @pytest.mark.parametrize("secret", ODD)

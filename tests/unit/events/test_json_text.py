@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.core.errors import InvalidEventError
+from elworkers.events import json_text
 from elworkers.events.json_text import parse_object, read_object, to_bytes
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -91,3 +92,28 @@ def test_bytes_are_read_as_their_text_is(text: str) -> None:
 def test_bytes_that_are_no_text_are_rejected() -> None:
     with pytest.raises(InvalidEventError, match="the message is not UTF-8"):
         read_object(b'{"a": "\xff"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "is_fast"),
+    [
+        (b'{"a": 1}', True),
+        (b'{"a": 999999999999999999}', True),
+        (b'{"a": 9999999999999999999}', False),
+        (b'{"a":' * 100 + b"1" + b"}" * 100, True),
+        (b'{"a":' * 100 + b"[]" + b"}" * 100, False),
+        (b"[1]", False),
+    ],
+)
+def test_only_what_orjson_may_read_differently_is_parsed_again(
+    text: bytes, is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+
+    def parse(text: str) -> dict[str, Any]:
+        parsed.append(text)
+        return {}
+
+    monkeypatch.setattr(json_text, "parse_object", parse)
+    read_object(text)
+    assert parsed == ([] if is_fast else [text.decode()])

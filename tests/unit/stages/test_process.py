@@ -36,11 +36,13 @@ CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i"
 PARSED_AGENT = "%q %{recvFrom}s %{seqId}d %t %o %u"
 SERVER_SIDE = "%{seqId}d EventLogging %j"
 VALIDATOR = Validator(SchemaStore([str(DEMO / "schemas")]))
-STAGES = {
-    text: ProcessStage(compile_format(text), VALIDATOR, Counters(), Budget(1.0))
-    for text in (CLIENT_SIDE, PARSED_AGENT, SERVER_SIDE, "%j", "%q %u %{x}d %D %h")
-}
+FORMATS = sorted((CLIENT_SIDE, PARSED_AGENT, SERVER_SIDE, "%j", "%q %u %{x}d %D %h"))
 BROKERS_LIMIT = 1_048_576
+
+
+def stage_of(text: str) -> ProcessStage:
+    """A stage for lines of a format."""
+    return ProcessStage(compile_format(text), VALIDATOR, Counters(), Budget(1.0))
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_every_recorded_line_gets_the_verdict_that_was_recorded(file: str, text:
     expected = json.loads((DEMO / "expected.json").read_text(encoding="utf-8"))[file]
     lines = gzip.decompress((DEMO / file).read_bytes()).splitlines()
     records = [Record((before % number if before else b"") + line) for number, line in enumerate(lines)]
-    made = STAGES[text](records)
+    made = stage_of(text)(records)
     assert len(made) == expected["lines"]
     assert Counter(one.event["schema"] for one in made if one.valid and one.event) == expected["valid"]
     assert sum(not one.valid for one in made) == sum(expected["invalid"].values())
@@ -80,7 +82,7 @@ def same_as_slow_path(text: str, lines: list[bytes]) -> None:
     ]
     with patch("elworkers.events.event_error.time.time", return_value=1_469_795_700.0):
         wanted = [one for record in records if (one := slow_path(text, record)) is not None]
-        found = STAGES[text](records)
+        found = stage_of(text)(records)
     for made, other in zip(found, wanted, strict=True):
         assert made.valid == other.valid
         assert json.dumps(made.event) == json.dumps(other.event)
@@ -104,14 +106,14 @@ def test_recorded_lines_become_what_they_become_without_the_fast_path(
     assert counted(lines, text) == slow
 
 
-@given(st.sampled_from(sorted(STAGES)), st.binary(max_size=300))
+@given(st.sampled_from(FORMATS), st.binary(max_size=300))
 def test_any_bytes_become_what_they_become_without_the_fast_path(text: str, line: bytes) -> None:
     same_as_slow_path(text, [line])
 
 
 def check(text: str, line: bytes) -> list[Record]:
     """Nothing, an event, or an EventError that is one."""
-    made = STAGES[text]([Record(line, origin=Assignment("t", 0), offset=5, timestamp_ms=1_469_795_696_000)])
+    made = stage_of(text)([Record(line, origin=Assignment("t", 0), offset=5, timestamp_ms=1_469_795_696_000)])
     assert len(made) == (1 if line.strip() else 0)
     for one in made:
         capsule = json.loads(one.value.decode("utf-8"))
@@ -121,7 +123,7 @@ def check(text: str, line: bytes) -> list[Record]:
     return made
 
 
-@given(st.sampled_from(sorted(STAGES)), st.binary(max_size=300))
+@given(st.sampled_from(FORMATS), st.binary(max_size=300))
 def test_any_bytes(text: str, line: bytes) -> None:
     check(text, line)
 
