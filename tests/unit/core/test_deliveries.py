@@ -47,9 +47,9 @@ def test_another_place_partition_or_topic_of_the_same_name_has_none_of_it() -> N
 
 def test_an_output_that_was_flushed_lacks_only_what_came_later() -> None:
     delivered = DeliveryLog()
-    kept = Record(b"kept")
-    delivered.finish(0, {HERE: 5}, [kept])
-    records = [*(Record(b"", origin=AGAIN, offset=offset) for offset in range(3, 7)), kept, Record(b"new")]
+    without_offset = Record(b"kept")
+    delivered.finish(0, {HERE: 5}, [without_offset])
+    records = [*(Record(b"", origin=AGAIN, offset=offset) for offset in range(3, 7)), without_offset, Record(b"new")]
     assert delivered.missing(0, records) == [*records[2:4], records[5]]
     assert delivered.missing(1, records) == records
     delivered.forget({AGAIN: 5})

@@ -18,8 +18,7 @@ from elworkers.core.contracts import Assignment, Output, Positions, Record, Reje
 from elworkers.core.errors import RetryableError
 from elworkers.core.event_retention import EventRetention
 from elworkers.core.metrics import Counters
-from elworkers.core.pipeline import Batch, Pipeline
-from elworkers.core.pipeline import CarryOver as KeptSource
+from elworkers.core.pipeline import Batch, CarryOver, Pipeline
 from elworkers.core.stop import Stop
 from elworkers.core.worker_state import State
 
@@ -65,7 +64,7 @@ class Listed:
 
 
 @dataclass
-class Kept:
+class RecordingSink:
     """A sink that keeps what was flushed, refuses `refuse`, and fails while `failures` lasts."""
 
     journal: list[str]
@@ -95,7 +94,7 @@ class Kept:
 
 
 class Shown:
-    """A board that remembers every state."""
+    """Remembers every state."""
 
     def __init__(self) -> None:
         self.states: list[State] = []
@@ -124,7 +123,7 @@ def run(build: Callable[[Source | None], Pipeline]) -> tuple[Counters, Shown]:
 
 def test_offsets_are_committed_only_after_everything_is_flushed() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    source, sink = Listed([b"a", b"b"], journal), RecordingSink(journal)
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=2, seconds=60)))
     assert journal == ["write", "write", "flush", "settle", "commit", "flush", "settle", "commit"]
     assert source.committed[0] == {PARTITION: 2}
@@ -134,7 +133,7 @@ def test_offsets_are_committed_only_after_everything_is_flushed() -> None:
 
 def test_a_batch_without_an_age_is_flushed_after_every_poll() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    source, sink = Listed([b"a", b"b"], journal), RecordingSink(journal)
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)]))
     assert [dict(positions) for positions in source.committed[:2]] == [{PARTITION: 1}, {PARTITION: 2}]
 
@@ -160,7 +159,7 @@ def test_stages_are_given_chunks_and_a_batch_is_flushed_once() -> None:
         sizes.append(len(records))
         return records
 
-    source, sink = AtOnce([b"%d" % number for number in range(600)], journal), Kept(journal)
+    source, sink = AtOnce([b"%d" % number for number in range(600)], journal), RecordingSink(journal)
     run(lambda _: Pipeline(source, [stage], [Output(sink, accept_all)], Batch(records=600)))
     assert sizes == [250, 250, 100]
     assert journal[: len(sizes) + 3] == ["write"] * len(sizes) + ["flush", "settle", "commit"]
@@ -175,7 +174,7 @@ def test_records_that_hold_no_events_go_through_the_stages_as_they_were_polled()
         sizes.append(len(records))
         return records
 
-    source, outputs = AtOnce([b"%d" % number for number in range(600)], []), [Output(Kept([]), accept_all)]
+    source, outputs = AtOnce([b"%d" % number for number in range(600)], []), [Output(RecordingSink([]), accept_all)]
     run(lambda _: Pipeline(source, [stage], outputs, Batch(records=600), retention=EventRetention.ROUTING_FIELDS))
     assert sizes == [600]
 
@@ -189,23 +188,23 @@ def test_events_are_dropped_only_where_they_are_not_needed_again(retention: Even
         seen.append(record.event)
         return True
 
-    kept: list[Record] = []
+    staged: list[Record] = []
 
     def stage(records: list[Record]) -> list[Record]:
-        kept.extend(parsed(records))
+        staged.extend(parsed(records))
         return records
 
-    outputs = [Output(Kept([]), accepts), Output(Kept([]), accepts)]
+    outputs = [Output(RecordingSink([]), accepts), Output(RecordingSink([]), accepts)]
     source = Listed([b"a"], [], replayable=replayable)
     run(lambda _: Pipeline(source, [stage], outputs, retention=retention))
     assert seen == [{"value": b"a"}] * 2, "every output still has it"
     dropped = replayable and retention is not EventRetention.UNTIL_FLUSHED
-    assert [record.event for record in kept] == [None if dropped else {"value": b"a"}]
+    assert [record.event for record in staged] == [None if dropped else {"value": b"a"}]
 
 
 def test_a_source_can_ask_for_a_flush() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a", b"b"], journal, asks=True), Kept(journal)
+    source, sink = Listed([b"a", b"b"], journal, asks=True), RecordingSink(journal)
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=60)))
     assert journal[:4] == ["write", "flush", "settle", "commit"]
     assert source.committed[0] == {PARTITION: 1}, "what the poll that asks gives is not in it"
@@ -213,24 +212,24 @@ def test_a_source_can_ask_for_a_flush() -> None:
 
 def test_a_flush_that_fails_in_a_poll_is_not_the_sources_fault() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a", b"b"], journal, replayable=False, asks=True), Kept(journal, failures=1)
-    kept_open: list[Source | None] = []
+    source, sink = Listed([b"a", b"b"], journal, replayable=False, asks=True), RecordingSink(journal, failures=1)
+    carried_over: list[Source | None] = []
 
-    def build(kept: KeptSource) -> Pipeline:
-        kept_open.append(kept.source)
+    def build(carry_over: CarryOver) -> Pipeline:
+        carried_over.append(carry_over.source)
         return Pipeline(source, [], [Output(sink, accept_all)], Batch(records=100, seconds=60))
 
     run(build)
-    assert kept_open == [None, source]
+    assert carried_over == [None, source]
     assert sink.stored == [b"a", b"b"], "what it had given was written again"
 
 
 def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew() -> None:
     journal: list[str] = []
-    sink = Kept(journal, failures=1)
+    sink = RecordingSink(journal, failures=1)
     sources: list[Listed] = []
 
-    def build(_: KeptSource) -> Pipeline:
+    def build(_: CarryOver) -> Pipeline:
         sources.append(Listed([b"a"], journal))
         return Pipeline(sources[-1], [], [Output(sink, accept_all)])
 
@@ -241,24 +240,24 @@ def test_what_fails_to_be_flushed_is_not_committed_and_everything_is_built_anew(
     assert State.WAITING in reporter.states
 
 
-def test_what_cannot_be_asked_again_is_kept_over_a_failure_and_staged_once() -> None:
+def test_what_is_not_replayable_is_carried_over_a_failure_and_staged_once() -> None:
     journal: list[str] = []
     source = Listed([b"a", b"b"], journal, replayable=False)
-    sink = Kept(journal, failures=2)
+    sink = RecordingSink(journal, failures=2)
     staged: list[bytes] = []
 
     def stage(records: list[Record]) -> list[Record]:
         staged.extend(record.value for record in records)
         return [Record(record.value.upper()) for record in records]
 
-    run(lambda kept: Pipeline(kept.source or source, [stage], [Output(sink, accept_all)]))
+    run(lambda carry_over: Pipeline(carry_over.source or source, [stage], [Output(sink, accept_all)]))
     assert sink.stored == [b"A", b"B"]
     assert staged == [b"a", b"b"]
 
 
-def test_positions_of_what_is_kept_over_a_failure_are_committed_with_it() -> None:
+def test_positions_of_what_is_carried_over_a_failure_are_committed_with_it() -> None:
     class Durable(Listed):
-        """As a spool: kept over a failure of the sinks, but with positions."""
+        """As a spool: carried over a failure of the sinks, but with positions."""
 
         def poll(self, limit: int, timeout_s: float) -> list[Record]:
             (record,) = super().poll(limit, timeout_s)
@@ -266,7 +265,7 @@ def test_positions_of_what_is_kept_over_a_failure_are_committed_with_it() -> Non
             return [record]
 
     journal: list[str] = []
-    source, sink = Durable([b"a"], journal, replayable=False), Kept(journal, failures=1)
+    source, sink = Durable([b"a"], journal, replayable=False), RecordingSink(journal, failures=1)
     run(lambda _: Pipeline(source, [], [Output(sink, accept_all)]))
     assert sink.stored == [b"a"]
     assert source.committed[0] == {PARTITION: 1}
@@ -274,7 +273,7 @@ def test_positions_of_what_is_kept_over_a_failure_are_committed_with_it() -> Non
 
 def test_what_a_failing_stage_was_given_is_staged_again() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
+    source, sink = Listed([b"a"], journal, replayable=False), RecordingSink(journal)
     failures = iter([True])
 
     def stage(records: list[Record]) -> list[Record]:
@@ -282,13 +281,13 @@ def test_what_a_failing_stage_was_given_is_staged_again() -> None:
             raise RetryableError("the schema wiki is away")
         return records
 
-    run(lambda kept: Pipeline(kept.source or source, [stage], [Output(sink, accept_all)]))
+    run(lambda carry_over: Pipeline(carry_over.source or source, [stage], [Output(sink, accept_all)]))
     assert sink.stored == [b"a"]
 
 
 def test_what_a_store_rejects_goes_to_the_dead_letter_sink_before_the_commit() -> None:
     journal: list[str] = []
-    source, sink, errors = Listed([b"a", b"refuse me"], journal), Kept(journal), Kept([])
+    source, sink, errors = Listed([b"a", b"refuse me"], journal), RecordingSink(journal), RecordingSink([])
     run(
         lambda _: Pipeline(
             source,
@@ -303,12 +302,12 @@ def test_what_a_store_rejects_goes_to_the_dead_letter_sink_before_the_commit() -
     assert errors.stored == [b"refused: refuse me"]
 
 
-def test_of_what_cannot_be_asked_again_each_rejected_record_is_reported() -> None:
-    source, errors = Listed([b"a", b"b"], [], replayable=False), Kept([])
-    sinks = [Kept([], refuse=b"a"), Kept([], refuse=b"b")]
+def test_of_what_is_not_replayable_each_rejected_record_is_reported() -> None:
+    source, errors = Listed([b"a", b"b"], [], replayable=False), RecordingSink([])
+    sinks = [RecordingSink([], refuse=b"a"), RecordingSink([], refuse=b"b")]
     run(
-        lambda kept: Pipeline(
-            kept.source or source,
+        lambda carry_over: Pipeline(
+            carry_over.source or source,
             [],
             [Output(sink, accept_all) for sink in sinks],
             Batch(records=2, seconds=60),
@@ -322,21 +321,21 @@ def test_of_what_cannot_be_asked_again_each_rejected_record_is_reported() -> Non
 @pytest.mark.parametrize("replayable", [True, False])
 def test_what_an_output_has_it_does_not_get_again_and_nothing_is_counted_twice(replayable: bool) -> None:
     values = [b"a", b"refuse me", b"b"]
-    first, second, errors = Kept([]), Kept([], failures=3), Kept([])
+    first, second, errors = RecordingSink([]), RecordingSink([], failures=3), RecordingSink([])
     opened: list[Listed] = []
 
-    def build(kept: KeptSource) -> Pipeline:
-        assert kept.counts is not None
-        counts = kept.counts
+    def build(carry_over: CarryOver) -> Pipeline:
+        assert carry_over.counts is not None
+        counts = carry_over.counts
 
         def stage(records: list[Record]) -> list[Record]:
             counts.count("events_valid", len(records), schema="A")
             return records
 
-        if kept.source is None:
+        if carry_over.source is None:
             opened.append(AtOnce(values, [], replayable=replayable))
         return Pipeline(
-            kept.source or opened[-1],
+            carry_over.source or opened[-1],
             [stage],
             [Output(first, accept_all), Output(second, lambda record: record.value != b"refuse me")],
             Batch(records=3, seconds=60),
@@ -354,10 +353,10 @@ def test_what_an_output_has_it_does_not_get_again_and_nothing_is_counted_twice(r
 
 
 def test_what_comes_again_in_other_batches_is_known_all_the_same() -> None:
-    first, second = Kept([]), Kept([], failures=1)
+    first, second = RecordingSink([]), RecordingSink([], failures=1)
     sizes = iter([4, 1])
 
-    def build(_: KeptSource) -> Pipeline:
+    def build(_: CarryOver) -> Pipeline:
         kind, size = (AtOnce, 4) if next(sizes) == 4 else (Listed, 1)
         outputs = [Output(first, accept_all), Output(second, accept_all)]
         return Pipeline(kind([b"a", b"b", b"c", b"d"], []), [], outputs, Batch(records=size))
@@ -367,7 +366,7 @@ def test_what_comes_again_in_other_batches_is_known_all_the_same() -> None:
 
 
 def test_an_event_error_that_is_rejected_is_never_wrapped_into_another() -> None:
-    sink, errors = Kept([]), Kept([])
+    sink, errors = RecordingSink([]), RecordingSink([])
     with capture_logs() as logs:
         metrics, _ = run(
             lambda _: Pipeline(
@@ -384,7 +383,7 @@ def test_an_event_error_that_is_rejected_is_never_wrapped_into_another() -> None
 
 
 def test_an_event_error_that_is_too_large_is_cut_until_it_is_taken() -> None:
-    class Small(Kept):
+    class Small(RecordingSink):
         def flush(self) -> list[RejectedRecord]:
             pending, self.pending = self.pending, []
             self.stored += [record.value for record in pending if len(record.value) <= 3]
@@ -403,7 +402,7 @@ def test_an_event_error_that_is_too_large_is_cut_until_it_is_taken() -> None:
 
 def test_an_output_gets_only_what_it_accepts() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a", b"b"], journal), Kept(journal)
+    source, sink = Listed([b"a", b"b"], journal), RecordingSink(journal)
     run(lambda _: Pipeline(source, [], [Output(sink, lambda record: record.value == b"b")]))
     assert sink.stored == [b"b"]
 
@@ -418,7 +417,7 @@ def test_backoff_grows_up_to_its_bound_and_starts_over() -> None:
     assert backoff.failed("away") <= 0.5
 
 
-def test_the_end_of_an_outage_is_said_once_with_its_length_and_told_to_the_board() -> None:
+def test_the_end_of_an_outage_is_logged_once_with_its_length_and_reported() -> None:
     reasons: list[str] = []
     backoff = Backoff(reasons.append)
     with capture_logs() as logs:
@@ -439,11 +438,11 @@ def test_a_failure_without_a_reason_is_told_all_the_same() -> None:
     assert reasons == ["no reason given"]
 
 
-def test_the_loop_tells_the_board_why_it_waits_and_that_it_works_again() -> None:
+def test_the_loop_reports_why_it_waits_and_that_it_works_again() -> None:
     journal: list[str] = []
-    source, sink = Listed([b"a"], journal, replayable=False), Kept(journal)
+    source, sink = Listed([b"a"], journal, replayable=False), RecordingSink(journal)
 
-    def build(_: KeptSource) -> Pipeline:
+    def build(_: CarryOver) -> Pipeline:
         journal.append("built")
         if len(journal) == 1:
             raise RetryableError("the database is away")
@@ -468,8 +467,8 @@ class Endless(Listed):
 def test_after_a_failure_the_first_batch_does_not_wait_until_it_is_old() -> None:
     journal: list[str] = []
 
-    def build(_: KeptSource) -> Pipeline:
-        source, sink = Endless([b"a"], journal), Kept(journal)
+    def build(_: CarryOver) -> Pipeline:
+        source, sink = Endless([b"a"], journal), RecordingSink(journal)
         journal.append("built")
         if len(journal) == 1:
             raise RetryableError("the database is away")
@@ -481,25 +480,25 @@ def test_after_a_failure_the_first_batch_does_not_wait_until_it_is_old() -> None
 
 
 @pytest.mark.parametrize("replayable", [True, False])
-def test_a_source_that_was_opened_before_something_failed_is_closed_or_kept(replayable: bool) -> None:
+def test_a_source_that_was_opened_before_something_failed_is_closed_or_carried_over(replayable: bool) -> None:
     journal: list[str] = []
     opened: list[Listed] = []
 
-    def build(kept: KeptSource) -> Pipeline:
-        if kept.source is None:
+    def build(carry_over: CarryOver) -> Pipeline:
+        if carry_over.source is None:
             opened.append(Listed([b"a"], journal, replayable=replayable))
-            kept.source = opened[-1]
+            carry_over.source = opened[-1]
         if len(journal) < 2:
             journal.append("the sink is away")
             raise RetryableError("away")
-        return Pipeline(kept.source, [], [Output(Kept(journal), accept_all)])
+        return Pipeline(carry_over.source, [], [Output(RecordingSink(journal), accept_all)])
 
     run(build)
     assert len(opened) == (3 if replayable else 1)
     assert all(source.closed for source in opened)
 
 
-def test_a_reason_is_said_once_while_it_lasts() -> None:
+def test_a_reason_is_logged_once_while_it_lasts() -> None:
     backoff = Backoff()
     with capture_logs() as logs:
         pauses = [backoff.failed("the disk is full") for _ in range(20)]
@@ -520,7 +519,7 @@ def test_a_batch_whose_outputs_want_more_goes_on_while_there_is_something_to_rea
     retention: EventRetention, records: int
 ) -> None:
     journal: list[str] = []
-    source, outputs = Listed([b"a", b"b", b"c"], journal), [Output(Kept(journal), accept_all)]
+    source, outputs = Listed([b"a", b"b", b"c"], journal), [Output(RecordingSink(journal), accept_all)]
     run(lambda _: Pipeline(source, [], outputs, Batch(records=100), retention=retention, wants_more=lambda: True))
     assert journal[: records + 3] == ["write"] * records + ["flush", "settle", "commit"]
     assert source.committed[0] == {PARTITION: records}
@@ -536,8 +535,8 @@ def test_the_first_batch_is_written_soon_whatever_its_longest_time(monkeypatch: 
             now[0] += 4.0
             return super().poll(limit, timeout_s)
 
-    source, sink = Slow([b"%d" % number for number in range(6)], journal), Kept(journal)
+    source, sink = Slow([b"%d" % number for number in range(6)], journal), RecordingSink(journal)
     pipeline = Pipeline(source, [], [Output(sink, lambda _: True)], Batch(1_000, 300.0))
-    loop.run(lambda _kept: pipeline, Stop(), Counters(), Shown())
+    loop.run(lambda _carry_over: pipeline, Stop(), Counters(), Shown())
     # Two within the first five seconds and a bit, all others when the input ends.
     assert [next(iter(one.values())) for one in source.committed] == [3, 6]

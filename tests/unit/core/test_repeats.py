@@ -63,15 +63,15 @@ class World:
         counters = Counters()
 
         def stage(records: list[Record]) -> list[Record]:
-            kept.counts.count("events_valid", len(records), schema="A")
+            carry_over.counts.count("events_valid", len(records), schema="A")
             return records
 
         def build(now: CarryOver) -> Pipeline:
-            nonlocal kept
-            kept = now
+            nonlocal carry_over
+            carry_over = now
             return Pipeline(Log(self), [stage], [Output(Topic(self), lambda _: True)], Batch(self.batch, 60.0))
 
-        kept: CarryOver
+        carry_over: CarryOver
         repeats = Repeats(WriteMarks(self.folder, lambda _: self.group), self.told.update)
         loop.run(build, Stop(), counters, Silent(), repeats)
         return counters
@@ -88,7 +88,7 @@ class World:
 
 
 class Silent:
-    """A board that nobody looks at."""
+    """Takes reports and ignores them."""
 
     def report(self, state: State) -> None:
         pass

@@ -29,27 +29,27 @@ def record(schema: str, origin: Assignment | None = HERE, *, parsed: bool = True
 
 def test_events_are_left_out_by_their_schema_and_counted() -> None:
     metrics = Counters()
-    kept = [record("Edit"), record("MyAnalytics"), record("BannerX")]
+    passed = [record("Edit"), record("MyAnalytics"), record("BannerX")]
     out = [record("AnalyticsOne"), record("Banner"), record("AnalyticsOne", parsed=False)]
-    assert stage(metrics)([out[0], *kept, *out[1:]]) == kept
+    assert stage(metrics)([out[0], *passed, *out[1:]]) == passed
     counted = {name: value for name, value in metrics.totals.items() if "events_left_out" in str(name)}
     assert sorted(counted.values()) == [1, 2]
 
 
 def test_only_the_inputs_that_say_so_leave_anything_out() -> None:
-    kept = [record("Analytics", THERE), record("Analytics", None)]
-    assert stage(Counters())(kept) == kept
+    passed = [record("Analytics", THERE), record("Analytics", None)]
+    assert stage(Counters())(passed) == passed
 
 
 def test_what_is_no_event_goes_on() -> None:
-    kept = [
+    passed = [
         Record(b"1\tEventLogging {}", origin=HERE),
         Record(b'["Analytics"]', origin=HERE),
         Record(b"\xff", origin=HERE),
         event_error(Record(b"line", origin=HERE), InvalidEventError("bad"), {"schema": "Analytics"}),
     ]
-    assert stage(Counters(), "")(kept[:3]) == kept[:3]
-    assert stage(Counters(), "EventError|unknown")(kept) == kept
+    assert stage(Counters(), "")(passed[:3]) == passed[:3]
+    assert stage(Counters(), "EventError|unknown")(passed) == passed
 
 
 def test_an_input_without_a_blacklist_has_no_such_stage() -> None:
