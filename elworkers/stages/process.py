@@ -103,7 +103,7 @@ class ProcessStage:
                         schema = validate_fast(event)
                         if schema is not None:
                             value = dumps(event, None, OPT_APPEND_NEWLINE)[:-1]
-                            routing_fields = event if keeps_events else schema.routing_fields
+                            handed_on = event if keeps_events else schema.routing_fields
                     budget.current_record = None
                 except EventTimeout:
                     budget.current_record = None
@@ -117,7 +117,7 @@ class ProcessStage:
                     if not schema.events:
                         valid_fast.append(schema)
                     schema.events += 1
-                    made.append(record.staged(value, routing_fields))
+                    made.append(record.staged(value, handed_on))
                 elif record.value.strip():
                     made.append(self._slow_path(record, event))
         self._counters.report()
