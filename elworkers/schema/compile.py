@@ -58,7 +58,7 @@ class _Schema(dict[str, Any]):
 
 @lru_cache
 def _checking_only_failing(cls: Any) -> Any:
-    """Return the same class, but that it looks only at suspects: it takes 3 µs for a property that is right."""
+    """Return the same class, but that it looks only at failing properties: each right one would take 3 µs."""
     original = cls.VALIDATORS["properties"]
 
     def properties(validator: Any, given: Mapping[str, Any], instance: Any, schema: Any) -> Iterable[Any]:

@@ -111,8 +111,8 @@ class SchemaWiki:
             found = self._ask({"action": "query", "meta": "siteinfo", "formatversion": "2"}, self._small_limit)
         except _UnexpectedAnswerError as unexpected:
             raise RetryableError(f"schema wiki {self._shown}: {unexpected}") from None
-        except InvalidEventError as refused:
-            raise RetryableError(refused.message) from None
+        except InvalidEventError as error:
+            raise RetryableError(error.message) from None
         if found is None or "query" not in found:
             raise RetryableError(f"schema wiki {self._shown}: {why}")
 
