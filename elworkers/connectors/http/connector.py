@@ -92,7 +92,7 @@ def _listening(endpoint: Endpoint, worker: Worker, lines: RawLines) -> Listener:
         connections=options["max_connections"],
         quiet_s=options["timeout_seconds"],
     )
-    answers = HandlerConfig(
+    config = HandlerConfig(
         path=endpoint.uri.path,
         lines=lines,
         limits=limits,
@@ -100,7 +100,7 @@ def _listening(endpoint: Endpoint, worker: Worker, lines: RawLines) -> Listener:
         trusted=options["trusted_proxies"] or (),
         files=files,
     )
-    return HttpListener(endpoint.uri.endpoint(HTTP_PORT), answers, worker.inherited(_address(endpoint)))
+    return HttpListener(endpoint.uri.endpoint(HTTP_PORT), config, worker.inherited(_address(endpoint)))
 
 
 CONNECTORS = (

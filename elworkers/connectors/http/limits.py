@@ -38,12 +38,12 @@ class Limits:
 class RefusedError(Exception):
     """The answer to a request that is not taken."""
 
-    def __init__(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
         self.status = status
         self.headers = dict(headers or {})
 
 
-def come_again(words: str) -> RefusedError:
+def retry_later(message: str) -> RefusedError:
     """Return the answer to a request that is taken at another time."""
-    return RefusedError(503, f"{words}; try again", {"Retry-After": str(RETRY_AFTER_S)})
+    return RefusedError(503, f"{message}; try again", {"Retry-After": str(RETRY_AFTER_S)})

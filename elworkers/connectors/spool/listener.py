@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 from elworkers.core.errors import ElworkersError
 
-Told = Callable[[bool], None]
-"""Told once, by any thread, whether lines are kept: on disk, or acknowledged by the output. Never raises."""
+Acknowledge = Callable[[bool], None]
+"""Is told once, by any thread, whether lines are kept: on disk, or acknowledged by the output. Never raises."""
 
 
 @dataclass(eq=False)
@@ -21,15 +21,15 @@ class Arrival:
 
     Attributes:
         lines: without the LF that ends them.
-        came_ms: when, ms since the epoch.
-        told: of a client that can send them again; all of them are kept, or none. None: nobody can, so that each line
-            that is kept is worth it, and the others are counted.
+        arrived_ms: when, ms since the epoch.
+        acknowledge: of a client that can send them again; all of them are kept, or none. None: nobody can, so that each
+            line that is kept is worth it, and the others are counted.
         withdrawn: the client waits no longer.
     """
 
     lines: Sequence[bytes]
-    came_ms: int
-    told: Told | None = None
+    arrived_ms: int
+    acknowledge: Acknowledge | None = None
     withdrawn: bool = False
 
 
@@ -53,7 +53,7 @@ class LineKeeper(Protocol):
     """Takes lines. One thread at a time calls it; file work is done there, which may take its time. Never raises."""
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
-        """Take lines; each `told` is called now or later."""
+        """Take lines; each `acknowledge` is called now or later."""
 
     def room(self, size: int) -> Room:
         """Return what would happen to a request with at most this many bytes of lines."""

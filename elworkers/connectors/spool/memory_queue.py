@@ -50,11 +50,11 @@ class MemoryQueue:
         with self._lock:
             if self._closed:
                 return 0
-            if arrival.told is None:
+            if arrival.acknowledge is None:
                 left = _MOST_BYTES - self._bytes
                 lines = lines[: bisect_right(list(accumulate(map(len, lines))), left)]
             size = sum(map(len, lines))
-            if not lines or not self.has_room(size) or (arrival.told is not None and not self.works()):
+            if not lines or not self.has_room(size) or (arrival.acknowledge is not None and not self.works()):
                 return 0
             self._queue.append((arrival, lines, size))
             self._bytes += size
@@ -71,7 +71,7 @@ class MemoryQueue:
                     self._bytes -= size
                     continue
             self._under_way.append(one)
-            found += [Record(line, timestamp_ms=arrival.came_ms) for line in lines]
+            found += [Record(line, timestamp_ms=arrival.arrived_ms) for line in lines]
         return found
 
     @property
@@ -85,8 +85,8 @@ class MemoryQueue:
         for arrival, _, size in acknowledged:
             with self._lock:
                 self._bytes -= size
-            if arrival.told is not None:
-                arrival.told(True)
+            if arrival.acknowledge is not None:
+                arrival.acknowledge(True)
 
     def close(self) -> None:
         """Tell those who wait that their lines are not kept; says how many nobody will send again."""
@@ -96,9 +96,9 @@ class MemoryQueue:
             self._queue.clear()
         lost = 0
         for arrival, lines, _ in left:
-            if arrival.told is None:
+            if arrival.acknowledge is None:
                 lost += len(lines)
             else:
-                arrival.told(False)
+                arrival.acknowledge(False)
         if lost:
             log.error("stopped before these could be written; they are lost", code="records_lost_at_stop", records=lost)

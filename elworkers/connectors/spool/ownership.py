@@ -21,11 +21,11 @@ def wait_for_turn(folder: Path, waits: Callable[[], bool]) -> None:
         folder: the spool's, which need not be there.
         waits: waits a moment, and says whether to look again.
     """
-    while _is_taken(folder / _LOCK) and waits():
+    while _is_locked(folder / _LOCK) and waits():
         pass
 
 
-def _is_taken(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
