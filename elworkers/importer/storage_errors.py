@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 
 import requests
@@ -77,15 +76,6 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _OUTAGES:
         return True
     return _OUTAGE_PATTERN.search(str(error)) is not None
-
-
-def hdfs_message(answer: str) -> str:
-    """Return the name of an exception of HDFS and what it says, from the body of an answer; else the body."""
-    try:
-        exception = json.loads(answer)["RemoteException"]
-        return f"{exception['exception']}: {exception['message']}"
-    except (ValueError, KeyError, TypeError):
-        return answer
 
 
 def message(error: BaseException) -> str:

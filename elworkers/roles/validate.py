@@ -12,11 +12,11 @@ from dataclasses import replace
 from elworkers import roles
 from elworkers.config.argument_files import Argument, Environment
 from elworkers.config.arguments import Arguments, IgnoredName, parse
-from elworkers.config.endpoints import check_store, check_topics, consumer_group
+from elworkers.config.endpoints import check_topics, consumer_group
 from elworkers.config.uris import Endpoint
 from elworkers.config.wraps import Wrap
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.registry import check_sink, check_sources
+from elworkers.connectors.registry import check_sink, check_sources, check_storage
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
 
@@ -107,8 +107,8 @@ def _checked(kind: str, place: Argument, arguments: Arguments, inputs: Sequence[
             return (_checked_sink(place.text, arguments, inputs),)
         if kind == "topics":
             return (check_topics(place.text),)
-        if kind == "store":
-            return (check_store(place.text),)
+        if kind == "storage":
+            return (check_storage(place.text),)
         if kind == "format":
             from elworkers.events.parse import compile_format
 

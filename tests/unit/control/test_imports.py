@@ -14,7 +14,7 @@ import pytest
 from memorycluster import MemoryCluster
 
 from elworkers.config.argument_files import read_lines
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.control.imports import report
 from elworkers.control.worker_states import WorkerStates
 from elworkers.core.metrics import Counters
@@ -58,7 +58,7 @@ class Site:
             json_lines("none"),
             RollPolicy(1 << 30, 0.0, 0),
         )
-        importer = Importer(Store(check_store(self.base)), StagingFiles(self.folder / "staging"), plan, Counters())
+        importer = Importer(Store(check_storage(self.base)), StagingFiles(self.folder / "staging"), plan, Counters())
         try:
             assert importer.run(self.cluster.reader(), lambda *_: True, now_ms=NOW_MS) == 0  # type: ignore[arg-type]
         finally:
@@ -117,7 +117,7 @@ def test_what_stands_still_is_said_with_the_reason_and_since_when(site: Site, mo
 
 def test_an_importer_that_does_not_run_has_left_notes(site: Site) -> None:
     site.add(0)
-    notes = Notes(Store(check_store(site.base)))
+    notes = Notes(Store(check_storage(site.base)))
     notes.write(Which(TOPIC, 0), Note("it has transactions", 1_480_000_000))
     notes.write(Which("other"), Note("of another importer", 1_480_000_000))
     (said,) = site.table()[3:]

@@ -19,7 +19,7 @@ import pytest
 from memorycluster import MemoryCluster
 from structlog.testing import capture_logs
 
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
@@ -87,7 +87,7 @@ class Site:
         self._made: list[Importer] = []
 
     def importer(self, roll_policy: RollPolicy = AT_ONCE, lives: int = -1) -> Importer:
-        store = MortalStore(check_store(self.base))
+        store = MortalStore(check_storage(self.base))
         store.left = lives
         bucketer = HourBucketer(self.metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS)
         plan = ImportPlan(
