@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -87,8 +88,10 @@ class FsspecStorage:
                 file.write(chunk)
             file.close()
         except BaseException:
-            # Closing would send what is left to a server that has just refused, and raise once more.
-            file.closed = True
+            # Closing would send what is left to a server that has just refused, and raise once more. Some files cannot
+            # be told, as those in memory; they send nothing.
+            with contextlib.suppress(AttributeError):
+                file.closed = True
             raise
 
     def rename(self, source: str, target: str) -> bool:

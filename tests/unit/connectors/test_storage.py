@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
@@ -60,6 +61,18 @@ def test_a_file_is_written_as_a_whole_and_named_once(storage: Storage) -> None:
     assert content(storage, "a/b/named") == b"one\ntwo\n"
     assert content(storage, "a/b/.other") == b"other\n"
     assert storage.absolute("") == storage.absolute("a").removesuffix("/a")
+
+
+def test_what_the_content_raises_is_raised(storage: Storage) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"one\n"
+        raise RetryableError("the local disk cannot be read")
+
+    storage.make_folder("a")
+    with pytest.raises(RetryableError, match="the local disk"):
+        storage.write("a/.new", broken())
+    storage.write("a/.new", iter([b"whole\n"]))
+    assert content(storage, "a/.new") == b"whole\n"
 
 
 # What fsspec has not finished making complains as it goes.
