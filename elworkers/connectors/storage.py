@@ -37,10 +37,10 @@ class Storage(Protocol):
         """Give a file another name in a folder that exists; False where the name is taken or the file is gone."""
 
     def make_folder(self, folder: str) -> None:
-        """Have a folder, and those it is in."""
+        """Create a folder and its parents where they do not exist."""
 
     def failed(self, error: Exception) -> None:
-        """Note what a method, or `files`, has raised: whoever tries again may be served by another host."""
+        """Note what a method, or `files`, has raised, so that the next try may go to another host."""
 
 
 def _takes_all(_endpoint: Endpoint) -> None:
@@ -79,4 +79,4 @@ def _open_any(endpoint: Endpoint) -> Storage:
 
 
 OF_FSSPEC = StorageSpec(None, open=_open_any)
-"""Of a scheme that no connector has: the file system that fsspec has of this name, as those of object stores."""
+"""For schemes that no connector has: the file system of this name in fsspec, such as an object store."""

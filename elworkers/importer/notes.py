@@ -23,7 +23,7 @@ from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Store
 
 _FOLDER, _SUFFIX = f"{FOLDER}/~standing", ".json"
-"""`~` stands in no topic's name; `@` would make what is before it look like a password in a URI."""
+"""Where notes are. No topic has `~` in its name; an `@` would make what is before it look like a password in a URI."""
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ class Which(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it is."""
+        """`topic` or `partition`."""
         return "topic" if self.number is None else "partition"
 
     @property
@@ -46,7 +46,7 @@ class Which(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Why something stands still, and since when, in s since the epoch."""
+    """Why something stands still, and since when (s since the epoch)."""
 
     why: str
     since: int
@@ -108,7 +108,7 @@ class Notes:
             self._written[which] = note
 
     def drop(self, which: Which) -> bool:
-        """Have no such note; False where the store does not do it now."""
+        """Remove a note, if there is one; return False where the store does not do it now."""
         try:
             self._store.remove(_path(which))
         except RetryableError as error:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sets topics aside that the store rejects or Kafka cannot give, says why, and tries them again later.
+"""Quarantines topics that the store rejects and partitions that Kafka cannot give, and retries them later.
 
 Since when they do is noted in the store: the next process, as a single run of cron's is, goes on counting.
 """
@@ -35,7 +35,7 @@ class _Standing:
 
 
 class Quarantine:
-    """What stands still: topics, and of others partitions.
+    """The topics and partitions that stand still.
 
     Args:
         metrics: is told of them.
@@ -50,7 +50,7 @@ class Quarantine:
         self._to_drop: set[Which] = set()
 
     def restore(self, is_ours: Callable[[str], bool]) -> None:
-        """Take over, once, what stood still for the process before; it is to be tried at once.
+        """Load, once, what the process before has quarantined; it is retried at once.
 
         Args:
             is_ours: whether a topic is this worker's.
@@ -67,22 +67,22 @@ class Quarantine:
         self._restored = True
 
     def has(self, topic: str) -> bool:
-        """Return whether a topic stands still, and is not tried at the moment."""
+        """Return whether a topic is in quarantine and not being retried."""
         standing = self._standing.get(Which(topic))
         return standing is not None and not standing.tried
 
     def is_tried(self, topic: str) -> bool:
-        """Return whether a topic stood still before this run, which is to show whether it goes on."""
+        """Return whether this run retries a topic that was in quarantine."""
         standing = self._standing.get(Which(topic))
         return standing is not None and standing.tried
 
     def may_retry(self, topic: str) -> bool:
-        """Return whether a topic may be tried."""
+        """Return whether a topic is not in quarantine, or has been for long enough to be retried."""
         standing = self._standing.get(Which(topic))
         return standing is None or time.monotonic() >= standing.until
 
     def add(self, topic: str, why: str) -> None:
-        """Have a topic stand still; for longer each time, and logged once a minute while the reason is the same."""
+        """Quarantine a topic, for longer each time; it is logged once a minute while the reason is the same."""
         before = self._standing.get(Which(topic))
         pause_s = min(2 * before.pause_s, _LONGEST_PAUSE_S) if before and before.pause_s else _FIRST_PAUSE_S
         standing = self._stand(Which(topic), why, _REPORT_AGAIN_S, tried_again_in_s=pause_s)
@@ -110,12 +110,12 @@ class Quarantine:
         return standing
 
     def try_again(self, topic: str) -> None:
-        """Let a topic go on for a run, if it stood still."""
+        """Retry a topic in this run, if it was in quarantine."""
         if Which(topic) in self._standing:
             self._standing[Which(topic)].tried = True
 
     def resume_tried(self, unfinished: Container[str]) -> None:
-        """Release the topics that were tried and have not been added again.
+        """Release the topics that were retried and have not been added again.
 
         Args:
             unfinished: topics of which this run has not published all that it read: whether they go on is not known.
@@ -133,7 +133,7 @@ class Quarantine:
         self._to_drop.add(which)
 
     def report_unreadable(self, unreadable: Mapping[TopicPartition, str], read: Container[TopicPartition]) -> None:
-        """Name the partitions that Kafka could not give in this run, and no longer those that it could.
+        """Quarantine the partitions that Kafka could not give in this run, and release those that it could.
 
         Args:
             unreadable: why, for each that it could not.
@@ -152,5 +152,5 @@ def _named(which: Which) -> dict[str, object]:
 
 
 def _comparable(which: Which, why: str) -> str:
-    """Return a reason without what differs from try to try: HDFS's numbers are counts, but Kafka's are codes."""
+    """Return a reason without what differs between tries: numbers of HDFS are counts, those of Kafka are codes."""
     return re.sub("[0-9]+", "0", why) if which.number is None else why

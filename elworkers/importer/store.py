@@ -57,7 +57,7 @@ class Store:
             raise PathRejectedError(message) from error
 
     def _responds(self) -> bool:
-        """Return whether the store tells something small."""
+        """Return whether the store answers a simple question."""
         try:
             self._storage.files.info(self._storage.absolute("") or "/")
         except FileNotFoundError:
@@ -155,7 +155,7 @@ class Store:
             return self._storage.rename(source, target)
 
     def make_folder(self, folder: str) -> None:
-        """Have a folder, and those it is in.
+        """Create a folder and its parents where they do not exist.
 
         Raises:
             RetryableError: the store does not answer or may not.
@@ -169,7 +169,7 @@ class Store:
         self._folders.add(folder)
 
     def touch(self, path: str) -> None:
-        """Have an empty file.
+        """Create an empty file.
 
         Raises:
             RetryableError: the store does not answer.
@@ -177,7 +177,7 @@ class Store:
         self.write(path, ())
 
     def remove(self, path: str) -> None:
-        """Have no such file.
+        """Remove a file, if it exists.
 
         Raises:
             RetryableError: the store does not answer.
@@ -186,7 +186,7 @@ class Store:
             self._storage.files.rm_file(self._storage.absolute(path))
 
     def forget_folders(self) -> None:
-        """Make folders anew that somebody may have removed."""
+        """Create folders again when they are needed: somebody may have removed them."""
         self._folders.clear()
 
 

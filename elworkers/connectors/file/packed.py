@@ -39,13 +39,13 @@ ReadAt = Callable[[int, int], bytes]
 
 
 class Unpacking:
-    """One file on its way.
+    """Unpacks one file.
 
     Args:
         read_at: see `ReadAt`.
 
     Attributes:
-        bytes_read: how many bytes of the file were taken.
+        bytes_read: how many bytes of the file were read.
         damage: what is wrong with the file and where, so that nothing more can be had of it; empty while nothing is.
     """
 
@@ -60,7 +60,7 @@ class Unpacking:
 
     @property
     def packing(self) -> str:
-        """What the file is packed by; empty where it is not, or nobody can tell yet."""
+        """What the file is packed by, such as `gzip`; empty where it is not, or nobody can tell yet."""
         return self._packing or _PLAIN
 
     @property
@@ -134,7 +134,7 @@ class Unpacking:
 
 
 def _packing_of(head: bytes) -> str | None:
-    """Return the kind of a file that begins with these bytes; None if more of them are needed to tell."""
+    """Return what a file that begins with these bytes is packed by; None if more of them are needed to tell."""
     for magic, packing in _MAGIC:
         if head.startswith(magic):
             return packing

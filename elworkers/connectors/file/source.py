@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class Placed(NamedTuple):
-    """Where the lines of a file are, for those who go on there.
+    """Where the lines of a file are, for those who continue there.
 
     Attributes:
         origin: of all of its lines; a line's offset is that of its last byte in the unpacked file.

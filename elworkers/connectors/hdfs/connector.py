@@ -12,7 +12,7 @@ from elworkers.connectors.storage import Storage, StorageSpec
 from elworkers.core.errors import ConfigurationError
 
 PORT = 9870
-"""Of a NameNode's HTTP server."""
+"""Port of a NameNode's HTTP server."""
 
 _OPTIONS: Options = {
     "user": Option(str, None, "user name to send to WebHDFS; same as USER@ before the host"),

@@ -61,7 +61,7 @@ class HdfsStorage(FsspecStorage):
         return files
 
     def failed(self, error: Exception) -> None:
-        """Go on to the next NameNode where this thread's one is on standby or away; whoever tries again finds it."""
+        """Switch to the next NameNode if this thread's one is on standby or away."""
         if len(self._hosts) > 1 and (_STANDBY in str(error) or isinstance(error, requests.ConnectionError)):
             with self._changing:
                 if self._of_thread.at == self._at_host:

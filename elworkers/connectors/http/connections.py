@@ -25,7 +25,7 @@ _LINGER_S = 1.0
 _MUCH = 8 * 1024 * 1024
 _TRIM_AFTER_S = 1.0
 _TRIMS = 5
-"""After there was much: what was cut lingers, and is freed only then."""
+"""How often memory is given back after much was held: connections that were cut linger, and free it only later."""
 _OF_CLIENTS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 _PLAIN = f"Server: {SERVER_NAME}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
 _TOO_LONG = (
@@ -42,7 +42,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _ErrorLogFilter:
-    """What aiohttp takes for its logger: of what it has to say, only our own mistakes are worth a line.
+    """The logger that aiohttp is given: it logs mistakes of this program, and none of clients.
 
     A request that is none has its answer, and anybody can send thousands of them.
     """
@@ -57,7 +57,7 @@ class _ErrorLogFilter:
 
 
 class Connection(web.RequestHandler):
-    """One client.
+    """The connection of one client.
 
     Attributes:
         server: whose it is.
@@ -121,7 +121,7 @@ class Connection(web.RequestHandler):
             self._gone.set_result(None)
 
     def evict(self) -> None:
-        """Give up what is not whole; the client is told to send it again."""
+        """Drop an incomplete request to make room; the client is told to send it again."""
         if self.upload is not None:
             self.evicted = True
             self.upload.cancel()
@@ -163,7 +163,7 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send it; behind what is no request the client may send more of that, and would not see the answer."""
+        """Send the response; if the connection lingers, wait for the client to read it before closing."""
         done = await super().finish_response(request, resp, start_time)
         if self._lingers and request.content.is_eof() and self.transport is not None:
             self._close = True

@@ -66,11 +66,11 @@ def _files(endpoint: Endpoint) -> Path | None:
     return files
 
 
-def _listener(endpoint: Endpoint, worker: Worker, place: SpoolPaths) -> Listener:
+def _listener(endpoint: Endpoint, worker: Worker, paths: SpoolPaths) -> Listener:
     from elworkers.connectors.spool.raw_lines import RawLines
     from elworkers.connectors.spool.sequence import Sequence
 
-    lines = RawLines(endpoint.options["host"], Sequence(place.sequence))
+    lines = RawLines(endpoint.options["host"], Sequence(paths.sequence))
     try:
         return _listening(endpoint, worker, lines)
     except Exception:

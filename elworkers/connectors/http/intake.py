@@ -23,7 +23,7 @@ from elworkers.connectors.spool.raw_lines import RawLines, utc
 from elworkers.core.errors import RetryableError
 
 _MOST_BYTES = 8 * 1024 * 1024
-"""Of events that wait for the thread."""
+"""Bytes of events that may wait for the thread."""
 _ANSWERED_WITHIN_S = 10.0
 _CHECK_AGAIN_S = 0.5
 _ENDS_WITHIN_S = 2.0
@@ -32,14 +32,14 @@ log = structlog.get_logger(__name__)
 
 
 class Sender(NamedTuple):
-    """What a line says of the client: its address, or nothing, and its user agent."""
+    """The client as a line names it: its address, or nothing, and its user agent."""
 
     address: bytes
     agent: bytes
 
 
 class _Request(NamedTuple):
-    """Of one request; without events it asks how much room there is.
+    """A request for the thread; without events it asks how much room there is.
 
     `came_s` is since the epoch, for its lines; `until` of the monotonic clock, which nobody sets.
     """

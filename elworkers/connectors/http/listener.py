@@ -85,7 +85,7 @@ class HttpListener:
         intake.close()
 
     def close(self) -> None:
-        """Answer what is under way, and let go of the address."""
+        """Answer what is under way, and release the address."""
         if self._thread is not None:
             if self._loop is not None and self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._ended.set)

@@ -53,7 +53,7 @@ class HandlerConfig:
 
 
 class RequestHandler:
-    """Gives the answers while a listener is open.
+    """Answers requests while a listener is open.
 
     Args:
         config: of the server.

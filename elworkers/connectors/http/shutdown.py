@@ -13,7 +13,7 @@ from elworkers.connectors.http.connections import BoundedServer, Connection
 _LAST_REQUEST_S = 0.5
 _CHECK_EVERY_S = 0.01
 _TURNS_OF_A_NEWCOMER = 10
-"""Of the event loop, which takes three to make a connection of a socket that it has accepted."""
+"""Turns of the event loop; it takes three to make a connection of a socket that it has accepted."""
 
 
 async def leave(server: BoundedServer, stop_accepting: Callable[[], object], within_s: float) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from elworkers.core.errors import ElworkersError
 
 Acknowledge = Callable[[bool], None]
-"""Is told once, by any thread, whether lines are kept: on disk, or acknowledged by the output. Never raises."""
+"""Called once, by any thread, with whether lines are kept: on disk, or acknowledged by the output. Never raises."""
 
 
 @dataclass(eq=False)
@@ -34,7 +34,7 @@ class Arrival:
 
 
 class Room(NamedTuple):
-    """What becomes of the next request.
+    """What would happen to the next request.
 
     Attributes:
         status: `ok`, `straight` where it goes to the output past the disk, or `full` where it is refused.
@@ -60,14 +60,14 @@ class LineKeeper(Protocol):
 
 
 Failed = Callable[[ElworkersError], None]
-"""Told by a listener that it can take nothing any more."""
+"""Called by a listener that can take nothing any more."""
 
 
 class Listener(Protocol):
-    """Where lines come in that nobody will send again, or only those who are told to."""
+    """Receives lines whose senders do not send them again, unless they are told to."""
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
         """Begin to take lines, on a thread of the listener's own."""
 
     def close(self) -> None:
-        """Hand over what was taken, and let go of everything; never raises."""
+        """Hand over what was received, and release everything; never raises."""

@@ -43,7 +43,7 @@ class MemoryQueue:
         return self._bytes + size <= _MOST_BYTES
 
     def put(self, arrival: Arrival, lines: Sequence[bytes]) -> int:
-        """Take lines of an arrival; how many were taken.
+        """Take lines of an arrival; return how many were taken.
 
         Those whose client waits for an answer are taken together, and only while the output is there.
         """
@@ -76,7 +76,7 @@ class MemoryQueue:
 
     @property
     def under_way(self) -> bool:
-        """Whether the output has been given lines whose senders wait for its word."""
+        """Whether the output has been given lines that it has not acknowledged."""
         return bool(self._under_way)
 
     def acknowledged(self) -> None:
@@ -89,7 +89,7 @@ class MemoryQueue:
                 arrival.acknowledge(True)
 
     def close(self) -> None:
-        """Tell those who wait that their lines are not kept; says how many nobody will send again."""
+        """Tell those who wait that their lines are not kept, and log how many lines are lost."""
         with self._lock:
             self._closed = True
             left = [*self._under_way, *self._queue]

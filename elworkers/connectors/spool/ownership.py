@@ -15,11 +15,11 @@ _LOCK = "lock"
 
 
 def wait_for_turn(folder: Path, waits: Callable[[], bool]) -> None:
-    """Return as soon as no other process has the spool, or `waits` says that it was long enough.
+    """Return as soon as no other process has the spool, or `waits` returns False.
 
     Args:
         folder: the spool's, which need not be there.
-        waits: waits a moment, and says whether to look again.
+        waits: waits a moment, and returns whether to try again.
     """
     while _is_locked(folder / _LOCK) and waits():
         pass

@@ -23,7 +23,7 @@ from elworkers.core.errors import ElworkersError, RetryableError
 _ORIGIN = Assignment("spool", 0)
 _REPORT_AGAIN_AFTER_S = 60.0
 _UNDER_WAY_BYTES = 1024 * 1024
-"""Of lines on disk that do not wait but are on their way to the output."""
+"""Bytes of lines on disk that are not waiting but on their way to the output."""
 
 log = structlog.get_logger(__name__)
 

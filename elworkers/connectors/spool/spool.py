@@ -101,7 +101,7 @@ class Spool:
         return self._end - self._done
 
     def append(self, lines: Sequence[bytes], now_ms: int, *, together: bool = False) -> int:
-        """Take lines, in order; how many were taken. The others have no room.
+        """Take lines, in order; return how many were taken. The others have no room.
 
         Args:
             lines: without the LF that ends them.
@@ -280,7 +280,7 @@ class Spool:
                 self._starts.pop()
 
     def close(self) -> None:
-        """Let go of the folder; never raises. Lines that are done with are removed: no damage brings them back."""
+        """Release the folder; never raises. Lines that are done with are removed: no damage brings them back."""
         self._remove_all()
         for handle in (self._writer, self._done_file, self._lock):
             if handle >= 0:

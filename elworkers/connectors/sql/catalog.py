@@ -142,5 +142,5 @@ def _log_missing_columns(name: str, schema: Mapping[str, Any], made: CreatedTabl
 
 
 def _cuts(named: tuple[str, int], made: CreatedTable) -> Mapping[str, ColumnWidth]:
-    """Return how long the texts of an EventError's table may be."""
+    """Return the widths of text columns of an EventError's table."""
     return made.widths if named[0] == long_event_errors.SCHEMA else {}

@@ -23,7 +23,7 @@ _LARGEST_DATAGRAM = 65_535
 _CHECK_DROPS_EVERY_S = 1.0
 _SO_MEMINFO = 55
 _MEMINFO, _DROPS = struct.Struct("=9I"), 8
-"""What Linux says of a socket's memory, SK_MEMINFO_DROPS last (linux/sock_diag.h)."""
+"""Linux's figures of a socket's memory, and the index of the drops among them (linux/sock_diag.h)."""
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ import structlog
 from elworkers.core.permissions import DATA_FILE
 
 _MOST = 50_000
-"""More than one worker takes while the next one already reads."""
+"""Requests that are remembered: more than a worker handles while the next one already reads."""
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class HandledRequests:
         self._before = frozenset()
 
     def load(self, process: int) -> bool:
-        """Read what a process that has ended has handed over; return whether it has left that."""
+        """Load the requests of a process that has ended; return whether it has saved them."""
         try:
             head, *numbers = self._path.read_bytes().split(b"\n")
         except OSError:
@@ -58,7 +58,7 @@ class HandledRequests:
         return True
 
     def save(self) -> None:
-        """Leave it to the next process; what cannot be left is logged, never raised."""
+        """Save the requests for the next process; what fails is logged, never raised."""
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, DATA_FILE)
             with os.fdopen(file, "wb") as left:

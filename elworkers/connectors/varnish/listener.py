@@ -28,7 +28,7 @@ from elworkers.core.polling import readable
 
 _FORMAT = '%q\t%{%FT%T}t\t%h\t"%{User-agent}i"\t%{Varnish:vxid}x'
 _FIELDS = 4
-"""And the request's number, where the program knows what that is."""
+"""Fields of a line, without the request's number, which old versions of the program do not give."""
 _CHUNK = 64 * 1024
 _CHECK_AGAIN_S = 0.2
 _ENDS_WITHIN_S = 3.0
@@ -37,7 +37,7 @@ _COMPLAINT = 300
 _BEGINS_WITHIN_S = 2.0
 _MOST_EARLY = 50_000
 _TWICE_WITHIN_S = 30.0
-"""How long after the process before has ended a request may come that it has taken as well."""
+"""Longest time after the end of the process before in which a request may come that it has handled."""
 
 log = structlog.get_logger(__name__)
 
@@ -194,7 +194,7 @@ class VarnishListener:
             self._backoff.worked()
 
     def close(self) -> None:
-        """End the child and keep what it has still to say."""
+        """End the child, and hand over what it has still written."""
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
@@ -227,7 +227,7 @@ def has_log(pid: int) -> bool:
 
 
 class _ChildOutput:
-    """What a child writes, until it ends or is to end.
+    """The output of a child, until it ends or is to end.
 
     Args:
         child: with pipes for both of its outputs.
