@@ -22,7 +22,7 @@ from elworkers.importer.compression import json_lines
 from elworkers.importer.hour_bucketer import HourBucketer
 from elworkers.importer.hours import HOUR_MS
 from elworkers.importer.importer import Importer
-from elworkers.importer.notes import Note, Notes, Which
+from elworkers.importer.notes import Note, Notes, TopicOrPartition
 from elworkers.importer.pending_range import RollPolicy
 from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles
@@ -118,8 +118,8 @@ def test_what_stands_still_is_said_with_the_reason_and_since_when(site: Site, mo
 def test_an_importer_that_does_not_run_has_left_notes(site: Site) -> None:
     site.add(0)
     notes = Notes(Store(check_storage(site.base)))
-    notes.write(Which(TOPIC, 0), Note("it has transactions", 1_480_000_000))
-    notes.write(Which("other"), Note("of another importer", 1_480_000_000))
+    notes.write(TopicOrPartition(TOPIC, 0), Note("it has transactions", 1_480_000_000))
+    notes.write(TopicOrPartition("other"), Note("of another importer", 1_480_000_000))
     (said,) = site.table()[3:]
     assert said.startswith("stands still since 2016-11-24 15:06:40 UTC")
     assert said.endswith(f"topic {TOPIC}[0]: it has transactions")
