@@ -29,10 +29,10 @@ import fsspec
 import structlog
 
 from bench.rounds import Table, Taken, command, in_turns, ratio, row
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.fsspec_storage import BLOCK_BYTES
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import KafkaSink
-from elworkers.connectors.registry import check_sink
+from elworkers.connectors.registry import check_sink, check_storage
 from elworkers.core.contracts import Record
 from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack, processes
@@ -43,7 +43,7 @@ from elworkers.importer.importer import Importer
 from elworkers.importer.pending_range import RollPolicy
 from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles, chunks_of
-from elworkers.importer.store import BLOCK_BYTES, Store
+from elworkers.importer.store import Store
 from elworkers.importer.topic_selection import TopicSelection
 
 _BATCH, _HOURS, _TOPICS, _PARTITIONS = 2_000, 3, 2, 2
@@ -90,10 +90,10 @@ def _measure(words: argparse.Namespace) -> list[Table]:
         cases: dict[str, Callable[[str], float]] = {
             _IMPORT: lambda base: _import(given.kafka, topics, base, given.scratch / "all"),
             _BLOCKS: lambda base: _processor_s(lambda: _blocks(whole, base)),
-            _STREAM: lambda base: _processor_s(lambda: Store(check_store(base)).write("file", chunks_of(whole))),
+            _STREAM: lambda base: _processor_s(lambda: Store(check_storage(base)).write("file", chunks_of(whole))),
             _READ: lambda _base: _processor_s(lambda: sum(map(len, _read(given.kafka, topics)))),
             _ONE_FILE: lambda base: _processor_s(
-                lambda: Store(check_store(base)).write("file", _read(given.kafka, topics))
+                lambda: Store(check_storage(base)).write("file", _read(given.kafka, topics))
             ),
             _BY_TWO: lambda base: sum(
                 pool.starmap(_import, [(given.kafka, [topic], base, given.scratch / topic) for topic in topics], 1)
@@ -197,7 +197,7 @@ def _import(kafka: str, topics: Sequence[str], base: str, staging: Path) -> floa
         json_lines("none"),
         RollPolicy(128 << 20, 3600.0, 600_000),
     )
-    importer, reader = Importer(Store(check_store(base)), StagingFiles(staging), plan, metrics), TopicsReader([kafka])
+    importer, reader = Importer(Store(check_storage(base)), StagingFiles(staging), plan, metrics), TopicsReader([kafka])
     importer.run(reader, lambda _done, _total: True, everything=True)
     reader.close()
     importer.close()

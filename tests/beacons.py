@@ -22,8 +22,8 @@ from elworkers.core.errors import RetryableError
 DEADLINE_S = 30.0
 
 
-class Door:
-    """A door on a free port, and what it has handed over."""
+class RunningListener:
+    """A listener on a free port, and what it has handed over."""
 
     def __init__(self, folder: Path, limits: Limits | None = None, host: str = "127.0.0.1", **answers: object) -> None:
         self.lines: list[bytes] = []
@@ -40,9 +40,9 @@ class Door:
             "trusted": (),
             "files": None,
         }
-        self.door = HttpListener((host, 0), HandlerConfig(**(given | answers)))  # type: ignore[arg-type]
-        self.port = self.door.address[1]
-        self.door.open(self, self.failures.append)
+        self.listener = HttpListener((host, 0), HandlerConfig(**(given | answers)))  # type: ignore[arg-type]
+        self.port = self.listener.address[1]
+        self.listener.open(self, self.failures.append)
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
         self.at_work.set()
@@ -50,8 +50,8 @@ class Door:
         for arrival in arrivals:
             if not self.full:
                 self.lines += arrival.lines
-            assert arrival.told is not None
-            arrival.told(not self.full)
+            assert arrival.acknowledge is not None
+            arrival.acknowledge(not self.full)
 
     def room(self, size: int) -> Room:
         assert self.held.wait(DEADLINE_S)

@@ -21,10 +21,9 @@ from typing import Any, NamedTuple
 import fsspec
 import zstandard
 
-from elworkers.config.endpoints import check_store
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import KafkaSink
-from elworkers.connectors.registry import check_sink
+from elworkers.connectors.registry import check_sink, check_storage
 from elworkers.core.contracts import Record
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
@@ -72,7 +71,7 @@ class Job(NamedTuple):
         plan = ImportPlan(
             TopicSelection(re.compile(self.topics), None), bucketer, form or json_lines(self.form), self.roll_policy
         )
-        return Importer(Store(check_store(self.base)), StagingFiles(self.folder), plan, metrics)
+        return Importer(Store(check_storage(self.base)), StagingFiles(self.folder), plan, metrics)
 
     def run(self, everything: bool = False, now_ms: int = 0, metrics: Counters | None = None) -> int:
         """One run of an importer of its own; how many messages are left."""

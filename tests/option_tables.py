@@ -13,10 +13,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from elworkers.config.options import KAFKA_TOPICS, STORES
+from elworkers.config.options import KAFKA_TOPICS
 from elworkers.config.types import unsupported
 from elworkers.config.uris import Option, Options
-from elworkers.connectors.registry import sink_specs, source_specs
+from elworkers.connectors.registry import sink_specs, source_specs, storage_specs
 
 PAGE = Path(__file__).parent.parent / "docs" / "instances.md"
 
@@ -34,7 +34,7 @@ def tables() -> Mapping[tuple[str, str], Options]:
         **{("input", scheme): spec.options for scheme, spec in source_specs().items()},
         **{("output", scheme): spec.options for scheme, spec in sink_specs().items()},
         ("topics", "kafka"): KAFKA_TOPICS,
-        **{("store", scheme): options for scheme, options in STORES.items()},
+        **{("storage", scheme): spec.options or {} for scheme, spec in storage_specs().items()},
     }
 
 

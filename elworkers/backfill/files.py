@@ -65,7 +65,7 @@ class FilesSource:
         while not records and self._left:
             current = self._opened(self._left[0])
             records = current.poll(limit, timeout_s)
-            self._tell(self._before + current.taken, self._sizes)
+            self._tell(self._before + current.bytes_read, self._sizes)
             if current.exhausted:
                 self._close_current(self._left.popleft(), current)
             elif not records:
@@ -87,7 +87,7 @@ class FilesSource:
         if current.damage:
             self.damage = "; ".join(filter(None, (self.damage, current.damage)))
         else:
-            self._read[path] = current.taken
+            self._read[path] = current.bytes_read
         current.close()
         self._current = None
 

@@ -1,34 +1,16 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Checks the URIs of an importer, and types their options, without opening anything.
+"""Checks URIs of Kafka, and what an importer reads, without opening anything.
 
 Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check hundreds of instance files with it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from elworkers.config.options import KAFKA_PORT, KAFKA_TOPICS, STORES, WEBHDFS_PORT
+from elworkers.config.options import KAFKA_PORT, KAFKA_TOPICS
 from elworkers.config.uris import Endpoint, Uri, parse, split_host, typed, unknown_scheme
 from elworkers.core.errors import ConfigurationError
-from elworkers.core.extras import needs
-
-
-@dataclass(frozen=True)
-class StoreEndpoint(Endpoint):
-    """The base folder of an importer."""
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is on this host's own disks."""
-        return self.uri.scheme == "file"
-
-    @property
-    def is_hdfs(self) -> bool:
-        """Whether it is in HDFS; what is neither is a file system of fsspec's, with the scheme as its name."""
-        return self.uri.scheme in ("hdfs", "webhdfs")
 
 
 def check_topics(text: str) -> Endpoint:
@@ -37,7 +19,7 @@ def check_topics(text: str) -> Endpoint:
     Raises:
         ConfigurationError: names the option and what was expected.
     """
-    uri = _unwrapped(text, "a consumer of these topics, which takes functions")
+    uri = unwrapped(text, "a consumer of these topics, which takes functions")
     if uri.scheme != "kafka":
         raise unknown_scheme(uri, ("kafka",), "input of an importer")
     endpoint = typed(uri, KAFKA_TOPICS)
@@ -45,32 +27,16 @@ def check_topics(text: str) -> Endpoint:
     return endpoint
 
 
-def check_store(text: str) -> StoreEndpoint:
-    """Return the base folder of an importer with typed options; those of schemes unknown here go to fsspec as text.
+def unwrapped(text: str, expected: str) -> Uri:
+    """Return a URI of an importer, which has no functions before it.
+
+    Args:
+        text: as it is written.
+        expected: what is expected in place of functions.
 
     Raises:
-        ConfigurationError: names the option and what was expected.
+        ConfigurationError: it has some, or is no URI.
     """
-    uri = _unwrapped(text, "file:///PATH or hdfs://NAMENODE:9870/PATH")
-    if uri.scheme not in STORES:
-        needs("hdfs", f"{uri.scheme} URI")
-        from fsspec import available_protocols
-
-        known = (*STORES, *available_protocols())
-        if uri.scheme not in known:
-            raise unknown_scheme(uri, known, "folder")
-        return StoreEndpoint(uri, dict(uri.query))
-    validated = typed(uri, STORES[uri.scheme])
-    endpoint = StoreEndpoint(uri, validated.options, validated.passed)
-    if len(uri.path) < 2 or not (uri.hosts or endpoint.is_local):
-        expected = "file:///PATH" if endpoint.is_local else f"{uri.scheme}://NAMENODE:9870/PATH"
-        raise ConfigurationError(f"{uri.scheme} URI: no {'host' if len(uri.path) > 1 else 'path'}; expected {expected}")
-    if uri.hosts:
-        uri.endpoint(WEBHDFS_PORT)
-    return endpoint
-
-
-def _unwrapped(text: str, expected: str) -> Uri:
     uri = parse(text)
     if uri.wraps:
         raise ConfigurationError(

@@ -15,7 +15,6 @@ from elworkers.core.permissions import mode, unix_group
 KAFKA_PORT = 9092
 STATSD_PORT = 8125
 EVENTS_PORT = 8421
-WEBHDFS_PORT = 9870
 HTTP_PORT = 8080
 
 RAW = Option(boolean, False, "pass lines on unchanged, without parsing them")
@@ -45,11 +44,3 @@ KAFKA_TOPICS: Options = {
 
 REJECTED = ".rejected"
 """What the name of a file of EventErrors ends with, behind that of the input that they are of."""
-
-_WEBHDFS: Options = {
-    "user": Option(str, None, "user name to send to WebHDFS; same as USER@ before the host"),
-    "kerberos": Option(boolean, None, "authenticate by Kerberos (needs the package requests-kerberos)"),
-    "use_https": Option(boolean, None, "use HTTPS"),
-    "token": Option(str, None, "Hadoop delegation token"),
-}
-STORES: dict[str, Options] = {"file": RIGHTS, "hdfs": _WEBHDFS, "webhdfs": _WEBHDFS}

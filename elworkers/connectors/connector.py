@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from elworkers.config.uris import Endpoint, Options
 from elworkers.connectors.spool.listener import Listener
+from elworkers.connectors.storage import StorageSpec
 from elworkers.core.capabilities import OffsetStore
 from elworkers.core.contracts import Metrics, Sink, Source
 from elworkers.core.sockets import Address
@@ -214,11 +215,12 @@ class SinkSpec:
 
 @dataclass(frozen=True)
 class Connector:
-    """A scheme, as an input, an output or both."""
+    """A scheme, as an input, an output, the base folder of an importer, or several of these."""
 
     scheme: str
     source: SourceSpec | None = None
     sink: SinkSpec | None = None
+    storage: StorageSpec | None = None
 
 
 @dataclass(frozen=True)

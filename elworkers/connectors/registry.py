@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Finds the connector of a URI's scheme, and checks inputs and outputs without opening anything.
+"""Finds the connector of a URI's scheme, and checks inputs, outputs and folders of importers without opening any.
 
 A package in this folder that has a module `connector` is a connector, or several: each `Connector` that it lists in
 `CONNECTORS` has one scheme. Others are installed as entry points of the group `GROUP`, each by the name of its scheme.
@@ -21,10 +21,13 @@ from typing import TYPE_CHECKING
 
 from elworkers import connectors
 from elworkers.config import inherited
+from elworkers.config.endpoints import unwrapped
 from elworkers.config.inherited import PASSED, NameRule, NameRules
-from elworkers.config.uris import parse, typed, unknown_scheme
+from elworkers.config.uris import Endpoint, Uri, parse, typed, unknown_scheme
 from elworkers.connectors.connector import Connector, SinkEndpoint, SinkSpec, SourceEndpoint, SourceSpec
+from elworkers.connectors.storage import OF_FSSPEC, StorageEndpoint, StorageSpec
 from elworkers.core.errors import ConfigurationError, ElworkersError
+from elworkers.core.extras import needs
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -49,6 +52,11 @@ def source_specs() -> dict[str, SourceSpec]:
 def sink_specs() -> dict[str, SinkSpec]:
     """Return the outputs of this package by their schemes."""
     return {scheme: one.sink for scheme, one in bundled().items() if one.sink is not None}
+
+
+def storage_specs() -> dict[str, StorageSpec]:
+    """Return the base folders of importers by their schemes, of this package."""
+    return {scheme: one.storage for scheme, one in bundled().items() if one.storage is not None}
 
 
 def find(scheme: str) -> Connector | None:
@@ -126,6 +134,32 @@ def check_sink(text: str) -> SinkEndpoint:
         endpoint = typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
         spec.check(endpoint)
         return SinkEndpoint(uri, spec.normalize(endpoint), endpoint.passed, spec=spec)
+
+
+def check_storage(text: str) -> StorageEndpoint:
+    """Return the base folder of an importer with typed options; of schemes that only fsspec has, as they are written.
+
+    Raises:
+        ConfigurationError: names the option and what was expected.
+    """
+    uri = unwrapped(text, "file:///PATH or hdfs://NAMENODE:9870/PATH")
+    found = find(uri.scheme)
+    if found is None or found.storage is None:
+        return _of_fsspec(uri)
+    spec = found.storage
+    with _blamed(found):
+        endpoint = Endpoint(uri, dict(uri.query)) if spec.options is None else typed(uri, spec.options)
+        spec.check(endpoint)
+        return StorageEndpoint(uri, endpoint.options, endpoint.passed, spec=spec)
+
+
+def _of_fsspec(uri: Uri) -> StorageEndpoint:
+    needs("hdfs", f"{uri.scheme} URI")
+    from fsspec import available_protocols
+
+    if uri.scheme not in available_protocols():
+        raise unknown_scheme(uri, (*_known(storage_specs()), *available_protocols()), "folder")
+    return StorageEndpoint(uri, dict(uri.query), spec=OF_FSSPEC)
 
 
 @contextlib.contextmanager

@@ -50,7 +50,7 @@ def _table(arguments: Arguments, states: WorkerStates) -> str:
         return row.topic, str(row.head), str(row.imported), str(row.lag), row.last_file or "-", hours
 
     def standing() -> Iterator[str]:
-        noted = {which.name: note for which, note in Notes(store).read().items() if selected.has(which.topic)}
+        noted = {item.name: note for item, note in Notes(store).read().items() if selected.has(item.topic)}
         began = {**states.aside_since, **{what: note.since for what, note in noted.items()}}
         faults = {f"topic {row.topic}": row.fault for row in found if row.fault}
         why = {**faults, **{what: note.why for what, note in noted.items()}, **states.aside}

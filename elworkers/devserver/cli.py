@@ -181,13 +181,13 @@ class _ValidatingKeeper:
         """See `listener.LineKeeper.keep`."""
         for arrival in arrivals:
             left = self._waiting.maxsize - self._waiting.qsize()
-            if arrival.told is not None and len(arrival.lines) > left:
-                arrival.told(False)
+            if arrival.acknowledge is not None and len(arrival.lines) > left:
+                arrival.acknowledge(False)
                 continue
             for line in arrival.lines[:left]:
-                self._waiting.put((self._stage, Record(line, timestamp_ms=arrival.came_ms)))
-            if arrival.told is not None:
-                arrival.told(True)
+                self._waiting.put((self._stage, Record(line, timestamp_ms=arrival.arrived_ms)))
+            if arrival.acknowledge is not None:
+                arrival.acknowledge(True)
 
     def room(self, _size: int) -> Room:
         """See `listener.LineKeeper.room`; counts events."""

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sorts messages of one topic into the hours that they belong to."""
+"""Sorts messages of one topic into the hours that they belong to, many at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from elworkers.importer.hour_bucketer import NO_TIMES, HourBucketer, times
 from elworkers.importer.hours import HOUR_S, HourPartition
 
 _TOGETHER = 100
-"""Messages that are looked at together, because mostly all of them are what nearly all are."""
+"""Messages that are tried together: mostly each of them is one line with a time that is in range."""
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Times(msgspec.Struct, gc=False):
-    """What an event says of its time, of any type; None where it says nothing."""
+    """The time fields of an event, with values of any type; None where the event has none."""
 
     timestamp: Any = None
     dt: Any = None

@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class Importer:
-    """The work of one worker.
+    """Imports the topics of one worker.
 
     Args:
         store: the base folder.
@@ -79,7 +79,7 @@ class Importer:
         self._publisher.count_files(manifest)
 
     def invalidate(self) -> None:
-        """Look into the store again before anything more is written: something went wrong on the way."""
+        """Read the store's state again before anything more is written, because something has failed."""
         self._loaded.clear()
         self._store.forget_folders()
         self._markers.forget()
@@ -175,7 +175,7 @@ class Importer:
                 self._loaded.discard(topic)
 
     def _end_topic(self, topic: str) -> None:
-        """Publish what was read of a topic that is no more: nobody can read it again."""
+        """Publish what was read of a topic that was deleted: nobody can read it again."""
         for partition in self._pending.of_topic(topic):
             if self._pending[partition].files and not self._quarantine.has(topic):
                 self._publish(partition)
@@ -212,7 +212,7 @@ class Importer:
         self._loaded.add(topic)
 
     def _quarantine_topic(self, topic: str, why: str) -> None:
-        """Leave a topic alone for a while: what was read of it but not published is read again."""
+        """Put a topic in quarantine: what was read of it but not published is read again later."""
         self._quarantine.add(topic, why)
         self._loaded.discard(topic)
         self._pending.abandon(topic)
@@ -286,6 +286,6 @@ class Importer:
             self._quarantine_topic(topic, why)
 
     def close(self) -> None:
-        """Forget what was not published; it is read again."""
+        """Drop what was not published; the next process reads it again."""
         self._publisher.close()
         self._staging.close()

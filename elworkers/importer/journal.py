@@ -57,11 +57,11 @@ class Journal:
         self._numbers = itertools.count(1)
 
     def temporary(self, topic: str, generation: str = "") -> str:
-        """Return a path that nobody else uses and no reader looks at."""
+        """Return a hidden path that nobody else uses."""
         return f"{folder_of(topic, generation)}/.{self._owner}~{next(self._numbers)}"
 
     def generation(self, topic: str, topic_id: str) -> str:
-        """Return the first digits of a topic's id where it was made again since it was imported first; else nothing.
+        """Return the generation of a topic that was deleted and made again since it was imported first; else nothing.
 
         Args:
             topic: the topic.

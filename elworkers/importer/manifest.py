@@ -12,7 +12,7 @@ from typing import NamedTuple
 from elworkers.importer.store import Entry
 
 FOLDER = "_importer"
-"""Readers of the base folder pass over names with an underscore or a dot in front, as Hadoop's do."""
+"""Folder of the manifests. Readers of the base folder skip names that begin with `_` or `.`, as Hadoop's do."""
 
 _MANIFEST = re.compile(r"([0-9]+)\.([0-9]+)(?:-([0-9]+))?\.json")
 
@@ -67,7 +67,7 @@ class Manifest(NamedTuple):
 
     @property
     def done(self) -> str:
-        """Its path from then on."""
+        """Its path when its files have their names."""
         return f"{self.folder}/{self.partition}.{self.begin}-{self.next}.json"
 
 

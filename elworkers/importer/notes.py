@@ -23,20 +23,20 @@ from elworkers.importer.storage_errors import PathRejectedError
 from elworkers.importer.store import Store
 
 _FOLDER, _SUFFIX = f"{FOLDER}/~standing", ".json"
-"""`~` stands in no topic's name; `@` would make what is before it look like a password in a URI."""
+"""Where notes are. No topic has `~` in its name; an `@` would make what is before it look like a password in a URI."""
 
 log = structlog.get_logger(__name__)
 
 
-class Which(NamedTuple):
+class TopicOrPartition(NamedTuple):
     """A topic, or one of its partitions."""
 
     topic: str
     number: int | None = None
 
     @property
-    def kind(self) -> str:
-        """What it is."""
+    def noun(self) -> str:
+        """`topic` or `partition`."""
         return "topic" if self.number is None else "partition"
 
     @property
@@ -46,7 +46,7 @@ class Which(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Why something stands still, and since when, in s since the epoch."""
+    """Why something stands still, and since when (s since the epoch)."""
 
     why: str
     since: int
@@ -61,21 +61,21 @@ class Notes:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._written: dict[Which, Note] = {}
+        self._written: dict[TopicOrPartition, Note] = {}
 
-    def read(self) -> Mapping[Which, Note]:
+    def read(self) -> Mapping[TopicOrPartition, Note]:
         """Return all that are there; none where the store rejects their folder, or that are damaged.
 
         Raises:
             RetryableError: the store does not answer.
         """
-        found: dict[Which, Note] = {}
+        found: dict[TopicOrPartition, Note] = {}
         try:
             for entry in self._store.list(_FOLDER):
-                which = _which(entry.name)
-                note = _note(self._store.read(f"{_FOLDER}/{entry.name}")) if which is not None else None
-                if which is not None and note is not None:
-                    found[which] = note
+                item = _item_of(entry.name)
+                note = _note(self._store.read(f"{_FOLDER}/{entry.name}")) if item is not None else None
+                if item is not None and note is not None:
+                    found[item] = note
         except PathRejectedError as error:
             log.warning(
                 "the notes since when topics stand still cannot be read",
@@ -85,53 +85,53 @@ class Notes:
         self._written = dict(found)
         return found
 
-    def write(self, which: Which, note: Note) -> None:
+    def write(self, item: TopicOrPartition, note: Note) -> None:
         """Write a note, unless it is there."""
-        if self._written.get(which) == note:
+        if self._written.get(item) == note:
             return
         content = {
-            "topic": which.topic,
-            "partition": which.number,
+            "topic": item.topic,
+            "partition": item.number,
             "since": datetime.fromtimestamp(note.since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "reason": without_passwords(note.why),
         }
         try:
-            self._store.write(_path(which), [json.dumps(content).encode()])
+            self._store.write(_path(item), [json.dumps(content).encode()])
         except RetryableError as error:
             log.warning(
                 "the note since when it stands still cannot be written",
                 code="import_note_not_saved",
-                what=which.name,
+                what=item.name,
                 reason=str(error),
             )
         else:
-            self._written[which] = note
+            self._written[item] = note
 
-    def drop(self, which: Which) -> bool:
-        """Have no such note; False where the store does not do it now."""
+    def drop(self, item: TopicOrPartition) -> bool:
+        """Remove a note, if there is one; return False where the store does not do it now."""
         try:
-            self._store.remove(_path(which))
+            self._store.remove(_path(item))
         except RetryableError as error:
             log.warning(
                 "the note since when it stands still cannot be removed",
                 code="import_note_not_removed",
-                what=which.name,
+                what=item.name,
                 reason=str(error),
             )
             return False
-        self._written.pop(which, None)
+        self._written.pop(item, None)
         return True
 
 
-def _path(which: Which) -> str:
-    return f"{_FOLDER}/{which.topic}{'' if which.number is None else f'~{which.number}'}{_SUFFIX}"
+def _path(item: TopicOrPartition) -> str:
+    return f"{_FOLDER}/{item.topic}{'' if item.number is None else f'~{item.number}'}{_SUFFIX}"
 
 
-def _which(name: str) -> Which | None:
+def _item_of(name: str) -> TopicOrPartition | None:
     topic, _, number = name.removesuffix(_SUFFIX).partition("~")
     if not name.endswith(_SUFFIX) or not topic or (number and not number.isdecimal()):
         return None
-    return Which(topic, int(number) if number else None)
+    return TopicOrPartition(topic, int(number) if number else None)
 
 
 def _note(content: bytes) -> Note | None:

@@ -46,11 +46,11 @@ class PendingRanges:
         return iter(list(self._ranges))
 
     def of_topic(self, topic: str) -> list[TopicPartition]:
-        """Return the partitions of a topic that have one."""
+        """Return the partitions of a topic that have a pending range."""
         return [partition for partition in self._ranges if partition.topic == topic]
 
     def begin(self, partition: TopicPartition, offset: int, published: float = 0.0) -> None:
-        """Begin an empty range; whatever the partition had is somebody else's from now on.
+        """Begin an empty range in place of the one that the partition has, which is left to whoever holds it.
 
         Args:
             partition: the partition.
@@ -65,7 +65,7 @@ class PendingRanges:
             self._abandon(partition)
 
     def remove(self, topic: str) -> None:
-        """Drop what was read of a topic that is no more, and forget how far that was."""
+        """Drop what was read of a topic that was deleted, and forget how far that was."""
         for partition in self.of_topic(topic):
             self._abandon(partition)
             del self._ranges[partition]

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Says what an importer is to do, and what one of its runs is to do."""
+"""Defines the configuration of an importer and of one of its runs."""
 
 from __future__ import annotations
 

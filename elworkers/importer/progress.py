@@ -19,7 +19,7 @@ from elworkers.importer.topic_selection import TopicSelection, folders
 
 
 class Row(NamedTuple):
-    """One topic.
+    """How far one topic is imported.
 
     Attributes:
         head: messages that its partitions have ever had.
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 
 def rows(reader: Reader, store: Store, selection: TopicSelection) -> list[Row]:
-    """One row for each topic; nothing is changed anywhere.
+    """Return one row for each topic, and change nothing.
 
     Raises:
         RetryableError: Kafka or the store does not answer.

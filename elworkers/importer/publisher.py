@@ -27,7 +27,7 @@ from elworkers.importer.success_markers import SuccessMarkers
 from elworkers.importer.topic_selection import schema_of
 
 AT_ONCE = 4
-"""Partitions under way. Mostly they wait for answers of the store; a chunk of a file of each is in memory."""
+"""Partitions that are published at the same time; a chunk of a file of each is in memory."""
 
 _CHECK_EVERY_S = 1.0
 
@@ -48,7 +48,7 @@ class TopicFolder(NamedTuple):
 
 
 class _Published(NamedTuple):
-    """What has become of a range.
+    """The result of publishing a range.
 
     Attributes:
         manifest: of all its files.
@@ -62,7 +62,7 @@ class _Published(NamedTuple):
 
 
 class Publisher:
-    """The threads of one importer.
+    """Publishes ranges on threads of its own, for one importer.
 
     Args:
         store, journal, markers: of the base folder.
@@ -91,7 +91,7 @@ class Publisher:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way."""
+        """Whether any range is being published."""
         return bool(self._running)
 
     def has_room(self, partition: TopicPartition) -> bool:
@@ -110,7 +110,7 @@ class Publisher:
         self._running[partition] = pending, future
 
     def next(self, heartbeat: Callable[[], None]) -> tuple[Manifest, bool]:
-        """Wait for one to be done; says whether it is in the store, or another importer was there first.
+        """Wait for one range; return its manifest, and False where another importer has published it before.
 
         Args:
             heartbeat: called whenever a file has been written meanwhile.
@@ -129,7 +129,7 @@ class Publisher:
         return published.manifest, published.is_stored
 
     def wait_for_all(self, heartbeat: Callable[[], None]) -> None:
-        """Wait for all to be done, and never mind how far they come; see `next`."""
+        """Wait for all ranges, and ignore their errors; see `next`."""
         while self._running:
             _, _, future = self._wait_for_one(heartbeat)
             if future.exception() is None:
@@ -181,7 +181,7 @@ class Publisher:
         self._metrics.count("import_records", sum(file.records for file in manifest.files), schema=schema)
 
     def mark(self, hours: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Mark hours as finished, each given as topic and hour; returns topics whose folder the store rejects, and why.
+        """Mark hours as finished, each given as topic and hour; return topics whose folder the store rejects, and why.
 
         Raises:
             RetryableError: some of them may not be marked.
@@ -227,5 +227,5 @@ class Publisher:
         return File(temporary, path, staging_file.first, staging_file.last, staging_file.records, size)
 
     def close(self) -> None:
-        """End the threads, when they have done what they are at."""
+        """Wait for the threads to finish, and end them."""
         self._threads.shutdown()

@@ -22,7 +22,7 @@ _LONGEST_WAIT_S = 1.0
 
 
 class Schedule(NamedTuple):
-    """Seconds from the beginning of one run to that of the next, and those after which a run ends wherever it is."""
+    """Seconds from the beginning of one run to that of the next, and the longest that a run may take."""
 
     every_s: float
     longest_s: float
@@ -132,7 +132,7 @@ class Scheduler:
             self._reporter.report(state)
 
     def close(self) -> None:
-        """Forget what was not published."""
+        """Drop what was not published, and close the importer."""
         self._release()
         if self._importer is not None:
             self._importer.close()

@@ -124,14 +124,14 @@ class StagingFiles:
             os.truncate(staging_file.path, staging_file.size)
 
     def drop(self, staging_file: StagingFile) -> None:
-        """Forget one."""
+        """Remove a staging file."""
         file = self._open.pop(staging_file.path, None)
         if file is not None:
             file.close()
         staging_file.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Forget all of them."""
+        """Remove all staging files."""
         while self._open:
             self._open.popitem()[1].close()
         self._empty()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 
 import requests
@@ -39,7 +38,7 @@ _OUTAGE_PATTERN = re.compile(
     r"|retry later|try again later|Failed to find datanode",
     re.IGNORECASE,
 )
-"""How HDFS, and stores behind HTTP, say that they take nothing from anybody now."""
+"""What HDFS, and stores behind HTTP, say in an outage."""
 
 _CHANGING = re.compile(
     r"\.[^\s/\"']+~[0-9]+~[0-9]+~[0-9]+|blk_[-0-9]+(?:_[0-9]+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*"
@@ -60,7 +59,7 @@ class PathRejectedError(RetryableError):
 
 
 def is_bug(error: Exception) -> bool:
-    """Return whether code of ours has raised it, on its own or called back by a driver; then it is a bug."""
+    """Return whether code of this program has raised it, on its own or called back by a driver."""
     if isinstance(error, OSError):
         return False
     frame, last = error.__traceback__, ""
@@ -79,17 +78,8 @@ def is_outage(error: BaseException) -> bool:
     return _OUTAGE_PATTERN.search(str(error)) is not None
 
 
-def hdfs_message(answer: str) -> str:
-    """Return the name of an exception of HDFS and what it says, from the body of an answer; else the body."""
-    try:
-        exception = json.loads(answer)["RemoteException"]
-        return f"{exception['exception']}: {exception['message']}"
-    except (ValueError, KeyError, TypeError):
-        return answer
-
-
 def message(error: BaseException) -> str:
-    """Return an error's message in one line, without the parts that differ from try to try."""
+    """Return an error's message in one line, without the parts that differ between tries."""
     text = str(error)
     if _RPC_PORT in text:
         return "this is the NameNode's RPC port; expected its HTTP port (dfs.namenode.http-address, mostly 9870)"

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from elworkers.importer.store import Store
 
 NAME = "_SUCCESS"
-"""What Hadoop's jobs leave in a folder that is complete."""
+"""Name of the empty file in a folder that is complete, as Hadoop's jobs write it."""
 
 _MOST_REMEMBERED = 10_000
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 PREFIX = "eventlogging_"
-"""Of the topics that processors write (reference of 2016)."""
+"""What names of topics with valid events begin with (reference of 2016)."""
 
 
 _DIGITS = 8

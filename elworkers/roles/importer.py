@@ -44,7 +44,7 @@ SPEC = RoleSpec(
     (
         Positional("kafka", "topics", "brokers, and a pattern of topics, as kafka:///HOST:PORT?topics=eventlogging_.+"),
         Positional(
-            "base", "store", "folder to write to: hdfs://NAMENODE:9870/PATH, file:///PATH, or another URI of fsspec"
+            "base", "storage", "folder to write to: hdfs://NAMENODE:9870/PATH, file:///PATH, or another URI of fsspec"
         ),
     ),
     (

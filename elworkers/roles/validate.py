@@ -12,11 +12,11 @@ from dataclasses import replace
 from elworkers import roles
 from elworkers.config.argument_files import Argument, Environment
 from elworkers.config.arguments import Arguments, IgnoredName, parse
-from elworkers.config.endpoints import check_store, check_topics, consumer_group
+from elworkers.config.endpoints import check_topics, consumer_group
 from elworkers.config.uris import Endpoint
 from elworkers.config.wraps import Wrap
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.registry import check_sink, check_sources
+from elworkers.connectors.registry import check_sink, check_sources, check_storage
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
 
@@ -109,8 +109,8 @@ def _check_uri(
             return (_check_sink(argument.text, arguments, inputs),)
         if endpoint_type == "topics":
             return (check_topics(argument.text),)
-        if endpoint_type == "store":
-            return (check_store(argument.text),)
+        if endpoint_type == "storage":
+            return (check_storage(argument.text),)
         if endpoint_type == "format":
             from elworkers.events.parse import compile_format
 

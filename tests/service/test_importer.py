@@ -33,8 +33,8 @@ from importing import (
 )
 from waiting import wait_for
 
-from elworkers.config.endpoints import check_store
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.registry import check_storage
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.importer.pending_range import RollPolicy
@@ -452,7 +452,7 @@ def test_other_file_systems_of_fsspec_work_by_their_schemes(kafka: str, unique: 
 
 
 def test_a_file_is_in_the_store_whole_or_an_error_says_so(base: str) -> None:
-    store = Store(check_store(base))
+    store = Store(check_storage(base))
 
     def breaks() -> Iterator[bytes]:
         yield b"x" * 1_000_000
@@ -472,7 +472,7 @@ def test_a_file_is_in_the_store_whole_or_an_error_says_so(base: str) -> None:
 
 
 def test_a_name_that_is_taken_stays_with_its_file(base: str) -> None:
-    store = Store(check_store(base))
+    store = Store(check_storage(base))
     store.write("one", [b"1"])
     store.write("two", [b"2"])
     assert not store.rename("one", "two")

@@ -18,8 +18,8 @@ import requests
 from importing import Job, by_folder, events, expected, hidden, lines, paths, produce, run_and_kill, stored
 from topology import free_port
 
-from elworkers.config.endpoints import check_store
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.registry import check_storage
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.importer import quarantine, store
@@ -307,7 +307,7 @@ def test_what_a_recovery_publishes_is_counted(kafka: str, base: str, unique: Uni
 
 
 def test_a_bug_of_ours_is_no_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Store(check_store(f"file://{tmp_path}"))
+    made = Store(check_storage(f"file://{tmp_path}"))
     monkeypatch.setattr(store, "_changed_s", lambda _: None.items())  # type: ignore[attr-defined]
     (tmp_path / "x").touch()
     with pytest.raises(AttributeError, match="items"):
@@ -352,7 +352,7 @@ def test_folders_never_lead_out_and_never_meet() -> None:
 
 
 def test_a_path_that_is_refused_is_told_from_a_store_that_is_away(tmp_path: Path) -> None:
-    made = Store(check_store(f"file://{tmp_path}"))
+    made = Store(check_storage(f"file://{tmp_path}"))
     (tmp_path / "taken").touch()
     with pytest.raises(PathRejectedError, match="taken"):
         made.write("taken/x", [b"x"])
@@ -360,7 +360,7 @@ def test_a_path_that_is_refused_is_told_from_a_store_that_is_away(tmp_path: Path
 
 
 def test_a_folder_that_has_a_files_name_does_not_swallow_it(base: str) -> None:
-    held = Store(check_store(base))
+    held = Store(check_storage(base))
     held.write("from/file", [b"messages"])
     held.write("to/file/inside", [b"x"])
     assert held.rename("from/file", "to/file") is False
@@ -381,7 +381,7 @@ def test_transactions_in_one_topic_stand_it_still(site: Site, unique: Unique) ->
 
 def test_of_two_name_nodes_the_one_that_answers_is_used(webhdfs: str, unique: Unique) -> None:
     user, _, host = webhdfs.removeprefix("webhdfs://").partition("@")
-    made = Store(check_store(f"hdfs://{user}@127.0.0.1:{free_port()},{host}/{unique('base')}"))
+    made = Store(check_storage(f"hdfs://{user}@127.0.0.1:{free_port()},{host}/{unique('base')}"))
     with pytest.raises(RetryableError):
         made.write("a/x", [b"x"])
     made.write("a/x", [b"x"])

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from beacons import Door
+from beacons import RunningListener
 from conftest import Varnished
 from waiting import wait_for
 
@@ -34,7 +34,7 @@ AGENT = 'My "agent" \\ back\ttab é'.encode()
 
 
 class Reading:
-    """A door on a Varnish, and what it has handed over."""
+    """A listener on a Varnish, and what it has handed over."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Reading:
         self.lines: list[bytes] = []
         self.failures: list[ElworkersError] = []
         made = RawLines("host", Numbers(folder / "sequence"))
-        self.door = VarnishListener(program, name, query, client_address=True, max_line_bytes=longest, lines=made)
-        self.door.open(self, self.failures.append)  # type: ignore[arg-type] - nobody asks for room
+        self.listener = VarnishListener(program, name, query, client_address=True, max_line_bytes=longest, lines=made)
+        self.listener.open(self, self.failures.append)  # type: ignore[arg-type] - nobody asks for room
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:
@@ -69,7 +69,7 @@ def reading(varnish: Varnished, tmp_path: Path) -> Iterator[Reading]:
     made = Reading(tmp_path, varnish.name)
     until_it_reads(made, varnish.address)
     yield made
-    made.door.close()
+    made.listener.close()
 
 
 def ask(address: str, method: str, path: str, body: bytes | None = None, **headers: bytes) -> http.client.HTTPResponse:
@@ -146,12 +146,12 @@ def test_a_preflight_is_answered(varnish: Varnished) -> None:
     ],
     ids=["percent", "backslash", "marks", "long", "dash", "latin1", "empty", "no-agent", "absolute"],
 )
-def test_both_doors_make_the_same_line(
+def test_both_listeners_make_the_same_line(
     reading: Reading, varnish: Varnished, tmp_path: Path, target: bytes, agent: bytes | None
 ) -> None:
     header = b"" if agent is None else b"User-Agent: " + agent + b"\r\n"
     request = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n"
-    beacon = Door(tmp_path / "beacon", client_address=True)
+    beacon = RunningListener(tmp_path / "beacon", client_address=True)
     try:
         for address in (varnish.address, f"127.0.0.1:{beacon.port}"):
             host, _, port = address.partition(":")
@@ -159,7 +159,7 @@ def test_both_doors_make_the_same_line(
                 connection.sendall(request)
                 assert connection.recv(100).startswith(b"HTTP/1.1 204 ")
     finally:
-        beacon.door.close()
+        beacon.listener.close()
     wait_for(lambda: reading.lines, DEADLINE_S, "the line of Varnish")
     by_varnish, by_http = (line.split(b"\t") for line in (reading.lines[0], beacon.lines[0]))
     for line in (by_varnish, by_http):
@@ -206,12 +206,12 @@ def test_it_survives_a_restart_of_varnish(own_stack: Stack, varnish: Varnished, 
         own_stack.start("varnish")
         wait_for(lambda: ask(address, "GET", "/event?after") and b"?after" in made.queries(), DEADLINE_S, "more")
     finally:
-        made.door.close()
+        made.listener.close()
         own_stack.stop("varnish")
 
 
-def test_bodies_go_to_an_http_door(own_stack: Stack, varnish: Varnished, tmp_path: Path) -> None:
-    beacon = Door(tmp_path, client_address=True, trusted=networks("127.0.0.1"))
+def test_bodies_go_to_an_http_listener(own_stack: Stack, varnish: Varnished, tmp_path: Path) -> None:
+    beacon = RunningListener(tmp_path, client_address=True, trusted=networks("127.0.0.1"))
     own_stack.up("varnish", ports={"beacon": beacon.port})
     address = own_stack.env()["VARNISH"]
     try:
@@ -223,23 +223,23 @@ def test_bodies_go_to_an_http_door(own_stack: Stack, varnish: Varnished, tmp_pat
         assert [line[0] for line in fields] == [b"?%7B%22a%22%3A%201%7D;", b"?%7B%22a%22%3A%202%7D;"]
         # Varnish adds its own client to X-Forwarded-For, and is trusted itself.
         assert {line[4] for line in fields} == {b"198.51.100.7"}
-        beacon.door.close()
+        beacon.listener.close()
         away = ask(address, "POST", "/beacon/event", b"{}")
         assert away.status == 503
         assert away.headers["Retry-After"]
         assert ask(address, "GET", "/beacon/event?x").status == 204
     finally:
-        beacon.door.close()
+        beacon.listener.close()
         own_stack.stop("varnish")
 
 
-def test_what_the_child_has_read_is_kept_when_the_door_is_closed(reading: Reading, varnish: Varnished) -> None:
+def test_what_the_child_has_read_is_kept_when_the_listener_is_closed(reading: Reading, varnish: Varnished) -> None:
     for number in range(200):
         ask(varnish.address, "GET", f"/event?{number}")
     wait_for(lambda: reading.lines, DEADLINE_S, "the first line")
     child = reading.child()
     wait_for(lambda: len(reading.lines) == 200, DEADLINE_S, "all lines")
-    reading.door.close()
+    reading.listener.close()
     assert not child.is_running()
     assert len(set(reading.queries())) == 200
 
@@ -249,7 +249,7 @@ def test_a_child_that_cannot_run_says_why(tmp_path: Path, capfd: pytest.CaptureF
     made = Reading(tmp_path, "x", failing)
     said = captured(capfd)
     wait_for(lambda: "ended with exit code 3: no such instance" in said(), DEADLINE_S, "the reason")
-    made.door.close()
+    made.listener.close()
 
 
 def test_lines_of_any_length_and_kind_stay_bounded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -261,7 +261,7 @@ printf '?b\t2016-07-29T12:34:56\t::1\t"x"\n?torn'; sleep 60"""
     said = captured(capfd)
     assert "a line of varnishncsa is too long" in said()
     assert "has not four fields" in said()
-    made.door.close()
+    made.listener.close()
     assert made.queries() == [b"?a", b"?b"]
 
 
@@ -273,7 +273,7 @@ def test_a_missing_program_is_named_with_a_way_out(tmp_path: Path) -> None:
 def test_a_query_that_is_none_is_no_reason_to_try_again(varnish: Varnished, tmp_path: Path) -> None:
     made = Reading(tmp_path, varnish.name, query='ReqUrll ~ "x"')
     wait_for(lambda: made.failures, DEADLINE_S, "an end")
-    made.door.close()
+    made.listener.close()
     assert isinstance(made.failures[0], ConfigurationError)
     assert re.search("option query: .*zero tags.*expected one as in vsl-query", str(made.failures[0]))
 

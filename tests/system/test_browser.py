@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 import pytest
 from aiohttp.web import BaseRequest
-from beacons import Door
+from beacons import RunningListener
 from browsers import HOSTILE
 from playwright.sync_api import Browser, Page, Route, sync_playwright
 from topology import BIN, ROOT
@@ -51,33 +51,33 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def door(tmp_path: Path, files: Path) -> Iterator[Door]:
-    made = Door(tmp_path, files=files)
+def listener(tmp_path: Path, files: Path) -> Iterator[RunningListener]:
+    made = RunningListener(tmp_path, files=files)
     yield made
-    made.door.close()
+    made.listener.close()
 
 
 @pytest.fixture
-def page(browser: Browser, door: Door) -> Iterator[Page]:
+def page(browser: Browser, listener: RunningListener) -> Iterator[Page]:
     context = browser.new_context()
     made = context.new_page()
-    made.goto(f"http://127.0.0.1:{door.port}/page.html")
+    made.goto(f"http://127.0.0.1:{listener.port}/page.html")
     yield made
     context.close()
 
 
-def capsules(door: Door) -> list[dict[str, Any]]:
-    return [json.loads(unquote(line.split(b"\t")[0].decode()).strip("?;")) for line in list(door.lines)]
+def capsules(listener: RunningListener) -> list[dict[str, Any]]:
+    return [json.loads(unquote(line.split(b"\t")[0].decode()).strip("?;")) for line in list(listener.lines)]
 
 
 def test_the_client_is_small() -> None:
     assert len(gzip.compress(CLIENT.read_bytes(), 9)) <= 2048
 
 
-def test_an_event_is_a_capsule_with_defaults(page: Page, door: Door) -> None:
+def test_an_event_is_a_capsule_with_defaults(page: Page, listener: RunningListener) -> None:
     assert page.evaluate("eventLogging.logEvent('Edit', {action: 'save é', n: 1.5})") is True
-    wait_for(lambda: door.lines, DEADLINE_S, "the event")
-    (made,) = capsules(door)
+    wait_for(lambda: listener.lines, DEADLINE_S, "the event")
+    (made,) = capsules(listener)
     assert uuid.UUID(made.pop("uuid")).version == 4
     assert [made] == [
         {
@@ -88,73 +88,75 @@ def test_an_event_is_a_capsule_with_defaults(page: Page, door: Door) -> None:
             "wiki": "127.0.0.1",
         }
     ]
-    query, _, _, _, _, agent = door.lines[0].split(b"\t")
+    query, _, _, _, _, agent = listener.lines[0].split(b"\t")
     assert query.endswith(b"%7D;")
     assert b"Chrome/" in agent
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_where_no_door_takes_posts_events_go_by_url(page: Page, door: Door, told: bool) -> None:
+def test_where_no_listener_takes_posts_events_go_by_url(page: Page, listener: RunningListener, told: bool) -> None:
     methods: list[str] = []
     page.on("request", lambda request: methods.append(request.method))
     if told:
         page.evaluate("eventLogging.configure({byUrl: true})")
     else:
-        # As a Varnish without an HTTP door does.
+        # As a Varnish without an HTTP listener does.
         page.route("**/beacon/event", lambda route: route.fulfill(status=405))
     page.evaluate("eventLogging.configure({delay: 0, maxUrl: 500})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(600)})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'shorter'})")
-    wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both short events")
-    assert {event["event"]["action"] for event in capsules(door)} == {"short", "shorter"}
+    wait_for(lambda: len(listener.lines) == 2, DEADLINE_S, "both short events")
+    assert {event["event"]["action"] for event in capsules(listener)} == {"short", "shorter"}
     assert page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(600)})") is False
     assert page.evaluate("eventLogging.dropped()") == 2
     assert ("POST" in methods) is not told
 
 
-def test_many_small_events_of_a_page_that_stays_all_arrive(page: Page, door: Door) -> None:
+def test_many_small_events_of_a_page_that_stays_all_arrive(page: Page, listener: RunningListener) -> None:
     at_once: list[int] = []
     page.on("request", lambda _: at_once.append(1))
     page.evaluate("for (let i = 0; i < 5000; i++) eventLogging.logEvent('Edit', {i})")
-    wait_for(lambda: len(door.lines) == 5_000, DEADLINE_S, "all events")
-    assert sorted(event["event"]["i"] for event in capsules(door)) == list(range(5_000))
-    assert len({event["uuid"] for event in capsules(door)}) == 5_000
+    wait_for(lambda: len(listener.lines) == 5_000, DEADLINE_S, "all events")
+    assert sorted(event["event"]["i"] for event in capsules(listener)) == list(range(5_000))
+    assert len({event["uuid"] for event in capsules(listener)}) == 5_000
     assert len(at_once) < 50
     assert page.evaluate("eventLogging.dropped()") == 0
 
 
 @pytest.mark.parametrize(("count", "size"), [(30, 3_000), (5, 30_000), (1, 70_000), (300, 3_000)])
 def test_what_a_page_cannot_send_as_it_is_left_goes_with_the_next(
-    page: Page, door: Door, count: int, size: int
+    page: Page, listener: RunningListener, count: int, size: int
 ) -> None:
     page.evaluate("eventLogging.configure({delay: 1e9})")
     event = f"{{i, s: 'é'.repeat({size // 2})}}"
     logged = f"Array.from({{length: {count}}}, (_, i) => eventLogging.logEvent('Edit', {event}))"
     assert page.evaluate(logged) == [True] * count
-    page.goto(f"http://127.0.0.1:{door.port}/other.html")
-    page.goto(f"http://127.0.0.1:{door.port}/page.html")
-    wait_for(lambda: len(door.lines) >= count, DEADLINE_S, "all events")
-    assert sorted(event["event"]["i"] for event in capsules(door)) == list(range(count))
+    page.goto(f"http://127.0.0.1:{listener.port}/other.html")
+    page.goto(f"http://127.0.0.1:{listener.port}/page.html")
+    wait_for(lambda: len(listener.lines) >= count, DEADLINE_S, "all events")
+    assert sorted(event["event"]["i"] for event in capsules(listener)) == list(range(count))
     assert page.evaluate("eventLogging.dropped()") == 0
 
 
-def test_what_was_under_way_when_a_page_was_left_arrives(page: Page, door: Door) -> None:
-    door.held.clear()
+def test_what_was_under_way_when_a_page_was_left_arrives(page: Page, listener: RunningListener) -> None:
+    listener.held.clear()
     page.evaluate("eventLogging.configure({delay: 0})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'held up'})")
-    assert door.at_work.wait(DEADLINE_S)
+    assert listener.at_work.wait(DEADLINE_S)
     page.goto("about:blank")
-    door.held.set()
-    wait_for(lambda: door.lines, DEADLINE_S, "the event")
+    listener.held.set()
+    wait_for(lambda: listener.lines, DEADLINE_S, "the event")
     # It may arrive twice; by its uuid it is stored once.
-    assert {event["event"]["action"] for event in capsules(door)} == {"held up"}
-    assert len({event["uuid"] for event in capsules(door)}) == 1
+    assert {event["event"]["action"] for event in capsules(listener)} == {"held up"}
+    assert len({event["uuid"] for event in capsules(listener)}) == 1
 
 
-def test_what_is_sent_again_after_a_lost_answer_is_stored_once(page: Page, door: Door, tmp_path: Path) -> None:
+def test_what_is_sent_again_after_a_lost_answer_is_stored_once(
+    page: Page, listener: RunningListener, tmp_path: Path
+) -> None:
     def lose_the_first_answer(route: Route) -> None:
-        if not door.lines:
+        if not listener.lines:
             route.fetch()
             route.abort()
         else:
@@ -163,7 +165,7 @@ def test_what_is_sent_again_after_a_lost_answer_is_stored_once(page: Page, door:
     page.route("**/beacon/event", lose_the_first_answer)
     page.evaluate("eventLogging.configure({delay: 0})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'once'})")
-    wait_for(lambda: page.evaluate("true") and len(door.lines) == 2, DEADLINE_S, "the event, twice")
+    wait_for(lambda: page.evaluate("true") and len(listener.lines) == 2, DEADLINE_S, "the event, twice")
     schemas = tmp_path / "schemas" / "Edit"
     schemas.mkdir(parents=True)
     (schemas / "7.json").write_text('{"properties": {"action": {"type": "string"}, "skin": {"type": "string"}}}')
@@ -171,7 +173,7 @@ def test_what_is_sent_again_after_a_lost_answer_is_stored_once(page: Page, door:
     more = ("--schemas", str(schemas.parent))
     valid = subprocess.run(
         [BIN / "eventlogging-processor", "%q %{recvFrom}s %{seqId}d %t %h %{userAgent}i", "stdin:", "stdout:", *more],
-        input=b"".join(line + b"\n" for line in door.lines),
+        input=b"".join(line + b"\n" for line in listener.lines),
         stdout=subprocess.PIPE,
         check=True,
         timeout=60,
@@ -184,30 +186,30 @@ def test_what_is_sent_again_after_a_lost_answer_is_stored_once(page: Page, door:
         assert connection.execute("SELECT event_action FROM Edit_7").fetchall() == [("once",)]
 
 
-def test_what_a_full_server_refuses_is_sent_again(page: Page, door: Door) -> None:
+def test_what_a_full_server_refuses_is_sent_again(page: Page, listener: RunningListener) -> None:
     refused: list[int] = []
     page.on("response", lambda response: refused.append(response.status))
-    door.full = True
+    listener.full = True
     page.evaluate("eventLogging.configure({delay: 0})")
     for number in range(3):
         page.evaluate(f"eventLogging.logEvent('Edit', {{n: {number}}})")
     wait_for(lambda: page.evaluate("true") and 503 in refused, DEADLINE_S, "a refusal")
-    door.full = False
-    wait_for(lambda: len(door.lines) == 3, DEADLINE_S, "all events")
-    assert {event["event"]["n"] for event in capsules(door)} == {0, 1, 2}
+    listener.full = False
+    wait_for(lambda: len(listener.lines) == 3, DEADLINE_S, "all events")
+    assert {event["event"]["n"] for event in capsules(listener)} == {0, 1, 2}
     assert page.evaluate("eventLogging.dropped()") == 0
 
 
-def test_what_cannot_be_reached_is_tried_again(page: Page, door: Door) -> None:
+def test_what_cannot_be_reached_is_tried_again(page: Page, listener: RunningListener) -> None:
     page.route("**/beacon/event", lambda route: route.abort())
     page.evaluate("eventLogging.configure({delay: 0})")
     page.evaluate("eventLogging.logEvent('Edit', {n: 1})")
     page.wait_for_event("requestfailed")
     page.unroute("**/beacon/event")
-    wait_for(lambda: len(door.lines) == 1, DEADLINE_S, "the event")
+    wait_for(lambda: len(listener.lines) == 1, DEADLINE_S, "the event")
 
 
-def test_one_event_that_is_refused_takes_no_other_with_it(page: Page, door: Door) -> None:
+def test_one_event_that_is_refused_takes_no_other_with_it(page: Page, listener: RunningListener) -> None:
     def refuse(route: Route) -> None:
         if "poison" in (route.request.post_data or ""):
             route.fulfill(status=400)
@@ -218,12 +220,12 @@ def test_one_event_that_is_refused_takes_no_other_with_it(page: Page, door: Door
     for action in ("a", "poison", "b", "c"):
         page.evaluate(f"eventLogging.logEvent('Edit', {{action: '{action}'}})")
     # Requests are handed to `refuse` while the page is asked something.
-    wait_for(lambda: page.evaluate("true") and len(door.lines) == 3, DEADLINE_S, "the others")
-    assert {event["event"]["action"] for event in capsules(door)} == {"a", "b", "c"}
+    wait_for(lambda: page.evaluate("true") and len(listener.lines) == 3, DEADLINE_S, "the others")
+    assert {event["event"]["action"] for event in capsules(listener)} == {"a", "b", "c"}
     page.wait_for_function("eventLogging.dropped() === 1")
 
 
-def test_what_can_never_be_sent_is_said_and_counted(page: Page, door: Door) -> None:
+def test_what_can_never_be_sent_is_said_and_counted(page: Page, listener: RunningListener) -> None:
     assert page.evaluate("eventLogging.logEvent('Edit', {s: 'x'.repeat(260000)})") is False
     assert page.evaluate("eventLogging.dropped()") == 1
     page.route("**/beacon/event", lambda route: route.abort())
@@ -231,7 +233,7 @@ def test_what_can_never_be_sent_is_said_and_counted(page: Page, door: Door) -> N
     assert said.count(False) == page.evaluate("eventLogging.dropped()") - 1 > 5
 
 
-def test_no_value_of_the_page_makes_it_throw(page: Page, door: Door) -> None:
+def test_no_value_of_the_page_makes_it_throw(page: Page, listener: RunningListener) -> None:
     thrown: list[str] = []
     page.on("pageerror", lambda error: thrown.append(str(error)))
     page.evaluate("eventLogging.configure({delay: 0})")
@@ -239,7 +241,7 @@ def test_no_value_of_the_page_makes_it_throw(page: Page, door: Door) -> None:
     assert {type(one) for one in said} == {bool}
     assert said[:6] == [False] * 6
     assert said[-6:] == [False] * 6
-    wait_for(lambda: len(door.lines) == said.count(True), DEADLINE_S, "what could be sent")
+    wait_for(lambda: len(listener.lines) == said.count(True), DEADLINE_S, "what could be sent")
     assert page.evaluate("eventLogging.dropped()") == 6
     assert thrown == []
 
@@ -254,75 +256,77 @@ def test_no_value_of_the_page_makes_it_throw(page: Page, door: Door) -> None:
         "Object.prototype.polluted = {x: 1}",
     ],
 )
-def test_a_page_that_has_changed_the_browser_is_left_in_peace(browser: Browser, door: Door, broken: str) -> None:
+def test_a_page_that_has_changed_the_browser_is_left_in_peace(
+    browser: Browser, listener: RunningListener, broken: str
+) -> None:
     thrown: list[str] = []
     context = browser.new_context()
     context.add_init_script(broken)
     page = context.new_page()
     page.on("pageerror", lambda error: thrown.append(str(error)))
-    page.goto(f"http://127.0.0.1:{door.port}/page.html")
+    page.goto(f"http://127.0.0.1:{listener.port}/page.html")
     assert page.evaluate("[eventLogging.logEvent('Edit', {a: 1}), eventLogging.logEvent('Edti', {})]") == [True, False]
-    wait_for(lambda: len(door.lines) == 1, DEADLINE_S, "the event")
+    wait_for(lambda: len(listener.lines) == 1, DEADLINE_S, "the event")
     page.evaluate("eventLogging.logEvent('Edit', {a: 2})")
-    page.goto(f"http://127.0.0.1:{door.port}/page.html")
+    page.goto(f"http://127.0.0.1:{listener.port}/page.html")
     assert thrown == []
     context.close()
 
 
-def test_the_script_included_twice_keeps_what_was_declared_and_waits(page: Page, door: Door) -> None:
+def test_the_script_included_twice_keeps_what_was_declared_and_waits(page: Page, listener: RunningListener) -> None:
     page.evaluate("eventLogging.logEvent('Edit', {a: 1})")
     page.add_script_tag(url="/eventlogging.js")
     assert page.evaluate("eventLogging.logEvent('Edit', {a: 2})") is True
-    wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both events")
+    wait_for(lambda: len(listener.lines) == 2, DEADLINE_S, "both events")
 
 
-def test_leaving_the_page_sends_what_waits(page: Page, door: Door) -> None:
+def test_leaving_the_page_sends_what_waits(page: Page, listener: RunningListener) -> None:
     page.evaluate("eventLogging.configure({delay: 1e9})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(3000)})")
-    assert door.lines == []
-    page.goto(f"http://127.0.0.1:{door.port}/other.html")
-    wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both events")
-    assert {len(event["event"]["action"]) for event in capsules(door)} == {5, 3000}
+    assert listener.lines == []
+    page.goto(f"http://127.0.0.1:{listener.port}/other.html")
+    wait_for(lambda: len(listener.lines) == 2, DEADLINE_S, "both events")
+    assert {len(event["event"]["action"]) for event in capsules(listener)} == {5, 3000}
 
 
 def test_what_a_browser_had_sent_when_it_was_closed_is_taken(
     browser: Browser, chromium: str, tmp_path: Path, files: Path
 ) -> None:
     asked: list[BaseRequest] = []
-    door = Door(tmp_path, files=files, guard=asked.append)
+    listener = RunningListener(tmp_path, files=files, guard=asked.append)
     closed = browser.browser_type.launch(executable_path=chromium, args=list(CHROMIUM))
     page = closed.new_page()
-    page.goto(f"http://127.0.0.1:{door.port}/page.html")
-    door.held.clear()
+    page.goto(f"http://127.0.0.1:{listener.port}/page.html")
+    listener.held.clear()
     page.evaluate("eventLogging.configure({delay: 0, maxUrl: 500})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'x'.repeat(3000)})")
     wait_for(lambda: [one.content.is_eof() for one in asked if one.method == "POST"] == [True] * 2, DEADLINE_S, "POSTs")
     closed.close()
-    door.held.set()
-    wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "both events")
-    door.door.close()
+    listener.held.set()
+    wait_for(lambda: len(listener.lines) == 2, DEADLINE_S, "both events")
+    listener.listener.close()
 
 
-def test_a_hidden_page_sends_at_once(page: Page, door: Door) -> None:
+def test_a_hidden_page_sends_at_once(page: Page, listener: RunningListener) -> None:
     page.evaluate("eventLogging.configure({delay: 1e9})")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'before'})")
     page.evaluate(
         "Object.defineProperty(document, 'visibilityState', {value: 'hidden'});"
         "document.dispatchEvent(new Event('visibilitychange'))"
     )
-    wait_for(lambda: len(door.lines) == 1, DEADLINE_S, "what waited")
+    wait_for(lambda: len(listener.lines) == 1, DEADLINE_S, "what waited")
     page.evaluate("eventLogging.logEvent('Edit', {action: 'after'})")
-    wait_for(lambda: len(door.lines) == 2, DEADLINE_S, "what came then")
+    wait_for(lambda: len(listener.lines) == 2, DEADLINE_S, "what came then")
 
 
-def test_a_share_of_pages_and_of_sessions_is_sampled(browser: Browser, door: Door) -> None:
+def test_a_share_of_pages_and_of_sessions_is_sampled(browser: Browser, listener: RunningListener) -> None:
     context = browser.new_context()
     page = context.new_page()
     found = []
     for _ in range(40):
-        page.goto(f"http://127.0.0.1:{door.port}/page.html")
+        page.goto(f"http://127.0.0.1:{listener.port}/page.html")
         found.append(
             page.evaluate(
                 """() => {
@@ -343,12 +347,12 @@ def test_a_share_of_pages_and_of_sessions_is_sampled(browser: Browser, door: Doo
     context.close()
 
 
-def test_the_first_page_of_a_session_is_sampled_by_itself(browser: Browser, door: Door) -> None:
+def test_the_first_page_of_a_session_is_sampled_by_itself(browser: Browser, listener: RunningListener) -> None:
     differ = 0
     for _ in range(20):
         context = browser.new_context()
         page = context.new_page()
-        page.goto(f"http://127.0.0.1:{door.port}/page.html")
+        page.goto(f"http://127.0.0.1:{listener.port}/page.html")
         page.evaluate("eventLogging.declareSchema('ByPage', 1, {page: 0.5})")
         page.evaluate("eventLogging.declareSchema('BySession', 1, {session: 0.5})")
         differ += page.evaluate("eventLogging.inSample('ByPage') !== eventLogging.inSample('BySession')")
@@ -356,14 +360,14 @@ def test_the_first_page_of_a_session_is_sampled_by_itself(browser: Browser, door
     assert differ
 
 
-def test_do_not_track_is_respected_where_that_is_asked_for(page: Page, door: Door) -> None:
+def test_do_not_track_is_respected_where_that_is_asked_for(page: Page, listener: RunningListener) -> None:
     page.evaluate("Object.defineProperty(navigator, 'doNotTrack', {value: '1'})")
     assert page.evaluate("eventLogging.logEvent('Edit', {})") is True
     page.evaluate("eventLogging.configure({respectDnt: true})")
     assert page.evaluate("eventLogging.logEvent('Edit', {})") is False
 
 
-def test_an_undeclared_schema_is_no_error_of_the_page(page: Page, door: Door) -> None:
+def test_an_undeclared_schema_is_no_error_of_the_page(page: Page, listener: RunningListener) -> None:
     said: list[str] = []
     # Chromium's own word on a missing favicon is an error, and comes when it comes.
     page.on("console", lambda message: said.append(message.text) if message.type == "warning" else None)
@@ -372,8 +376,8 @@ def test_an_undeclared_schema_is_no_error_of_the_page(page: Page, door: Door) ->
     assert said == ["eventLogging: schema Edti is not declared"]
 
 
-def test_a_page_of_another_host_may_send(page: Page, door: Door, tmp_path: Path) -> None:
-    other = Door(tmp_path / "other")
+def test_a_page_of_another_host_may_send(page: Page, listener: RunningListener, tmp_path: Path) -> None:
+    other = RunningListener(tmp_path / "other")
     try:
         page.evaluate(f"eventLogging.configure({{url: 'http://localhost:{other.port}/beacon/event', maxUrl: 300}})")
         page.evaluate("eventLogging.logEvent('Edit', {action: 'short'})")
@@ -385,4 +389,4 @@ def test_a_page_of_another_host_may_send(page: Page, door: Door, tmp_path: Path)
         )
         wait_for(lambda: len(other.lines) == 4, DEADLINE_S, "four events")
     finally:
-        other.door.close()
+        other.listener.close()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from beacons import Door
+from beacons import RunningListener
 from browsers import HOSTILE
 from waiting import wait_for
 
@@ -42,23 +42,23 @@ SECOND = "<!DOCTYPE html><script src='/eventlogging.js'></script>second"
 
 @pytest.fixture(scope="module")
 def told(firefox: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What has come to the door when both pages were there."""
+    """What has come to the listener when both pages were there."""
     folder = tmp_path_factory.mktemp("firefox")
     files, home = folder / "files", folder / "home"
     files.mkdir()
     home.mkdir()
     (files / "first.html").write_text(FIRST, encoding="utf-8")
     (files / "second.html").write_text(SECOND, encoding="utf-8")
-    door = Door(folder, files=files)
+    listener = RunningListener(folder, files=files)
     browser = subprocess.Popen(
-        [firefox, "--headless", "--no-remote", "--profile", home, f"http://127.0.0.1:{door.port}/first.html"],
+        [firefox, "--headless", "--no-remote", "--profile", home, f"http://127.0.0.1:{listener.port}/first.html"],
         env={**os.environ, "HOME": str(home), "MOZ_DISABLE_CONTENT_SANDBOX": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
 
     def capsules() -> list[dict[str, Any]]:
-        return [json.loads(unquote(line.split(b"\t")[0].decode()).strip("?;")) for line in list(door.lines)]
+        return [json.loads(unquote(line.split(b"\t")[0].decode()).strip("?;")) for line in list(listener.lines)]
 
     def left() -> set[int]:
         return {one["event"]["left"] for one in capsules() if "left" in one.get("event", {})}
@@ -68,7 +68,7 @@ def told(firefox: str, tmp_path_factory: pytest.TempPathFactory) -> list[dict[st
     finally:
         browser.terminate()
         browser.wait(DEADLINE_S)
-        door.door.close()
+        listener.listener.close()
     return capsules()
 
 

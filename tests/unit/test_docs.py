@@ -14,9 +14,7 @@ import option_tables
 import original
 import pytest
 
-from elworkers.config.options import KAFKA_TOPICS, STORES
 from elworkers.config.uris import Options
-from elworkers.connectors.registry import sink_specs, source_specs
 from elworkers.roles import ROLES, module
 from elworkers.roles.common_options import COMMON
 
@@ -24,10 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [*(spec.options for spec in (*source_specs().values(), *sink_specs().values())), KAFKA_TOPICS, *STORES.values()],
-)
+@pytest.mark.parametrize("options", option_tables.tables().values())
 def test_every_uri_option_is_in_the_tables(options: Options) -> None:
     for name, option in options.items():
         if option_tables.is_shown(option):
@@ -37,7 +32,7 @@ def test_every_uri_option_is_in_the_tables(options: Options) -> None:
 
 def test_the_tables_of_options_are_those_of_the_registry() -> None:
     assert option_tables.page(INSTANCES) == INSTANCES, "make tables writes them anew"
-    alike = {("store", "webhdfs"): ("store", "hdfs")}
+    alike = {("storage", "webhdfs"): ("storage", "hdfs")}
     assert {alike.get(one, one) for one in option_tables.tables()} == option_tables.shown(INSTANCES)
 
 

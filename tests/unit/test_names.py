@@ -35,11 +35,11 @@ import pathlib, sys, tempfile
 sys.path.insert(0, TESTS)
 import beacons
 with tempfile.TemporaryDirectory() as folder:
-    door = beacons.Door(pathlib.Path(folder), host="localhost")
+    listener = beacons.RunningListener(pathlib.Path(folder), host="localhost")
     for host in sys.argv[1:]:
-        print(host, door.ask("GET", "/beacon/event?x", at=host)[0])
-    door.door.close()
-    print(len(door.lines))
+        print(host, listener.ask("GET", "/beacon/event?x", at=host)[0])
+    listener.listener.close()
+    print(len(listener.lines))
 """.replace("TESTS", repr(str(HERE.parent)))
 
 SEND = """

@@ -30,11 +30,11 @@ import pytest
 from declared import ROOT
 
 import elworkers
+from elworkers.connectors.hdfs import privates as of_fsspec
 from elworkers.connectors.http import privates as of_aiohttp
 from elworkers.connectors.kafka.pykafka import privates as of_pykafka
 from elworkers.connectors.sql import privates as of_pymysql
 from elworkers.control import privates as of_supervisor
-from elworkers.importer import privates as of_fsspec
 
 PROGRAM = ROOT / "elworkers"
 TABLES: dict[str, tuple[ModuleType, str]] = {
@@ -42,7 +42,7 @@ TABLES: dict[str, tuple[ModuleType, str]] = {
     "pymysql": (of_pymysql, "connectors/sql"),
     "aiohttp": (of_aiohttp, "connectors/http"),
     "supervisor": (of_supervisor, "control"),
-    "fsspec": (of_fsspec, "importer"),
+    "fsspec": (of_fsspec, "connectors/hdfs"),
 }
 """Library → the module with its table, and the folder whose files may use what is in it."""
 

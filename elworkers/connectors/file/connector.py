@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Declares `file:`, `stdin:` and `stdout:` URIs: lines."""
+"""Declares `file:`, `stdin:` and `stdout:` URIs: lines; and `file:` as the base folder of an importer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from elworkers.config.options import MAX_LINE_BYTES, RAW, RIGHTS
 from elworkers.config.types import boolean
 from elworkers.config.uris import Endpoint, Option
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, Worker
+from elworkers.connectors.storage import Storage, StorageSpec
 from elworkers.core.capabilities import OffsetStore
 from elworkers.core.contracts import Sink, Source
 from elworkers.core.errors import ConfigurationError
@@ -55,6 +56,13 @@ def _standard_output(_endpoint: Endpoint, _worker: Worker, _raw: bool) -> Sink:
     return FileSink(None)
 
 
+def _storage(endpoint: Endpoint) -> Storage:
+    from elworkers.connectors.file.storage import LocalStorage
+
+    options = endpoint.options
+    return LocalStorage(endpoint.uri.path, Permissions(options["mode"], options["group"]))
+
+
 CONNECTORS = (
     Connector(
         "file",
@@ -75,6 +83,7 @@ CONNECTORS = (
             path=_path,
             accepts_any_line=True,
         ),
+        storage=StorageSpec(RIGHTS, open=_storage, check=_check_path),
     ),
     Connector("stdin", source=SourceSpec({"raw": RAW, "max_line_bytes": MAX_LINE_BYTES}, open=_standard_input)),
     Connector("stdout", sink=SinkSpec({"raw": RAW}, open=_standard_output, accepts_any_line=True)),

@@ -15,7 +15,7 @@ from typing import Any
 
 import zstandard
 
-PIECE = 1024
+CHUNK_BYTES = 1024
 """Bytes that are unpacked together: what they hold has to fit in memory, and may be ten thousand times as much."""
 
 _PLAIN = ""
@@ -34,80 +34,80 @@ _MAGIC = (
 )
 _ERRORS = (zlib.error, zstandard.ZstdError, OSError, ValueError, EOFError)
 
-ReadAgain = Callable[[int, int], bytes]
+ReadAt = Callable[[int, int], bytes]
 """Reads this many bytes of the file from an offset on; none if it cannot be read again, as a pipe."""
 
 
 class Unpacking:
-    """One file on its way.
+    """Unpacks one file.
 
     Args:
-        again: see `ReadAgain`.
+        read_at: see `ReadAt`.
 
     Attributes:
-        taken: how many bytes of the file were taken.
+        bytes_read: how many bytes of the file were read.
         damage: what is wrong with the file and where, so that nothing more can be had of it; empty while nothing is.
     """
 
-    def __init__(self, again: ReadAgain) -> None:
-        self.taken = 0
+    def __init__(self, read_at: ReadAt) -> None:
+        self.bytes_read = 0
         self.damage = ""
-        self._again = again
+        self._read_at = read_at
         self._head = b""
-        self._kind: str | None = None
+        self._packing: str | None = None
         self._decoder: Any = None
         self._begun_at = 0
 
     @property
-    def kind(self) -> str:
-        """What the file is packed by; empty where it is not, or nobody can tell yet."""
-        return self._kind or _PLAIN
+    def packing(self) -> str:
+        """What the file is packed by, such as `gzip`; empty where it is not, or nobody can tell yet."""
+        return self._packing or _PLAIN
 
     @property
     def wants(self) -> int:
         """How many bytes to take together; 0: any number."""
-        return 0 if self._kind == _PLAIN else PIECE
+        return 0 if self._packing == _PLAIN else CHUNK_BYTES
 
-    def take(self, data: bytes) -> bytes:
+    def unpack(self, data: bytes) -> bytes:
         """Return what is packed in the next bytes of the file."""
-        if self._kind is None:
+        if self._packing is None:
             self._head += data
-            self._kind = _kind_of(self._head)
-            if self._kind is None:
+            self._packing = _packing_of(self._head)
+            if self._packing is None:
                 return b""
             data, self._head = self._head, b""
-        if self._kind == _PLAIN:
-            self.taken += len(data)
+        if self._packing == _PLAIN:
+            self.bytes_read += len(data)
             return data
         return self._unpacked(data)
 
     def end(self) -> bytes:
         """Return what is left at the end of the file; `damage` then says whether it breaks off."""
-        if self._kind is None:
-            self._kind = _PLAIN
+        if self._packing is None:
+            self._packing = _PLAIN
             return self._head
         if self._decoder is not None and not self.damage:
-            self.damage = f"the {self._kind} data breaks off at the end of the file, byte {self.taken}"
+            self.damage = f"the {self._packing} data breaks off at the end of the file, byte {self.bytes_read}"
         return b""
 
     def _unpacked(self, data: bytes) -> bytes:
         found: list[bytes] = []
         while data and not self.damage:
             if self._decoder is None:
-                rest = data.lstrip(b"\0") if self._kind == _GZIP and self.taken else data
+                rest = data.lstrip(b"\0") if self._packing == _GZIP and self.bytes_read else data
                 # What tapes and file systems fill up with.
-                self.taken += len(data) - len(rest)
+                self.bytes_read += len(data) - len(rest)
                 data = rest
                 if not data:
                     break
-                self._decoder, self._begun_at = _MAKE[self.kind](), self.taken
+                self._decoder, self._begun_at = _MAKE[self.packing](), self.bytes_read
             try:
                 found.append(self._decoder.decompress(data))
             except _ERRORS as error:
                 found.append(self._before_damage(data, error))
                 break
             unused = self._decoder.unused_data if self._decoder.eof else b""
-            self.taken += len(data) - len(unused)
+            self.bytes_read += len(data) - len(unused)
             if self._decoder.eof:
                 self._decoder = None
             data = unused
@@ -115,27 +115,27 @@ class Unpacking:
 
     def _before_damage(self, data: bytes, error: Exception) -> bytes:
         """Return what these bytes hold before the damaged one: an error gives nothing of what was unpacked with it."""
-        decoder, at = _MAKE[self.kind](), self._begun_at
+        decoder, at = _MAKE[self.packing](), self._begun_at
         found: list[bytes] = []
         try:
-            while at < self.taken:
-                piece = self._again(at, min(PIECE, self.taken - at))
-                if not piece:
+            while at < self.bytes_read:
+                chunk = self._read_at(at, min(CHUNK_BYTES, self.bytes_read - at))
+                if not chunk:
                     break
-                decoder.decompress(piece)
-                at += len(piece)
-            for byte in data if at == self.taken else b"":
+                decoder.decompress(chunk)
+                at += len(chunk)
+            for byte in data if at == self.bytes_read else b"":
                 found.append(decoder.decompress(bytes((byte,))))
-                self.taken += 1
+                self.bytes_read += 1
         except _ERRORS:
             pass
-        self.damage = f"the {self._kind} data is damaged at byte {self.taken}: {error}"
+        self.damage = f"the {self._packing} data is damaged at byte {self.bytes_read}: {error}"
         return b"".join(found)
 
 
-def _kind_of(head: bytes) -> str | None:
-    """Return the kind of a file that begins with these bytes; None if more of them are needed to tell."""
-    for magic, kind in _MAGIC:
+def _packing_of(head: bytes) -> str | None:
+    """Return what a file that begins with these bytes is packed by; None if more of them are needed to tell."""
+    for magic, packing in _MAGIC:
         if head.startswith(magic):
-            return kind
+            return packing
     return None if any(magic.startswith(head) for magic, _ in _MAGIC) else _PLAIN

@@ -53,7 +53,7 @@ class FileSink:
         self._rights = rights
         self._fsync = fsync
         self._pending: list[bytes] = []
-        self._refused: list[RejectedRecord] = []
+        self._rejected: list[RejectedRecord] = []
         self._lines = LastResort("make a line of", lambda: _line(good_record()))
         self._fd = -1
         if path is not None and at_once:
@@ -66,7 +66,7 @@ class FileSink:
             try:
                 self._pending.append(_line(record))
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                self._refused.append(self._lines.rejected(record, error))
+                self._rejected.append(self._lines.rejected(record, error))
 
     def flush(self) -> list[RejectedRecord]:
         """See `contracts.Sink.flush`.
@@ -82,8 +82,8 @@ class FileSink:
                 self._print(content)
             else:
                 self._append(self._path, content)
-        refused, self._refused = self._refused, []
-        return refused
+        rejected, self._rejected = self._rejected, []
+        return rejected
 
     @staticmethod
     def _print(content: bytes) -> None:
@@ -192,10 +192,10 @@ def _made(path: Path, flags: int, rights: Permissions) -> int:
 def _is_at(path: Path, fd: int) -> bool:
     mine = os.fstat(fd)
     try:
-        there = path.stat()
+        named = path.stat()
     except FileNotFoundError:
         return False
-    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+    return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
 
 
 def _write_all(fd: int, content: bytes) -> None:

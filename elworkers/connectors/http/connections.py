@@ -17,15 +17,15 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 from elworkers.connectors.http.limits import LONGEST_HEAD, RETRY_AFTER_S, SERVER_NAME, Limits
 from elworkers.core.operating_system import give_memory_back
 
-_PIECE = 16 * 1024
+_CHUNK = 16 * 1024
 """Bytes that are read of a connection at a time, and of an answer that wait until the client reads."""
 _UNREAD = 8 * 1024
 """Bytes of a body at which no more are read until somebody takes these."""
 _LINGER_S = 1.0
 _MUCH = 8 * 1024 * 1024
-_GIVE_BACK_AFTER_S = 1.0
-_GIVE_BACK_TIMES = 5
-"""After there was much: what was cut lingers, and is freed only then."""
+_TRIM_AFTER_S = 1.0
+_TRIMS = 5
+"""How often memory is given back after much was held: connections that were cut linger, and free it only later."""
 _OF_CLIENTS = (HttpProcessingError, web.RequestPayloadError, ConnectionError)
 _PLAIN = f"Server: {SERVER_NAME}\r\nConnection: close\r\nContent-Type: text/plain\r\n"
 _TOO_LONG = (
@@ -42,33 +42,33 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _ErrorLogFilter:
-    """What aiohttp takes for its logger: of what it has to say, only our own mistakes are worth a line.
+    """The logger that aiohttp is given: it logs mistakes of this program, and none of clients.
 
     A request that is none has its answer, and anybody can send thousands of them.
     """
 
-    def debug(self, *_words: Any, **_more: Any) -> None:
+    def debug(self, *_args: Any, **_more: Any) -> None:
         """Do nothing."""
 
-    def exception(self, _words: str, *_args: Any, exc_info: BaseException | None = None) -> None:
+    def exception(self, _message: str, *_args: Any, exc_info: BaseException | None = None) -> None:
         """Log it unless the client is to blame."""
         if not isinstance(exc_info, _OF_CLIENTS):
             log.error("a request could not be answered", code="http_request_failed", exc_info=exc_info)
 
 
 class Connection(web.RequestHandler):
-    """One client.
+    """The connection of one client.
 
     Attributes:
         server: whose it is.
         held: bytes of requests that are not answered.
         upload: reads the body that is under way; cancelled where it has to make room.
-        made_way: what it sends now is not taken.
+        evicted: made room for others; what it sends now is not taken.
         begun: when it was accepted, in the event loop's seconds.
         asked: whether there was a request on it.
     """
 
-    __slots__ = ("_gone", "_head", "_in_head", "_lingers", "asked", "begun", "held", "made_way", "server", "upload")
+    __slots__ = ("_gone", "_head", "_in_head", "_lingers", "asked", "begun", "evicted", "held", "server", "upload")
 
     def __init__(self, manager: BoundedServer, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -80,16 +80,16 @@ class Connection(web.RequestHandler):
         self._gone: asyncio.Future[None] = loop.create_future()
         self.held = 0
         self.upload: asyncio.Future[bytes] | None = None
-        self.made_way = False
+        self.evicted = False
         self.asked = False
         self.begun = loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Read and write in small pieces: there may be a thousand of each at a time."""
         # Of asyncio's transports; 256 KiB unless it is set.
-        transport.max_size = _PIECE  # type: ignore[attr-defined]
+        transport.max_size = _CHUNK  # type: ignore[attr-defined]
         if isinstance(transport, asyncio.WriteTransport):
-            transport.set_write_buffer_limits(high=_PIECE)
+            transport.set_write_buffer_limits(high=_CHUNK)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -109,37 +109,37 @@ class Connection(web.RequestHandler):
 
     def eof_received(self) -> None:
         """Note that the client sends no more."""
-        self._is_gone()
+        self._set_gone()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note that the client is gone."""
-        self._is_gone()
+        self._set_gone()
         super().connection_lost(exc)
 
-    def _is_gone(self) -> None:
+    def _set_gone(self) -> None:
         if not self._gone.done():
             self._gone.set_result(None)
 
-    def make_way(self) -> None:
-        """Give up what is not whole; the client is told to send it again."""
+    def evict(self) -> None:
+        """Drop an incomplete request to make room; the client is told to send it again."""
         if self.upload is not None:
-            self.made_way = True
+            self.evicted = True
             self.upload.cancel()
         elif self._in_head and not self._request_in_progress and not self._messages:
             self._refuse(_NO_ROOM)
         else:
-            self.made_way = True
+            self.evicted = True
 
     def _refuse(self, answer: bytes) -> None:
         if self.transport is None or self._lingers:
             return
-        self.lingers()
+        self.linger()
         self._close = True
         self.transport.write(answer)
         self.transport.write_eof()
         asyncio.get_running_loop().call_later(_LINGER_S, self.force_close)
 
-    def lingers(self) -> None:
+    def linger(self) -> None:
         """Read and drop what still comes, for a moment, so that the client sees its answer."""
         self._lingers = True
 
@@ -157,13 +157,13 @@ class Connection(web.RequestHandler):
             status, message = 431, f"too many fields; expected at most {self.max_headers}\n"
         response = super().handle_error(request, status, exc, message)
         response.headers["Server"] = SERVER_NAME
-        self.lingers()
+        self.linger()
         return response
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send it; behind what is no request the client may send more of that, and would not see the answer."""
+        """Send the response; if the connection lingers, wait for the client to read it before closing."""
         done = await super().finish_response(request, resp, start_time)
         if self._lingers and request.content.is_eof() and self.transport is not None:
             self._close = True
@@ -171,17 +171,17 @@ class Connection(web.RequestHandler):
             await asyncio.wait({self._gone}, timeout=_LINGER_S)
         return done
 
-    def answered(self, *, whole: bool) -> None:
+    def answered(self, *, complete: bool) -> None:
         """Note that the request has its answer.
 
         Args:
-            whole: and nothing more of it comes.
+            complete: nothing more of it comes.
         """
-        if whole:
+        if complete:
             self._in_head = True
-            self.made_way = False
+            self.evicted = False
         else:
-            self.lingers()
+            self.linger()
 
     @property
     def has_more(self) -> bool:
@@ -208,7 +208,7 @@ class BoundedServer(web.Server):
         self._answer = handler
         self._most = limits.connections
         self._most_held = limits.held_bytes
-        self._said = False
+        self._reported = False
         self.leaving = False
         self._options: dict[str, Any] = {
             "access_log": None,
@@ -222,7 +222,7 @@ class BoundedServer(web.Server):
         self._open: OrderedDict[Connection, None] = OrderedDict()
         self._under_way: OrderedDict[Connection, None] = OrderedDict()
         self._held = 0
-        self._to_give_back = 0
+        self._trims_left = 0
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
@@ -237,13 +237,13 @@ class BoundedServer(web.Server):
         while self._held > self._most_held and self._under_way:
             oldest, _ = self._under_way.popitem(last=False)
             self._forget(oldest)
-            oldest.make_way()
+            oldest.evict()
         if self._held > _MUCH:
-            if not self._to_give_back:
-                asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
-            self._to_give_back = _GIVE_BACK_TIMES
+            if not self._trims_left:
+                asyncio.get_running_loop().call_later(_TRIM_AFTER_S, self._trim)
+            self._trims_left = _TRIMS
 
-    def is_whole(self, connection: Connection) -> None:
+    def is_complete(self, connection: Connection) -> None:
         """Note that the request was read to its end, so that it need not be closed to make room."""
         self._under_way.pop(connection, None)
 
@@ -252,12 +252,12 @@ class BoundedServer(web.Server):
         self._held -= connection.held
         connection.held = 0
 
-    def _give_back(self) -> None:
+    def _trim(self) -> None:
         # Again and again while there is much, and a few times when there is no more.
-        self._to_give_back = _GIVE_BACK_TIMES if self._held > _MUCH else self._to_give_back - 1
+        self._trims_left = _TRIMS if self._held > _MUCH else self._trims_left - 1
         give_memory_back()
-        if self._to_give_back:
-            asyncio.get_running_loop().call_later(_GIVE_BACK_AFTER_S, self._give_back)
+        if self._trims_left:
+            asyncio.get_running_loop().call_later(_TRIM_AFTER_S, self._trim)
 
     async def _watched(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
@@ -267,9 +267,9 @@ class BoundedServer(web.Server):
             response = await self._answer(request)
             if self.leaving:
                 response.force_close()
-            whole = request.content.is_eof()
-            connection.answered(whole=whole)
-            if not whole:
+            complete = request.content.is_eof()
+            connection.answered(complete=complete)
+            if not complete:
                 # A body that nobody wants is read for a moment, so that the client sees the reply, and then no more.
                 response.force_close()
             return response
@@ -287,8 +287,8 @@ class BoundedServer(web.Server):
         self._open[handler] = None
         if len(self._open) > self._most:
             oldest, _ = self._open.popitem(last=False)
-            if not self._said:
-                self._said = True
+            if not self._reported:
+                self._reported = True
                 log.warning(
                     "more connections than max_connections; the longest waiting one is closed",
                     code="http_connection_limit_reached",

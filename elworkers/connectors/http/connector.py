@@ -66,11 +66,11 @@ def _files(endpoint: Endpoint) -> Path | None:
     return files
 
 
-def _listener(endpoint: Endpoint, worker: Worker, place: SpoolPaths) -> Listener:
+def _listener(endpoint: Endpoint, worker: Worker, paths: SpoolPaths) -> Listener:
     from elworkers.connectors.spool.raw_lines import RawLines
     from elworkers.connectors.spool.sequence import Sequence
 
-    lines = RawLines(endpoint.options["host"], Sequence(place.sequence))
+    lines = RawLines(endpoint.options["host"], Sequence(paths.sequence))
     try:
         return _listening(endpoint, worker, lines)
     except Exception:
@@ -92,7 +92,7 @@ def _listening(endpoint: Endpoint, worker: Worker, lines: RawLines) -> Listener:
         connections=options["max_connections"],
         quiet_s=options["timeout_seconds"],
     )
-    answers = HandlerConfig(
+    config = HandlerConfig(
         path=endpoint.uri.path,
         lines=lines,
         limits=limits,
@@ -100,7 +100,7 @@ def _listening(endpoint: Endpoint, worker: Worker, lines: RawLines) -> Listener:
         trusted=options["trusted_proxies"] or (),
         files=files,
     )
-    return HttpListener(endpoint.uri.endpoint(HTTP_PORT), answers, worker.inherited(_address(endpoint)))
+    return HttpListener(endpoint.uri.endpoint(HTTP_PORT), config, worker.inherited(_address(endpoint)))
 
 
 CONNECTORS = (

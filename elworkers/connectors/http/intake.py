@@ -17,29 +17,29 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from elworkers.connectors.http.limits import come_again
+from elworkers.connectors.http.limits import retry_later
 from elworkers.connectors.spool.listener import Arrival, LineKeeper, Room
 from elworkers.connectors.spool.raw_lines import RawLines, utc
 from elworkers.core.errors import RetryableError
 
 _MOST_BYTES = 8 * 1024 * 1024
-"""Of events that wait for the thread."""
+"""Bytes of events that may wait for the thread."""
 _ANSWERED_WITHIN_S = 10.0
-_LOOK_AGAIN_S = 0.5
+_CHECK_AGAIN_S = 0.5
 _ENDS_WITHIN_S = 2.0
 
 log = structlog.get_logger(__name__)
 
 
 class Sender(NamedTuple):
-    """What a line says of the client: its address, or nothing, and its user agent."""
+    """The client as a line names it: its address, or nothing, and its user agent."""
 
     address: bytes
     agent: bytes
 
 
-class _Job(NamedTuple):
-    """Of one request; without events it asks how much room there is.
+class _Request(NamedTuple):
+    """A request for the thread; without events it asks how much room there is.
 
     `came_s` is since the epoch, for its lines; `until` of the monotonic clock, which nobody sets.
     """
@@ -68,12 +68,12 @@ class Intake:
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         # None is the last.
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._size = 0
-        self._pending: dict[asyncio.Future[Any], _Job] = {}
-        self._said: deque[tuple[_Job, bool | Room]] = deque()
-        self._telling = False
-        self._look: asyncio.TimerHandle | None = None
+        self._pending: dict[asyncio.Future[Any], _Request] = {}
+        self._answers: deque[tuple[_Request, bool | Room]] = deque()
+        self._answering = False
+        self._timer: asyncio.TimerHandle | None = None
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._thread.start()
 
@@ -85,7 +85,7 @@ class Intake:
         """
         size = sum(map(len, queries))
         if self._size + size > _MOST_BYTES:
-            raise come_again("too many events wait for the disk")
+            raise retry_later("too many events wait for the disk")
         answer: asyncio.Future[bool] = self._loop.create_future()
         self._put(answer, queries, sender, size)
         return await answer
@@ -107,80 +107,82 @@ class Intake:
         sender: Sender,
         size: int,
     ) -> None:
-        job = _Job(answer, queries, sender, time.time(), time.monotonic() + _ANSWERED_WITHIN_S, size, Arrival((), 0))
-        job.arrival.told = partial(self._tell, job)
+        request = _Request(
+            answer, queries, sender, time.time(), time.monotonic() + _ANSWERED_WITHIN_S, size, Arrival((), 0)
+        )
+        request.arrival.acknowledge = partial(self._send_answer, request)
         self._size += size if queries else 0
-        self._pending[answer] = job
-        self._jobs.put(job)
-        if self._look is None:
-            self._look = self._loop.call_later(_LOOK_AGAIN_S, self._look_for_late)
+        self._pending[answer] = request
+        self._requests.put(request)
+        if self._timer is None:
+            self._timer = self._loop.call_later(_CHECK_AGAIN_S, self._expire_late)
 
-    def _tell(self, job: _Job, word: bool | Room) -> None:
+    def _send_answer(self, request: _Request, result: bool | Room) -> None:
         """Hand an answer over to the event loop; may be called on any thread."""
-        self._said.append((job, word))
-        if not self._telling:
-            self._telling = True
+        self._answers.append((request, result))
+        if not self._answering:
+            self._answering = True
             # A loop that has ended has nobody to tell.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._answer)
+                self._loop.call_soon_threadsafe(self._deliver_answers)
 
-    def _answer(self) -> None:
-        self._telling = False
-        while self._said:
-            job, word = self._said.popleft()
-            self._done(job)
-            if not job.answer.done():
-                job.answer.set_result(word)
+    def _deliver_answers(self) -> None:
+        self._answering = False
+        while self._answers:
+            request, result = self._answers.popleft()
+            self._done(request)
+            if not request.answer.done():
+                request.answer.set_result(result)
 
-    def _done(self, job: _Job) -> None:
-        if self._pending.pop(job.answer, None) is not None and job.queries:
-            self._size -= job.size
+    def _done(self, request: _Request) -> None:
+        if self._pending.pop(request.answer, None) is not None and request.queries:
+            self._size -= request.size
 
-    def _look_for_late(self) -> None:
+    def _expire_late(self) -> None:
         now = time.monotonic()
-        for job in list(self._pending.values()):
-            if now < job.until:
+        for request in list(self._pending.values()):
+            if now < request.until:
                 break
-            job.arrival.withdrawn = True
-            if not job.answer.done():
-                job.answer.set_exception(come_again("the disk, or the output, does not answer in time"))
-        waiting = any(not job.answer.done() for job in self._pending.values())
-        self._look = self._loop.call_later(_LOOK_AGAIN_S, self._look_for_late) if waiting else None
+            request.arrival.withdrawn = True
+            if not request.answer.done():
+                request.answer.set_exception(retry_later("the disk, or the output, does not answer in time"))
+        waiting = any(not request.answer.done() for request in self._pending.values())
+        self._timer = self._loop.call_later(_CHECK_AGAIN_S, self._expire_late) if waiting else None
 
     def _run(self) -> None:
         last = False
         while not last:
-            given = [self._jobs.get()]
-            given += [self._jobs.get() for _ in range(self._jobs.qsize())]
-            jobs = [job for job in given if job is not None]
-            last = len(jobs) < len(given)
-            self._take([job for job in jobs if not job.arrival.withdrawn])
+            given = [self._requests.get()]
+            given += [self._requests.get() for _ in range(self._requests.qsize())]
+            requests = [request for request in given if request is not None]
+            last = len(requests) < len(given)
+            self._handle([request for request in requests if not request.arrival.withdrawn])
 
-    def _take(self, jobs: Sequence[_Job]) -> None:
+    def _handle(self, requests: Sequence[_Request]) -> None:
         made: list[Arrival] = []
-        for job in jobs:
-            if job.queries:
-                made += self._made(job)
+        for request in requests:
+            if request.queries:
+                made += self._made(request)
         if made:
             self._keeper.keep(made)
-        for job in jobs:
-            if not job.queries:
-                self._tell(job, self._keeper.room(job.size))
+        for request in requests:
+            if not request.queries:
+                self._send_answer(request, self._keeper.room(request.size))
 
-    def _made(self, job: _Job) -> list[Arrival]:
-        when = utc(job.came_s)
+    def _made(self, request: _Request) -> list[Arrival]:
+        when = utc(request.came_s)
         try:
-            job.arrival.lines = [self._lines.line(query, when, *job.sender) for query in job.queries]
+            request.arrival.lines = [self._lines.line(query, when, *request.sender) for query in request.queries]
         except RetryableError as error:
             log.error("an event gets no sequence number", code="http_events_not_numbered", reason=str(error))  # noqa: TRY400 - no bug to trace
-            self._tell(job, False)
+            self._send_answer(request, False)
             return []
-        job.arrival.came_ms = int(job.came_s * 1000)
-        return [job.arrival]
+        request.arrival.arrived_ms = int(request.came_s * 1000)
+        return [request.arrival]
 
     def close(self) -> None:
         """Keep what was taken in; a disk that hangs is not waited for."""
-        self._jobs.put(None)
+        self._requests.put(None)
         self._thread.join(_ENDS_WITHIN_S)
-        if self._look is not None:
-            self._look.cancel()
+        if self._timer is not None:
+            self._timer.cancel()

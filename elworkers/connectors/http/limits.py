@@ -11,7 +11,7 @@ from dataclasses import dataclass
 SERVER_NAME = "elworkers"
 RETRY_AFTER_S = 30
 LONGEST_HEAD = 64 * 1024
-"""Bytes of all fields of a request."""
+"""Largest number of bytes of all fields of a request."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Limits:
 
 
 class RefusedError(Exception):
-    """The answer to a request that is not taken."""
+    """A request is refused, with this status and message."""
 
-    def __init__(self, status: int, words: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(words)
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
         self.status = status
         self.headers = dict(headers or {})
 
 
-def come_again(words: str) -> RefusedError:
-    """Return the answer to a request that is taken at another time."""
-    return RefusedError(503, f"{words}; try again", {"Retry-After": str(RETRY_AFTER_S)})
+def retry_later(message: str) -> RefusedError:
+    """Return the error that asks a client to try again later."""
+    return RefusedError(503, f"{message}; try again", {"Retry-After": str(RETRY_AFTER_S)})

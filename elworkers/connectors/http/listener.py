@@ -28,17 +28,17 @@ class HttpListener:
     """An HTTP server on a thread of its own; implements `listener.Listener`.
 
     Args:
-        place: host and port to bind; port 0 for a free one (see `address`).
-        answers: what it says.
+        address: host and port to bind; port 0 for a free one (see `address`).
+        config: how it answers.
         sockets: those that listen there already, which are this listener's own from now on; none: it binds some.
 
     Raises:
         RetryableError: the address cannot be bound.
     """
 
-    def __init__(self, place: tuple[str, int], answers: HandlerConfig, sockets: Sequence[socket.socket] = ()) -> None:
-        self._answers = answers
-        self._sockets = list(sockets) or bind_sockets(Address("http", *place))
+    def __init__(self, address: tuple[str, int], config: HandlerConfig, sockets: Sequence[socket.socket] = ()) -> None:
+        self._config = config
+        self._sockets = list(sockets) or bind_sockets(Address("http", *address))
         name = self._sockets[0].getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,10 +63,10 @@ class HttpListener:
 
     async def _serve(self, keeper: LineKeeper) -> None:
         self._loop = asyncio.get_running_loop()
-        intake = Intake(self._answers.lines, keeper)
-        desk = RequestHandler(self._answers, intake)
-        limits = self._answers.limits
-        self._server = server = BoundedServer(desk.answer, limits)
+        intake = Intake(self._config.lines, keeper)
+        handler = RequestHandler(self._config, intake)
+        limits = self._config.limits
+        self._server = server = BoundedServer(handler.answer, limits)
         # asyncio accepts a whole backlog in one go; so many newcomers would push each other out before they are read.
         at_once = max(1, limits.connections // _TURNS)
         listening: list[asyncio.Server] = []
@@ -85,11 +85,11 @@ class HttpListener:
         intake.close()
 
     def close(self) -> None:
-        """Answer what is under way, and let go of the address."""
+        """Answer what is under way, and release the address."""
         if self._thread is not None:
             if self._loop is not None and self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
         for one in self._sockets:
             one.close()
-        self._answers.lines.close()
+        self._config.lines.close()

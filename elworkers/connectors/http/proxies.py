@@ -13,7 +13,7 @@ from elworkers.config.types import Network
 
 UNKNOWN = "-"
 _MOST_HOPS = 64
-_MOST_PIECES = 16
+_MOST_PARTS = 16
 _PORT = r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]+))?"
 _BRACKETED = re.compile(rf"\[([^\[\]]*)\]{_PORT}")
 _WITH_PORT = re.compile(rf"([^:]*){_PORT}")
@@ -66,11 +66,11 @@ def _from_the_last(values: Sequence[str], node: Callable[[str], str]) -> Iterato
         rest = value
         while rest:
             rest, _, element = rest.rpartition(",")
-            for _ in range(_MOST_PIECES):
+            for _ in range(_MOST_PARTS):
                 if not rest or _is_balanced(element):
                     break
-                rest, _, piece = rest.rpartition(",")
-                element = f"{piece},{element}"
+                rest, _, part = rest.rpartition(",")
+                element = f"{part},{element}"
             if element.strip():
                 yield _unquoted(node(element.strip()))
 

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from elworkers.connectors.http.limits import RefusedError
 
-_PIECE = 16 * 1024
+_CHUNK = 16 * 1024
 
 
 class FileReply(web.StreamResponse):
@@ -48,11 +48,11 @@ class FileReply(web.StreamResponse):
         left = (self.content_length or 0) if request.method != "HEAD" else 0
         try:
             while left and self._file is not None:
-                piece = await asyncio.to_thread(self._file.read, min(left, _PIECE))
-                if not piece:
+                chunk = await asyncio.to_thread(self._file.read, min(left, _CHUNK))
+                if not chunk:
                     raise ConnectionResetError("the file has become shorter")
-                await self.write(piece)
-                left -= len(piece)
+                await self.write(chunk)
+                left -= len(chunk)
         finally:
             if self._file is not None:
                 self._file.close()

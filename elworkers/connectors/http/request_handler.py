@@ -17,7 +17,7 @@ from aiohttp import web
 from elworkers.config.types import Network
 from elworkers.connectors.http.bodies import BodyError, queries
 from elworkers.connectors.http.intake import Intake, Sender
-from elworkers.connectors.http.limits import LONGEST_HEAD, SERVER_NAME, Limits, RefusedError, come_again
+from elworkers.connectors.http.limits import LONGEST_HEAD, SERVER_NAME, Limits, RefusedError, retry_later
 from elworkers.connectors.http.proxies import client_address
 from elworkers.connectors.http.replies import FileReply
 from elworkers.connectors.http.uploads import Uploads
@@ -31,7 +31,7 @@ _CLIENT = Path(__file__).parents[2] / "browser" / "eventlogging.js"
 
 @dataclass(frozen=True)
 class HandlerConfig:
-    """Answers the requests of one server.
+    """How the requests of one server are answered.
 
     Attributes:
         path: the one path that takes events.
@@ -53,25 +53,25 @@ class HandlerConfig:
 
 
 class RequestHandler:
-    """Gives the answers while a listener is open.
+    """Answers requests while a listener is open.
 
     Args:
-        answers: which.
+        config: of the server.
         intake: takes the events.
     """
 
-    def __init__(self, answers: HandlerConfig, intake: Intake) -> None:
-        self._answers = answers
-        self._limits = answers.limits
+    def __init__(self, config: HandlerConfig, intake: Intake) -> None:
+        self._config = config
+        self._limits = config.limits
         self._intake = intake
-        self._uploads = Uploads(answers.limits)
+        self._uploads = Uploads(config.limits)
         self._taken = 0
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the answer to one request; what it carries is on disk by then."""
         try:
-            if self._answers.guard is not None:
-                self._answers.guard(request)
+            if self._config.guard is not None:
+                self._config.guard(request)
             response = await self._dispatch(request)
         except RefusedError as refused:
             response = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
@@ -91,10 +91,10 @@ class RequestHandler:
         if head > LONGEST_HEAD:
             raise RefusedError(431, f"{head} bytes of header fields; expected at most {LONGEST_HEAD}")
         path, _, query = _ABSOLUTE.sub("", request.raw_path).partition("?")
-        if path == self._answers.path:
+        if path == self._config.path:
             return await self._beacon(request, query)
         if request.method not in ("GET", "HEAD"):
-            raise RefusedError(404, f"nothing is taken here; expected {self._answers.path}")
+            raise RefusedError(404, f"nothing is taken here; expected {self._config.path}")
         if path == "/healthz":
             return await self._health()
         if path == "/eventlogging.js":
@@ -102,11 +102,11 @@ class RequestHandler:
         file = await asyncio.to_thread(self._named, path[1:])
         if file is not None:
             return await _file(file)
-        raise RefusedError(404, f"no such page; events go to {self._answers.path}")
+        raise RefusedError(404, f"no such page; events go to {self._config.path}")
 
     def _named(self, name: str) -> Path | None:
         # Only names that are there: no text of a client becomes part of a path.
-        folder = self._answers.files
+        folder = self._config.files
         found = folder.iterdir() if folder is not None else iter(())
         return next((file for file in found if file.name == name and file.is_file()), None)
 
@@ -121,20 +121,20 @@ class RequestHandler:
                 },
             )
         if request.method == "GET" or (request.method == "POST" and not request.body_exists):
-            await self._take(request, [_from_url(query, self._answers.path)])
+            await self._keep(request, [_from_url(query, self._config.path)])
         elif request.method == "POST":
             if query:
                 raise RefusedError(400, "an event in the URL and a body; expected one of the two")
-            await self._take(request, await self._from_body(request))
+            await self._keep(request, await self._from_body(request))
         elif request.method != "HEAD":
             raise RefusedError(405, f"method {request.method}; expected one of {_METHODS}", {"Allow": _METHODS})
         return web.Response(status=204)
 
-    async def _take(self, request: web.BaseRequest, found: Sequence[bytes]) -> None:
-        address = self._client(request).encode() if self._answers.client_address else b""
+    async def _keep(self, request: web.BaseRequest, found: Sequence[bytes]) -> None:
+        address = self._client(request).encode() if self._config.client_address else b""
         agent = request.headers.get("User-Agent", "").encode("utf-8", "surrogateescape")
         if not await self._intake.keep(found, Sender(address, agent)):
-            raise come_again("no room for events at the moment")
+            raise retry_later("no room for events at the moment")
         self._taken += len(found)
 
     def _client(self, request: web.BaseRequest) -> str:
@@ -144,13 +144,13 @@ class RequestHandler:
         return client_address(
             request.remote,
             headers.getall("X-Forwarded-For", ()),
-            self._answers.trusted,
+            self._config.trusted,
             headers.getall("Forwarded", ()),
         )
 
     async def _from_body(self, request: web.BaseRequest) -> list[bytes]:
         try:
-            found = queries(await self._uploads.whole(request))
+            found = queries(await self._uploads.body_of(request))
         except BodyError as error:
             raise RefusedError(400, str(error)) from None
         if len(found) > self._limits.events:
@@ -163,15 +163,15 @@ class RequestHandler:
             room = await self._intake.room(self._limits.body_bytes)
         except RefusedError as refused:
             return web.json_response({"status": "full", "taken": self._taken, "reason": str(refused)}, status=503)
-        said = {
+        health = {
             "status": room.status,
             "taken": self._taken,
             "waiting_bytes": room.waiting_bytes,
             "max_bytes": room.max_bytes,
         }
         if room.reason:
-            said["reason"] = room.reason
-        return web.json_response(said, status=503 if room.status == "full" else 200)
+            health["reason"] = room.reason
+        return web.json_response(health, status=503 if room.status == "full" else 200)
 
 
 def _from_url(query: str, path: str) -> bytes:
@@ -181,7 +181,7 @@ def _from_url(query: str, path: str) -> bytes:
 
 
 async def _file(path: Path) -> FileReply:
-    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    reply = FileReply(path, {"Content-Type": kind, "Cache-Control": "public, max-age=300"})
+    content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    reply = FileReply(path, {"Content-Type": content_type, "Cache-Control": "public, max-age=300"})
     await reply.open()
     return reply

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from elworkers.connectors.http.connections import BoundedServer, Connection
 
 _LAST_REQUEST_S = 0.5
-_LOOK_EVERY_S = 0.01
+_CHECK_EVERY_S = 0.01
 _TURNS_OF_A_NEWCOMER = 10
-"""Of the event loop, which takes three to make a connection of a socket that it has accepted."""
+"""Turns of the event loop; it takes three to make a connection of a socket that it has accepted."""
 
 
 async def leave(server: BoundedServer, stop_accepting: Callable[[], object], within_s: float) -> None:
@@ -31,7 +31,7 @@ async def leave(server: BoundedServer, stop_accepting: Callable[[], object], wit
     clock = asyncio.get_running_loop().time
     until = clock() + _LAST_REQUEST_S
     while clock() < until and any(one.asked for one in _of(server)):
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(_CHECK_EVERY_S)
     stop_accepting()
     for _ in range(_TURNS_OF_A_NEWCOMER):
         # What was accepted in this moment is no connection yet.
@@ -41,7 +41,7 @@ async def leave(server: BoundedServer, stop_accepting: Callable[[], object], wit
         for one in _of(server):
             if one.asked or clock() - one.begun > _LAST_REQUEST_S:
                 one.close()
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(_CHECK_EVERY_S)
 
 
 def _of(server: BoundedServer) -> list[Connection]:

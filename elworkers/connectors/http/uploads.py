@@ -12,7 +12,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.client_exceptions import ClientError
 
 from elworkers.connectors.http.connections import Connection
-from elworkers.connectors.http.limits import Limits, RefusedError, come_again
+from elworkers.connectors.http.limits import Limits, RefusedError, retry_later
 
 
 class Uploads:
@@ -25,7 +25,7 @@ class Uploads:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
-    async def whole(self, request: web.BaseRequest) -> bytes:
+    async def body_of(self, request: web.BaseRequest) -> bytes:
         """Return the body of one request.
 
         Raises:
@@ -45,19 +45,19 @@ class Uploads:
                 body = await self._in_time(request, connection)
         except (ClientError, web.RequestPayloadError, ConnectionError) as error:
             raise RefusedError(400, f"the body cannot be read: {error}") from None
-        connection.server.is_whole(connection)
+        connection.server.is_complete(connection)
         return body
 
     async def _in_time(self, request: web.BaseRequest, connection: Connection) -> bytes:
         """Return the body, as one task that can be cancelled for others' sake."""
-        if connection.made_way:
-            raise come_again("too many requests are under way")
-        upload = asyncio.ensure_future(self._parted(request, connection))
+        if connection.evicted:
+            raise retry_later("too many requests are under way")
+        upload = asyncio.ensure_future(self._read(request, connection))
         connection.upload = upload
         try:
             await asyncio.wait({upload}, timeout=self._limits.quiet_s)
             if upload.cancelled():
-                raise come_again("too many requests are under way")
+                raise retry_later("too many requests are under way")
             if not upload.done():
                 raise RefusedError(408, f"the body was not whole within {self._limits.quiet_s:g} s")
             return upload.result()
@@ -65,7 +65,7 @@ class Uploads:
             connection.upload = None
             upload.cancel()
 
-    async def _parted(self, request: web.BaseRequest, connection: Connection) -> bytes:
+    async def _read(self, request: web.BaseRequest, connection: Connection) -> bytes:
         # A client of HTTP/1.0 would take it for the answer (RFC 9110, section 10.1.1).
         if request.version >= HttpVersion11 and request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

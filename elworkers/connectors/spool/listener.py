@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 from elworkers.core.errors import ElworkersError
 
-Told = Callable[[bool], None]
-"""Told once, by any thread, whether lines are kept: on disk, or acknowledged by the output. Never raises."""
+Acknowledge = Callable[[bool], None]
+"""Called once, by any thread, with whether lines are kept: on disk, or acknowledged by the output. Never raises."""
 
 
 @dataclass(eq=False)
@@ -21,20 +21,20 @@ class Arrival:
 
     Attributes:
         lines: without the LF that ends them.
-        came_ms: when, ms since the epoch.
-        told: of a client that can send them again; all of them are kept, or none. None: nobody can, so that each line
-            that is kept is worth it, and the others are counted.
+        arrived_ms: when, ms since the epoch.
+        acknowledge: of a client that can send them again; all of them are kept, or none. None: nobody can, so that each
+            line that is kept is worth it, and the others are counted.
         withdrawn: the client waits no longer.
     """
 
     lines: Sequence[bytes]
-    came_ms: int
-    told: Told | None = None
+    arrived_ms: int
+    acknowledge: Acknowledge | None = None
     withdrawn: bool = False
 
 
 class Room(NamedTuple):
-    """What becomes of the next request.
+    """What would happen to the next request.
 
     Attributes:
         status: `ok`, `straight` where it goes to the output past the disk, or `full` where it is refused.
@@ -53,21 +53,21 @@ class LineKeeper(Protocol):
     """Takes lines. One thread at a time calls it; file work is done there, which may take its time. Never raises."""
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
-        """Take lines; each `told` is called now or later."""
+        """Take lines; each `acknowledge` is called now or later."""
 
     def room(self, size: int) -> Room:
         """Return what would happen to a request with at most this many bytes of lines."""
 
 
 Failed = Callable[[ElworkersError], None]
-"""Told by a listener that it can take nothing any more."""
+"""Called by a listener that can take nothing any more."""
 
 
 class Listener(Protocol):
-    """Where lines come in that nobody will send again, or only those who are told to."""
+    """Receives lines whose senders do not send them again, unless they are told to."""
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
         """Begin to take lines, on a thread of the listener's own."""
 
     def close(self) -> None:
-        """Hand over what was taken, and let go of everything; never raises."""
+        """Hand over what was received, and release everything; never raises."""

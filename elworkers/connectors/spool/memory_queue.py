@@ -43,18 +43,18 @@ class MemoryQueue:
         return self._bytes + size <= _MOST_BYTES
 
     def put(self, arrival: Arrival, lines: Sequence[bytes]) -> int:
-        """Take lines of an arrival; how many were taken.
+        """Take lines of an arrival; return how many were taken.
 
         Those whose client waits for an answer are taken together, and only while the output is there.
         """
         with self._lock:
             if self._closed:
                 return 0
-            if arrival.told is None:
+            if arrival.acknowledge is None:
                 left = _MOST_BYTES - self._bytes
                 lines = lines[: bisect_right(list(accumulate(map(len, lines))), left)]
             size = sum(map(len, lines))
-            if not lines or not self.has_room(size) or (arrival.told is not None and not self.works()):
+            if not lines or not self.has_room(size) or (arrival.acknowledge is not None and not self.works()):
                 return 0
             self._queue.append((arrival, lines, size))
             self._bytes += size
@@ -71,12 +71,12 @@ class MemoryQueue:
                     self._bytes -= size
                     continue
             self._under_way.append(one)
-            found += [Record(line, timestamp_ms=arrival.came_ms) for line in lines]
+            found += [Record(line, timestamp_ms=arrival.arrived_ms) for line in lines]
         return found
 
     @property
     def under_way(self) -> bool:
-        """Whether the output has been given lines whose senders wait for its word."""
+        """Whether the output has been given lines that it has not acknowledged."""
         return bool(self._under_way)
 
     def acknowledged(self) -> None:
@@ -85,20 +85,20 @@ class MemoryQueue:
         for arrival, _, size in acknowledged:
             with self._lock:
                 self._bytes -= size
-            if arrival.told is not None:
-                arrival.told(True)
+            if arrival.acknowledge is not None:
+                arrival.acknowledge(True)
 
     def close(self) -> None:
-        """Tell those who wait that their lines are not kept; says how many nobody will send again."""
+        """Tell those who wait that their lines are not kept, and log how many lines are lost."""
         with self._lock:
             self._closed = True
             left = [*self._under_way, *self._queue]
             self._queue.clear()
         lost = 0
         for arrival, lines, _ in left:
-            if arrival.told is None:
+            if arrival.acknowledge is None:
                 lost += len(lines)
             else:
-                arrival.told(False)
+                arrival.acknowledge(False)
         if lost:
             log.error("stopped before these could be written; they are lost", code="records_lost_at_stop", records=lost)

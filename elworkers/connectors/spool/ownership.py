@@ -15,17 +15,17 @@ _LOCK = "lock"
 
 
 def wait_for_turn(folder: Path, waits: Callable[[], bool]) -> None:
-    """Return as soon as no other process has the spool, or `waits` says that it was long enough.
+    """Return as soon as no other process has the spool, or `waits` returns False.
 
     Args:
         folder: the spool's, which need not be there.
-        waits: waits a moment, and says whether to look again.
+        waits: waits a moment, and returns whether to try again.
     """
-    while _is_taken(folder / _LOCK) and waits():
+    while _is_locked(folder / _LOCK) and waits():
         pass
 
 
-def _is_taken(path: Path) -> bool:
+def _is_locked(path: Path) -> bool:
     try:
         lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

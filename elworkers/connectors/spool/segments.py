@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Finds where a spool on disk continues, and puts damaged parts of it aside."""
+"""Finds where a spool on disk continues, and quarantines damaged parts of it."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def segment(folder: Path, start: int) -> Path:
     return folder / f"{start:020}.spool"
 
 
-def look(folder: Path) -> Found:
-    """Return what is there; files that are none of a spool, or damaged, are put aside under another name.
+def scan(folder: Path) -> Found:
+    """Return what a folder holds; files that are none of a spool, or damaged, get another name.
 
     Raises:
         OSError: the folder cannot be read.
@@ -49,7 +49,7 @@ def look(folder: Path) -> Found:
     starts: list[int] = []
     for path in sorted(folder.glob("*.spool")):
         if not _SEGMENT.fullmatch(path.name) or not path.is_file():
-            put_aside(path, "it is no segment of a spool")
+            quarantine(path, "it is no segment of a spool")
         else:
             starts.append(int(path.stem))
     end = 0
@@ -61,8 +61,8 @@ def look(folder: Path) -> Found:
     done = _done(folder / "done")
     if not starts:
         return Found([], done or 0, done or 0)
-    if done is not None and not _is_place(folder, starts, done, end):
-        put_aside(folder / "done", f"it says {done}, where no line of the spool ends")
+    if done is not None and not _is_line_end(folder, starts, done, end):
+        quarantine(folder / "done", f"it says {done}, where no line of the spool ends")
         done = None
     return Found(starts, max(done or 0, starts[0]), end)
 
@@ -72,18 +72,18 @@ def _end(folder: Path, start: int, following: int | None = None) -> int:
     path = segment(folder, start)
     if following is not None:
         if path.stat().st_size > following - start:
-            keep_aside(path, "it reaches into the next one, which is believed")
+            quarantine_copy(path, "it reaches into the next one, which is believed")
         return following
     content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if _TORN.fullmatch(content, whole):
-        if whole < len(content):
-            os.truncate(path, whole)
-    elif whole == 0:
-        put_aside(path, "no line in it can be read")
+    line_end = content.rfind(b"\n") + 1
+    if _TORN.fullmatch(content, line_end):
+        if line_end < len(content):
+            os.truncate(path, line_end)
+    elif line_end == 0:
+        quarantine(path, "no line in it can be read")
     else:
-        keep_aside(path, "what is behind its last whole line cannot be read")
-    return start + whole
+        quarantine_copy(path, "what is behind its last whole line cannot be read")
+    return start + line_end
 
 
 def _done(path: Path) -> int | None:
@@ -95,11 +95,11 @@ def _done(path: Path) -> int | None:
         content = b""
     if _POSITION.fullmatch(content):
         return int(content)
-    put_aside(path, "it holds no position; all lines that are there count as not done with")
+    quarantine(path, "it holds no position; all lines that are there count as not done with")
     return None
 
 
-def _is_place(folder: Path, starts: list[int], done: int, end: int) -> bool:
+def _is_line_end(folder: Path, starts: list[int], done: int, end: int) -> bool:
     if done <= starts[0] or done in starts or done == end:
         return True
     if done > end:
@@ -111,33 +111,33 @@ def _is_place(folder: Path, starts: list[int], done: int, end: int) -> bool:
         return file.read(1) in (b"\n", b"")
 
 
-def put_aside(path: Path, why: str) -> None:
-    """Give a file a name that no spool has; said in the log."""
-    aside = _free_name(path)
-    done = f"put aside as {aside.name}"
+def quarantine(path: Path, why: str) -> None:
+    """Give a file a name that no spool has, and log it."""
+    target = _free_name(path)
+    done = f"put aside as {target.name}"
     try:
-        path.rename(aside)
+        path.rename(target)
     except OSError as error:
         done = f"passed over: {error.strerror}"
     log.error("the spool is damaged", code="spool_damaged", file=str(path), why=why, done=done)
 
 
-def keep_aside(path: Path, why: str) -> None:
-    """Give a file that is still needed a second name, which outlasts the first; said in the log, once."""
+def quarantine_copy(path: Path, why: str) -> None:
+    """Give a file that is still needed a second name, which outlasts the first; logged once."""
     if any(path.exists() and one.samefile(path) for one in path.parent.glob(f"{path.name}.aside*")):
         return
-    aside = _free_name(path)
-    done = f"kept as {aside.name}; what can be read goes on"
+    target = _free_name(path)
+    done = f"kept as {target.name}; what can be read goes on"
     try:
-        os.link(path, aside)
+        os.link(path, target)
     except OSError as error:
         done = f"passed over: {error.strerror}"
     log.error("the spool is damaged", code="spool_damaged", file=str(path), why=why, done=done)
 
 
 def _free_name(path: Path) -> Path:
-    number, aside = 1, path.with_name(f"{path.name}.aside")
-    while aside.exists():
+    number, target = 1, path.with_name(f"{path.name}.aside")
+    while target.exists():
         number += 1
-        aside = path.with_name(f"{path.name}.aside-{number}")
-    return aside
+        target = path.with_name(f"{path.name}.aside-{number}")
+    return target

@@ -71,13 +71,13 @@ class Sequence:
     def take(self, count: int) -> int:
         """Return the first of `count` numbers that follow each other, besides any block; all of them count as used."""
 
-        def taken() -> int:
+        def drawn() -> int:
             begin = self._stored()
             self._store(begin + count)
             return begin
 
         try:
-            return self._locked(taken)
+            return self._locked(drawn)
         except RetryableError as error:
             if not self._spare:
                 self._spare = (1 << _SPARE_BITS) | secrets.randbits(_SPARE_BITS - 1)
@@ -90,13 +90,13 @@ class Sequence:
             self._spare += count
             return self._spare - count
 
-    def _locked(self, work: Callable[[], int]) -> int:
+    def _locked(self, call: Callable[[], int]) -> int:
         if self._file < 0:
             raise RetryableError(f"sequence numbers {self._path}: the disk had no room for the file")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
-                return work()
+                return call()
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
         except OSError as error:

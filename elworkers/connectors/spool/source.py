@@ -21,20 +21,22 @@ from elworkers.core.contracts import Assignment, Metrics, Positions, Record
 from elworkers.core.errors import ElworkersError, RetryableError
 
 _ORIGIN = Assignment("spool", 0)
-_SAY_AGAIN_AFTER_S = 60.0
+_REPORT_AGAIN_AFTER_S = 60.0
 _UNDER_WAY_BYTES = 1024 * 1024
-"""Of lines on disk that do not wait but are on their way to the output."""
+"""Bytes of lines on disk that are not waiting but on their way to the output."""
 
 log = structlog.get_logger(__name__)
 
 
 class SpooledSource:
-    """A door whose lines go onto disk before anybody else sees them; a `Source`, `FlushCaller` and `door.Keeper`.
+    """A listener whose lines go onto disk before anybody else sees them.
+
+    Implements `contracts.Source`, `contracts.FlushCaller` and `listener.LineKeeper`.
 
     What was not committed is read again after a restart.
 
     Args:
-        door: this source's own from now on.
+        listener: this source's own from now on.
         spool: the disk, likewise.
         metrics: counts `spool_dropped`, `spool_refused` and `spool_passed_over`; is told while the disk takes nothing.
         draw: draws this many sequence numbers and returns the first; a line's number and a tab then stand before it on
@@ -47,9 +49,9 @@ class SpooledSource:
     idle = False
 
     def __init__(
-        self, door: Listener, spool: Spool, metrics: Metrics, draw: Callable[[int], int] | None = None
+        self, listener: Listener, spool: Spool, metrics: Metrics, draw: Callable[[int], int] | None = None
     ) -> None:
-        self._door = door
+        self._listener = listener
         self._spool = spool
         self._straight = MemoryQueue()
         self._metrics = metrics
@@ -58,12 +60,12 @@ class SpooledSource:
         self._failure: ElworkersError | None = None
         self._flush: Callable[[], None] | None = None
         self._reason, self._shown = "", ""
-        self._dropped = self._refused = self._passed_over = 0
+        self._dropped = self._rejected = self._passed_over = 0
         self._counted = (0, 0, 0)
-        self._said_at = self._shown_at = float("-inf")
+        self._reported_at = self._shown_at = float("-inf")
         if spool.waiting_bytes:
             log.info("lines are waiting in the spool", code="spool_backlog", bytes=spool.waiting_bytes)
-        door.open(self, self._fail)
+        listener.open(self, self._fail)
 
     def flush_by(self, flush: Callable[[], None]) -> None:
         """See `capabilities.FlushCaller.flush_by`; it is called where a client waits for it."""
@@ -76,11 +78,11 @@ class SpooledSource:
     def keep(self, arrivals: Sequence[Arrival]) -> None:
         """See `listener.LineKeeper.keep`."""
         given = [(one, self._numbered(one.lines)) for one in arrivals]
-        taken = self._spooled(given)
-        for (arrival, lines), count in zip(given, taken, strict=True):
+        counts = self._spooled(given)
+        for (arrival, lines), count in zip(given, counts, strict=True):
             rest = lines[count:]
             if not rest:
-                self._told(arrival, kept=True)
+                self._acknowledge(arrival, kept=True)
                 continue
             passed = self._straight.put(arrival, rest) if self._goes_straight() else 0
             self._passed_over += passed
@@ -95,35 +97,35 @@ class SpooledSource:
 
     def _spooled(self, given: Sequence[tuple[Arrival, Sequence[bytes]]]) -> list[int]:
         """Return how many lines of each arrival are on disk."""
-        groups = [(lines, arrival.came_ms, arrival.told is not None) for arrival, lines in given]
+        groups = [(lines, arrival.arrived_ms, arrival.acknowledge is not None) for arrival, lines in given]
         try:
-            taken = self._spool.append_all(groups)
+            counts = self._spool.append_all(groups)
         except RetryableError as error:
             self._reason = str(error)
             if len(groups) > 1:
                 # There may be room for some of them.
                 return [count for one in given for count in self._spooled([one])]
             return [0]
-        if all(count == len(lines) for count, (lines, _, _) in zip(taken, groups, strict=True)):
+        if all(count == len(lines) for count, (lines, _, _) in zip(counts, groups, strict=True)):
             self._reason = ""
         else:
             self._reason = f"spool {self._spool.folder}: --spool-max-bytes={self._spool.max_bytes} are used"
-        return taken
+        return counts
 
     def _goes_straight(self) -> bool:
         waiting = self._spool.waiting_bytes
         return waiting <= min(_UNDER_WAY_BYTES, self._spool.max_bytes // 2)
 
     def _without_room(self, arrival: Arrival, count: int) -> None:
-        if arrival.told is None:
+        if arrival.acknowledge is None:
             self._dropped += count
         else:
-            self._refused += count
-        self._told(arrival, kept=False)
-        if time.monotonic() - self._said_at > _SAY_AGAIN_AFTER_S:
-            self._said_at = time.monotonic()
-            so_far, waiting = self._dropped + self._refused, self._spool.waiting_bytes
-            if arrival.told is None:
+            self._rejected += count
+        self._acknowledge(arrival, kept=False)
+        if time.monotonic() - self._reported_at > _REPORT_AGAIN_AFTER_S:
+            self._reported_at = time.monotonic()
+            so_far, waiting = self._dropped + self._rejected, self._spool.waiting_bytes
+            if arrival.acknowledge is None:
                 log.error(
                     "lines dropped", code="spool_lines_dropped", reason=self._reason, so_far=so_far, waiting=waiting
                 )
@@ -137,9 +139,9 @@ class SpooledSource:
                 )
 
     @staticmethod
-    def _told(arrival: Arrival, *, kept: bool) -> None:
-        if arrival.told is not None:
-            arrival.told(kept)
+    def _acknowledge(arrival: Arrival, *, kept: bool) -> None:
+        if arrival.acknowledge is not None:
+            arrival.acknowledge(kept)
 
     def room(self, size: int) -> Room:
         """See `listener.LineKeeper.room`."""
@@ -178,15 +180,15 @@ class SpooledSource:
             self._arrived.wait(left_s)
         if self._failure is not None and not records:
             raise self._failure
-        self._show()
+        self._report()
         return records
 
-    def _show(self) -> None:
-        dropped, refused, passed_over = self._counted
-        self._counted = self._dropped, self._refused, self._passed_over
-        if self._counted != (dropped, refused, passed_over):
+    def _report(self) -> None:
+        dropped, rejected, passed_over = self._counted
+        self._counted = self._dropped, self._rejected, self._passed_over
+        if self._counted != (dropped, rejected, passed_over):
             self._metrics.count("spool_dropped", self._counted[0] - dropped)
-            self._metrics.count("spool_refused", self._counted[1] - refused)
+            self._metrics.count("spool_refused", self._counted[1] - rejected)
             self._metrics.count("spool_passed_over", self._counted[2] - passed_over)
         reason = self._reason
         if reason != self._shown:
@@ -195,7 +197,7 @@ class SpooledSource:
                 self._metrics.set_aside(what, f"{reason}; lines go straight to the output while nothing waits")
             else:
                 self._metrics.resumed(what)
-            if time.monotonic() - self._shown_at > _SAY_AGAIN_AFTER_S:
+            if time.monotonic() - self._shown_at > _REPORT_AGAIN_AFTER_S:
                 # A disk with little room takes a line now and then.
                 self._shown_at = time.monotonic()
                 if reason:
@@ -213,6 +215,6 @@ class SpooledSource:
     def close(self) -> None:
         """Spool what the listener still holds, and close both."""
         self._straight.close()
-        self._door.close()
+        self._listener.close()
         self._spool.close()
-        self._show()
+        self._report()

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import structlog
 
-from elworkers.connectors.spool.segments import keep_aside, look, segment
+from elworkers.connectors.spool.segments import quarantine_copy, scan, segment
 from elworkers.core.errors import RetryableError
 from elworkers.core.permissions import DATA_FILE, DATA_FOLDER
 
@@ -84,7 +84,7 @@ class Spool:
             lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, DATA_FILE)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found = look(self.folder)
+                found = scan(self.folder)
             except OSError:
                 os.close(lock)
                 raise
@@ -101,7 +101,7 @@ class Spool:
         return self._end - self._done
 
     def append(self, lines: Sequence[bytes], now_ms: int, *, together: bool = False) -> int:
-        """Take lines, in order; how many were taken. The others have no room.
+        """Take lines, in order; return how many were taken. The others have no room.
 
         Args:
             lines: without the LF that ends them.
@@ -119,7 +119,7 @@ class Spool:
         Raises:
             RetryableError: the disk takes nothing; none of the lines was taken.
         """
-        taken: list[int] = []
+        counts: list[int] = []
         parts: list[bytes] = []
         left = self.max_bytes - self.waiting_bytes
         for lines, now_ms, together in groups:
@@ -128,10 +128,10 @@ class Spool:
                 made = [] if together else _fitting(made, left)
             parts += made
             left -= sum(map(len, made))
-            taken.append(len(made))
+            counts.append(len(made))
         if parts:
             self._write(b"".join(parts))
-        return taken
+        return counts
 
     def probe(self) -> None:
         """Find out whether the disk would take a line.
@@ -196,7 +196,7 @@ class Spool:
             if not (tab and stamp.isdigit()):
                 # A power cut leaves blocks of zeros before what was written later.
                 stamp, tab, line = entry.lstrip(b"\0").partition(b"\t")
-                keep_aside(self._path_of(end - 1), "some of it cannot be read")
+                quarantine_copy(self._path_of(end - 1), "some of it cannot be read")
                 if not (tab and stamp.isdigit()):
                     continue
             found.append(Spooled(line, int(stamp), end))
@@ -211,7 +211,7 @@ class Spool:
         following = min((start for start in self._starts if start > at), default=end)
         chunk = self._chunk(start, at, following)
         if not chunk:
-            keep_aside(segment(self.folder, start), f"it ends at {at - start} of {following - start} bytes")
+            quarantine_copy(segment(self.folder, start), f"it ends at {at - start} of {following - start} bytes")
             self._anew = following == end
             self._fetched, self._partial = following, b""
             return
@@ -222,7 +222,7 @@ class Spool:
             position += len(entry) + 1
             self._ready.append((entry, position))
         if self._partial and self._fetched == following:
-            keep_aside(segment(self.folder, start), "its last line is not whole")
+            quarantine_copy(segment(self.folder, start), "its last line is not whole")
             self._partial = b""
 
     def _chunk(self, start: int, at: int, following: int) -> bytes:
@@ -280,7 +280,7 @@ class Spool:
                 self._starts.pop()
 
     def close(self) -> None:
-        """Let go of the folder; never raises. Lines that are done with are removed: no damage brings them back."""
+        """Release the folder; never raises. Lines that are done with are removed: no damage brings them back."""
         self._remove_all()
         for handle in (self._writer, self._done_file, self._lock):
             if handle >= 0:
@@ -292,9 +292,9 @@ class Spool:
 def _fitting(parts: Sequence[bytes], left: int) -> list[bytes]:
     """Return as many of the first lines as fit into this many bytes."""
     found: list[bytes] = []
-    for part in parts:
-        left -= len(part)
+    for line in parts:
+        left -= len(line)
         if left < 0:
             break
-        found.append(part)
+        found.append(line)
     return found

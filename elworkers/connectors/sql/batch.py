@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Writes a batch of records to several tables in one transaction, and says what became of each.
+"""Writes a batch of records to several tables in one transaction, and reports the result for each table.
 
 A table's rows are stored in chunks. While the database is at work on one of them, the next one's text is made. What the
 database rejects as a whole is halved until the rows that it will not have are found; a savepoint takes back the rest.
@@ -26,7 +26,7 @@ _MOST_ENDED = 50
 
 
 class StoredBatch(NamedTuple):
-    """What became of some records of one table; what is neither inserted nor rejected was there already.
+    """The result of storing records of one table; what is neither inserted nor rejected was there already.
 
     Attributes:
         table: its name.
@@ -58,7 +58,7 @@ class BegunAnewError(Exception):
 
 
 class _Chunk:
-    """One chunk on its way."""
+    """Rows of one table that are being stored."""
 
     def __init__(self, table: Table, count: int, rows: PreparedRows, rejected: list[RejectedRecord]) -> None:
         self.table = table

@@ -130,17 +130,17 @@ def _log_missing_columns(name: str, schema: Mapping[str, Any], made: CreatedTabl
     wanted = {column.name for column in tables.columns(schema)}
     missing = sorted(wanted - {column.name for column in made.columns})
     if missing:
-        kept = "in event_rest" if made.has_rest else "nowhere"
+        destination = "in event_rest" if made.has_rest else "nowhere"
         log.warning(
             "table lacks columns",
             code="sql_columns_missing",
             table=name,
             missing=missing[:10],
             count=len(missing),
-            values_go=kept,
+            values_go=destination,
         )
 
 
 def _cuts(named: tuple[str, int], made: CreatedTable) -> Mapping[str, ColumnWidth]:
-    """Return how long the texts of an EventError's table may be."""
+    """Return the widths of text columns of an EventError's table."""
     return made.widths if named[0] == long_event_errors.SCHEMA else {}

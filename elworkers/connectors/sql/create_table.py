@@ -40,7 +40,7 @@ _COMPATIBLE_TYPES: dict[ColumnType, type[Any]] = {
     ColumnType.DOUBLE: sqlalchemy.Float,
     ColumnType.DATETIME: sqlalchemy.DateTime,
 }
-"""What a reflected type is an instance of where text and literals of SQL mean the same to it; else String."""
+"""Reflected types that take text and literals of SQL for the same value; String for the others."""
 
 _BYTES = {mysql.TINYTEXT: 255, mysql.TEXT: 65_535, mysql.MEDIUMTEXT: 16_777_215}
 _LONG_TEXT_TYPES = (sqlalchemy.Text, mysql.TEXT, mysql.MEDIUMTEXT, mysql.LONGTEXT)

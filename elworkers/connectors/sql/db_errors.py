@@ -22,7 +22,7 @@ ERRORS = (StatementError, pymysql.Error, sqlite3.Error, OverflowError)
 """What a statement may raise; SQLAlchemy wraps what is raised inside it, be it the driver's or not."""
 
 NO_RIGHT = {1044, 1142}
-"""The account may not do that to the database or table."""
+"""Errors of an account without the right to a database or table."""
 
 DUPLICATE_ENTRY = 1062
 TOO_LARGE = 1153
@@ -42,7 +42,7 @@ _OUTAGES = {
     *(1180, 1181),  # COMMIT and ROLLBACK
     *(1317, 1907, 1969, 3024),  # it took too long, or somebody ended it
 }
-"""Errors of MariaDB and MySQL that pass."""
+"""Errors of MariaDB and MySQL in an outage."""
 
 _ROWS = {
     *(1048, 1153, 1264, 1265, 1292, 1366, 1367, 1406, 1690, 3988),  # a value that the column cannot hold
@@ -64,7 +64,7 @@ _TABLES = {
 """Errors of MariaDB and MySQL that any row of the table gets."""
 
 STALE = {1054, 1136, 1146, 1906, 3105, 1356}
-"""Errors after which a look at the table may help."""
+"""Errors after which the columns of the table have to be read again."""
 
 _SQLITE_OUTAGES = {
     5: "database is locked",
@@ -83,7 +83,7 @@ _SQLITE_OUTAGES = {
     23: "not authorized",
     26: "file is not a database",
 }
-"""SQLite's primary result codes that pass, and its messages for them."""
+"""SQLite's primary result codes in an outage, and its messages for them."""
 
 
 class TransactionLostError(Exception):
@@ -158,7 +158,7 @@ def fault_scope(error: BaseException) -> FaultScope:
 
 
 def fault_of(error: BaseException) -> DatabaseFault:
-    """Return what a database's error says."""
+    """Return the scope, number and message of a database's error."""
     return DatabaseFault(fault_scope(error), code_of(error), error_message(error))
 
 

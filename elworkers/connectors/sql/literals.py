@@ -65,4 +65,4 @@ _FIELDS: Mapping[ColumnType, Callable[[Any], str]] = {
     ColumnType.DATETIME: str,
 }
 _LITERALS: Mapping[ColumnType, Callable[[Any], str]] = {**_FIELDS, ColumnType.DATETIME: "'{}'".format}
-"""How what is no string is written."""
+"""How values of types other than text are written."""

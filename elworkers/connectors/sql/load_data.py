@@ -23,7 +23,7 @@ _PACKET_BYTES = 64 * 1024
 
 
 class Answer(NamedTuple):
-    """What the server said to a statement: how many rows it stored, and how often it warned (65,535 at most)."""
+    """The server's answer to a statement: the number of rows stored, and of warnings (65,535 at most)."""
 
     rows: int
     warnings: int
@@ -75,7 +75,7 @@ class LocalDataConnection(GuardedConnection):
         self.write_packet(b"")
 
     def answer(self) -> Answer:
-        """Wait for what the server says to what was sent last.
+        """Wait for the server's answer to the last statement.
 
         Raises:
             pymysql.Error: it refuses, or is away.

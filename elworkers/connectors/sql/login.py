@@ -60,7 +60,7 @@ class Login:
 
 
 DEFAULT_LOGIN = Login()
-"""As a URI without such options has it."""
+"""The login of a URI without such options."""
 
 
 def _context(options: Mapping[str, Any], verify: bool) -> ssl.SSLContext:

@@ -118,7 +118,7 @@ def narrow_tables(connection: Connection) -> list[NarrowTable]:
 
 
 def log_narrow_tables(connection: Connection) -> None:
-    """Name each table that is too narrow, with its ALTER; a database that does not tell keeps nobody from starting.
+    """Log each table that is too narrow, with its ALTER; a database that does not tell is only logged.
 
     Args:
         connection: see `narrow_tables`.

@@ -21,7 +21,7 @@ _TOGETHER = 1_000
 
 
 class Present:
-    """What a database has already.
+    """Tells which events a database has already.
 
     Args:
         uri: of the database.

@@ -40,7 +40,7 @@ class RejectionPolicy:
         self._reported_until: dict[str, float] = {}
 
     def update(self, accepting: set[str], rejecting: Mapping[str, DatabaseFault]) -> None:
-        """Take note of a batch.
+        """Note which tables have accepted and which have rejected records of a batch.
 
         Args:
             accepting: tables that took at least one record.
@@ -83,7 +83,7 @@ class RejectionPolicy:
         log.warning("table takes no records; others go on", code="sql_table_unusable", table=table, reason=reason)
 
     def left_out(self, table: str, count: int) -> None:
-        """Say, once a minute, that values had no column to go to."""
+        """Log, once a minute, that values had no column to go to."""
         now = time.monotonic()
         if now >= self._reported_until.get(table, 0.0):
             if len(self._reported_until) >= _MOST_REMEMBERED:

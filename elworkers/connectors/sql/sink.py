@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 Batches = dict[str, tuple[Table, list[Record]]]
-"""By its name a table and its records."""
+"""Tables and their records by the names of the tables."""
 
 
 class SqlSink:

@@ -45,7 +45,7 @@ _OWNERS = sqlalchemy.Table(
 
 
 class TableOwners:
-    """Whose each table is.
+    """Tells which schema and revision each table belongs to.
 
     Args:
         connection: of the tables; no transaction may be open.

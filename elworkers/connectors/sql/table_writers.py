@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Writes rows to one table, and counts the new ones: one way for each database.
+"""Writes rows to one table, and counts the new ones: one writer for each kind of database.
 
 MySQL and MariaDB are sent text that is written here, which costs a fraction of what a driver takes for each value.
 """
@@ -77,7 +77,7 @@ class TableWriter(Protocol):
 
 
 def table_writer(connection: Connection, made: CreatedTable) -> TableWriter:
-    """Return the way of the connection's database; the order of columns is the table's, without `id`."""
+    """Return the writer for the connection's database; the order of columns is the table's, without `id`."""
     if connection.dialect.name == "sqlite":
         return SqliteTableWriter(connection, made.table)
     return MysqlTableWriter(connection, made.table, made.text_compatible)
@@ -99,7 +99,7 @@ def roll_back_to(connection: Connection, savepoint: str) -> None:
 
 
 class SqliteTableWriter:
-    """SQLAlchemy's own way; implements `TableWriter`."""
+    """Writes by SQLAlchemy's statements; implements `TableWriter`."""
 
     def __init__(self, connection: Connection, table: sqlalchemy.Table) -> None:
         self._connection = connection

@@ -16,7 +16,7 @@ from elworkers.core.errors import RetryableError
 
 _RECEIVE, _RECEIVE_WITHIN_S = 1_000, 0.2
 _LAST_S = 2.0
-"""A flood must not keep it from closing."""
+"""Longest time that the socket is read when the listener is closed: a flood must not keep it from that."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ class UdpListener:
         return bool(records)
 
     def close(self) -> None:
-        """Take what the socket still holds, and let go of it."""
+        """Take what the socket still holds, and close it."""
         self._closed.set()
         if self._receiver is not None:
             self._receiver.join()

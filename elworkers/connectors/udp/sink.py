@@ -30,7 +30,7 @@ class UdpSink:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._place = str(Address("udp", host, port))
+        self._name = str(Address("udp", host, port))
         self._pending: list[Record] = []
         self._datagrams = LastResort("make a datagram of", lambda: _fits(good_record()))
         self._sender = Sender(host, port)
@@ -43,26 +43,26 @@ class UdpSink:
     def flush(self) -> list[RejectedRecord]:
         """See `contracts.Sink.flush`; a value that no datagram can hold is refused."""
         pending, self._pending = self._pending, []
-        refused, sent = [], []
+        rejected, sent = [], []
         for record in pending:
             try:
                 fits = _fits(record)
             except Exception as error:  # noqa: BLE001 - whose fault it is, is seen there
-                refused.append(self._datagrams.rejected(record, error))
+                rejected.append(self._datagrams.rejected(record, error))
                 continue
             if fits:
                 sent.append(record)
             else:
-                refused.append(_too_long(record))
-        return refused + [_too_long(sent[number]) for number in self._send([record.value for record in sent])]
+                rejected.append(_too_long(record))
+        return rejected + [_too_long(sent[number]) for number in self._send([record.value for record in sent])]
 
     def _send(self, values: Sequence[bytes]) -> list[int]:
         try:
             return self._sender.send(values)
         except ConnectionRefusedError:
-            raise RetryableError(f"{self._place}: nobody listens") from None
+            raise RetryableError(f"{self._name}: nobody listens") from None
         except OSError as error:
-            raise RetryableError(f"{self._place}: {error.strerror or error}") from error
+            raise RetryableError(f"{self._name}: {error.strerror or error}") from error
 
     def commit_transaction(self, positions: Positions) -> None:
         """Do nothing: what was flushed is final."""

@@ -20,10 +20,10 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.sockets import Address, bind_sockets
 
 _LARGEST_DATAGRAM = 65_535
-_LOOK_AT_DROPS_S = 1.0
+_CHECK_DROPS_EVERY_S = 1.0
 _SO_MEMINFO = 55
 _MEMINFO, _DROPS = struct.Struct("=9I"), 8
-"""What Linux says of a socket's memory, SK_MEMINFO_DROPS last (linux/sock_diag.h)."""
+"""Linux's figures of a socket's memory, and the index of the drops among them (linux/sock_diag.h)."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,18 +57,18 @@ class UdpSource:
         self, host: str, port: int, *, receive_buffer: int, metrics: Metrics, sockets: Sequence[socket.socket] = ()
     ) -> None:
         self._metrics = metrics
-        self._look_at = 0.0
+        self._check_drops_at = 0.0
         address = Address("udp", host, port, receive_buffer)
-        self._place = str(address)
+        self._name = str(address)
         self._lines: deque[Record] = deque()
         self._sockets = list(sockets) or bind_sockets(address)
         name = self._sockets[0].getsockname()
         self.address: tuple[str, int] = (name[0], name[1])
         # What was dropped before is not this process's to count.
-        self._drops = {one: _drops(one) for one in self._sockets}
+        self._drops = {sock: _drops(sock) for sock in self._sockets}
         self._readable = select.poll()
-        for one in self._sockets:
-            self._readable.register(one, select.POLLIN)
+        for sock in self._sockets:
+            self._readable.register(sock, select.POLLIN)
         # Linux grants twice of what it lets one have, for its own bookkeeping (socket(7)).
         granted = self._sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
         if granted < receive_buffer:
@@ -92,25 +92,25 @@ class UdpSource:
                 break
         if self._lines:
             self._receive(limit)
-        if time.monotonic() > self._look_at:
+        if time.monotonic() > self._check_drops_at:
             self._count_drops()
         return [self._lines.popleft() for _ in range(min(limit, len(self._lines)))]
 
     def _receive(self, limit: int) -> None:
-        for one in self._sockets:
-            while len(self._lines) < limit and self._receive_one(one):
+        for sock in self._sockets:
+            while len(self._lines) < limit and self._receive_from(sock):
                 pass
         if len(self._sockets) > 1:
             # A busy one must not keep the others waiting.
             self._sockets.append(self._sockets.pop(0))
 
-    def _receive_one(self, one: socket.socket) -> bool:
+    def _receive_from(self, sock: socket.socket) -> bool:
         try:
-            datagram = one.recv(_LARGEST_DATAGRAM)
+            datagram = sock.recv(_LARGEST_DATAGRAM)
         except BlockingIOError:
             return False
         except OSError as error:
-            raise RetryableError(f"{self._place}: {error.strerror}") from error
+            raise RetryableError(f"{self._name}: {error.strerror}") from error
         now_ms = int(time.time() * 1000)
         for line in datagram.split(b"\n"):
             if line.strip():
@@ -118,18 +118,18 @@ class UdpSource:
         return True
 
     def _count_drops(self) -> None:
-        self._look_at = time.monotonic() + _LOOK_AT_DROPS_S
-        for one, before in self._drops.items():
-            drops = _drops(one)
+        self._check_drops_at = time.monotonic() + _CHECK_DROPS_EVERY_S
+        for sock, before in self._drops.items():
+            drops = _drops(sock)
             if drops > before:
                 self._metrics.count("udp_kernel_drops", drops - before)
                 log.warning(
                     "datagrams dropped by the kernel",
                     code="udp_datagrams_dropped",
                     drops=drops - before,
-                    place=self._place,
+                    place=self._name,
                 )
-            self._drops[one] = drops
+            self._drops[sock] = drops
 
     def commit(self, positions: Positions) -> None:
         """Do nothing: datagrams cannot be read again."""
@@ -138,10 +138,10 @@ class UdpSource:
         """Close the socket, and count what the kernel has dropped until now: nobody else does."""
         with contextlib.suppress(OSError):
             self._count_drops()
-        for one in self._sockets:
-            one.close()
+        for sock in self._sockets:
+            sock.close()
 
 
-def _drops(one: socket.socket) -> int:
+def _drops(sock: socket.socket) -> int:
     """Return how many datagrams its buffer had no room for since it was made."""
-    return int(_MEMINFO.unpack(one.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])
+    return int(_MEMINFO.unpack(sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size))[_DROPS])

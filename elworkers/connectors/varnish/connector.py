@@ -39,8 +39,8 @@ def _check(endpoint: Endpoint) -> None:
         raise ConfigurationError(f"varnish URI: {'a host' if uri.hosts else 'no name behind ///'}; {expected}")
 
 
-def _prepare(endpoint: Endpoint, place: SpoolPaths, after: int) -> Listener:
-    early = _listening(endpoint, _raw_lines(endpoint, place), place)
+def _prepare(endpoint: Endpoint, paths: SpoolPaths, after: int) -> Listener:
+    early = _listening(endpoint, _raw_lines(endpoint, paths), paths)
     try:
         early.begin(after)
     except ConfigurationError:
@@ -49,23 +49,23 @@ def _prepare(endpoint: Endpoint, place: SpoolPaths, after: int) -> Listener:
     return early
 
 
-def _listener(endpoint: Endpoint, _worker: Worker, place: SpoolPaths) -> Listener:
-    lines = _raw_lines(endpoint, place)
+def _listener(endpoint: Endpoint, _worker: Worker, paths: SpoolPaths) -> Listener:
+    lines = _raw_lines(endpoint, paths)
     try:
-        return _listening(endpoint, lines, place)
+        return _listening(endpoint, lines, paths)
     except Exception:
         lines.close()
         raise
 
 
-def _raw_lines(endpoint: Endpoint, place: SpoolPaths) -> RawLines:
+def _raw_lines(endpoint: Endpoint, paths: SpoolPaths) -> RawLines:
     from elworkers.connectors.spool.raw_lines import RawLines
     from elworkers.connectors.spool.sequence import Sequence
 
-    return RawLines(endpoint.options["host"], Sequence(place.sequence))
+    return RawLines(endpoint.options["host"], Sequence(paths.sequence))
 
 
-def _listening(endpoint: Endpoint, lines: RawLines, place: SpoolPaths) -> VarnishListener:
+def _listening(endpoint: Endpoint, lines: RawLines, paths: SpoolPaths) -> VarnishListener:
     from elworkers.connectors.varnish.handled_requests import HandledRequests
     from elworkers.connectors.varnish.listener import VarnishListener
 
@@ -78,7 +78,7 @@ def _listening(endpoint: Endpoint, lines: RawLines, place: SpoolPaths) -> Varnis
         max_line_bytes=options["max_line_bytes"],
         lines=lines,
     )
-    made.seen = HandledRequests(place.folder / "seen", endpoint.uri.path)
+    made.seen = HandledRequests(paths.folder / "seen", endpoint.uri.path)
     return made
 
 

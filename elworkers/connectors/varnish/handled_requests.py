@@ -14,7 +14,7 @@ import structlog
 from elworkers.core.permissions import DATA_FILE
 
 _MOST = 50_000
-"""More than one worker takes while the next one already reads."""
+"""Requests that are remembered: more than a worker handles while the next one already reads."""
 
 log = structlog.get_logger(__name__)
 
@@ -24,12 +24,12 @@ class HandledRequests:
 
     Args:
         path: where they are left.
-        whose: which Varnish numbers them; another one's numbers mean other requests.
+        instance: which Varnish numbers them; another one's numbers mean other requests.
     """
 
-    def __init__(self, path: Path, whose: str) -> None:
+    def __init__(self, path: Path, instance: str) -> None:
         self._path = path
-        self._whose = whose.encode()
+        self._instance = instance.encode()
         self._mine: deque[bytes] = deque(maxlen=_MOST)
         self._before: frozenset[bytes] = frozenset()
 
@@ -45,24 +45,24 @@ class HandledRequests:
         """Forget the requests of the process before; it cannot have had what comes from now on."""
         self._before = frozenset()
 
-    def take(self, process: int) -> bool:
-        """Read what a process that has ended has handed over; return whether it has left that."""
+    def load(self, process: int) -> bool:
+        """Load the requests of a process that has ended; return whether it has saved them."""
         try:
             head, *numbers = self._path.read_bytes().split(b"\n")
         except OSError:
             return False
-        left_by, _, whose = head.partition(b" ")
+        left_by, _, instance = head.partition(b" ")
         if left_by != b"%d" % process:
             return False
-        self._before = frozenset(numbers if whose == self._whose else ())
+        self._before = frozenset(numbers if instance == self._instance else ())
         return True
 
-    def leave(self) -> None:
-        """Leave it to the next process; what cannot be left is logged, never raised."""
+    def save(self) -> None:
+        """Save the requests for the next process; what fails is logged, never raised."""
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, DATA_FILE)
             with os.fdopen(file, "wb") as left:
-                left.write(b"\n".join((b"%d %b" % (os.getpid(), self._whose), *self._mine)))
+                left.write(b"\n".join((b"%d %b" % (os.getpid(), self._instance), *self._mine)))
         except OSError as error:
             log.warning(
                 "what the next worker is to pass over cannot be left",

@@ -28,16 +28,16 @@ from elworkers.core.polling import readable
 
 _FORMAT = '%q\t%{%FT%T}t\t%h\t"%{User-agent}i"\t%{Varnish:vxid}x'
 _FIELDS = 4
-"""And the request's number, where the program knows what that is."""
+"""Fields of a line, without the request's number, which old versions of the program do not give."""
 _CHUNK = 64 * 1024
-_LOOK_AGAIN_S = 0.2
+_CHECK_AGAIN_S = 0.2
 _ENDS_WITHIN_S = 3.0
 _WRONG_QUERY = "Query expression error"
 _COMPLAINT = 300
 _BEGINS_WITHIN_S = 2.0
 _MOST_EARLY = 50_000
 _TWICE_WITHIN_S = 30.0
-"""How long after the process before has ended a request may come that it has taken as well."""
+"""Longest time after the end of the process before in which a request may come that it has handled."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,15 +67,15 @@ class VarnishListener:
     def __init__(
         self, program: str, instance: str, query: str, *, client_address: bool, max_line_bytes: int, lines: RawLines
     ) -> None:
-        place = ["-n", instance] if instance else []
-        self._command = [found(program), *place, "-q", query, "-F", _FORMAT]
+        instance_option = ["-n", instance] if instance else []
+        self._command = [found(program), *instance_option, "-q", query, "-F", _FORMAT]
         self._client_address = client_address
         self._longest = max_line_bytes
         self._lines = lines
         self.seen: HandledRequests | None = None
         self._after: int | None = None
         self._until = 0.0
-        self._taking = threading.Lock()
+        self._handover_lock = threading.Lock()
         self._early: deque[list[bytes]] = deque(maxlen=_MOST_EARLY)
         self._keeper: LineKeeper | None = None
         self._failed: Failed | None = None
@@ -102,9 +102,9 @@ class VarnishListener:
 
     def open(self, keeper: LineKeeper, failed: Failed) -> None:
         """See `listener.Listener.open`."""
-        with self._taking:
+        with self._handover_lock:
             self._keeper, self._failed = keeper, failed
-            if self.seen is not None and self._after is not None and self.seen.take(self._after):
+            if self.seen is not None and self._after is not None and self.seen.load(self._after):
                 self._until = time.monotonic() + _TWICE_WITHIN_S
                 self._hand_over(keeper, list(self._early))
             # Otherwise nobody knows what the process before has taken of it.
@@ -121,20 +121,20 @@ class VarnishListener:
     def _run(self) -> None:
         try:
             while not self._closed.is_set():
-                reason = self._until_it_ends()
+                reason = self._run_child()
                 self._attached.set()
                 if _WRONG_QUERY in reason:
                     raise ConfigurationError(f"varnish URI: option query: {reason}; expected one as in vsl-query(7)")
                 if not self._closed.is_set():
                     self._closed.wait(self._backoff.failed(reason))
         except ElworkersError as error:
-            with self._taking:
+            with self._handover_lock:
                 self._failure = error
                 if self._failed is not None:
                     self._failed(error)
             self._attached.set()
 
-    def _until_it_ends(self) -> str:
+    def _run_child(self) -> str:
         try:
             child = self._start()
         except OSError as error:
@@ -142,14 +142,14 @@ class VarnishListener:
         log.info("varnishncsa runs", code="varnish_reader_started", pid=child.pid)
         with child:
             try:
-                words = _ChildOutput(child, self._longest, self._closed)
-                for lines in words.batches():
+                output = _ChildOutput(child, self._longest, self._closed)
+                for lines in output.batches():
                     if not self._attached.is_set() and has_log(child.pid):
                         self._attached.set()
-                    self._take(lines)
+                    self._receive(lines)
             finally:
                 child.kill()
-        return f"varnishncsa ended with exit code {child.returncode}: {words.complaint or 'no words'}"
+        return f"varnishncsa ended with exit code {child.returncode}: {output.complaint or 'no words'}"
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -163,7 +163,7 @@ class VarnishListener:
             preexec_fn=partial(die_with_parent, signal.SIGTERM, os.getpid()),  # noqa: PLW1509 - one call into the kernel
         )
 
-    def _take(self, lines: list[bytes]) -> None:
+    def _receive(self, lines: list[bytes]) -> None:
         found = []
         for line in lines:
             fields = line.split(b"\t")
@@ -171,7 +171,7 @@ class VarnishListener:
                 found.append(fields)
             else:
                 log.warning("a line of varnishncsa has not four fields", code="varnish_line_malformed", line=line[:200])
-        with self._taking:
+        with self._handover_lock:
             if self._keeper is None:
                 self._early += found
             else:
@@ -194,12 +194,12 @@ class VarnishListener:
             self._backoff.worked()
 
     def close(self) -> None:
-        """End the child and keep what it has still to say."""
+        """End the child, and hand over what it has still written."""
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
         if self._keeper is not None and self.seen is not None:
-            self.seen.leave()
+            self.seen.save()
         self._lines.close()
 
 
@@ -227,7 +227,7 @@ def has_log(pid: int) -> bool:
 
 
 class _ChildOutput:
-    """What a child writes, until it ends or is to end.
+    """The output of a child, until it ends or is to end.
 
     Args:
         child: with pipes for both of its outputs.
@@ -253,19 +253,19 @@ class _ChildOutput:
                 deadline = time.monotonic() + _ENDS_WITHIN_S
             # The reader wants to know now and then, also where nothing is said.
             yield []
-            for output in readable(list(self._outputs), _LOOK_AGAIN_S):
+            for output in readable(list(self._outputs), _CHECK_AGAIN_S):
                 chunk = os.read(output, _CHUNK)
                 *lines, rest = (self._outputs[output] + chunk).split(b"\n")
                 if not chunk:
                     del self._outputs[output]
                 elif output == self._stdout:
-                    yield self._whole(lines)
+                    yield self._complete(lines)
                     self._outputs[output] = self._bounded(rest)
                 else:
                     self._complain(lines)
                     self._outputs[output] = rest[-_CHUNK:]
 
-    def _whole(self, lines: list[bytes]) -> list[bytes]:
+    def _complete(self, lines: list[bytes]) -> list[bytes]:
         if self._passing_over and lines:
             self._passing_over = False
             return lines[1:]
@@ -285,7 +285,7 @@ class _ChildOutput:
     def _complain(self, lines: list[bytes]) -> None:
         for line in lines:
             # It draws a dot for each second that it waits for varnishd.
-            said = line.decode(errors="replace").lstrip(".")
-            if said:
-                self.complaint = f"{self.complaint} {said}".strip()[-_COMPLAINT:]
-                log.warning("varnishncsa says", code="varnish_reader_output", words=said)
+            message = line.decode(errors="replace").lstrip(".")
+            if message:
+                self.complaint = f"{self.complaint} {message}".strip()[-_COMPLAINT:]
+                log.warning("varnishncsa says", code="varnish_reader_output", words=message)

@@ -19,7 +19,7 @@ from elworkers.roles.build import PipelineBuilder
 
 def test_every_connector_makes_something_in_each_direction_that_it_has() -> None:
     for scheme, connector in bundled().items():
-        assert connector.source or connector.sink, scheme
+        assert connector.source or connector.sink or connector.storage, scheme
         if connector.source is not None:
             assert connector.source.open or connector.source.listener, scheme
 

@@ -24,6 +24,7 @@ URIS = {
         "varnish:///frontend",
     ),
     "output": ("kafka:///k:1?topic=t", "udp://h:1", "stdout:", "file:///f", "mysql://u@h/d", "sqlite:///f"),
+    "folder": ("file:///f", "hdfs://u@h:1/f", "webhdfs://u@h:1/f"),
 }
 _HEAVY = ("aiohttp", "importlib.metadata", "pykafka", "pymysql", "sqlalchemy", "structlog", "fsspec", "asyncio")
 
@@ -31,8 +32,9 @@ _HEAVY = ("aiohttp", "importlib.metadata", "pykafka", "pymysql", "sqlalchemy", "
 def test_checking_a_uri_of_any_scheme_imports_nothing_heavy() -> None:
     code = f"""
 import sys
-from elworkers.connectors.registry import bundled, check_sink, check_source
+from elworkers.connectors.registry import bundled, check_sink, check_source, check_storage
 checked = [check_source(text) for text in {URIS["input"]}] + [check_sink(text) for text in {URIS["output"]}]
+checked += [check_storage(text) for text in {URIS["folder"]}]
 assert {{one.uri.scheme for one in checked}} == set(bundled())
 print(*(set({_HEAVY}) & sys.modules.keys()))
 """

@@ -14,7 +14,7 @@ import pytest
 from memorycluster import MemoryCluster
 
 from elworkers.config.argument_files import read_lines
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.control.imports import report
 from elworkers.control.worker_states import WorkerStates
 from elworkers.core.metrics import Counters
@@ -22,7 +22,7 @@ from elworkers.importer.compression import json_lines
 from elworkers.importer.hour_bucketer import HourBucketer
 from elworkers.importer.hours import HOUR_MS
 from elworkers.importer.importer import Importer
-from elworkers.importer.notes import Note, Notes, Which
+from elworkers.importer.notes import Note, Notes, TopicOrPartition
 from elworkers.importer.pending_range import RollPolicy
 from elworkers.importer.plan import ImportPlan
 from elworkers.importer.staging import StagingFiles
@@ -58,7 +58,7 @@ class Site:
             json_lines("none"),
             RollPolicy(1 << 30, 0.0, 0),
         )
-        importer = Importer(Store(check_store(self.base)), StagingFiles(self.folder / "staging"), plan, Counters())
+        importer = Importer(Store(check_storage(self.base)), StagingFiles(self.folder / "staging"), plan, Counters())
         try:
             assert importer.run(self.cluster.reader(), lambda *_: True, now_ms=NOW_MS) == 0  # type: ignore[arg-type]
         finally:
@@ -117,9 +117,9 @@ def test_what_stands_still_is_said_with_the_reason_and_since_when(site: Site, mo
 
 def test_an_importer_that_does_not_run_has_left_notes(site: Site) -> None:
     site.add(0)
-    notes = Notes(Store(check_store(site.base)))
-    notes.write(Which(TOPIC, 0), Note("it has transactions", 1_480_000_000))
-    notes.write(Which("other"), Note("of another importer", 1_480_000_000))
+    notes = Notes(Store(check_storage(site.base)))
+    notes.write(TopicOrPartition(TOPIC, 0), Note("it has transactions", 1_480_000_000))
+    notes.write(TopicOrPartition("other"), Note("of another importer", 1_480_000_000))
     (said,) = site.table()[3:]
     assert said.startswith("stands still since 2016-11-24 15:06:40 UTC")
     assert said.endswith(f"topic {TOPIC}[0]: it has transactions")

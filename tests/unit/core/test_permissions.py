@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.config.endpoints import check_store
 from elworkers.config.uris import parse
 from elworkers.connectors.file.sink import FileSink
-from elworkers.connectors.registry import check_sink
+from elworkers.connectors.registry import check_sink, check_storage
 from elworkers.connectors.spool.sequence import Sequence
 from elworkers.connectors.spool.spool import Spool
 from elworkers.connectors.sql.engine import engine
@@ -78,7 +77,7 @@ def test_a_file_that_is_there_keeps_its_rights(tmp_path: Path) -> None:
 @as_root
 def test_a_file_and_the_folders_of_an_importer_have_the_group(tmp_path: Path) -> None:
     assert written(tmp_path / "file", Permissions(0o640, OTHER_GROUP)).stat().st_gid == OTHER_GROUP
-    store = Store(check_store(f"file://{tmp_path}/base?mode=0640&group={OTHER_GROUP}"))
+    store = Store(check_storage(f"file://{tmp_path}/base?mode=0640&group={OTHER_GROUP}"))
     store.make_folder("a/b")
     store.write("a/b/file", [b"x"])
     for path, wanted in {"base": 0o2750, "base/a": 0o2750, "base/a/b": 0o2750, "base/a/b/file": 0o640}.items():

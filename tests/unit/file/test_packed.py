@@ -73,7 +73,7 @@ def test_a_packed_file_is_read_as_what_is_in_it(tmp_path: Path, pack: Pack) -> N
     (tmp_path / "in").write_bytes(pack(CONTENT + b"last, without an end"))
     found = source(tmp_path / "in")
     assert rest(found) == [*LINES, b"last, without an end"]
-    assert (found.damage, found.taken) == ("", (tmp_path / "in").stat().st_size)
+    assert (found.damage, found.bytes_read) == ("", (tmp_path / "in").stat().st_size)
 
 
 def test_joined_files_are_read_as_one(tmp_path: Path, kind: str) -> None:

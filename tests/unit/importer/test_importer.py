@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""An importer without a broker: what is in the store after each run, and after a death at any step of it."""
+"""An importer without a broker: what is in the store after each run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import itertools
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 from memorycluster import MemoryCluster
 from structlog.testing import capture_logs
 
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
@@ -44,37 +43,6 @@ def message(number: int, ago_s: int = 0) -> bytes:
     return json.dumps({"schema": "Test", "number": number, "timestamp": NOW_S - ago_s}).encode()
 
 
-class DeadError(RetryableError):
-    """What a process meets that was killed: it does nothing any more."""
-
-
-class MortalStore(Store):
-    """A store whose process dies before it changes something for a certain time, and does nothing from then on.
-
-    Attributes:
-        left: changes that it lives to make.
-    """
-
-    left = -1
-
-    def _live(self) -> None:
-        if self.left == 0:
-            raise DeadError("killed")
-        self.left -= 1
-
-    def write(self, path: str, chunks: Any) -> int:
-        self._live()
-        return super().write(path, chunks)
-
-    def rename(self, source: str, target: str) -> bool:
-        self._live()
-        return super().rename(source, target)
-
-    def remove(self, path: str) -> None:
-        self._live()
-        super().remove(path)
-
-
 class Site:
     """A cluster in memory, a base folder, and importers from the one to the other."""
 
@@ -86,9 +54,8 @@ class Site:
         self._numbers = itertools.count(1)
         self._made: list[Importer] = []
 
-    def importer(self, roll_policy: RollPolicy = AT_ONCE, lives: int = -1) -> Importer:
-        store = MortalStore(check_store(self.base))
-        store.left = lives
+    def importer(self, roll_policy: RollPolicy = AT_ONCE) -> Importer:
+        store = Store(check_storage(self.base))
         bucketer = HourBucketer(self.metrics, "timestamp", 7 * 24 * HOUR_MS, HOUR_MS)
         plan = ImportPlan(
             TopicSelection(re.compile("eventlogging_.*"), None), bucketer, json_lines("none"), roll_policy
@@ -111,9 +78,6 @@ class Site:
         visible = [path for path in self.paths() if not any(part[0] in "._" for part in path.split("/"))]
         lines = [line for path in visible for line in files.cat_file(f"{root}/{path}").splitlines()]
         return sorted(json.loads(line)["number"] for line in lines)
-
-    def hidden(self) -> list[str]:
-        return [path for path in self.paths() if "/." in path]
 
     def close(self) -> None:
         for one in self._made:
@@ -197,30 +161,6 @@ def test_kafka_may_be_away_at_any_question(site: Site, question: str) -> None:
     site.cluster.broker.away = set()
     assert site.run(importer) == 0
     assert site.numbers() == list(range(7))
-
-
-def test_a_process_may_die_at_any_step(site: Site) -> None:
-    """At each change of the store in turn; the next process goes on, and every event is there once."""
-    made = 0
-    for lives in itertools.count():
-        numbers = range(made, made + 6)
-        site.cluster.add(TOPIC, [message(number, 3600 * (number % 2)) for number in numbers])
-        made += 6
-        dies = site.importer(lives=lives)
-        died = False
-        try:
-            site.run(dies)
-        except DeadError:
-            died = True
-        seen = Counter(site.numbers())
-        assert set(seen.values()) <= {1}, f"doubled after {lives} changes"
-        assert site.run(site.importer()) == 0
-        assert site.numbers() == list(range(made)), f"after {lives} changes"
-        assert site.hidden() == [], f"after {lives} changes"
-        if not died:
-            break
-    # Two files and a manifest are written, then each gets its name, and the manifest its second one.
-    assert lives >= 7
 
 
 def test_an_hour_that_is_over_is_marked_when_nothing_of_it_is_behind(site: Site) -> None:

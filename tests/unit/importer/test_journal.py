@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.core.errors import RetryableError
 from elworkers.importer.journal import Journal
 from elworkers.importer.manifest import File, Manifest
@@ -27,7 +27,7 @@ class Base:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.store = Store(check_store(f"file://{path}"))
+        self.store = Store(check_storage(f"file://{path}"))
 
     def journal(self, owner: str = "") -> Journal:
         journal = Journal(self.store)
@@ -64,7 +64,7 @@ class StoppedError(Exception):
 
 def stop_at(journal: Journal, step: Callable[[str, str], bool]) -> None:
     """Have an importer stop before the first rename that `step` is true for."""
-    store = journal._store = Store(check_store(f"file://{journal._store._base}"))
+    store = journal._store = Store(check_storage(journal._store.name))
     rename = store.rename
 
     def guarded(source: str, target: str) -> bool:

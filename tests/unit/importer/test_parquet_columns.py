@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.metrics import Counters
 from elworkers.events.columns import Column, ColumnType
@@ -46,7 +46,7 @@ EVENTS = st.lists(st.dictionaries(st.sampled_from(["x", "X", "y", "x_in"]), VALU
 
 
 def write(base: Path, schemas: list[dict[str, Any]], batches: list[list[dict[str, Any]]]) -> None:
-    stored = StoredColumns(Store(check_store(f"file://{base}")))
+    stored = StoredColumns(Store(check_storage(f"file://{base}")))
     staging = StagingFiles(base / ".staging")
     offsets = itertools.count()
     (base / "PQ").mkdir()
@@ -58,7 +58,7 @@ def write(base: Path, schemas: list[dict[str, Any]], batches: list[list[dict[str
             staging.append(made, line.encode() + b"\n", 1, 0)
         staging.append(made, b"no json\n", 1, 0)
         (base / "PQ" / f"{revision}.parquet").write_bytes(b"".join(parquet.encode(made)))
-        stored = StoredColumns(Store(check_store(f"file://{base}")))
+        stored = StoredColumns(Store(check_storage(f"file://{base}")))
     staging.close()
 
 
@@ -82,7 +82,7 @@ def test_a_row_that_does_not_fit_the_first_type_has_its_message(tmp_path: Path) 
 
 @pytest.mark.parametrize("content", ["", "7", "[7]", '[{"name": 7, "kind": "TEXT", "path": []}]', "[" * 100_000])
 def test_damaged_columns_concern_their_topic_only(tmp_path: Path, content: str) -> None:
-    store = Store(check_store(f"file://{tmp_path}"))
+    store = Store(check_storage(f"file://{tmp_path}"))
     path = f"_importer/{TOPIC}/columns.1.json"
     store.write(path, [content.encode()])
     wanted = [Column("x", ColumnType.TEXT, ("x",))]

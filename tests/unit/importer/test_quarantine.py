@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.core.contracts import TopicPartition
 from elworkers.core.metrics import Counters
 from elworkers.importer.notes import Notes
@@ -27,7 +27,7 @@ class Process:
 
     def __init__(self, base: Path, ours: str = "") -> None:
         self.metrics = Counters()
-        self.quarantine = Quarantine(self.metrics, Notes(Store(check_store(f"file://{base}"))))
+        self.quarantine = Quarantine(self.metrics, Notes(Store(check_storage(f"file://{base}"))))
         self.quarantine.restore(lambda topic: topic.startswith(ours))
 
 

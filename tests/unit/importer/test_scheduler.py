@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from memorycluster import MemoryCluster
 
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.core.errors import UnfinishedError
 from elworkers.core.metrics import Counters
 from elworkers.core.stop import Stop
@@ -73,7 +73,7 @@ class Runs:
         plan = ImportPlan(
             TopicSelection(re.compile(".*"), None), bucketer, json_lines("none"), RollPolicy(1 << 30, 0.0, 0)
         )
-        return Importer(Store(check_store(f"file://{self.base}")), StagingFiles(self._staging), plan, self.metrics)
+        return Importer(Store(check_storage(f"file://{self.base}")), StagingFiles(self._staging), plan, self.metrics)
 
     def scheduler(self, every_s: float = 3600.0, longest_s: float = 60.0) -> Scheduler:
         made = Scheduler(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from elworkers.config.endpoints import check_store
+from elworkers.connectors.registry import check_storage
 from elworkers.importer.store import Store
 from elworkers.importer.success_markers import NAME, SuccessMarkers
 
@@ -18,7 +18,7 @@ HOUR = "2016/11/24/15"
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store(check_store(f"file://{tmp_path}"))
+    return Store(check_storage(f"file://{tmp_path}"))
 
 
 def test_an_hour_that_is_not_marked_is_asked_for_again_in_the_next_run(store: Store) -> None:

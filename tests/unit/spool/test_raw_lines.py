@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Lines of a door: their fields, their numbers, the client's address."""
+"""Lines of a listener: their fields, their numbers, the client's address."""
 
 from __future__ import annotations
 
@@ -197,11 +197,11 @@ def test_numbers_of_a_killed_process_are_not_drawn_again(tmp_path: Path) -> None
     again.close()
 
 
-def test_two_doors_of_a_host_never_draw_the_same_number(tmp_path: Path) -> None:
-    doors = [Sequence(tmp_path / "sequence") for _ in range(3)]
-    drawn = [door.next() for _ in range(2500) for door in doors]
-    for door in doors:
-        door.close()
+def test_two_listeners_of_a_host_never_draw_the_same_number(tmp_path: Path) -> None:
+    listeners = [Sequence(tmp_path / "sequence") for _ in range(3)]
+    drawn = [listener.next() for _ in range(2500) for listener in listeners]
+    for listener in listeners:
+        listener.close()
     last = Sequence(tmp_path / "sequence")
     drawn.append(last.next())
     last.close()

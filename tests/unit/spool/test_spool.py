@@ -209,8 +209,8 @@ def test_a_segment_that_somebody_removes_holds_nothing_up(tmp_path: Path) -> Non
     spool.close()
 
 
-class Told:
-    """A door of whose arrivals each is told."""
+class RecordingListener:
+    """A listener of whose arrivals each is told."""
 
     def __init__(self) -> None:
         self.words: list[bool] = []
@@ -255,46 +255,46 @@ def fill(folder: Path) -> Path:
 
 
 def test_without_room_on_the_disk_lines_go_past_it_and_are_acknowledged_by_the_output(full: Path) -> None:
-    door, metrics = Told(), Counters()
-    source = SpooledSource(door, Spool(full / "spool", PLENTY), metrics)
+    listener, metrics = RecordingListener(), Counters()
+    source = SpooledSource(listener, Spool(full / "spool", PLENTY), metrics)
     assert source.room(10).status == "straight"
     assert "No space left on device" in source.room(10).reason
-    assert door.send(b"a", b"b") is None
-    assert door.send(b"c", told=False) is None
+    assert listener.send(b"a", b"b") is None
+    assert listener.send(b"c", told=False) is None
     records = source.poll(10, 0)
     assert [record.value for record in records] == [b"a", b"b", b"c"]
     assert {record.origin for record in records} == {None}
-    assert door.words == []
+    assert listener.words == []
     source.flush_by(lambda: source.commit({}))
     assert source.poll(10, 0) == [], "whoever waits has its flush before anything else is taken"
-    assert door.words == [True]
+    assert listener.words == [True]
     source.flush_by(lambda: pytest.fail("nobody waits any longer"))
     assert source.poll(10, 0) == []
     assert "No space left" in next(iter(metrics.aside.values()))
     (full / "filler").unlink()
     assert source.room(10).status == "ok"
-    assert door.send(b"d") is True
+    assert listener.send(b"d") is True
     assert [record.value for record in source.poll(10, 0)] == [b"d"]
     assert metrics.aside == {}
-    door.close = lambda: None  # type: ignore[method-assign]
+    listener.close = lambda: None  # type: ignore[method-assign]
     source.close()
 
 
 def test_past_the_disk_nobody_waits_for_an_output_that_is_away(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    door, metrics = Told(), Counters()
-    source = SpooledSource(door, Spool(full / "spool", PLENTY), metrics)
-    assert door.send(b"a") is None
+    listener, metrics = RecordingListener(), Counters()
+    source = SpooledSource(listener, Spool(full / "spool", PLENTY), metrics)
+    assert listener.send(b"a") is None
     monkeypatch.setattr(memory_queue, "_AWAY_AFTER_S", 0.0)
     assert source.room(10).status == "full"
-    assert door.send(b"b") is False
-    assert door.send(*[b"x" * 1_000] * 4_000, told=False) is None
-    assert door.send(*[b"x" * 1_000] * 400, told=False) is None
+    assert listener.send(b"b") is False
+    assert listener.send(*[b"x" * 1_000] * 4_000, told=False) is None
+    assert listener.send(*[b"x" * 1_000] * 400, told=False) is None
     assert source.poll(1, 0)[0].value == b"a"
     assert (metrics.summary()["spool_dropped"], metrics.summary()["spool_refused"]) == (206, 1)
-    door.close = lambda: None  # type: ignore[method-assign]
+    listener.close = lambda: None  # type: ignore[method-assign]
     with capture_logs() as logs:
         source.close()
-    assert door.words == [False, False]
+    assert listener.words == [False, False]
     assert [log["records"] for log in logs if "they are lost" in log["event"]] == [4_194]
 
 
@@ -362,20 +362,20 @@ def test_datagrams_are_taken_while_nobody_polls_and_those_without_room_are_count
 
 def test_what_the_socket_holds_when_it_is_closed_is_kept(tmp_path: Path) -> None:
     udp = UdpSource("127.0.0.1", 0, receive_buffer=1024 * 1024, metrics=Counters())
-    door, spool = UdpListener(udp), Spool(tmp_path, PLENTY)
+    listener, spool = UdpListener(udp), Spool(tmp_path, PLENTY)
 
     class Kept:
         def keep(self, arrivals: Sequence[Arrival]) -> None:
             for arrival in arrivals:
-                spool.append(arrival.lines, arrival.came_ms)
+                spool.append(arrival.lines, arrival.arrived_ms)
 
-    door.open(Kept(), lambda _: None)  # type: ignore[arg-type]
-    door._closed.set()
-    assert door._receiver is not None
-    door._receiver.join()
+    listener.open(Kept(), lambda _: None)  # type: ignore[arg-type]
+    listener._closed.set()
+    assert listener._receiver is not None
+    listener._receiver.join()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.sendto(b"at the last moment", udp.address)
-    door.close()
+    listener.close()
     assert [one.line for one in spool.read(10)] == [b"at the last moment"]
     spool.close()
 

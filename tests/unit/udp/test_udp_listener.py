@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A door of datagrams that never end."""
+"""A listener of datagrams that never end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from elworkers.core.metrics import Counters
 
 
 class Echo:
-    """Sends another datagram for each that it is given: the socket is never empty. Implements `door.Keeper`."""
+    """Sends another datagram for each that it is given: the socket is never empty. Implements `listener.LineKeeper`."""
 
     def __init__(self, place: tuple[str, int]) -> None:
         self.place = place
@@ -26,7 +26,7 @@ class Echo:
         self.client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def keep(self, arrivals: Sequence[Arrival]) -> None:
-        """See `door.Keeper.keep`."""
+        """See `listener.LineKeeper.keep`."""
         self.kept += sum(len(one.lines) for one in arrivals)
         self.send()
 
@@ -34,13 +34,13 @@ class Echo:
         self.client.sendto(b"one", self.place)
 
 
-def test_a_flood_does_not_keep_a_door_from_closing() -> None:
+def test_a_flood_does_not_keep_a_listener_from_closing() -> None:
     udp = UdpSource("127.0.0.1", 0, receive_buffer=100_000, metrics=Counters())
-    door, keeper = UdpListener(udp), Echo(udp.address)
-    door.open(keeper, lambda _: None)
+    listener, keeper = UdpListener(udp), Echo(udp.address)
+    listener.open(keeper, lambda _: None)
     keeper.send()
     wait_for(lambda: keeper.kept > 10, 10.0, "datagrams")
-    closing = threading.Thread(target=door.close, daemon=True)
+    closing = threading.Thread(target=listener.close, daemon=True)
     closing.start()
     closing.join(10.0)
     keeper.client.close()

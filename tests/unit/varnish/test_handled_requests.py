@@ -14,34 +14,34 @@ from elworkers.connectors.varnish import handled_requests
 from elworkers.connectors.varnish.handled_requests import HandledRequests
 
 
-def left(path: Path, whose: str, *numbers: bytes) -> None:
+def left(path: Path, instance: str, *numbers: bytes) -> None:
     """By this process."""
-    made = HandledRequests(path, whose)
+    made = HandledRequests(path, instance)
     for number in numbers:
         made.add(number)
-    made.leave()
+    made.save()
 
 
 def test_the_next_knows_what_was_taken_before(tmp_path: Path) -> None:
     left(tmp_path / "seen", "/a name", b"1", b"32770")
     found = HandledRequests(tmp_path / "seen", "/a name")
     assert b"1" not in found
-    assert found.take(os.getpid())
+    assert found.load(os.getpid())
     assert [number in found for number in (b"1", b"32770", b"3", b"")] == [True, True, False, False]
     # What it takes itself it leaves in its turn, and nothing of those before.
     found.add(b"3")
     assert b"3" not in found
-    found.leave()
+    found.save()
     found.forget_before()
     assert b"1" not in found
-    assert found.take(os.getpid())
+    assert found.load(os.getpid())
     assert [number in found for number in (b"1", b"3")] == [False, True]
 
 
 def test_the_numbers_of_another_varnish_mean_nothing(tmp_path: Path) -> None:
     left(tmp_path / "seen", "/one", b"1")
     found = HandledRequests(tmp_path / "seen", "/two")
-    assert found.take(os.getpid())
+    assert found.load(os.getpid())
     assert b"1" not in found
 
 
@@ -50,7 +50,7 @@ def test_what_another_process_has_left_or_nobody_is_not_believed(tmp_path: Path,
     if content is not None:
         (tmp_path / "seen").write_bytes(content)
     found = HandledRequests(tmp_path / "seen", "/one")
-    assert not found.take(os.getpid())
+    assert not found.load(os.getpid())
     assert b"7" not in found
 
 
@@ -58,7 +58,7 @@ def test_only_the_last_are_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(handled_requests, "_MOST", 2)
     left(tmp_path / "seen", "/one", b"1", b"2", b"3")
     found = HandledRequests(tmp_path / "seen", "/one")
-    assert found.take(os.getpid())
+    assert found.load(os.getpid())
     assert [number in found for number in (b"1", b"2", b"3")] == [False, True, True]
 
 
