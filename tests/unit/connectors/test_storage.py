@@ -17,7 +17,7 @@ from elworkers.connectors.registry import check_storage
 from elworkers.connectors.storage import Storage
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.importer.store import Store
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 FOLDERS = """
 from elworkers.config.types import integer
@@ -111,11 +111,11 @@ def test_a_folder_that_cannot_be_meant_is_refused_with_what_was_expected(uri: st
 def test_a_file_system_of_others_is_a_folder_for_importers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     install(tmp_path, "module_of_folders", FOLDERS, "folders = module_of_folders:FOLDERS\n")
-    arguments = checked("importer", read_lines(b"kafka:///k:1\nfolders:///base?depth=7\n", "FILE", {}))
+    arguments = check_arguments("importer", read_lines(b"kafka:///k:1\nfolders:///base?depth=7\n", "FILE", {}))
     store = Store(arguments.endpoints["base"][0])
     assert store.write("folder/file", [b"line\n"]) == 5
     assert fsspec.filesystem("memory").cat_file("/folders/7/base/folder/file") == b"line\n"
     with pytest.raises(ConfigurationError, match="FILE:2: folders URI: option depth='0'; expected a whole number"):
-        checked("importer", read_lines(b"kafka:///k:1\nfolders:///base?depth=0\n", "FILE", {}))
+        check_arguments("importer", read_lines(b"kafka:///k:1\nfolders:///base?depth=0\n", "FILE", {}))
     with pytest.raises(ConfigurationError, match="folders URI: its connector cannot check it"):
         check_storage("folders:///assertion")
