@@ -191,8 +191,9 @@ class PendingRanges:
 
     def behind(self, partitions: Iterable[TopicPartition], ranges: Mapping[TopicPartition, Range]) -> set[str]:
         """Return the topics of which not all partitions are known to be read as far as Kafka has them."""
-        return {
-            partition.topic
-            for partition in partitions
-            if partition not in ranges or self._ranges[partition].next < ranges[partition].end
-        }
+        return {partition.topic for partition in partitions if not self._is_read(partition, ranges.get(partition))}
+
+    def _is_read(self, partition: TopicPartition, offset_range: Range | None) -> bool:
+        # Of a topic that has been in quarantine since this process began there is no pending range.
+        pending = self._ranges.get(partition)
+        return offset_range is not None and pending is not None and pending.next >= offset_range.end

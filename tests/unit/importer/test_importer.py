@@ -231,6 +231,19 @@ def test_a_partition_that_nobody_leads_holds_up_no_other(site: Site) -> None:
     assert site.numbers() == [1]
 
 
+def test_a_topic_whose_manifest_is_damaged_holds_up_no_other(site: Site) -> None:
+    site.cluster.add(TOPIC, [message(0)])
+    site.cluster.add("eventlogging_Other", [message(1, 7200)])
+    files, root = fsspec.url_to_fs(site.base)
+    files.makedirs(f"{root}/_importer/{TOPIC}", exist_ok=True)
+    files.pipe_file(f"{root}/_importer/{TOPIC}/0.0-3.json", b"")
+    importer = site.importer()
+    assert site.run(importer) == 1
+    assert site.numbers() == [1]
+    assert [path for path in site.paths() if path.endswith("_SUCCESS")] == ["Other/2016/11/24/13/_SUCCESS"]
+    assert "is empty" in site.metrics.aside[f"topic {TOPIC}"]
+
+
 def test_a_large_staging_file_is_closed_at_once(site: Site) -> None:
     site.cluster.add(TOPIC, [message(number) for number in range(9)])
     importer = site.importer(RollPolicy(size=1, age_s=3600.0, grace_ms=600_000))
