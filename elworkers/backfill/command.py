@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from elworkers import __version__
-from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
-from elworkers.config.arguments import help_text
+from elworkers.backfill.plan import PROGRAM, SPEC, Plan, plan
+from elworkers.config.role_help import help_text
 from elworkers.core import console, loop, worker_state
 from elworkers.core import log as logs
 from elworkers.core.capabilities import Breakable
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         return console.run(PROGRAM, lambda: main(sys.argv[1:]))
     if "--help" in argv or "-h" in argv:
-        print(f"{help_text(SPEC)}\n{EXAMPLES}")
+        print(help_text(SPEC))
         return 0
     if "--version" in argv:
         print(f"{PROGRAM} {__version__}")

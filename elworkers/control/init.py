@@ -16,7 +16,8 @@ from pathlib import Path
 from elworkers import __version__, roles
 from elworkers.config import topic_plan
 from elworkers.config.argument_files import environment
-from elworkers.control.command_line import lock_wait
+from elworkers.config.parser_help import parser_settings
+from elworkers.control.command_line import add_folders, add_lock_wait
 from elworkers.control.control_errors import SupervisorError
 from elworkers.control.lock import exclusive
 from elworkers.control.paths import Paths
@@ -46,25 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     if argv is None:
         return console.run("eventlogging-init", lambda: main(sys.argv[1:]))
-    parser = argparse.ArgumentParser(
-        prog="eventlogging-init", description="Writes the supervisord configuration of each instance file."
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument(
-        "--config-dir",
-        metavar="DIR",
-        help="folder of the instance files (default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR)",
-    )
-    parser.add_argument(
-        "--run-dir", metavar="DIR", help="folder to write to (default /run/eventlogging, or EVENTLOGGING_RUN_DIR)"
-    )
-    parser.add_argument(
-        "--command-dir",
-        metavar="DIR",
-        help="folder of the eventlogging-* commands (default: that of this one, or EVENTLOGGING_COMMAND_DIR)",
-    )
-    lock_wait(parser)
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     paths = Paths.given(args.config_dir, args.run_dir, args.command_dir)
     try:
         with exclusive(paths, args.lock_wait, "eventlogging-init"):
@@ -77,6 +60,20 @@ def main(argv: list[str] | None = None) -> int:
         print(f"eventlogging-init: note: {printable(note)}", file=sys.stderr)
     print(f"{len(configuration.instances)} instances in {paths.programs}")
     return EX_CONFIG if configuration.invalid else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eventlogging-init",
+        **parser_settings(
+            "Checks the instance files and writes supervisord's configuration from them, without starting anything.",
+            "eventlogging-init --config-dir ./eventlogging.d --run-dir ./run",
+        ),
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    add_folders(parser)
+    add_lock_wait(parser)
+    return parser
 
 
 def print_invalid(program: str, configuration: InstanceFiles) -> None:

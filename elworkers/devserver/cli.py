@@ -21,6 +21,7 @@ from rich.console import Console
 
 from elworkers import __version__
 from elworkers.config.options import EVENTS_PORT, HTTP_PORT
+from elworkers.config.parser_help import parser_settings
 from elworkers.config.uris import split_host
 from elworkers.connectors.http.limits import Limits
 from elworkers.connectors.http.listener import HttpListener
@@ -74,20 +75,24 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=_PROGRAM, description="Receives events without Kafka, validates each, and shows it with what is wrong."
+        prog=_PROGRAM,
+        **parser_settings(
+            "Receives events without Kafka, validates them, and prints each with its validation errors.",
+            f"{_PROGRAM} --schemas ./schemas --files ./page",
+        ),
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
         "--bind",
         default=f"127.0.0.1:{HTTP_PORT}",
         metavar="HOST:PORT",
-        help=f"address for events of browsers, by HTTP (default 127.0.0.1:{HTTP_PORT})",
+        help=f"HTTP address that browsers send events to (default 127.0.0.1:{HTTP_PORT})",
     )
     parser.add_argument(
         "--udp",
         default=f"127.0.0.1:{EVENTS_PORT}",
         metavar="HOST:PORT",
-        help=f"address for events of MediaWiki, by UDP (default 127.0.0.1:{EVENTS_PORT})",
+        help=f"UDP address that MediaWiki sends events to (default 127.0.0.1:{EVENTS_PORT})",
     )
     parser.add_argument(
         "--schemas",
@@ -98,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "or the schema wiki)",
     )
     parser.add_argument(
-        "--files", type=Path, metavar="FOLDER", help="folder of files to serve in addition to /eventlogging.js"
+        "--files", type=Path, metavar="DIR", help="folder of files to serve in addition to /eventlogging.js"
     )
     parser.add_argument(
         "--allow-origin",
