@@ -18,8 +18,9 @@ import psutil
 import pytest
 from waiting import wait_for
 
-from elworkers.control import ctl, init
-from elworkers.control.control_errors import EX_UNAVAILABLE, FaultError
+from elworkers.control import ctl, init, rpc_client, supervisor, wait_until_working
+from elworkers.control.control_errors import EX_UNAVAILABLE, FaultError, SupervisorError
+from elworkers.control.deadline import Deadline
 from elworkers.control.paths import Paths
 from elworkers.control.supervisor import Supervisor
 from elworkers.core.errors import EX_CONFIG
@@ -112,6 +113,8 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     # Otherwise supervisord says STARTING for two seconds.
     monkeypatch.setattr(init, "_START_S", 0)
+    for module in (supervisor, wait_until_working, rpc_client):
+        monkeypatch.setattr(module, "_POLL_INTERVAL_S", 0.02)
     site = Site(tmp_path)
     yield site
     with contextlib.suppress(OSError, ValueError, psutil.Error):
@@ -119,7 +122,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         for process in [daemon, *daemon.children()]:
             process.kill()
     # Of one that was killed.
-    for pid in site.lines("pids"):
+    pids = site.lines("pids") if (site.paths.run_dir / "pids").exists() else []
+    for pid in pids:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(int(pid))
             if str(tmp_path) in " ".join(process.cmdline()):
@@ -382,3 +386,72 @@ def test_the_state_is_told_with_the_last_log_line_of_what_has_ended(
     assert "consumer   out       EXITED" in shown
     assert "\n    no such topic" in shown
     assert running.ctl("tail", "-n1", "consumer") == 0
+
+
+def test_a_shutdown_that_takes_long_is_said_to_go_on(site: Site) -> None:
+    site.paths.run_dir.mkdir()
+    site.flag("ignores-out")
+    site.ctl("start")
+    with pytest.raises(SupervisorError, match=r"has not ended within 0\.1 s; it is still stopping"):
+        Supervisor(site.paths, 10.0).shutdown(Deadline(0.1))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the only supervisord is looked for."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin" / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    return tmp_path / "bin" / "supervisord"
+
+
+def test_without_a_supervisord_what_to_install_is_said(
+    site: Site, daemon: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not daemon.exists()
+    assert site.ctl("start") == 1
+    assert "there is no supervisord beside this command nor on PATH; install `supervisor`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        (
+            "echo first; echo Error: no such option >&2; exit 2",
+            "supervisord does not start (log: {log}): first Error: no",
+        ),
+        ("exec sleep 60", "supervisord has not started within 0.2 s (log: {log})"),
+        ("exit 0", "supervisord does not start (log: {log}): "),
+    ],
+)
+def test_a_supervisord_that_does_not_start_is_said_with_its_words(
+    site: Site,
+    daemon: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    script: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(supervisor, "_BOOT_WITHIN_S", 0.2)
+    daemon.write_text(f"#!/bin/sh\n{script}\n", encoding="ascii")
+    daemon.chmod(0o755)
+    assert site.ctl("start") == 1
+    assert said.format(log=site.paths.supervisord_log) in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_log_that_belongs_to_somebody_else_is_not_reopened(running: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    """As if supervisord had another user."""
+    os.chown(running.paths.socket, 54321, 54321)
+    assert running.ctl("reopen-logs") == 1
+    assert f"{running.paths.supervisord_log}: supervisord's user may not write this file" in capsys.readouterr().err
+    for log in (running.paths.supervisord_log, *map(running.paths.log, running.pids())):
+        os.chown(log, 54321, 54321)
+    assert running.ctl("reopen-logs") == 0
+
+
+def test_where_no_importer_is_there_is_no_progress_to_print(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert site.ctl("import", "status") == EX_CONFIG
+    assert f"there is no importer in {site.paths.config_dir}" in capsys.readouterr().err
+    site.instance("importers/hdfs", "kafka:///127.0.0.1:1", f"file://{site.paths.run_dir}/base")
+    assert site.ctl("import", "status", "hfds") == EX_CONFIG
+    assert "there is no instance importer/hfds; did you mean importer/hdfs?" in capsys.readouterr().err
