@@ -40,10 +40,10 @@ log = structlog.get_logger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the words say.
+    """Run the command.
 
     Returns:
-        0 when everything is stored, or was shown; `EX_DATAERR` when something was refused or an input is damaged;
+        0 when everything is stored, or was printed; `EX_DATAERR` when a record was rejected or an input is damaged;
         `EX_TEMPFAIL` when it was stopped before its end; `EX_USAGE` for a wrong command line; `EX_CONFIG` for what
         cannot work.
     """
@@ -138,7 +138,7 @@ def _preview(todo: Plan, stop: Stop) -> int:
 
 
 def _stored_lookup(todo: Plan) -> tuple[StoredLookup | None, Callable[[], None]]:
-    """Return what says which events are in the output already, and how to let go of that."""
+    """Return a lookup of events that the output has already, and a call that closes it."""
     endpoint = todo.output
     if endpoint.spec.stored_events is not None:
         found = endpoint.spec.stored_events(endpoint)
@@ -161,7 +161,7 @@ def _pipeline_builder(todo: Plan, metrics: Counters) -> PipelineBuilder:
 
 
 class _NullReporter:
-    """Nobody looks at what this process does but by its log; implements `worker_state.StateReporter`."""
+    """Reports nothing: the log of this process is enough; implements `worker_state.StateReporter`."""
 
     def report(self, state: worker_state.State) -> None:
         """See `worker_state.StateReporter`."""

@@ -103,13 +103,13 @@ class _Given(NamedTuple):
 
 @dataclass(frozen=True)
 class Arguments:
-    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names.
+    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their `locations` have the same names.
 
     Attributes:
         passed: what was accepted though it has no meaning here.
         deprecated: what was accepted under an older name.
         endpoints: the inputs and outputs of each name once they are checked, an input once for each of its topics.
-        functions: those of inputs and outputs that name any, with the place of each.
+        functions: those of inputs and outputs that name any, with the location of each.
     """
 
     role: str

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
 
     Returns:
         0 when it was done and, for `start`, `restart`, `update` and `status`, everything selected runs; 1 when
-        something does not; 2 for wrong arguments; 78 when an instance file is broken or unknown. `check` has Nagios's
+        something does not; 2 for wrong arguments; 78 when an instance file is invalid or unknown. `check` has Nagios's
         own codes.
     """
     if argv is None:

@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run `eventlogging-init`.
 
     Returns:
-        0; `EX_CONFIG` when an instance file is broken (the programs of all others are written all the same), or a
+        0; `EX_CONFIG` when an instance file is invalid (the programs of all others are written all the same), or a
         folder cannot be read or written; `EX_TEMPFAIL` when another command is at work.
     """
     if argv is None:
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def print_invalid(program: str, configuration: InstanceFiles) -> None:
-    """Name each broken instance with its file and line, and what else is wrong with files, on stderr."""
+    """Print each invalid instance with its file and line, and other warnings about files, on stderr."""
     for warning in (*configuration.unknown_folders, *configuration.warnings):
         print(f"{program}: warning: {printable(warning)}", file=sys.stderr)
     for broken in configuration.invalid:
@@ -87,7 +87,7 @@ def print_invalid(program: str, configuration: InstanceFiles) -> None:
 def provision(paths: Paths) -> InstanceFiles:
     """Write the programs of all instances and supervisord's configuration, and remove programs without an instance.
 
-    The program of an instance whose file has become broken stays: a slip of the pen must not stop what runs.
+    The program of an instance whose file has become invalid stays: a typing error must not stop what runs.
 
     Raises:
         ConfigurationError: the configuration folder cannot be read, or supervisord cannot take a folder's name.
@@ -131,7 +131,7 @@ def _wanted(configuration: InstanceFiles) -> Iterator[topic_plan.WantedSettings]
 
 
 def _settings_of_invalid(paths: Paths, configuration: InstanceFiles) -> list[topic_plan.WantedSettings]:
-    """Return what files said that are broken now, and whose instances may run on."""
+    """Return the earlier settings of files that are invalid now, and whose instances may still run."""
     broken = {one.title for one in configuration.invalid}
     return [one for one in topic_plan.read(paths.run_dir / topic_plan.FILE) if one.where in broken]
 

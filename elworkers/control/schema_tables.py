@@ -30,7 +30,7 @@ _DATABASE = "mysql://USER:PASSWORD@HOST/DATABASE"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the words say.
+    """Run the command.
 
     Returns:
         0 when all is done; 1 when a database is away or a table could not be altered; `EX_CONFIG` for wrong arguments.

@@ -29,7 +29,7 @@ class Guard:
     Args:
         host: that the server was told to listen on.
         origins: of pages that are let in, as `http://HOST[:PORT]`.
-        report: is given a sentence for each origin that is refused, once.
+        report: called with a sentence for each rejected origin, once.
     """
 
     def __init__(self, host: str, origins: Sequence[str], report: Callable[[str], None]) -> None:
@@ -39,7 +39,7 @@ class Guard:
         self._reported: set[str] = set()
 
     def __call__(self, request: web.BaseRequest) -> None:
-        """Do nothing, or refuse the request.
+        """Return if the request is accepted.
 
         Raises:
             RefusedError: it is another page's.
