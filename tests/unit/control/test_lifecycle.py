@@ -248,14 +248,6 @@ def test_one_that_does_not_end_in_time_is_named_and_those_before_it_go_on(
     assert site.programs()["consumer-out"]["statename"] == "STOPPING"
 
 
-def test_a_stop_reaches_one_that_has_just_died(running: Site) -> None:
-    """supervisord would start it again."""
-    running.flag("exits-out", "1")
-    os.kill(running.pids()["consumer-out"], signal.SIGKILL)
-    assert running.ctl("stop", "consumer") == 0
-    assert running.programs()["consumer-out"]["statename"] not in ("STARTING", "RUNNING", "BACKOFF")
-
-
 def test_logs_that_were_moved_away_come_back(running: Site) -> None:
     logs = [running.paths.supervisord_log, running.paths.log("consumer-out")]
     for log in logs:
