@@ -63,7 +63,7 @@ class Job:
         self.out = folder / "out"
         self.state = folder / "state"
         self._common = [f"--schemas={schemas(folder / 'schemas', 'Once')}", f"--state={self.state}"]
-        broker.ensure(TOPIC, 2)
+        broker.get_or_create(TOPIC, 2)
         for number in range(20):
             line = b"torn" if number % 7 == 3 else capsule("Once", number)
             self.partition(number % 2).append(NOON_MS + number * MINUTE_MS, None, line)
@@ -196,7 +196,7 @@ def test_messages_that_expire_before_they_are_read_are_counted(job: Job, capsys:
 def test_a_topic_made_anew_is_another_one(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
     job.run()
     job.broker.delete(TOPIC)
-    job.broker.ensure(TOPIC, 2)
+    job.broker.get_or_create(TOPIC, 2)
     assert job.run() == EX_CONFIG
     assert f"topic {TOPIC} was deleted and made again; expected --again" in capsys.readouterr().err
     job.broker.append(TopicPartition(TOPIC, 0), capsule("Once", 99))
@@ -211,12 +211,12 @@ def test_a_topic_that_nobody_has_is_an_error(job: Job, capsys: pytest.CaptureFix
 
 
 def test_a_partition_without_a_leader_is_waited_for(job: Job) -> None:
-    job.broker.lead(TopicPartition(TOPIC, 1), led=False)
+    job.broker.set_leader(TopicPartition(TOPIC, 1), has_leader=False)
     pipeline = None
     with pytest.raises(RetryableError, match=rf"{TOPIC}\[1\] cannot be read: "):
         pipeline = job.process(f"file://{job.out}")
     assert pipeline is None
-    job.broker.lead(TopicPartition(TOPIC, 1), led=True)
+    job.broker.set_leader(TopicPartition(TOPIC, 1), has_leader=True)
     assert job.run() == EX_DATAERR
     assert job.stored() == VALID
 
