@@ -18,7 +18,8 @@ from elworkers.core import plain_structlog  # noqa: F401 - before anybody else i
 # isort: on
 from elworkers import __version__, roles
 from elworkers.config.argument_files import Argument, environment, read_command_line
-from elworkers.config.arguments import Arguments, help_text
+from elworkers.config.arguments import Arguments
+from elworkers.config.role_help import help_text
 from elworkers.core import console
 from elworkers.core.errors import EX_CONFIG, EX_USAGE, ConfigurationError, ElworkersError, RetryableError
 from elworkers.core.operating_system import title

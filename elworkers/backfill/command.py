@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from elworkers import __version__
-from elworkers.backfill.plan import EXAMPLES, PROGRAM, SPEC, Plan, plan
-from elworkers.config.arguments import help_text
+from elworkers.backfill.plan import PROGRAM, SPEC, Plan, plan
+from elworkers.config.role_help import help_text
 from elworkers.core import console, loop, worker_state
 from elworkers.core import log as logs
 from elworkers.core.capabilities import Breakable
@@ -40,17 +40,17 @@ log = structlog.get_logger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the words say.
+    """Run the command.
 
     Returns:
-        0 when everything is stored, or was shown; `EX_DATAERR` when something was refused or an input is damaged;
+        0 when everything is stored, or was printed; `EX_DATAERR` when a record was rejected or an input is damaged;
         `EX_TEMPFAIL` when it was stopped before its end; `EX_USAGE` for a wrong command line; `EX_CONFIG` for what
         cannot work.
     """
     if argv is None:
         return console.run(PROGRAM, lambda: main(sys.argv[1:]))
     if "--help" in argv or "-h" in argv:
-        print(f"{help_text(SPEC)}\n{EXAMPLES}")
+        print(help_text(SPEC))
         return 0
     if "--version" in argv:
         print(f"{PROGRAM} {__version__}")
@@ -138,7 +138,7 @@ def _preview(todo: Plan, stop: Stop) -> int:
 
 
 def _stored_lookup(todo: Plan) -> tuple[StoredLookup | None, Callable[[], None]]:
-    """Return what says which events are in the output already, and how to let go of that."""
+    """Return a lookup of events that the output has already, and a call that closes it."""
     endpoint = todo.output
     if endpoint.spec.stored_events is not None:
         found = endpoint.spec.stored_events(endpoint)
@@ -161,7 +161,7 @@ def _pipeline_builder(todo: Plan, metrics: Counters) -> PipelineBuilder:
 
 
 class _NullReporter:
-    """Nobody looks at what this process does but by its log; implements `worker_state.StateReporter`."""
+    """Reports nothing: the log of this process is enough; implements `worker_state.StateReporter`."""
 
     def report(self, state: worker_state.State) -> None:
         """See `worker_state.StateReporter`."""

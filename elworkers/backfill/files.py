@@ -25,7 +25,7 @@ class FilesSource:
 
     Args:
         paths: the files, packed or not.
-        state: of the backfill; is kept with each commit.
+        state: of the backfill; saved with each commit.
         metrics: see `LinesSource`.
         tell: told of bytes, as they are in the files.
         count: called before the state is saved; returns the counts of all records until then.

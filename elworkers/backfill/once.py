@@ -101,5 +101,5 @@ class RejectedFilesSink:
 
 
 def rejected_path(path: Path) -> Path:
-    """Return the file of what is refused of an input."""
+    """Return the path of the file of an input's rejected records."""
     return path.with_name(path.name + REJECTED)

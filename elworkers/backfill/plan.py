@@ -44,22 +44,22 @@ SPEC = RoleSpec(
     "backfill",
     "Parses the lines of every INPUT by FORMAT, validates the events, and stores each valid one once in OUTPUT.",
     (
-        Positional("format", "format", "format of the lines, as for eventlogging-processor"),
+        Positional("format", "format", "format of the lines; same as FORMAT of eventlogging-processor"),
         Positional(
             "input",
             "lines",
-            "log file, also one packed by gzip, bzip2 or zstd; or a topic, as kafka:///HOST:PORT?topic=NAME",
+            "log file, plain or compressed by gzip, bzip2 or zstd; or a topic, as kafka:///HOST:PORT?topic=NAME",
             many=True,
         ),
-        Positional("output", "sink", "URI to store events in, as for eventlogging-consumer"),
+        Positional("output", "sink", "URI to store events in; same as OUTPUT of eventlogging-consumer"),
     ),
     (
         Option(
-            "--from", "topics only: start at the first message of this time or later (default: the earliest)", timestamp
+            "--from",
+            "topics only: start of the time range, as 2016-07-29T12:00Z (default: the earliest message)",
+            timestamp,
         ),
-        Option(
-            "--to", "topics only: stop before the first message of this time or later (default: the end)", timestamp
-        ),
+        Option("--to", "topics only: end of the time range, not included (default: the latest message)", timestamp),
         Option(
             "--dry-run",
             "store nothing; print the number of events of each schema, and how many are stored already",
@@ -67,32 +67,36 @@ SPEC = RoleSpec(
         ),
         Option(
             "--output-invalid",
-            f"URI for EventErrors (default: topic eventlogging_EventError of Kafka; for files: <file>{REJECTED})",
+            f"URI to write EventErrors to (default: topic eventlogging_EventError; for files: <file>{REJECTED})",
         ),
         SCHEMAS,
-        Option("--state", "file that keeps the progress (default: <first file>.backfill, or ./<topic>.backfill)"),
+        Option(
+            "--state",
+            "file that holds the progress (default: <first INPUT file>.backfill, or ./<topic>.backfill)",
+            metavar="FILE",
+        ),
         Option("--again", "start over, and ignore the progress of earlier runs", value="none"),
         Option("--event-timeout", "time limit of one event, in seconds of processor time", seconds, default=1.0),
-        Option("--batch-size", "largest number of records in a batch", integer(1)),
+        Option("--batch-size", "largest number of records in a batch", integer(1), metavar="N"),
         STATSD_NAMES,
         *(option for option in COMMON if option.flag in ("--partitions", "--log-level")),
     ),
+    (
+        "Run the same command again to continue after an interruption. Exit codes: 0 everything is stored, 2 wrong"
+        " usage, 65 some records were rejected, 75 stopped before the end, 78 the configuration cannot work.",
+    ),
+    (
+        "# what a day's log files would store; without --dry-run it is stored",
+        "eventlogging-backfill --dry-run \\",
+        "    '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' \\",
+        "    /srv/log/events.log-20160729*.gz mysql://user:password@host/log",
+        "# twelve hours of a topic",
+        "eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' \\",
+        "    'kafka:///k1:9092?topic=eventlogging-client-side' \\",
+        "    mysql://user:password@host/log \\",
+        "    --from 2016-07-29T00:00Z --to 2016-07-29T12:00Z",
+    ),
 )
-
-EXAMPLES = """
-examples:
-  # what a day's log files would store, then the same for real
-  eventlogging-backfill --dry-run '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' /srv/log/events.log-20160729*.gz \\
-      mysql://user:password@host/log
-  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' /srv/log/events.log-20160729*.gz \\
-      mysql://user:password@host/log
-  # twelve hours of a topic
-  eventlogging-backfill '%q %{recvFrom}s %{seqId}d %t %o %{userAgent}i' \\
-      'kafka:///k1:9092?topic=eventlogging-client-side' mysql://user:password@host/log \\
-      --from 2016-07-29T00:00Z --to 2016-07-29T12:00Z
-
-Run the same command again to continue after an interruption. Exit codes: 0 everything is stored, 2 wrong usage, 65 some
-records were rejected, 75 stopped before the end, 78 the configuration cannot work."""
 
 
 @dataclass(frozen=True)

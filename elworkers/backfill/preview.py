@@ -32,7 +32,7 @@ class Preview:
     """What a backfill would store.
 
     Args:
-        stored: None where nobody can say.
+        stored: looks up stored events; None if the output has no such lookup.
     """
 
     def __init__(self, stored: StoredLookup | None) -> None:

@@ -61,16 +61,16 @@ class State:
     """The state of one backfill.
 
     Args:
-        path: of its file; None: nothing is kept.
-        job: what is done, by names for people to read; passwords are hidden in it.
-        again: begin anew, whatever was done.
+        path: of its file; None: nothing is saved.
+        identity: what tells this backfill from others, by readable names, without passwords.
+        again: start over, and ignore earlier progress.
 
     Attributes:
         files: by path, what is known of input files.
         partitions: by `topic/number`, what is wanted of each; empty before that is known.
         topic_ids: Kafka's ids of topics.
         outputs: by path, from which byte on each file that is written may hold what is not committed.
-        topics: the same of Kafka outputs, by their place and then by `topic/number`.
+        topics: the same of Kafka outputs, by brokers and topic, then by `topic/number`.
         counts: how many records were read, stored and rejected until now.
 
     Raises:

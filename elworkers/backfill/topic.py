@@ -34,7 +34,7 @@ class TopicSource:
         cluster: what origins name it by.
         topics: which.
         span: of time, where the state does not say yet.
-        state: of the backfill; is kept with each commit.
+        state: of the backfill; saved with each commit.
         tell: told of messages.
         count: called before the state is saved; returns the counts of all records until then.
 

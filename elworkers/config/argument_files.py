@@ -38,7 +38,7 @@ class Argument:
     has_password: bool = False
 
     def error(self, message: str) -> ConfigurationError:
-        """Return an error that names this argument's place."""
+        """Return an error that names this argument's file and line."""
         return ConfigurationError(message, self.file, self.line)
 
 

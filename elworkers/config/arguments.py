@@ -1,12 +1,11 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sorts arguments into a role's positionals and options, typed, and prints a role's `--help`."""
+"""Sorts arguments into a role's positionals and options, and converts their values."""
 
 from __future__ import annotations
 
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,9 +16,6 @@ from elworkers.config.inherited import FLAGS, PASSED, READ, port_alone
 from elworkers.config.wraps import Wrap
 from elworkers.core.errors import ConfigurationError, UsageError
 from elworkers.core.passwords import shown
-
-_NAME_WIDTH, _TEXT_WIDTH = 24, 90
-"""Columns of `--help`, in characters."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,7 @@ class Option:
         repeatable: its value is a tuple of all that were given.
         passed: why it is accepted though it has no meaning; empty where it has one.
         aliases: flags that it had before, with their dashes; they work as it does, and each use is warned of.
+        metavar: stands for the value in `--help`; empty: derived from `type`.
     """
 
     flag: str
@@ -43,6 +40,7 @@ class Option:
     repeatable: bool = False
     passed: str = ""
     aliases: tuple[str, ...] = ()
+    metavar: str = ""
 
     @property
     def name(self) -> str:
@@ -67,12 +65,16 @@ class RoleSpec:
     Attributes:
         name: as printed, in the singular.
         flow: one sentence of data flow.
+        notes: what else `--help` says; paragraphs.
+        examples: commands that `--help` ends with.
     """
 
     name: str
     flow: str
     positionals: tuple[Positional, ...] = ()
     options: tuple[Option, ...] = ()
+    notes: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
 
 
 class IgnoredName(NamedTuple):
@@ -101,13 +103,13 @@ class _Given(NamedTuple):
 
 @dataclass(frozen=True)
 class Arguments:
-    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their places by the same names.
+    """A role's arguments: `arguments["input"]`, `arguments["stop_timeout"]`; their `locations` have the same names.
 
     Attributes:
         passed: what was accepted though it has no meaning here.
         deprecated: what was accepted under an older name.
         endpoints: the inputs and outputs of each name once they are checked, an input once for each of its topics.
-        functions: those of inputs and outputs that name any, with the place of each.
+        functions: those of inputs and outputs that name any, with the location of each.
     """
 
     role: str
@@ -250,24 +252,3 @@ def usage(spec: RoleSpec) -> str:
     """Return `eventlogging-<role> POSITIONAL… [options]`."""
     names = [positional.name.upper() + ("…" if positional.many else "") for positional in spec.positionals]
     return " ".join([f"eventlogging-{spec.name}", *names, "[--option…]"])
-
-
-def help_text(spec: RoleSpec) -> str:
-    """Return the text of `--help`."""
-    lines = [f"usage: {usage(spec)}", f"       eventlogging-{spec.name} @INSTANCE-FILE", "", spec.flow, ""]
-    for positional in spec.positionals:
-        lines += _help_lines(positional.name.upper() + ("…" if positional.many else ""), positional.help)
-    shown_value = {"none": "", "required": " VALUE", "optional": "[=VALUE]"}
-    for option in spec.options:
-        default = f" (default {option.default})" if option.default not in (None, False) else ""
-        lines += _help_lines(option.flag + shown_value[option.value], option.help + default)
-    lines += _help_lines("--help, --version", "print this text or the version, and exit")
-    lines += _help_lines("--check", "check the arguments, and exit")
-    return "\n".join(lines)
-
-
-def _help_lines(name: str, text: str) -> list[str]:
-    """Return a name with its text beside it, or below it where the name is long."""
-    lines = textwrap.wrap(text, _TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
-    beside = [lines.pop(0)] if len(name) <= _NAME_WIDTH else []
-    return [f"  {name:<{_NAME_WIDTH}}  {''.join(beside)}".rstrip(), *(" " * (_NAME_WIDTH + 4) + line for line in lines)]

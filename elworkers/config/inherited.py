@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 READ, PASSED, REJECTED = "read as", "passed over", "rejected"
-"""Read as a name of ours; accepted, and said once, because it has no meaning here; an error that says what to do."""
+"""Read as another name; accepted and reported once, because it has no meaning here; an error that says what to do."""
 
 
 class NameRule(NamedTuple):
@@ -23,7 +23,7 @@ class NameRule(NamedTuple):
     Attributes:
         does: `READ`, `PASSED` or `REJECTED`.
         text: the name that it is read as, why it has no meaning, or what was expected instead.
-        values: of one that is read, how values that are written differently are written here; of one that is refused,
+        values: of one that is read, how values that are written differently are written here; of one that is rejected,
             those that have no meaning instead.
     """
 

@@ -19,7 +19,7 @@ HTTP_PORT = 8080
 
 RAW = Option(boolean, False, "pass lines on unchanged, without parsing them")
 HOST = Option(str, None, "value of recvFrom in each line (default: the name of this host)")
-CLIENT_ADDRESS = Option(boolean, False, "put the client's address into each line (False: a - instead)")
+CLIENT_ADDRESS = Option(boolean, False, "write the client's address into each line (False: write - instead)")
 MAX_LINE_BYTES = Option(integer(1), 4 * 1024 * 1024, "longest line in bytes; longer lines are cut")
 RIGHTS: Options = {
     "mode": Option(mode, None, "permissions of new files, as 0644 (default: 0640, limited by the umask)"),
@@ -30,7 +30,7 @@ READ_UNCOMMITTED = "read_uncommitted"
 TRANSACTIONS = Option(
     choice("refuse", READ_UNCOMMITTED),
     "refuse",
-    "refuse: stop at a partition with transactions; read_uncommitted: read it, with aborted and open messages",
+    "refuse: do not read partitions that hold transactions; read_uncommitted: read them, also aborted messages",
 )
 
 KAFKA_TOPICS: Options = {

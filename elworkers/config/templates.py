@@ -90,7 +90,7 @@ class Template:
         self.single_field = self._parts[1] if len(self._parts) == 3 and "." not in self._parts[1] else None
 
     def __call__(self, event: Event | None) -> str:
-        """Return the text with each field in its place; `unknown` where the event does not have it."""
+        """Return the text with each field replaced by its value; `unknown` where the event does not have it."""
         if self.is_constant:
             return self._text
         parts = list(self._parts)

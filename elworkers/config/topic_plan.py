@@ -41,7 +41,7 @@ class TopicSettings(NamedTuple):
     """How a topic has to be made.
 
     Attributes:
-        partitions, replication: the largest that anybody says; None: nobody says.
+        partitions, replication: the largest that is configured; None: none is.
         where: the `role/name` that asks for these partitions, and the one that asks for these replicas.
     """
 
@@ -70,7 +70,7 @@ class TopicPlan:
     """What was left in a run folder.
 
     Args:
-        run_dir: None, and one without the file: nobody says anything.
+        run_dir: None, or one without the file: nothing is configured.
         hosts: the brokers, each `host:port`; files that name one of them mean the same cluster.
         own: what the process itself was told of its topics: partitions and replication.
 

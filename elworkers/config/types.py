@@ -56,7 +56,7 @@ def minutes(text: str) -> float:
 
 
 def choice(*known: str) -> Callable[[str], str]:
-    """Return a converter of one of the words `known`, in lower case."""
+    """Return a converter of one of the texts `known`, in lower case."""
 
     def read(text: str) -> str:
         if text.lower() not in known:

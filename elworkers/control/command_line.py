@@ -9,6 +9,7 @@ import argparse
 import math
 
 from elworkers import __version__
+from elworkers.config.parser_help import parser_settings
 from elworkers.control import check
 
 PROGRAM = "eventloggingctl"
@@ -22,63 +23,93 @@ WAITING = ("start", "stop", "restart", "update", "shutdown")
 _TIMEOUT_S, _WAIT_S, _LOCK_WAIT_S = 10.0, 60.0, 60.0
 
 
+_VERBS = {
+    "start": (
+        "start instances, role by role, and supervisord if it does not run",
+        "start processor consumer/mysql-m4-master",
+    ),
+    "stop": ("stop instances, in the reverse order of roles", "stop consumer"),
+    "restart": (
+        "restart instances; forwarders replace their workers and keep their sockets, so that they miss nothing",
+        "restart processor/client-side-00",
+    ),
+    "status": ("print role, instance, state, pid, uptime and workers; exit with 0 if all run", "status processor"),
+    "tail": ("print the last lines of the logs of instances", "tail -f -n 50 processor/client-side-00"),
+    "update": ("start, restart or stop the instances whose files were added, changed or removed", "update"),
+    "check": (
+        "print one line for Nagios; exit with 0 OK, 1 WARNING, 2 CRITICAL or 3 UNKNOWN",
+        "check --warning 120 --critical 600",
+    ),
+    "reopen-logs": ("make supervisord open its log files again, for logrotate", "reopen-logs"),
+    "shutdown": ("stop every instance and supervisord", "shutdown --wait 120"),
+    "import": ("print how far importers are with each topic", "import status hdfs"),
+}
+"""What each verb does, and an example."""
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs and their options."""
-    given = argparse.ArgumentParser(prog=PROGRAM, description="Controls the instances of the EventLogging back-end.")
-    given.add_argument("--version", action="version", version=__version__)
-    verbs = given.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, what in (
-        ("start", "start instances in the order of their roles, and supervisord if it does not run"),
-        ("stop", "stop instances in the reverse order"),
-        ("restart", "stop and start instances; forwarders are renewed in place and miss nothing"),
-        ("status", "print role, instance, state, pid, uptime and workers; exit 0 if all run"),
-        ("tail", "print the last lines of the logs"),
-        ("update", "start, restart or stop the instances whose files were added, changed or removed"),
-        ("check", "run the Nagios check: one line, exit codes 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN"),
-        ("reopen-logs", "let supervisord reopen its logs, for logrotate"),
-        ("shutdown", "stop every instance and supervisord"),
-    ):
-        verb = verbs.add_parser(name, help=what, description=what)
-        if name in ("start", "stop", "restart", "status", "tail", "update", "check"):
-            verb.add_argument("instance", nargs="*", metavar="ROLE[/NAME]", help="only these (default: all)")
-        if name == "tail":
-            verb.add_argument("-f", "--follow", action="store_true", help="print new lines as they are written")
-            verb.add_argument("-n", "--lines", type=_lines, default=10, help="number of lines of each log (default 10)")
-        if name == "check":
-            for option, default in zip(("--warning", "--critical"), check.DEFAULT, strict=True):
-                text = f"{option[2:].upper()} if a worker has been waiting for this many seconds (default {default:g})"
-                verb.add_argument(option, type=_seconds, default=default, metavar="SECONDS", help=text)
-        _wait_options(verb, name)
-        _folder_options(verb, "_after")
-    imports = verbs.add_parser(
-        "import", help="print the progress of importers", description="Print the progress of importers."
+    top = argparse.ArgumentParser(
+        prog=PROGRAM,
+        **parser_settings(
+            "Controls the instances of the EventLogging back-end, which run under supervisord.",
+            f"{PROGRAM} start",
+            f"{PROGRAM} status processor",
+            f"{PROGRAM} restart --help",
+        ),
     )
-    imports.add_argument("what", choices=("status",))
-    imports.add_argument("instance", nargs="*", metavar="NAME", help="only these importers (default: all)")
-    _folder_options(imports, "_after")
-    _folder_options(given, "")
-    return given
+    top.add_argument("--version", action="version", version=__version__)
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, (what, example) in _VERBS.items():
+        verb = verbs.add_parser(
+            name,
+            help=what,
+            **parser_settings(f"{what[0].upper()}{what[1:]}.", f"{PROGRAM} {example}"),
+        )
+        _add_selection(verb, name)
+        _add_waits(verb, name)
+        add_folders(verb, "_after")
+    add_folders(top, "")
+    return top
 
 
-def _wait_options(verb: argparse.ArgumentParser, name: str) -> None:
+def _add_selection(verb: argparse.ArgumentParser, name: str) -> None:
+    """Add the arguments that say which instances a verb is about, and what it prints of them."""
+    if name == "import":
+        verb.add_argument("what", choices=("status",), help="what to print")
+        verb.add_argument("instance", nargs="*", metavar="NAME", help="names of importers (default: all)")
+    elif name not in ("reopen-logs", "shutdown"):
+        text = "a role, or one instance, as processor/client-side-00 (default: all instances)"
+        verb.add_argument("instance", nargs="*", metavar="ROLE[/NAME]", help=text)
+    if name == "tail":
+        verb.add_argument("-f", "--follow", action="store_true", help="print new lines as they are written")
+        verb.add_argument("-n", "--lines", type=_lines, default=10, help="number of lines of each log (default 10)")
+    if name == "check":
+        for option, default in zip(("--warning", "--critical"), check.DEFAULT, strict=True):
+            text = f"{option[2:].upper()} if a worker has been waiting for this many seconds (default {default:g})"
+            verb.add_argument(option, type=_seconds, default=default, metavar="SECONDS", help=text)
+
+
+def _add_waits(verb: argparse.ArgumentParser, name: str) -> None:
+    """Add the options that say how long a verb waits, and for what."""
     if name == "start":
-        text = "let a running supervisord that has lost its socket create it again; this restarts every program"
+        text = "if supervisord has lost its socket, make it create the socket again; this restarts every program"
         verb.add_argument("--adopt", action="store_true", help=text)
     if name in WAITING:
-        text = f"longest wait for instances to stop, and then to start; they go on after it (default {_WAIT_S:g})"
+        text = f"time limit for instances to stop, and then to start; they continue after it (default {_WAIT_S:g})"
         verb.add_argument("--wait", type=_seconds, default=_WAIT_S, metavar="SECONDS", help=text)
-        text = "do not wait for the result (but still for the stop that comes before a start)"
+        text = "return at once, without waiting for the result (a restart still waits for the stop)"
         verb.add_argument("--no-wait", action="store_true", help=text)
     if name in CHANGING:
-        lock_wait(verb)
-    if name != "tail":
-        text = f"longest wait for each answer of supervisord (default {_TIMEOUT_S:g})"
+        add_lock_wait(verb)
+    if name not in ("tail", "import"):
+        text = f"time limit for each answer of supervisord (default {_TIMEOUT_S:g})"
         verb.add_argument("--timeout", type=_seconds, default=_TIMEOUT_S, metavar="SECONDS", help=text)
 
 
-def lock_wait(verb: argparse.ArgumentParser) -> None:
+def add_lock_wait(verb: argparse.ArgumentParser) -> None:
     """Add the option that says how long to wait for another command."""
-    text = f"longest wait for another command in the same run folder (default {_LOCK_WAIT_S:g})"
+    text = f"how long to wait for another command that runs in the same run folder (default {_LOCK_WAIT_S:g})"
     verb.add_argument("--lock-wait", type=_seconds, default=_LOCK_WAIT_S, metavar="SECONDS", help=text)
 
 
@@ -98,22 +129,14 @@ def _lines(text: str) -> int:
     return int(text)
 
 
-def _folder_options(parser: argparse.ArgumentParser, suffix: str) -> None:
-    parser.add_argument(
-        "--config-dir",
-        dest=f"config_dir{suffix}",
-        metavar="DIR",
-        help="folder of the instance files (default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR)",
-    )
-    parser.add_argument(
-        "--run-dir",
-        dest=f"run_dir{suffix}",
-        metavar="DIR",
-        help="folder of sockets, logs and states (default /run/eventlogging, or EVENTLOGGING_RUN_DIR)",
-    )
-    parser.add_argument(
-        "--command-dir",
-        dest=f"command_dir{suffix}",
-        metavar="DIR",
-        help="folder of the eventlogging-* commands (default: that of this one, or EVENTLOGGING_COMMAND_DIR)",
-    )
+def add_folders(parser: argparse.ArgumentParser, suffix: str = "") -> None:
+    """Add the options that name folders; `suffix` is appended to the names of their attributes."""
+    for name, text in (
+        ("config", "folder of the instance files (default: EVENTLOGGING_CONFIG_DIR, or /etc/eventlogging.d)"),
+        ("run", "folder of sockets, logs and state files (default: EVENTLOGGING_RUN_DIR, or /run/eventlogging)"),
+        (
+            "command",
+            "folder of the eventlogging-* commands (default: EVENTLOGGING_COMMAND_DIR, or the folder of this command)",
+        ),
+    ):
+        parser.add_argument(f"--{name}-dir", dest=f"{name}_dir{suffix}", metavar="DIR", help=text)

@@ -27,7 +27,7 @@ _HELD = 3
 get none of them."""
 
 _FREE_WITHIN_S = 2.0
-"""Whoever only looks whether it is free has it for a moment."""
+"""Time limit of taking the lock: a command that checks whether it is free holds it briefly."""
 
 _POLL_INTERVAL_S = 0.02
 

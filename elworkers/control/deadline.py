@@ -9,7 +9,7 @@ import time
 
 
 class Deadline:
-    """So many seconds from now, of a clock that nobody sets."""
+    """A point in time, in seconds from now on the monotonic clock."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

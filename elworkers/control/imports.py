@@ -22,7 +22,7 @@ def report(instances: Iterable[Instance], states: Callable[[Instance], WorkerSta
 
     Args:
         instances: of importers.
-        states: what the workers of an instance have said last.
+        states: returns what the workers of an instance have reported last.
 
     Raises:
         ConfigurationError: the driver of a folder cannot be had.

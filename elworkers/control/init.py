@@ -16,7 +16,8 @@ from pathlib import Path
 from elworkers import __version__, roles
 from elworkers.config import topic_plan
 from elworkers.config.argument_files import environment
-from elworkers.control.command_line import lock_wait
+from elworkers.config.parser_help import parser_settings
+from elworkers.control.command_line import add_folders, add_lock_wait
 from elworkers.control.control_errors import SupervisorError
 from elworkers.control.lock import exclusive
 from elworkers.control.paths import Paths
@@ -41,30 +42,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run `eventlogging-init`.
 
     Returns:
-        0; `EX_CONFIG` when an instance file is broken (the programs of all others are written all the same), or a
+        0; `EX_CONFIG` when an instance file is invalid (the programs of all others are written all the same), or a
         folder cannot be read or written; `EX_TEMPFAIL` when another command is at work.
     """
     if argv is None:
         return console.run("eventlogging-init", lambda: main(sys.argv[1:]))
-    parser = argparse.ArgumentParser(
-        prog="eventlogging-init", description="Writes the supervisord configuration of each instance file."
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument(
-        "--config-dir",
-        metavar="DIR",
-        help="folder of the instance files (default /etc/eventlogging.d, or EVENTLOGGING_CONFIG_DIR)",
-    )
-    parser.add_argument(
-        "--run-dir", metavar="DIR", help="folder to write to (default /run/eventlogging, or EVENTLOGGING_RUN_DIR)"
-    )
-    parser.add_argument(
-        "--command-dir",
-        metavar="DIR",
-        help="folder of the eventlogging-* commands (default: that of this one, or EVENTLOGGING_COMMAND_DIR)",
-    )
-    lock_wait(parser)
-    args = parser.parse_args(argv)
+    args = _parser().parse_args(argv)
     paths = Paths.given(args.config_dir, args.run_dir, args.command_dir)
     try:
         with exclusive(paths, args.lock_wait, "eventlogging-init"):
@@ -79,8 +62,22 @@ def main(argv: list[str] | None = None) -> int:
     return EX_CONFIG if configuration.invalid else 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eventlogging-init",
+        **parser_settings(
+            "Checks the instance files and writes supervisord's configuration from them, without starting anything.",
+            "eventlogging-init --config-dir ./eventlogging.d --run-dir ./run",
+        ),
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    add_folders(parser)
+    add_lock_wait(parser)
+    return parser
+
+
 def print_invalid(program: str, configuration: InstanceFiles) -> None:
-    """Name each broken instance with its file and line, and what else is wrong with files, on stderr."""
+    """Print each invalid instance with its file and line, and other warnings about files, on stderr."""
     for warning in (*configuration.unknown_folders, *configuration.warnings):
         print(f"{program}: warning: {printable(warning)}", file=sys.stderr)
     for broken in configuration.invalid:
@@ -90,7 +87,7 @@ def print_invalid(program: str, configuration: InstanceFiles) -> None:
 def provision(paths: Paths) -> InstanceFiles:
     """Write the programs of all instances and supervisord's configuration, and remove programs without an instance.
 
-    The program of an instance whose file has become broken stays: a slip of the pen must not stop what runs.
+    The program of an instance whose file has become invalid stays: a typing error must not stop what runs.
 
     Raises:
         ConfigurationError: the configuration folder cannot be read, or supervisord cannot take a folder's name.
@@ -134,7 +131,7 @@ def _wanted(configuration: InstanceFiles) -> Iterator[topic_plan.WantedSettings]
 
 
 def _settings_of_invalid(paths: Paths, configuration: InstanceFiles) -> list[topic_plan.WantedSettings]:
-    """Return what files said that are broken now, and whose instances may run on."""
+    """Return the earlier settings of files that are invalid now, and whose instances may still run."""
     broken = {one.title for one in configuration.invalid}
     return [one for one in topic_plan.read(paths.run_dir / topic_plan.FILE) if one.where in broken]
 

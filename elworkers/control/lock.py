@@ -32,7 +32,7 @@ def exclusive(paths: Paths, wait_s: float, program: str, *, make: bool = True) -
     Args:
         paths: where it is.
         wait_s: for how long to wait for another command, in seconds.
-        program: whose word it is, on stderr, that it waits.
+        program: name of the command, for the message that it waits.
         make: the folder, where it is not there; otherwise there is nothing in it to lock.
 
     Raises:
@@ -64,7 +64,7 @@ def locked(path: Path, command: Sequence[str], wait_s: float, report: Callable[[
         report: is told for whom, before the wait.
 
     Raises:
-        LockedError: somebody else has had it all the time; says who.
+        LockedError: another process has held it all the time; names it.
         SupervisorError: it belongs to another user.
         OSError: it cannot be made.
     """
@@ -110,12 +110,12 @@ def open_private(path: Path) -> int:
 
 
 def try_lock(fd: int) -> bool:
-    """Take the lock; whether nobody else has it."""
+    """Take the lock; return False if another process holds it."""
     return _flock(fd, fcntl.LOCK_EX)
 
 
 def is_free(fd: int) -> bool:
-    """Return whether nobody has the lock; keeps nobody else from asking this at the same time."""
+    """Return whether no process holds the lock; several may ask this at the same time."""
     return _flock(fd, fcntl.LOCK_SH)
 
 

@@ -28,7 +28,7 @@ class Paths:
     def given(cls, config_dir: str | None, run_dir: str | None, command_dir: str | None) -> Paths:
         """Return the paths of the command line, else of `EVENTLOGGING_CONFIG_DIR` and so on, else the system's.
 
-        The commands of the roles are, where nobody says otherwise, beside the one that runs.
+        The default folder of the roles' commands is that of the running one.
         """
         config = config_dir or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d"
         run = run_dir or os.environ.get("EVENTLOGGING_RUN_DIR") or "/run/eventlogging"

@@ -27,7 +27,7 @@ _POLL_INTERVAL_S = 0.05
 def _has_changed(paths: Paths, instance: Instance) -> bool:
     """Return whether its parent has read another file than is there now, or was asked to and could not.
 
-    False also where it has not said what it has read.
+    False also if it has not reported what it has read.
     """
     state = _read_state(paths, instance)
     if instance.role not in RENEWED or "read" not in state:
@@ -84,7 +84,7 @@ def renew(paths: Paths, supervisor: Supervisor, instances: Sequence[Instance], d
 def _renewed(
     paths: Paths, before: Mapping[str, Mapping[str, Any]], instances: Sequence[Instance], deadline: Deadline
 ) -> Iterator[tuple[str, str]]:
-    """Yield each program, and what has kept it from being renewed, or an empty text."""
+    """Yield each program, and the reason why it was not renewed, or an empty text."""
     left = list(instances)
     while left:
         for one in list(left):

@@ -19,7 +19,7 @@ _POLL_INTERVAL_S = 0.05
 
 
 def reopen(paths: Paths, supervisor: Supervisor, deadline: Deadline) -> None:
-    """Have all logs opened anew; returns when those that were moved away or removed are there again.
+    """Make supervisord open all logs again; return when those that were moved or removed exist again.
 
     Raises:
         SupervisorError: supervisord could not open one, of which it would end; or has not made one in time.

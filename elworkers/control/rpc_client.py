@@ -30,7 +30,7 @@ from elworkers.control.lock import owner_hint
 from elworkers.control.paths import Paths
 
 _SOCKET_GRACE_S = 1.0
-"""So long a supervisord that boots, ends, or reads its configuration anew may have no socket."""
+"""Time for which a supervisord that boots, ends, or rereads its configuration may have no socket."""
 
 _POLL_INTERVAL_S = 0.1
 
@@ -103,7 +103,7 @@ class RpcClient:
             raise
 
     def _may_come_back(self, error: OSError) -> bool:
-        """Return whether somebody is there, though the socket says no."""
+        """Return whether supervisord runs though its socket does not answer."""
         try:
             if not isinstance(error, PermissionError):
                 return daemon.runs(self._paths)

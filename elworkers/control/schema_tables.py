@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from elworkers import __version__
 from elworkers.config.argument_files import environment
+from elworkers.config.parser_help import parser_settings
 from elworkers.config.uris import Endpoint
 from elworkers.connectors.connector import SinkEndpoint
 from elworkers.connectors.registry import check_sink
@@ -29,7 +30,7 @@ _DATABASE = "mysql://USER:PASSWORD@HOST/DATABASE"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the words say.
+    """Run the command.
 
     Returns:
         0 when all is done; 1 when a database is away or a table could not be altered; `EX_CONFIG` for wrong arguments.
@@ -46,23 +47,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Maintains the tables of schemas.")
+    parser = argparse.ArgumentParser(
+        prog=_PROGRAM,
+        **parser_settings(
+            "Maintains the database tables in which events of schemas are stored.",
+            f"{_PROGRAM} migrate-tables --dry-run",
+        ),
+    )
     parser.add_argument("--version", action="version", version=__version__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     about = "widen columns that are too narrow for their schemas, as in tables that the original made before March 2017"
-    migrate = verbs.add_parser("migrate-tables", help=about, description=f"{about[0].upper()}{about[1:]}.")
+    migrate = verbs.add_parser(
+        "migrate-tables",
+        help=about,
+        **parser_settings(
+            f"{about[0].upper()}{about[1:]}.", f"{_PROGRAM} migrate-tables --dry-run mysql://user:password@host/log"
+        ),
+    )
     migrate.add_argument("--dry-run", action="store_true", help="print the statements without executing them")
     migrate.add_argument(
-        "--config-dir", metavar="DIR", help="folder of the instance files (default: EVENTLOGGING_CONFIG_DIR)"
+        "--config-dir",
+        metavar="DIR",
+        help="folder of the instance files (default: EVENTLOGGING_CONFIG_DIR, or /etc/eventlogging.d)",
     )
     migrate.add_argument(
-        "--run-dir", metavar="DIR", help="run folder, whose file env is read (default: EVENTLOGGING_RUN_DIR)"
+        "--run-dir",
+        metavar="DIR",
+        help="folder whose file env sets variables of instance files (default: EVENTLOGGING_RUN_DIR)",
     )
     migrate.add_argument(
         "databases",
         nargs="*",
-        metavar=_DATABASE,
-        help="databases to change (default: those of the consumers in the instance files)",
+        metavar="DATABASE",
+        help=f"{_DATABASE} (default: the databases of all consumers in the instance files)",
     )
     return parser
 

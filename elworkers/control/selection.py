@@ -31,7 +31,7 @@ class Selection:
 
 
 def select(configuration: InstanceFiles, names: Sequence[str]) -> Selection:
-    """Return the instances that the words mean; all of them without words. Broken ones can be named too.
+    """Return the named instances; all of them without names. Invalid ones can be named too.
 
     Raises:
         ConfigurationError: there is no such role or instance; names the nearest.

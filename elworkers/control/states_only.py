@@ -24,11 +24,11 @@ def rows(paths: Paths, names: Sequence[str], denial: Exception) -> list[Row]:
     Args:
         paths: where the states are.
         names: `ROLE[/NAME]`; all instances without.
-        denial: what has kept this user from asking.
+        denial: the error that this user got from supervisord's socket.
 
     Raises:
         ConfigurationError: the configuration folder cannot be read, or there is no such instance.
-        Exception: the refusal, where nobody has opened the states to this user (EVENTLOGGING_RUN_GROUP, _MODE).
+        Exception: the denial, if the states are not open to this user (EVENTLOGGING_RUN_GROUP, _MODE).
     """
     try:
         # A group that may look in without anybody having said so (root's, as a rule) is told as before.

@@ -32,10 +32,10 @@ class Row:
     """One instance.
 
     Attributes:
-        state: supervisord's word for it, BROKEN where its file is and nothing runs.
+        state: supervisord's, or BROKEN if its file is invalid and nothing runs.
         workers: what its pool parent says.
         changed: whether its file is another one than was read.
-        note: the last word of its log where it does not run; what is wrong with its file where it is broken.
+        note: the last line of its log if it does not run; the error if its file is invalid.
     """
 
     role: str
@@ -60,7 +60,7 @@ class Row:
 
     @property
     def works(self) -> bool:
-        """Whether it runs, and each of its workers has its place in its group, its port, or what else it needs."""
+        """Whether it runs, and each of its workers has joined its group, bound its port, or has what else it needs."""
         return self.runs and not (self.waits or self.workers.crashing or self.begins)
 
     @property
@@ -84,7 +84,7 @@ class Row:
 
 
 def rows(paths: Paths, selection: Selection, configuration: InstanceFiles, supervisor: Supervisor) -> list[Row]:
-    """Return a row for each selected instance, and for each program whose file has gone.
+    """Return a row for each selected instance, and for each program whose file was removed.
 
     Raises:
         SupervisorError: supervisord runs, but cannot be asked.

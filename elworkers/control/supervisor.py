@@ -84,7 +84,7 @@ class Supervisor:
             time.sleep(_POLL_INTERVAL_S)
 
     def adopt(self, deadline: Deadline, report: Callable[[str], None]) -> None:
-        """Have one that runs but has no socket any more make it anew, by SIGHUP, for which it restarts every program.
+        """Make a supervisord that has lost its socket create it again, by SIGHUP; it restarts every program.
 
         Raises:
             SupervisorError: its process cannot be told, or it has not done so in time.
@@ -106,12 +106,12 @@ class Supervisor:
             time.sleep(_POLL_INTERVAL_S)
 
     def reopen_logs(self) -> None:
-        """Have it open its logs anew, by SIGUSR2."""
+        """Make it open its logs again, by SIGUSR2."""
         # One that answers has its signal handlers, without which it would end.
         os.kill(self._rpc.call("supervisor.getPID"), signal.SIGUSR2)
 
     def shutdown(self, deadline: Deadline | None) -> None:
-        """End it and everything below it; returns when it is gone, or without a deadline at once.
+        """End it and all programs; return when it has ended, or at once without a deadline.
 
         Raises:
             SupervisorError: it has not ended in time, but will.
@@ -128,7 +128,7 @@ class Supervisor:
         return {info["name"]: info for info in self._rpc.call("supervisor.getAllProcessInfo")}
 
     def reread(self) -> Changes:
-        """Have it read its programs anew, which changes nothing that runs.
+        """Make it reread its programs, which changes nothing that runs.
 
         Raises:
             SupervisorError: it cannot read one; says which.

@@ -26,7 +26,7 @@ def print_logs(logs: Sequence[Path], lines: int, follow: bool) -> None:
     """Print the ends of logs; says on stderr which are not there.
 
     Raises:
-        SupervisorError: none is, and nobody wants to wait for them.
+        SupervisorError: none is, and `follow` is False.
     """
     missing = [path for path in logs if not path.is_file()]
     if len(missing) == len(logs) and not follow:
@@ -62,7 +62,7 @@ class Tail:
                 self._copy(log)
 
     def follow(self) -> None:
-        """Print what is added, until nobody reads it any more; a log that was replaced or cut is read anew."""
+        """Print what is added, until standard output is closed; one that was replaced or cut is read from its start."""
         reader = select.poll()
         with contextlib.suppress(OSError, ValueError):
             reader.register(sys.stdout.fileno(), 0)

@@ -17,7 +17,7 @@ _WAITS_S = 10.0
 
 
 def wait_until_working(read_rows: Callable[[], Sequence[Row]], deadline: Deadline) -> Sequence[Row]:
-    """Wait until each worker has its place in its group, or its port, or it is known what it waits for.
+    """Wait until each worker has joined its group or bound its port, or it is known what it waits for.
 
     Args:
         read_rows: gives the rows of the instances.

@@ -24,9 +24,9 @@ class WorkerStates:
     """The workers of one instance.
 
     Attributes:
-        alive, wanted: how many there are, or have done their work, and should be; None where the parent has not said.
+        alive, wanted: how many run or are done, and how many should; None if the parent has not reported.
         idle: those without a partition.
-        starting: those without a place in their group, or what else they need, that wait for nothing that is away.
+        starting: those that have not joined their group or bound their port, and wait for no server.
         reason: why one of them waits (the one that has waited longest); empty where none does.
         waits_s: how long it has, in seconds.
         proving: whether all that have waited have what they waited for again, and only have to show it.
@@ -36,8 +36,8 @@ class WorkerStates:
         remarks: what is not as it was configured, and how it is.
         crashes: how often one of them has died within ten minutes.
         crash: how it died the last time.
-        sha256: of the instance file that was read; empty where the parent has not said.
-        version: of the program that the parent runs; empty where it has not said.
+        sha256: of the instance file that was read; empty if the parent has not reported it.
+        version: of the program that the parent runs; empty if it has not reported it.
         renewal_error: why it has not read another one, the last time that it was asked to.
     """
 

@@ -1,4 +1,4 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Shows events as they come, with what is wrong with each, to people who instrument a page."""
+"""Prints events with their validation errors as they arrive, for developers who instrument a page."""

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from elworkers import __version__
 from elworkers.config.options import EVENTS_PORT, HTTP_PORT
+from elworkers.config.parser_help import parser_settings
 from elworkers.config.uris import split_host
 from elworkers.connectors.http.limits import Limits
 from elworkers.connectors.http.listener import HttpListener
@@ -37,7 +38,7 @@ from elworkers.core.errors import EX_CONFIG, ConfigurationError, ElworkersError,
 from elworkers.core.metrics import Counters
 from elworkers.core.terminal import printable
 from elworkers.devserver.event_printer import EventPrinter
-from elworkers.devserver.guard import Guard
+from elworkers.devserver.guard import Guard, is_origin
 from elworkers.events.parse import compile_format
 from elworkers.schema.store import SchemaStore, schema_uris
 from elworkers.schema.validate import Validator
@@ -57,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     """Show events until Ctrl-C.
 
     Returns:
-        0 when it was ended; 1 when an address cannot be bound; `EX_CONFIG` for wrong arguments.
+        0 when it was ended; 1 when an address cannot be bound; 2 for wrong arguments; `EX_CONFIG` for a wrong URI.
     """
     if argv is None:
         return output.run(_PROGRAM, lambda: main(sys.argv[1:]))
@@ -74,20 +75,26 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog=_PROGRAM, description="Receives events without Kafka, validates each, and shows it with what is wrong."
+        prog=_PROGRAM,
+        **parser_settings(
+            "Receives events without Kafka, validates them, and prints each with its validation errors.",
+            f"{_PROGRAM} --schemas ./schemas --files ./page",
+        ),
     )
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument(
         "--bind",
+        type=_address,
         default=f"127.0.0.1:{HTTP_PORT}",
         metavar="HOST:PORT",
-        help=f"address for events of browsers, by HTTP (default 127.0.0.1:{HTTP_PORT})",
+        help=f"HTTP address that browsers send events to (default 127.0.0.1:{HTTP_PORT})",
     )
     parser.add_argument(
         "--udp",
+        type=_address,
         default=f"127.0.0.1:{EVENTS_PORT}",
         metavar="HOST:PORT",
-        help=f"address for events of MediaWiki, by UDP (default 127.0.0.1:{EVENTS_PORT})",
+        help=f"UDP address that MediaWiki sends events to (default 127.0.0.1:{EVENTS_PORT})",
     )
     parser.add_argument(
         "--schemas",
@@ -98,10 +105,11 @@ def _parser() -> argparse.ArgumentParser:
         "or the schema wiki)",
     )
     parser.add_argument(
-        "--files", type=Path, metavar="FOLDER", help="folder of files to serve in addition to /eventlogging.js"
+        "--files", type=_folder, metavar="DIR", help="folder of files to serve in addition to /eventlogging.js"
     )
     parser.add_argument(
         "--allow-origin",
+        type=_origin,
         action="append",
         default=[],
         metavar="ORIGIN",
@@ -111,9 +119,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _address(text: str) -> str:
+    try:
+        split_host(text, HTTP_PORT, "address")
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
+    return text
+
+
+def _origin(text: str) -> str:
+    if not is_origin(text):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected http(s)://HOST[:PORT] in small letters")
+    return text
+
+
+def _folder(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: there is no such folder")
+    return Path(text)
+
+
 def _run(args: argparse.Namespace) -> int:
-    if args.files is not None and not args.files.is_dir():
-        raise ConfigurationError(f"--files {args.files}: there is no such folder")
     waiting: Waiting = queue.Queue(_WAITING)
     console = Console(highlight=False)
     printer = EventPrinter(console, brief=args.brief)

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from elworkers.connectors.http.limits import RefusedError
-from elworkers.core.errors import ConfigurationError
 
 HEADER = "X-EventLogging-Devserver"
 """A request with this header is no other page's, whatever its value."""
@@ -30,20 +29,17 @@ class Guard:
     Args:
         host: that the server was told to listen on.
         origins: of pages that are let in, as `http://HOST[:PORT]`.
-        report: is given a sentence for each origin that is refused, once.
-
-    Raises:
-        ConfigurationError: one of the origins is none.
+        report: called with a sentence for each rejected origin, once.
     """
 
     def __init__(self, host: str, origins: Sequence[str], report: Callable[[str], None]) -> None:
         self._host = host.lower()
-        self._origins = frozenset(map(_valid_origin, origins))
+        self._origins = frozenset(origins)
         self._report = report
         self._reported: set[str] = set()
 
     def __call__(self, request: web.BaseRequest) -> None:
-        """Do nothing, or refuse the request.
+        """Return if the request is accepted.
 
         Raises:
             RefusedError: it is another page's.
@@ -85,8 +81,7 @@ def _origin_of(url: str) -> str:
     return f"{scheme}://{rest.partition('/')[0]}".lower() if slashes else ""
 
 
-def _valid_origin(origin: str) -> str:
-    parts = urlsplit(origin)
-    if parts.scheme not in ("http", "https") or not parts.netloc or origin != _origin_of(origin):
-        raise ConfigurationError(f"--allow-origin {origin!r}; expected http(s)://HOST[:PORT] in small letters")
-    return origin
+def is_origin(text: str) -> bool:
+    """Return whether it is an origin, `http://HOST[:PORT]` in small letters."""
+    parts = urlsplit(text)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and text == _origin_of(text)

@@ -9,11 +9,13 @@ import argparse
 import shlex
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from elworkers import __version__
+from elworkers.config.parser_help import parser_settings
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.parts import PARTS
 from elworkers.devstack.stack import Stack, with_companions
@@ -52,12 +54,16 @@ def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eventlogging-devstack",
-        description="Starts and stops real servers for development and tests, without root.",
+        **parser_settings(
+            "Starts and stops real servers for development and tests, without root.",
+            "eventlogging-devstack up kafka mariadb",
+            'eval "$(eventlogging-devstack env)"',
+        ),
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--dir", help=f"folder of the stack's files (default {_DEFAULT_DIR})")
+    parser.add_argument("--dir", metavar="DIR", help=f"folder of the stack's files (default {_DEFAULT_DIR})")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    up = verbs.add_parser("up", help="start parts, and wait until they answer")
+    up = _verb(verbs.add_parser, "up", "start parts, and wait until they answer", "up kafka mariadb --port kafka=9092")
     up.add_argument("part", nargs="+", metavar="PART", help=f"part to start: {', '.join(PARTS)}")
     up.add_argument(
         "--port",
@@ -67,15 +73,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PORT",
         help="port of a part, as kafka=9092; may be repeated",
     )
-    down = verbs.add_parser("down", help="stop every process of the stack, or of some parts")
+    down = _verb(verbs.add_parser, "down", "stop every process of the stack, or of some parts", "down kafka")
     down.add_argument("part", nargs="*", metavar="PART", help="only these parts (default: all)")
-    env = verbs.add_parser("env", help="print KAFKA=…, ZOOKEEPER=…, MYSQL_URL=…, WEBHDFS=… for a shell to eval")
-    status = verbs.add_parser("status", help="print part, state, pid and port")
+    env = _verb(
+        verbs.add_parser,
+        "env",
+        "print KAFKA=…, ZOOKEEPER=…, MYSQL_URL=… and WEBHDFS=… for a shell to eval",
+        "env --dir /tmp/stack",
+    )
+    status = _verb(verbs.add_parser, "status", "print the state, pid and port of each part", "status")
     for verb in (up, down, env, status):
         verb.add_argument(
             "--dir", dest="dir_after", metavar="DIR", help=f"folder of the stack's files (default {_DEFAULT_DIR})"
         )
     return parser
+
+
+def _verb(add: Callable[..., argparse.ArgumentParser], name: str, what: str, example: str) -> argparse.ArgumentParser:
+    settings = parser_settings(f"{what[0].upper()}{what[1:]}.", f"eventlogging-devstack {example}")
+    return add(name, help=what, **settings)
 
 
 def _port(text: str) -> tuple[str, int]:

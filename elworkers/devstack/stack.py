@@ -178,7 +178,7 @@ class Stack:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody had bound a moment ago."""
+    """Return a TCP port of 127.0.0.1 that was free just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -45,7 +45,7 @@ class Varnish(Part):
         return [found, *options, "-a", f"{HOST}:{ports['varnish']}", "-f", str(vcl)]
 
     def answers(self, ports: Ports) -> bool:
-        """Return whether it refuses what is no event."""
+        """Return whether it answers a request that is no event with 404."""
         connection = http.client.HTTPConnection(HOST, ports["varnish"], timeout=2)
         try:
             connection.request("HEAD", "/")

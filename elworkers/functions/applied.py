@@ -44,7 +44,7 @@ class Functions:
         return self._circuit_breaker.batch()
 
     def apply(self, record: Record, *, counts: bool = True) -> Record | None:
-        """Return the record as it goes on, of the same place and time; None where it is left out.
+        """Return the resulting record, with the same origin, offset and time; None if it is left out.
 
         A line that is no JSON object is no event, and goes on as it is.
 

@@ -23,7 +23,7 @@ def through(functions: Functions, sink: Sink) -> Sink:
 class FunctionSink:
     """Sends events through functions before they are written; implements `contracts.Sink`.
 
-    An event whose function fails is refused, as one that a store does not take. An EventError goes on as it is then:
+    An event whose function fails is rejected, like one that a store rejects. An EventError is written unchanged then:
     nothing else tells of its event.
 
     Args:

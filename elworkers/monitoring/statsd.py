@@ -40,7 +40,7 @@ def prefixed(prefix: str) -> str:
 
 
 _SENDERS: dict[tuple[str, int], Sender] = {}
-"""Kept, because a refusal may come after what is refused."""
+"""Reused, because an error may come after the datagram that caused it."""
 
 
 def send(host: str, port: int, lines: Sequence[str]) -> None:

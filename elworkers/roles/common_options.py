@@ -26,42 +26,52 @@ def instance_name(text: str) -> str:
 COMMON = (
     Option(
         "--name",
-        "name of the instance in process titles, logs and state files (default: name of the instance file)",
+        "name of the instance in process titles, logs and state files (default: name of FILE)",
         instance_name,
+        metavar="NAME",
     ),
-    Option("--workers", "number of worker processes", integer(1), default=1),
+    Option("--workers", "number of worker processes", integer(1), default=1, metavar="N"),
     Option(
         "--stop-timeout",
-        "seconds that workers have to flush and commit when asked to stop; then they are killed",
+        "time limit of a stop: workers that have not flushed and committed by then are killed",
         seconds,
         default=30.0,
     ),
     Option(
-        "--worker-timeout", "seconds without a sign of life after which a worker is replaced", seconds, default=300.0
+        "--worker-timeout",
+        "a worker that makes no progress for this long is killed and replaced",
+        seconds,
+        default=300.0,
     ),
-    Option("--partitions", "partitions of topics that are created (default: the broker's)", integer(1)),
-    Option("--log-level", f"one of {', '.join(LEVELS)}", choice(*LEVELS), default="info"),
+    Option(
+        "--partitions",
+        "number of partitions of topics that are created (default: the broker's)",
+        integer(1),
+        metavar="N",
+    ),
+    Option("--log-level", f"one of {', '.join(LEVELS)}", choice(*LEVELS), default="info", metavar="LEVEL"),
 )
-_BATCH_SIZE = Option("--batch-size", "largest number of records in a batch", integer(1))
-STORED_BATCH = (_BATCH_SIZE, Option("--batch-seconds", "age in seconds at which a batch is written", seconds))
+_BATCH_SIZE = Option("--batch-size", "largest number of records in a batch", integer(1), metavar="N")
+STORED_BATCH = (_BATCH_SIZE, Option("--batch-seconds", "a batch is written when it is this old", seconds))
 SENT_BATCH = (
     _BATCH_SIZE,
-    Option("--linger", "seconds that a batch may wait for more records", non_negative, default=0.0),
+    Option("--linger", "how long a batch waits for more records", non_negative, default=0.0),
 )
-SID = Option("--sid", "consumer group that reads the input", group)
+SID = Option("--sid", "consumer group that reads INPUT; same as identity= in its URI", group, metavar="GROUP")
 SCHEMAS = Option(
     "--schemas",
-    "folder of schemas, or URL of a schema wiki's api.php; may be repeated, the first that has a schema counts",
+    "folder of schemas, or URL of a schema wiki's api.php; if repeated, a schema is taken from the first that has it",
     repeatable=True,
+    metavar="URI",
 )
 
 EVENT_TIMEOUT = Option(
-    "--event-timeout", "time limit in seconds of a map:// or filter:// function for one event", seconds, default=1.0
+    "--event-timeout", "time limit of a map:// or filter:// function for one event", seconds, default=1.0
 )
 
 STATSD_NAMES = Option(
     "--statsd-names",
-    "beginning of the metric names: host (eventlogging.<this host>) or original (eventlogging, as the original's)",
+    "start of the metric names: host for eventlogging.<this host>, original for eventlogging (without the host)",
     choice(*statsd.NAMES),
     default="host",
 )

@@ -40,14 +40,19 @@ SPEC = RoleSpec(
         SID,
         Option(
             "--output-invalid",
-            "URI for EventErrors of records that OUTPUT rejects (default: topic eventlogging_EventError of Kafka;"
-            f" if INPUT is a file: <file>{REJECTED})",
+            "URI to write EventErrors to, for records that OUTPUT rejects (default: topic eventlogging_EventError,"
+            f" or <file>{REJECTED} if INPUT is a file)",
+            metavar="URI",
         ),
         SCHEMAS,
         *STORED_BATCH,
         EVENT_TIMEOUT,
         STATSD_NAMES,
         *COMMON,
+    ),
+    examples=(
+        "eventlogging-consumer 'kafka:///k1:9092?topic=eventlogging-valid-mixed' \\",
+        "    mysql://user:password@host/log --sid mysql",
     ),
 )
 

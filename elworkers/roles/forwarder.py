@@ -28,20 +28,25 @@ SPEC = RoleSpec(
     "forwarder",
     "Reads raw lines from INPUT and writes them to every OUTPUT.",
     (
-        Positional("input", "source", "URI to read lines from, as udp://0.0.0.0:8421"),
+        Positional("input", "source", "URI to read lines from, as udp://0.0.0.0:8421, http:// or file://"),
         Positional("output", "sink", "URI to write them to, as kafka:///HOST:PORT?topic=NAME", many=True),
     ),
     (
-        Option("--count", "put a sequence number and a tab before each line", value="none", default=False),
+        Option("--count", "write a sequence number and a tab before each line", value="none", default=False),
         Option(
             "--spool-dir",
-            "folder where lines of udp, http and varnish wait for OUTPUT (default: in EVENTLOGGING_RUN_DIR)",
+            "folder where lines from udp, http and varnish inputs are kept until they are written"
+            " (default: in EVENTLOGGING_RUN_DIR)",
         ),
-        Option("--spool-max-bytes", "size limit of --spool-dir in bytes", integer(1), default=1024**3),
+        Option("--spool-max-bytes", "size limit of --spool-dir in bytes", integer(1), default=1024**3, metavar="N"),
         SID,
         *SENT_BATCH,
         EVENT_TIMEOUT,
         *COMMON,
+    ),
+    examples=(
+        "eventlogging-forwarder udp://0.0.0.0:8421 \\",
+        "    'kafka:///k1:9092?topic=eventlogging-server-side'",
     ),
 )
 

@@ -63,7 +63,7 @@ SPEC = RoleSpec(
         ),
         Option(
             "--out-of-range",
-            "what happens to those events: folder (late/, future/) or drop (only counted)",
+            "what to do with them: folder (write them to late/ and future/) or drop (only count them)",
             choice("folder", "drop"),
             default="folder",
         ),
@@ -74,22 +74,22 @@ SPEC = RoleSpec(
             choice(*_COMPRESSIONS),
             default="none",
         ),
-        Option("--every", "seconds from the start of one run to the start of the next", seconds, default=300.0),
+        Option("--every", "time from the start of one run to the start of the next", seconds, default=300.0),
         Option("--once", "do one run and exit: 0 if everything is imported, 75 if not", value="none", default=False),
         Option(
             "--max-run-minutes",
-            "time limit of a run in minutes; the next run goes on from there",
+            "time limit of a run; the next run continues from there",
             minutes,
             default=55.0,
         ),
-        Option("--grace", "seconds to wait for late events after the end of an hour", seconds, default=600.0),
+        Option("--grace", "how long to wait for late events after the end of an hour", seconds, default=600.0),
         Option(
             "--max-file-bytes",
             "size in bytes at which a file is closed, before compression",
             integer(1),
             default=128 * 1024**2,
         ),
-        Option("--max-file-age", "age in seconds at which a file is closed", seconds, default=3600.0),
+        Option("--max-file-age", "a file is closed when it is this old", seconds, default=3600.0),
         Option(
             "--staging-dir",
             "local folder for files that are not complete yet (default: in EVENTLOGGING_RUN_DIR)",
@@ -98,6 +98,10 @@ SPEC = RoleSpec(
         Option("--output-invalid", "accepted without effect: an importer keeps every message", passed=_NONE_REJECTED),
         SCHEMAS,
         *COMMON,
+    ),
+    examples=(
+        "eventlogging-importer 'kafka:///k1:9092?topics=eventlogging_.+' \\",
+        "    hdfs://namenode:9870/wmf/data/raw/eventlogging",
     ),
 )
 

@@ -25,6 +25,10 @@ SPEC = RoleSpec(
         Positional("input", "source", "URI to read from", many=True),
     ),
     (SID, *SENT_BATCH, EVENT_TIMEOUT, *COMMON),
+    examples=(
+        "eventlogging-multiplexer 'kafka:///k1:9092?topic=all' \\",
+        "    'kafka:///k1:9092?topic=one' 'kafka:///k1:9092?topic=two' --sid all",
+    ),
 )
 
 

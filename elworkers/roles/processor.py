@@ -25,22 +25,37 @@ SPEC = RoleSpec(
     "processor",
     "Parses the lines of INPUT by FORMAT, validates the events, and writes valid ones to every OUTPUT.",
     (
-        Positional("format", "format", "format of the lines, as '%{seqId}d EventLogging %j'"),
+        Positional(
+            "format",
+            "format",
+            "format of the lines, as '%{seqId}d EventLogging %j'; docs/instances.md lists the specifiers",
+        ),
         Positional("input", "source", "URI to read raw lines from"),
         Positional("output", "sink", "URI to write valid events to", many=True),
     ),
     (
         SID,
-        Option("--output-invalid", "URI to write EventErrors to (without a value: the first OUTPUT)", value="optional"),
+        Option(
+            "--output-invalid",
+            "URI to write EventErrors to (without a value: the first OUTPUT)",
+            value="optional",
+            metavar="URI",
+        ),
         SCHEMAS,
         Option(
             "--event-timeout",
-            "time limit of one event, in seconds: to parse and validate it, and for each map:// or filter:// function",
+            "time limit of one event: to parse and validate it, and of each map:// or filter:// function",
             seconds,
             default=1.0,
         ),
         *SENT_BATCH,
         *COMMON,
+    ),
+    examples=(
+        "eventlogging-processor '%{seqId}d EventLogging %j' \\",
+        "    'kafka:///k1:9092?topic=eventlogging-server-side' \\",
+        "    'kafka:///k1:9092?topic=eventlogging_{schema}' \\",
+        "    --sid server-side --output-invalid",
     ),
 )
 

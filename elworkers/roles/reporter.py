@@ -31,7 +31,7 @@ _SIGN_OF_LIFE_S = 0.5
 
 SPEC = RoleSpec(
     "reporter",
-    "Sends the counts and the lag of all topics and groups of the instance files to statsd.",
+    "Sends the counts of events, and the lag of each consumer group that the instance files name, to statsd.",
     (),
     (
         Option("--host", "host of statsd", default="127.0.0.1"),
@@ -39,12 +39,13 @@ SPEC = RoleSpec(
         Option("--interval", "seconds between two reports", seconds, default=10.0),
         Option(
             "--prefix",
-            "beginning of the metric names; {host} stands for this host's name (default: see --statsd-names)",
+            "start of the metric names; {host} stands for this host's name (default: see --statsd-names)",
         ),
         STATSD_NAMES,
         Option("--config-dir", "folder of the instance files (default: EVENTLOGGING_CONFIG_DIR)"),
         *COMMON,
     ),
+    examples=("eventlogging-reporter --host statsd.example.org --interval 60",),
 )
 
 

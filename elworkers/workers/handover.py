@@ -54,7 +54,7 @@ class Configuration:
 
     @property
     def public(self) -> dict[str, object]:
-        """What operators learn of it."""
+        """What the state file tells operators."""
         return {"file": self.file, "sha256": self.sha256, "at": self.at}
 
 
@@ -68,7 +68,7 @@ class HandedOver:
         configured, wanted: how many workers its file wanted, and how many there should be.
         scoreboard: descriptor of the scoreboard's memory, and the layout of it.
         sockets: descriptors of what it listens on.
-        workers: the places of its workers; see `worker_fields`.
+        workers: its workers; see `worker_fields`.
         configuration: what the child that was asked has read.
     """
 
@@ -104,7 +104,7 @@ class HandedOver:
         return found
 
     def worker_processes(self, scoreboard: Scoreboard, same: bool) -> list[WorkerProcess]:
-        """Return the places of the workers.
+        """Return the workers.
 
         Args:
             scoreboard, same: of `shared_scoreboard`.

@@ -58,7 +58,7 @@ log = structlog.get_logger(__name__)
 
 
 class Pool:
-    """The parent of a job's workers.
+    """The parent of a pool's workers.
 
     Args:
         pool_config: what they do.

@@ -58,7 +58,7 @@ class Renewal:
     Args:
         configuration: what the present one has read.
         handed: what the one before has left, if there was one.
-        command: what starts this program; see `own_command` where nobody says otherwise.
+        command: what starts this program; `own_command` by default.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Renewal:
         return self._child is not None
 
     def start_check(self, handed: HandedOver) -> None:
-        """Start a child that reads the configuration as the next image would; of an earlier one nobody wants to know.
+        """Start a child that reads the configuration as the next image would; a running one is cancelled.
 
         Raises:
             RenewalError: it cannot be started.

@@ -20,7 +20,7 @@ _TRIES = 3
 log = structlog.get_logger(__name__)
 
 Start = Callable[[WorkerProcess, int | None], None]
-"""Starts a worker, to take the place of the process whose pid is given, which still works."""
+"""Starts a worker, as the successor of the process whose pid is given, which still works."""
 
 
 class Replacement:
@@ -54,13 +54,13 @@ class Replacement:
         return bool(self._left)
 
     def begin(self, indices: Iterable[int]) -> None:
-        """Replace the workers of these places that are there now."""
+        """Replace the present workers with these indices."""
         self._left, self._since = list(indices), time.monotonic()
         self._abandoned = False
         log.info("replacing workers one after another", code="worker_replacement_started", workers=len(self._left))
 
     def abandon(self) -> None:
-        """Leave those that are not replaced yet; a successor that has nobody's place yet ends."""
+        """Stop replacing; a successor that has not taken over yet is asked to stop."""
         self._left, self._abandoned = [], True
         successor = self._worker_processes.successor
         if successor is not None and not (successor.leaving or self._taking_over(successor)):
@@ -83,7 +83,7 @@ class Replacement:
         return code in (0, EX_CONFIG, EX_DATAERR, EX_TEMPFAIL) or self._deaths >= _TRIES
 
     def give_up(self, successor: WorkerProcess, code: int) -> str:
-        """Return a successor is of no use, and the workers of before go on; gives the reason.
+        """Give up a successor that is of no use, so that the earlier workers go on; return the reason.
 
         Args:
             successor: which.

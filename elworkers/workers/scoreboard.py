@@ -83,21 +83,21 @@ class Scoreboard:
         return os.fstat(file).st_size == _BYTES
 
     def slot(self, number: int) -> Slot:
-        """Return the slot that somebody has already."""
+        """Return a slot that is in use, by its number."""
         self._free.remove(number)
         return Slot(self._memory, number)
 
     def free_slot(self) -> Slot:
-        """Return a slot that nobody else has."""
+        """Return an unused slot."""
         return Slot(self._memory, self._free.pop())
 
     def give_back(self, slot: Slot) -> None:
-        """Release the slot for somebody else."""
+        """Release the slot for another worker."""
         self._free.append(slot.number)
 
 
 class Slot:
-    """What one worker says: a few numbers often, a text when it changes.
+    """What one worker reports: a few numbers often, a text when it changes.
 
     One writer, one reader and no lock: a torn read of the numbers shows for half a second and decides nothing; one of
     the text is seen by its checksum, and what was told before stands until the next look.
@@ -111,7 +111,7 @@ class Slot:
         self._read: tuple[int, Remarks] = (0, Remarks())
 
     def report(self, state: State) -> None:
-        """Show the state; also says that the worker is alive. Intervals are not to depend on the wall clock."""
+        """Report the state, which is also a sign of life. Intervals are not to depend on the wall clock."""
         _SLOT.pack_into(self._memory, self._at, state, time.monotonic(), self._records)
 
     def read(self, records: int) -> None:
@@ -119,19 +119,19 @@ class Slot:
         self._records += records
 
     def snapshot(self) -> Snapshot:
-        """Return what the worker said last."""
+        """Return what the worker reported last."""
         state, alive, records = _SLOT.unpack_from(self._memory, self._at)
         return Snapshot(State(state), alive, records)
 
     def set_remarks(self, remarks: Remarks) -> None:
-        """Tell it, cut to the room there is."""
+        """Write the remarks, cut to the space there is."""
         text = _encoded(remarks)
         at = self._at + _TEXT_AT
         self._memory[at + _TEXT.size : at + _TEXT.size + len(text)] = text
         _TEXT.pack_into(self._memory, at, len(text), zlib.crc32(text))
 
     def remarks(self) -> Remarks:
-        """Return what the worker told last."""
+        """Return the remarks that the worker has written last."""
         at = self._at + _TEXT_AT
         length, checksum = _TEXT.unpack_from(self._memory, at)
         if length and checksum != self._read[0]:

@@ -43,7 +43,7 @@ class WorkerState(NamedTuple):
         more_aside: how many other things it has set aside.
         aside_since: when it did, in s since the epoch.
         crashes: how often it has died within the last ten minutes.
-        crash: how it died the last time, and what it said of that.
+        crash: how it died the last time, and the reason that it reported.
         done: whether it has ended with its work done.
         remarks: what is not as it was configured, and how it is.
     """

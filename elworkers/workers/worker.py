@@ -46,7 +46,7 @@ class WorkerId:
     Attributes:
         role, instance, worker: its names; workers count from 0.
         listening: what its parent listens on for it.
-        after: pid of the worker whose place it takes, which still works; None where there is none.
+        after: pid of the worker that it succeeds, which still works; None if there is none.
     """
 
     role: str
@@ -147,7 +147,7 @@ def main(pool_config: PoolConfig, worker_id: WorkerId, slot: Slot, parent: int, 
         stacks: descriptor that its stacks are written to, on SIGUSR2 and on a fatal signal.
 
     Returns:
-        0 when it was done or asked to stop, `EX_DATAERR` when something of its input was refused, `EX_TEMPFAIL` when it
+        0 when it was done or asked to stop, `EX_DATAERR` when a record of its input was rejected, `EX_TEMPFAIL` when it
         has ended with work left, `EX_CONFIG` when the configuration cannot work, 1 after a crash.
     """
     started = time.monotonic()

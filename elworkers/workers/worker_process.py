@@ -27,7 +27,7 @@ _WORKING = (State.RUNNING, State.IDLE)
 
 @dataclass
 class WorkerProcess:
-    """A place in the pool, with or without a process in it.
+    """A worker of the pool, with or without a running process.
 
     Attributes:
         index: counts from 0.
@@ -37,7 +37,7 @@ class WorkerProcess:
         restarts: how often it was started again.
         since: start of the present process in seconds since the epoch, for people to read.
         begun: the same as monotonic time, which intervals are counted from.
-        crash: how its last process died, and what it said of that.
+        crash: how its last process died, and the reason that it reported.
         not_before: monotonic time before which it is not started again.
         leaving: asked to end for good.
         kill_at: monotonic time at which it is killed; 0 for never.
@@ -91,7 +91,7 @@ class WorkerProcess:
         self.send(signal.SIGTERM)
 
     def reap(self) -> int | None:
-        """Return the exit code (negative: a signal) of its process if that has ended, which frees the place."""
+        """Return the exit code (negative: a signal) of its process if that has ended; it has no process then."""
         if self.pid is None:
             return None
         pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -135,7 +135,7 @@ class WorkerProcess:
         return self.is_working or (self.pid is not None and self.slot.snapshot().state is State.READY)
 
     def successor(self, slot: Slot) -> WorkerProcess:
-        """Return another one for the same place, which remembers how those before it died."""
+        """Return a successor with the same index, which remembers how those before it died."""
         return WorkerProcess(self.index, slot, restarts=self.restarts, crash=self.crash, _crashed=self._crashed)
 
     def silent_s(self) -> float:

@@ -15,7 +15,7 @@ from elworkers.workers.worker_process import WorkerProcess
 
 
 class WorkerProcesses:
-    """The places of a pool by index, and a successor on its way to one of them.
+    """The workers of a pool by index, and a successor of one of them.
 
     Attributes:
         successor: started beside the one whose index it has; None: there is none.
@@ -32,23 +32,23 @@ class WorkerProcesses:
         return self._scoreboard.file
 
     def __iter__(self) -> Iterator[WorkerProcess]:
-        """Yield all places, the successor last."""
+        """Yield all workers, the successor last."""
         yield from list(self._by_index.values())
         if self.successor is not None:
             yield self.successor
 
     def get(self, index: int) -> WorkerProcess | None:
-        """Return the place of this index, where there is one."""
+        """Return the worker of this index, if there is one."""
         return self._by_index.get(index)
 
     def get_or_create(self, index: int) -> WorkerProcess:
-        """Return the place of this index, which is made where there is none."""
+        """Return the worker of this index, which is created if there is none."""
         if index not in self._by_index:
             self._by_index[index] = WorkerProcess(index, self._scoreboard.free_slot())
         return self._by_index[index]
 
     def from_index(self, count: int) -> list[WorkerProcess]:
-        """Return the places beyond this number."""
+        """Return the workers with this index or a higher one."""
         return [worker_process for index, worker_process in self._by_index.items() if index >= count]
 
     def alive(self) -> list[WorkerProcess]:
@@ -56,16 +56,16 @@ class WorkerProcesses:
         return [worker_process for worker_process in self if worker_process.pid is not None]
 
     def all_leaving(self) -> bool:
-        """Return whether nobody is left who would go on."""
+        """Return whether every worker has ended for good or was asked to."""
         return all(worker_process.leaving for worker_process in self)
 
     def name_successor(self, worker_process: WorkerProcess) -> WorkerProcess:
-        """Return a place beside the member's, without a process yet."""
+        """Return a successor of the worker, without a process yet."""
         self.successor = worker_process.successor(self._scoreboard.free_slot())
         return self.successor
 
     def promote(self) -> None:
-        """Give the successor the place that it was started for, whose process has ended."""
+        """Replace the worker that the successor was started for, and whose process has ended."""
         if self.successor is not None:
             if self.successor.index in self._by_index:
                 self.remove(self._by_index[self.successor.index])
@@ -79,7 +79,7 @@ class WorkerProcesses:
             self.successor = None
 
     def remove(self, worker_process: WorkerProcess) -> None:
-        """Forget a place whose process has ended."""
+        """Remove a worker whose process has ended."""
         del self._by_index[worker_process.index]
         self._release(worker_process)
 
@@ -88,7 +88,7 @@ class WorkerProcesses:
         worker_process.stacks.close()
 
     def states(self) -> list[WorkerState]:
-        """Return what each says of itself."""
+        """Return the state of each worker."""
         return [_state_of(worker_process) for worker_process in self]
 
 

@@ -25,6 +25,8 @@ from elworkers.connectors.kafka.pykafka import client, topics
 Make = Callable[..., Topology]
 Unique = Callable[[str], str]
 DEADLINE_S = 30.0
+NO_DEADLINE = "--wait=1000000"
+"""A command that ends with it has found out by itself that there is nothing to wait for."""
 OPTIONS = "auto_offset_reset=earliest&session_timeout_ms=2000&partitions=2"
 
 
@@ -54,10 +56,10 @@ def test_a_worker_that_finds_nobody_is_named_with_the_reason(topology: Make) -> 
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         consumer(site, f"127.0.0.1:{nobody.getsockname()[1]}", "t")
-        began = time.monotonic()
-        done = site.ctl("start", "--wait=50", expect=1)
-        # Long enough that it may be there meanwhile, and no longer.
-        assert 8 < time.monotonic() - began < 50
+        done = site.ctl("start", NO_DEADLINE, expect=1)
+        # Kafka may come back meanwhile.
+        (said,) = [said for said in site.states() if said["instance"] == "file"]
+        assert time.monotonic() - said["workers"][0]["reason_since"] >= 10
     assert re.search(r"file +WAITING .* 1/1\n +waits since .*: Kafka: .*127\.0\.0\.1", done.stdout)
     assert re.search(r"good +RUNNING .* 1/1", done.stdout)
     for verb in ("restart", "update"):
@@ -123,11 +125,9 @@ def test_one_that_dies_again_and_again_is_said_at_once(topology: Make, kafka: st
             DEADLINE_S,
             "the next",
         )
-    began = time.monotonic()
-    shown = site.ctl("start", expect=1).stdout
+    shown = site.ctl("start", NO_DEADLINE, expect=1).stdout
     assert "CRASHING" in shown
     assert "died 2 times in ten minutes" in shown
-    assert time.monotonic() - began < 30
     assert json.loads((site.run_dir / "state" / "consumer-file.json").read_text(encoding="utf-8"))["wanted"] == 1
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from elworkers import __version__
-from elworkers.config.arguments import Option, RoleSpec, help_text
+from elworkers.config.arguments import Option, RoleSpec
+from elworkers.config.role_help import help_text
 
 BIN = Path(sys.executable).parent
 PROJECT = tomllib.loads((Path(__file__).parent.parent.parent / "pyproject.toml").read_text(encoding="utf-8"))
@@ -29,9 +31,10 @@ VERBS = {
 WITH_VERBS = [(command, verb) for command, verbs in VERBS.items() for verb in verbs]
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str, columns: int = 100) -> subprocess.CompletedProcess[str]:
     command = [BIN / words[0], *words[1:]]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    env = os.environ | {"COLUMNS": str(columns)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -43,15 +46,28 @@ def test_a_wrong_command_line_ends_with_2(command: str) -> None:
 
 
 @pytest.mark.parametrize("words", [(command,) for command in COMMANDS] + WITH_VERBS)
-def test_the_help_can_be_read_in_columns(words: tuple[str, ...]) -> None:
-    done = run(*words, "--help")
+def test_the_help_can_be_read_in_80_columns(words: tuple[str, ...]) -> None:
+    done = run(*words, "--help", columns=80)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: {words[0]}")
+    _, what, *_, example = done.stdout.rstrip().split("\n\n")
+    assert re.fullmatch(r"[A-Z][^.].*\.", what, re.DOTALL), "it begins with what it does"
+    assert re.fullmatch(rf"examples?:\n  .*{' '.join(words)}.*", example, re.DOTALL), "it ends with an example"
     for line in done.stdout.splitlines():
-        # A name is on a line of its own, or two blanks stand between it and its text.
-        assert re.fullmatch(r"  -\S*( [A-Z]\S*)?(, -\S*( [A-Z]\S*)?)*(  +\S.*)?", line) or not line.startswith("  -"), (
-            line
-        )
+        assert_is_in_columns(line, 80)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_can_be_read_in_200_columns(command: str) -> None:
+    for line in run(command, "--help", columns=200).stdout.splitlines():
+        assert_is_in_columns(line, 200)
+
+
+def assert_is_in_columns(line: str, columns: int) -> None:
+    """A name is on a line of its own, or two blanks stand between it and its text."""
+    assert len(line) < columns, line
+    entry = r"  -\S*( [A-Z]\S*)?(, -\S*( [A-Z]\S*)?)*(  +\S.*)?"
+    assert re.fullmatch(entry, line) or not line.startswith("  -"), line
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -29,11 +29,13 @@ _OPTIONS: Options = {
     "files": Option(directory, None, "folder of files to serve in addition to eventlogging.js"),
     "max_url_bytes": Option(integer(100), 16_000, "longest request line in bytes"),
     "max_body_bytes": Option(
-        integer(100), 256 * 1024, "largest body of a POST in bytes; an event may be three times as long in its line"
+        integer(100), 256 * 1024, "largest body of a POST in bytes; an event may take three times as much in its line"
     ),
     "max_events": Option(integer(1), 1_000, "largest number of events in a POST"),
     "max_connections": Option(
-        integer(1), 1_000, "largest number of open connections; one more closes the one that has been idle longest"
+        integer(1),
+        1_000,
+        "largest number of open connections; beyond it, the connection that has been idle longest is closed",
     ),
     "timeout_seconds": Option(
         seconds, 30.0, "seconds to receive a body, and to wait for the next request of a connection"

@@ -42,7 +42,7 @@ _NO_OUTPUT_TOPIC = (
 
 _PARTITIONS = Option(integer(1), None, "partitions of a topic that is created (default: the broker's)")
 _REPLICATION = Option(integer(1), None, "replicas of a topic that is created (default: the broker's)")
-_METADATA_AGE = Option(integer(1), 60_000, "ms until new partitions are noticed, at most")
+_METADATA_AGE = Option(integer(1), 60_000, "longest time until new partitions are noticed, in ms")
 _BLACKLIST = Option(pattern, None, "regular expression; events whose schema name matches are left out")
 
 _PYTHON_ONLY = "cannot be set in a URI: its value is a Python object"
@@ -59,13 +59,17 @@ _SOURCE_OPTIONS: Options = {
     "metadata_max_age_ms": _METADATA_AGE,
     "transactions": TRANSACTIONS,
     "session_timeout_ms": Option(
-        integer(1), 30_000, "ms without a heartbeat until the group gives this consumer's partitions to others"
+        integer(1),
+        30_000,
+        "time without a heartbeat after which the group gives this consumer's partitions to others, in ms",
     ),
     "zookeeper_connect": Option(
         zookeeper, None, "ZooKeeper servers that manage the group, instead of Kafka: HOST:PORT,…[/CHROOT]"
     ),
     "zookeeper_hosts": Option(zookeeper, None, "same as zookeeper_connect (pykafka's newer name)"),
-    "zookeeper_make_chroot": Option(boolean, True, "create a missing chroot (HOST:PORT/PATH); False: it is an error"),
+    "zookeeper_make_chroot": Option(
+        boolean, True, "create the chroot (HOST:PORT/PATH) if it is missing; False: stop with an error"
+    ),
     "zookeeper_connection_timeout_ms": Option(integer(0), 6_000, "longest wait for a connection to ZooKeeper, in ms"),
     "auto_commit_enable": Option(
         boolean, False, "commit at least every auto_commit_interval_ms; only what is stored is committed"
@@ -83,7 +87,7 @@ _SOURCE_OPTIONS: Options = {
     ),
     "num_consumer_fetchers": Option(integer(1), 1, "number of fetch threads"),
     "queued_max_messages": Option(integer(1), 2_000, "messages per partition that are fetched ahead"),
-    "fetch_min_bytes": Option(integer(1), 1, "bytes that the broker waits for before it answers a fetch"),
+    "fetch_min_bytes": Option(integer(1), 1, "number of bytes that the broker waits for before it answers a fetch"),
     "fetch_error_backoff_ms": Option(integer(1), 500, "wait after a failed fetch, in ms (librdkafka only)"),
     "fetch_wait_max_ms": Option(integer(0), 500, "longest time that the broker waits for fetch_min_bytes, in ms"),
     "offsets_channel_backoff_ms": Option(integer(1), 1_000, "wait before offsets are requested again, in ms"),
@@ -96,13 +100,13 @@ _SOURCE_OPTIONS: Options = {
     "use_rdkafka": Option(
         boolean, False, "fetch with librdkafka (only groups in ZooKeeper, only if pykafka was built with it)"
     ),
-    "compacted_topic": Option(boolean, True, "expect gaps between offsets"),
-    "heartbeat_interval_ms": Option(integer(1), 3_000, "ms between heartbeats to a group that Kafka manages"),
+    "compacted_topic": Option(boolean, True, "accept gaps between offsets, as in compacted topics"),
+    "heartbeat_interval_ms": Option(integer(1), 3_000, "time between heartbeats to a group that Kafka manages, in ms"),
     "membership_protocol": Option(
         choice("range", "roundrobin"), "range", "how the group distributes partitions: range or roundrobin"
     ),
     "auto_start": Option(
-        constant(True, "a consumer that is not started reads nothing"), True, "accepted; only True is possible"
+        constant(True, "a consumer that is not started reads nothing"), True, "accepted for compatibility; must be True"
     ),
     "zookeeper": Option(unsupported, None, _PYTHON_ONLY),
     "post_rebalance_callback": Option(unsupported, None, _PYTHON_ONLY),
@@ -116,10 +120,10 @@ _SINK_OPTIONS: Options = {
     "producer": Option(
         choice("simple", "keyed"),
         None,
-        "keyed: key={schema}_{revision} unless key= is given; simple: no key (files of 2015)",
+        "keyed: key is {schema}_{revision} unless key= is given; simple: no key (files of 2015)",
     ),
     "blacklist": _BLACKLIST,
-    "async": Option(boolean, True, "False: wait for the acknowledgement of each message before the next"),
+    "async": Option(boolean, True, "send the next messages before the previous ones are acknowledged"),
     "partitions": _PARTITIONS,
     "replication": _REPLICATION,
     "compression": Option(choice("none", "gzip", "snappy"), "none", "compression of messages: none, gzip or snappy"),

@@ -27,7 +27,7 @@ _TABLES: Options = {
     "batch_seconds": Option(seconds, 300.0, "age in seconds at which a batch is written"),
     "statsd_host": Option(str, None, "statsd host that gets the number of inserted rows"),
     "statsd_port": Option(integer(1), STATSD_PORT, "UDP port of statsd_host"),
-    "statsd_prefix": Option(statsd_prefix, None, "beginning of the metric names (default: see --statsd-names)"),
+    "statsd_prefix": Option(statsd_prefix, None, "start of the metric names (default: see --statsd-names)"),
 }
 
 _MYSQL: Options = {

@@ -26,7 +26,7 @@ VARNISH_QUERY = (
 _OPTIONS: Options = {
     "host": HOST,
     "client_address": CLIENT_ADDRESS,
-    "query": Option(str, VARNISH_QUERY, "vsl-query(7) expression that selects the requests that carry events"),
+    "query": Option(str, VARNISH_QUERY, "vsl-query(7) expression; requests that match it carry events"),
     "program": Option(str, "varnishncsa", "path or name of varnishncsa"),
     "max_line_bytes": Option(integer(1_000), 64 * 1024, "longest line in bytes; longer lines are skipped"),
 }

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.config.argument_files import environment, read_command_line, read_lines
-from elworkers.config.arguments import Arguments, help_text, parse
+from elworkers.config.arguments import Arguments, parse
+from elworkers.config.role_help import help_text
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.passwords import without_passwords
 from elworkers.roles import ROLES, module

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from elworkers.config.argument_files import read_command_line, read_lines
-from elworkers.config.arguments import Arguments, Option, RoleSpec, help_text, parse
+from elworkers.config.arguments import Arguments, Option, RoleSpec, parse
+from elworkers.config.role_help import help_text
 from elworkers.config.types import integer
 from elworkers.control.init import main as init
 from elworkers.core.errors import ConfigurationError

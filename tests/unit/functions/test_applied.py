@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from elworkers.core.budget import Budget
 from elworkers.core.capabilities import OffsetStore
-from elworkers.core.contracts import Assignment, Event, Positions, Record, RejectedRecord
+from elworkers.core.contracts import Assignment, Destination, Event, Positions, Record, RejectedRecord
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.events.json_text import read_object
@@ -280,3 +280,28 @@ def test_an_output_that_keeps_positions_goes_on_keeping_them() -> None:
     ledger = through(functions(), KeptLedger())
     assert isinstance(ledger, OffsetStore)
     assert ledger.resume_at({PLACE: 1}) == {PLACE: 2}
+
+
+class KeptByTopic(Kept):
+    """One that says where a record would go."""
+
+    def destination(self, record: Record) -> Destination | None:
+        return Destination(store=str(record.event and record.event["event"]))
+
+
+def test_where_an_event_would_go_is_where_its_function_leads_it() -> None:
+    metrics = Counters()
+    behind = KeptByTopic()
+    assert through(functions(maps(doubled)), behind).destination(record("Good")) == Destination(store="{'a': 2}")
+    assert through(functions(maps(lambda _: None), metrics=metrics), behind).destination(record("Good")) is None
+    assert through(functions(maps(raises(KeyError("x")))), behind).destination(record("Good")) is None
+    assert metrics.total("events_left_out") == 0
+
+
+def test_what_is_asked_of_an_output_goes_to_its_sink() -> None:
+    behind = Kept()
+    sink = through(functions(), behind)
+    assert sink.destination(record("Good")) == Destination()  # type: ignore[attr-defined]
+    sink.commit_transaction({PLACE: 3})
+    sink.close()
+    assert (behind.settled, behind.closed) == ({PLACE: 3}, True)

@@ -9,6 +9,9 @@ import contextlib
 import json
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +23,7 @@ from waiting import wait_for
 
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import EX_CONFIG, EX_DATAERR, EX_TEMPFAIL, ConfigurationError, DataError, UnfinishedError
+from elworkers.core.sockets import Address
 from elworkers.core.stop import Stop
 from elworkers.core.worker_state import State, StateReporter
 from elworkers.workers import pool, watchdog
@@ -65,6 +69,7 @@ class Running:
 
     def __init__(self, folder: Path, run: Callable[..., None], **more: Any) -> None:
         self._file = folder / "state.json"
+        self._log = folder / "log"
         job = PoolConfig("processor", "test", run, state_file=self._file, **more)
         self._code: int | None = None
         self.pid = os.fork()
@@ -73,6 +78,7 @@ class Running:
             try:
                 # Nobody else is in this process, and a test waits for several looks.
                 pool._POLL_INTERVAL_S, watchdog._DUMP_S = 0.02, 0.05
+                sys.stderr = (folder / "log").open("a", buffering=1, encoding="utf-8")
                 code = pool.Pool(job).run()
             finally:
                 os._exit(code)
@@ -84,15 +90,21 @@ class Running:
             return said
         return {"workers": []}
 
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """What it and its workers have logged under this name."""
+        lines = self._log.read_text(encoding="utf-8").splitlines() if self._log.exists() else []
+        return [entry for entry in map(json.loads, lines) if entry["event"] == event]
+
     def workers(self) -> list[dict[str, Any]]:
         """What is written of the workers."""
         return list(self.said()["workers"])
 
-    def until(self, count: int, *, without: frozenset[int] = frozenset()) -> list[int]:
-        """The pids of so many workers that run, and none of those that are given; waits for them."""
+    def until(self, count: int, *, without: frozenset[int] = frozenset(), running: bool = True) -> list[int]:
+        """The pids of so many workers that run (or have begun), and none of those that are given; waits for them."""
 
         def pids() -> list[int]:
-            found = [one["pid"] for one in self.workers() if one["state"] == "running" and one["pid"]]
+            states = ("running",) if running else ("running", "starting")
+            found = [one["pid"] for one in self.workers() if one["state"] in states and one["pid"]]
             return found if len(found) == len(self.workers()) == count and not without & set(found) else []
 
         return wait_for(pids, DEADLINE_S, f"{count} workers")
@@ -150,10 +162,11 @@ def test_it_runs_so_many_workers_and_ends_them_when_asked(start: Start, number: 
     assert [(one["pid"], one["state"]) for one in parent.workers()] == [(None, "stopped")] * 2
 
 
-def test_old_names_of_options_are_warned_of_once(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+def test_old_names_of_options_are_warned_of_once(start: Start, tmp_path: Path) -> None:
     parent = start(ends, workers=2, deprecated=(("--old", "--new"),))
     assert parent.wait() == 0
-    (warning,) = [line for line in capfd.readouterr().err.splitlines() if "deprecated" in line]
+    lines = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    (warning,) = [line for line in lines if "deprecated" in line]
     assert "--old" in warning
     assert "--new" in warning
 
@@ -240,3 +253,96 @@ def test_a_worker_without_a_sign_of_life_is_replaced(start: Start) -> None:
     parent.until(1, without=frozenset({pid}))
     (told,) = parent.workers()
     assert told["crash"].startswith("signal SIGKILL: no sign of life for ")
+
+
+def sets_aside(worker_id: WorkerId, stop: Stop, metrics: Metrics, reporter: StateReporter) -> None:
+    """With something set aside."""
+    metrics.set_aside("schema Foo/3", "no such type")
+    works(worker_id, stop, metrics, reporter)
+
+
+def test_the_state_of_each_worker_is_logged_on_request(start: Start) -> None:
+    parent = start(sets_aside, workers=2)
+    pids = parent.until(2)
+    parent.send(signal.SIGUSR1)
+    wait_for(lambda: len(parent.logged("worker counters")) == 2, DEADLINE_S, "the counters")
+    assert [(one["worker"], one["pid"], one["state"]) for one in parent.logged("worker state")] == [
+        (0, pids[0], "running"),
+        (1, pids[1], "running"),
+    ]
+    assert {one["aside"]["schema Foo/3"] for one in parent.workers()} == {"no such type"}
+
+
+def test_a_worker_that_is_killed_as_all_end_holds_up_nobody(start: Start) -> None:
+    parent = start(works, workers=2)
+    first, _ = parent.until(2)
+    parent.send(signal.SIGSTOP)
+    os.kill(first, signal.SIGKILL)
+    parent.send(signal.SIGTERM)
+    parent.send(signal.SIGCONT)
+    assert parent.wait() == 0
+    assert not parent.logged("worker died")
+
+
+def test_workers_end_with_a_parent_that_is_killed(start: Start) -> None:
+    parent = start(works, workers=2)
+    pids = parent.until(2)
+    parent.send(signal.SIGKILL)
+    parent.wait()
+    wait_for(lambda: not any(map(alive, pids)), DEADLINE_S, "the end of its workers")
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def receives(address: Address) -> Callable[..., None]:
+    """Work that takes one datagram, and says which."""
+
+    def run(worker_id: WorkerId, stop: Stop, metrics: Metrics, reporter: StateReporter) -> None:
+        (udp,) = worker_id.listening.inherited(address)
+        udp.settimeout(DEADLINE_S)
+        reporter.trouble(f"got {udp.recv(100).decode()}")
+        works(worker_id, stop, metrics, reporter)
+
+    return run
+
+
+HOLDS = """
+import socket, sys
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("127.0.0.1", 0))
+print(udp.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other() -> Iterator[subprocess.Popen[str]]:
+    """Another process on an address that a pool wants; prints its port."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-IS", "-c", HOLDS], text=True, **pipes) as process:
+        yield process
+        process.kill()
+
+
+def test_a_pool_waits_for_its_port_and_its_workers_inherit_it(start: Start, other: subprocess.Popen[str]) -> None:
+    assert other.stdout is not None
+    port = int(other.stdout.readline())
+    address = Address("udp", "127.0.0.1", port, 100_000)
+    parent = start(receives(address), workers=2, addresses=(address,))
+    wait_for(lambda: any(one["reason"] for one in parent.workers()), DEADLINE_S, "the reason")
+    assert [(one["pid"], one["state"]) for one in parent.workers()] == [(None, "waiting")] * 2
+    assert f"127.0.0.1:{port}: cannot be bound" in parent.workers()[0]["reason"]
+    other.kill()
+    other.wait(DEADLINE_S)
+    parent.until(2, running=False)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.sendto(b"one", ("127.0.0.1", port))
+        client.sendto(b"two", ("127.0.0.1", port))
+    parent.until(2)
+    assert {one["reason"] for one in parent.workers()} == {"got one", "got two"}
+    parent.send(signal.SIGTERM)
+    assert parent.wait() == 0
