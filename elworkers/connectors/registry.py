@@ -4,35 +4,30 @@
 """Finds the connector of a URI's scheme, and checks inputs, outputs and folders of importers without opening any.
 
 A package in this folder that has a module `connector` is a connector, or several: each `Connector` that it lists in
-`CONNECTORS` has one scheme. Others are installed as entry points of the group `GROUP`, each by the name of its scheme.
+`CONNECTORS` has one scheme. Those of other distributions are found by `installed`.
 Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check hundreds of instance files with it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import pkgutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import Any
 
 from elworkers import connectors
 from elworkers.config import inherited
 from elworkers.config.endpoints import unwrapped
 from elworkers.config.inherited import PASSED, NameRule, NameRules
-from elworkers.config.uris import Endpoint, Uri, parse, typed, unknown_scheme
+from elworkers.config.uris import Endpoint, Options, Uri, parse, typed, unknown_scheme
+from elworkers.connectors import installed
 from elworkers.connectors.connector import Connector, SinkEndpoint, SinkSpec, SourceEndpoint, SourceSpec
 from elworkers.connectors.storage import OF_FSSPEC, StorageEndpoint, StorageSpec
-from elworkers.core.errors import ConfigurationError, ElworkersError
 from elworkers.core.extras import needs
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
-GROUP = "elworkers.connectors"
 
 
 @cache
@@ -65,32 +60,7 @@ def find(scheme: str) -> Connector | None:
     Raises:
         ConfigurationError: somebody else's is installed, and cannot be used.
     """
-    found = bundled().get(scheme)
-    if found is not None:
-        return found
-    installed = _installed(tuple(sys.path)).get(scheme)
-    return _loaded(scheme, installed) if installed is not None else None
-
-
-@lru_cache(maxsize=1)
-def _installed(_path: Sequence[str]) -> Mapping[str, EntryPoint]:
-    # Imported here: most hosts never come to it.
-    from importlib.metadata import entry_points
-
-    return {one.name.lower(): one for one in entry_points(group=GROUP)}
-
-
-@cache
-def _loaded(scheme: str, installed: EntryPoint) -> Connector:
-    title = f"{scheme} URI: its connector {installed.value}"
-    try:
-        found = installed.load()
-    except (Exception, SystemExit) as error:
-        raise ConfigurationError(f"{title} cannot be loaded ({type(error).__name__}: {error})") from error
-    if not isinstance(found, Connector) or found.scheme != scheme:
-        is_what = f"is one of the scheme {found.scheme!r}" if isinstance(found, Connector) else f"is {found!r}"
-        raise ConfigurationError(f"{title} {is_what}; expected a Connector of the scheme {scheme!r}")
-    return found
+    return bundled().get(scheme) or installed.find(scheme)
 
 
 def check_source(text: str) -> SourceEndpoint:
@@ -111,12 +81,14 @@ def check_sources(text: str) -> tuple[SourceEndpoint, ...]:
     uri = parse(text)
     found = find(uri.scheme)
     if found is None or found.source is None:
-        raise unknown_scheme(uri, _known(source_specs()), "input", inherited.INPUT_SCHEMES, wraps=True)
+        raise unknown_scheme(uri, _all_schemes(source_specs()), "input", inherited.INPUT_SCHEMES, wraps=True)
     spec = found.source
-    with _blamed(found):
-        endpoint = typed(uri, spec.options, _rules(inherited.INPUTS, uri.scheme, found.sink, "output"))
-        spec.check(endpoint)
-        return tuple(SourceEndpoint(uri, options, endpoint.passed, spec=spec) for options in spec.expand(endpoint))
+    endpoint = _typed(uri, spec.options, _rules(inherited.INPUTS, uri.scheme, found.sink, "output"))
+    spec.check(endpoint)
+    sources = tuple(SourceEndpoint(uri, options, endpoint.passed, spec=spec) for options in spec.expand(endpoint))
+    for one in sources:
+        _try_calls(one, spec.address, spec.brokers, spec.path)
+    return sources
 
 
 def check_sink(text: str) -> SinkEndpoint:
@@ -128,12 +100,13 @@ def check_sink(text: str) -> SinkEndpoint:
     uri = parse(text)
     found = find(uri.scheme)
     if found is None or found.sink is None:
-        raise unknown_scheme(uri, _known(sink_specs()), "output", inherited.OUTPUT_SCHEMES, wraps=True)
+        raise unknown_scheme(uri, _all_schemes(sink_specs()), "output", inherited.OUTPUT_SCHEMES, wraps=True)
     spec = found.sink
-    with _blamed(found):
-        endpoint = typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
-        spec.check(endpoint)
-        return SinkEndpoint(uri, spec.normalize(endpoint), endpoint.passed, spec=spec)
+    endpoint = _typed(uri, spec.options, _rules(inherited.OUTPUTS, uri.scheme, found.source, "input"))
+    spec.check(endpoint)
+    sink = SinkEndpoint(uri, spec.normalize(endpoint), endpoint.passed, spec=spec)
+    _try_calls(sink, spec.brokers, spec.path, spec.required_fields)
+    return sink
 
 
 def check_storage(text: str) -> StorageEndpoint:
@@ -147,10 +120,9 @@ def check_storage(text: str) -> StorageEndpoint:
     if found is None or found.storage is None:
         return _of_fsspec(uri)
     spec = found.storage
-    with _blamed(found):
-        endpoint = Endpoint(uri, dict(uri.query)) if spec.options is None else typed(uri, spec.options)
-        spec.check(endpoint)
-        return StorageEndpoint(uri, endpoint.options, endpoint.passed, spec=spec)
+    endpoint = Endpoint(uri, dict(uri.query)) if spec.options is None else _typed(uri, spec.options)
+    spec.check(endpoint)
+    return StorageEndpoint(uri, endpoint.options, endpoint.passed, spec=spec)
 
 
 def _of_fsspec(uri: Uri) -> StorageEndpoint:
@@ -158,27 +130,27 @@ def _of_fsspec(uri: Uri) -> StorageEndpoint:
     from fsspec import available_protocols
 
     if uri.scheme not in available_protocols():
-        raise unknown_scheme(uri, (*_known(storage_specs()), *available_protocols()), "folder")
+        raise unknown_scheme(uri, (*_all_schemes(storage_specs()), *available_protocols()), "folder")
     return StorageEndpoint(uri, dict(uri.query), spec=OF_FSSPEC)
 
 
-@contextlib.contextmanager
-def _blamed(connector: Connector) -> Iterator[None]:
-    """Turn what others' checks raise into an error of the URI, so that other instances go on; in ours it is a bug."""
-    try:
-        yield
-    except ElworkersError:
-        raise
-    except Exception as error:
-        if connector.scheme in bundled():
-            raise
-        why = f"{type(error).__name__}: {error}"
-        raise ConfigurationError(f"{connector.scheme} URI: its connector cannot check it ({why})") from error
+def _typed(uri: Uri, options: Options, rules: NameRules = MappingProxyType({})) -> Endpoint:
+    if uri.scheme in bundled():
+        return typed(uri, options, rules)
+    with installed.named_in_errors(uri.scheme):
+        return typed(uri, options, rules)
 
 
-def _known(ours: Iterable[str]) -> list[str]:
+def _try_calls(endpoint: Endpoint, *calls: Callable[[Any], object]) -> None:
+    """Make calls of an installed connector, so that what is wrong with them is an error of the URI, and of no other."""
+    if endpoint.uri.scheme not in bundled():
+        for call in calls:
+            call(endpoint)
+
+
+def _all_schemes(ours: Iterable[str]) -> list[str]:
     """Our schemes of a direction, and those of others, which may have it."""
-    return [*ours, *_installed(tuple(sys.path))]
+    return [*ours, *installed.entry_points(tuple(sys.path))]
 
 
 def _rules(

@@ -86,9 +86,9 @@ def test_a_broken_one_is_an_error_only_of_who_uses_it(site: Path, entry: str, na
 
 
 def test_one_that_cannot_check_is_an_error_of_the_instance_that_has_it(site: Path) -> None:
-    fails = "fails = Connector('fails', source=SourceSpec({}, check=lambda endpoint: {}['x']))\n"
+    fails = "fails = Connector('fails', source=SourceSpec({}, open=print, check=lambda endpoint: {}['x']))\n"
     install(site, "module_that_fails", f"{OURS}\n{fails}", "fails = module_that_fails:fails\n")
-    with pytest.raises(ConfigurationError, match=r"fails URI: its connector cannot check it \(KeyError: 'x'\)"):
+    with pytest.raises(ConfigurationError, match=r"fails of module_that_fails 1 fails in check= \(KeyError: 'x'\)"):
         check_source("fails:")
 
 
@@ -97,7 +97,7 @@ def test_an_output_may_have_options_that_mean_something_else_for_kafka(site: Pat
 from elworkers.config.options import RAW
 from elworkers.config.uris import Option
 from elworkers.connectors.connector import Connector, SinkSpec
-THEIRS = Connector("theirs", sink=SinkSpec({"raw": RAW, "topic": Option(str, "a{b", "t")}, open=None))
+THEIRS = Connector("theirs", sink=SinkSpec({"raw": RAW, "topic": Option(str, "a{b", "t")}, open=print))
 """
     install(site, "module_with_a_topic", code, "theirs = module_with_a_topic:THEIRS\n")
     builder, endpoint = PipelineBuilder(Counters()), check_sink("theirs:")
