@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pymysql
 
-from elworkers.connectors.kafka.driver import UnsupportedBrokerError
 from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.errors import UnsupportedBrokerError
 from elworkers.core.errors import RetryableError
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache

@@ -16,6 +16,7 @@ from elworkers.connectors.kafka.driver import Consumer, Driver, Producer
 from elworkers.connectors.kafka.drivers import driver, in_memory
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.sink import settings
+from elworkers.connectors.kafka.transactional import TransactionalDriver, TransactionalProducer
 from elworkers.connectors.registry import check_sink, check_source
 from elworkers.core.contracts import Record, TopicPartition
 from elworkers.core.deliveries import Deliveries
@@ -150,6 +151,10 @@ class DriverHarness:
         """Delete the topic."""
         self._producer = None
 
+    def transaction(self, *values: bytes) -> Callable[[], None]:
+        """Write to partition 1 in a transaction that stays open; what is given back commits it."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Leave the group."""
         for member in self._members:
@@ -174,6 +179,14 @@ class Pykafka(DriverHarness):
         """See `DriverHarness.expire`."""
         brokeradmin.delete_records(self.hosts[0], partition.topic, partition.partition, before)
 
+    def transaction(self, *values: bytes) -> Callable[[], None]:
+        """See `DriverHarness.transaction`; by another client, because this one has none."""
+        from modern import Transactions
+
+        foreign = Transactions(self.hosts[0], self.topic, f"id-{self.topic}", partition=1)
+        foreign.begin(values)
+        return foreign.commit
+
     def add_partition(self) -> None:
         """See `DriverHarness.add_partition`."""
         super().add_partition()
@@ -190,6 +203,8 @@ class Pykafka(DriverHarness):
 class Memory(DriverHarness):
     """On a broker in memory."""
 
+    driver: TransactionalDriver
+
     def __init__(self) -> None:
         super().__init__()
         self.broker = MemoryBroker()
@@ -203,6 +218,24 @@ class Memory(DriverHarness):
     def expire(self, partition: TopicPartition, before: int) -> None:
         """See `DriverHarness.expire`."""
         self.broker.expire(partition, before)
+
+    def transaction(self, *values: bytes) -> Callable[[], None]:
+        """See `DriverHarness.transaction`."""
+        producer = self.transactional_producer()
+        producer.begin()
+        producer.produce([Record(value) for value in values], lambda _: (self.topic, b"one"))
+        assert producer.flush() == []
+        return producer.commit
+
+    def transactional_producer(self, transactional_id: str = "") -> TransactionalProducer:
+        """A producer of transactions; by default of an id that no other has."""
+        options = check_sink(f"kafka:///{','.join(self.hosts)}?topic={self.topic}&partitions=2").options
+        transactional_id = transactional_id or uuid.uuid4().hex
+        return self.driver.transactional_producer(self.hosts, settings(options), transactional_id)
+
+    def fail_commit(self, *, done: bool) -> None:
+        """Have the next commit of a transaction go without an answer, before or after it is `done`."""
+        self.broker.fail("commit_transaction", done=done)
 
     def add_partition(self) -> None:
         """See `DriverHarness.add_partition`."""

@@ -226,6 +226,32 @@ class TestConsumer:
         assert second.consumer.topic_id != first.consumer.topic_id
 
 
+class TestStableEnds:
+    """How far committed records go."""
+
+    def test_they_are_the_ends_where_no_transaction_is_open(self, harness: kafka_drivers.DriverHarness) -> None:
+        harness.feed(*numbered(3))
+        admin = harness.driver.admin(harness.hosts)
+        assert admin.stable_ends(harness.topic) == {harness.partitions[0]: 0, harness.partitions[1]: 3}
+        assert admin.stable_ends(f"{harness.topic}_absent") == {}
+        member = harness.join()
+        member.holds(0, 1)
+        assert member.consumer.stable_ends() == admin.stable_ends(harness.topic)
+
+    def test_an_open_transaction_holds_them_back(self, harness: kafka_drivers.DriverHarness) -> None:
+        harness.feed(*numbered(3))
+        member = harness.join()
+        member.holds(0, 1)
+        commit = harness.transaction(b"open")
+        harness.feed(b"behind")
+        admin, written = harness.driver.admin(harness.hosts), harness.partitions[1]
+        assert (admin.stable_ends(harness.topic)[written], admin.ends(harness.topic)[written]) == (3, 5)
+        assert member.consumer.stable_ends()[written] == 3
+        commit()
+        # The marker has an offset as well.
+        wait_for(lambda: admin.stable_ends(harness.topic)[written] == 6, DEADLINE_S, "the end of the transaction")
+
+
 class TestProducer:
     """Producers of batches."""
 

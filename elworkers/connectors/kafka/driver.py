@@ -7,16 +7,7 @@ A driver is a package beside this module, and nothing outside of it imports the 
 come from one thread, and a driver makes its own calls (`AssignmentListener`) in that thread, during `Consumer.poll`.
 Clients are made after the fork.
 
-What a client raises becomes one of four errors, whatever the client calls it:
-
-========================  ===============================================  =======================
-error                     what has happened                                what the program does
-========================  ===============================================  =======================
-`OutageError`             no connection, no answer, not ready              waits and tries again
-`CredentialsRefusedError` the broker does not take this user's word        waits and tries again
-`NotAuthorizedError`      the user is known, but may not do this           waits and tries again
-`UnsupportedBrokerError`  the broker is too new or too old for the client  exits with 78
-========================  ===============================================  =======================
+What a client raises becomes one of four errors (see `errors`).
 """
 
 from __future__ import annotations
@@ -28,24 +19,6 @@ from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.core.contracts import Destination, Metrics, OwnTopic, Record, RejectedRecord, TopicPartition
 from elworkers.core.deliveries import Deliveries
-from elworkers.core.errors import ConfigurationError, RetryableError
-
-
-class OutageError(RetryableError):
-    """Kafka does not answer, or not yet."""
-
-
-class CredentialsRefusedError(RetryableError):
-    """Kafka does not believe that this user is who it says; a password that is rotated comes back by itself."""
-
-
-class NotAuthorizedError(RetryableError):
-    """This user may not do that; somebody has to allow it."""
-
-
-class UnsupportedBrokerError(ConfigurationError):
-    """The broker is too new or too old for this client."""
-
 
 RawMessage = tuple[int, int, bytes | None, bytes | None]
 """Offset, time in ms since the epoch (-1: none), key, and value of a message."""
@@ -167,6 +140,13 @@ class Consumer(Protocol):
     def assigned(self) -> list[TopicPartition]:
         """Return the partitions that the group gives to this member now, in order."""
 
+    def stable_ends(self) -> dict[TopicPartition, int]:
+        """Return how far each assigned partition can be read now (see `Admin.stable_ends`), if somebody leads it.
+
+        Raises:
+            RetryableError: one of the errors above.
+        """
+
     def close(self) -> None:
         """Leave the group; commits nothing, never raises."""
 
@@ -231,6 +211,12 @@ class Admin(Protocol):
     def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Return the offset that the next message of each partition gets; empty where there is no such topic."""
 
+    def stable_ends(self, topic: str) -> dict[TopicPartition, int]:
+        """Return the end of each partition, or where its oldest open transaction begins; empty as `ends`.
+
+        Readers of committed records get nothing from there on.
+        """
+
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
         """Return how far a group is in a topic; without partitions that it has never committed."""
 
@@ -259,9 +245,10 @@ class Reader(Protocol):
         """Return the partitions of every topic there is now, in order; asks the brokers anew."""
 
     def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
-        """Return what each of the partitions holds now: its earliest offset, and the one that its next message gets.
+        """Return what can be read of each partition now: from its earliest offset up to its stable end.
 
-        Without those that cannot be read at the moment; `unavailable` then says why.
+        Up to its end where open and aborted transactions are read as well. Without those that cannot be read at the
+        moment; `unavailable` then says why.
         """
 
     def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
@@ -289,7 +276,14 @@ class Reader(Protocol):
 
 
 class Driver(Protocol):
-    """Makes clients of one kind. Everything it makes may raise the errors above."""
+    """Makes clients of one kind. Everything it makes may raise the errors above.
+
+    Attributes:
+        has_transactions: whether it is a `transactional.TransactionalDriver`. A driver without transactions does not
+            hand over records of transactions, because it cannot tell aborted ones: their partitions stand still.
+    """
+
+    has_transactions: bool
 
     def consumer(
         self,

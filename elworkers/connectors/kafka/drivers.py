@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from elworkers.connectors.kafka.driver import Driver
     from elworkers.connectors.kafka.memory.broker import MemoryBroker
+    from elworkers.connectors.kafka.transactional import TransactionalDriver
 
 
 def driver() -> Driver:
@@ -20,7 +21,7 @@ def driver() -> Driver:
     return PykafkaDriver()
 
 
-def in_memory(broker: MemoryBroker) -> Driver:
+def in_memory(broker: MemoryBroker) -> TransactionalDriver:
     """Return a driver whose Kafka is in this process."""
     from elworkers.connectors.kafka.memory.memory_driver import MemoryDriver
 

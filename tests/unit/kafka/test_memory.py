@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from contract.kafka_drivers import Memory
 
-from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError
+from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.core.contracts import Assignment, OwnTopic, Record
 from elworkers.core.deliveries import DeliveryLog

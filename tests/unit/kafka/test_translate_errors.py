@@ -18,7 +18,7 @@ from pykafka.exceptions import (
 )
 from pykafka.utils import struct_helpers
 
-from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError, UnsupportedBrokerError
+from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError, UnsupportedBrokerError
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.messages import partition_responses
 from elworkers.core.errors import ConfigurationError, RetryableError

@@ -9,50 +9,14 @@ import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from uuid import uuid4
 
-from elworkers.connectors.kafka.driver import OutageError, RawMessage
+from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.memory.group import Group
+from elworkers.connectors.kafka.memory.logs import Log, Topic
+from elworkers.connectors.kafka.memory.transactions import TransactionCoordinator
 from elworkers.core.contracts import TopicPartition
 
 _EPOCH_S = 1_600_000_000.0
-
-
-@dataclass
-class Log:
-    """The messages of a partition.
-
-    Attributes:
-        messages: in order; offsets may have holes.
-        begin: the earliest offset.
-        end: the offset that the next message gets.
-        has_leader: whether it has a leader.
-    """
-
-    messages: list[RawMessage] = field(default_factory=list)
-    begin: int = 0
-    end: int = 0
-    has_leader: bool = True
-
-    def append(self, timestamp_ms: int, key: bytes | None, value: bytes | None) -> None:
-        """Store a message."""
-        self.messages.append((self.end, timestamp_ms, key, value))
-        self.end += 1
-
-    def read(self, begin: int, limit: int) -> list[RawMessage]:
-        """Up to `limit` messages from an offset on."""
-        return [one for one in self.messages if one[0] >= begin][:limit]
-
-
-@dataclass
-class Topic:
-    """A topic: its partitions, Kafka's id of it, and the schema that has it, where one does."""
-
-    logs: list[Log]
-    replication: int
-    topic_id: str = field(default_factory=lambda: uuid4().hex)
-    owner: str | None = None
 
 
 class Clock:
@@ -91,6 +55,7 @@ class MemoryBroker:
         clock: its time.
         topics: by name.
         groups: by name.
+        transactions: their coordinator.
         max_message_bytes: longer values are refused for good.
         down: no operation is answered while this is True.
         away: operations that are not answered while their names are in this set; see `fail`.
@@ -103,6 +68,7 @@ class MemoryBroker:
         self.clock = Clock()
         self.topics: dict[str, Topic] = {}
         self.groups: dict[str, Group] = defaultdict(Group)
+        self.transactions = TransactionCoordinator()
         self.max_message_bytes = 1024 * 1024
         self.down = False
         self.away: set[str] = set()
@@ -123,6 +89,11 @@ class MemoryBroker:
     def log(self, partition: TopicPartition) -> Log:
         """Return the log of a partition."""
         return self.topics[partition.topic].logs[partition.partition]
+
+    def logs(self) -> Iterator[Log]:
+        """Yield the logs of all partitions."""
+        for topic in self.topics.values():
+            yield from topic.logs
 
     def values(self, name: str) -> list[bytes | None]:
         """Return the values of a topic, partition by partition."""
@@ -165,7 +136,8 @@ class MemoryBroker:
 
         Args:
             operation: `connect`, `join`, `poll`, `commit`, `produce`, `admin` or `read`; or only one call of a
-                reader: `partitions`, `topic_ids`, `ranges`, `at_time`, `committed`, `committed <group>` or `messages`.
+                reader: `partitions`, `topic_ids`, `ranges`, `at_time`, `committed`, `committed <group>` or `messages`;
+                or one of a transactional producer: `begin`, `send_offsets`, `commit_transaction` or `abort`.
             error: what it raises; None: an outage.
             times: how often.
             done: it does its work first, so that only the answer is lost.
@@ -183,6 +155,7 @@ class MemoryBroker:
             OutageError: the broker is down, or that was asked for; see `fail`.
         """
         with self.lock:
+            self.transactions.expire(self.clock.now_s(), self.logs())
             if self.down:
                 raise OutageError(f"Kafka: {names[-1]}: no broker answers")
             for name in names:

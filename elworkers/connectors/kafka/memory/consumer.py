@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from elworkers.config.options import READ_UNCOMMITTED
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.driver import AssignmentListener, OutageError, RawMessage
+from elworkers.connectors.kafka.driver import AssignmentListener, RawMessage
+from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
-from elworkers.connectors.kafka.memory.group import Committed, Group, Member
+from elworkers.connectors.kafka.memory.group import Committed, Group, GroupMember, Member
 from elworkers.core.contracts import Metrics, TopicPartition
 
 _LATEST = -1
@@ -46,6 +48,7 @@ class MemoryConsumer:
         self._begins_at_latest = options["auto_offset_reset"] == _LATEST
         self._session_s: float = options["session_timeout_ms"] / 1000
         self._max_age_s: float = options["metadata_max_age_ms"] / 1000
+        self._reads_uncommitted = options["transactions"] == READ_UNCOMMITTED
         self._next: dict[TopicPartition, int] = {}
         self._stalled: set[TopicPartition] = set()
         plan = plan or TopicPlan(None, hosts, (options["partitions"], options["replication"]))
@@ -69,6 +72,16 @@ class MemoryConsumer:
     def assigned(self) -> list[TopicPartition]:
         """See `driver.Consumer.assigned`."""
         return sorted(self._next)
+
+    def stable_ends(self) -> dict[TopicPartition, int]:
+        """See `driver.Consumer.stable_ends`."""
+        with self._broker.operation("poll"):
+            logs = {partition: self._broker.log(partition) for partition in self.assigned()}
+        return {partition: log.stable_end for partition, log in logs.items() if log.has_leader}
+
+    def group_metadata(self) -> GroupMember:
+        """See `transactional.TransactionalConsumer.group_metadata`."""
+        return GroupMember(self._group_name, self._member_id)
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[tuple[TopicPartition, list[RawMessage]]]:
         """See `driver.Consumer.poll`; an empty one lets its timeout pass on the broker's clock."""
@@ -126,6 +139,8 @@ class MemoryConsumer:
         group = self._group
         member = group.members[self._member_id]
         new = group.unheld(group.assigned(self._member_id) - member.held)
+        # Where they begin is known when the transaction has ended.
+        new -= set(self._broker.transactions.undecided(self._group_name))
         if not new:
             return
         positions = self._start_positions(new)
@@ -157,11 +172,13 @@ class MemoryConsumer:
             if not log.begin <= position <= log.end:
                 self._listener.offset_reset(partition, position, log.begin)
                 position = self._next[partition] = log.begin
-            messages = log.read(position, limit)
+            messages = log.read(position, limit, uncommitted=self._reads_uncommitted)
             if messages:
                 found.append((partition, messages))
-                self._next[partition] = messages[-1][0] + 1
                 limit -= len(messages)
+            self._next[partition] = (
+                messages[-1][0] + 1 if messages else log.readable_end(uncommitted=self._reads_uncommitted)
+            )
             if limit <= 0:
                 break
         return found
@@ -180,9 +197,19 @@ class MemoryConsumer:
         with self._broker.operation("commit"):
             member = self._group.members.get(self._member_id)
             held = member.held if member is not None else set()
-            held_positions = {partition: offset for partition, offset in positions.items() if partition in held}
+            held_positions = {
+                partition: self._past_markers(partition, offset)
+                for partition, offset in positions.items()
+                if partition in held
+            }
             self._store(held_positions)
         return {partition: partition in held_positions for partition in positions}
+
+    def _past_markers(self, partition: TopicPartition, offset: int) -> int:
+        """Return the present position, if nothing but ends of transactions and aborted messages is before it."""
+        behind = self._broker.log(partition).read(offset, 1, uncommitted=self._reads_uncommitted)
+        position = self._next.get(partition, offset)
+        return position if offset < position and (not behind or behind[0][0] >= position) else offset
 
     def _store(self, positions: Mapping[TopicPartition, int]) -> None:
         self._group.offsets |= {partition: Committed(offset, self.topic_id) for partition, offset in positions.items()}

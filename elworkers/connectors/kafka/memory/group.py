@@ -19,6 +19,13 @@ class Committed(NamedTuple):
     topic_id: str
 
 
+class GroupMember(NamedTuple):
+    """A member by its group and id."""
+
+    group: str
+    member_id: int
+
+
 @dataclass
 class Member:
     """A member: its topic and partitions, when it was last heard of, and after how long it is given up (seconds)."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from elworkers.connectors.kafka.driver import Fetched, OutageError, Range, TopicShape
+from elworkers.connectors.kafka.driver import Fetched, Range, TopicShape
+from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.core.contracts import TopicPartition
@@ -46,6 +47,11 @@ class MemoryAdmin:
         with self._broker.operation("admin"):
             return {partition: self._broker.log(partition).end for partition in self._broker.partitions(topic)}
 
+    def stable_ends(self, topic: str) -> dict[TopicPartition, int]:
+        """See `driver.Admin.stable_ends`."""
+        with self._broker.operation("admin"):
+            return {partition: self._broker.log(partition).stable_end for partition in self._broker.partitions(topic)}
+
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
         """See `driver.Admin.committed`."""
         with self._broker.operation("admin"):
@@ -63,13 +69,18 @@ class MemoryAdmin:
 class MemoryReader:
     """Implements `driver.Reader`.
 
+    Args:
+        broker: the Kafka.
+        uncommitted: whether messages of open and aborted transactions are read as well.
+
     Attributes:
         unreadable, unavailable: see `driver.Reader`.
         closed: whether it was closed.
     """
 
-    def __init__(self, broker: MemoryBroker) -> None:
+    def __init__(self, broker: MemoryBroker, *, uncommitted: bool = False) -> None:
         self._broker = broker
+        self._uncommitted = uncommitted
         self.unreadable: dict[TopicPartition, str] = {}
         self.unavailable: dict[TopicPartition, str] = {}
         self.closed = False
@@ -94,7 +105,11 @@ class MemoryReader:
         with self._operation("ranges"):
             logs = {partition: self._broker.log(partition) for partition in wanted}
         self.unavailable = {partition: NO_LEADER for partition, log in logs.items() if not log.has_leader}
-        return {partition: Range(log.begin, log.end) for partition, log in logs.items() if log.has_leader}
+        return {
+            partition: Range(log.begin, log.readable_end(uncommitted=self._uncommitted))
+            for partition, log in logs.items()
+            if log.has_leader
+        }
 
     def at_time(self, wanted: Sequence[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
         """See `driver.Reader.at_time`."""
@@ -123,7 +138,8 @@ class MemoryReader:
                         raise OutageError(
                             f"Kafka: offset {at} of topic {partition.topic}[{partition.partition}] is gone"
                         )
-                    found = [one for one in log.read(at, self._broker.fetch_messages) if one[0] < end]
+                    found = log.read(at, self._broker.fetch_messages, uncommitted=self._uncommitted)
+                    found = [one for one in found if one[0] < end]
                 behind = found[-1][0] + 1 if len(found) == self._broker.fetch_messages else end
                 yield Fetched(partition, found, at, behind)
                 at = behind

@@ -15,16 +15,19 @@ from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.consumer import MemoryConsumer
 from elworkers.connectors.kafka.memory.lookups import MemoryAdmin, MemoryReader
 from elworkers.connectors.kafka.memory.producer import MemoryProducer
+from elworkers.connectors.kafka.memory.transactional_producer import MemoryTransactionalProducer
 from elworkers.core.contracts import Metrics
 from elworkers.core.deliveries import Deliveries
 
 
 class MemoryDriver:
-    """Implements `driver.Driver`.
+    """Implements `transactional.TransactionalDriver`.
 
     Args:
         broker: what all its clients talk to.
     """
+
+    has_transactions = True
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
@@ -62,6 +65,19 @@ class MemoryDriver:
         self._connect()
         return MemoryProducer(self._broker, hosts, settings, metrics=metrics, delivered=delivered, plan=plan)
 
+    def transactional_producer(
+        self,
+        hosts: Sequence[str],
+        settings: ProducerSettings,
+        transactional_id: str,
+        *,
+        metrics: Metrics | None = None,
+        plan: TopicPlan | None = None,
+    ) -> MemoryTransactionalProducer:
+        """See `transactional.TransactionalDriver.transactional_producer`."""
+        self._connect()
+        return MemoryTransactionalProducer(self._broker, hosts, settings, transactional_id, metrics=metrics, plan=plan)
+
     def admin(self, hosts: Sequence[str]) -> MemoryAdmin:  # noqa: ARG002 - there is one cluster
         """See `driver.Driver.admin`."""
         self._connect()
@@ -72,11 +88,11 @@ class MemoryDriver:
         hosts: Sequence[str],  # noqa: ARG002 - there is one cluster
         partition_bytes: int = 1024 * 1024,  # noqa: ARG002 - nothing is sent in parts
         *,
-        reads_uncommitted: bool = False,  # noqa: ARG002 - nobody has transactions here
+        reads_uncommitted: bool = False,
     ) -> MemoryReader:
         """See `driver.Driver.reader`."""
         self._connect()
-        return MemoryReader(self._broker)
+        return MemoryReader(self._broker, uncommitted=reads_uncommitted)
 
     def name_process(self, client_id: str) -> None:
         """See `driver.Driver.name_process`."""

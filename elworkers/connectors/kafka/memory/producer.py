@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.batching_producer import BatchingProducer, partition_of
-from elworkers.connectors.kafka.driver import OutageError, ProducerSettings, TopicName
-from elworkers.connectors.kafka.memory.broker import MemoryBroker, Topic
+from elworkers.connectors.kafka.driver import ProducerSettings, TopicName
+from elworkers.connectors.kafka.errors import OutageError
+from elworkers.connectors.kafka.memory.broker import MemoryBroker
+from elworkers.connectors.kafka.memory.logs import Topic
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.core.contracts import Metrics, Record, RejectedRecord
 from elworkers.core.deliveries import Deliveries
@@ -44,6 +46,7 @@ class MemoryProducer(BatchingProducer):
         self._broker = broker
         self._plan = plan or TopicPlan(None, hosts, (settings.partitions, settings.replication))
         self._turn = 0
+        self._transaction: int | None = None
 
     def _send_records(self, configured: RecordsByTopic, derived: RecordsByTopic, last: bool) -> None:
         acked: list[tuple[str, list[Record]]] = []
@@ -99,7 +102,7 @@ class MemoryProducer(BatchingProducer):
                 why = "Kafka: larger than the topic's max.message.bytes"
                 self._rejected.append(RejectedRecord(record, why, too_large=True))
                 continue
-            log.append(record.timestamp_ms or self._broker.now_ms(), key, record.value)
+            log.append(record.timestamp_ms or self._broker.now_ms(), key, record.value, self._transaction)
             stored.append(record)
         return stored
 

@@ -39,6 +39,12 @@ class Admin:
         topics.missing(self._cluster, [topic])
         return {TopicPartition(topic, number): end for number, end in progress.ends(self._cluster, topic).items()}
 
+    def stable_ends(self, topic: str) -> dict[TopicPartition, int]:
+        """See `driver.Admin.stable_ends`."""
+        topics.missing(self._cluster, [topic])
+        found = progress.stable_ends(self._cluster, topic)
+        return {TopicPartition(topic, number): end for number, end in found.items()}
+
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
         """See `driver.Admin.committed`."""
         topics.missing(self._cluster, [topic])

@@ -22,7 +22,7 @@ from pykafka.handlers import ThreadingHandler
 from pykafka.protocol import ApiVersionsRequest, ApiVersionsResponse
 from pykafka.protocol.base import Request
 
-from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError, UnsupportedBrokerError
+from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError, UnsupportedBrokerError
 from elworkers.connectors.kafka.pykafka import quota_channels
 from elworkers.connectors.kafka.pykafka.absent_brokers import BrokersWithAbsent, unreachable_reason
 from elworkers.core.errors import ConfigurationError, RetryableError

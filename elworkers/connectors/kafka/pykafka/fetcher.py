@@ -29,7 +29,8 @@ import structlog
 from pykafka.exceptions import KafkaException, OffsetOutOfRangeError, SocketDisconnectedError
 from pykafka.protocol import FetchRequest, PartitionFetchRequest
 
-from elworkers.connectors.kafka.driver import NotAuthorizedError, RawMessage
+from elworkers.connectors.kafka.driver import RawMessage
+from elworkers.connectors.kafka.errors import NotAuthorizedError
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.connectors.kafka.pykafka import quota_channels, transactions
 from elworkers.connectors.kafka.pykafka.consumer_positions import EARLIEST, ConsumerPositions

@@ -20,7 +20,7 @@ import structlog
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener, RawMessage
-from elworkers.connectors.kafka.pykafka import client, consumer_factory, topics, transactions
+from elworkers.connectors.kafka.pykafka import client, consumer_factory, progress, topics, transactions
 from elworkers.connectors.kafka.pykafka.stalled_partitions import StalledPartitions
 from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
 from elworkers.core.contracts import Metrics, TopicPartition
@@ -116,6 +116,11 @@ class GroupConsumer:
     def assigned(self) -> list[TopicPartition]:
         """See `driver.Consumer.assigned`."""
         return self._topic_partitions(self._consumer.partitions)
+
+    def stable_ends(self) -> dict[TopicPartition, int]:
+        """See `driver.Consumer.stable_ends`."""
+        found = progress.led_stable_ends(self._cluster, self._topic_name, self._consumer.partitions)
+        return {self._partitions[number]: end for number, end in sorted(found.items())}
 
     def _topic_partitions(self, partitions: Collection[int]) -> list[TopicPartition]:
         return [self._partitions[number] for number in sorted(partitions)]

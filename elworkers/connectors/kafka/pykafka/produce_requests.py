@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
-from elworkers.connectors.kafka.driver import NotAuthorizedError, OutageError
+from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError
 from elworkers.connectors.kafka.pykafka import client, quota_channels
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch, requests
 from elworkers.connectors.kafka.pykafka.error_codes import (

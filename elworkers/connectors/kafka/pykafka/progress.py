@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from queue import Empty
 from typing import Any
 
 from pykafka.protocol import PartitionOffsetFetchRequest
 from pykafka.simpleconsumer import SimpleConsumer
 
-from elworkers.connectors.kafka.pykafka import topics
+from elworkers.connectors.kafka.errors import OutageError
+from elworkers.connectors.kafka.pykafka import topics, transactions
 from elworkers.connectors.kafka.pykafka.client import translate_errors
 from elworkers.core.errors import RetryableError
 
@@ -40,6 +41,40 @@ def ends(cluster: Any, name: str) -> dict[int, int]:
             time.sleep(_RETRY_INTERVAL_S)
             cluster.update()
     return {}
+
+
+def stable_ends(cluster: Any, name: str) -> dict[int, int]:
+    """Return for each partition its end, or where its oldest open transaction begins; empty as `ends`.
+
+    Raises:
+        RetryableError: Kafka does not answer, or a partition has no leader.
+    """
+    found = ends(cluster, name)
+    if not found or not transactions.tells_stable_ends(cluster):
+        return found
+    stable = led_stable_ends(cluster, name, found)
+    if missing := found.keys() - stable.keys():
+        raise OutageError(f"Kafka: ask for the stable ends of {name}: partitions {sorted(missing)} have no leader")
+    return stable
+
+
+def led_stable_ends(cluster: Any, name: str, numbers: Collection[int]) -> dict[int, int]:
+    """Return the same for some partitions, without those that have no leader.
+
+    Raises:
+        RetryableError: Kafka does not answer.
+    """
+    topic = topics.get(cluster, name)
+    leaders = {number: one.leader for number, one in topic.partitions.items() if one.leader} if topic else {}
+    with translate_errors(f"ask for the stable ends of {name}"):
+        if topic is not None and not transactions.tells_stable_ends(cluster):
+            limits = topic.latest_available_offsets()
+            return {number: int(limits[number].offset[0]) for number in numbers if not limits[number].err}
+        stable: dict[int, int] = {}
+        for leader in set(leaders.values()):
+            wanted = [(name, number) for number in numbers if leaders.get(number) is leader]
+            stable |= {number: end for (_, number), end in transactions.stable_ends(leader, wanted).items()}
+    return stable
 
 
 def committed(cluster: Any, group: str, name: str, partitions: Iterable[int] | None = None) -> dict[int, int]:

@@ -23,6 +23,8 @@ from elworkers.core.deliveries import Deliveries
 class PykafkaDriver:
     """Implements `driver.Driver`."""
 
+    has_transactions = False
+
     def consumer(
         self,
         hosts: Sequence[str],

@@ -144,7 +144,7 @@ def with_transactions(cluster: Any, leaders: Mapping[tuple[str, int], Any]) -> s
         led_partitions = sorted(partition for partition, leader in leaders.items() if leader is broker)
         if _DESCRIBE_PRODUCERS in cluster._api_versions:
             found |= _with_producers(broker, led_partitions)
-        if cluster._api_versions[_LIST_OFFSETS].max >= 2:
+        if tells_stable_ends(cluster):
             # In this order: a last stable offset only grows.
             ends = _ends(broker, led_partitions, _UNCOMMITTED)
             found |= {
@@ -153,6 +153,20 @@ def with_transactions(cluster: Any, leaders: Mapping[tuple[str, int], Any]) -> s
                 if stable_end < ends.get(partition, 0)
             }
     return found
+
+
+def tells_stable_ends(cluster: Any) -> bool:
+    """Return whether the brokers tell how far committed records go, as they do since Kafka 0.11."""
+    return bool(cluster._api_versions[_LIST_OFFSETS].max >= 2)
+
+
+def stable_ends(leader: Any, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """Return the last stable offset of partitions of one leader, without those that it does not lead.
+
+    Raises:
+        KafkaException, OSError, RetryableError: the broker is away; the caller translates.
+    """
+    return _ends(leader, partitions, _COMMITTED)
 
 
 def _by_topic(partitions: Iterable[tuple[str, int]]) -> dict[str, list[int]]:

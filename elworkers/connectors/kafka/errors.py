@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 elworkers contributors
+# SPDX-License-Identifier: Apache-2.0
+
+"""Defines the errors that every Kafka client's errors are translated to.
+
+========================  ===============================================  =======================
+error                     what has happened                                what the program does
+========================  ===============================================  =======================
+`OutageError`             no connection, no answer, not ready              waits and tries again
+`CredentialsRefusedError` the broker does not take this user's word        waits and tries again
+`NotAuthorizedError`      the user is known, but may not do this           waits and tries again
+`UnsupportedBrokerError`  the broker is too new or too old for the client  exits with 78
+========================  ===============================================  =======================
+"""
+
+from __future__ import annotations
+
+from elworkers.core.errors import ConfigurationError, RetryableError
+
+
+class OutageError(RetryableError):
+    """Kafka does not answer, or not yet."""
+
+
+class CredentialsRefusedError(RetryableError):
+    """Kafka does not believe that this user is who it says; a password that is rotated comes back by itself."""
+
+
+class NotAuthorizedError(RetryableError):
+    """This user may not do that; somebody has to allow it."""
+
+
+class UnsupportedBrokerError(ConfigurationError):
+    """The broker is too new or too old for this client."""
