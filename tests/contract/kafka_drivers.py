@@ -155,6 +155,10 @@ class DriverHarness:
         """Write to partition 1 in a transaction that stays open; what is given back commits it."""
         raise NotImplementedError
 
+    def away(self) -> Sequence[str]:
+        """Hosts of a Kafka that does not answer, from now on."""
+        return ["127.0.0.1:1"]
+
     def close(self) -> None:
         """Leave the group."""
         for member in self._members:
@@ -232,6 +236,11 @@ class Memory(DriverHarness):
         options = check_sink(f"kafka:///{','.join(self.hosts)}?topic={self.topic}&partitions=2").options
         transactional_id = transactional_id or uuid.uuid4().hex
         return self.driver.transactional_producer(self.hosts, settings(options), transactional_id)
+
+    def away(self) -> Sequence[str]:
+        """See `DriverHarness.away`."""
+        self.broker.down = True
+        return self.hosts
 
     def fail_commit(self, *, done: bool) -> None:
         """Have the next commit of a transaction go without an answer, before or after it is `done`."""

@@ -17,6 +17,7 @@ from waiting import wait_for
 
 from elworkers.connectors.kafka.batching_producer import partition_of
 from elworkers.connectors.kafka.driver import Range
+from elworkers.connectors.kafka.errors import OutageError
 from elworkers.core.contracts import Record, TopicPartition
 from elworkers.core.errors import ConfigurationError, RetryableError
 
@@ -317,3 +318,14 @@ class TestLookups:
         assert reader.at_time(harness.partitions, 0) == {harness.partitions[1]: 2}
         assert reader.committed(harness.group, harness.topic) == {}
         reader.close()
+
+    def test_no_client_can_be_made_of_a_kafka_that_does_not_answer(self, harness: kafka_drivers.DriverHarness) -> None:
+        harness.hosts = harness.away()
+        for client in (
+            harness.join,
+            harness.producer,
+            lambda: harness.driver.admin(harness.hosts),
+            lambda: harness.driver.reader(harness.hosts),
+        ):
+            with pytest.raises(OutageError):
+                client()

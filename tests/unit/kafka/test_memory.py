@@ -8,7 +8,12 @@ from __future__ import annotations
 import pytest
 from contract.kafka_drivers import Memory
 
-from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError
+from elworkers.connectors.kafka.errors import (
+    CredentialsRefusedError,
+    NotAuthorizedError,
+    OutageError,
+    UnsupportedBrokerError,
+)
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.core.contracts import Assignment, OwnTopic, Record
 from elworkers.core.deliveries import DeliveryLog
@@ -41,11 +46,12 @@ def test_a_member_that_is_silent_for_its_session_is_given_up(memory: Memory) -> 
 
 
 @pytest.mark.parametrize("operation", ["connect", "join", "poll", "commit", "produce", "admin", "read"])
-def test_each_operation_fails_as_often_as_it_is_to(memory: Memory, operation: str) -> None:
+@pytest.mark.parametrize("kind", [OutageError, CredentialsRefusedError, NotAuthorizedError, UnsupportedBrokerError])
+def test_each_operation_fails_as_often_as_it_is_to(memory: Memory, operation: str, kind: type[Exception]) -> None:
     memory.feed(b"a")
     member = memory.join()
     member.read(1)
-    memory.broker.fail(operation, NotAuthorizedError("planted"), times=2)
+    memory.broker.fail(operation, kind("planted"), times=2)
     calls = {
         "connect": lambda: memory.driver.admin(memory.hosts),
         "join": memory.join,
@@ -56,7 +62,7 @@ def test_each_operation_fails_as_often_as_it_is_to(memory: Memory, operation: st
         "read": lambda: memory.driver.reader(memory.hosts).partitions(),
     }
     for _ in range(2):
-        with pytest.raises(NotAuthorizedError, match="planted"):
+        with pytest.raises(kind, match="planted"):
             calls[operation]()
     calls[operation]()
 

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import pytest
 from pykafka.exceptions import (
     GroupAuthorizationFailed,
     KafkaException,
+    LeaderNotAvailable,
     SocketDisconnectedError,
     TopicAuthorizationFailed,
 )
 from pykafka.utils import struct_helpers
 
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError, UnsupportedBrokerError
-from elworkers.connectors.kafka.pykafka import client
+from elworkers.connectors.kafka.pykafka import client, consumer_positions, topics
+from elworkers.connectors.kafka.pykafka.error_codes import library_error
 from elworkers.connectors.kafka.pykafka.messages import partition_responses
 from elworkers.core.errors import ConfigurationError, RetryableError
 
@@ -86,7 +91,57 @@ def test_errors_of_the_library_get_the_kind_that_the_driver_promises(
     assert type(caught.value) is kind
 
 
-def test_a_broker_without_the_old_formats_is_too_new() -> None:
-    versions = {1: SimpleNamespace(min=4)}
-    with pytest.raises(UnsupportedBrokerError, match="too new for pykafka"):
-        client._refuse_too_new("h:9092", versions)
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(29, TopicAuthorizationFailed), (31, NotAuthorizedError), (5, LeaderNotAvailable), (56, KafkaException)],
+)
+def test_each_code_has_an_error_also_those_that_the_library_does_not_know(code: int, kind: type[Exception]) -> None:
+    error = library_error(code, "offsets cannot be read")
+    assert type(error) is kind
+    assert f"Kafka's error {code}" in str(error)
+
+
+def test_a_partition_whose_disk_has_failed_is_no_bug() -> None:
+    limits = {0: SimpleNamespace(err=56, offset=[])}
+    with pytest.raises(OutageError, match="the broker's disk"), client.translate_errors("join group g"):
+        consumer_positions._offset(0, limits)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(29, NotAuthorizedError), (31, NotAuthorizedError), (7, OutageError), (89, OutageError)]
+)
+def test_a_topic_that_cannot_be_made_now_says_whether_somebody_has_to_allow_it(
+    code: int, kind: type[RetryableError]
+) -> None:
+    assert type(topics.creation_error("t", code, 1, 1)) is kind
+
+
+def broker(versions: Mapping[int, tuple[int, int]]) -> str:
+    """A broker that says which versions of requests it has, and ends; its address."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with listening, listening.accept()[0] as connection:
+            connection.recv(1024)
+            rows = [struct.pack(">hhh", api, *between) for api, between in versions.items()]
+            body = struct.pack(">ihi", 0, 0, len(rows)) + b"".join(rows)
+            connection.sendall(struct.pack(">i", len(body)) + body)
+
+    threading.Thread(target=answer, daemon=True).start()
+    return f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("versions", "said"),
+    [
+        ({0: (3, 12), 1: (4, 17)}, "too new for pykafka"),
+        ({0: (0, 12), 1: (4, 17)}, "too new for pykafka"),
+        ({0: (0, 1), 1: (0, 1)}, "too old"),
+        ({0: (0, 0), 1: (0, 2)}, "too old"),
+        ({}, "too old"),
+    ],
+)
+def test_a_broker_that_is_too_new_or_too_old_is_named(versions: Mapping[int, tuple[int, int]], said: str) -> None:
+    host = broker(versions)
+    with pytest.raises(UnsupportedBrokerError, match=f"the broker {host} is {said}"):
+        driver().admin([host])

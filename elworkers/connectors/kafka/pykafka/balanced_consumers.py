@@ -21,13 +21,14 @@ from typing import Any
 
 import structlog
 from pykafka.balancedconsumer import BalancedConsumer
-from pykafka.exceptions import ERROR_CODES, PartitionOwnedError
+from pykafka.exceptions import PartitionOwnedError
 from pykafka.managedbalancedconsumer import ManagedBalancedConsumer
 from pykafka.membershipprotocol import RangeProtocol, RoundRobinProtocol
 from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment
 from pykafka.protocol.group_membership import JoinGroupRequest, JoinGroupResponse
 
 from elworkers.connectors.kafka.pykafka import chroot
+from elworkers.connectors.kafka.pykafka.error_codes import library_error
 from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
 from elworkers.connectors.kafka.pykafka.owner_nodes import OwnerNodes
 from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
@@ -144,7 +145,7 @@ class ManagedGroup(RebalanceMixin, ManagedBalancedConsumer):  # type: ignore[mis
                 self._generation_id, self._consumer_id = response.generation_id, response.member_id
                 return response.members
             self._handle_error(response.error_code)
-        raise ERROR_CODES[response.error_code](f"cannot join group {self._consumer_group.decode()}")
+        raise library_error(response.error_code, f"cannot join group {self._consumer_group.decode()}")
 
     def _update_member_assignment(self) -> None:
         assignment = dict(self._sync_group(self._assign_partitions(self._join_group())))

@@ -11,7 +11,7 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kazoo.exceptions import KazooException
@@ -31,7 +31,10 @@ BROKER_VERSION = "1.0.0"
 """What pykafka is told: it then asks for API versions and writes messages with a timestamp (format 1)."""
 
 _PRODUCE, _FETCH = 0, 1
-_NEWEST_SPOKEN = {_PRODUCE: 0, _FETCH: 2}
+_NEWEST_SPOKEN = {_PRODUCE: 1, _FETCH: 2}
+_OLDEST_NEEDED = {_PRODUCE: 1, _FETCH: 2}
+"""Versions of requests by their numbers: what a broker must not have dropped, and what it must have."""
+
 _SOCKET_TIMEOUT_MS = 30_000
 
 # pykafka reports each of its retries with a stack trace; what matters reaches our log as one line.
@@ -168,7 +171,7 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
         name, _, port = host.rpartition(":")
         try:
             with translate_errors(f"connect to {host}"):
-                _refuse_too_new(host, _api_versions(name.strip("[]"), int(port)))
+                _check_versions(host, _api_versions(name.strip("[]"), int(port)))
         except RetryableError as error:
             first_refusal = first_refusal or error
             continue
@@ -208,13 +211,16 @@ def _exactly(probe: socket.socket, size: int) -> bytes:
     return bytes(parts)
 
 
-def _refuse_too_new(host: str, versions: dict[int, Any]) -> None:
-    for api, newest in _NEWEST_SPOKEN.items():
-        if api in versions and versions[api].min > newest:
-            raise UnsupportedBrokerError(
-                f"the broker {host} is too new for pykafka (it has dropped the record formats of before Kafka 0.11,"
-                " as Kafka 4 does); use a broker of a version up to 3.9"
-            )
+def _check_versions(host: str, versions: Mapping[int, Any]) -> None:
+    if any(api in versions and versions[api].min > newest for api, newest in _NEWEST_SPOKEN.items()):
+        raise UnsupportedBrokerError(
+            f"the broker {host} is too new for pykafka (it has dropped the record formats of before Kafka 0.11,"
+            " as Kafka 4 does); use a broker of a version up to 3.9"
+        )
+    if any(api not in versions or versions[api].max < oldest for api, oldest in _OLDEST_NEEDED.items()):
+        raise UnsupportedBrokerError(
+            f"the broker {host} is too old (messages have times since Kafka 0.10); use one of version 0.10 to 3.9"
+        )
 
 
 def close(cluster: Any) -> None:

@@ -19,10 +19,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
-from pykafka.exceptions import ERROR_CODES, IllegalGeneration, KafkaException, RebalanceInProgress, UnknownMemberId
+from pykafka.exceptions import IllegalGeneration, RebalanceInProgress, UnknownMemberId
 from pykafka.protocol import PartitionOffsetCommitRequest, PartitionOffsetFetchRequest
 from pykafka.simpleconsumer import SimpleConsumer
 
+from elworkers.connectors.kafka.pykafka.error_codes import library_error
 from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
 
 EARLIEST = -2
@@ -106,7 +107,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
                 self._discover_group_coordinator()
         if pending:
             code = next(iter(codes.values()))
-            raise ERROR_CODES.get(code, KafkaException)(f"commit of {pending} failed with error code {code}")
+            raise library_error(code, f"offsets {pending} cannot be committed")
         return True
 
     def _commit_request(self, partition: int, offset: int) -> Any:
@@ -206,7 +207,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
             if not errors:
                 return {partition: self._of_this_topic(partition, part) for partition, part in found.items()}
             self._update()
-        raise ERROR_CODES[errors.pop()]("committed offsets cannot be read")
+        raise library_error(errors.pop(), "committed offsets cannot be read")
 
     def _of_this_topic(self, partition: int, part: Any) -> int:
         if self.identity.is_of_other_topic(part.metadata):
@@ -226,5 +227,5 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
 def _offset(partition: int, limits: Mapping[int, Any]) -> int:
     limit = limits[partition]
     if limit.err:
-        raise ERROR_CODES[limit.err](f"the broker does not say where partition {partition} begins or ends")
+        raise library_error(limit.err, f"the broker does not say where partition {partition} begins or ends")
     return int(limit.offset[0])

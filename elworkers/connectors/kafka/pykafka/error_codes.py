@@ -12,6 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from pykafka.exceptions import ERROR_CODES, KafkaException
+
+from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError
+from elworkers.core.errors import RetryableError
+
 TOO_LARGE: Mapping[int, str] = MappingProxyType(
     {
         10: "larger than the topic's max.message.bytes",
@@ -85,6 +90,19 @@ MAYBE_STORED = frozenset((7, 20))
 """Codes of outages behind which the leader may have the records."""
 
 _DESCRIPTIONS: Mapping[int, str] = MappingProxyType({**INVALID_RECORD, **INVALID_NAME, **INVALID_SETTINGS, **OUTAGES})
+
+
+def error_type(code: int) -> type[RetryableError]:
+    """Return the error of `errors` that an outage's code means."""
+    return NotAuthorizedError if code in NOT_AUTHORIZED else OutageError
+
+
+def library_error(code: int, text: str) -> Exception:
+    """Return pykafka's exception of a code, also of one that it does not know."""
+    if code in NOT_AUTHORIZED and code not in ERROR_CODES:
+        return NotAuthorizedError(f"Kafka: {text}: {describe(code)}")
+    found: Exception = ERROR_CODES.get(code, KafkaException)(f"{text}: {describe(code)}")
+    return found
 
 
 def describe(code: int) -> str:

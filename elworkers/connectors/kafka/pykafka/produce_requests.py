@@ -16,16 +16,16 @@ from collections.abc import Iterable, Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
-from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError
+from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.pykafka import client, quota_channels
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch, requests
 from elworkers.connectors.kafka.pykafka.error_codes import (
     INVALID_NAME,
     KEY_REQUIRED,
     MAYBE_STORED,
-    NOT_AUTHORIZED,
     OUTAGES,
     describe,
+    error_type,
 )
 from elworkers.connectors.kafka.pykafka.message_sets import EncodedProduceRequest, message_set, parse_produce_response
 from elworkers.core.contracts import RejectedRecord
@@ -80,9 +80,9 @@ class ProduceRequests:
         self.leaderless: list[RecordBatch] = []
         self.outage: RetryableError | None = None
 
-    def fail(self, reason: str, error_type: type[RetryableError] = OutageError) -> None:
+    def fail(self, reason: str, outage_type: type[RetryableError] = OutageError) -> None:
         """Something is missing; the first reason is told."""
-        self.outage = self.outage or error_type(reason)
+        self.outage = self.outage or outage_type(reason)
 
     def send(self, batches: Iterable[RecordBatch]) -> None:
         """Send to all leaders at once, and wait for their answers; never raises for what a broker says or does."""
@@ -189,10 +189,8 @@ class ProduceRequests:
             if not code:
                 self._acked(one)
             elif code in OUTAGES:
-                error_type = NotAuthorizedError if code in NOT_AUTHORIZED else OutageError
-                self.fail(
-                    f"Kafka: produce to {one.partition.topic}[{one.partition.partition}]: {describe(code)}", error_type
-                )
+                reason = f"Kafka: produce to {one.partition.topic}[{one.partition.partition}]: {describe(code)}"
+                self.fail(reason, error_type(code))
                 if code in MAYBE_STORED:
                     self.uncertain.append(one)
             else:

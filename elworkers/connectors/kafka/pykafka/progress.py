@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from queue import Empty
 from typing import Any
 
@@ -16,6 +16,7 @@ from pykafka.simpleconsumer import SimpleConsumer
 from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.pykafka import topics, transactions
 from elworkers.connectors.kafka.pykafka.client import translate_errors
+from elworkers.connectors.kafka.pykafka.error_codes import describe, error_type
 from elworkers.core.errors import RetryableError
 
 _LEADER_TIMEOUT_S, _RETRY_INTERVAL_S = 5.0, 0.05
@@ -37,7 +38,7 @@ def ends(cluster: Any, name: str) -> dict[int, int]:
             if not errors:
                 return {partition: int(limit.offset[0]) for partition, limit in limits.items()}
             if time.monotonic() > deadline:
-                raise RetryableError(f"Kafka: ask for the ends of {name}: error codes by partition: {errors}")
+                raise _error(f"ask for the ends of {name}", errors)
             time.sleep(_RETRY_INTERVAL_S)
             cluster.update()
     return {}
@@ -97,13 +98,21 @@ def committed(cluster: Any, group: str, name: str, partitions: Iterable[int] | N
     with translate_errors(f"ask for the offsets of group {group}"):
         coordinator = cluster.get_group_coordinator(group.encode())
         response = coordinator.fetch_consumer_group_offsets(group.encode(), requests).topics[name.encode()]
-        if any(partition_offset.err for partition_offset in response.values()):
-            raise RetryableError(f"Kafka: offsets of group {group}: error codes {[p.err for p in response.values()]}")
+        errors = {number: one.err for number, one in response.items() if one.err}
+        if errors:
+            raise _error(f"ask for the offsets of group {group}", errors)
         return {
             partition: partition_offset.offset
             for partition, partition_offset in response.items()
             if partition_offset.offset >= 0
         }
+
+
+def _error(asked: str, errors: Mapping[int, int]) -> RetryableError:
+    """Return the error for partitions that a broker refuses to answer for, each with Kafka's code."""
+    number, code = min(errors.items())
+    more = f" and {len(errors) - 1} more partitions" if len(errors) > 1 else ""
+    return error_type(code)(f"Kafka: {asked}: partition {number}{more}: {describe(code)}")
 
 
 class TopicTail:

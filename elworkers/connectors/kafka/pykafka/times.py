@@ -9,9 +9,8 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from elworkers.connectors.kafka.pykafka.error_codes import describe
+from elworkers.connectors.kafka.pykafka.error_codes import describe, error_type
 from elworkers.connectors.kafka.pykafka.protocol import RawRequest, ResponseReader, array, ask, short
-from elworkers.core.errors import RetryableError
 
 _LIST_OFFSETS, _VERSION = 2, 1
 _NO_REPLICA = struct.pack(">i", -1)
@@ -37,7 +36,9 @@ def offsets_at(broker: Any, partitions: Iterable[tuple[str, int]], time_ms: int)
     for topic, items in list(response.items(lambda: _topic(response))):
         for number, error, offset in items:
             if error:
-                raise RetryableError(f"Kafka: {topic}[{number}] does not say where it was at a time: {describe(error)}")
+                raise error_type(error)(
+                    f"Kafka: {topic}[{number}] does not say where it was at a time: {describe(error)}"
+                )
             if offset >= 0:
                 offsets[topic, number] = offset
     return offsets

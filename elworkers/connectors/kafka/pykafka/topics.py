@@ -18,7 +18,7 @@ from pykafka.utils import struct_helpers
 
 from elworkers.connectors.kafka.pykafka import topic_ids
 from elworkers.connectors.kafka.pykafka.client import translate_errors
-from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, describe
+from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, describe, error_type
 from elworkers.core.errors import ConfigurationError, RetryableError
 
 LEADERS_WITHIN_S = 3.0
@@ -223,7 +223,7 @@ def creation_error(
     # What the broker's own defaults make impossible is nothing that the operator wrote here.
     if (code in INVALID_NAME and code != _FORBIDDEN) or (code in INVALID_SETTINGS and (partitions or replication)):
         return ConfigurationError(message)
-    return RetryableError(message)
+    return error_type(code)(message)
 
 
 def shape(topic: Any) -> tuple[int, int]:
