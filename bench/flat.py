@@ -26,7 +26,9 @@ from bench import manyfiles
 from bench.pools import WITHIN_S, Pool, peak_mib, rss_mib, wait_for
 from bench.rawlines import FORMAT, RawLines, unique
 from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, ratio, row
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.pykafka import client
+from elworkers.core.contracts import TopicPartition
 from elworkers.devstack import Stack
 
 _MOST, _MOST_MIB = 1.15, 120
@@ -85,6 +87,7 @@ class Bench:
         self._kafka = kafka
         self._folder = folder
         self._cluster: Any = client.connect([kafka])
+        self._admin = driver().admin([kafka])
         self.peaks: dict[Case, float] = {}
 
     def together(self, cases: Mapping[str, Case]) -> dict[str, Taken]:
@@ -106,7 +109,7 @@ class Bench:
 
     def _begun(self, case: Case, stack: contextlib.ExitStack) -> _Run:
         topic = unique("flat")
-        topics.get_or_create(self._cluster, topic, case.partitions)
+        self._admin.get_or_create(topic, case.partitions)
         lines = RawLines(case.schemas, case.line_bytes)
         lines.produce(self._kafka, topic, max(_WARM_UP, lines.cycle))
         pool = stack.enter_context(self.processor(topic, lines, case.workers))
@@ -122,7 +125,7 @@ class Bench:
         run.pool.resume()
         began = time.perf_counter()
         time.sleep(_SLICE_S)
-        run.done = run.ends.items() <= progress.committed(self._cluster, run.topic, run.topic).items()
+        run.done = run.ends.items() <= self._admin.committed(run.topic, run.topic).items()
         run.wall_s += time.perf_counter() - began
         run.pool.suspend()
         run.cpu_after_s = run.pool.cpu_s()
@@ -149,12 +152,11 @@ class Bench:
     def wait_committed(self, topic: str) -> None:
         """Wait until the group of the same name has committed the end of every partition."""
         ends = self._ends(topic)
-        done = lambda: progress.committed(self._cluster, topic, topic)  # noqa: E731
+        done = lambda: self._admin.committed(topic, topic)  # noqa: E731
         wait_for(lambda: ends.items() <= done().items(), f"the end of {topic}")
 
-    def _ends(self, topic: str) -> dict[int, int]:
-        self._cluster.update()
-        return {partition: end for partition, end in progress.ends(self._cluster, topic).items() if end}
+    def _ends(self, topic: str) -> dict[TopicPartition, int]:
+        return {partition: end for partition, end in self._admin.ends(topic).items() if end}
 
     def delete(self, *names: str) -> None:
         """Make room on the disk."""
@@ -164,7 +166,7 @@ class Bench:
     def memory(self, million: float) -> tuple[list[float], int]:
         """Return what a worker holds in MiB, ten times on the way through so many million events, and their number."""
         topic, lines = unique("flat-memory"), RawLines(5, 300, agents=_AGENTS)
-        topics.get_or_create(self._cluster, topic, 4)
+        self._admin.get_or_create(topic, 4)
         part = int(million * 100_000)
         lines.produce(self._kafka, topic, _WARM_UP)
         held = []
@@ -180,7 +182,7 @@ class Bench:
 
     def clear(self) -> None:
         """Delete what all processors have written."""
-        found = [name for name in topics.names(self._cluster) if re.match("eventlogging_Flat|eventlogging-valid", name)]
+        found = [name for name in self._admin.topics() if re.match("eventlogging_Flat|eventlogging-valid", name)]
         self.delete(*found)
 
 

@@ -30,7 +30,7 @@ import structlog
 
 from bench.rounds import Table, Taken, command, in_turns, ratio, row
 from elworkers.connectors.fsspec_storage import BLOCK_BYTES
-from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink, check_storage
 from elworkers.core.contracts import Record
@@ -197,7 +197,10 @@ def _import(kafka: str, topics: Sequence[str], base: str, staging: Path) -> floa
         json_lines("none"),
         RollPolicy(128 << 20, 3600.0, 600_000),
     )
-    importer, reader = Importer(Store(check_storage(base)), StagingFiles(staging), plan, metrics), TopicsReader([kafka])
+    importer, reader = (
+        Importer(Store(check_storage(base)), StagingFiles(staging), plan, metrics),
+        driver().reader([kafka]),
+    )
     importer.run(reader, lambda _done, _total: True, everything=True)
     reader.close()
     importer.close()
@@ -206,7 +209,7 @@ def _import(kafka: str, topics: Sequence[str], base: str, staging: Path) -> floa
 
 def _read(kafka: str, topics: Sequence[str]) -> Iterator[bytes]:
     """Yield the lines of all there is, unsorted, as they come."""
-    reader = TopicsReader([kafka])
+    reader = driver().reader([kafka])
     ranges = reader.ranges([partition for partition in reader.partitions() if partition.topic in topics])
     for fetched in reader.read(ranges):
         yield b"\n".join([value or b"" for _, _, _, value in fetched.messages] + [b""])

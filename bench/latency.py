@@ -26,8 +26,8 @@ from pykafka.protocol.admin import CreateTopicRequest, CreateTopicsRequest
 
 from bench.processor import COPY, cpu_s, lines, start
 from bench.rounds import Ratio, Table, command
-from elworkers.connectors.kafka.pykafka import client, progress, topics
-from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
@@ -47,13 +47,13 @@ class Flow:
         self.kafka = kafka
         self.tag = uuid.uuid4().hex[:8]
         self.raw, self.out = f"latency-raw-{self.tag}", f"latency-out-{self.tag}"
-        self.cluster = client.connect([kafka])
+        self.admin = driver().admin([kafka])
         stamped = [(b"message.timestamp.type", b"LogAppendTime")]
         request = [CreateTopicRequest(self.out.encode(), 4, 1, [], stamped)]
-        broker = next(iter(self.cluster.brokers.values()))
+        broker = next(iter(client.connect([kafka]).brokers.values()))
         broker.handler.request(CreateTopicsRequest(request, timeout=10_000)).get()
         for name in (self.raw, self.out):
-            topics.get_or_create(self.cluster, name, 4)
+            self.admin.get_or_create(name, 4)
 
     def processor(self, *extra: str) -> subprocess.Popen[bytes]:
         """One worker of the installed command."""
@@ -61,7 +61,7 @@ class Flow:
 
     def copy(self, linger_ms: int) -> subprocess.Popen[bytes]:
         """Start pykafka's consumer and two of its producers."""
-        topics.get_or_create(self.cluster, f"latency-other-{self.tag}", 4)
+        self.admin.get_or_create(f"latency-other-{self.tag}", 4)
         names = f"{self.out},latency-other-{self.tag}"
         words = [sys.executable, "-c", COPY, self.kafka, self.raw, "without", str(linger_ms), self.tag, "-1", names]
         return subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -84,8 +84,7 @@ class Flow:
         """Wait until nearly so many events came out; lines that are not valid do not."""
         deadline, last = time.monotonic() + _SETTLED_WITHIN_S, -1
         while True:
-            self.cluster.update()
-            now = sum(progress.ends(self.cluster, self.out).values())
+            now = sum(self.admin.ends(self.out).values())
             if now >= count * _VALID_SHARE and now == last:
                 return
             if time.monotonic() > deadline:
@@ -95,7 +94,7 @@ class Flow:
 
     def times(self, name: str) -> Iterator[tuple[int, int]]:
         """Sequence number and the broker's time in ms of each message of a topic."""
-        reader = TopicsReader([self.kafka])
+        reader = driver().reader([self.kafka])
         wanted = [one for one in reader.partitions() if one.topic == name]
         for fetched in reader.read(reader.ranges(wanted)):
             for _, time_ms, _, value in fetched.messages:

@@ -18,12 +18,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from bench.pools import Pool, pss_mib, rss_mib, wait_for
 from bench.rawlines import FORMAT, RawLines, unique
 from bench.rounds import Ratio, Table, command
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.devstack import Stack
 from elworkers.devstack.stack import free_port
 from elworkers.devstack.varnish import program as varnish_program
@@ -58,13 +57,13 @@ class _Site:
         self._stack, self._folder, self._events = stack, folder, events
         self._env = stack.env()
         self._kafka = self._env["KAFKA"]
-        self._cluster: Any = client.connect([self._kafka])
+        self._admin = driver().admin([self._kafka])
         self._sent = 0
         self._lines = RawLines(5, 800)
         self._lines.write_schemas(folder / "schemas")
         self._raw, self._valid, self._copies = (unique(f"memory-{what}") for what in ("raw", "valid", "copies"))
         for topic in (self._raw, self._valid, self._copies):
-            topics.get_or_create(self._cluster, topic, 4)
+            self._admin.get_or_create(topic, 4)
 
     def roles(self) -> Iterator[Role]:
         """Every role; the later ones read what the processor has written."""
@@ -107,9 +106,8 @@ class _Site:
         self._read(topic, topic)
 
     def _read(self, topic: str, group: str) -> None:
-        self._cluster.update()
-        ends = {partition: end for partition, end in progress.ends(self._cluster, topic).items() if end}
-        wait_for(lambda: ends.items() <= progress.committed(self._cluster, group, topic).items(), f"{group} at {topic}")
+        ends = {partition: end for partition, end in self._admin.ends(topic).items() if end}
+        wait_for(lambda: ends.items() <= self._admin.committed(group, topic).items(), f"{group} at {topic}")
 
     def _datagrams(self, port: int) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -129,7 +127,7 @@ class _Site:
     def _copied(self) -> None:
         self._sent += 1
         if self._sent % _AT_A_TIME == 0:
-            wait_for(lambda: sum(progress.ends(self._cluster, self._copies).values()) >= self._sent, "copies")
+            wait_for(lambda: sum(self._admin.ends(self._copies).values()) >= self._sent, "copies")
 
 
 def _measure(given: argparse.Namespace) -> Sequence[Table]:

@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 
 from bench.rounds import Ratio, Table, Taken, command, cpu_per_event, in_turns, ratio, row
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
@@ -104,11 +104,10 @@ def start(kafka: str, raw: str, valid: str, tag: str, *extra: str) -> subprocess
 def processor(kafka: str, topic: str, wanted: int) -> Taken:
     """One worker of the installed command, from its first commit to its last."""
     tag = uuid.uuid4().hex[:8]
-    cluster = client.connect([kafka])
+    admin = driver().admin([kafka])
 
     def committed() -> int:
-        cluster.update()
-        return sum(progress.committed(cluster, f"bench-{tag}", topic).values())
+        return sum(admin.committed(f"bench-{tag}", topic).values())
 
     parent = start(kafka, topic, f"valid-mixed-{tag}", tag)
     try:
@@ -230,13 +229,13 @@ def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str,
         python: that it runs with.
     """
     tag = uuid.uuid4().hex[:8]
-    cluster = client.connect([kafka])
+    admin = driver().admin([kafka])
     copies = [f"copy-a-{tag}", f"copy-b-{tag}"]
     for name in copies:
-        topics.get_or_create(cluster, name, 4)
+        admin.get_or_create(name, 4)
 
     def copied() -> int:
-        return sum(sum(progress.ends(cluster, name).values()) for name in copies) // 2
+        return sum(sum(admin.ends(name).values()) for name in copies) // 2
 
     words = [python, "-c", program, kafka, topic, *settings, tag, str(wanted), ",".join(copies)]
     copier = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -23,8 +23,7 @@ from demo import listeners
 from demo.count import Arrivals, Comparison, Hours, Statsd
 from demo.lines import Sample, read_sample
 from elworkers.config.options import EVENTS_PORT, HTTP_PORT
-from elworkers.connectors.kafka.pykafka import client
-from elworkers.connectors.kafka.pykafka import progress as offsets
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.core.errors import ElworkersError
 from elworkers.devstack import Stack, varnish
 from elworkers.devstack.errors import DevstackError
@@ -207,18 +206,15 @@ class Demo:
     def _send_datagrams(self, sample: Sample, environment: Mapping[str, str]) -> None:
         # UDP has no way to say "slower"; so no more are under way than a small receive buffer holds.
         host, _, port = environment["EVENTLOGGING_UDP"].rpartition(":")
-        cluster = client.connect([environment["KAFKA"]])
-        cluster.update()
-        before = sum(offsets.ends(cluster, UDP_TOPIC).values())
+        admin = driver().admin([environment["KAFKA"]])
+        before = sum(admin.ends(UDP_TOPIC).values())
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             for sent, datagram in enumerate(sample.datagrams):
                 deadline = time.monotonic() + _STALLED_AFTER_S
-                while sent % _IN_FLIGHT == 0 and sum(offsets.ends(cluster, UDP_TOPIC).values()) - before < sent:
+                while sent % _IN_FLIGHT == 0 and sum(admin.ends(UDP_TOPIC).values()) - before < sent:
                     if time.monotonic() > deadline:
                         raise DevstackError(f"datagrams do not arrive in {UDP_TOPIC}; see the forwarder's log")
                     time.sleep(0.01)
-                    if not offsets.ends(cluster, UDP_TOPIC):
-                        cluster.update()
                 udp.sendto(datagram, (host, int(port)))
 
     def _wait(self, sample: Sample, arrivals: Arrivals) -> None:

@@ -17,7 +17,8 @@ import fsspec
 import sqlalchemy
 
 from elworkers.config.uris import parse
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.driver import Range
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.sql import engine, table_owners
 from elworkers.connectors.sql import offset_store as positions
 from elworkers.monitoring import statsd
@@ -86,7 +87,7 @@ class Arrivals:
     """Counts from the moment it is made."""
 
     def __init__(self, kafka: str, database_url: str, hours: Hours, log_file: Path, statsd: Statsd) -> None:
-        self._cluster = client.connect([kafka])
+        self._admin, self._reader = driver().admin([kafka]), driver().reader([kafka])
         self._engine = engine.engine(parse(database_url))
         self._log = log_file
         self._log_at = log_file.stat().st_size if log_file.exists() else 0
@@ -95,15 +96,13 @@ class Arrivals:
         self._hours = hours
         self._ends = self._schema_ends()
         self._rows = self._count_rows()
-        self._errors: progress.TopicTail | None = None
-        if _ERRORS in topics.names(self._cluster):
-            self._errors = progress.TopicTail(self._cluster, _ERRORS)
+        self._errors_read = self._admin.ends(_ERRORS)
         self._invalid: Counter[str] = Counter()
         self._lines: Counter[str] = Counter()
 
     def _schema_ends(self) -> Counter[str]:
-        names = [name for name in topics.names(self._cluster) if name.startswith(_PREFIX) and name != _ERRORS]
-        return Counter({name[len(_PREFIX) :]: sum(progress.ends(self._cluster, name).values()) for name in names})
+        names = [name for name in self._admin.topics() if name.startswith(_PREFIX) and name != _ERRORS]
+        return Counter({name[len(_PREFIX) :]: sum(self._admin.ends(name).values()) for name in names})
 
     def _count_rows(self) -> Counter[str]:
         with self._engine.connect() as connection:
@@ -121,11 +120,11 @@ class Arrivals:
         return found
 
     def _read_errors(self) -> None:
-        if self._errors is None:
-            if _ERRORS not in topics.names(self._cluster):
-                return
-            self._errors = progress.TopicTail(self._cluster, _ERRORS, from_beginning=True)
-        self._errors.read(lambda value: self._invalid.update([json.loads(value)["event"]["schema"]]))
+        ranges = self._reader.ranges([one for one in self._reader.partitions() if one.topic == _ERRORS])
+        new = {one: Range(self._errors_read.get(one, found.begin), found.end) for one, found in ranges.items()}
+        for fetched in self._reader.read(new):
+            self._invalid.update(json.loads(value or b"")["event"]["schema"] for _, _, _, value in fetched.messages)
+            self._errors_read[fetched.partition] = fetched.next
 
     def _read_log(self) -> None:
         if not self._log.exists():

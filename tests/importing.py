@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import fsspec
 import zstandard
 
-from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink, check_storage
 from elworkers.core.contracts import Record
@@ -75,7 +75,7 @@ class Job(NamedTuple):
 
     def run(self, everything: bool = False, now_ms: int = 0, metrics: Counters | None = None) -> int:
         """One run of an importer of its own; how many messages are left."""
-        importer, reader = self.made(metrics), TopicsReader([self.kafka])
+        importer, reader = self.made(metrics), driver().reader([self.kafka])
         try:
             return importer.run(reader, lambda _done, _total: True, everything, now_ms)
         finally:
@@ -242,7 +242,7 @@ def side_by_side(jobs: Sequence[Job]) -> list[Told]:
 
 def _run_and_tell(job: Job, ready: Any, end: Any) -> None:
     metrics = Counters()
-    importer, reader = job.made(metrics), TopicsReader([job.kafka])
+    importer, reader = job.made(metrics), driver().reader([job.kafka])
     ready.wait(60)
     left = 1
     while left:

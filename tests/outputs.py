@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
@@ -37,11 +38,20 @@ def fill(kafka: str, topic: str, values: list[bytes], timestamp_ms: int = 0) -> 
 
 
 def count(kafka: str, topic: str) -> int:
-    return sum(progress.ends(client.connect([kafka]), topic).values())
+    with contextlib.closing(driver().admin([kafka])) as admin:
+        return sum(admin.ends(topic).values())
 
 
 def committed(kafka: str, group: str, topic: str) -> int:
-    return sum(progress.committed(client.connect([kafka]), group, topic).values())
+    with contextlib.closing(driver().admin([kafka])) as admin:
+        return sum(admin.committed(group, topic).values())
+
+
+def values(kafka: str, topic: str) -> list[bytes]:
+    """Every message of a topic."""
+    with contextlib.closing(driver().reader([kafka])) as reader:
+        ranges = reader.ranges([one for one in reader.partitions() if one.topic == topic])
+        return [value or b"" for fetched in reader.read(ranges) for _, _, _, value in fetched.messages]
 
 
 def logged(path: Path, event: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from topology import BIN, ROOT, Topology, free_udp_port
 from waiting import wait_for
 
 from elworkers.config.uris import parse
-from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.sql import engine
 from elworkers.devstack import Stack
 from elworkers.devstack.fetch import Cache
@@ -177,7 +178,8 @@ class Flow:
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition → how many messages it has."""
-        return progress.ends(client.connect([self.kafka]), topic)
+        with contextlib.closing(driver().admin([self.kafka])) as admin:
+            return {one.partition: end for one, end in admin.ends(topic).items()}
 
     def count_partitions(self, topic: str) -> int:
         """How many partitions a topic has."""

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import psutil
 from hostile import case_lines, invalid_lines, write_schemas
+from outputs import count as count_messages
+from outputs import values
 from topology import SCHEMAS, Topology
 
 from chaos import flow
-from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.core.errors import RetryableError
 from elworkers.devstack import Stack
 
@@ -78,9 +79,7 @@ class Watch(threading.Thread):
         last, since = 0, time.monotonic()
         while not self.stopped.wait(0.5):
             try:
-                cluster = client.connect([self._kafka])
-                cluster.update()
-                now = sum(progress.ends(cluster, VALID).values())
+                now = count_messages(self._kafka, VALID)
             except RetryableError:
                 now = last
             if now != last:
@@ -223,7 +222,7 @@ class Chaos:
 
     def _report_errors(self, invalid: int) -> bool:
         # An EventError's uuid is made of its line's place: lines that were written again count as several.
-        found = [json.loads(value)["uuid"] for value in flow.values(self._env["KAFKA"], ERRORS)]
+        found = [json.loads(value)["uuid"] for value in values(self._env["KAFKA"], ERRORS)]
         lost = max(0, invalid - len(set(found)))
         print(f"| topic of EventErrors | {len(set(found))} | {lost} | {len(found) - len(set(found))} |")
         return not lost

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy
+from outputs import values
 
 from elworkers.config.uris import parse
-from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink
 from elworkers.connectors.sql import engine as database
@@ -74,20 +74,6 @@ def count(found: Iterable[int], sent: Iterable[int]) -> Count:
 def in_topic(kafka: str, topic: str) -> list[int]:
     """The numbers of the events in a topic."""
     return numbers_of(values(kafka, topic))
-
-
-def values(kafka: str, topic: str) -> list[bytes]:
-    """The messages of a topic."""
-    cluster = client.connect([kafka])
-    cluster.update()
-    wanted = sum(progress.ends(cluster, topic).values())
-    found: list[bytes] = []
-    if wanted:
-        tail = progress.TopicTail(cluster, topic, from_beginning=True)
-        while len(found) < wanted:
-            tail.read(found.append)
-        tail.close()
-    return found
 
 
 def in_database(url: str, table: str) -> list[int]:

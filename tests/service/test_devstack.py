@@ -19,7 +19,7 @@ import pytest
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, topics
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.devstack import Stack, processes
 
 COMMAND = str(BIN / "eventlogging-devstack")
@@ -63,8 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_every_part_answers_when_up_returns(folder: Path) -> None:
     found = env(folder)
-    cluster = client.connect([found["KAFKA"]])
-    assert topics.get_or_create(cluster, "made", 3, 1).partitions.keys() == {0, 1, 2}
+    assert driver().admin([found["KAFKA"]]).get_or_create("made", 3, 1) == (3, 1)
     host, _, port = found["ZOOKEEPER"].partition(":")
     with socket.create_connection((host, int(port)), timeout=5) as asked:
         asked.sendall(b"srvr")
@@ -93,14 +92,14 @@ def test_up_again_changes_nothing(folder: Path) -> None:
 
 def test_a_killed_part_comes_back_on_its_port_with_its_data(folder: Path) -> None:
     addresses = env(folder)
-    topics.get_or_create(client.connect([addresses["KAFKA"]]), "kept", 2, 1)
+    driver().admin([addresses["KAFKA"]]).get_or_create("kept", 2, 1)
     for process in processes.of(folder.absolute(), "kafka"):
         process.kill()
         process.wait(DEADLINE_S)
     assert run(folder, "status", expect=1).stdout.split()[:2] == ["kafka", "stopped"]
     run(folder, "up", "kafka")
     assert env(folder) == addresses
-    assert "kept" in topics.names(client.connect([addresses["KAFKA"]]))
+    assert "kept" in driver().admin([addresses["KAFKA"]]).topics()
 
 
 def test_down_of_one_part_leaves_the_others(folder: Path) -> None:

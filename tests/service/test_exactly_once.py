@@ -14,13 +14,13 @@ import sqlalchemy
 from databases import Place
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_sink, check_source
 from elworkers.connectors.sql.sink import SqlSink
 from elworkers.core.capabilities import OffsetStore
-from elworkers.core.contracts import Assignment, Record
+from elworkers.core.contracts import Assignment, Record, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
 
@@ -198,10 +198,10 @@ def test_the_database_knows_better_than_kafka_where_to_go_on(
     sink.flush()
     first = source(maria.sink(SCHEMA, f"group-{topic}"))
     assert read(first, 10) == list(range(10))
-    cluster = client.connect([kafka])
-    first.commit({Assignment(topic, 0, kafka, 1, topics.ids(cluster, [topic])[topic]): 5})
+    admin = driver().admin([kafka])
+    first.commit({Assignment(topic, 0, kafka, 1, admin.topic_ids([topic])[topic]): 5})
     first.close()
-    assert progress.committed(cluster, f"group-{topic}", topic) == {0: 5}
+    assert admin.committed(f"group-{topic}", topic) == {TopicPartition(topic, 0): 5}
     change = f"UPDATE eventlogging_offsets SET next_offset = {position} WHERE topic = '{topic}'"  # noqa: S608
     maria.do(change)
     assert read(source(maria.sink(SCHEMA, f"group-{topic}")), 10 - position) == list(range(position, 10))
@@ -242,12 +242,12 @@ def test_a_consumer_that_was_down_meanwhile_stores_all_of_a_topic_made_again(
         sink.close()
 
     run(["old 0", "old 1", "old 2"])
-    cluster = client.connect([kafka])
-    before = topics.ids(cluster, [topic])[topic]
+    admin = driver().admin([kafka])
+    before = admin.topic_ids([topic])[topic]
     brokeradmin.delete_topic(kafka, topic)
-    wait_for(lambda: not topics.ids(cluster, [topic]), DEADLINE_S, "the topic is gone")
+    wait_for(lambda: not admin.topic_ids([topic]), DEADLINE_S, "the topic is gone")
     brokeradmin.create_topics(kafka, [topic], 1)
-    wait_for(lambda: topics.ids(cluster, [topic]).get(topic, before) != before, DEADLINE_S, "another topic")
+    wait_for(lambda: admin.topic_ids([topic]).get(topic, before) != before, DEADLINE_S, "another topic")
     run(["new 0", "new 1", "new 2", "new 3"])
     assert [row["event_a"] for row in maria.rows()] == [
         *(f"old {at}" for at in range(3)),

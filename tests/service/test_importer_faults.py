@@ -18,7 +18,7 @@ import requests
 from importing import Job, by_folder, events, expected, hidden, lines, paths, produce, run_and_kill, stored
 from topology import free_port
 
-from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.registry import check_storage
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
@@ -50,7 +50,7 @@ class Site:
         self.metrics = Counters()
         job = Job(kafka, base, f"{self.bad}|{self.good}", folder)
         self.importer: Importer = job.made(self.metrics)
-        self.reader = TopicsReader([kafka])
+        self.reader = driver().reader([kafka])
         self.sent: dict[str, list[dict[str, Any]]] = {self.bad: [], self.good: []}
 
     def send(self, topic: str, count: int) -> None:

@@ -16,7 +16,7 @@ from chaos import flow
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, topics
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
@@ -49,7 +49,7 @@ class Told:
 def test_what_comes_while_a_broker_is_away_is_told_later(two_brokers: Stack) -> None:
     env = two_brokers.env()
     hosts = (env["KAFKA"], env["KAFKA_2"])
-    topics.get_or_create(client.connect(hosts), "raw", 2, 1)
+    driver().admin(hosts).get_or_create("raw", 2, 1)
     flow.produce(env["KAFKA"], "raw", range(100))
     report, told = ClusterReport(hosts, WatchedTopics(raw={"raw"})), Told()
     report.send(told.send)

@@ -15,10 +15,12 @@ from pykafka.protocol import PartitionOffsetCommitRequest
 from structlog.testing import capture_logs
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, progress
+from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_source
 from elworkers.connectors.sql.sink import SqlSink
+from elworkers.core.contracts import TopicPartition
 from elworkers.core.metrics import Counters
 
 DIFFER = "the group's offsets in Kafka are not its positions in the database, which count"
@@ -88,7 +90,7 @@ def test_offsets_that_were_reset_are_said_once_and_set_right_at_once(
     assert said[0]["partitions"] == {0: {"kafka": to, "database": 5}}
     assert (said[0]["group"], said[0]["topic"]) == (group, topic)
     # Nothing was read, and there is no lag.
-    assert progress.committed(client.connect([kafka]), group, topic) == {0: 5}
+    assert driver().admin([kafka]).committed(group, topic) == {TopicPartition(topic, 0): 5}
     second.close()
     with capture_logs() as logs:
         third = Consumer(kafka, topic, place.sink({}, group), group, extra)
@@ -130,7 +132,7 @@ def test_offsets_that_kafka_has_forgotten_are_no_new_group(
         assert second.read(0) == []
     assert BY_DEFAULT not in [entry["event"] for entry in logs]
     assert DIFFER in [entry["event"] for entry in logs]
-    assert progress.committed(client.connect([kafka]), f"{group}-2", topic) == {0: 5}
+    assert driver().admin([kafka]).committed(f"{group}-2", topic) == {TopicPartition(topic, 0): 5}
     second.close()
 
 

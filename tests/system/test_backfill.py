@@ -19,11 +19,9 @@ from typing import Any
 
 import pytest
 from databases import Place
-from outputs import capsule, count, fill, logged, schemas
+from outputs import capsule, count, fill, logged, schemas, values
 from topology import BIN
 from waiting import wait_for
-
-from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 
 DEADLINE_S = 120.0
 TOO_LONG_S = 3_600_000
@@ -71,15 +69,6 @@ def done(state: Path) -> int:
     if not state.exists():
         return 0
     return sum(json.loads(state.read_text(encoding="utf-8"))["counts"].values())
-
-
-def everything(kafka: str, topic: str) -> list[bytes]:
-    """The messages of a topic."""
-    reader = TopicsReader([kafka])
-    there = reader.ranges([one for one in reader.partitions() if one.topic == topic])
-    found = [value or b"" for fetched in reader.read(there) for _, _, _, value in fetched.messages]
-    reader.close()
-    return found
 
 
 def written(path: Path, lines: Sequence[bytes]) -> Path:
@@ -166,7 +155,7 @@ def test_what_is_killed_and_started_again_loses_nothing_and_doubles_nothing(
         stored = [row["uuid"] for row in place.rows("uuid")]
         place.close()
     elif output == "kafka":
-        stored = [json.loads(value)["uuid"] for value in everything(broker, f"{topic}_{name}")]
+        stored = [json.loads(value)["uuid"] for value in values(broker, f"{topic}_{name}")]
     else:
         stored = [json.loads(line)["uuid"] for line in file.read_bytes().splitlines()]
     assert len(stored) == len(set(stored)) == 11_880

@@ -19,33 +19,15 @@ import psutil
 import pymysql
 import pytest
 from conftest import Varnished
+from outputs import values
 from topology import BIN, ROOT, SCHEMAS, Topology, free_port
 from waiting import wait_for
 
 from demo.listeners import CLICKS, PAGE_SCHEMA, click
-from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.devstack import Stack
 
 DEADLINE_S = 60.0
 CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %D %o %{userAgent}i"
-
-
-def values(kafka: str, topic: str) -> list[bytes]:
-    """Every message of a topic."""
-    cluster = client.connect([kafka])
-    cluster.update()
-    found: list[bytes] = []
-    wanted = sum(progress.ends(cluster, topic).values())
-    if wanted:
-        tail = progress.TopicTail(cluster, topic, from_beginning=True)
-
-        def all_read() -> bool:
-            tail.read(found.append)
-            return len(found) >= wanted
-
-        wait_for(all_read, DEADLINE_S, f"{wanted} messages")
-        tail.close()
-    return found
 
 
 @contextlib.contextmanager

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from outputs import values
 from topology import BIN, free_port, free_udp_port
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.devstack import Stack
 
 DEADLINE_S = 60.0
@@ -74,19 +74,7 @@ def test_datagrams_wait_on_disk_while_kafka_is_away(
         own_stack.start("kafka")
 
         def arrived() -> set[int]:
-            cluster = client.connect([kafka])
-            cluster.update()
-            found: list[int] = []
-            if progress.ends(cluster, topic):
-                tail = progress.TopicTail(cluster, topic, from_beginning=True)
-                wanted = sum(progress.ends(cluster, topic).values())
-                wait_for(
-                    lambda: tail.read(lambda value: found.append(int(value))) or len(found) >= wanted,
-                    DEADLINE_S,
-                    "tail",
-                )
-                tail.close()
-            return set(found)
+            return set(map(int, values(kafka, topic)))
 
         wait_for(lambda: arrived() == set(range(sent)), DEADLINE_S, f"all of {sent} datagrams")
         assert "they are lost" not in log.read_text(encoding="utf-8")

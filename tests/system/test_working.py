@@ -20,7 +20,7 @@ from brokeradmin import add_partitions
 from topology import BIN, Topology, free_udp_port
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, topics
+from elworkers.connectors.kafka.drivers import driver
 
 Make = Callable[..., Topology]
 Unique = Callable[[str], str]
@@ -163,16 +163,15 @@ def test_topics_are_made_as_any_instance_file_says(topology: Make, kafka: str, u
     site, topic, door = topology({}), unique("planned"), free_udp_port()
     topology_of_two(site, kafka, topic, door)
     site.ctl("start", "processor/p")
-    cluster = client.connect([kafka])
-    assert len(topics.get(cluster, topic).partitions) == 4
+    admin = driver().admin([kafka])
+    assert len(admin.ends(topic)) == 4
     assert "not as configured" not in site.ctl("start").stdout
-    cluster.update()
-    assert len(topics.get(cluster, f"{topic}_Edit").partitions) == 3
+    assert len(admin.ends(f"{topic}_Edit")) == 3
 
 
 def test_a_topic_that_is_not_as_a_file_says_is_named(topology: Make, kafka: str, unique: Unique) -> None:
     site, topic = topology({}), unique("other")
-    topics.get_or_create(client.connect([kafka]), topic, 1)
+    driver().admin([kafka]).get_or_create(topic, 1)
     topology_of_two(site, kafka, topic, free_udp_port())
     said = f"topic {topic}: it has 1 partition, and forwarder/f says partitions=4"
     shown = site.ctl("start", "processor/p").stdout
@@ -194,7 +193,7 @@ def test_what_a_neighbour_says_and_kafka_cannot_do_holds_up_nobody_else(
     site.instance("forwarder/wide", f"udp://127.0.0.1:{free_udp_port()}", f"{wide}{topic}")
     shown = site.ctl("start", "processor/p", "consumer").stdout
     assert "it has 1 replica, and forwarder/wide says replication=30" in shown
-    assert len(topics.get(client.connect([kafka]), topic).partitions) == 7
+    assert len(driver().admin([kafka]).ends(topic)) == 7
 
 
 def test_a_file_that_has_become_broken_still_says_what_it_said(topology: Make) -> None:

@@ -71,11 +71,7 @@ PRIVATES = {
         "_queued_max_messages": "bounds what waits in memory",
         "_raise_worker_exceptions": "raises in the loop's thread what has failed in one of pykafka's",
         "_running": "false when it is being stopped, so that what fails then is no failure",
-        "_slot_available": "has it fetch more after its queues were emptied from outside",
         "_update": "finds leaders anew",
-    },
-    "pykafka.simpleconsumer.OwnedPartition": {
-        "_messages": "a queue that can be emptied without waiting for each message",
     },
     "pykafka.cluster.Cluster": {
         "_api_versions": "which requests the brokers know, asked once by pykafka",

@@ -6,12 +6,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from queue import Empty
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pykafka.protocol import PartitionOffsetFetchRequest
-from pykafka.simpleconsumer import SimpleConsumer
 
 from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.pykafka import topics, transactions
@@ -113,45 +111,3 @@ def _error(asked: str, errors: Mapping[int, int]) -> RetryableError:
     number, code = min(errors.items())
     more = f" and {len(errors) - 1} more partitions" if len(errors) > 1 else ""
     return error_type(code)(f"Kafka: {asked}: partition {number}{more}: {describe(code)}")
-
-
-class TopicTail:
-    """The messages of a topic from now on (or from its beginning), read without a group.
-
-    Raises:
-        RetryableError: Kafka does not answer, or there is no such topic.
-    """
-
-    def __init__(self, cluster: Any, name: str, from_beginning: bool = False) -> None:
-        topic = topics.get(cluster, name)
-        if topic is None:
-            raise RetryableError(f"Kafka: there is no topic {name}")
-        self._name = name
-        with translate_errors(f"read {name}"):
-            self._consumer = SimpleConsumer(
-                topic,
-                cluster,
-                auto_offset_reset=-2 if from_beginning else -1,
-                reset_offset_on_start=True,
-                consumer_timeout_ms=1,
-            )
-
-    def read(self, take: Callable[[bytes], None]) -> int:
-        """Hand over every message that has come since the last call; return how many there were."""
-        count = 0
-        with translate_errors(f"read {self._name}"):
-            self._consumer._raise_worker_exceptions()
-            for owned in self._consumer._partitions_by_id.values():
-                while True:
-                    try:
-                        message = owned._messages.get_nowait()
-                    except Empty:
-                        break
-                    take(message.value or b"")
-                    count += 1
-            self._consumer._slot_available.set()
-        return count
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._consumer.stop()
