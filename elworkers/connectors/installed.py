@@ -97,10 +97,9 @@ def _fault(connector: Connector) -> str:
             return f"has {name}={type(spec).__name__}(…); expected a {expected.__name__}"
     if source is not None and source.open is None and source.listener is None:
         return "has a source without open= and listener="
-    if sink is not None and not callable(sink.open):
-        return "has a sink without open="
-    if storage is not None and not callable(storage.open):
-        return "has a storage without open="
+    for name, spec in (("sink", sink), ("storage", storage)):
+        if spec is not None and not callable(spec.open):
+            return f"has a {name} without open="
     extra = source.extra if source is not None else None
     if extra is not None and extra not in EXTRAS:
         return f"has extra={extra!r}; expected None or an extra of elworkers: {', '.join(sorted(EXTRAS))}"

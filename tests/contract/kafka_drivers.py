@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import brokeradmin
 from waiting import wait_for
 
-from elworkers.connectors.kafka.driver import Consumer, Driver, Producer
+from elworkers.connectors.kafka.driver import Consumer, Driver
 from elworkers.connectors.kafka.drivers import driver, in_memory
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
+from elworkers.connectors.kafka.producer_protocol import Producer
 from elworkers.connectors.kafka.sink import settings
 from elworkers.connectors.kafka.transactional import TransactionalDriver, TransactionalProducer
 from elworkers.connectors.registry import check_sink, check_source

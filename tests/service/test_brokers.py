@@ -19,7 +19,7 @@ from pykafka.exceptions import KafkaException
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.pykafka import client, progress, topic_creation
 from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_source
@@ -49,7 +49,7 @@ def test_a_broker_that_does_not_lead_a_partition_is_said_or_asked_again(two_brok
     env = two_brokers.env()
     hosts = [env["KAFKA"], env["KAFKA_2"]]
     cluster = client.connect(hosts)
-    topic = topics.get_or_create(cluster, "young", 2, 1)
+    topic = topic_creation.get_or_create(cluster, "young", 2, 1)
 
     def forget() -> None:
         # As metadata has it some moments before a broker leads, and until it is asked for after another does.
@@ -67,7 +67,7 @@ def test_a_broker_that_does_not_lead_a_partition_is_said_or_asked_again(two_brok
 def test_leaders_that_move_stop_nobody(two_brokers: Stack, tmp_path: Path) -> None:
     env = two_brokers.env()
     both = f"{env['KAFKA']},{env['KAFKA_2']}"
-    topics.get_or_create(client.connect(both.split(",")), "moving", 4, 2)
+    topic_creation.get_or_create(client.connect(both.split(",")), "moving", 4, 2)
     out = tmp_path / "out.log"
     source = f"kafka:///{both}?topic=moving&raw=True&identity=reader&auto_offset_reset=earliest&session_timeout_ms=6000"
     with (tmp_path / "log").open("wb") as log:
@@ -109,7 +109,7 @@ def test_a_partition_without_a_leader_stands_still_and_the_others_go_on(two_brok
     env = two_brokers.env()
     both = [env["KAFKA"], env["KAFKA_2"]]
     cluster = client.connect(both)
-    partitions = topics.get_or_create(cluster, "halved", 2, 1).partitions
+    partitions = topic_creation.get_or_create(cluster, "halved", 2, 1).partitions
     (gone,) = [number for number, one in partitions.items() if one.leader.id == 2]
     text = f"kafka:///{','.join(both)}?topic=halved&auto_offset_reset=earliest&session_timeout_ms=6000"
     metrics = Counters()
@@ -210,7 +210,7 @@ def test_one_broker_that_cannot_be_resolved_holds_up_no_other(
     two_brokers: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kafka = two_brokers.env()["KAFKA"]
-    partitions = topics.get_or_create(client.connect([kafka]), "halved", 2, 1).partitions
+    partitions = topic_creation.get_or_create(client.connect([kafka]), "halved", 2, 1).partitions
     (gone,) = [number for number, one in partitions.items() if one.leader.id == 2]
     options = check_source(f"kafka:///{kafka}?topic=halved&auto_offset_reset=earliest&session_timeout_ms=6000").options
     metrics = Counters()

@@ -15,7 +15,7 @@ from members import DEADLINE_S, Members, positions, produce, read, sink_to
 from waiting import wait_for
 
 from elworkers.connectors.kafka import batching_producer as producer_module
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.pykafka import client, progress, topic_creation, topics
 from elworkers.connectors.kafka.pykafka.fetch_shares import _RESPONSE_BYTES, FetchShares
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.sink import KafkaSink, settings
@@ -160,17 +160,17 @@ def test_records_carry_kafkas_facts(kafka: str, members: Members, unique: Unique
 def test_topics_get_the_partitions_that_the_uri_says(kafka: str, unique: Unique) -> None:
     cluster = client.connect([kafka])
     topic = unique("topic")
-    assert len(topics.get_or_create(cluster, topic, 3).partitions) == 3
-    assert len(topics.get_or_create(cluster, topic, 5).partitions) == 3, "an existing topic stays as it is"
-    assert len(topics.get_or_create(cluster, unique("topic")).partitions) == 1, "the broker's default"
+    assert len(topic_creation.get_or_create(cluster, topic, 3).partitions) == 3
+    assert len(topic_creation.get_or_create(cluster, topic, 5).partitions) == 3, "an existing topic stays as it is"
+    assert len(topic_creation.get_or_create(cluster, unique("topic")).partitions) == 1, "the broker's default"
 
 
 def test_a_topic_that_cannot_be_made_says_why(kafka: str) -> None:
     cluster = client.connect([kafka])
     with pytest.raises(ConfigurationError, match="a name of letters"):
-        topics.get_or_create(cluster, "no spaces allowed")
+        topic_creation.get_or_create(cluster, "no spaces allowed")
     with pytest.raises(ConfigurationError, match="replicas is larger"):
-        topics.get_or_create(cluster, "too_many_replicas", 1, 3)
+        topic_creation.get_or_create(cluster, "too_many_replicas", 1, 3)
 
 
 def test_the_same_key_always_goes_to_the_same_partition(kafka: str, unique: Unique) -> None:

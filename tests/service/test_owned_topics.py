@@ -15,7 +15,7 @@ import brokeradmin
 import pytest
 from topology import BIN
 
-from elworkers.connectors.kafka.pykafka import client, progress, topic_owners, topics
+from elworkers.connectors.kafka.pykafka import client, progress, topic_creation, topic_owners
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.route import Route
@@ -142,7 +142,7 @@ def test_two_workers_that_find_it_empty_at_once_agree(kafka: str, unique: Unique
 
 
 def test_an_empty_topic_of_an_operators_is_the_first_ones(outputs: Outputs, name: str) -> None:
-    topics.get_or_create(client.connect([outputs.kafka]), f"{name}.a_b", 3)
+    topic_creation.get_or_create(client.connect([outputs.kafka]), f"{name}.a_b", 3)
     assert outputs.refused("a/b") == []
     assert outputs.refused("a_b") == [no_topic_of_its_own("a_b", f"{name}.a_b", "a/b")]
 
@@ -207,7 +207,7 @@ def test_without_that_log_only_what_every_worker_sees_counts(
 def test_a_log_that_cannot_be_made_for_now_is_waited_for(
     outputs: Outputs, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    topics.get_or_create(client.connect([outputs.kafka]), f"{name}.a_b")
+    topic_creation.get_or_create(client.connect([outputs.kafka]), f"{name}.a_b")
     monkeypatch.setattr(topic_owners, "TOPIC", f"{name}-owners")
     monkeypatch.setattr(topic_owners, "_LOG", TopicPartition(f"{name}-owners", 0))
     with pytest.raises(RetryableError, match="replicas is larger"):

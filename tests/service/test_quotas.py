@@ -13,7 +13,7 @@ import pytest
 from pykafka.protocol.base import Request
 from waiting import wait_for
 
-from elworkers.connectors.kafka.driver import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerSettings
 from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elworkers.connectors.kafka.pykafka import client, produce_requests, progress, topics
+from elworkers.connectors.kafka.pykafka import client, produce_requests, progress, topic_creation, topics
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.sink import settings as produced
 from elworkers.connectors.registry import check_sink
@@ -92,7 +92,7 @@ def test_two_names_that_kafka_counts_as_one_are_never_mixed(kafka: str, unique: 
     name = unique("Foo")
     owner, other, third = f"{name}_Bar", f"{name}.Bar", unique("third")
     if exists_first:
-        topics.get_or_create(client.connect([kafka]), owner)
+        topic_creation.get_or_create(client.connect([kafka]), owner)
     metrics = Counters()
     producer = producer_to(kafka, metrics=metrics)
     records = [*to(third, b"1"), *to(owner, b"2"), *to(other, b"3"), *to(third, b"4")]
@@ -109,9 +109,9 @@ def test_two_names_that_kafka_counts_as_one_are_never_mixed(kafka: str, unique: 
 
 def test_both_go_on_where_both_topics_exist(kafka: str, unique: Unique) -> None:
     name = unique("Foo")
-    topics.get_or_create(client.connect([kafka]), f"{name}_Bar")
+    topic_creation.get_or_create(client.connect([kafka]), f"{name}_Bar")
     with pytest.raises(ConfigurationError, match="that no other topic has"):
-        topics.get_or_create(client.connect([kafka]), f"{name}.Bar")
+        topic_creation.get_or_create(client.connect([kafka]), f"{name}.Bar")
     assert refused(producer_to(kafka), to(f"{name}_Bar", b"1")) == []
 
 
@@ -154,7 +154,7 @@ def test_a_topic_that_takes_no_event_errors_is_an_outage(kafka: str, unique: Uni
 @pytest.mark.parametrize("placed", [True, False])
 def test_a_retry_writes_only_what_is_missing_where_it_is_missing(kafka: str, unique: Unique, placed: bool) -> None:
     good, stuck, origin = unique("good"), unique("stuck"), Assignment("raw", 0)
-    topics.get_or_create(client.connect([kafka]), good)
+    topic_creation.get_or_create(client.connect([kafka]), good)
     # More replicas than there are brokers: that one cannot be made for now.
     too_many = "&replication=3"
     records = [*to(good, *(b"%d" % number for number in range(20))), *to(stuck, b"s", b"t")]

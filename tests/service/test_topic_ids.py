@@ -11,7 +11,7 @@ import brokeradmin
 import pytest
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, topic_identity, topics
+from elworkers.connectors.kafka.pykafka import client, topic_creation, topic_identity, topics
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_sink, check_source
@@ -26,7 +26,7 @@ DEADLINE_S = 30.0
 def test_a_topic_that_is_made_again_has_another_id(kafka: str, unique: Unique) -> None:
     cluster = client.connect([kafka])
     one, other = unique("topic"), unique("topic")
-    topics.create_missing(cluster, [one, other], 3, 1)
+    topic_creation.create_missing(cluster, [one, other], 3, 1)
     first = wait_for(
         lambda: len(found := topics.ids(cluster, [one, other, "absent"])) == 2 and found, DEADLINE_S, "ids"
     )
@@ -43,7 +43,7 @@ def test_a_topic_that_is_made_again_has_another_id(kafka: str, unique: Unique) -
 def test_a_broker_without_ids_tells_none(kafka: str, unique: Unique) -> None:
     cluster = client.connect([kafka])
     topic = unique("topic")
-    topics.get_or_create(cluster, topic)
+    topic_creation.get_or_create(cluster, topic)
     # As a broker before Kafka 2.8 says it.
     cluster._api_versions[3] = cluster._api_versions[3]._replace(max=9)
     assert topics.ids(cluster, [topic]) == {}
@@ -56,7 +56,7 @@ def recreate(kafka: str, topic: str, partitions: int = 1) -> None:
     wait_for(lambda: not topics.ids(cluster, [topic]), DEADLINE_S, "the topic is gone")
     brokeradmin.create_topics(kafka, [topic], partitions)
     wait_for(lambda: topics.ids(cluster, [topic]).get(topic, before) != before, DEADLINE_S, "another topic")
-    topics.get_or_create(client.connect([kafka]), topic)
+    topic_creation.get_or_create(client.connect([kafka]), topic)
 
 
 class Reader:
@@ -120,7 +120,7 @@ def test_a_running_consumer_reads_a_topic_made_again_from_its_beginning(
     kafka: str, unique: Unique, reader: Callable[..., Reader], new: int, start: str
 ) -> None:
     topic = unique("again")
-    topics.get_or_create(client.connect([kafka]), topic, 1)
+    topic_creation.get_or_create(client.connect([kafka]), topic, 1)
     one = reader(topic, unique("group"), f"&auto_offset_reset={start}")
     one.poll()
     produce(kafka, topic, [b"old 0", b"old 1", b"old 2"])

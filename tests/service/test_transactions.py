@@ -13,7 +13,7 @@ import pytest
 from waiting import wait_for
 
 from elworkers.config.endpoints import check_topics
-from elworkers.connectors.kafka.pykafka import client, progress, topics, transactions
+from elworkers.connectors.kafka.pykafka import client, progress, topic_creation, transactions
 from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.source import KafkaSource
@@ -28,7 +28,7 @@ DEADLINE_S = 30.0
 
 def written(kafka: str, topic: str) -> set[int]:
     cluster = client.connect([kafka])
-    partitions = topics.get_or_create(cluster, topic).partitions.values()
+    partitions = topic_creation.get_or_create(cluster, topic).partitions.values()
     leaders = {(topic, partition.id): partition.leader for partition in partitions}
     return {number for _, number in transactions.with_transactions(cluster, leaders)}
 
@@ -53,7 +53,7 @@ def test_the_batch_at_a_marker_is_seen(kafka: str, unique: Unique) -> None:
     producer = modern.Transactions(kafka, topic, unique("id"))
     producer.begin([b"a", b"b"])
     producer.abort()
-    leader = topics.get_or_create(client.connect([kafka]), topic).partitions[0].leader
+    leader = topic_creation.get_or_create(client.connect([kafka]), topic).partitions[0].leader
     assert transactions.batches_at(leader, topic, 0, 0) == [(1, False, False)]
     assert transactions.batches_at(leader, topic, 0, 1) == [(3, True, False)]
     marker = wait_for(lambda: transactions.batches_at(leader, topic, 0, 3), DEADLINE_S, "the marker")
@@ -190,7 +190,7 @@ def test_holes_of_a_compacted_topic_are_no_transactions(
     )
     for number in range(20):
         modern.produce(kafka, topic, [b"%d" % number], key=b"same")
-    leader = topics.get_or_create(client.connect([kafka]), topic).partitions[0].leader
+    leader = topic_creation.get_or_create(client.connect([kafka]), topic).partitions[0].leader
 
     def has_holes() -> bool:
         modern.produce(kafka, topic, [b"more"], key=b"same")

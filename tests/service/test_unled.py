@@ -21,7 +21,7 @@ from waiting import wait_for
 
 from elworkers.connectors.kafka import leaderless
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.pykafka import client, fetcher, topics
+from elworkers.connectors.kafka.pykafka import client, stall_timers, topic_creation, topics
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import settings
@@ -84,7 +84,7 @@ class Halved:
         self.pair, self.name = pair, name
         env = pair.env()
         self.hosts = [env["KAFKA"], env["KAFKA_2"]]
-        partitions = topics.get_or_create(client.connect(self.hosts), name, 2, 1).partitions
+        partitions = topic_creation.get_or_create(client.connect(self.hosts), name, 2, 1).partitions
         (self.gone,) = [number for number, one in partitions.items() if one.leader.id == 2]
         self.stays = 1 - self.gone
         self.writer = Writer(self.hosts)
@@ -156,7 +156,7 @@ def test_a_new_group_reads_at_once_what_has_a_leader(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fetcher, "_LONGEST_PAUSE_S", 2.0)
+    monkeypatch.setattr(stall_timers, "_LONGEST_PAUSE_S", 2.0)
     halved.produce(halved.gone, b"old gone")
     halved.produce(halved.stays, b"old")
     held = unique("held")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 
-from elworkers.connectors.kafka.driver import Route, TopicName
+from elworkers.connectors.kafka.producer_protocol import Route, TopicName
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.core.contracts import Destination, Metrics, Record, RejectedRecord
 from elworkers.core.deliveries import Deliveries

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import chain
 
-from elworkers.connectors.kafka.driver import TopicName
+from elworkers.connectors.kafka.producer_protocol import TopicName
 from elworkers.core.contracts import OwnTopic, Record
 
 

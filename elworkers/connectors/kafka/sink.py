@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from elworkers.connectors.kafka.driver import Producer, ProducerSettings, Route
 from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.producer_protocol import Producer, ProducerSettings, Route
 from elworkers.core.contracts import Destination, Positions, Record, RejectedRecord
 
 

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeGuard
 
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.driver import AssignmentListener, Consumer, Driver, Producer, ProducerSettings
+from elworkers.connectors.kafka.driver import AssignmentListener, Consumer, Driver
+from elworkers.connectors.kafka.producer_protocol import Producer, ProducerSettings
 from elworkers.core.contracts import Metrics, TopicPartition
 
 GroupMetadata = object

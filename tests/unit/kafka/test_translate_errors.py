@@ -23,7 +23,7 @@ from pykafka.utils import struct_helpers
 
 from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError, UnsupportedBrokerError
-from elworkers.connectors.kafka.pykafka import client, consumer_positions, topics
+from elworkers.connectors.kafka.pykafka import client, consumer_positions, topic_creation
 from elworkers.connectors.kafka.pykafka.error_codes import library_error
 from elworkers.connectors.kafka.pykafka.messages import partition_responses
 from elworkers.core.errors import ConfigurationError, RetryableError
@@ -113,7 +113,7 @@ def test_a_partition_whose_disk_has_failed_is_no_bug() -> None:
 def test_a_topic_that_cannot_be_made_now_says_whether_somebody_has_to_allow_it(
     code: int, kind: type[RetryableError]
 ) -> None:
-    assert type(topics.creation_error("t", code, 1, 1)) is kind
+    assert type(topic_creation.creation_error("t", code, 1, 1)) is kind
 
 
 def broker(versions: Mapping[int, tuple[int, int]]) -> str:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.driver import AssignmentListener, ProducerSettings
+from elworkers.connectors.kafka.driver import AssignmentListener
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.consumer import MemoryConsumer
 from elworkers.connectors.kafka.memory.lookups import MemoryAdmin, MemoryReader
 from elworkers.connectors.kafka.memory.producer import MemoryProducer
 from elworkers.connectors.kafka.memory.transactional_producer import MemoryTransactionalProducer
+from elworkers.connectors.kafka.producer_protocol import ProducerSettings
 from elworkers.core.contracts import Metrics
 from elworkers.core.deliveries import Deliveries
 

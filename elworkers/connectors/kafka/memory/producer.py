@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.batching_producer import BatchingProducer, partition_of
-from elworkers.connectors.kafka.driver import ProducerSettings, TopicName
 from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.logs import Topic
+from elworkers.connectors.kafka.producer_protocol import ProducerSettings, TopicName
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.core.contracts import Metrics, Record, RejectedRecord
 from elworkers.core.deliveries import Deliveries
@@ -25,7 +25,7 @@ _Keyed = list[tuple[bytes | None, Record]]
 
 
 class MemoryProducer(BatchingProducer):
-    """Implements `driver.Producer`.
+    """Implements `producer_protocol.Producer`.
 
     Args:
         broker: the Kafka.
@@ -113,5 +113,5 @@ class MemoryProducer(BatchingProducer):
         return with_leader[self._turn % len(with_leader)]
 
     def close(self) -> None:
-        """See `driver.Producer.close`."""
+        """See `producer_protocol.Producer.close`."""
         self._clear()

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.driver import ProducerSettings
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.group import Committed, GroupMember
 from elworkers.connectors.kafka.memory.producer import MemoryProducer
+from elworkers.connectors.kafka.producer_protocol import ProducerSettings
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic
 from elworkers.connectors.kafka.transactional import GroupMetadata
 from elworkers.core.contracts import Metrics, TopicPartition

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from elworkers.connectors.kafka.driver import TopicShape
-from elworkers.connectors.kafka.pykafka import client, progress, topics
+from elworkers.connectors.kafka.pykafka import client, progress, topic_creation, topics
 from elworkers.core.contracts import TopicPartition
 
 
@@ -24,7 +24,7 @@ class Admin:
 
     def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
         """See `driver.Admin.get_or_create`."""
-        return TopicShape(*topics.shape(topics.get_or_create(self._cluster, topic, partitions, replication)))
+        return TopicShape(*topics.shape(topic_creation.get_or_create(self._cluster, topic, partitions, replication)))
 
     def topics(self) -> list[str]:
         """See `driver.Admin.topics`."""

@@ -35,7 +35,7 @@ def create_consumer(cluster: Any, topic: Any, options: Mapping[str, Any], group_
 
     Args:
         cluster: of `client.connect`.
-        topic: of `topics.get_or_create`.
+        topic: of `topic_creation.get_or_create`.
         options: of a `kafka:` URI as an input, typed.
         group_name: the consumer group.
     """

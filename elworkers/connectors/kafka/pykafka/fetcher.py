@@ -5,25 +5,22 @@
 
 What differs from pykafka's SimpleConsumer:
 
-* A set is taken out of an answer, put into the inbox and handed over whole; pykafka makes one object, one entry of a
-  queue and one release of a semaphore of each message.
-* Bytes bound the inbox as well as `queued_max_messages`, so that memory grows neither with partitions nor with lines.
-* A message larger than a partition's share of an answer is asked for with a larger one; pykafka never passes it. So
-  many partitions as may have one at a time are given such shares as an answer has room for.
-* Where partitions begin and what is committed is `ConsumerPositions`' matter.
+* A message set is put into the buffer and handed over whole; pykafka makes an object, a queue entry and a release of a
+  semaphore of each message.
+* The buffer is bounded by bytes as well as by `queued_max_messages`, so that memory does not grow with partitions.
+* A message larger than a partition's share of a response is requested with a larger share; pykafka never passes it.
 * An offset out of range goes to the earliest, and the gap is counted.
-* A partition that cannot be read for a reason of its own stands still and is asked again later; the others go on.
-* While a quota throttles this client, partitions are asked for a little in their turn, when the broker wants it.
-* So does one that a transactional producer has written to (see `transactions`), unless all is to be read.
+* A partition that cannot be read for a reason of its own is stalled and requested again later; the others go on. So is
+  one that a transactional producer has written to (see `transactions`), unless all is to be read.
+* While a quota throttles this client, one partition after the other is requested, a little at a time.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from pykafka.exceptions import KafkaException, OffsetOutOfRangeError, SocketDisconnectedError
@@ -45,10 +42,10 @@ from elworkers.connectors.kafka.pykafka.messages import (
     raw_messages,
     throttle_ms,
 )
+from elworkers.connectors.kafka.pykafka.stall_timers import StallTimers
 
 _MESSAGE_BYTES = 1024 * 1024
 _REFRESH_INTERVAL_S = 1.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _NOT_AUTHORIZED = 29
 _PARTITION_ERRORS = {
     2: "a message in it is damaged on the broker's disk",
@@ -62,13 +59,6 @@ _PARTITION_ERRORS = {
 
 
 log = structlog.get_logger(__name__)
-
-
-class _Stall(NamedTuple):
-    """When a partition that stands still is asked again (monotonic seconds), and for how long it was left alone."""
-
-    until: float
-    pause_s: float
 
 
 class Fetcher(ConsumerPositions):
@@ -89,7 +79,7 @@ class Fetcher(ConsumerPositions):
         self.buffer = FetchBuffer()
         self._cancelled = threading.Event()
         self._paces: dict[int, quota_channels.QuotaPace] = {}
-        self._stalled: dict[int, _Stall] = {}
+        self._stall_timers = StallTimers()
         self._paused: set[int] = set()
         self._shares = FetchShares(kwargs.get("fetch_message_max_bytes", _MESSAGE_BYTES))
         super().__init__(*args, **kwargs)
@@ -140,7 +130,7 @@ class Fetcher(ConsumerPositions):
             self._update()
 
     def _is_fetchable(self, partition: int) -> bool:
-        if partition in self._paused or not self._is_due(partition):
+        if partition in self._paused or not self._stall_timers.is_due(partition):
             return False
         pace = self._paces.get(self._partitions_by_id[partition].partition.leader.id)
         if pace is not None and pace.remaining_s:
@@ -150,14 +140,10 @@ class Fetcher(ConsumerPositions):
             return False
         return self.buffer.has_room(partition, self._queued_max_messages)
 
-    def _is_due(self, partition: int) -> bool:
-        stall = self._stalled.get(partition)
-        return stall is None or time.monotonic() >= stall.until
-
     def position_rest(self) -> list[int]:
         """Place partitions that could not be placed before and have a leader now; gives back those that are."""
         held = self._partitions_by_id
-        due = [one for one in self.unpositioned if held[one].partition.leader and self._is_due(one)]
+        due = [one for one in self.unpositioned if held[one].partition.leader and self._stall_timers.is_due(one)]
         for partition in due:
             try:
                 self.reset_positions([partition])
@@ -175,13 +161,11 @@ class Fetcher(ConsumerPositions):
 
     def _stall(self, partition: int, why: str) -> None:
         """Leave a partition alone for a while; its position stays."""
-        before = self._stalled.get(partition)
-        pause_s = _FIRST_PAUSE_S if before is None else min(2 * before.pause_s, _LONGEST_PAUSE_S)
-        self._stalled[partition] = _Stall(time.monotonic() + pause_s, pause_s)
+        self._stall_timers.start(partition)
         self.on_stalled(partition, why)
 
     def _clear_stall(self, partition: int) -> None:
-        if self._stalled.pop(partition, None) is not None:
+        if self._stall_timers.clear(partition):
             self.on_stalled(partition, None)
 
     def _request_fetch(self, broker: Any, fetchable: Sequence[Any]) -> list[PartitionResponse]:

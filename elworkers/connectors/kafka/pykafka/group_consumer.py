@@ -20,9 +20,11 @@ import structlog
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener, RawMessage
-from elworkers.connectors.kafka.pykafka import client, consumer_factory, progress, topics, transactions
+from elworkers.connectors.kafka.pykafka import client, consumer_factory, progress, topic_creation, topics, transactions
+from elworkers.connectors.kafka.pykafka.rebalance_guard import RebalanceGuard
 from elworkers.connectors.kafka.pykafka.stalled_partitions import StalledPartitions
 from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
+from elworkers.connectors.kafka.pykafka.transaction_check import TransactionCheck
 from elworkers.core.contracts import Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 
@@ -69,27 +71,24 @@ class GroupConsumer:
         self._topic_name: str = options["topic"]
         self._group_name = group
         self._uses_default_reset = options["auto_offset_reset"] is None
-        self._checked_positions: dict[int, int] = {}
         self._positions: dict[int, int] = {}
         self._reported: set[int] = set()
         self._offset_resets: deque[tuple[int, int, int]] = deque()
         self._fetcher: Any = None
-        self._uncommitted = self._lost_uncommitted = False
-        self._rebalancing = threading.Event()
-        self._committed = threading.Event()
         self._closed = threading.Event()
         self._stalled = StalledPartitions(self._topic_name, metrics)
         self._rdkafka: bool = options["use_rdkafka"]
         self._consumer: Any = None
         session_ms = options["session_timeout_ms"]
-        self._commit_wait_s = min(session_ms, 30_000) / 1000 * _COMMIT_WAIT_SHARE
+        self._guard = RebalanceGuard(min(session_ms, 30_000) / 1000 * _COMMIT_WAIT_SHARE, self._topic_name)
         cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
         self._cluster = cluster
+        self._transactions = TransactionCheck(cluster, self._topic_name)
         self._identity = TopicIdentity(cluster, ",".join(sorted(hosts)), self._topic_name, metrics)
         plan = plan or TopicPlan(None, hosts, (options["partitions"], options["replication"]))
         how = plan.of([self._topic_name])[self._topic_name]
         create = not self._identity.was_read
-        topic = topics.get_or_create(cluster, self._topic_name, *how[:2], create=create, fallback=plan.own)
+        topic = topic_creation.get_or_create(cluster, self._topic_name, *how[:2], create=create, fallback=plan.own)
         self._topic = topic
         metrics.remark(f"topic {self._topic_name}", how.differs(*topics.shape(topic)))
         self._identity.remember()
@@ -138,7 +137,7 @@ class GroupConsumer:
             left = deadline - time.monotonic()
             if taken:
                 return taken
-            if self._rebalancing.is_set() and self._uncommitted:
+            if self._guard.is_rebalancing and self._guard.uncommitted:
                 # pykafka's thread waits for the commit that this leads to.
                 self._listener.revoked(self.assigned(), lost=False)
                 return taken
@@ -160,22 +159,12 @@ class GroupConsumer:
                 self._check_transactions(self._fetcher)
 
     def _check_transactions(self, fetcher: Any) -> None:
-        if fetcher.reads_uncommitted or self._rdkafka:
-            return
-        leaders = {(self._topic_name, number): one.leader for number, one in fetcher.partitions.items() if one.leader}
-        with client.translate_errors(f"ask for the transactions of topic {self._topic_name}"):
-            found = transactions.with_transactions(self._cluster, leaders)
-        for partition, start in fetcher.positions().items():
-            position = self._positions.get(partition, start)
-            if (self._topic_name, partition) in found:
-                fetcher.pause(partition, position, transactions.EXPLANATION)
-            else:
-                self._checked_positions[partition] = position
-                fetcher.unpause(partition)
+        if not self._rdkafka:
+            self._transactions.check(fetcher, self._positions)
 
     def _wait(self, pause_s: float) -> None:
         fetcher = self._fetcher
-        if fetcher is None or not fetcher.partitions or self._rebalancing.is_set():
+        if fetcher is None or not fetcher.partitions or self._guard.is_rebalancing:
             self._closed.wait(pause_s)
         elif self._rdkafka:
             if fetcher._messages_arrived.acquire(blocking=True, timeout=pause_s):
@@ -187,7 +176,7 @@ class GroupConsumer:
         # Held while messages are taken, so that pykafka cannot put another fetcher in place in the middle.
         with self._consumer._rebalancing_lock:
             fetcher = self._consumer._consumer
-            if fetcher is None or self._rebalancing.is_set():
+            if fetcher is None or self._guard.is_rebalancing:
                 return []
             fetcher._raise_worker_exceptions()
             if fetcher is not self._fetcher:
@@ -199,9 +188,9 @@ class GroupConsumer:
             for partition, messages in found:
                 taken.append((self._partitions[partition], messages))
                 self._positions[partition] = messages[-1][0] + 1
-            if fetcher.skipped and not taken and not self._uncommitted:
+            if fetcher.skipped and not taken and not self._guard.uncommitted:
                 self._commit_skipped(fetcher)
-            self._uncommitted = self._uncommitted or bool(taken)
+            self._guard.uncommitted = self._guard.uncommitted or bool(taken)
         return taken
 
     def _commit_skipped(self, fetcher: Any) -> None:
@@ -224,9 +213,9 @@ class GroupConsumer:
         held = set(fetcher.partitions)
         uninterrupted = self._uninterrupted(fetcher)
         departed = self._reported - uninterrupted
-        if departed and self._lost_uncommitted:
+        if departed and self._guard.lost_uncommitted:
             self._listener.revoked(self._topic_partitions(departed), lost=True)
-        self._lost_uncommitted = False
+        self._guard.lost_uncommitted = False
         for partition in departed:
             self._positions.pop(partition, None)
         self._reported = uninterrupted
@@ -285,20 +274,8 @@ class GroupConsumer:
         if self._consumer is None:
             yield
             return
-        with self._consumer._rebalancing_lock:
-            self._committed.clear()
-            self._rebalancing.set()
-        try:
-            if self._uncommitted and not self._committed.wait(self._commit_wait_s):
-                self._lost_uncommitted = True
-                log.warning(
-                    "rebalance goes on before everything taken was committed",
-                    code="kafka_rebalance_before_commit",
-                    topic=self._topic_name,
-                )
+        with self._guard.hold(self._consumer._rebalancing_lock):
             yield
-        finally:
-            self._rebalancing.clear()
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, bool]:
         """See `driver.Consumer.commit`."""
@@ -312,8 +289,7 @@ class GroupConsumer:
                     if partition.topic == self._topic_name and partition.partition in held
                 }
                 is_counted = fetcher.commit(held_positions)
-            self._uncommitted = False
-            self._committed.set()
+            self._guard.committed()
         return {
             partition: is_counted and partition.topic == self._topic_name and partition.partition in held_positions
             for partition in positions
@@ -326,13 +302,13 @@ class GroupConsumer:
 
     def _on_stalled(self, partition: int, why: str | None) -> None:
         if why == transactions.EXPLANATION and not self._stalled.is_stalled(partition, why):
-            position = self._positions.get(partition, 0)
-            self._stalled.count_transactional(partition, position - self._checked_positions.get(partition, position))
+            unchecked = self._transactions.unchecked(partition, self._positions.get(partition, 0))
+            self._stalled.count_transactional(partition, unchecked)
         self._stalled.report(partition, why)
 
     def close(self) -> None:
         """See `driver.Consumer.close`."""
-        self._committed.set()
+        self._guard.release()
         self._closed.set()
         _stop(self._consumer)
         self._notify_offset_resets()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from elworkers.config.topic_plan import TopicPlan, TopicSettings
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.pykafka import client, topic_owners, topics
+from elworkers.connectors.kafka.pykafka import client, topic_creation, topic_owners, topics
 from elworkers.connectors.kafka.pykafka.batches import Topic
 from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, OUTAGES, describe
 from elworkers.core.contracts import Metrics
@@ -119,7 +119,7 @@ class OutputTopics:
             by_numbers[self._topic_settings[name][:2]].append(name)
         rejected: dict[str, int] = {}
         for numbers, names in by_numbers.items():
-            rejected |= topics.create_missing(self._cluster, names, *numbers, fallback=self._plan.own)
+            rejected |= topic_creation.create_missing(self._cluster, names, *numbers, fallback=self._plan.own)
         return rejected
 
     def _recent_rejection(self, name: str) -> str:
@@ -161,7 +161,7 @@ class OutputTopics:
         Raises:
             ConfigurationError: it never can, and was not used before.
         """
-        error = topics.creation_error(name, code, *self._plan.own)
+        error = topic_creation.creation_error(name, code, *self._plan.own)
         if isinstance(error, ConfigurationError):
             if name not in self._known_topics:
                 raise error

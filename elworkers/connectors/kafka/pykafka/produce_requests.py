@@ -52,7 +52,7 @@ class ProduceRequests:
     """The sets of one send.
 
     Args:
-        acks, ack_timeout_ms, compression: as in `driver.ProducerSettings`.
+        acks, ack_timeout_ms, compression: as in `producer_protocol.ProducerSettings`.
         encoding: decides about records that cannot be encoded.
 
     Attributes:

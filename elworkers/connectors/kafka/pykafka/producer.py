@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.batching_producer import BatchingProducer
-from elworkers.connectors.kafka.driver import ProducerSettings
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka.producer_protocol import ProducerSettings
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch
 from elworkers.connectors.kafka.pykafka.message_sets import message_set
@@ -31,7 +31,7 @@ from elworkers.core.last_resort import LastResort, good_record
 
 
 class Producer(BatchingProducer):
-    """Produces to any number of topics; implements `driver.Producer`.
+    """Produces to any number of topics; implements `producer_protocol.Producer`.
 
     Sinks of the same brokers share one: a batch is then one request a leader.
 

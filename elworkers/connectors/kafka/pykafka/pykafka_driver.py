@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.driver import AssignmentListener, ProducerSettings
+from elworkers.connectors.kafka.driver import AssignmentListener
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka.producer_protocol import ProducerSettings
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.admin import Admin
 from elworkers.connectors.kafka.pykafka.group_consumer import GroupConsumer

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from elworkers.connectors.kafka.driver import Range
-from elworkers.connectors.kafka.pykafka import topics
+from elworkers.connectors.kafka.pykafka import topic_creation, topics
 from elworkers.connectors.kafka.pykafka.batches import RecordBatch
 from elworkers.connectors.kafka.pykafka.error_codes import INVALID_SETTINGS, NOT_AUTHORIZED, OUTAGES, describe
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
@@ -132,7 +132,7 @@ class TopicOwners:
 
     def _leader_of_log(self) -> Any | None:
         """Return the leader of the topic, which is created where it is missing; None where it cannot be."""
-        rejected = topics.create_missing(self._cluster, [TOPIC], 1, self._replication, _RETENTION)
+        rejected = topic_creation.create_missing(self._cluster, [TOPIC], 1, self._replication, _RETENTION)
         code = rejected.get(TOPIC, 0)
         if code in INVALID_SETTINGS or (code in OUTAGES and code not in NOT_AUTHORIZED):
             raise RetryableError(f"Kafka: create topic {TOPIC}: {describe(code)}")
