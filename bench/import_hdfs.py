@@ -197,10 +197,8 @@ def _import(kafka: str, topics: Sequence[str], base: str, staging: Path) -> floa
         json_lines("none"),
         RollPolicy(128 << 20, 3600.0, 600_000),
     )
-    importer, reader = (
-        Importer(Store(check_storage(base)), StagingFiles(staging), plan, metrics),
-        driver().reader([kafka]),
-    )
+    importer = Importer(Store(check_storage(base)), StagingFiles(staging), plan, metrics)
+    reader = driver().reader([kafka])
     importer.run(reader, lambda _done, _total: True, everything=True)
     reader.close()
     importer.close()

@@ -234,7 +234,7 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
             plan=_plan(endpoint, worker),
         )
         worker.batch_size_hints.append(producer.wants_more)
-    return KafkaSink(hosts, options, route, producer, derived=not route.is_plain)
+    return KafkaSink(hosts, options, route, producer, derived=not route.is_constant)
 
 
 CONNECTORS = (

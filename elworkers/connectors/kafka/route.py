@@ -12,8 +12,8 @@ from elworkers.core.contracts import Event, OwnTopic, Record
 from elworkers.core.errors import ConfigurationError, InvalidEventError
 
 _NOT_IN_TOPIC = re.compile(r"[^A-Za-z0-9._-]")
-_LONGEST_TOPIC = 249
-_MOST_NAMES = 10_000
+_MAX_LENGTH = 249
+_MAX_NAMES = 10_000
 
 
 class Route:
@@ -33,14 +33,14 @@ class Route:
     def __init__(self, topic: str, key: str | None, blacklist: str | None, *, raw: bool = False) -> None:
         self._topic = Template(topic)
         self._key = Template(key) if key else None
-        self._left_out = re.compile(blacklist).match if blacklist else None
+        self._is_blacklisted = re.compile(blacklist).match if blacklist else None
         if raw and (blacklist or not self._topic.is_constant or not (self._key is None or self._key.is_constant)):
             raise ConfigurationError("kafka URI: topic, key and blacklist can ask only parsed events for their fields")
         self._names: dict[tuple[str | None, str], str | OwnTopic] = {}
         self._by_field: dict[object, str | OwnTopic] = {}
 
     @property
-    def is_plain(self) -> bool:
+    def is_constant(self) -> bool:
         """Whether all records go to one topic, whatever is in them."""
         return self._topic.is_constant
 
@@ -51,35 +51,35 @@ class Route:
             InvalidEventError: the topic's name would be too long.
         """
         event = record.event
-        if self._left_out is not None and event is not None and self._left_out(str(event.get("schema"))):
+        if self._is_blacklisted is not None and event is not None and self._is_blacklisted(str(event.get("schema"))):
             return None
         field = self._topic.single_field
         value = event.get(field) if field is not None and event is not None else None
         # A number may equal another that is written otherwise; text is what it is.
         topic = self._by_field.get(value) if type(value) is str else None
         if topic is None:
-            topic = self._named(self._topic(event), event)
+            topic = self._topic_for(self._topic(event), event)
             if type(value) is str:
                 self._by_field[value] = topic
         return topic, self._key(event).encode() if self._key is not None else record.key
 
-    def _named(self, text: str, event: Event | None) -> str | OwnTopic:
+    def _topic_for(self, text: str, event: Event | None) -> str | OwnTopic:
         schema = field_of(event, "schema") if "schema" in self._topic.required_fields else None
         topic = self._names.get((schema, text))
         if topic is None:
-            if len(self._names) > _MOST_NAMES:
+            if len(self._names) > _MAX_NAMES:
                 self._names.clear()
                 self._by_field.clear()
-            topic = _NOT_IN_TOPIC.sub("_", text)[:_LONGEST_TOPIC]
+            topic = _NOT_IN_TOPIC.sub("_", text)[:_MAX_LENGTH]
             if schema is not None:
-                topic = self._own(topic, text, schema)
+                topic = self._own_topic(topic, text, schema)
             self._names[schema, text] = topic
         return topic
 
-    def _own(self, topic: str, text: str, schema: str) -> str | OwnTopic:
-        if len(text) > _LONGEST_TOPIC:
+    def _own_topic(self, topic: str, text: str, schema: str) -> str | OwnTopic:
+        if len(text) > _MAX_LENGTH:
             raise InvalidEventError(
-                f"the topic of schema {schema[:100]} would have {len(text)} characters; Kafka takes {_LONGEST_TOPIC}",
+                f"the topic of schema {schema[:100]} would have {len(text)} characters; Kafka takes {_MAX_LENGTH}",
                 "storage",
             )
         plain = _NOT_IN_TOPIC.sub("_", schema)

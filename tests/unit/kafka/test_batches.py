@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.connectors.kafka.pykafka.absent_brokers import AbsentBroker
-from elworkers.connectors.kafka.pykafka.batches import Topic
+from elworkers.connectors.kafka.pykafka.batches import OutputTopic
 from elworkers.core.contracts import Record
 
 LEADERS = st.lists(st.booleans(), min_size=1, max_size=8)
 
 
-def topic_of(led: list[bool], begin: int = 0) -> Topic:
-    return Topic("topic", ["broker" if one else AbsentBroker(-1) for one in led], count(begin))
+def topic_of(led: list[bool], begin: int = 0) -> OutputTopic:
+    return OutputTopic("topic", ["broker" if one else AbsentBroker(-1) for one in led], count(begin))
 
 
 @given(LEADERS, st.integers(0, 100))

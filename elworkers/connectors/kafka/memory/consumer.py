@@ -49,15 +49,15 @@ class MemoryConsumer:
         self._session_s: float = options["session_timeout_ms"] / 1000
         self._max_age_s: float = options["metadata_max_age_ms"] / 1000
         self._reads_uncommitted = options["transactions"] == READ_UNCOMMITTED
-        self._next: dict[TopicPartition, int] = {}
+        self._positions: dict[TopicPartition, int] = {}
         self._stalled: set[TopicPartition] = set()
         plan = plan or TopicPlan(None, hosts, (options["partitions"], options["replication"]))
-        how = plan.of([self._topic_name])[self._topic_name]
+        topic_settings = plan.of([self._topic_name])[self._topic_name]
         with broker.operation("join"):
-            topic = broker.get_or_create(self._topic_name, *how[:2])
-            metrics.remark(f"topic {self._topic_name}", how.differs(len(topic.logs), topic.replication))
+            topic = broker.get_or_create(self._topic_name, *topic_settings[:2])
+            metrics.remark(f"topic {self._topic_name}", topic_settings.differs(len(topic.logs), topic.replication))
             self.topic_id = topic.topic_id
-            self._places = broker.partitions(self._topic_name)
+            self._partitions = broker.partitions(self._topic_name)
             self._refreshed_s = broker.clock.now_s()
             self._member_id = self._join()
 
@@ -67,11 +67,11 @@ class MemoryConsumer:
 
     def _join(self) -> int:
         now_s = self._broker.clock.now_s()
-        return self._group.join(Member(self._topic_name, self._places, now_s, self._session_s))
+        return self._group.join(Member(self._topic_name, self._partitions, now_s, self._session_s))
 
     def assigned(self) -> list[TopicPartition]:
         """See `driver.Consumer.assigned`."""
-        return sorted(self._next)
+        return sorted(self._positions)
 
     def stable_ends(self) -> dict[TopicPartition, int]:
         """See `driver.Consumer.stable_ends`."""
@@ -89,9 +89,9 @@ class MemoryConsumer:
         while True:
             with self._broker.operation("poll"):
                 self._refresh()
-                leaving, is_lost = self._leaving()
-            if leaving:
-                self._revoke(leaving, lost=is_lost)
+                revoked, was_lost = self._revoked()
+            if revoked:
+                self._revoke(revoked, lost=was_lost)
                 return []
             with self._broker.operation("poll"):
                 self._take_assigned()
@@ -111,10 +111,10 @@ class MemoryConsumer:
         if now_s - self._refreshed_s < self._max_age_s:
             return
         self._refreshed_s = now_s
-        if len(topic.logs) > len(self._places):
+        if len(topic.logs) > len(self._partitions):
             raise OutageError(f"topic {self._topic_name} has {len(topic.logs)} partitions now; joining the group anew")
 
-    def _leaving(self) -> tuple[set[TopicPartition], bool]:
+    def _revoked(self) -> tuple[set[TopicPartition], bool]:
         """Return what this member has to let go of, and whether it has lost it already."""
         group, now_s = self._group, self._broker.clock.now_s()
         member = group.members.get(self._member_id)
@@ -124,16 +124,16 @@ class MemoryConsumer:
         if member is not None:
             return member.held - group.assigned(self._member_id), False
         self._member_id = self._join()
-        return set(self._next), True
+        return set(self._positions), True
 
-    def _revoke(self, leaving: set[TopicPartition], *, lost: bool) -> None:
-        self._listener.revoked(sorted(leaving), lost=lost)
+    def _revoke(self, revoked: set[TopicPartition], *, lost: bool) -> None:
+        self._listener.revoked(sorted(revoked), lost=lost)
         with self._broker.lock:
             member = self._group.members.get(self._member_id)
             if member is not None:
-                member.held -= leaving
-            for partition in leaving:
-                self._next.pop(partition, None)
+                member.held -= revoked
+            for partition in revoked:
+                self._positions.pop(partition, None)
 
     def _take_assigned(self) -> None:
         group = self._group
@@ -146,12 +146,12 @@ class MemoryConsumer:
         positions = self._start_positions(new)
         moved = self._listener.assigned(positions)
         member.held |= new
-        self._next |= {**positions, **moved}
+        self._positions |= {**positions, **moved}
         if moved:
             self._store(moved)
 
     def _start_positions(self, new: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        committed = self._broker.committed(self._group_name, self._places)
+        committed = self._broker.committed(self._group_name, self._partitions)
         started: dict[TopicPartition, int] = {}
         for partition in new:
             if partition not in committed:
@@ -168,15 +168,15 @@ class MemoryConsumer:
             self._report_stalled(partition, log.has_leader)
             if not log.has_leader:
                 continue
-            position = self._next[partition]
+            position = self._positions[partition]
             if not log.begin <= position <= log.end:
                 self._listener.offset_reset(partition, position, log.begin)
-                position = self._next[partition] = log.begin
+                position = self._positions[partition] = log.begin
             messages = log.read(position, limit, uncommitted=self._reads_uncommitted)
             if messages:
                 found.append((partition, messages))
                 limit -= len(messages)
-            self._next[partition] = (
+            self._positions[partition] = (
                 messages[-1][0] + 1 if messages else log.readable_end(uncommitted=self._reads_uncommitted)
             )
             if limit <= 0:
@@ -207,9 +207,9 @@ class MemoryConsumer:
 
     def _past_markers(self, partition: TopicPartition, offset: int) -> int:
         """Return the present position, if nothing but ends of transactions and aborted messages is before it."""
-        behind = self._broker.log(partition).read(offset, 1, uncommitted=self._reads_uncommitted)
-        position = self._next.get(partition, offset)
-        return position if offset < position and (not behind or behind[0][0] >= position) else offset
+        after = self._broker.log(partition).read(offset, 1, uncommitted=self._reads_uncommitted)
+        position = self._positions.get(partition, offset)
+        return position if offset < position and (not after or after[0][0] >= position) else offset
 
     def _store(self, positions: Mapping[TopicPartition, int]) -> None:
         self._group.offsets |= {partition: Committed(offset, self.topic_id) for partition, offset in positions.items()}
@@ -218,6 +218,6 @@ class MemoryConsumer:
         """See `driver.Consumer.close`."""
         with self._broker.lock:
             self._group.leave(self._member_id)
-        self._next.clear()
+        self._positions.clear()
         for partition in list(self._stalled):
             self._report_stalled(partition, has_leader=True)

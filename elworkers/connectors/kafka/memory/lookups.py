@@ -140,9 +140,9 @@ class MemoryReader:
                         )
                     found = log.read(at, self._broker.fetch_messages, uncommitted=self._uncommitted)
                     found = [one for one in found if one[0] < end]
-                behind = found[-1][0] + 1 if len(found) == self._broker.fetch_messages else end
-                yield Fetched(partition, found, at, behind)
-                at = behind
+                after = found[-1][0] + 1 if len(found) == self._broker.fetch_messages else end
+                yield Fetched(partition, found, at, after)
+                at = after
 
     def close(self) -> None:
         """See `driver.Reader.close`; whoever reads on has a bug, and hears of it."""

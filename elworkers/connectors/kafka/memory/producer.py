@@ -52,18 +52,18 @@ class MemoryProducer(BatchingProducer):
         acked: list[tuple[str, list[Record]]] = []
         is_whole = False
         try:
-            for some, from_events in ((configured, False), (derived, True)):
-                for name, records in some.unkeyed.items():
-                    acked.append(self._sent(name, [(None, record) for record in records], from_events))
-                for name, keyed in some.keyed.items():
-                    acked.append(self._sent(name, [*keyed], from_events))
+            for batch, from_events in ((configured, False), (derived, True)):
+                for name, records in batch.unkeyed.items():
+                    acked.append(self._write(name, [(None, record) for record in records], from_events))
+                for name, keyed in batch.keyed.items():
+                    acked.append(self._write(name, [*keyed], from_events))
             is_whole = True
         finally:
             if self._delivered is not None and not (is_whole and last):
                 for topic, stored in acked:
                     self._delivered.add(self._store_name(topic), stored)
 
-    def _sent(self, name: TopicName, keyed: _Keyed, from_events: bool) -> tuple[str, list[Record]]:
+    def _write(self, name: TopicName, keyed: _Keyed, from_events: bool) -> tuple[str, list[Record]]:
         """Return the topic, and what it has now."""
         topic = topic_of(name)
         if not _TOPIC.fullmatch(topic):

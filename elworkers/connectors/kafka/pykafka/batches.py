@@ -53,7 +53,7 @@ def _chunks(sizes: Sequence[int], max_bytes: int) -> Iterator[tuple[int, int, in
         yield begin, len(sizes), size
 
 
-class Topic:
+class OutputTopic:
     """A topic's partitions with their leaders, and the turns that they take.
 
     Args:
@@ -62,7 +62,7 @@ class Topic:
         turns: whose turn it is.
 
     Attributes:
-        without_key: why it takes no record that has no key; empty where it does.
+        keyless_rejection: why it takes no record that has no key; empty where it does.
         owner: the schema that has it, where several may want it and that was asked for.
     """
 
@@ -73,7 +73,7 @@ class Topic:
         # Where there is no leader at all, whoever sends finds that out.
         self._writable = with_leader or range(len(leaders))
         self._turns = turns
-        self.without_key = ""
+        self.keyless_rejection = ""
         self.owner: str | None = None
 
     def batches(self, records: Sequence[Record], max_bytes: int) -> Iterator[RecordBatch]:

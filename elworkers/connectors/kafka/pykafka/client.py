@@ -86,7 +86,7 @@ def set_client_id(text: str) -> None:
 
 
 @contextlib.contextmanager
-def translate_errors(doing: str) -> Iterator[None]:
+def translate_errors(operation: str) -> Iterator[None]:
     """Turn whatever pykafka and kazoo raise when a server is away into an error of `driver`.
 
     They raise their own errors, but also what their half-closed connections lead to: AttributeError on a
@@ -98,13 +98,13 @@ def translate_errors(doing: str) -> Iterator[None]:
     except (RetryableError, ConfigurationError):
         raise
     except (TopicAuthorizationFailed, GroupAuthorizationFailed) as error:
-        raise NotAuthorizedError(f"Kafka: {doing}: {_told(error)}") from error
+        raise NotAuthorizedError(f"Kafka: {operation}: {_describe(error)}") from error
     except (KafkaException, KazooException, KazooTimeoutError, OSError) as error:
-        raise OutageError(f"Kafka: {doing}: {_told(error)}") from error
+        raise OutageError(f"Kafka: {operation}: {_describe(error)}") from error
     except Exception as error:
         if not _raised_by_library(error):
             raise
-        raise OutageError(f"Kafka: {doing}: {_told(error)}") from error
+        raise OutageError(f"Kafka: {operation}: {_describe(error)}") from error
 
 
 _LIBRARIES = frozenset(("pykafka", "kazoo"))
@@ -122,7 +122,7 @@ def _raised_by_library(error: Exception) -> bool:
     return last in _LIBRARIES
 
 
-_WITHOUT_WORDS = {
+_MESSAGES = {
     "SocketDisconnectedError": "the broker has closed the connection",
     "NoBrokersAvailableError": "no broker can be reached",
     "LeaderNotFoundError": "a partition has no leader",
@@ -144,13 +144,13 @@ _ADDRESS = re.compile(r"<broker b?'?(?P<host>[^'>]*?)'?:(?P<port>\d+)>")
 """What the library says of a broker, and nothing else, where a connection fails or ends."""
 
 
-def _told(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     name = type(error).__name__
     text = str(error).replace("See logs.", "").strip()
     if address := _ADDRESS.fullmatch(text):
         text = unreachable_reason(address["host"], int(address["port"]))
     if not text or text == name:
-        text = _WITHOUT_WORDS.get(name, "the library says no more")
+        text = _MESSAGES.get(name, "the library says no more")
     return f"{text} ({name})"
 
 
@@ -165,7 +165,7 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
         RetryableError: no broker answers, or none can be reached at the address that it tells its clients.
         ConfigurationError: the broker no longer speaks pykafka's record format (Kafka 4).
     """
-    first_refusal: RetryableError | None = None
+    first_error: RetryableError | None = None
     unreachable: RetryableError | None = None
     for host in hosts:
         name, _, port = host.rpartition(":")
@@ -173,7 +173,7 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
             with translate_errors(f"connect to {host}"):
                 _check_versions(host, _api_versions(name.strip("[]"), int(port)))
         except RetryableError as error:
-            first_refusal = first_refusal or error
+            first_error = first_error or error
             continue
         with translate_errors(f"read metadata from {host}"):
             cluster = _Cluster(
@@ -188,27 +188,27 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
         unreachable = unreachable or OutageError(f"Kafka: {host} answers, but {cluster.brokers.absent[0].why}")
     if unreachable is not None:
         raise unreachable
-    raise OutageError(f"Kafka: no broker of {','.join(hosts)} answers ({first_refusal})")
+    raise OutageError(f"Kafka: no broker of {','.join(hosts)} answers ({first_error})")
 
 
 def _api_versions(host: str, port: int) -> dict[int, Any]:
     # Asked over a connection of its own: Cluster logs and retries for long before it gives up on a dead broker.
     with socket.create_connection((host, port), timeout=5) as probe:
         probe.sendall(bytes(ApiVersionsRequest().get_bytes()))
-        size = struct.unpack("!i", _exactly(probe, 4))[0]
-        body = _exactly(probe, size)
+        size = struct.unpack("!i", _receive_exactly(probe, 4))[0]
+        body = _receive_exactly(probe, size)
     versions: dict[int, Any] = ApiVersionsResponse(memoryview(body)[4:]).api_versions
     return versions
 
 
-def _exactly(probe: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = probe.recv(size - len(parts))
-        if not part:
+def _receive_exactly(probe: socket.socket, size: int) -> bytes:
+    received = bytearray()
+    while len(received) < size:
+        chunk = probe.recv(size - len(received))
+        if not chunk:
             raise ConnectionError("connection closed in the middle of an answer")
-        parts += part
-    return bytes(parts)
+        received += chunk
+    return bytes(received)
 
 
 def _check_versions(host: str, versions: Mapping[int, Any]) -> None:

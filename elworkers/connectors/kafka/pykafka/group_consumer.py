@@ -86,11 +86,11 @@ class GroupConsumer:
         self._transactions = TransactionCheck(cluster, self._topic_name)
         self._identity = TopicIdentity(cluster, ",".join(sorted(hosts)), self._topic_name, metrics)
         plan = plan or TopicPlan(None, hosts, (options["partitions"], options["replication"]))
-        how = plan.of([self._topic_name])[self._topic_name]
+        wanted = plan.of([self._topic_name])[self._topic_name]
         create = not self._identity.was_read
-        topic = topic_creation.get_or_create(cluster, self._topic_name, *how[:2], create=create, fallback=plan.own)
+        topic = topic_creation.get_or_create(cluster, self._topic_name, *wanted[:2], create=create, fallback=plan.own)
         self._topic = topic
-        metrics.remark(f"topic {self._topic_name}", how.differs(*topics.shape(topic)))
+        metrics.remark(f"topic {self._topic_name}", wanted.differs(*topics.shape(topic)))
         self._identity.remember()
         self.topic_id = self._identity.topic_id
         self._partition_count = len(topic.partitions)

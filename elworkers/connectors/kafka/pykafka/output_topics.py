@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from elworkers.config.topic_plan import TopicPlan, TopicSettings
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client, topic_creation, topic_owners, topics
-from elworkers.connectors.kafka.pykafka.batches import Topic
+from elworkers.connectors.kafka.pykafka.batches import OutputTopic
 from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, OUTAGES, describe
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import ConfigurationError, RetryableError
@@ -72,7 +72,7 @@ class OutputTopics:
         self._leaderless = leaderless
         self._turns: dict[str, Iterator[int]] = {}
         self._rejected: dict[str, tuple[str, float]] = {}
-        self.found: dict[str, Topic] = {}
+        self.found: dict[str, OutputTopic] = {}
         """Those that can be written to, by name."""
 
     def prepare(self, configured: Sequence[str], derived: Sequence[str]) -> UnusableTopics:
@@ -189,7 +189,7 @@ class OutputTopics:
             )
         # Beginning anywhere, so that several workers do not all begin at the same partition.
         turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))
-        self.found[name] = Topic(name, leaders, turns)
+        self.found[name] = OutputTopic(name, leaders, turns)
         if self._rejected.pop(name, None) and self._metrics is not None:
             self._metrics.resumed(f"topic {name}")
 

@@ -139,8 +139,8 @@ class Producer(BatchingProducer):
         for some in taken:
             for name, records in some.unkeyed.items():
                 topic = found[topic_of(name)]
-                if topic.without_key:
-                    self._rejected += [RejectedRecord(record, topic.without_key) for record in records]
+                if topic.keyless_rejection:
+                    self._rejected += [RejectedRecord(record, topic.keyless_rejection) for record in records]
                 else:
                     yield from topic.batches(records, max_bytes)
             for name, keyed in some.keyed.items():
@@ -150,7 +150,7 @@ class Producer(BatchingProducer):
         """Say which topics take nothing without a key, and which do again."""
         for name in requests.keyless_rejected():
             why = f"the topic {name} takes no message without a key, as with cleanup.policy=compact"
-            self._topics.found[name].without_key = why
+            self._topics.found[name].keyless_rejection = why
             self._keyless_aside.add(name)
             if self._metrics is not None:
                 self._metrics.set_aside(f"topic {name}", why)

@@ -55,7 +55,7 @@ class QuotaPace:
         self._throttled_until = 0.0
         self._lately_until = 0.0
         self._warned = False
-        self._empty = 0
+        self._empty_count = 0
 
     @property
     def remaining_s(self) -> float:
@@ -87,7 +87,7 @@ class QuotaPace:
             empty: it was over the quota, so that it has to be asked again. An answer that is not empty is of a broker
                 before 2.0, which has let the time pass.
         """
-        self._empty = self._empty + 1 if empty else 0
+        self._empty_count = self._empty_count + 1 if empty else 0
         if throttle_ms > 0:
             self._record(throttle_ms, self._backoff_s(throttle_ms / 1000) if empty else 0.0)
 
@@ -95,7 +95,7 @@ class QuotaPace:
         if throttle_s > _MAX_REQUEST_THROTTLE_S:
             return throttle_s
         # For a quota of requests it may have to be more than the broker says, and asking counts as well.
-        return min(_WINDOW_S, throttle_s * float(1 << min(self._empty - 1, 9)))
+        return min(_WINDOW_S, throttle_s * float(1 << min(self._empty_count - 1, 9)))
 
     def _record(self, throttle_ms: int, wait_s: float) -> None:
         self._throttled_until = time.monotonic() + wait_s

@@ -32,9 +32,9 @@ def fetch(broker: Any, names: Sequence[str]) -> dict[str, str]:
     Raises:
         KafkaException, OSError, RetryableError: the broker is away; the caller translates.
     """
-    body_topics = array([_NO_ID + compact(name) + NO_TAGS for name in names], flexible=True)
+    wanted = array([_NO_ID + compact(name) + NO_TAGS for name in names], flexible=True)
     # No topic is made by asking for it, and nobody asks what may be done with it.
-    body = body_topics + bytes(3) + NO_TAGS
+    body = wanted + bytes(3) + NO_TAGS
     return _parse(ask(broker, RawRequest(_METADATA, _VERSION, body, flexible=True)))
 
 
