@@ -18,10 +18,11 @@ from elworkers.core.deliveries import Deliveries
 from elworkers.core.last_resort import LastResort, good_record
 
 _MAX_BYTES = 32 * 1024 * 1024
-"""Of values that are taken before they are sent; what several outputs take is in memory once."""
+"""Bytes of values after which records are sent; values that several outputs take are in memory once."""
 
 _FULL_TOPIC_MESSAGES = 40
-"""Of a topic, on average: a message set costs as much as seven messages do, and the broker has a log for each topic."""
+"""Average number of messages of a topic from which a batch is full: each message set costs as much as seven messages,
+and the broker has a log for each topic."""
 
 _NO_RECORD = Record(b"")
 
@@ -32,7 +33,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class BatchingProducer:
-    """Takes records; a driver's class says how they are sent.
+    """Collects records until they are sent; the class of a driver sends them.
 
     Args:
         hosts: the brokers, each `host:port`.
@@ -43,7 +44,7 @@ class BatchingProducer:
     def __init__(self, hosts: Sequence[str], metrics: Metrics | None, delivered: Deliveries | None) -> None:
         self._metrics = metrics
         self._delivered = delivered
-        # This producer is given a record once for each output: what comes again was there before it was made.
+        # Each output gives a record once, so that one that was delivered already is of an earlier producer.
         self._is_repeated = bool(delivered)
         self._cluster_name = ",".join(sorted(hosts))
         self._failed_route: Route = lambda _: None
@@ -120,7 +121,7 @@ class BatchingProducer:
         return f"{self._cluster_name}/{topic}"
 
     def destination(self, name: TopicName, record: Record) -> Destination:
-        """Return where a record that is written again counts as such."""
+        """Return the destination under which a record that is written again is counted."""
         event = record.event.get("event") if record.event is not None and not record.valid else None
         schema = event.get("schema") if isinstance(event, dict) else None
         return Destination(self._store_name(topic_of(name)), str(schema or ""))

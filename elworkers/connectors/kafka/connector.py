@@ -164,7 +164,7 @@ def _each_topic(endpoint: Endpoint) -> Sequence[Mapping[str, Any]]:
 
 
 def _with_key(endpoint: Endpoint) -> Mapping[str, Any]:
-    """With the key that the original's producers of 2015 gave messages; a simple one gave them none."""
+    """Return the options with the message key of the original's producers of 2015; a simple one had none."""
     options = endpoint.options
     if not options["topic"]:
         raise ConfigurationError(f"kafka URI: option topic is missing; {_NO_OUTPUT_TOPIC}")
@@ -194,7 +194,7 @@ def _brokers(endpoint: Endpoint) -> list[str]:
 
 
 def _plan(endpoint: Endpoint, worker: Worker) -> TopicPlan:
-    """Return how a topic of the endpoint is made where it is not there."""
+    """Return the settings with which a topic of the endpoint is created where it is missing."""
     run_dir, options = os.environ.get("EVENTLOGGING_RUN_DIR"), endpoint.options
     own = options["partitions"] or worker.partitions, options["replication"]
     return TopicPlan(Path(run_dir) if run_dir else None, _brokers(endpoint), own)

@@ -26,14 +26,14 @@ RawMessage = tuple[int, int, bytes | None, bytes | None]
 
 
 class Range(NamedTuple):
-    """Offsets from `begin` up to, but without, `end`."""
+    """A range of offsets; `end` is not part of it."""
 
     begin: int
     end: int
 
 
 class Fetched(NamedTuple):
-    """What one partition has from the offset `begin` up to, but without, `next`.
+    """The messages of one partition in the offsets from `begin` to `next`, which is not part of them.
 
     Attributes:
         messages: in order, maybe none.
@@ -53,10 +53,10 @@ class TopicShape(NamedTuple):
 
 
 class AssignmentListener(Protocol):
-    """Who drives a consumer. Called in its own thread, during `Consumer.poll`."""
+    """Hears of a consumer's partitions. Called in the thread that drives it, during `Consumer.poll`."""
 
     def assigned(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
-        """Take partitions that were not held just before.
+        """Take newly assigned partitions: those that were not held just before.
 
         Args:
             positions: where the group has each of them begin.
@@ -79,7 +79,7 @@ class AssignmentListener(Protocol):
         """
 
     def offset_reset(self, partition: TopicPartition, wanted: int, earliest: int) -> None:
-        """Hear that messages before `earliest` are gone that were to be read from `wanted` on."""
+        """Take note that reading goes on at `earliest`, because the messages from `wanted` on are gone."""
 
 
 class Consumer(Protocol):
@@ -93,9 +93,9 @@ class Consumer(Protocol):
     topic_id: str
 
     def poll(self, limit: int, timeout_s: float) -> Sequence[tuple[TopicPartition, list[RawMessage]]]:
-        """Up to `limit` messages together, at least one of them unless `timeout_s` has passed.
+        """Return up to `limit` messages together, at least one of them unless `timeout_s` has passed.
 
-        Lists are in order, and none is empty. Also gives nothing where the listener was told something.
+        Lists are in order, and none is empty. May return nothing where the listener was called.
 
         Raises:
             RetryableError: one of the errors above, or the topic has other partitions now: join anew.
@@ -126,10 +126,10 @@ class Consumer(Protocol):
 
 
 class Admin(Protocol):
-    """Looks up and makes topics, and says how far they and their readers are."""
+    """Looks up and creates topics, their offsets and those of groups."""
 
     def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
-        """Return the topic's shape, once it is there and led; one that exists stays as it is.
+        """Return the topic's shape once its partitions have leaders; a topic that exists stays as it is.
 
         Args:
             partitions, replication: where it has to be made; None: the broker's default.
@@ -143,7 +143,7 @@ class Admin(Protocol):
         """Return the names of all topics but internal ones."""
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
-        """Name → id as 32 hex digits, without topics that do not exist; empty where the brokers tell none."""
+        """Return name → id as 32 hex digits, without topics that do not exist; empty where the brokers tell none."""
 
     def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Return the offset that the next message of each partition gets; empty where there is no such topic."""
@@ -155,7 +155,7 @@ class Admin(Protocol):
         """
 
     def committed(self, group: str, topic: str) -> dict[TopicPartition, int]:
-        """Return how far a group is in a topic; without partitions that it has never committed."""
+        """Return the committed offsets of a group in a topic, without partitions that it has never committed."""
 
     def brokers(self) -> set[int]:
         """Return the ids of the brokers that can be reached."""
@@ -197,10 +197,10 @@ class Reader(Protocol):
         """
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """Partition number → how far a consumer group is in a topic."""
+        """Return partition number → committed offset of a group in a topic."""
 
     def read(self, wanted: Mapping[TopicPartition, Range]) -> Generator[Fetched, None, None]:
-        """Every message in these ranges, some partitions after others.
+        """Yield every message in these ranges, some partitions after others.
 
         A partition that cannot be read for a reason of its own is left where it cannot be; `unreadable` then says why.
 
@@ -237,8 +237,8 @@ class Driver(Protocol):
             hosts: the brokers, each `host:port`.
             options: of an input's URI, typed.
             group: the consumer group.
-            listener: is told of partitions.
-            metrics: is told of partitions that stand still.
+            listener: is called for assigned and revoked partitions.
+            metrics: is told of stalled partitions.
             plan: how the topic has to be made; None: as the options say.
 
         Raises:
@@ -271,7 +271,7 @@ class Driver(Protocol):
         """
 
     def admin(self, hosts: Sequence[str]) -> Admin:
-        """Return what looks topics and groups up."""
+        """Return a client that looks up topics and groups."""
 
     def reader(
         self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False

@@ -23,11 +23,11 @@ class OutageError(RetryableError):
 
 
 class CredentialsRefusedError(RetryableError):
-    """Kafka does not believe that this user is who it says; a password that is rotated comes back by itself."""
+    """Kafka does not accept this user's credentials; after a password was rotated that may pass by itself."""
 
 
 class NotAuthorizedError(RetryableError):
-    """This user may not do that; somebody has to allow it."""
+    """This user lacks a permission, which an administrator has to grant."""
 
 
 class UnsupportedBrokerError(ConfigurationError):

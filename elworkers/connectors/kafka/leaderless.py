@@ -18,19 +18,19 @@ import structlog
 from elworkers.core.contracts import Metrics, TopicPartition
 
 NO_LEADER = "it has no leader at the moment"
-"""What is said of a partition that nobody leads."""
+"""Reason why a partition without a leader cannot be used."""
 
 _PATIENCE_S = 60.0
-"""Longer than an election takes, or a broker's quick restart."""
+"""Seconds without a leader after which a partition is not waited for: more than an election or a restart takes."""
 
 _MAX_TOPICS = 1_000
-"""Of topics whose partitions are remembered."""
+"""Number of topics whose partitions are remembered."""
 
 log = structlog.get_logger(__name__)
 
 
 class LeaderlessPartitions:
-    """Which partitions of the topics that are written to have no leader, or none that can be reached.
+    """Remembers which partitions of output topics have no leader, or none that can be reached.
 
     Args:
         metrics: is told what is set aside.
@@ -41,7 +41,11 @@ class LeaderlessPartitions:
         self._since: dict[str, dict[int, float]] = {}
 
     def update(self, topic: str, leaders: Sequence[Any]) -> None:
-        """Take note of a topic's leaders, by number of their partition; false, and with `why`, where there is none."""
+        """Update what is known of a topic.
+
+        Args:
+            leaders: of its partitions, by number; one that is missing is false, and its `why` says the reason.
+        """
         before = self._since.pop(topic, {})
         leaderless = [number for number, leader in enumerate(leaders) if not leader]
         for number in before.keys() - set(leaderless):
@@ -66,7 +70,7 @@ class LeaderlessPartitions:
                 self._metrics.set_aside(f"topic {topic}[{number}]", why)
 
     def has(self, topic: str) -> bool:
-        """Return whether a partition of the topic had no leader when it was last looked at."""
+        """Return whether a partition of the topic had no leader at the last update."""
         return topic in self._since
 
     def has_waited_long(self, partition: TopicPartition) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from elworkers.core.contracts import Destination, OwnTopic, Record, RejectedRecord
 
 TopicName = str | OwnTopic
-"""Of a topic that takes what comes, or of one that is a schema's own."""
+"""The name of a topic, or an `OwnTopic` where a schema wants a topic for itself."""
 
 Route = Callable[[Record], tuple[TopicName, bytes | None] | None]
 """Topic and key of a record, or None where it goes nowhere."""
@@ -42,20 +42,20 @@ class Producer(Protocol):
     """Produces batches to any number of topics."""
 
     def produce(self, records: Iterable[Record], route: Route, *, derived: bool = False) -> None:
-        """Take records for their topics; sends at once what has become much.
+        """Add records to the batch; sends it at once when it has grown large.
 
         Args:
-            derived: the topics' names are made from events, so that one that will not do is the event's fault.
+            derived: the topics' names are made from events, so that an invalid name is the event's fault.
 
         Raises:
             RetryableError: as `send` does.
         """
 
     def wants_more(self) -> bool:
-        """Return whether what is pending is too little to be sent well."""
+        """Return whether the pending batch is too small to be sent efficiently."""
 
     def send(self) -> None:
-        """Send what is pending, and wait until it is stored or refused.
+        """Send the pending batch, and wait until its records are stored or rejected.
 
         Raises:
             RetryableError: one of the errors above; what was acknowledged all the same is remembered (`Deliveries`).
@@ -69,7 +69,7 @@ class Producer(Protocol):
         """
 
     def destination(self, name: TopicName, record: Record) -> Destination:
-        """Return where a record that is written again counts as such."""
+        """Return the destination under which a record that is written again is counted."""
 
     def close(self) -> None:
-        """Forget what is pending, and the connections; never raises."""
+        """Drop the pending batch and close the connections; never raises."""

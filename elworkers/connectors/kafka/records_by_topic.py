@@ -13,7 +13,7 @@ from elworkers.core.contracts import OwnTopic, Record
 
 
 class RecordsByTopic:
-    """Records sorted by topic as they come, until all of them are sent: of many topics each has a few at a time."""
+    """Collects records by topic until all of them are sent."""
 
     def __init__(self) -> None:
         self.unkeyed: defaultdict[TopicName, list[Record]] = defaultdict(list)
@@ -27,15 +27,15 @@ class RecordsByTopic:
         return list(dict.fromkeys(map(topic_of, chain(self.unkeyed, self.keyed))))
 
     def own_topics(self) -> list[OwnTopic]:
-        """Return what schemas want for themselves, in the order in which it was first named."""
+        """Return the topics that schemas want for themselves, in the order in which they were first named."""
         return [name for name in dict.fromkeys(chain(self.unkeyed, self.keyed)) if isinstance(name, OwnTopic)]
 
     def pop(self, name: TopicName) -> list[Record]:
-        """Return the records of a topic, which are taken out."""
+        """Take out and return the records of a topic."""
         return self.unkeyed.pop(name, []) + [record for _, record in self.keyed.pop(name, [])]
 
     def merge(self, name: OwnTopic) -> None:
-        """Have a topic take what a schema wants to have there."""
+        """Move the records of an own topic to the topic of that name."""
         self.unkeyed[name.topic] += self.unkeyed.pop(name, [])
         self.keyed[name.topic] += self.keyed.pop(name, [])
 

@@ -17,7 +17,7 @@ _MAX_NAMES = 10_000
 
 
 class Route:
-    """Where a Kafka output sends records.
+    """Chooses topic and key of the records of a Kafka output.
 
     Args:
         topic: template of the topic; characters that no topic may have become `_`. Where that makes the names of

@@ -85,5 +85,5 @@ class KafkaSink:
         """Do nothing: what was flushed is final."""
 
     def close(self) -> None:
-        """Forget what was not flushed, and the connections."""
+        """Drop what was not flushed, and close the connections."""
         self._producer.close()

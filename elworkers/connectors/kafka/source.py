@@ -27,7 +27,7 @@ class KafkaSource:
         options: of a `kafka:` URI as an input, typed.
         group_name: the consumer group.
         metrics: counts `kafka_gap_messages`, `kafka_transactional_messages` and `topics_recreated`.
-        offset_store: knows better than Kafka where to begin partitions.
+        offset_store: its positions count, not the group's.
         plan: how the topic has to be made; None: as the options say.
         kafka: makes the consumer; None: the driver of this process.
 
@@ -63,12 +63,12 @@ class KafkaSource:
 
     @property
     def idle(self) -> bool:
-        """True while the group gives no partition to this member."""
+        """True while the group assigns no partition to this member."""
         return not self._consumer.assigned()
 
     @property
     def partitions(self) -> list[int]:
-        """The partitions that the group gives to this member now."""
+        """The partitions that are assigned to this member now."""
         return [partition.partition for partition in self._consumer.assigned()]
 
     def flush_by(self, flush: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class KafkaSource:
         )
 
     def assigned(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
-        """See `driver.AssignmentListener.assigned`; the ledger knows better where to begin."""
+        """See `driver.AssignmentListener.assigned`; the offset store decides where to begin, if there is one."""
         new: dict[TopicPartition, Assignment] = {}
         for partition in sorted(positions):
             self._assignment_epoch += 1
@@ -105,7 +105,7 @@ class KafkaSource:
         return moved
 
     def _stored_positions(self, positions: dict[Assignment, int]) -> dict[TopicPartition, int]:
-        """Return where a ledger has partitions begin that the group's offsets would have begin elsewhere."""
+        """Return the positions of the offset store that differ from those of the group."""
         if self._offset_store is None:
             return {}
         found = {
@@ -126,7 +126,7 @@ class KafkaSource:
         return {TopicPartition(assignment.topic, assignment.partition): at for assignment, at in found.items()}
 
     def revoked(self, _partitions: Collection[TopicPartition], *, lost: bool) -> None:
-        """See `driver.AssignmentListener.revoked`; what is lost is read again by whoever has the partition now."""
+        """See `driver.AssignmentListener.revoked`; lost partitions are read again by their new owner."""
         if not lost and self._flush is not None:
             self._flush()
 

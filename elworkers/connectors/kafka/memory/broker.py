@@ -20,14 +20,14 @@ _EPOCH_S = 1_600_000_000.0
 
 
 class Clock:
-    """Time that goes on only when somebody waits, or says so; may be used by several threads."""
+    """A clock that only moves when somebody waits or advances it; may be used by several threads."""
 
     def __init__(self) -> None:
         self._now_s = _EPOCH_S
         self._lock = threading.Lock()
 
     def now_s(self) -> float:
-        """Seconds since the epoch."""
+        """Return the seconds since the epoch."""
         return self._now_s
 
     def advance(self, seconds: float) -> None:
@@ -37,7 +37,7 @@ class Clock:
 
 
 class _Failure:
-    """An error that an operation raises for some times, before or after it has been done."""
+    """An error that an operation raises some times, before or after it is done."""
 
     def __init__(self, error: Exception, times: int, done: bool) -> None:
         self.error = error
@@ -174,7 +174,7 @@ class MemoryBroker:
                 raise failure.error
 
     def committed(self, group: str, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return how far a group is; without what it has never committed, or has for another topic of that name."""
+        """Return a group's committed offsets, without those of an earlier topic of the same name."""
         offsets = self.groups[group].offsets
         return {
             partition: offsets[partition].offset

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""A member of a group of the memory's Kafka; every move of partitions happens in its own polls."""
+"""Reads a topic of the memory's Kafka as a member of a group; partitions move during its own polls only."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class MemoryConsumer:
             raise OutageError(f"topic {self._topic_name} has {len(topic.logs)} partitions now; joining the group anew")
 
     def _revoked(self) -> tuple[set[TopicPartition], bool]:
-        """Return what this member has to let go of, and whether it has lost it already."""
+        """Return the partitions that this member has to give up, and whether they are lost already."""
         group, now_s = self._group, self._broker.clock.now_s()
         member = group.members.get(self._member_id)
         if member is not None:

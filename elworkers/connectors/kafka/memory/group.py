@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Shares a topic's partitions out to the members of a consumer group, and keeps its commits."""
+"""Assigns a topic's partitions to the members of a consumer group, and keeps its committed offsets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class GroupMember(NamedTuple):
 
 @dataclass
 class Member:
-    """A member: its topic and partitions, when it was last heard of, and after how long it is given up (seconds)."""
+    """A member: its topic and partitions, its last heartbeat and its session timeout (both in seconds)."""
 
     topic: str
     partitions: Sequence[TopicPartition]
@@ -39,7 +39,7 @@ class Member:
 
 @dataclass
 class Group:
-    """A consumer group. A partition changes hands only when the member that has it lets go, or is given up.
+    """A consumer group. A partition moves only when its member revokes it, or its session has expired.
 
     Attributes:
         members: by id, in the order in which they have joined.
@@ -51,17 +51,17 @@ class Group:
     _count: int = 0
 
     def join(self, member: Member) -> int:
-        """Take a member in; gives its id."""
+        """Add a member; returns its id."""
         self._count += 1
         self.members[self._count] = member
         return self._count
 
     def leave(self, member_id: int) -> None:
-        """Let a member go, with all it holds."""
+        """Remove a member, with all partitions that it holds."""
         self.members.pop(member_id, None)
 
     def expire_members(self, now_s: float) -> None:
-        """Let members go that were not heard of for too long."""
+        """Remove members whose session has expired."""
         for member_id, member in list(self.members.items()):
             if now_s - member.heartbeat_s > member.session_s:
                 self.leave(member_id)
@@ -76,6 +76,6 @@ class Group:
         return set(member.partitions[begin : begin + size + (at < more)])
 
     def unheld(self, wanted: Collection[TopicPartition]) -> set[TopicPartition]:
-        """Return those that no member holds."""
+        """Return those partitions that no member holds."""
         held = {partition for member in self.members.values() for partition in member.held}
         return set(wanted) - held

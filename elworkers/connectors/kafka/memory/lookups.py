@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Answers what the memory's Kafka knows of topics, groups and ranges."""
+"""Looks up topics and groups of the memory's Kafka, and reads ranges of their messages."""
 
 from __future__ import annotations
 

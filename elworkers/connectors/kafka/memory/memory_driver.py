@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The driver of a Kafka in memory, whichever addresses its clients are given."""
+"""Makes clients of a Kafka in memory, whatever addresses they are given."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Writes records to the logs of the memory's Kafka, and refuses what a broker would."""
+"""Writes records to the logs of the memory's Kafka, and rejects what a broker would reject."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class MemoryProducer(BatchingProducer):
                     self._delivered.add(self._store_name(topic), stored)
 
     def _write(self, name: TopicName, keyed: _Keyed, from_events: bool) -> tuple[str, list[Record]]:
-        """Return the topic, and what it has now."""
+        """Return the topic, and the records that were stored in it."""
         topic = topic_of(name)
         if not _TOPIC.fullmatch(topic):
             why = f"Kafka takes no topic of the name {topic}"
@@ -107,7 +107,7 @@ class MemoryProducer(BatchingProducer):
         return stored
 
     def _next_turn(self, topic: Topic) -> int:
-        """Return all of a flush go to one partition that is led, those of the next to the next one."""
+        """Return the partition for the records of this flush: the next one that has a leader."""
         with_leader = [number for number, log in enumerate(topic.logs) if log.has_leader] or [0]
         self._turn += 1
         return with_leader[self._turn % len(with_leader)]

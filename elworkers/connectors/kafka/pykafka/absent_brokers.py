@@ -32,7 +32,7 @@ def unreachable_reason(host: str, port: int) -> str:
 
 
 class AbsentBroker:
-    """What pykafka asks of a broker, for one that nobody can reach; it is false.
+    """Has the interface of pykafka's broker for one that cannot be reached; it is false.
 
     Args:
         number: its id; -1 as the leader of a partition that has none.
@@ -48,7 +48,7 @@ class AbsentBroker:
 
     @property
     def why(self) -> str:
-        """A sentence on why it cannot be reached; empty where it has told no address."""
+        """A sentence on why it cannot be reached; empty where its address is not known."""
         return unreachable_reason(*self._address) if self._address else ""
 
     def __bool__(self) -> bool:
@@ -83,7 +83,7 @@ class BrokersWithAbsent(dict[int, Any]):
 
     @property
     def absent(self) -> list[AbsentBroker]:
-        """Those that have told an address at which they cannot be reached."""
+        """Brokers that cannot be reached at the address that they advertise."""
         return [self[number] for number in self._brokers if self.get(number) is None]
 
     def __contains__(self, number: object) -> bool:

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 class RebalanceMixin:
-    """What both kinds of BalancedConsumer get from us; stands before pykafka's class.
+    """Changes both kinds of BalancedConsumer; stands before pykafka's class among the bases.
 
     Attributes:
         rebalance_guard: a context manager that waits, in pykafka's thread, until the loop has committed what it has
@@ -109,7 +109,7 @@ class RebalanceMixin:
 
 
 class _Assignment(MemberAssignment):  # type: ignore[misc]
-    """With user data (of length 0), which pykafka's lacks, and without which Kafka's own tools cannot read it."""
+    """An assignment with user data (of length 0): Kafka's own tools cannot read one without, as pykafka's is."""
 
     def __len__(self) -> int:
         return int(super().__len__()) + 4

@@ -14,7 +14,7 @@ from elworkers.connectors.kafka.pykafka.message_sets import MESSAGE_OVERHEAD
 from elworkers.core.contracts import Record, TopicPartition
 
 _REQUEST_BYTES = 2 * 1024 * 1024
-"""Of a request, unless a single set is larger: it is in memory beside what it is made of."""
+"""Bytes of a request, unless a single set is larger; it is in memory beside its records."""
 
 
 class RecordBatch:
@@ -54,7 +54,7 @@ def _chunks(sizes: Sequence[int], max_bytes: int) -> Iterator[tuple[int, int, in
 
 
 class OutputTopic:
-    """A topic's partitions with their leaders, and the turns that they take.
+    """Distributes the records of a topic to its partitions in turn.
 
     Args:
         name: of the topic.
@@ -94,7 +94,7 @@ class OutputTopic:
         return RecordBatch(self._partitions[number], self._leaders[number], records, [], 0)
 
     def keyed_batches(self, keyed: Sequence[tuple[bytes, Record]], max_bytes: int) -> Iterator[RecordBatch]:
-        """Return message sets of records with keys, which say the partition, also where it has no leader."""
+        """Return message sets of records with keys; the key decides the partition, even if that has no leader."""
         by_partition: defaultdict[int, list[tuple[bytes, Record]]] = defaultdict(list)
         for one in keyed:
             by_partition[partition_of(one[0], len(self._partitions))].append(one)

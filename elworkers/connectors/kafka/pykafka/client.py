@@ -33,7 +33,7 @@ BROKER_VERSION = "1.0.0"
 _PRODUCE, _FETCH = 0, 1
 _NEWEST_SPOKEN = {_PRODUCE: 1, _FETCH: 2}
 _OLDEST_NEEDED = {_PRODUCE: 1, _FETCH: 2}
-"""Versions of requests by their numbers: what a broker must not have dropped, and what it must have."""
+"""API key → the version of requests that a broker must not have dropped, and the one that it must have."""
 
 _SOCKET_TIMEOUT_MS = 30_000
 
@@ -43,16 +43,16 @@ logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
 
 class Handler(ThreadingHandler):  # type: ignore[misc]
-    """pykafka's threads without their sleep of zero seconds, which costs some 60 µs a consumed message."""
+    """Runs pykafka's threads without their sleep of zero seconds, which costs some 60 µs a consumed message."""
 
     def sleep(self, seconds: float = 0) -> None:
-        """Sleep, unless for nothing."""
+        """Sleep, unless for zero seconds."""
         if seconds > 0:
             time.sleep(seconds)
 
 
 class _Cluster(Cluster):  # type: ignore[misc]
-    """pykafka's, but asks for metadata over the connections that it has.
+    """A cluster that asks for metadata over the connections that it has.
 
     pykafka means to, but each request makes another connection, with a thread and a buffer of a megabyte: 600 MiB
     where a thousand topics were looked up at once.
@@ -137,11 +137,11 @@ _MESSAGES = {
     "ConsumerStoppedException": "the consumer has stopped",
     "ReferenceError": "the consumer has stopped",
 }
-"""What errors mean that the library raises without a word."""
+"""Messages for errors that the library raises without one."""
 
 
 _ADDRESS = re.compile(r"<broker b?'?(?P<host>[^'>]*?)'?:(?P<port>\d+)>")
-"""What the library says of a broker, and nothing else, where a connection fails or ends."""
+"""The whole message of the library's errors where a connection fails or ends."""
 
 
 def _describe(error: Exception) -> str:

@@ -75,7 +75,7 @@ def create_consumer(cluster: Any, topic: Any, options: Mapping[str, Any], group_
 
 
 def check_rdkafka(options: Mapping[str, Any]) -> None:
-    """Refuse `use_rdkafka` where it cannot be had.
+    """Check that `use_rdkafka` is possible.
 
     Raises:
         ConfigurationError: says why, and the way out.

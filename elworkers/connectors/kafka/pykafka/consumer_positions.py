@@ -43,7 +43,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         resume_offsets: partition id → offset to go on from, for partitions held without interruption.
         identity: of the topic, which commits carry.
         skipped: partition id → an offset, and the one behind what is no message there.
-        started: partitions of a group without offsets, placed where groups begin.
+        started: partitions of a new group, whose positions were set to where groups begin.
         unpositioned: partitions without an offset of which nobody could say yet where they begin.
         positions_later: whether `unpositioned` ones are left to `reset_positions`; else all wait for them.
     """
@@ -66,7 +66,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         self._partitions_by_leader = by_leader
 
     def skip_to(self, owned: Any, after: int) -> None:
-        """Go on behind something that is no message."""
+        """Skip offsets without a message; go on at `after`."""
         begin, end = self.skipped.get(owned.partition.id, (0, -1))
         self.skipped[owned.partition.id] = (begin if end == owned.next_offset else owned.next_offset, after)
         owned.next_offset = after
@@ -117,7 +117,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         return PartitionOffsetCommitRequest(self.topic.name, partition, offset, now_ms, self.identity.metadata())
 
     def fetch_offsets(self) -> list[Any]:
-        """Place every held partition: where the loop is, where the group was, or where the group begins."""
+        """Set the position of each held partition: where the loop is, the committed offset, or where groups begin."""
         committed = self._committed()
         group_is_new = not self.identity.recreated and all(offset == _NO_OFFSET for offset in committed.values())
         missing = []
@@ -137,7 +137,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
         return []
 
     def reset_offsets(self, *_: Any, **__: Any) -> None:
-        """Place every held partition where groups begin, whatever was committed; pykafka calls this at the start."""
+        """Set every position to where groups begin, whatever was committed; pykafka calls this at the start."""
         self.reset_positions(self._partitions_by_id, self._auto_offset_reset)
         if self.unpositioned and self._auto_offset_reset != EARLIEST:
             # Better behind what the group has read than at the earliest.
@@ -147,7 +147,7 @@ class ConsumerPositions(SimpleConsumer):  # type: ignore[misc]
                 self.unpositioned.discard(partition)
 
     def reset_positions(self, partitions: Iterable[int], limit_type: int = EARLIEST) -> int:
-        """Place partitions at their earliest or latest offset, and commit that; what cannot be is `unpositioned`.
+        """Set positions to the earliest or latest offset, and commit that; what cannot be set is `unpositioned`.
 
         Returns:
             How many messages are before these offsets.

@@ -13,7 +13,7 @@ from isal import isal_zlib
 from lz4.frame import LZ4FrameDecompressor
 
 MAX_UNCOMPRESSED_BYTES = 128 * 1024 * 1024
-"""Bytes of a message set behind its decompression; brokers take sets of a megabyte, by default."""
+"""Bytes of a decompressed message set; brokers take compressed ones of a megabyte, by default."""
 
 CODEC_NAMES = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 """Codec number (Kafka's protocol guide, attributes of a message) → what producers call it."""
@@ -22,11 +22,11 @@ _XERIAL = b"\x82SNAPPY\0"
 _XERIAL_HEADER_BYTES = 16
 _BLOCK = struct.Struct(">i")
 _MEMBER_CHUNK_BYTES = 256
-"""Of a further gzip member that are tried first."""
+"""Bytes of a further gzip member that are decompressed first."""
 
 
 def decompress(codec: int, data: bytes) -> bytes:
-    """Return the bytes behind a codec.
+    """Return the decompressed bytes.
 
     Raises:
         ValueError: the codec is not known, or the data is damaged or larger than `MAX_UNCOMPRESSED_BYTES`.

@@ -23,7 +23,7 @@ TOO_LARGE: Mapping[int, str] = MappingProxyType(
         18: "larger than the topic's segment.bytes",
     }
 )
-"""A record set of less, or a shorter message, may be taken."""
+"""Codes of message sets that are too large; a smaller set, or a shorter message, may be accepted."""
 
 INVALID_RECORD: Mapping[int, str] = MappingProxyType(
     {
@@ -34,7 +34,7 @@ INVALID_RECORD: Mapping[int, str] = MappingProxyType(
         87: "the topic takes no such message; one with cleanup.policy=compact takes none without a key",
     }
 )
-"""No second try will change these for the same record. The broker refuses a whole record set for one."""
+"""Codes of records that will never be accepted. The broker rejects a whole message set for one of them."""
 
 KEY_REQUIRED = frozenset((2, 87))
 """Codes that a compacted topic gives to a record without a key, by the broker's version."""
@@ -81,13 +81,13 @@ OUTAGES: Mapping[int, str] = MappingProxyType(
         89: "the brokers' quota for such requests",
     }
 )
-"""Something outside is away for now, for one topic or for all."""
+"""Codes of what does not work now, for one topic or for all, and may work later."""
 
 NOT_AUTHORIZED = frozenset((29, 30, 31))
-"""Codes of outages that somebody has to end."""
+"""Codes of outages that end when an administrator grants a permission."""
 
 MAYBE_STORED = frozenset((7, 20))
-"""Codes of outages behind which the leader may have the records."""
+"""Codes of outages in which the leader may have stored the records."""
 
 _DESCRIPTIONS: Mapping[int, str] = MappingProxyType({**INVALID_RECORD, **INVALID_NAME, **INVALID_SETTINGS, **OUTAGES})
 

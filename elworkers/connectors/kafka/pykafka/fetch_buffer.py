@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Holds what was fetched until the loop takes it, in the order in which it came."""
+"""Buffers fetched messages, in order, until the loop takes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from elworkers.connectors.kafka.driver import RawMessage
 
 BUFFER_BYTES = 4 * 1024 * 1024
-"""Bytes beyond which nothing more is asked for, so that memory grows neither with partitions nor with lines."""
+"""Buffered bytes beyond which nothing is fetched, so that memory grows neither with partitions nor with lines."""
 
 TAKE_BYTES = 2 * 1024 * 1024
 """Bytes after which no further set is handed over at once, because what is made of them takes several times as many."""
@@ -62,7 +62,7 @@ class FetchBuffer:
         return taken
 
     def drop(self, partition: int) -> None:
-        """Forget what has come of a partition."""
+        """Drop the messages of a partition."""
         with self._changed:
             self._bytes -= sum(entry.size for entry in self._sets if entry.partition == partition)
             self._sets = deque(entry for entry in self._sets if entry.partition != partition)

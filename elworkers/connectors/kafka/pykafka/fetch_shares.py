@@ -11,7 +11,7 @@ from collections.abc import Container, Sequence
 from elworkers.connectors.kafka.pykafka.messages import MAX_MESSAGE_BYTES
 
 _RESPONSE_BYTES = 2 * 1024 * 1024
-"""Of which three are in memory for a moment: pykafka receives into a buffer that it then copies."""
+"""Bytes of a response. Three times as much is in memory for a moment: pykafka copies its receive buffer."""
 
 _SMALLEST_SHARE = 64 * 1024
 
@@ -59,16 +59,16 @@ class FetchShares:
         return grown
 
     def record_fetch(self, shares: dict[int, int]) -> None:
-        """Note that these partitions have had their turn."""
+        """Remember when these partitions were fetched, and with which shares."""
         self._sizes.update(shares)
         self._fetched_at.update(dict.fromkeys(shares, time.monotonic()))
 
     def grow(self, partition: int) -> bool:
-        """Give a partition more, whose next message did not fit; return whether that is so for a second time."""
+        """Enlarge a partition's share, because its next message did not fit; return whether it was enlarged before."""
         is_repeated = partition in self._oversized
         self._oversized[partition] = None
         return is_repeated
 
     def reset(self, partition: int) -> None:
-        """Note that the next message of a partition fits again."""
+        """Have a partition get the usual share again."""
         self._oversized.pop(partition, None)

@@ -55,7 +55,7 @@ _PARTITION_ERRORS = {
     56: "the disk it is on has failed",
     76: "it holds messages compressed by zstd, which this client cannot read",
 }
-"""Kafka's error codes of one partition (its protocol guide, "Error Codes") → what they say."""
+"""Kafka's error codes of one partition (its protocol guide, "Error Codes") → reason why it is stalled."""
 
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,7 @@ class Fetcher(ConsumerPositions):
         super().__init__(*args, **kwargs)
 
     def fetch(self) -> None:
-        """Ask each leader once for what comes next; pykafka's thread calls this again and again."""
+        """Send one fetch request to each leader; pykafka's thread calls this again and again."""
         held = self._partitions_by_id
         self.buffer.wait(lambda: not self._running or any(map(self._is_fetchable, held)), self._wait_limit_s())
         self._refresh_leaders()
@@ -111,12 +111,12 @@ class Fetcher(ConsumerPositions):
         return min([_REFRESH_INTERVAL_S, *waits_s])
 
     def stop(self) -> None:
-        """As pykafka's, and nothing waits for a quota any longer."""
+        """Stop, also where a request waits for a quota."""
         self._cancelled.set()
         super().stop()
 
     def _refresh_leaders(self) -> None:
-        """Let partitions stand still that nobody leads, and ask again who does where it is time to."""
+        """Stall partitions without a leader, and refresh metadata where it is time to."""
         due = [
             (one.partition.id, broker)
             for broker, owned in self._partitions_by_leader.items()
@@ -141,7 +141,7 @@ class Fetcher(ConsumerPositions):
         return self.buffer.has_room(partition, self._queued_max_messages)
 
     def position_rest(self) -> list[int]:
-        """Place partitions that could not be placed before and have a leader now; gives back those that are."""
+        """Set positions that could not be set before, of partitions that have a leader now; returns those."""
         held = self._partitions_by_id
         due = [one for one in self.unpositioned if held[one].partition.leader and self._stall_timers.is_due(one)]
         for partition in due:
@@ -220,7 +220,7 @@ class Fetcher(ConsumerPositions):
             self._clear_stall(response.partition)
 
     def _handle_empty(self, owned: Any) -> None:
-        """Handle a partition that has more, of which nothing came: it is too large, or no message."""
+        """Handle an empty response although there is more: that is too large, or no message."""
         partition = owned.partition.id
         if not self._shares.grow(partition):
             return
@@ -264,19 +264,19 @@ class Fetcher(ConsumerPositions):
         return True
 
     def pause(self, partition: int, offset: int, why: str) -> None:
-        """Hand nothing of a partition on, from an offset on, until it is `unpause`ed."""
+        """Hand over no messages of a partition, from an offset on, until `unpause`."""
         self._paused.add(partition)
         self.seek(partition, offset)
         self.on_stalled(partition, why)
 
     def unpause(self, partition: int) -> None:
-        """Go on with a partition, if it was refused."""
+        """Go on with a partition, if it was paused."""
         if partition in self._paused:
             self._paused.remove(partition)
             self.on_stalled(partition, None)
 
     def positions(self) -> dict[int, int]:
-        """Return for each partition the offset where it was placed, whatever has been fetched since."""
+        """Return each partition's start position, whatever has been fetched since."""
         return {
             partition: owned.last_offset_consumed + 1
             for partition, owned in self._partitions_by_id.items()
@@ -284,7 +284,7 @@ class Fetcher(ConsumerPositions):
         }
 
     def seek(self, partition: int, offset: int) -> None:
-        """Go on from an offset, and forget what has come of the partition."""
+        """Go on at an offset, and drop what is buffered of the partition."""
         owned = self._partitions_by_id[partition]
         with owned.fetch_lock:
             self.buffer.drop(partition)

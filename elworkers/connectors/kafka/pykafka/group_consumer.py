@@ -239,12 +239,12 @@ class GroupConsumer:
         )
 
     def _uninterrupted(self, fetcher: Any) -> set[int]:
-        """Return the partitions that the listener has, without those that have left and come back since."""
+        """Return the partitions that the listener has held without interruption."""
         newly_assigned: set[int] = self._consumer.newly_assigned
         return self._reported & (set(fetcher.partitions) - newly_assigned)
 
     def _notify_assigned(self, fetcher: Any, new: Collection[int]) -> None:
-        """Tell where partitions begin, and have them begin elsewhere where the listener says so."""
+        """Call the listener for newly assigned partitions, and seek to where it wants them to begin."""
         positions = {self._partitions[number]: at for number, at in fetcher.positions().items() if number in new}
         moved = (
             {partition.partition: at for partition, at in self._listener.assigned(positions).items()}
@@ -260,7 +260,7 @@ class GroupConsumer:
         fetcher.commit(moved)
 
     def _position_rest(self, fetcher: Any) -> None:
-        """Begin partitions that have got a leader only now."""
+        """Set positions of partitions that have got a leader only now."""
         positioned = fetcher.position_rest()
         if positioned:
             self._notify_assigned(fetcher, positioned)

@@ -31,7 +31,7 @@ _ACKS = struct.Struct(">hii")
 _PARTITION = struct.Struct(">ii")
 _LENGTH = struct.Struct(">h")
 _VERSION = 1
-"""The oldest one whose answer has a throttle time."""
+"""The oldest version whose response has a throttle time."""
 
 _PARTITION_RESPONSE = struct.Struct(">ihq")
 _COUNTED_OVERHEAD = MESSAGE_OVERHEAD - 12
@@ -101,7 +101,7 @@ class EncodedProduceRequest(Request):  # type: ignore[misc]
 
 
 class ProduceResponse(NamedTuple):
-    """What is said to a produce request.
+    """The response to a produce request.
 
     Attributes:
         codes: place → Kafka's error code, 0 for none.
@@ -113,7 +113,7 @@ class ProduceResponse(NamedTuple):
 
 
 def parse_produce_response(response: bytes | memoryview) -> ProduceResponse:
-    """Return what an answer says; it comes without its correlation id."""
+    """Return a parsed response; it comes without its correlation id."""
     codes: dict[TopicPartition, int] = {}
     (topics,) = _COUNT.unpack_from(response, 0)
     at = _COUNT.size

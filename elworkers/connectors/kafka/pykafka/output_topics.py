@@ -76,7 +76,7 @@ class OutputTopics:
         """Those that can be written to, by name."""
 
     def prepare(self, configured: Sequence[str], derived: Sequence[str]) -> UnusableTopics:
-        """See to it that the topics are there, and their leaders known.
+        """Find the topics and their leaders; create those that are missing.
 
         Args:
             configured: names that the operator wrote.
@@ -169,7 +169,7 @@ class OutputTopics:
         return error
 
     def set_aside(self, name: str, why: str) -> str:
-        """Remember for a while that a topic takes nothing; gives back why."""
+        """Remember for a while that a topic accepts nothing; returns the reason."""
         if len(self._rejected) >= _MAX_REJECTED:
             self._rejected.clear()
         self._rejected[name] = (why, time.monotonic() + _RETRY_AFTER_S)

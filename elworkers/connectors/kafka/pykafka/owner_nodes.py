@@ -33,7 +33,7 @@ class OwnerNodes:
         return by_folder[0] & by_folder[1]
 
     def claim(self, zookeeper: Any, member: bytes, leaders: Mapping[int, int]) -> int | None:
-        """Own partitions, and say which one could not be had because somebody else owns it; None: all could.
+        """Claim partitions; returns the first that another member owns, None where all were claimed.
 
         Args:
             zookeeper: a session; the nodes go with it.
@@ -50,7 +50,7 @@ class OwnerNodes:
         return None
 
     def release(self, zookeeper: Any, member: bytes, numbers: set[int]) -> None:
-        """Own partitions no longer."""
+        """Release partitions."""
         for folder in self.folders:
             for number, path, owner in _nodes(zookeeper, folder):
                 if number in numbers and owner == member:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Gets the next item in another thread while one is worked on."""
+"""Fetches the next item in another thread while one is worked on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, TypeVar
 
 _PREFETCH = 1
-"""Items that wait to be taken."""
+"""Number of items that wait to be taken."""
 
 _CHECK_INTERVAL_S = 0.5
 

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The private names of pykafka that this package uses, and why: there is no public way to do the same."""
+"""Lists the private names of pykafka that this package uses, and why: there is no public way to do the same."""
 
 from __future__ import annotations
 

@@ -33,23 +33,23 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.last_resort import LastResort
 
 _SPLIT_FACTOR = 8
-"""Of a refused set: with more there are too many to send for one record, with fewer for many."""
+"""Number of chunks that a rejected set is split into: more are too many for one bad record, fewer for many."""
 
 _MAX_IN_FLIGHT = 64
-"""Requests of parts that are under way at a time."""
+"""Requests with chunks of rejected sets that are in flight at a time."""
 
 _KEYLESS_PROBES = 8
-"""Records without a key after which a topic that has refused each of them is believed to take none."""
+"""Records without a key after which a topic that has rejected each of them is believed to accept none."""
 
 _MAX_THROTTLE_S = 30.0
-"""That a broker's quota may keep a batch waiting without a sign of life."""
+"""Seconds that a broker's quota may keep a batch waiting without a sign of life."""
 
 _NO_CODE = -1
 """Kafka's code for an error that has none."""
 
 
 class ProduceRequests:
-    """The sets of one send.
+    """Sends the message sets of one flush.
 
     Args:
         acks, ack_timeout_ms, compression: as in `producer_protocol.ProducerSettings`.
@@ -81,7 +81,7 @@ class ProduceRequests:
         self.outage: RetryableError | None = None
 
     def fail(self, reason: str, outage_type: type[RetryableError] = OutageError) -> None:
-        """Something is missing; the first reason is told."""
+        """Record an outage; the first one counts."""
         self.outage = self.outage or outage_type(reason)
 
     def send(self, batches: Iterable[RecordBatch]) -> None:
@@ -118,7 +118,7 @@ class ProduceRequests:
         return rejected
 
     def _send_batches(self, leader: Any, batches: list[RecordBatch]) -> tuple[list[RecordBatch], Any]:
-        """Return those that could be encoded, and their answer to be; None where the leader could not be asked."""
+        """Return the batches that could be encoded, and their pending response; None if the leader is unreachable."""
         now_ms = int(time.time() * 1000)
         encoded = []
         for batch in batches:
@@ -146,7 +146,7 @@ class ProduceRequests:
             return encoded_batches, None
 
     def _wait_for_quota(self, leader: Any) -> bool:
-        """Let the time pass in which a broker wants nothing, unless that is long: then it is an outage that says so."""
+        """Wait while a broker throttles this client; return False, and record an outage, where that takes too long."""
         if leader.handler is None:
             return True
         pace = quota_channels.channel_to(leader).produces

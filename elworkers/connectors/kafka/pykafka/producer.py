@@ -97,7 +97,7 @@ class Producer(BatchingProducer):
             raise requests.outage
 
     def _resolve_owners(self, derived: RecordsByTopic, derived_names: set[str]) -> Iterator[RecordBatch]:
-        """Give each topic that schemas want for themselves the records of the one that has it; refuse the others'.
+        """Keep, for each topic that schemas want for themselves, the owner's records; reject the others'.
 
         What cannot be decided for want of a leader is given back.
         """
@@ -123,7 +123,7 @@ class Producer(BatchingProducer):
     def _remove_unusable(
         self, unusable: UnusableTopics, taken: Sequence[RecordsByTopic], requests: ProduceRequests
     ) -> list[tuple[str, list[Record], int]]:
-        """Take out what cannot be sent; what is refused with a code that is on no list is given back."""
+        """Take out records that cannot be sent; returns those whose topic was rejected with an unlisted code."""
         unclassified = []
         for some in taken:
             for name, why in unusable.rejected.items():
@@ -147,7 +147,7 @@ class Producer(BatchingProducer):
                 yield from found[topic_of(name)].keyed_batches(keyed, max_bytes)
 
     def _report_keyless(self, requests: ProduceRequests) -> None:
-        """Say which topics take nothing without a key, and which do again."""
+        """Report which topics accept nothing without a key, and which do again."""
         for name in requests.keyless_rejected():
             why = f"the topic {name} takes no message without a key, as with cleanup.policy=compact"
             self._topics.found[name].keyless_rejection = why

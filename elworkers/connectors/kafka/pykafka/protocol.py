@@ -88,7 +88,7 @@ def array(items: Sequence[bytes], flexible: bool = False) -> bytes:
 
 
 class ResponseReader:
-    """The bytes of an answer, read from the front.
+    """Reads the bytes of a response from the front.
 
     Every method raises `RetryableError` where the answer ends before what it reads.
     """

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""The driver of pykafka: for brokers up to 3.9, without encryption and without transactions."""
+"""Makes clients of pykafka: for brokers up to 3.9, without encryption, logins and transactions.
+
+Without logins no broker denies credentials; `CredentialsRefusedError` is never raised.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ OVER_QUOTA = (
 _LATELY_S = 30.0
 _MAX_REQUEST_THROTTLE_S = 1.0
 _WINDOW_S = 11.0
-"""A broker counts what there was in so many seconds, by default."""
+"""Seconds over which a broker measures a quota, by default."""
 
 _CHECK_INTERVAL_S = 0.2
 
@@ -40,7 +40,7 @@ log = structlog.get_logger(__name__)
 
 
 class QuotaPace:
-    """What a broker has said about how much of one kind it wants from this client.
+    """Remembers for how long a broker throttles one kind of traffic of this client.
 
     Args:
         broker: `host:port`.
@@ -59,7 +59,7 @@ class QuotaPace:
 
     @property
     def remaining_s(self) -> float:
-        """For how many seconds the broker wants nothing; 0 where it wants more."""
+        """Seconds until the broker accepts more; 0 where it does now."""
         return max(0.0, self._throttled_until - time.monotonic())
 
     @property
@@ -69,14 +69,14 @@ class QuotaPace:
 
     @property
     def reason(self) -> str:
-        """A sentence on it, the same each time."""
+        """A sentence that says who throttles what; the same each time."""
         return (
             f"the broker {self._broker} throttles {self._traffic} of client id {Request.CLIENT_ID.decode()}: a quota"
             f" ({self._quota} or request_percentage) lets through no more for now"
         )
 
     def throttled(self, throttle_ms: int) -> None:
-        """Take note of an answer's throttle time; the first one is said in the log."""
+        """Take note of a response's throttle time; the first one is logged."""
         if throttle_ms > 0:
             self._record(throttle_ms, throttle_ms / 1000)
 
@@ -113,7 +113,7 @@ class QuotaPace:
             )
 
     def wait(self, cancelled: threading.Event) -> bool:
-        """Wait until the broker wants more; False where the event came first."""
+        """Wait until the broker accepts more; False where the event came first."""
         while (remaining_s := self.remaining_s) and not cancelled.is_set():
             cancelled.wait(min(remaining_s, _CHECK_INTERVAL_S))
         return not cancelled.is_set()
@@ -148,7 +148,7 @@ class Channel:
         self.produces = _pace(f"{host}:{broker.port}", "messages", "producer_byte_rate")
 
     def request(self, request: Any) -> Any:
-        """Send a request, and return its answer to be.
+        """Send a request, and return its pending response.
 
         Raises:
             SocketDisconnectedError: the broker cannot be reached.

@@ -74,7 +74,7 @@ class RangeReader:
                 yield from self._single_partition(leader, partition, offset_range)
 
     def _single_partition(self, leader: int, partition: TopicPartition, offset_range: Range) -> Iterator[Fetched]:
-        """Yield a range that is longer than a share of an answer, to its end: so it is whole while others are read."""
+        """Yield a range that is longer than one response, to its end, before other partitions go on."""
 
         def send() -> PendingFetch:
             return self._requests.send(leader, [(partition, offset_range.begin)], self._single_partition_bytes)
@@ -93,7 +93,7 @@ class RangeReader:
     def _next_chunk(
         self, leader: int, partition: TopicPartition, offset_range: Range, response: PartitionResponse
     ) -> Fetched | None:
-        """Return what an answer has of a range; None where the leader has no more of it now."""
+        """Return the part of a range that is in a response; None where the leader has no more of it now."""
         response, messages = self._refetch_larger(leader, partition, offset_range, response)
         if not messages and partition in self.unreadable:
             return None
@@ -115,7 +115,7 @@ class RangeReader:
     def _refetch_larger(
         self, leader: int, partition: TopicPartition, offset_range: Range, response: PartitionResponse
     ) -> tuple[PartitionResponse, list[RawMessage]]:
-        """Return an answer and its messages, asked for again with more room where there is none."""
+        """Return a response and its messages; an empty one is requested again with a larger size."""
         size = self._requests.allowed_size(leader, self._single_partition_bytes)
         messages = self._decode(partition, response)
         while not messages and size < MAX_MESSAGE_BYTES and partition not in self.unreadable:
@@ -137,7 +137,7 @@ class RangeReader:
         response: PartitionResponse,
         messages: Sequence[RawMessage],
     ) -> str:
-        """Return why a partition cannot be read on at its first offset without a message; empty if it can."""
+        """Return why a partition cannot be read past its first offset without a message; empty if it can."""
         if messages and messages[-1][0] - messages[0][0] + 1 == len(messages) and messages[0][0] <= offset_range.begin:
             return ""
         if messages and self._reads_uncommitted:

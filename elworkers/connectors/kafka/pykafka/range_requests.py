@@ -22,10 +22,10 @@ from elworkers.core.errors import RetryableError
 
 _MAX_WAIT_MS = 100
 _THROTTLED_BYTES = 64 * 1024
-"""Of an answer, while a quota throttles this client: what is over it comes without anything."""
+"""Bytes of a response while a quota throttles this client: a response over the quota comes empty."""
 
 _STALE_CODES = frozenset((1, 3, 5, 6, 7, 9))
-"""Kafka's error codes after which all is asked for anew: what was known of a partition is out of date."""
+"""Kafka's error codes that mean that the metadata of a partition is out of date."""
 
 
 PartitionOffsets = Sequence[tuple[tuple[str, int], int]]
@@ -33,7 +33,7 @@ PartitionOffsets = Sequence[tuple[tuple[str, int], int]]
 
 
 class PendingFetch(NamedTuple):
-    """A request that is under way.
+    """A fetch request that is in flight.
 
     Attributes:
         leader: the broker's id.
@@ -50,7 +50,7 @@ class PendingFetch(NamedTuple):
 
 
 class RangeRequests:
-    """Asks leaders for messages.
+    """Sends fetch requests to leaders.
 
     Args:
         broker: gives pykafka's broker of an id, connected.
@@ -64,7 +64,7 @@ class RangeRequests:
         self.cancelled = threading.Event()
 
     def allowed_size(self, leader: int, size: int) -> int:
-        """Return the bytes to ask for where so many are wanted."""
+        """Return how many of so many bytes may be requested now."""
         with client.translate_errors("fetch messages"):
             return (
                 min(size, _THROTTLED_BYTES)
@@ -90,7 +90,7 @@ class RangeRequests:
             )
 
     def receive(self, pending: PendingFetch) -> list[PartitionResponse]:
-        """Return the answer; asked for again where a quota has emptied it.
+        """Return the response; requested again where it came empty because of a quota.
 
         Raises:
             RetryableError: the leader does not answer, or leads no longer.

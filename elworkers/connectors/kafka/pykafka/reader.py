@@ -78,7 +78,7 @@ class TopicsReader:
         return sorted(self._leaders)
 
     def ranges(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Range]:
-        """Return what each of the partitions holds now: its earliest offset, and the one that its next message gets.
+        """Return what each of the partitions holds now: from its earliest offset to its end.
 
         Without those that nobody leads at the moment or that have transactions: they must not hold up the others.
 
@@ -109,7 +109,7 @@ class TopicsReader:
         return [one for one in with_leader if one not in found]
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
-        """Return how far a consumer group is in a topic; see `offsets.committed`.
+        """Return how far a consumer group is in a topic; see `progress.committed`.
 
         Raises:
             RetryableError: Kafka does not answer.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Decides whether what brokers refused is the records' own fault or an outage."""
+"""Decides whether a rejection by brokers is the records' own fault or an outage."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
 from elworkers.core.contracts import Record, RejectedRecord
 
 _Rejected = tuple[str, Sequence[Record], int]
-"""A topic, records that it refuses, and Kafka's error code."""
+"""A topic, records that it rejects, and Kafka's error code."""
 
 
 def rejections(
     requests: ProduceRequests, unclassified: Sequence[_Rejected], derived: Collection[str], topics: OutputTopics
 ) -> Iterator[RejectedRecord]:
-    """Yield what is refused for good; what is an outage is told to `requests`.
+    """Yield the records that are rejected for good; outages are recorded in `requests`.
 
     Args:
         requests: what was sent.
@@ -58,7 +58,7 @@ def rejections(
 def leaderless_rejections(
     requests: ProduceRequests, derived: Collection[str], leaderless: LeaderlessPartitions
 ) -> Iterator[RejectedRecord]:
-    """Yield what is refused because its partition has no leader; where that may be an outage, `requests` is told of it.
+    """Yield the records that are rejected because their partition has no leader; outages are recorded in `requests`.
 
     Args:
         requests: what was sent.
@@ -79,7 +79,7 @@ def leaderless_rejections(
 
 
 def _topics_by_code(rejected: Sequence[_Rejected]) -> dict[int, set[str]]:
-    """Return the topics with records that were refused, by code."""
+    """Return the topics with rejected records, by error code."""
     found: defaultdict[int, set[str]] = defaultdict(set)
     for topic, _, code in rejected:
         found[code].add(topic)

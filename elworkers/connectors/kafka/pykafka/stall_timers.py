@@ -12,14 +12,14 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 
 
 class _Stall(NamedTuple):
-    """When a partition is asked for again (monotonic seconds), and for how long it was left alone."""
+    """Until when a partition is left alone (monotonic seconds), and for how long."""
 
     until: float
     pause_s: float
 
 
 class StallTimers:
-    """Partitions that stand still, each left alone for twice as long as the time before."""
+    """Leaves stalled partitions alone, each for twice as long as the time before."""
 
     def __init__(self) -> None:
         self._stalls: dict[int, _Stall] = {}

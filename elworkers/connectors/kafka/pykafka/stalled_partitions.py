@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells of partitions that cannot be read on, and how often."""
+"""Reports the stalled partitions of a consumer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 class StalledPartitions:
-    """Which partitions of a topic stand still, and why.
+    """Remembers which partitions of a topic are stalled, and why.
 
     Args:
         topic: its name.
@@ -31,11 +31,11 @@ class StalledPartitions:
         self._reported: dict[int, tuple[str, float]] = {}
 
     def is_stalled(self, partition: int, why: str) -> bool:
-        """Return whether a partition stands still already, for this reason."""
+        """Return whether a partition is stalled for this reason already."""
         return self._reported.get(partition, ("", 0.0))[0] == why
 
     def report(self, partition: int, why: str | None) -> None:
-        """Say, once a minute, why a partition stands still; None: it goes on."""
+        """Report, once a minute, why a partition is stalled; None: it goes on."""
         what = f"topic {self._topic}[{partition}]"
         if why is None:
             self._reported.pop(partition, None)
@@ -62,7 +62,7 @@ class StalledPartitions:
             self._metrics.resumed(f"topic {self._topic}[{partition}]")
 
     def count_transactional(self, partition: int, max_count: int) -> None:
-        """Say how many messages may have been handed on before their transactions were seen."""
+        """Report how many messages may have been handed on before their transactions were seen."""
         self._metrics.count("kafka_transactional_messages", max(0, max_count), topic=self._topic)
         if max_count > 0:
             log.error(

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Asks for the offsets that partitions had at a time, by a version of ListOffsets that pykafka lacks."""
+"""Looks up offsets by time, with a version of ListOffsets that pykafka lacks."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def _create_with_fallback(
     settings: Mapping[str, str],
     fallback: tuple[int | None, int | None],
 ) -> dict[str, int]:
-    """Return those that still cannot be created, with a number of one's own for the one that Kafka has refused."""
+    """Try again with the fallback of a number that Kafka rejects; return those that still cannot be created."""
     remaining = dict(rejected)
     for code, substitute in (
         (_INVALID_PARTITIONS, (fallback[0], numbers[1])),
@@ -143,7 +143,7 @@ def _create_with_fallback(
 def creation_error(
     name: str, code: int, partitions: int | None, replication: int | None
 ) -> ConfigurationError | RetryableError:
-    """Return the error that tells of a topic of the operator's that could not be created.
+    """Return the error for a configured topic that could not be created.
 
     Args:
         code: Kafka's.

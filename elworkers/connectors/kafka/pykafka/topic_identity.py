@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Tells by Kafka's topic id whether a topic is still the one that was read."""
+"""Checks by Kafka's topic id whether a topic is still the one that was read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _topic_ids: dict[tuple[str, str], str] = {}
 
 
 class TopicIdentity:
-    """Which topic a consumer reads: its name may be given to another one while it runs, or while it does not.
+    """Identifies the topic that a consumer reads, as its name may be given to another one at any time.
 
     Args:
         cluster: of `client.connect`; None: the topic is not known by more than its name.
@@ -51,7 +51,7 @@ class TopicIdentity:
         return self._key in _topic_ids
 
     def remember(self) -> None:
-        """Remember the topic of this name that there is now.
+        """Remember the id of the topic that has this name now.
 
         Raises:
             RetryableError: Kafka does not answer.
@@ -81,7 +81,7 @@ class TopicIdentity:
         return topics.ids(self._cluster, [self._topic]).get(self._topic, "")
 
     def metadata(self) -> bytes:
-        """Return what a commit says beside the offset."""
+        """Return the metadata of a commit."""
         return f"topic_id={self.topic_id}".encode() if self.topic_id else b""
 
     def is_of_other_topic(self, metadata: bytes) -> bool:
@@ -90,7 +90,7 @@ class TopicIdentity:
         return match is not None and bool(self.topic_id) and match[1].decode() != self.topic_id
 
     def report_recreated(self, partition: int | None = None) -> None:
-        """Say once that the topic is not the one that was read before.
+        """Report once that the topic is not the one that was read before.
 
         Args:
             partition: of which the group has an offset of the topic before.

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Gives each topic to one schema, the same in every worker and after each restart.
+"""Assigns each topic to one schema, the same in every worker and after each restart.
 
 A topic cannot say whose it is before it has an event, and two workers may find it empty at once. So whoever finds a
 topic that is nobody's appends a claim to a log: which schema is to have it. The first claim in that log decides, also
@@ -28,7 +28,7 @@ from elworkers.core.errors import RetryableError
 from elworkers.core.last_resort import LastResort
 
 TOPIC = "elworkers-topic-owners"
-"""Holds the claims: one partition, and nothing is ever deleted from it."""
+"""The topic with the claims: one partition, from which nothing is ever deleted."""
 
 _RETENTION = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _LOG = TopicPartition(TOPIC, 0)
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class TopicOwners:
-    """Decides whose topics are that names of several schemas lead to.
+    """Decides which schema owns a topic that the names of several schemas lead to.
 
     Args:
         cluster, hosts: the brokers.
@@ -67,7 +67,7 @@ class TopicOwners:
         self._warned = False
 
     def owners_of(self, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, str]:
-        """Return for each topic the schema that has it, unless only a partition without a leader could tell.
+        """Return for each topic the schema that owns it, unless only a partition without a leader could tell.
 
         Args:
             wanted: topics that exist, with what wants each, at least one.
@@ -182,7 +182,7 @@ class TopicOwners:
 
 
 def choose_owner(wanted: Sequence[OwnTopic], first: str | None, has_schema: Callable[[str], bool]) -> str:
-    """Return the schema that is to have a topic that nobody has claimed.
+    """Return the schema that is to own a topic that nobody has claimed.
 
     Args:
         wanted: what wants it, in the order in which it came.

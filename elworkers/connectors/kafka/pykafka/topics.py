@@ -129,7 +129,7 @@ def ids(cluster: Any, names: Iterable[str]) -> dict[str, str]:
 
 
 class MetadataRefresher:
-    """Asks for metadata anew when it is old; pykafka alone does so only after errors, and never sees added partitions.
+    """Refreshes metadata when it is old; pykafka alone does so only after errors, and never sees added partitions.
 
     Args:
         cluster: of `client.connect`.
@@ -142,7 +142,7 @@ class MetadataRefresher:
         self._next = time.monotonic() + self._max_age_s
 
     def refresh_if_old(self) -> bool:
-        """Return whether metadata was old, and has been asked for.
+        """Refresh metadata if it is old; return whether it was.
 
         Raises:
             RetryableError: no broker answers.

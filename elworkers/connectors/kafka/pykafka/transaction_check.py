@@ -13,7 +13,7 @@ from elworkers.connectors.kafka.pykafka.client import translate_errors
 
 
 class TransactionCheck:
-    """Remembers up to where each partition of a topic was seen to be without transactions.
+    """Remembers up to which position each partition of a topic was without transactions.
 
     Args:
         cluster: of `client.connect`.

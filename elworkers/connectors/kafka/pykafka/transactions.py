@@ -36,15 +36,15 @@ _SIZE_COUNTS_FROM = 12
 _TRANSACTIONAL, _CONTROL = 0x10, 0x20
 _NEWEST_MAGIC = 2
 _THROTTLED_FOR_S = 12.0
-"""A broker counts what a client had in the last eleven seconds, by default."""
+"""Seconds after which a quota will not let a batch through: brokers measure over eleven seconds, by default."""
 
 
 class ThrottledError(RetryableError):
-    """A quota has let through nothing of what is at an offset for so long that it never will."""
+    """A quota will never let through the batch at an offset."""
 
 
 class Batch(NamedTuple):
-    """What a log has at an offset.
+    """A record batch.
 
     Attributes:
         next: the offset behind it.
