@@ -176,9 +176,8 @@ class MemoryConsumer:
             if messages:
                 found.append((partition, messages))
                 limit -= len(messages)
-            self._positions[partition] = (
-                messages[-1][0] + 1 if messages else log.readable_end(uncommitted=self._reads_uncommitted)
-            )
+            behind = messages[-1][0] + 1 if messages else log.readable_end(uncommitted=self._reads_uncommitted)
+            self._positions[partition] = max(position, behind)
             if limit <= 0:
                 break
         return found
