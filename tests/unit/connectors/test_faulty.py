@@ -13,6 +13,8 @@ import pytest
 
 from elworkers.config.argument_files import Argument
 from elworkers.connectors.registry import check_sink, check_source
+from elworkers.control import init
+from elworkers.control.paths import Paths
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.metrics import Counters
 from elworkers.roles.build import PipelineBuilder
@@ -144,6 +146,27 @@ def test_a_worker_names_the_connector_that_has_crashed_it(
     with pytest.raises(error) as caught:
         PipelineBuilder(Counters()).output(check_sink("faulty:"))
     assert str(caught.value) == named + said
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "SourceSpec({}, open=fails, extra='htp')",
+        "SourceSpec({}, open=fails, address=fails)",
+        f"SourceSpec(dict({TOPIC}), open=fails, brokers=fails)",
+        f"SourceSpec(dict({TOPIC}), open=fails, brokers=lambda endpoint: None)",
+    ],
+)
+def test_instance_files_without_it_are_provisioned(site: Path, source: str, tmp_path: Path) -> None:
+    named = install(site, source)
+    folder = tmp_path / "etc" / "forwarders"
+    folder.mkdir(parents=True)
+    (folder / "broken").write_text("faulty:\nstdout:\n", encoding="utf-8")
+    (folder / "fine").write_text("udp://127.0.0.1:1\nstdout:\n", encoding="utf-8")
+    tree = init.provision(Paths(tmp_path / "etc", tmp_path / "run", tmp_path / "bin"))
+    assert [instance.title for instance in tree.instances] == ["forwarder/fine"]
+    (broken,) = tree.broken
+    assert f"{folder}/broken:1: {named}" in str(broken.error)
 
 
 def test_the_errors_of_a_connector_that_are_meant_stay_as_they_are(site: Path) -> None:
