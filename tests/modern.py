@@ -9,11 +9,15 @@ from collections.abc import Sequence
 
 from confluent_kafka import Producer
 from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    ResourcePatternType,
     ResourceType,
 )
 
@@ -44,6 +48,21 @@ def alter(broker: str, topic: str, name: str, value: str) -> None:
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin = _admin(broker)
     admin.incremental_alter_configs([resource])[resource].result(DEADLINE_S)
+
+
+def deny(broker: str, kind: str, name: str) -> None:
+    """Deny everybody everything with a `topic` or a `group`, on a broker with ACLs."""
+    admin = _admin(broker)
+    binding = AclBinding(
+        ResourceType[kind.upper()],
+        name,
+        ResourcePatternType.LITERAL,
+        "User:*",
+        "*",
+        AclOperation.ALL,
+        AclPermissionType.DENY,
+    )
+    admin.create_acls([binding])[binding].result(DEADLINE_S)
 
 
 def produce(

@@ -156,7 +156,7 @@ def test_a_consumer_that_was_away_does_not_take_offsets_of_the_topic_before(
     fetcher = one.source._consumer._consumer._consumer
     fetcher.commit({0: 2})
     one.close()
-    monkeypatch.setattr(topic_identity, "_read", {})
+    monkeypatch.setattr(topic_identity, "_topic_ids", {})
     other = reader(topic, group, "&auto_offset_reset=latest")
     assert other.values(4) == [b"new %d" % number for number in range(4)]
     assert other.metrics.summary()["topics_recreated"] == 1

@@ -231,7 +231,7 @@ def test_a_log_tells_of_transactions_that_the_broker_has_forgotten(
         producer.abort()
         if topic.startswith("between"):
             modern.produce(kafka, topic, [b"more"])
-    monkeypatch.setattr(transactions, "written", lambda *_: set())
+    monkeypatch.setattr(transactions, "with_transactions", lambda *_: set())
     reader = TopicsReader([kafka])
     try:
         for topic, values in wanted.items():

@@ -16,7 +16,7 @@ from elworkers.config.topic_plan import TopicPlan, TopicSettings
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client, topic_creation, topic_owners, topics
 from elworkers.connectors.kafka.pykafka.batches import OutputTopic
-from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, OUTAGES, describe
+from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, OUTAGES, describe, error_type
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import ConfigurationError, RetryableError
 
@@ -30,12 +30,12 @@ class UnusableTopics(NamedTuple):
 
     Attributes:
         rejected: those made from events that will never do, with the reason.
-        unavailable: those that will not do now, with the reason.
+        unavailable: those that will not do now, with the error that says why.
         unclassified: those made from events that Kafka refuses with a code that is on no list, which may be either.
     """
 
     rejected: dict[str, str]
-    unavailable: dict[str, str]
+    unavailable: dict[str, RetryableError]
     unclassified: dict[str, int]
 
 
@@ -108,7 +108,7 @@ class OutputTopics:
                 try:
                     self._look_up_leaders(name, deadline, now + leaders_within_s if name in existing else deadline)
                 except RetryableError as error:
-                    unusable.unavailable[name] = str(error)
+                    unusable.unavailable[name] = error
         self._known_topics.update(name for name in configured if name in self.found)
         return unusable
 
@@ -145,9 +145,9 @@ class OutputTopics:
 
     def _classify(self, name: str, code: int, derived: bool, unusable: UnusableTopics) -> None:
         if not derived:
-            unusable.unavailable[name] = str(self.topic_error(name, code))
+            unusable.unavailable[name] = self.topic_error(name, code)
         elif code in OUTAGES or code in INVALID_SETTINGS:
-            unusable.unavailable[name] = f"Kafka: create topic {name}: {describe(code)}"
+            unusable.unavailable[name] = error_type(code)(f"Kafka: create topic {name}: {describe(code)}")
         elif code in INVALID_NAME:
             unusable.rejected[name] = self.set_aside(
                 name, f"Kafka refuses to create the topic {name}: {describe(code)}"

@@ -128,9 +128,9 @@ class Producer(BatchingProducer):
         for some in taken:
             for name, why in unusable.rejected.items():
                 self._rejected += [RejectedRecord(record, why) for record in some.pop(name)]
-            for name, why in unusable.unavailable.items():
+            for name, error in unusable.unavailable.items():
                 some.pop(name)
-                requests.fail(why)
+                requests.fail(str(error), type(error))
             unclassified += [(name, some.pop(name), code) for name, code in unusable.unclassified.items()]
         return [one for one in unclassified if one[1]]
 

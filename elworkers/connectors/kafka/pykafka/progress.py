@@ -39,6 +39,7 @@ def ends(cluster: Any, name: str) -> dict[int, int]:
                 raise _error(f"ask for the ends of {name}", errors)
             time.sleep(_RETRY_INTERVAL_S)
             cluster.update()
+    topics.check_authorized(cluster, name)
     return {}
 
 

@@ -52,6 +52,8 @@ def get_or_create(
     if topic is not None:
         return topic
     is_missing = bool(topics.missing(cluster, [name]))
+    if is_missing:
+        topics.check_authorized(cluster, name)
     if is_missing and not create:
         raise RetryableError(f"Kafka: topic {name} was deleted while it was read; reading again once it is made")
     if not is_missing and (topic := _get_partly_ready(cluster, name)) is not None:

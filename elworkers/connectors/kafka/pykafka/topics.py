@@ -13,8 +13,10 @@ from typing import Any
 
 from pykafka.exceptions import KafkaException
 
+from elworkers.connectors.kafka.errors import NotAuthorizedError
 from elworkers.connectors.kafka.pykafka import topic_ids
 from elworkers.connectors.kafka.pykafka.client import translate_errors
+from elworkers.connectors.kafka.pykafka.error_codes import NOT_AUTHORIZED, describe
 from elworkers.core.errors import RetryableError
 
 LEADERS_WITHIN_S = 3.0
@@ -44,12 +46,14 @@ def wait_for_some_leaders(cluster: Any, name: str, deadline: float, leaders_unti
         leaders_until: how long partitions may have no leader.
 
     Raises:
-        RetryableError: the broker is away, or the topic is not there in time.
+        RetryableError: the broker is away, this user may not see the topic, or it is not there in time.
     """
     while (topic := get_ready(cluster, name)) is None:
         now = time.monotonic()
-        topic = get(cluster, name) if now > leaders_until else None
-        if topic is not None and topic.partitions and not _has_leaders(topic):
+        topic = get(cluster, name)
+        if topic is None:
+            check_authorized(cluster, name)
+        elif now > leaders_until and topic.partitions and not _has_leaders(topic):
             return topic
         if now > deadline:
             raise RetryableError(f"Kafka: topic {name} has no leaders {APPEARS_WITHIN_S:.0f} s after it was asked for")
@@ -67,6 +71,19 @@ def get_ready(cluster: Any, name: str) -> Any | None:
         if _is_known(cluster, key) and _has_leaders(topic := cluster.topics[key]) and _leaders_ready(topic):
             return topic
     return None
+
+
+def check_authorized(cluster: Any, name: str) -> None:
+    """Check that this user may see a topic; pykafka takes one that is hidden for one that does not exist.
+
+    Raises:
+        NotAuthorizedError: it may not.
+        RetryableError: the broker is away.
+    """
+    with translate_errors(f"look up topic {name}"):
+        found = cluster._get_metadata([name.encode()]).topics.get(name.encode())
+    if found is not None and found.err in NOT_AUTHORIZED:
+        raise NotAuthorizedError(f"Kafka: topic {name}: {describe(found.err)}")
 
 
 def missing(cluster: Any, names: Iterable[str]) -> list[str]:
@@ -96,6 +113,9 @@ def _has_leaders(topic: Any) -> bool:
 def _leaders_ready(topic: Any) -> bool:
     # Metadata names a leader some moments before that broker knows of it.
     limits = topic.latest_available_offsets()
+    for limit in limits.values():
+        if limit.err in NOT_AUTHORIZED:
+            raise NotAuthorizedError(f"Kafka: topic {topic.name.decode()}: {describe(limit.err)}")
     return len(limits) == len(topic.partitions) and not any(limit.err for limit in limits.values())
 
 
