@@ -158,7 +158,7 @@ _CHECKS: Mapping[str, _Result] = {
 """Calls that open nothing: what goes wrong in them is an error of the URI."""
 
 _FACTORIES: Mapping[str, _Result] = {
-    "open": _Result("a source, a sink or a storage", lambda value: value is not None),
+    "open": _Result("what it opens", lambda value: value is not None),
     "listener": _Result("a listener", lambda value: value is not None),
     "prepare": _ANYTHING,
     "stored_events": _Result("a lookup of events", lambda value: value is not None),

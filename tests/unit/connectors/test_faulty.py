@@ -12,19 +12,20 @@ from pathlib import Path
 import pytest
 
 from elworkers.config.argument_files import Argument
-from elworkers.connectors.registry import check_sink, check_source
+from elworkers.connectors.registry import check_sink, check_source, check_storage
 from elworkers.control import init
 from elworkers.control.paths import Paths
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.metrics import Counters
 from elworkers.roles.build import PipelineBuilder
-from elworkers.roles.validate import checked
+from elworkers.roles.validate import check_arguments
 
 PRELUDE = """
 from pathlib import Path
 from elworkers.config.options import RAW
 from elworkers.config.uris import Option
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec
+from elworkers.connectors.storage import StorageSpec
 
 def fails(*_):
     return {}["planted"]
@@ -33,10 +34,12 @@ TOPIC = "topic=Option(str, 't', 'h'), partitions=Option(int, 1, 'h'), replicatio
 _numbers = itertools.count()
 
 
-def install(site: Path, source: str = "", sink: str = "") -> str:
+def install(site: Path, source: str = "", sink: str = "", storage: str = "") -> str:
     """A distribution `faulty` 2.1 with a connector; how messages name it."""
     module = f"module_of_faulty_{next(_numbers)}"
-    specs = "".join(f", {name}={text}" for name, text in (("source", source), ("sink", sink)) if text)
+    specs = "".join(
+        f", {name}={text}" for name, text in (("source", source), ("sink", sink), ("storage", storage)) if text
+    )
     code = f"{PRELUDE}\nFAULTY = Connector('faulty'{specs})\n"
     (site / f"{module}.py").write_text(code, encoding="utf-8")
     info = site / "faulty-2.1.dist-info"
@@ -118,17 +121,33 @@ def test_an_output_that_is_wrong(site: Path, sink: str, said: str) -> None:
     assert str(caught.value).startswith(named + said)
 
 
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("SinkSpec({}, open=fails)", "has storage=SinkSpec(…); expected a StorageSpec"),
+        ("StorageSpec({}, open=None)", "has a storage without open="),
+        ("StorageSpec({}, open=fails, check=fails)", "fails in check= (KeyError: 'planted')"),
+        ("StorageSpec({'x': Option(fails, 1, 'h')}, open=fails)", "fails in its options (KeyError: 'planted')"),
+    ],
+)
+def test_a_folder_of_importers_that_is_wrong(site: Path, storage: str, said: str) -> None:
+    named = install(site, storage=storage)
+    with pytest.raises(ConfigurationError) as caught:
+        check_storage("faulty://h/p?x=1" if "'x'" in storage else "faulty://h/p")
+    assert str(caught.value).startswith(named + said)
+
+
 def test_one_without_anything_is_wrong(site: Path) -> None:
     named = install(site)
     with pytest.raises(ConfigurationError) as caught:
         check_source("faulty:")
-    assert str(caught.value) == f"{named}has neither source= nor sink="
+    assert str(caught.value) == f"{named}has neither source= nor sink= nor storage="
 
 
 def test_a_check_of_records_that_fails_is_an_error_of_the_file_and_line(site: Path) -> None:
     named = install(site, sink="SinkSpec({}, open=fails, check_records=fails)")
     with pytest.raises(ConfigurationError) as caught:
-        checked("forwarder", [Argument("stdin:", "f", 1), Argument("faulty:", "f", 2)])
+        check_arguments("forwarder", [Argument("stdin:", "f", 1), Argument("faulty:", "f", 2)])
     assert str(caught.value) == f"f:2: {named}fails in check_records= (KeyError: 'planted')"
 
 
@@ -136,7 +155,11 @@ def test_a_check_of_records_that_fails_is_an_error_of_the_file_and_line(site: Pa
     ("sink", "error", "said"),
     [
         ("SinkSpec({}, open=fails)", RuntimeError, "fails in open= (KeyError: 'planted')"),
-        ("SinkSpec({}, open=lambda *_: None)", ConfigurationError, "gives None for open=; expected a source or a sink"),
+        (
+            "SinkSpec({}, open=lambda *_: None)",
+            ConfigurationError,
+            "gives None for open=; expected what it opens",
+        ),
     ],
 )
 def test_a_worker_names_the_connector_that_has_crashed_it(
@@ -165,7 +188,7 @@ def test_instance_files_without_it_are_provisioned(site: Path, source: str, tmp_
     (folder / "fine").write_text("udp://127.0.0.1:1\nstdout:\n", encoding="utf-8")
     tree = init.provision(Paths(tmp_path / "etc", tmp_path / "run", tmp_path / "bin"))
     assert [instance.title for instance in tree.instances] == ["forwarder/fine"]
-    (broken,) = tree.broken
+    (broken,) = tree.invalid
     assert f"{folder}/broken:1: {named}" in str(broken.error)
 
 

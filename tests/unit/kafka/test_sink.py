@@ -10,7 +10,8 @@ from contract.kafka_drivers import Memory
 from elworkers.connectors.kafka.route import Route
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink
-from elworkers.core.contracts import Addressed, Destination, Record
+from elworkers.core.capabilities import Addressed
+from elworkers.core.contracts import Destination, Record
 
 
 def test_it_says_where_a_record_goes() -> None:
