@@ -6,90 +6,34 @@
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from elworkers.config.argument_files import environment
 from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink
 from elworkers.core.capabilities import OffsetStore
-from elworkers.core.contracts import Metrics, Output, Record, Sink, Source
-from elworkers.core.deliveries import DeliveryLog
+from elworkers.core.contracts import Output, Record, Sink, Source
 from elworkers.core.event_retention import EventRetention
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
-from elworkers.core.sockets import Address
 from elworkers.monitoring import statsd
 from elworkers.roles.functions import wrap_sink
 from elworkers.roles.rejections import ErrorOutput, error_file_beside, set_dead_letters
 from elworkers.roles.sources import open_source
-from elworkers.workers.listening import ListeningSockets
+from elworkers.roles.worker_context import WorkerContext, variables
 
 if TYPE_CHECKING:
-    from elworkers.connectors.spool.listener import Listener
-    from elworkers.functions.circuit_breaker import CircuitBreaker
     from elworkers.schema.store import SchemaStore
 
 ERROR_TOPIC = "eventlogging_EventError"
 
-SchemaOf = Callable[[str, int], Mapping[str, Any]]
-"""Name and revision to the JSON schema of an event."""
-
 
 @dataclass(frozen=True)
-class PipelineBuilder:
-    """Builds the sources and sinks of one worker, and holds what they share.
-
-    Attributes:
-        metrics: the worker's counters.
-        sid: the consumer group of `--sid`.
-        partitions: of `--partitions`, for topics that have to be created.
-        batch_records, batch_seconds: of `--batch-size` and `--batch-seconds` or `--linger`, where given.
-        schema_of: for sinks that make tables.
-        group: the consumer group whose positions such a sink keeps.
-        statsd_prefix: beginning of the metric names of such a sink, unless its URI has one.
-        spool: folder and bytes for lines that wait on disk; None: those of datagrams do not.
-        sequence: the file of this host's sequence numbers.
-        draw: takes sequence numbers for lines that are spooled, where they are to be numbered.
-        listening: what the worker's parent listens on.
-        early_listeners: one that has begun already, for the next source.
-        carry_over: where `source` puts what it opens; what is there already it returns.
-        batch_size_hints: say whether more records at a time would be cheaper for a sink.
-        process_state, pipeline_state: what connectors keep, see `connector.Worker`.
-        has_schema: whether a schema of a name is known to exist.
-        event_timeout: of `--event-timeout`, where the role has it.
-        circuit_breaker: one for all functions, once there is one.
-    """
-
-    metrics: Metrics
-    sid: str | None = None
-    partitions: int | None = None
-    batch_records: int | None = None
-    batch_seconds: float | None = None
-    schema_of: SchemaOf | None = None
-    group: str | None = None
-    statsd_prefix: str = statsd.PREFIX
-    spool: tuple[Path, int] | None = None
-    sequence: Path | None = None
-    draw: Callable[[int], int] | None = None
-    listening: ListeningSockets = field(default_factory=ListeningSockets)
-    early_listeners: list[Listener] = field(default_factory=list)
-    carry_over: CarryOver = field(default_factory=CarryOver)
-    batch_size_hints: list[Callable[[], bool]] = field(default_factory=list)
-    process_state: dict[Any, Any] = field(default_factory=dict)
-    pipeline_state: dict[Any, Any] = field(default_factory=dict)
-    has_schema: Callable[[str], bool] = lambda _: False
-    event_timeout: float = 1.0
-    circuit_breaker: list[CircuitBreaker] = field(default_factory=list)
-
-    @property
-    def counts(self) -> Metrics:
-        """Counters for stages: a batch that has to be read again is counted once."""
-        return self.carry_over.counts or self.metrics
+class PipelineBuilder(WorkerContext):
+    """Builds the sources and sinks of one worker, and hands them what they share."""
 
     def with_carry_over(self, carry_over: CarryOver) -> PipelineBuilder:
         """Return the same for a pipeline that is built anew, with a source that may still be open."""
@@ -126,15 +70,6 @@ class PipelineBuilder:
     def wants_more(self) -> bool:
         """Return whether a sink would have more records at a time, as a producer whose message sets are still small."""
         return any(wants_more() for wants_more in self.batch_size_hints)
-
-    @property
-    def delivered(self) -> DeliveryLog:
-        """What was acknowledged of records that are not committed."""
-        return self.carry_over.delivered
-
-    def inherited(self, address: Address) -> list[socket.socket]:
-        """Return the sockets that the worker's parent listens on."""
-        return self.listening.inherited(address)
 
     def required_fields(self, endpoint: SinkEndpoint) -> frozenset[str]:
         """Return the fields of a capsule that the output needs to know where to send it, or for its functions."""
@@ -244,12 +179,6 @@ def _schema_cache(run_dir: str | None) -> Path:
     if run_dir:
         return Path(run_dir) / "schemas"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elworkers" / "schemas"
-
-
-def variables() -> dict[str, str]:
-    """Return the environment of this process and that of `<run-dir>/env`."""
-    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-    return environment(Path(run_dir) if run_dir else None)
 
 
 @cache

@@ -17,14 +17,14 @@ from elworkers.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from elworkers.functions.applied import Functions
-    from elworkers.roles.build import PipelineBuilder
     from elworkers.roles.rejections import ErrorOutput
+    from elworkers.roles.worker_context import WorkerContext
 
 ClusterTopic = tuple[str, str]
 """Cluster and topic."""
 
 
-def function_stages(inputs: Sequence[SourceEndpoint], builder: PipelineBuilder) -> list[Stage]:
+def function_stages(inputs: Sequence[SourceEndpoint], worker: WorkerContext) -> list[Stage]:
     """Return the stage that sends events through the inputs' functions, where one has any."""
     wraps = functions_by_topic(inputs)
     if not any(wraps.values()):
@@ -32,8 +32,8 @@ def function_stages(inputs: Sequence[SourceEndpoint], builder: PipelineBuilder) 
     from elworkers.functions.stage import FunctionStage
 
     # What is nearest to the input takes its events first.
-    made = {topic: load_functions(some[::-1], builder) for topic, some in wraps.items() if some}
-    return [FunctionStage(made, builder.counts)]
+    made = {topic: load_functions(some[::-1], worker) for topic, some in wraps.items() if some}
+    return [FunctionStage(made, worker.counts)]
 
 
 def functions_by_topic(inputs: Sequence[SourceEndpoint]) -> Mapping[ClusterTopic | None, tuple[Wrap, ...]]:
@@ -58,14 +58,14 @@ def _cluster_topics(inputs: Sequence[SourceEndpoint]) -> Iterator[tuple[ClusterT
             yield None, endpoint.uri
 
 
-def wrap_sink(sink: Sink, wraps: Sequence[Wrap], builder: PipelineBuilder) -> Sink:
+def wrap_sink(sink: Sink, wraps: Sequence[Wrap], worker: WorkerContext) -> Sink:
     """Return the sink behind an output's functions."""
     from elworkers.functions.sink import through
 
-    return through(load_functions(wraps, builder), sink)
+    return through(load_functions(wraps, worker), sink)
 
 
-def load_functions(wraps: Sequence[Wrap], builder: PipelineBuilder) -> Functions:
+def load_functions(wraps: Sequence[Wrap], worker: WorkerContext) -> Functions:
     """Return the functions, loaded.
 
     Raises:
@@ -75,15 +75,13 @@ def load_functions(wraps: Sequence[Wrap], builder: PipelineBuilder) -> Functions
     from elworkers.functions.applied import Functions
     from elworkers.functions.circuit_breaker import CircuitBreaker
     from elworkers.functions.loading import loaded
-    from elworkers.roles.build import variables
+    from elworkers.roles.worker_context import variables
 
-    if not builder.circuit_breaker:
+    if not worker.circuit_breaker:
         # One for all functions: a process has one such timer.
-        builder.circuit_breaker.append(
-            CircuitBreaker(Budget(builder.event_timeout, signal.ITIMER_REAL), builder.metrics)
-        )
+        worker.circuit_breaker.append(CircuitBreaker(Budget(worker.event_timeout, signal.ITIMER_REAL), worker.metrics))
     env = variables()
-    return Functions([loaded(wrap, env) for wrap in wraps], builder.circuit_breaker[0], builder.counts)
+    return Functions([loaded(wrap, env) for wrap in wraps], worker.circuit_breaker[0], worker.counts)
 
 
 def separate_event_errors(

@@ -16,21 +16,19 @@ from elworkers.core.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from elworkers.connectors.spool.listener import Listener
-    from elworkers.roles.build import PipelineBuilder
+    from elworkers.roles.worker_context import WorkerContext
 
 
-def open_source(
-    builder: PipelineBuilder, endpoints: Sequence[SourceEndpoint], offset_store: OffsetStore | None
-) -> Source:
+def open_source(worker: WorkerContext, endpoints: Sequence[SourceEndpoint], offset_store: OffsetStore | None) -> Source:
     """Return the source behind one endpoint, or the merged one behind several; see `PipelineBuilder.source`."""
     if len(endpoints) == 1:
-        return _open_one(builder, endpoints[0], offset_store)
+        return _open_one(worker, endpoints[0], offset_store)
     from elworkers.core.merged import MergedSource
 
     found: list[Source] = []
     try:
         for endpoint in endpoints:
-            found.append(_open_one(builder, endpoint, offset_store))
+            found.append(_open_one(worker, endpoint, offset_store))
     except Exception:
         for source in found:
             source.close()
@@ -52,26 +50,26 @@ def blacklist_stages(inputs: Sequence[SourceEndpoint], metrics: Metrics) -> list
     return [BlacklistStage(blacklists, metrics)]
 
 
-def _open_one(builder: PipelineBuilder, endpoint: SourceEndpoint, offset_store: OffsetStore | None) -> Source:
+def _open_one(worker: WorkerContext, endpoint: SourceEndpoint, offset_store: OffsetStore | None) -> Source:
     spec = endpoint.spec
-    if spec.listener is not None and builder.spool is not None and builder.sequence is not None:
-        spool_paths = SpoolPaths(builder.spool[0], builder.sequence)
-        if builder.early_listeners:
-            return _open_spooled(builder, builder.early_listeners.pop)
-        return _open_spooled(builder, partial(spec.listener, endpoint, builder, spool_paths))
+    if spec.listener is not None and worker.spool is not None and worker.sequence is not None:
+        spool_paths = SpoolPaths(worker.spool[0], worker.sequence)
+        if worker.early_listeners:
+            return _open_spooled(worker, worker.early_listeners.pop)
+        return _open_spooled(worker, partial(spec.listener, endpoint, worker, spool_paths))
     if spec.open is None:
         raise ConfigurationError(f"{endpoint.uri.scheme} URI: only a forwarder takes events from it")
-    return spec.open(endpoint, builder, offset_store)
+    return spec.open(endpoint, worker, offset_store)
 
 
-def _open_spooled(builder: PipelineBuilder, make: Callable[[], Listener]) -> Source:
+def _open_spooled(worker: WorkerContext, make: Callable[[], Listener]) -> Source:
     from elworkers.connectors.spool.source import SpooledSource
     from elworkers.connectors.spool.spool import Spool
 
-    assert builder.spool is not None  # noqa: S101 - the caller has checked
-    spool = Spool(*builder.spool)
+    assert worker.spool is not None  # noqa: S101 - the caller has checked
+    spool = Spool(*worker.spool)
     try:
-        return SpooledSource(make(), spool, builder.metrics, builder.draw)
+        return SpooledSource(make(), spool, worker.metrics, worker.draw)
     except Exception:
         spool.close()
         raise

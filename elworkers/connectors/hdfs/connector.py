@@ -33,7 +33,7 @@ def _check(endpoint: Endpoint) -> None:
 def _open(endpoint: Endpoint) -> Storage:
     from elworkers.connectors.hdfs.storage import HdfsStorage
 
-    return HdfsStorage(endpoint)
+    return HdfsStorage(endpoint, PORT)
 
 
 _STORAGE = StorageSpec(_OPTIONS, open=_open, check=_check)

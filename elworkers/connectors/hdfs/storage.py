@@ -15,7 +15,6 @@ import structlog
 
 from elworkers.config.uris import Endpoint, split_host
 from elworkers.connectors.fsspec_storage import FsspecStorage
-from elworkers.connectors.hdfs.connector import PORT
 
 _STANDBY = "state standby"
 
@@ -29,6 +28,7 @@ class HdfsStorage(FsspecStorage):
 
     Args:
         endpoint: a checked URI.
+        default_port: of NameNodes that the URI names without a port.
 
     Raises:
         ConfigurationError: fsspec's driver cannot be had, or does not take an option.
@@ -36,9 +36,9 @@ class HdfsStorage(FsspecStorage):
 
     renames_in_one_step = True
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, default_port: int) -> None:
         uri = endpoint.uri
-        self._hosts = [split_host(host, PORT, str(uri)) for host in uri.hosts]
+        self._hosts = [split_host(host, default_port, str(uri)) for host in uri.hosts]
         self._at_host = 0
         self._changing = threading.Lock()
         options = {name: value for name, value in endpoint.options.items() if value is not None}
