@@ -42,6 +42,15 @@ settings.register_profile("house", deadline=None, derandomize=True, suppress_hea
 settings.load_profile("house")
 
 
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    """Leave the umask as it was: a command that is called in this process narrows it."""
+    before = os.umask(0o077)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The servers that tests share; those of ELWORKERS_TEST_STACK (a folder) where it is set, left running.

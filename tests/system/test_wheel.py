@@ -25,10 +25,10 @@ from waiting import wait_for
 DEADLINE_S = 30.0
 NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "tests", "bench", "docs")
 CLIENT_SIDE = "%q %{recvFrom}s %{seqId}d %D %o %{userAgent}i"
-OF_HTTP = ("beacon", "connections", "desk", "leaving", "replies", "uploads")
+OF_HTTP = ("connections", "listener", "replies", "request_handler", "shutdown", "uploads")
 OF_EXTRAS = (
     *("elworkers.importer.", "elworkers.devserver.", "elworkers.devstack."),
-    *(f"elworkers.doors.{name} " for name in OF_HTTP),
+    *(f"elworkers.connectors.http.{name} " for name in OF_HTTP),
 )
 IMPORTS = """
 import importlib, pkgutil, elworkers
