@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elworkers.events.schema_names import LONGEST, is_canonical
+from elworkers.events.schema_names import LONGEST, is_canonical, is_title_of
 
 
 @pytest.mark.parametrize("name", ["Edit", "a/b", "a.b", "...", ".a", "a..", "a/..b", "analytics/legacy/x-1", "a" * 63])
@@ -37,3 +37,23 @@ def test_a_name_is_the_only_path_of_its_file(name: str) -> None:
     usual = name.isascii() and all(one.isalnum() or one in "_.-/" for one in name)
     path = posixpath.normpath(f"/{name}").lstrip("/")
     assert is_canonical(name) == (usual and 1 <= len(name) <= LONGEST and path == name)
+
+
+@pytest.mark.parametrize(
+    ("title", "name", "same"),
+    [
+        ("Schema:Edit", "Edit", True),
+        ("Edit", "Edit", True),
+        ("Schema:Page edit x", "Page_edit_x", True),
+        ("Schema:Edit", "edit", False),
+        ("Schema:Schema:Edit", "Edit", False),
+        ("EditSchema:", "Edit", False),
+        ("schema:Edit", "Edit", False),
+        ("Schema:Page edit", "Pageedit", False),
+        (None, "Edit", False),
+        (1, "1", False),
+        (["Edit"], "Edit", False),
+    ],
+)
+def test_titles_of_pages(title: object, name: str, same: bool) -> None:
+    assert is_title_of(title, name) is same
