@@ -48,6 +48,11 @@ OPEN = {"properties": {}, "additionalProperties": free(3)}
         ({"type": "any"}, 3, {**BOUNDS, "items": free(3), **OPEN}),
         ({"type": ["string", "any"]}, 3, {**BOUNDS, "items": free(3), **OPEN}),
         ({}, 7, {**BOUNDS, "items": free(3), **OPEN}),
+        (
+            {"type": ["object", "array", "string", "number", "integer", "boolean", "null"]},
+            4,
+            {**BOUNDS, "items": free(3), **OPEN},
+        ),
         ({"type": "array"}, 4, {"type": ["array"], "items": free(3)}),
         ({"type": "array", "items": {"type": "null"}}, 4, {"type": ["array"], "items": {"type": ["null"]}}),
         ({"type": "object"}, 4, {"type": ["object"], **OPEN}),
