@@ -237,7 +237,7 @@ def test_a_source_that_cannot_be_asked_again_is_emptied_for_two_seconds(
     clock: Clock, steps: list[Step], polls: int
 ) -> None:
     stop, sink = Impatient(), Kept()
-    source = Scripted(clock, steps, replayable=False)
+    source = Scripted(clock, [*steps], replayable=False)
 
     def take(records: list[Record]) -> list[Record]:
         stop.request()

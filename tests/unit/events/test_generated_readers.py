@@ -41,6 +41,18 @@ from elworkers.events.parse import compile_format
             ["event['userAgent'] = convert_0(columns[0])", "event['clientIp'] = convert_1(columns[1])"],
         ),
         (
+            "%j %{a}i %h",
+            3,
+            ["len(columns) != 3", "line[-1] < 33", "columns != line.split(b'\\t')"],
+            ["event['a'] = convert_1(columns[1])", "event['clientIp'] = convert_2(columns[2])"],
+        ),
+        (
+            "%j %u %{a}i",
+            2,
+            ["len(columns) != 3", "9 in columns[-1]", "columns != line.split(b'\\t')"],
+            ["event['userAgent'] = convert_1(columns[1])", "event['a'] = convert_2(columns[2])"],
+        ),
+        (
             "%j %D %{a}i",
             2,
             ["len(columns) != 3", "9 in columns[-1]"],
@@ -79,6 +91,8 @@ def test_a_reader_has_only_the_tests_that_its_format_needs(
         ("%j %{a}s", b"{}\tx y", None),
         ("%j %{a}s", b"{}\t\xff", None),
         ("%j", b"\xff", None),
+        ("%j %o", b"{}\t\xff", None),
+        ("%j %o", "{}\tж".encode(), {}),
         ("%j", b"", None),
     ],
 )
