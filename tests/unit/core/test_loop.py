@@ -540,3 +540,18 @@ def test_the_first_batch_is_written_soon_whatever_its_longest_time(monkeypatch: 
     loop.run(lambda _carry_over: pipeline, Stop(), Counters(), Shown())
     # Two within the first five seconds and a bit, all others when the input ends.
     assert [next(iter(one.values())) for one in source.committed] == [3, 6]
+
+
+def test_an_input_that_cannot_be_damaged_ends_without_damage() -> None:
+    pipeline = Pipeline(Listed([b"a"], []), [], [Output(RecordingSink([]), accept_all)])
+    assert loop.run(lambda _: pipeline, Stop(), Counters(), Shown()) == loop.Ending("", "")
+
+
+def test_what_a_database_rejects_is_counted_once_though_it_is_rejected_again() -> None:
+    class Database(RecordingSink):
+        def resume_at(self, positions: Positions) -> Positions:
+            return positions
+
+    outputs = [Output(sink, accept_all) for sink in (Database([]), RecordingSink([], refuse=b"", failures=1))]
+    metrics, _ = run(lambda _: Pipeline(Listed([b"refuse me"], []), [], outputs))
+    assert metrics.summary()["records_refused"] == 1
