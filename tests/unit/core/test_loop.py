@@ -555,3 +555,14 @@ def test_what_a_database_rejects_is_counted_once_though_it_is_rejected_again() -
     outputs = [Output(sink, accept_all) for sink in (Database([]), RecordingSink([], refuse=b"", failures=1))]
     metrics, _ = run(lambda _: Pipeline(Listed([b"refuse me"], []), [], outputs))
     assert metrics.summary()["records_refused"] == 1
+
+
+def test_a_sink_commits_with_the_positions_behind_what_it_stored() -> None:
+    class Positioned(RecordingSink):
+        def commit_transaction(self, positions: Positions) -> None:
+            final.append((list(self.stored), dict(positions)))
+
+    final: list[tuple[list[bytes], Positions]] = []
+    outputs = [Output(Positioned([]), accept_all)]
+    run(lambda _: Pipeline(Listed([b"a", b"b", b"c"], []), [], outputs, Batch(records=2, seconds=60)))
+    assert final == [([b"a", b"b"], {PARTITION: 2}), ([b"a", b"b", b"c"], {PARTITION: 3})]
