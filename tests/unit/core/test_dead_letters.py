@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from elworkers.core.contracts import Assignment, Output, Positions, Record, RejectedRecord, Sink
+from elworkers.core.contracts import Assignment, Destination, Output, Positions, Record, RejectedRecord, Sink
+from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.errors import RetryableError
 from elworkers.core.event_retention import EventRetention
 from elworkers.core.metrics import Counters
 from elworkers.core.outputs import Outputs
 from elworkers.core.pipeline import CarryOver, Pipeline
+from elworkers.core.repeats import Repeats
+from elworkers.core.write_marks import WriteMarks
 
 PARTITION = Assignment("topic", 0)
 
@@ -78,16 +83,34 @@ class Database(Strict):
         return positions
 
 
+class Topic(Strict):
+    """The same, which says where records go to."""
+
+    def destination(self, record: Record) -> Destination:
+        return Destination("k:1/errors")
+
+
 def record(value: bytes, offset: int = 0, **others: Any) -> Record:
     return Record(value, origin=PARTITION, offset=offset, event={"value": value}, **others)
+
+
+def error_of(rejected: RejectedRecord) -> Record:
+    return record(b"error: " + rejected.record.value, rejected.record.offset, valid=False)
 
 
 class Made:
     """Outputs of a pipeline, and what they count: at once, and once the batch is committed."""
 
-    def __init__(self, *outputs: Output, errors: Sink | None = None, replayable: bool = True, **others: Any) -> None:
-        others.setdefault("make_event_error", lambda one: record(b"error: " + one.record.value, valid=False))
-        self.carry_over, self.metrics, self.counts = CarryOver(), Counters(), Counters()
+    def __init__(
+        self,
+        *outputs: Output,
+        errors: Sink | None = None,
+        replayable: bool = True,
+        repeats: Repeats | None = None,
+        **others: Any,
+    ) -> None:
+        others.setdefault("make_event_error", error_of)
+        self.carry_over, self.metrics, self.counts = CarryOver(DeliveryLog(repeats)), Counters(), Counters()
         made = Pipeline(Given(replayable), [], outputs, dead_letter_sink=errors, **others)
         self.outputs = Outputs(made, self.carry_over, self.metrics, self.counts)
 
@@ -116,6 +139,24 @@ def test_a_rejected_record_becomes_one_event_error_however_many_outputs_reject_i
     ]
     assert made.metrics.summary()["records_refused"] == 3
     assert made.carry_over.errors == []
+
+
+def test_records_behind_one_that_is_reported_are_reported_too() -> None:
+    errors = Strict()
+    made = Made(everything(Strict(refuse=(b"x",))), everything(Strict(refuse=(b"x", b"y"))), errors=errors)
+    made.flush(record(b"x", 0), record(b"x", 0), record(b"y", 1))
+    assert errors.stored == [b"error: x", b"error: y"]
+
+
+def test_event_errors_of_what_was_written_before_are_counted_as_repeated(tmp_path: Path) -> None:
+    WriteMarks(tmp_path, lambda _: "group").set(PARTITION, 0, 1)
+    told: list[Counter[Destination]] = []
+    repeats = Repeats(WriteMarks(tmp_path, lambda _: "group"), told.append)
+    repeats.read(PARTITION, 0, 2)
+    made = Made(everything(Strict(refuse=(b"x", b"y"))), errors=Topic(), repeats=repeats)
+    made.flush(record(b"x", 0), record(b"y", 1))
+    assert told == [Counter({Destination(): 1}), Counter({Destination("k:1/errors"): 1})]
+    assert made.metrics.summary()["records_repeated"] == 2
 
 
 def test_what_a_database_rejects_is_counted_with_its_batch() -> None:

@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from elworkers.core.batch_metrics import BatchMetrics
-from elworkers.core.contracts import Assignment, Record
+from elworkers.core.contracts import Assignment, Destination, Record
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.metrics import Counters
+from elworkers.core.repeats import Repeats
 
 HERE = Assignment("topic", 0, "k:1", 1, "a" * 32)
 AGAIN = HERE._replace(assignment_epoch=2)
@@ -54,6 +57,27 @@ def test_an_output_that_was_flushed_lacks_only_what_came_later() -> None:
     assert delivered.missing(1, records) == records
     delivered.forget({AGAIN: 5})
     assert not delivered
+
+
+def test_a_commit_of_one_partition_leaves_what_is_known_of_others() -> None:
+    delivered = DeliveryLog()
+    other = HERE._replace(partition=1)
+    delivered.finish(0, {HERE: 1, other: 1}, [])
+    delivered.finish(1, {HERE: 0}, [])
+    delivered.add("t", [Record(b"", origin=one, offset=0) for one in (HERE, other)])
+    first, second = (Record(b"", origin=one, offset=0) for one in (HERE, other))
+    delivered.forget({other: 1})
+    assert delivered.has("t", first)
+    assert not delivered.has("t", second)
+    assert delivered.missing(0, [first, second]) == [second]
+    delivered.forget({HERE: 1})
+    assert not delivered
+
+
+def test_what_is_written_again_is_reported_where_it_goes_to() -> None:
+    told: list[Counter[Destination]] = []
+    DeliveryLog(Repeats(None, told.append)).repeated(Destination("k:1/t", "Edit"))
+    assert told == [Counter({Destination("k:1/t", "Edit"): 1})]
 
 
 def test_counts_are_told_when_they_are_settled_and_never_when_dropped() -> None:
