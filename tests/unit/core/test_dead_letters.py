@@ -159,6 +159,15 @@ def test_event_errors_of_what_was_written_before_are_counted_as_repeated(tmp_pat
     assert made.metrics.summary()["records_repeated"] == 2
 
 
+def test_what_a_database_has_already_it_leaves_out_and_nothing_is_repeated(tmp_path: Path) -> None:
+    WriteMarks(tmp_path, lambda _: "group").set(PARTITION, 0, 1)
+    told: list[Counter[Destination]] = []
+    repeats = Repeats(WriteMarks(tmp_path, lambda _: "group"), told.append)
+    repeats.read(PARTITION, 0, 1)
+    Made(everything(Database()), repeats=repeats).flush(record(b"a"))
+    assert told == []
+
+
 def test_what_a_database_rejects_is_counted_with_its_batch() -> None:
     made = Made(everything(Database(refuse=(b"x",))), errors=Strict())
     made.flush(record(b"x"))
