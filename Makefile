@@ -64,6 +64,11 @@ coverage: $(STAMP) ## which lines the tests that need no service reach, the leas
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+.PHONY: mutants
+mutants: $(STAMP) ## changes of the code that no test notices (half an hour, then only what is new; MUTANTS='elworkers.core.*')
+	$(BIN)/mutmut run $(MUTANTS)
+	$(BIN)/mutmut results
+
 .PHONY: chaos
 chaos: $(STAMP) ## kills and outages for ten minutes (CHAOS_SECONDS=480), and a table of what was lost or doubled
 	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
@@ -103,4 +108,4 @@ tables: $(STAMP) ## the tables in docs/original.md and docs/instances.md anew
 
 .PHONY: clean
 clean: ## remove the environment and the caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info
+	rm -rf $(VENV) mutants .mypy_cache .ruff_cache .pytest_cache .coverage* build *.egg-info

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from elworkers.devstack import Stack
 from elworkers.devstack import varnish as varnish_part
@@ -39,6 +39,8 @@ structlog.configure(
 
 # A busy machine is no reason to fail, and two runs of the same code shall agree.
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# For `make mutants`, where a failure is all that is asked for, not the smallest input that shows it.
+settings.register_profile("mutants", settings.get_profile("house"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("house")
 
 
