@@ -53,14 +53,19 @@ packages: ## Varnish, Chromium and PHP for the tests, from Debian's packages (on
 test: $(STAMP) packages ## every test, against the real parts
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+# What is asked of real servers, asked of SQLite and of the Kafka in memory, which need none.
+IN_PROCESS := tests/contract tests/service/test_sql*.py tests/service/test_exactly_once.py -k "sqlite or memory"
+
 .PHONY: test-unit
 test-unit: $(STAMP) ## the tests that need no service
 	$(BIN)/python -m pytest tests/unit tests/golden $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(IN_PROCESS) $(PYTEST_ARGS)
 
 .PHONY: coverage
 coverage: $(STAMP) ## which lines the tests that need no service reach, the least first
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest tests/unit tests/golden $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest $(IN_PROCESS) $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
