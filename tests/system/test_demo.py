@@ -89,9 +89,9 @@ def test_it_goes_on_running_until_it_is_ended(run_dir: Path) -> None:
 def test_what_is_missing_is_said() -> None:
     program = """
 from collections import Counter
-from demo.count import Ledger, Totals
+from demo.count import Comparison, Totals
 totals = Totals(Counter(A=8, B=5), Counter(A=1), Counter(A=8), Counter(A=7), Counter(A=8, B=4, EventError=1))
-print(*Ledger({"A": 10, "B": 5, "C": 1}).missing(totals, "B"), sep="\\n")
+print(*Comparison({"A": 10, "B": 5, "C": 1}).missing(totals, "B"), sep="\\n")
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
