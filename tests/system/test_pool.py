@@ -241,7 +241,7 @@ import sys
 from pathlib import Path
 from elworkers.workers import pool, worker
 
-def work(who, stop, metrics, board):
+def work(worker_id, stop, metrics, reporter):
     raise KeyError("mysql://u:secret@db/log", "\x1b[31m")
 
 raise SystemExit(pool.Pool(worker.PoolConfig("forwarder", "x", work, state_file=Path(sys.argv[1]))).run())
@@ -278,11 +278,11 @@ from elworkers.core.worker_state import State
 real, step, state = time.time, Path(sys.argv[1]), Path(sys.argv[2])
 time.time = lambda: real() + float(step.read_text())
 
-def work(who, stop, metrics, board):
+def work(worker_id, stop, metrics, reporter):
     metrics.set_aside("schema Foo/3", "no such type; see mysql://u:secret@db/log")
     # Between two signs of life the clock can be set.
     while not stop.wait(0.6):
-        board.show(State.RUNNING)
+        reporter.report(State.RUNNING)
 
 raise SystemExit(pool.Pool(worker.PoolConfig("forwarder", "x", work, worker_timeout_s=2.0, state_file=state)).run())
 """
@@ -376,7 +376,7 @@ class Hurried(pool.Pool):
         if self.looks > 2 * board.MOST_WORKERS:
             super()._wait()
 
-def work(who, stop, metrics, board):
+def work(worker_id, stop, metrics, reporter):
     while not stop.wait(1):
         pass
 

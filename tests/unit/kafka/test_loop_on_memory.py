@@ -52,11 +52,11 @@ class Worker:
     """A loop in a thread, from the harness's topic to `out`."""
 
     def __init__(self, memory: Memory, batch: Batch) -> None:
-        self.board, self.stop = Quiet(), Stop()
+        self.reporter, self.stop = Quiet(), Stop()
         self._memory = memory
         self._batch = batch
         self._thread = ThreadPoolExecutor(1)
-        self._ends = self._thread.submit(loop.run, self._build, self.stop, Counters(), self.board)
+        self._ends = self._thread.submit(loop.run, self._build, self.stop, Counters(), self.reporter)
 
     def _build(self, kept: CarryOver) -> Pipeline:
         memory = self._memory
@@ -98,7 +98,7 @@ def test_a_rebalance_in_the_middle_of_a_batch_stores_it_once(memory: Memory, sta
     memory.feed(b"1", b"2")
     memory.feed(b"3", b"4", key=b"two")
     first = start(OLD)
-    wait_for(lambda: first.board.count == 4, DEADLINE_S, "the batch")
+    wait_for(lambda: first.reporter.count == 4, DEADLINE_S, "the batch")
     second = memory.join()
     wait_for(lambda: (second.poll(), second.consumer.assigned())[1], DEADLINE_S, "a partition for the other member")
     assert values(memory) == [b"1", b"2", b"3", b"4"]
