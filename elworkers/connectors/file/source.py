@@ -144,8 +144,10 @@ class LinesSource:
             time.sleep(min(_CHECK_AGAIN_S, left_s))
 
     def _chunk(self) -> bytes:
+        # Standard input is never unpacked, so that nothing ever says that it is plain.
+        size = _CHUNK if self._path is None else self._unpacking.wants or _CHUNK
         try:
-            return os.read(self._fd, self._unpacking.wants or _CHUNK)
+            return os.read(self._fd, size)
         except OSError as error:
             raise RetryableError(f"{self._name}: cannot be read: {error.strerror}") from error
 

@@ -202,3 +202,24 @@ def test_standard_input_gives_each_line_when_it_comes() -> None:
         child.stdin.close()
         assert child.stdout.read() == b"three, without an end\nend\n"
     assert child.returncode == 0
+
+
+MANY = """
+from elworkers.core.metrics import Counters
+from elworkers.connectors.file.source import LinesSource
+source = LinesSource(None, follow=False, max_line_bytes=100, metrics=Counters())
+print(len(source.poll(10_000, 30.0)))
+"""
+
+
+def test_standard_input_is_read_by_large_pieces_as_a_plain_file_is(tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.write_bytes(b"a line\n" * 20_000)
+    with lines.open("rb") as stdin:
+        done = subprocess.run([sys.executable, "-c", MANY], stdin=stdin, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 10_000
+    plain = opened(lines)
+    # How it is packed, if it is, is told by its beginning.
+    plain.poll(10_000, 30.0)
+    assert len(plain.poll(10_000, 30.0)) == 10_000
+    plain.close()
