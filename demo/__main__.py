@@ -201,7 +201,7 @@ class Demo:
             ("the browser", listeners.chromium(), "chromium is not here; as root: apt-get install chromium"),
         )
         missing = [f"{what} ({why})" for what, found, why in wanted if not found]
-        return f"Left out: {'; '.join(missing)}." if missing else "No door was left out."
+        return f"Left out: {'; '.join(missing)}." if missing else "No listener was left out."
 
     def _send_datagrams(self, sample: Sample, environment: Mapping[str, str]) -> None:
         # UDP has no way to say "slower"; so no more are under way than a small receive buffer holds.

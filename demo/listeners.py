@@ -50,7 +50,7 @@ class Request(NamedTuple):
 
 @dataclass
 class Shares:
-    """Which lines go through which door."""
+    """Which lines go through which listener."""
 
     recorded: list[bytes] = field(default_factory=list)
     varnish: list[Request] = field(default_factory=list)
@@ -168,10 +168,10 @@ def click(program: str, address: str) -> int:
 
     Args:
         program: path of Chromium.
-        address: host and port of the door, which takes no other events meanwhile.
+        address: host and port of the listener, which takes no other events meanwhile.
 
     Raises:
-        TimeoutError: the door has not taken them all.
+        TimeoutError: the listener has not taken them all.
     """
     from playwright.sync_api import sync_playwright
 
