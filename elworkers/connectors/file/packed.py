@@ -43,18 +43,19 @@ class Unpacking:
 
     Args:
         read_at: see `ReadAt`.
+        plain: whether it is known to be packed by nothing, whatever it begins with.
 
     Attributes:
         bytes_read: how many bytes of the file were read.
         damage: what is wrong with the file and where, so that nothing more can be had of it; empty while nothing is.
     """
 
-    def __init__(self, read_at: ReadAt) -> None:
+    def __init__(self, read_at: ReadAt, *, plain: bool = False) -> None:
         self.bytes_read = 0
         self.damage = ""
         self._read_at = read_at
         self._head = b""
-        self._packing: str | None = None
+        self._packing: str | None = _PLAIN if plain else None
         self._decoder: Any = None
         self._begun_at = 0
 

@@ -85,7 +85,7 @@ class LinesSource:
         self._ready: deque[tuple[bytes, int]] = deque()
         self._at_end = False
         self._position = self._lines = 0
-        self._unpacking = Unpacking(self._read_at)
+        self._unpacking = Unpacking(self._read_at, plain=path is None)
         self._fd = 0 if path is None else self._open(path)
 
     def _open(self, path: Path) -> int:
@@ -144,10 +144,8 @@ class LinesSource:
             time.sleep(min(_CHECK_AGAIN_S, left_s))
 
     def _chunk(self) -> bytes:
-        # Standard input is never unpacked, so that nothing ever says that it is plain.
-        size = _CHUNK if self._path is None else self._unpacking.wants or _CHUNK
         try:
-            return os.read(self._fd, size)
+            return os.read(self._fd, self._unpacking.wants or _CHUNK)
         except OSError as error:
             raise RetryableError(f"{self._name}: cannot be read: {error.strerror}") from error
 
@@ -158,9 +156,6 @@ class LinesSource:
             return b""
 
     def _feed(self, chunk: bytes) -> None:
-        if self._path is None:
-            self._split(chunk)
-            return
         self._split(self._unpacking.unpack(chunk))
         if self._follow and self._unpacking.packing:
             raise ConfigurationError(
@@ -170,8 +165,7 @@ class LinesSource:
             self._end()
 
     def _end(self) -> None:
-        if self._path is not None:
-            self._split(self._unpacking.end())
+        self._split(self._unpacking.end())
         if self._unpacking.damage:
             self.damage = f"{self._name}: {self._unpacking.damage}; its {self._lines} whole lines before that are read"
             self._line.clear()
