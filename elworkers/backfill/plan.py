@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any
 
 from elworkers.backfill.state import LOCK, SCRATCH
 from elworkers.backfill.topic import Span
-from elworkers.config.argument_files import Argument, environment, read_command_line
+from elworkers.config.argument_files import Argument, process_environment, read_command_line
 from elworkers.config.arguments import Arguments, Option, Positional, RoleSpec, parse
 from elworkers.config.options import REJECTED
 from elworkers.config.types import integer, seconds
@@ -142,8 +141,7 @@ def plan(argv: Sequence[str]) -> Plan:
     """
     from elworkers.events.parse import compile_format
 
-    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-    arguments = parse(SPEC, read_command_line(argv, environment(Path(run_dir) if run_dir else None)))
+    arguments = parse(SPEC, read_command_line(argv, process_environment()))
     compile_format(arguments["format"])
     output = check_sink(arguments["output"])
     output.spec.check_records(output, False)

@@ -56,6 +56,12 @@ def environment(run_dir: Path | None) -> dict[str, str]:
     return values | dict(os.environ)
 
 
+def process_environment() -> dict[str, str]:
+    """Return `environment` of the run folder that EVENTLOGGING_RUN_DIR names, if it does."""
+    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
+    return environment(Path(run_dir) if run_dir else None)
+
+
 def read_lines(data: bytes, name: str, env: Environment) -> list[Argument]:
     """Return the arguments in an instance file: one a line, with `${env:NAME:-default}` and `${file:/PATH}` resolved.
 

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from elworkers.config.argument_files import process_environment
 from elworkers.config.endpoints import consumer_group
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink
@@ -23,7 +24,7 @@ from elworkers.monitoring import statsd
 from elworkers.roles.functions import wrap_sink
 from elworkers.roles.rejections import ErrorOutput, error_file_beside, set_dead_letters
 from elworkers.roles.sources import open_source
-from elworkers.roles.worker_context import WorkerContext, variables
+from elworkers.roles.worker_context import WorkerContext
 
 if TYPE_CHECKING:
     from elworkers.schema.store import SchemaStore
@@ -87,7 +88,7 @@ class PipelineBuilder(WorkerContext):
         from elworkers.schema.wiki import is_wiki
         from elworkers.schema.wiki_check import check_in_background
 
-        run_dir, env = os.environ.get("EVENTLOGGING_RUN_DIR"), variables()
+        run_dir, env = os.environ.get("EVENTLOGGING_RUN_DIR"), process_environment()
         cache = Path(env["EVENTLOGGING_SCHEMA_CACHE"]) if "EVENTLOGGING_SCHEMA_CACHE" in env else _schema_cache(run_dir)
         uris = schema_uris(schemas, env)
         store = SchemaStore(uris, cache, metrics=self.metrics)
@@ -107,7 +108,7 @@ class PipelineBuilder(WorkerContext):
             endpoint: the input.
             statsd_names: of `statsd.NAMES`.
         """
-        if not (schemas or variables().get("EVENTLOGGING_SCHEMAS")):
+        if not (schemas or process_environment().get("EVENTLOGGING_SCHEMAS")):
             _log_default_schemas()
         store = self.schema_store(schemas)
         group = consumer_group(endpoint, self.sid) if endpoint.spec.shared else None

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from elworkers.config.argument_files import process_environment
 from elworkers.config.uris import Uri
 from elworkers.config.wraps import Wrap
 from elworkers.connectors.connector import SourceEndpoint
@@ -75,12 +76,11 @@ def load_functions(wraps: Sequence[Wrap], worker: WorkerContext) -> Functions:
     from elworkers.functions.applied import Functions
     from elworkers.functions.circuit_breaker import CircuitBreaker
     from elworkers.functions.loading import loaded
-    from elworkers.roles.worker_context import variables
 
     if not worker.circuit_breaker:
         # One for all functions: a process has one such timer.
         worker.circuit_breaker.append(CircuitBreaker(Budget(worker.event_timeout, signal.ITIMER_REAL), worker.metrics))
-    env = variables()
+    env = process_environment()
     return Functions([loaded(wrap, env) for wrap in wraps], worker.circuit_breaker[0], worker.counts)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elworkers.config.argument_files import environment
+from elworkers.config.argument_files import process_environment
 from elworkers.config.arguments import Arguments, Option, RoleSpec
 from elworkers.config.options import STATSD_PORT
 from elworkers.config.types import integer, seconds
@@ -78,7 +78,7 @@ def run(
 
     config_dir = Path(arguments["config_dir"] or os.environ.get("EVENTLOGGING_CONFIG_DIR") or "/etc/eventlogging.d")
     run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-    env = environment(Path(run_dir) if run_dir else None)
+    env = process_environment()
     repeat_log = RepeatLog(path_in(Path(run_dir))) if run_dir else None
     backoff = Backoff(state_reporter.trouble)
     reports: dict[tuple[str, ...], ClusterReport] = {}

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elworkers.config.argument_files import environment
 from elworkers.core.contracts import Metrics
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.pipeline import CarryOver
@@ -87,9 +85,3 @@ class WorkerContext:
     def inherited(self, address: Address) -> list[socket.socket]:
         """Return the sockets that the worker's parent listens on."""
         return self.listening.inherited(address)
-
-
-def variables() -> dict[str, str]:
-    """Return the environment of this process and that of `<run-dir>/env`."""
-    run_dir = os.environ.get("EVENTLOGGING_RUN_DIR")
-    return environment(Path(run_dir) if run_dir else None)
