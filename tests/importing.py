@@ -137,6 +137,14 @@ def paths(base: str) -> list[str]:
     return sorted(path.removeprefix(f"{root}/") for path in files.find(root))
 
 
+def numbers(base: str) -> list[int]:
+    """The field `number` of every event in a file that readers look at, sorted."""
+    files, root = fsspec.url_to_fs(base)
+    visible = [path for path in paths(base) if not any(part[0] in "._" for part in path.split("/"))]
+    lines = [line for path in visible for line in files.cat_file(f"{root}/{path}").splitlines()]
+    return sorted(json.loads(line)["number"] for line in lines)
+
+
 def stored(base: str) -> dict[str, list[dict[str, Any]]]:
     """Every event below the base, by file."""
     files, root = fsspec.url_to_fs(base)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import importing
 import pytest
 from memorycluster import MemoryCluster
 from structlog.testing import capture_logs
@@ -69,15 +70,11 @@ class Site:
         return importer.run(self.cluster.reader(), now_ms=now_ms, **more)  # type: ignore[arg-type]
 
     def paths(self) -> list[str]:
-        files, root = fsspec.url_to_fs(self.base)
-        return sorted(path.removeprefix(f"{root}/") for path in files.find(root))
+        return importing.paths(self.base)
 
     def numbers(self) -> list[int]:
         """The number of every event in a file that readers look at."""
-        files, root = fsspec.url_to_fs(self.base)
-        visible = [path for path in self.paths() if not any(part[0] in "._" for part in path.split("/"))]
-        lines = [line for path in visible for line in files.cat_file(f"{root}/{path}").splitlines()]
-        return sorted(json.loads(line)["number"] for line in lines)
+        return importing.numbers(self.base)
 
     def close(self) -> None:
         for one in self._made:
