@@ -57,7 +57,8 @@ class FileSink:
         self._lines = LastResort("make a line of", lambda: _line(good_record()))
         self._fd = -1
         if path is not None and at_once:
-            with self._opened(path):
+            # Another writer that has the file is not waited for: it may hang, and be replaced by this one.
+            with contextlib.suppress(BlockingIOError), self._opened(path, fcntl.LOCK_NB):
                 self._cut_torn_line(path)
 
     def write(self, records: Sequence[Record]) -> None:
@@ -111,23 +112,29 @@ class FileSink:
                 raise RetryableError(f"file {path}: {error.strerror}") from error
 
     @contextlib.contextmanager
-    def _opened(self, path: Path) -> Iterator[None]:
-        """Hold the file that the path names now, and keep other writers of ours out of it."""
+    def _opened(self, path: Path, how: int = 0) -> Iterator[None]:
+        """Hold the file that the path names now, and keep other writers of ours out of it.
+
+        Args:
+            how: `LOCK_NB` raises BlockingIOError where there is such a writer; else it is waited for.
+        """
         try:
-            self._hold(path)
+            self._hold(path, how)
             yield
+        except BlockingIOError:
+            raise
         except OSError as error:
             raise RetryableError(f"file {path}: {error.strerror}") from error
         finally:
             if self._fd >= 0:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
-    def _hold(self, path: Path) -> None:
+    def _hold(self, path: Path, how: int) -> None:
         while True:
             if self._fd < 0:
                 self._fd = _open(path, self._rights)
             # Waited for perhaps, so that the file may have been moved away in the meantime.
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | how)
             if _is_at(path, self._fd):
                 return
             os.close(self._fd)
