@@ -38,8 +38,8 @@ lock: $(STAMP) ## requirements*.txt from pyproject.toml, with hashes (LOCK_ARGS=
 	$(COMPILE:pyproject.toml=) -c requirements-dev.txt --group build -o requirements-build.txt
 
 .PHONY: demo
-demo: $(STAMP) ## run the whole topology on real Kafka and MariaDB (DB=sqlite: without MariaDB), and count
-	$(BIN)/python -m demo $(if $(DB),--database $(DB))
+demo: $(STAMP) ## run the whole topology on real Kafka and MariaDB (KAFKA=4: the newest; DB=sqlite: no MariaDB), and count
+	$(BIN)/python -m demo $(if $(DB),--database $(DB)) $(if $(KAFKA),--kafka $(KAFKA))
 
 .PHONY: down
 down: $(STAMP) ## end everything that `make demo` started
@@ -49,17 +49,21 @@ down: $(STAMP) ## end everything that `make demo` started
 packages: ## Varnish, Chromium and PHP for the tests, from Debian's packages (only as root)
 	@tests/packages.sh
 
+# That share the tests, each with servers of its own; 0: this one has them all.
+PROCESSES := 0
+SHARED := --dist loadfile --numprocesses
+
 .PHONY: test
-test: $(STAMP) packages ## every test, against the real parts
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(STAMP) packages ## every test, against the real parts (PROCESSES=2: two at a time)
+	$(BIN)/python -m pytest $(SHARED) $(PROCESSES) $(PYTEST_ARGS)
 
 # What is asked of real servers, asked of SQLite and of the Kafka in memory, which need none.
 IN_PROCESS := tests/contract tests/service/test_sql*.py tests/service/test_exactly_once.py -k "sqlite or memory"
 
 .PHONY: test-unit
 test-unit: $(STAMP) ## the tests that need no service
-	$(BIN)/python -m pytest tests/unit tests/golden $(PYTEST_ARGS)
-	$(BIN)/python -m pytest $(IN_PROCESS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SHARED) 2 tests/unit tests/golden $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SHARED) 2 $(IN_PROCESS) $(PYTEST_ARGS)
 
 .PHONY: coverage
 coverage: $(STAMP) ## which lines the tests that need no service reach, the least first
@@ -75,8 +79,8 @@ mutants: $(STAMP) ## changes of the code that no test notices (half an hour, the
 	$(BIN)/mutmut results
 
 .PHONY: chaos
-chaos: $(STAMP) ## kills and outages for ten minutes (CHAOS_SECONDS=480), and a table of what was lost or doubled
-	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS))
+chaos: $(STAMP) ## kills and outages for ten minutes (CHAOS_SECONDS=480), and a table of what was lost or doubled (CHAOS_MODE=--exactly-once: docs/chaos.md)
+	PYTHONPATH=tests $(BIN)/python -m chaos $(if $(CHAOS_SECONDS),--seconds $(CHAOS_SECONDS)) $(CHAOS_MODE)
 
 .PHONY: bench
 bench: $(STAMP) .run/rdkafka/done ## every measurement, with tables and a plot in bench/results/ (half an hour; needs wrk)

@@ -23,6 +23,7 @@ RESULTS = Path(__file__).parent / "results"
 MEASUREMENTS: Mapping[str, tuple[str, ...]] = {
     "stage": (),
     "processor": (),
+    "drivers": (),
     "latency": (),
     "consumer_mysql": (),
     "import_hdfs": (),

@@ -87,7 +87,7 @@ class Bench:
         self._kafka = kafka
         self._folder = folder
         self._cluster: Any = client.connect([kafka])
-        self._admin = driver().admin([kafka])
+        self._admin = driver([kafka]).admin([kafka])
         self.peaks: dict[Case, float] = {}
 
     def together(self, cases: Mapping[str, Case]) -> dict[str, Taken]:

@@ -198,7 +198,7 @@ def _import(kafka: str, topics: Sequence[str], base: str, staging: Path) -> floa
         RollPolicy(128 << 20, 3600.0, 600_000),
     )
     importer = Importer(Store(check_storage(base)), StagingFiles(staging), plan, metrics)
-    reader = driver().reader([kafka])
+    reader = driver([kafka]).reader([kafka])
     importer.run(reader, lambda _done, _total: True, everything=True)
     reader.close()
     importer.close()
@@ -207,7 +207,7 @@ def _import(kafka: str, topics: Sequence[str], base: str, staging: Path) -> floa
 
 def _read(kafka: str, topics: Sequence[str]) -> Iterator[bytes]:
     """Yield the lines of all there is, unsorted, as they come."""
-    reader = driver().reader([kafka])
+    reader = driver([kafka]).reader([kafka])
     ranges = reader.ranges([partition for partition in reader.partitions() if partition.topic in topics])
     for fetched in reader.read(ranges):
         yield b"\n".join([value or b"" for _, _, _, value in fetched.messages] + [b""])

@@ -57,7 +57,7 @@ class _Site:
         self._stack, self._folder, self._events = stack, folder, events
         self._env = stack.env()
         self._kafka = self._env["KAFKA"]
-        self._admin = driver().admin([self._kafka])
+        self._admin = driver([self._kafka]).admin([self._kafka])
         self._sent = 0
         self._lines = RawLines(5, 800)
         self._lines.write_schemas(folder / "schemas")

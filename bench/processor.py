@@ -89,27 +89,36 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def start(kafka: str, raw: str, valid: str, tag: str, *extra: str) -> subprocess.Popen[bytes]:
-    """One worker of a processor, of the group `bench-TAG`, that writes to schema topics of its own and to `valid`."""
+def start(
+    kafka: str, raw: str, valid: str, tag: str, *extra: str, scheme: str = "kafka", options: str = ""
+) -> subprocess.Popen[bytes]:
+    """One worker of a processor, of the group `bench-TAG`, that writes to schema topics of its own and to `valid`.
+
+    Args:
+        kafka, raw, valid, tag: broker, topics, and what names group and schema topics.
+        extra: more options of the command.
+        scheme: of its URIs, which names the client.
+        options: more options of its outputs, each `&NAME=VALUE`.
+    """
     words = [
         sys.executable, "-m", "elworkers", "processor", f"--name=bench-{tag}", f"--sid=bench-{tag}", "--output-invalid",
         f"--schemas={DEMO / 'schemas'}", *extra, FORMAT,
-        f"kafka:///{kafka}?topic={raw}&auto_offset_reset=earliest",
-        f"kafka:///{kafka}?topic=eventlogging_{tag}_{{schema}}",
-        f"kafka:///{kafka}?topic={valid}&blacklist=^None$",
+        f"{scheme}:///{kafka}?topic={raw}&auto_offset_reset=earliest",
+        f"{scheme}:///{kafka}?topic=eventlogging_{tag}_{{schema}}{options}",
+        f"{scheme}:///{kafka}?topic={valid}&blacklist=^None${options}",
     ]  # fmt: skip
     return subprocess.Popen(words, stderr=subprocess.DEVNULL, env={**os.environ, "EVENTLOGGING_RUN_DIR": ""})
 
 
-def processor(kafka: str, topic: str, wanted: int) -> Taken:
-    """One worker of the installed command, from its first commit to its last."""
+def processor(kafka: str, topic: str, wanted: int, scheme: str = "kafka", options: str = "") -> Taken:
+    """One worker of the installed command, from its first commit to its last; see `start`."""
     tag = uuid.uuid4().hex[:8]
-    admin = driver().admin([kafka])
+    admin = driver([kafka]).admin([kafka])
 
     def committed() -> int:
         return sum(admin.committed(f"bench-{tag}", topic).values())
 
-    parent = start(kafka, topic, f"valid-mixed-{tag}", tag)
+    parent = start(kafka, topic, f"valid-mixed-{tag}", tag, scheme=scheme, options=options)
     try:
         worker = worker_of(parent)
         return measured(worker, lambda: committed() > 0, committed, wanted)
@@ -229,7 +238,7 @@ def bare_copy(kafka: str, topic: str, wanted: int, program: str, *settings: str,
         python: that it runs with.
     """
     tag = uuid.uuid4().hex[:8]
-    admin = driver().admin([kafka])
+    admin = driver([kafka]).admin([kafka])
     copies = [f"copy-a-{tag}", f"copy-b-{tag}"]
     for name in copies:
         admin.get_or_create(name, 4)

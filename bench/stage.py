@@ -22,6 +22,9 @@ from typing import Any
 
 import jsonschema
 import orjson
+import ua_parser
+from ua_parser import Parser, basic, regex
+from ua_parser.loaders import load_builtins
 
 from bench import rounds
 from bench.rounds import Ratio, Row, Table, Taken
@@ -36,6 +39,9 @@ from elworkers.events.parse import compile_format
 from elworkers.schema.store import SchemaStore
 from elworkers.schema.validate import CAPSULE, Validator
 from elworkers.stages.process import ProcessStage
+
+_MISSES = (0, 2, 5, 20)
+"""Percent of lines whose user agent is not in the cache."""
 
 DEMO = Path(__file__).parent.parent / "demo"
 PARSED_AGENT = "%q %{recvFrom}s %{seqId}d %t %o %u"
@@ -155,6 +161,36 @@ def each(call: Callable[[Any], object]) -> Callable[[list[Any]], object]:
     return work
 
 
+class Strangers:
+    """Copies lines as if they had just come, and gives some of them a user agent that is new.
+
+    Args:
+        percent: of the lines.
+    """
+
+    def __init__(self, percent: int) -> None:
+        self._percent = percent
+        self._count = 0
+
+    def __call__(self, record: Record) -> Record:
+        """Return the line for the next turn."""
+        self._count += 1
+        fresh = fresh_record(record)
+        if self._count * self._percent % 100 < self._percent:
+            fresh.value = b"%b Stranger/%d.%d" % (fresh.value.rstrip(b'"'), id(self) % 997, self._count)
+        return fresh
+
+
+def with_parser(parser: ua_parser.Parser, work: Callable[[list[Any]], object]) -> Callable[[list[Any]], object]:
+    """Return the work done with this parser of user agents."""
+
+    def done(items: list[Any]) -> None:
+        ua_parser.parser = parser
+        work(items)
+
+    return done
+
+
 def parts(bench: Bench, records: Sequence[Record]) -> dict[str, Turns]:
     """Return the steps of a valid event's way, each by itself."""
     budget = Budget(1.0)
@@ -221,7 +257,25 @@ def measure(given: argparse.Namespace) -> Sequence[Table]:
         "About 2 % of all lines are wrong.",
         f"Derived: the original's stage takes {ORIGINAL:.2f} times as long as its call of jsonschema (225 and 85 µs).",
     ]
-    return [whole, _breakdown(taken, steps)]
+    return [whole, _breakdown(taken, steps), _of_user_agents(bench, valid, given.rounds)]
+
+
+def _of_user_agents(bench: Bench, valid: Sequence[Record], count: int) -> Table:
+    """Measure the stage with the parser that is installed and the one in Python alone, in turns."""
+    parsers = {"": Parser(regex.Resolver(load_builtins())), ", Python alone": Parser(basic.Resolver(load_builtins()))}
+    cases = {
+        f"{percent} % new user agents{name}": Turns(
+            with_parser(parser, bench.stage(PARSED_AGENT)), valid, 250, Strangers(percent)
+        )
+        for percent in _MISSES
+        for name, parser in parsers.items()
+    }
+    taken = rounds.in_turns(cases, count)
+    table = Table("Stage, by the share of user agents that are not in the cache")
+    table.rows = [rounds.row(name, taken[name]) for name in cases]
+    slow, quick = (taken[f"20 % new user agents{name}"] for name in (", Python alone", ""))
+    table.ratios = [rounds.ratio("Python alone by the parser installed, 20 % new", slow, quick, rounds.cpu_per_event)]
+    return table
 
 
 def _breakdown(taken: Mapping[str, Sequence[Taken]], steps: Iterable[str]) -> Table:

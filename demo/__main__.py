@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import socket
@@ -30,6 +31,8 @@ from elworkers.devstack.errors import DevstackError
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+KAFKAS = {"3": "kafka", "4": "kafka44"}
+"""By the number of a version: the part of the development stack that is the newest of it."""
 BLACKLISTED = "VirtualPageView"
 RAW_TOPIC, UDP_TOPIC = "eventlogging-client-side", "eventlogging-server-side"
 _STALLED_AFTER_S = 60.0
@@ -44,12 +47,13 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--database", choices=("mariadb", "sqlite"), default="mariadb")
+    parser.add_argument("--kafka", choices=tuple(KAFKAS), default="3", help="version of Kafka (default: %(default)s)")
     parser.add_argument("--run-dir", type=Path, default=ROOT / ".run", help="default: .run beside the code")
     parser.add_argument("--down", action="store_true", help="end everything that the demo started")
     args = parser.parse_args(argv)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _as_interrupt)
-    demo = Demo(args.run_dir.absolute(), args.database)
+    demo = Demo(args.run_dir.absolute(), args.database, KAFKAS[args.kafka])
     try:
         return demo.down() if args.down else demo.run()
     except (ElworkersError, OSError) as error:
@@ -64,22 +68,26 @@ def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 class Demo:
     """The topology of etc/eventlogging.d in a run folder."""
 
-    def __init__(self, run_dir: Path, database: str) -> None:
+    def __init__(self, run_dir: Path, database: str, kafka: str) -> None:
         self._run_dir = run_dir
         self._database = database
+        self._kafka = kafka
         self._stack = Stack(run_dir / "devstack")
         self._events = run_dir / "events"
         self._config_dir = run_dir / "eventlogging.d"
 
     def run(self) -> int:
         """Bring everything up, send, wait, count."""
-        parts = ["kafka", "hdfs"] + (["mariadb"] if self._database == "mariadb" else [])
+        parts = [self._kafka, "hdfs"] + (["mariadb"] if self._database == "mariadb" else [])
         if varnish.program():
             parts.append("varnish")
         self._write_instances()
         if (self._run_dir / "supervisord.pid").exists():
             # An earlier demo's forwarders hold the ports that this one wants.
             self._ctl("stop")
+        # Of an earlier demo with another version.
+        for other in set(KAFKAS.values()) - {self._kafka}:
+            self._stack.stop(other)
         http = _free(socket.SOCK_STREAM, HTTP_PORT)
         # An earlier demo's Varnish may know another port for bodies.
         self._stack.stop("varnish")
@@ -113,9 +121,10 @@ class Demo:
         stack = self._stack.env()
         sqlite = f"sqlite:///{self._events / 'events.db'}"
         return {
-            "KAFKA": stack["KAFKA"],
+            "KAFKA": stack[self._kafka.upper()],
             "DATABASE_URL": stack["MYSQL_URL"] if self._database == "mariadb" else sqlite,
-            "IMPORT_URL": f"{stack['WEBHDFS']}/eventlogging",
+            # A folder for each Kafka: an importer brings what another Kafka's topics of the same names have anew.
+            "IMPORT_URL": f"{stack['WEBHDFS']}/eventlogging/{self._kafka}",
             "IMPORT_SECONDS": "1",
             "IMPORT_FILE_SECONDS": "2",
             "EVENTLOGGING_UDP": f"127.0.0.1:{_free(socket.SOCK_DGRAM, EVENTS_PORT)}",
@@ -138,6 +147,9 @@ class Demo:
     def _write_environment(self, environment: Mapping[str, str]) -> None:
         lines = [f"{name}={value}\n" for name, value in environment.items()]
         (self._run_dir / "env").write_text("".join(lines), encoding="utf-8")
+        # What the shell has by these names would count more, and `make demo KAFKA=4` passes KAFKA=4 on.
+        for name in environment:
+            os.environ.pop(name, None)
 
     def _ctl(self, *argv: str) -> None:
         command = [self._tool("eventloggingctl"), *self._folders(), *argv]
@@ -206,7 +218,8 @@ class Demo:
     def _send_datagrams(self, sample: Sample, environment: Mapping[str, str]) -> None:
         # UDP has no way to say "slower"; so no more are under way than a small receive buffer holds.
         host, _, port = environment["EVENTLOGGING_UDP"].rpartition(":")
-        admin = driver().admin([environment["KAFKA"]])
+        brokers = [environment["KAFKA"]]
+        admin = driver(brokers).admin(brokers)
         before = sum(admin.ends(UDP_TOPIC).values())
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
             for sent, datagram in enumerate(sample.datagrams):

@@ -87,7 +87,8 @@ class Arrivals:
     """Counts from the moment it is made."""
 
     def __init__(self, kafka: str, database_url: str, hours: Hours, log_file: Path, statsd: Statsd) -> None:
-        self._admin, self._reader = driver().admin([kafka]), driver().reader([kafka])
+        client = driver([kafka])
+        self._admin, self._reader = client.admin([kafka]), client.reader([kafka])
         self._engine = engine.engine(parse(database_url))
         self._log = log_file
         self._log_at = log_file.stat().st_size if log_file.exists() else 0

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import resource
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ from typing import NamedTuple
 import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, settings
+from lockeddoors import LockedDoors
 
 from elworkers.devstack import Stack
 from elworkers.devstack import varnish as varnish_part
@@ -37,6 +40,14 @@ structlog.configure(
     ]
 )
 
+# What belongs to a process of the program for as long as it lives is one test's here, and the next one's beside it:
+# more than the 1,024 files that many a shell allows.
+_FILES = 4_096
+_files, _most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+if 0 <= _files < _FILES:
+    wanted = _FILES if _most_files == resource.RLIM_INFINITY else min(_FILES, _most_files)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, _most_files))
+
 # A busy machine is no reason to fail, and two runs of the same code shall agree.
 settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 # For `make mutants`, where a failure is all that is asked for, not the smallest input that shows it.
@@ -51,6 +62,17 @@ def _umask() -> Iterator[None]:
     os.umask(before)
     yield
     os.umask(before)
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    """Leave the log as it was: a command that is called in this process sets it up."""
+    configured, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers, root.level = handlers, level
+    structlog.configure(**configured)
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +107,25 @@ def kafka(stack: Stack) -> str:
     """`host:port` of a Kafka broker."""
     stack.up("kafka")
     return stack.env()["KAFKA"]
+
+
+@pytest.fixture(scope="session")
+def kafka44(stack: Stack) -> str:
+    """`host:port` of a broker of the newest Kafka."""
+    stack.up("kafka44")
+    return stack.env()["KAFKA44"]
+
+
+@pytest.fixture(scope="session")
+def locked_kafka(stack: Stack) -> LockedDoors:
+    """A broker that lets nobody in who has no right to: TLS, client certificates, SASL, ACLs."""
+    return LockedDoors.of(stack, "kafka-locked")
+
+
+@pytest.fixture(scope="session")
+def locked_kafka44(stack: Stack) -> LockedDoors:
+    """The same of the newest Kafka."""
+    return LockedDoors.of(stack, "kafka44-locked")
 
 
 @pytest.fixture(scope="session")

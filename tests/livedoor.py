@@ -94,7 +94,7 @@ class Door:
         everything = set(range(load.sent))
         # The last of all shows that nothing more is on its way.
         whole = {load.sent - 1} if may_miss else everything
-        wait_for(lambda: load.troubles or self.arrived() >= whole, 10.0, "what was sent")
+        wait_for(lambda: load.troubles or self.arrived() >= whole, DEADLINE_S, "what was sent")
         assert not load.troubles
         return everything - self.arrived()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -16,10 +16,13 @@ from confluent_kafka.admin import (
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
+    OffsetSpec,
     ResourcePatternType,
     ResourceType,
 )
+from waiting import wait_for
 
 DEADLINE_S = 60.0
 
@@ -40,6 +43,19 @@ def delete(broker: str, topic: str) -> None:
     """Delete a topic."""
     admin = _admin(broker)
     admin.delete_topics([topic])[topic].result(DEADLINE_S)
+
+
+def expire(broker: str, topic: str, partition: int, before: int) -> None:
+    """Delete the messages of a partition before an offset."""
+    admin = _admin(broker)
+    wanted = TopicPartition(topic, partition, before)
+    admin.delete_records([wanted])[wanted].result(DEADLINE_S)
+
+
+def add_partitions(broker: str, topic: str, total: int) -> None:
+    """Have a topic have more partitions."""
+    admin = _admin(broker)
+    admin.create_partitions([NewPartitions(topic, total)])[topic].result(DEADLINE_S)
 
 
 def alter(broker: str, topic: str, name: str, value: str) -> None:
@@ -81,6 +97,34 @@ def produce(
     for value in values:
         producer.produce(topic, value, key, partition)
     assert producer.flush(DEADLINE_S) == 0
+
+
+def committed_values(broker: str, topic: str, partitions: int) -> list[bytes]:
+    """All values that readers of committed messages get, once no transaction is open."""
+    places = [TopicPartition(topic, number, 0) for number in range(partitions)]
+    admin = _admin(broker)
+
+    def ends(level: IsolationLevel) -> list[int]:
+        asked = admin.list_offsets(dict.fromkeys(places, OffsetSpec.latest()), isolation_level=level)
+        return [asked[one].result(DEADLINE_S).offset for one in places]
+
+    wait_for(
+        lambda: ends(IsolationLevel.READ_COMMITTED) == ends(IsolationLevel.READ_UNCOMMITTED),
+        DEADLINE_S,
+        "the end of every transaction",
+    )
+    consumer = Consumer({"bootstrap.servers": broker, "group.id": "none", "enable.partition.eof": True})
+    consumer.assign(places)
+    values, unread = [], partitions
+    while unread:
+        for message in consumer.consume(100, 0.05):
+            if message.error() is None:
+                values.append(message.value() or b"")
+            else:
+                assert message.error().code() == KafkaError._PARTITION_EOF
+                unread -= 1
+    consumer.close()
+    return values
 
 
 class Transactions:

@@ -38,18 +38,18 @@ def fill(kafka: str, topic: str, values: list[bytes], timestamp_ms: int = 0) -> 
 
 
 def count(kafka: str, topic: str) -> int:
-    with contextlib.closing(driver().admin([kafka])) as admin:
+    with contextlib.closing(driver([kafka]).admin([kafka])) as admin:
         return sum(admin.ends(topic).values())
 
 
 def committed(kafka: str, group: str, topic: str) -> int:
-    with contextlib.closing(driver().admin([kafka])) as admin:
+    with contextlib.closing(driver([kafka]).admin([kafka])) as admin:
         return sum(admin.committed(group, topic).values())
 
 
-def values(kafka: str, topic: str) -> list[bytes]:
-    """Every message of a topic."""
-    with contextlib.closing(driver().reader([kafka])) as reader:
+def values(kafka: str, topic: str, client: str = "") -> list[bytes]:
+    """Every message of a topic, as a client reads it; only committed ones by the client `confluent`."""
+    with contextlib.closing(driver([kafka], client).reader([kafka])) as reader:
         ranges = reader.ranges([one for one in reader.partitions() if one.topic == topic])
         return [value or b"" for fetched in reader.read(ranges) for _, _, _, value in fetched.messages]
 

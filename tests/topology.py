@@ -82,6 +82,14 @@ class Topology:
                     found[title] = entry["partitions"]
         return found
 
+    def complaints(self) -> Iterator[str]:
+        """What the instances logged as warnings and errors, and every line that is none of the log's."""
+        for path in sorted((self.run_dir / "log").glob("*.log")):
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                entry = json.loads(line) if line.startswith("{") and line.endswith("}") else {}
+                if entry.get("level") not in ("debug", "info"):
+                    yield f"{path.name}: {line}"
+
     def shutdown(self) -> None:
         """End everything; fails when a process is left."""
         self.ctl("shutdown", expect=None)

@@ -154,9 +154,9 @@ def _stored_lookup(todo: Plan) -> tuple[StoredLookup | None, Callable[[], None]]
 def _pipeline_builder(todo: Plan, metrics: Counters) -> PipelineBuilder:
     arguments = todo.arguments
     if todo.topics or todo.output.brokers:
-        from elworkers.connectors.kafka.drivers import client_id, driver
+        from elworkers.connectors.kafka.drivers import client_id, name_process
 
-        driver().name_process(client_id("backfill", todo.state.name, 0))
+        name_process(client_id("backfill", todo.state.name, 0))
     return PipelineBuilder(metrics, partitions=arguments["partitions"], batch_records=arguments["batch_size"])
 
 

@@ -87,11 +87,13 @@ class PipelineFactory:
                 count=count,
             )
         from elworkers.backfill.topic import TopicSource
-        from elworkers.connectors.kafka.drivers import driver
+        from elworkers.connectors.kafka.drivers import driver_of
 
         options, hosts = plan.topics[0].options, plan.topics[0].brokers
         uncommitted = options["transactions"] == READ_UNCOMMITTED
-        reader = driver().reader(hosts, options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
+        reader = driver_of(plan.topics[0]).reader(
+            hosts, options["fetch_message_max_bytes"], reads_uncommitted=uncommitted
+        )
         topics = [topic.options["topic"] for topic in plan.topics]
         cluster = ",".join(sorted(hosts))
         return TopicSource(reader, cluster, topics, plan.span, self._state, tell=self._tell, count=count)

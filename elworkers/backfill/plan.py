@@ -215,4 +215,4 @@ def _twice(paths: Sequence[Path]) -> Any:
 
 def _label(endpoint: Endpoint) -> str:
     topic = tuple(pair for pair in endpoint.uri.query if pair[0] == "topic")
-    return str(replace(endpoint.uri, query=topic, user=None, password=None))
+    return str(replace(endpoint.uri, query=topic, user=None, password=None, client=""))

@@ -16,7 +16,7 @@ from elworkers.backfill.state import State
 from elworkers.config.endpoints import brokers
 from elworkers.config.uris import Endpoint
 from elworkers.connectors.kafka.driver import Range
-from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.drivers import driver_of
 from elworkers.core.contracts import TopicPartition
 
 
@@ -77,7 +77,7 @@ class TopicsTail:
         pattern = re.sub(r"\\\{[^}]*\}", "[A-Za-z0-9._-]+", re.escape(endpoint.options["topic"]))
         self._matches = re.compile(pattern).fullmatch
         self._state = state
-        self._reader = driver().reader(hosts, reads_uncommitted=True)
+        self._reader = driver_of(endpoint).reader(hosts, reads_uncommitted=True)
         if self._name in state.topics:
             return
         try:

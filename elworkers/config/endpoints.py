@@ -8,6 +8,8 @@ Nothing heavy is imported here: `eventlogging-init` and `eventloggingctl` check 
 
 from __future__ import annotations
 
+from elworkers.config import kafka_clients
+from elworkers.config.inherited import KAFKA_SECURITY
 from elworkers.config.options import KAFKA_PORT, KAFKA_TOPICS
 from elworkers.config.uris import Endpoint, Uri, parse, split_host, typed, unknown_scheme
 from elworkers.core.errors import ConfigurationError
@@ -22,8 +24,9 @@ def check_topics(text: str) -> Endpoint:
     uri = unwrapped(text, "a consumer of these topics, which takes functions")
     if uri.scheme != "kafka":
         raise unknown_scheme(uri, ("kafka",), "input of an importer")
-    endpoint = typed(uri, KAFKA_TOPICS)
+    endpoint = typed(uri, {**KAFKA_TOPICS, **kafka_clients.CONNECTION}, KAFKA_SECURITY)
     check_brokers(endpoint)
+    kafka_clients.check(uri.client, endpoint.options)
     return endpoint
 
 

@@ -52,11 +52,41 @@ _TOGETHER = NameRule(PASSED, "messages go together as they come; --batch-size an
 _BOUNDED = NameRule(PASSED, "--batch-size and the loop's own waits bound a batch")
 _BEFORE = NameRule(PASSED, "the brokers before the ? are asked")
 _OBJECT = NameRule(REJECTED, "nothing: its value is a Python object, which a URI cannot hold")
-_OPEN = NameRule(
-    REJECTED,
-    "a listener of the broker without TLS and login, and this option left out",
-    {"PLAINTEXT": _CONNECTION.text},
+_KERBEROS = NameRule(
+    REJECTED, "sasl_mechanism=SCRAM-SHA-512 or another; GSSAPI (Kerberos) is not in the packages of confluent-kafka"
 )
+_CHECKED = NameRule(
+    REJECTED,
+    "this option left out: names of brokers are always checked; ssl_ca names the CA",
+    dict.fromkeys(("True", "true"), "they always are"),
+)
+_PLAIN_TLS = "rdkafka.ssl.cipher.suites and rdkafka.ssl.crl.location"
+
+KAFKA_SECURITY: NameRules = {
+    **_all("sasl_mechanisms", _read("sasl_mechanism")),
+    **_all("sasl_plain_username", _read("sasl_username")),
+    **_all("sasl_plain_password", _read("sasl_password")),
+    **_all("ssl_cafile ssl_ca_location", _read("ssl_ca")),
+    **_all("ssl_certfile ssl_certificate_location", _read("ssl_certificate")),
+    **_all("ssl_keyfile ssl_key_location", _read("ssl_key")),
+    **_all("ssl_password", _read("ssl_key_password")),
+    "sasl_oauthbearer_token_endpoint_url": _read("oidc_token_endpoint"),
+    "sasl_oauthbearer_client_id": _read("oidc_client_id"),
+    "sasl_oauthbearer_client_secret": _read("oidc_client_secret"),
+    "sasl_oauthbearer_scope": _read("oidc_scope"),
+    "https_ca_location": _read("oidc_ca"),
+    "sasl_oauthbearer_method": NameRule(
+        REJECTED, "this option left out: tokens come from oidc_token_endpoint", {"oidc": "tokens always come so"}
+    ),
+    **_all("sasl_oauth_token_provider", NameRule(REJECTED, "sasl_mechanism=OAUTHBEARER with oidc_token_endpoint")),
+    **_all(
+        "sasl_kerberos_domain_name sasl_kerberos_keytab sasl_kerberos_principal sasl_kerberos_service_name", _KERBEROS
+    ),
+    **_all("ssl_check_hostname enable_ssl_certificate_verification", _CHECKED),
+    **_all("ssl_cipher_suites ssl_ciphers ssl_crl_location ssl_crlfile", NameRule(REJECTED, _PLAIN_TLS)),
+    **_all("ssl_context", _OBJECT),
+}
+"""Names that Kafka's clients have for what TLS and logins need."""
 
 _KAFKA: NameRules = {
     "topic_metadata_refresh_interval_ms": _read("metadata_max_age_ms"),
@@ -81,14 +111,7 @@ _KAFKA: NameRules = {
         _MEASURED,
     ),
     **_all("metric_group_prefix metric_reporters selector", _OBJECT),
-    **_all(
-        "security_protocol sasl_kerberos_domain_name sasl_kerberos_keytab sasl_kerberos_principal"
-        " sasl_kerberos_service_name sasl_mechanism sasl_mechanisms sasl_oauth_token_provider sasl_password"
-        " sasl_plain_password sasl_plain_username sasl_username ssl_ca_location ssl_cafile ssl_certfile"
-        " ssl_certificate_location ssl_check_hostname ssl_cipher_suites ssl_ciphers ssl_context ssl_crl_location"
-        " ssl_crlfile ssl_key_location ssl_key_password ssl_keyfile ssl_password",
-        _OPEN,
-    ),
+    **KAFKA_SECURITY,
 }
 
 _KAFKA_INPUT: NameRules = {
@@ -179,11 +202,13 @@ _ZEROMQ_INPUT = NameRule(
     REJECTED, "kafka:///HOST:PORT?topic=NAME&identity=GROUP with a topic that has what ZeroMQ had, or udp://HOST:PORT"
 )
 INPUT_SCHEMES: NameRules = {
-    **_all("kafka-python kafka-confluent confluent-kafka", _read("kafka")),
+    "kafka-python": _read("kafka"),
+    "confluent-kafka": _read("kafka-confluent"),
     **_all(_ZEROMQ, _ZEROMQ_INPUT),
 }
 OUTPUT_SCHEMES: NameRules = {
-    **_all("kafka-python kafka-confluent confluent-kafka", _read("kafka")),
+    "kafka-python": _read("kafka"),
+    "confluent-kafka": _read("kafka-confluent"),
     **_all(_ZEROMQ, _ZEROMQ_OUTPUT),
     **_all(
         "mongodb mongo",
@@ -192,7 +217,17 @@ OUTPUT_SCHEMES: NameRules = {
     "statsd": NameRule(REJECTED, "an instance in reporters/ with --host HOST and --port PORT, which counts by schema"),
 }
 
-KAFKA_SCHEMES = frozenset({"kafka", *(name for name, rule in INPUT_SCHEMES.items() if rule.text == "kafka")})
+PYKAFKA, CONFLUENT = "pykafka", "confluent"
+"""Kafka clients, as URIs and `EVENTLOGGING_KAFKA_DRIVER` name them."""
+
+KAFKA_SCHEMES: Mapping[str, str] = {
+    "kafka": "",
+    "kafka-python": "",
+    "kafka-confluent": CONFLUENT,
+    "confluent-kafka": CONFLUENT,
+    "kafka-pykafka": PYKAFKA,
+}
+"""Schemes of Kafka, and the client that each names; empty: whichever can do what the URI asks for."""
 
 FLAGS: NameRules = {
     "--schemas-path": _read("--schemas"),

@@ -42,5 +42,8 @@ KAFKA_TOPICS: Options = {
     "transactions": TRANSACTIONS,
 }
 
+ERROR_TOPIC = "eventlogging_EventError"
+"""The topic of EventErrors where `--output-invalid` names no other, and of records that outputs reject."""
+
 REJECTED = ".rejected"
 """What the name of a file of EventErrors ends with, behind that of the input that they are of."""

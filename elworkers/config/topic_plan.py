@@ -86,7 +86,7 @@ class TopicPlan:
     def of(self, topics: Iterable[str]) -> dict[str, TopicSettings]:
         """Return the settings of each topic. A file that cannot be read says nothing."""
         wanted = [one for one in read(self._file) if self._hosts & set(one.hosts)]
-        return {topic: self._settings([one for one in wanted if _matches(one.topic, topic)]) for topic in topics}
+        return {topic: self._settings([one for one in wanted if matches(one.topic, topic)]) for topic in topics}
 
     def _settings(self, wanted: Sequence[WantedSettings]) -> TopicSettings:
         own = WantedSettings((), "", *self.own, "this instance")
@@ -111,7 +111,8 @@ def read(file: Path | None) -> list[WantedSettings]:
         return []
 
 
-def _matches(template: str, topic: str) -> bool:
+def matches(template: str, topic: str) -> bool:
+    """Return whether a topic has the name that a template can have, or is it."""
     if "{" not in template:
         return template == topic
     return re.fullmatch(".+".join(map(re.escape, _HOLE.split(template))), topic) is not None

@@ -31,12 +31,13 @@ class Uri:
     """A URI taken apart; its text form never shows the password.
 
     Attributes:
-        scheme: in lower case; `kafka` where it names a Kafka client of the original's.
+        scheme: in lower case; `kafka` for all of Kafka's.
         hosts: each `host` or `host:port`; IPv6 addresses in brackets.
         path: decoded, with its leading slash; empty where the path held Kafka's brokers.
         user, password: decoded, or None.
         query: the options as written, decoded, in order.
         wraps: the functions of `map://` and `filter://` before it, the outermost first.
+        client: the Kafka client that `kafka-confluent:` or `kafka-pykafka:` names; else empty.
     """
 
     scheme: str
@@ -46,6 +47,7 @@ class Uri:
     password: str | None = None
     query: tuple[tuple[str, str], ...] = ()
     wraps: tuple[Wrap, ...] = ()
+    client: str = ""
 
     def __str__(self) -> str:
         login = "" if self.user is None else f"{self.user}{f':{HIDDEN}' if self.password else ''}@"
@@ -54,7 +56,8 @@ class Uri:
         query = "&".join(options + [f"{FUNCTION}={wrap.function}" for wrap in self.wraps])
         authority_text = f"//{login}{','.join(self.hosts)}" if self.hosts or self.path else ""
         before = "".join(f"{wrap.scheme}://" for wrap in self.wraps)
-        return f"{before}{self.scheme}:{authority_text}{self.path}{'?' + query if query else ''}"
+        scheme = f"{self.scheme}-{self.client}" if self.client else self.scheme
+        return f"{before}{scheme}:{authority_text}{self.path}{'?' + query if query else ''}"
 
     __repr__ = __str__
 
@@ -100,6 +103,7 @@ def parse(text: str) -> Uri:
         # What stands before a colon may be a misspelt scheme, but never more than that: the rest may hold a password.
         raise ConfigurationError(f"{shown(text, 40)} is not a URI; expected SCHEME://…")
     scheme, slashes, rest, query_text = match.groups()
+    client = KAFKA_SCHEMES.get(scheme.lower(), "")
     scheme = "kafka" if scheme.lower() in KAFKA_SCHEMES else scheme.lower()
     authority, slash, path = rest.partition("/") if slashes else ("", "", rest)
     login, at, hosts = authority.rpartition("@")
@@ -129,6 +133,7 @@ def parse(text: str) -> Uri:
         password=unquote(password) if colon else None,
         query=query,
         wraps=named(schemes, functions) if schemes else (),
+        client=client,
     )
 
 
@@ -171,11 +176,14 @@ class Option:
         type: reads the text; raises ValueError with what was expected.
         default: the value where the URI does not have the option.
         help: one line for the documentation.
+        family: of one that stands for all names that begin with its own and a dot: reads what is behind that, and the
+            text; the value is a tuple of (name, value), sorted.
     """
 
     type: Callable[[str], Any]
     default: Any
     help: str
+    family: Callable[[str, str], Any] | None = None
 
 
 Options = Mapping[str, Option]
@@ -212,6 +220,13 @@ def typed(uri: Uri, declared: Options, inherited: NameRules = MappingProxyType({
     passed: list[tuple[str, str]] = []
     seen: dict[str, str] = {}
     for name, text in uri.query:
+        family, dot, member = name.partition(".")
+        if dot and family in declared and (read := declared[family].family):
+            try:
+                values[family] = tuple(sorted((*values[family], (member, read(member, text)))))
+            except ValueError as error:
+                raise ConfigurationError(f"{uri.scheme} URI: option {shown(name)[1:-1]}; expected {error}") from None
+            continue
         known, rule = _known(uri.scheme, name, declared, inherited)
         if rule.does == PASSED or (rule.does == REJECTED and text in rule.values):
             passed.append((name, rule.values.get(text, rule.text)))
@@ -265,6 +280,7 @@ def unknown_scheme(
         return ConfigurationError(
             f"{uri.scheme} URI: there is no such {what} here; expected {inherited[uri.scheme].text}"
         )
-    near = nearest(uri.scheme, [*schemes, *(SCHEMES if wraps else ())])
+    kafkas = KAFKA_SCHEMES if "kafka" in schemes else ()
+    near = nearest(uri.scheme, [*schemes, *kafkas, *(SCHEMES if wraps else ())])
     hint = f"did you mean {near!r}?" if near else f"expected one of {', '.join(sorted(schemes))}"
     return ConfigurationError(f"no {what} has the scheme {uri.scheme!r}; {hint}")

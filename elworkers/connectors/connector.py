@@ -50,6 +50,14 @@ class Worker(Protocol):
         """The consumer group whose positions a sink may keep beside its rows."""
 
     @property
+    def name(self) -> str:
+        """`<role>-<instance>-<worker>@<host>/<run folder, as 8 hex digits>`; the same after each start."""
+
+    @property
+    def transactional_id(self) -> str | None:
+        """Name of this worker's transactions; None: what its sinks have flushed is final."""
+
+    @property
     def schema_of(self) -> Callable[[str, int], Mapping[str, Any]] | None:
         """Name and revision to the JSON schema of an event, for a role that stores events in tables."""
 
@@ -105,6 +113,9 @@ class StoredEvents(Protocol):
 
 SourceFactory = Callable[[Endpoint, Worker, OffsetStore | None], Source]
 """Makes a source. Its third argument is the sink that keeps offsets beside its rows; None where none does."""
+
+TRANSACTION = "transaction"
+"""Key in `Worker.pipeline_state` of the `capabilities.Transaction` that sinks and sources of a pipeline share."""
 
 ListenerFactory = Callable[[Endpoint, Worker, SpoolPaths], Listener]
 """Makes a listener that writes lines to a spool."""

@@ -1,7 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Defines what some sources and sinks can do beyond `core.contracts`; the loop asks for it with `isinstance`."""
+"""Defines what some sources, sinks and pipelines can do beyond `core.contracts`.
+
+The loop asks sources and sinks for it with `isinstance`, and a pipeline has its transaction.
+"""
 
 from __future__ import annotations
 
@@ -58,3 +61,23 @@ class FlushCaller(Protocol):
         It is to be made in `contracts.Source.poll` only, before that takes anything. What it raises is for the
         caller of `poll`.
         """
+
+
+class Transaction(Protocol):
+    """Makes what a pipeline's sinks have written final together with its source's positions, or neither.
+
+    It begins with the first record of a batch that a sink is given. Until it is committed, no sink has anything of the
+    batch: after a failure all of it has to be read and written again.
+    """
+
+    def commit(self, positions: Positions) -> None:
+        """Make everything that was flushed final, and commit these positions of the source with it.
+
+        Positions of partitions that the source does not hold (any more) are passed over.
+
+        Raises:
+            RetryableError: it was not committed, or that is in doubt; only `close` can follow.
+        """
+
+    def close(self) -> None:
+        """Abort what is open; never raises."""

@@ -10,8 +10,10 @@ The only place that has sinks flushed and offsets committed, in this order:
 3. write: each output takes what it accepts.
 4. flush: once the batch is full or old, or in a poll whose source asks; returns only when all of it is stored.
 5. rejected: what a store will never take goes to EventError, which is flushed as well.
-6. commit_transaction: a sink that keeps positions itself commits them and what it stored in one transaction.
-7. commit: the offsets of exactly the records that steps 1 to 6 are done with.
+6. commit_transaction: a sink that keeps positions itself commits them and what it stored in one transaction. Where the
+   pipeline has a transaction of its own, that commits everything that was flushed and the source's offsets.
+7. commit: the offsets of exactly the records that steps 1 to 6 are done with, unless step 6 has committed them; the
+   source then only hears that they are.
 
 Where that fails half-way, the records are read again: outputs that have acknowledged them do not get them again, and
 nothing is counted twice.
@@ -197,7 +199,7 @@ class PipelineRunner:
         full = self._held >= pipeline.batch.records
         old = self._held > 0 and time.monotonic() - self._since >= self._longest_s()
         waits = found and pipeline.retention.fills_batches and pipeline.wants_more()
-        if full or (old and not waits):
+        if full or (old and not waits) or self._is_overdue():
             self._flush()
         return found
 
@@ -224,10 +226,8 @@ class PipelineRunner:
         self._held += len(records)
         self._reporter.read(len(records))
         self._metrics.count("records_read", len(records))
-        for origin, begin, end in offset_ranges(records):
-            self._positions[origin] = end
-            self._repeats.read(origin, begin, end)
         if not self._pipeline.source.replayable:
+            self._note(records)
             self._write([], records)
             return
         size = self._pipeline.retention.chunk_size or len(records)
@@ -235,8 +235,20 @@ class PipelineRunner:
             chunk = records[:size]
             # What was read is released before what was made of it is written: it is as much again.
             del records[: len(chunk)]
+            self._note(chunk)
             chunk = self._staged(chunk)
             self._outputs.write(chunk)
+            if records and self._is_overdue():
+                self._flush(unstaged=len(records))
+
+    def _note(self, records: list[Record]) -> None:
+        """Note that these are in the batch now."""
+        for origin, begin, end in offset_ranges(records):
+            self._positions[origin] = end
+            self._repeats.read(origin, begin, end)
+
+    def _is_overdue(self) -> bool:
+        return self._held > 0 and time.monotonic() - self._since >= self._pipeline.batch.max_seconds
 
     def _write(self, staged: list[Record], raw: list[Record]) -> None:
         """Write a batch; of a source that cannot be read again, records that were staged before come first."""
@@ -252,14 +264,24 @@ class PipelineRunner:
             records = stage(records)
         return records
 
-    def _flush(self) -> None:
+    def _flush(self, *, unstaged: int = 0) -> None:
+        """Flush and commit what has been through the stages.
+
+        Args:
+            unstaged: how many records of the last poll have not.
+        """
         pipeline, carry_over = self._pipeline, self._carry_over
         self._repeats.writing()
         try:
             self._outputs.flush()
             self._outputs.commit_transaction(self._positions)
-            with self._releasing_failed_source():
-                pipeline.source.commit(self._positions)
+            if pipeline.transaction is not None:
+                # Nothing that fails from here on brings these back.
+                self._counts.commit()
+            # A source takes a commit for everything that it has given.
+            if not unstaged:
+                with self._releasing_failed_source():
+                    pipeline.source.commit(self._positions)
         except RetryableError:
             self._outputs.remember(self._positions)
             raise
@@ -270,6 +292,6 @@ class PipelineRunner:
             self._proven = True
         if carry_over.delivered:
             carry_over.delivered.forget(self._positions)
-        self._positions, self._held = {}, 0
+        self._positions, self._held, self._since = {}, unstaged, time.monotonic()
         carry_over.staged = []
         self._backoff.worked()

@@ -57,7 +57,7 @@ class Outputs:
         for sink in self._pipeline.stores():
             rejected = self._dead_letters.flush(sink)
             if rejected:
-                self._dead_letters.add(rejected, again=isinstance(sink, OffsetStore))
+                self._dead_letters.add(rejected, again=self._is_undone(sink))
             self._flushed.append(sink)
             self._repeats.written(self._number(sink), self._metrics)
         if self._carry_over.errors:
@@ -67,22 +67,32 @@ class Outputs:
         """Make final what was flushed, with the positions behind it.
 
         Raises:
-            RetryableError: as `contracts.Sink.commit_transaction`.
+            RetryableError: as `contracts.Sink.commit_transaction` and `capabilities.Transaction.commit`.
         """
+        if self._pipeline.transaction is not None:
+            self._pipeline.transaction.commit(positions)
+            return
         for sink in self._pipeline.stores():
             sink.commit_transaction(positions)
 
     def remember(self, positions: Positions) -> None:
         """Remember, for a batch that could not be committed, which outputs have all of it.
 
-        Of an offset store only what it has committed is there.
+        Of an offset store only what it has committed is there, and of a transaction nothing that was not.
 
         Args:
             positions: behind the batch.
         """
+        if self._pipeline.transaction is not None:
+            # Whoever reads the records again makes these again; another member of the group may.
+            self._carry_over.errors = []
         for sink in self._flushed:
-            if not isinstance(sink, OffsetStore):
+            if not self._is_undone(sink):
                 self._carry_over.delivered.finish(self._number(sink), positions, self._carry_over.staged)
+
+    def _is_undone(self, sink: Sink) -> bool:
+        """Return whether a sink has nothing of a batch whose commit has failed."""
+        return self._pipeline.transaction is not None or isinstance(sink, OffsetStore)
 
     def _number(self, sink: Sink) -> int:
         return next(number for number, one in enumerate(self._pipeline.stores()) if one is sink)

@@ -21,8 +21,10 @@ from elworkers.core.terminal import printable
 
 HIDDEN = "***"
 
-SECRET_NAME = re.compile("pass(?:word|wd|phrase)?|secret|token", re.IGNORECASE)
-"""What the names of options with a secret value have in them."""
+SECRET_NAME = re.compile(
+    r"(?:pass(?:word|wd|phrase)?|secret|token)(?![\w.-]{0,40}_(?:file|endpoint)(?![\w.-]))", re.IGNORECASE
+)
+"""What the names of options with a secret value have in them, unless they are of the file or server that has it."""
 
 _NAMED = re.compile(
     rf"((?:{SECRET_NAME.pattern})[\w.-]{{0,20}}[\"']?\s{{0,3}}(?:[=:]|(?<=[\"'])\s?,)\s{{0,3}})"

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from elworkers.core.batch_metrics import BatchMetrics
+from elworkers.core.capabilities import Transaction
 from elworkers.core.contracts import Output, Record, RejectedRecord, Sink, Source, Stage
 from elworkers.core.deliveries import DeliveryLog
 from elworkers.core.event_retention import EventRetention
@@ -25,10 +27,13 @@ class Batch:
     Attributes:
         records: flush when it holds this many.
         seconds: flush when its first record was read this long ago; 0 flushes after every poll.
+        max_seconds: flush what has been through the stages when its first record was read this long ago, also where
+            outputs want more or the rest of a poll is still to be staged.
     """
 
     records: int = 2_000
     seconds: float = 0.0
+    max_seconds: float = math.inf
 
 
 @dataclass
@@ -42,6 +47,7 @@ class Pipeline:
         shorten: gives an EventError with less in it; None where that cannot be, or it is none.
         retention: how long records hold their events.
         wants_more: whether an output would have more records at a time.
+        transaction: what all outputs and the source's commits are in; None where there is none.
     """
 
     source: Source
@@ -54,6 +60,7 @@ class Pipeline:
     shorten: Callable[[Record], Record | None] = lambda _: None
     retention: EventRetention = EventRetention.UNTIL_FLUSHED
     wants_more: Callable[[], bool] = lambda: False
+    transaction: Transaction | None = None
 
     def stores(self) -> list[Sink]:
         """Return the sink of each output, once where several share it."""
@@ -61,6 +68,9 @@ class Pipeline:
 
     def close(self, but: Source | None = None) -> None:
         """Release everything but the source `but`; stores and commits nothing."""
+        if self.transaction is not None:
+            # Before the source leaves its group: who gets its partitions waits for the end of the transaction.
+            self.transaction.close()
         if self.source is not but:
             self.source.close()
         for sink in self.stores():

@@ -8,9 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import weakref
 from types import FrameType
 
 from elworkers.core.polling import readable
+
+
+def _close(pid: int, *ends: int) -> None:
+    # A child may have other files by these numbers.
+    if os.getpid() == pid:
+        for end in ends:
+            os.close(end)
 
 
 class Stop:
@@ -25,6 +33,7 @@ class Stop:
         self._reader, self._writer = os.pipe()
         for end in (self._reader, self._writer):
             os.set_blocking(end, False)
+        weakref.finalize(self, _close, os.getpid(), self._reader, self._writer).atexit = False
 
     def listen(self, *signals: signal.Signals) -> None:
         """Take these signals as the request."""

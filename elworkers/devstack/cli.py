@@ -18,7 +18,7 @@ from elworkers import __version__
 from elworkers.config.parser_help import parser_settings
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.parts import PARTS
-from elworkers.devstack.stack import Stack, with_companions
+from elworkers.devstack.stack import Stack, with_brokers, with_companions
 
 _DEFAULT_DIR = ".run/devstack"
 
@@ -73,6 +73,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PORT",
         help="port of a part, as kafka=9092; may be repeated",
     )
+    up.add_argument(
+        "--brokers",
+        type=int,
+        choices=(1, 2, 3),
+        default=1,
+        metavar="N",
+        help="brokers of a Kafka's cluster: 1 (default), 2 or 3",
+    )
+    upgrade = _verb(
+        verbs.add_parser,
+        "upgrade",
+        "restart brokers one after another with the newest Kafka, on their data",
+        "upgrade kafka kafka-2 kafka-3",
+    )
+    upgrade.add_argument("part", nargs="+", metavar="PART", help="broker to upgrade, in the order in which they go")
+    upgrade.add_argument(
+        "--finish", action="store_true", help="then let the cluster use what is new; there is no way back"
+    )
     down = _verb(verbs.add_parser, "down", "stop every process of the stack, or of some parts", "down kafka")
     down.add_argument("part", nargs="*", metavar="PART", help="only these parts (default: all)")
     env = _verb(
@@ -82,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "env --dir /tmp/stack",
     )
     status = _verb(verbs.add_parser, "status", "print the state, pid and port of each part", "status")
-    for verb in (up, down, env, status):
+    for verb in (up, upgrade, down, env, status):
         verb.add_argument(
             "--dir", dest="dir_after", metavar="DIR", help=f"folder of the stack's files (default {_DEFAULT_DIR})"
         )
@@ -103,7 +121,14 @@ def _port(text: str) -> tuple[str, int]:
 
 
 def _up(stack: Stack, args: argparse.Namespace) -> int:
-    stack.up(*args.part, ports=dict(args.port))
+    stack.up(*with_brokers(args.part, args.brokers), ports=dict(args.port))
+    return _status(stack, args)
+
+
+def _upgrade(stack: Stack, args: argparse.Namespace) -> int:
+    stack.upgrade(*args.part)
+    if args.finish:
+        stack.finish_upgrade(args.part[0])
     return _status(stack, args)
 
 
@@ -129,7 +154,7 @@ def _status(stack: Stack, _args: argparse.Namespace) -> int:
     return 0 if rows and all(row.running for row in rows) else 1
 
 
-_VERBS = {"up": _up, "down": _down, "env": _env, "status": _status}
+_VERBS = {"up": _up, "upgrade": _upgrade, "down": _down, "env": _env, "status": _status}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,6 +20,13 @@ log4j.appender.out=org.apache.log4j.ConsoleAppender
 log4j.appender.out.layout=org.apache.log4j.PatternLayout
 log4j.appender.out.layout.ConversionPattern=[%d] %p %m (%c)%n
 """
+# Of Kafka 4, which takes the other file for one of its own where this one is not named.
+_QUIET_LOG_2 = """rootLogger=WARN, out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=[%d] %p %m (%c)%n
+"""
 
 
 class Part:
@@ -29,11 +36,13 @@ class Part:
         name: as on the command line.
         ports: the names of the ports it listens on; the first is the one that others ask for.
         companions: parts that come and go with it.
+        needs: parts that start before it, and stay when it goes.
     """
 
     name: str
     ports: tuple[str, ...]
     companions: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
         """Write configuration and first data into `home`; the command that starts the part.
@@ -52,11 +61,18 @@ class Part:
 
 
 def java(
-    cache: Cache, jars: Sequence[Path], heap_mb: int, main: Sequence[str], home: Path, conf: Path | None = None
+    cache: Cache,
+    jars: Sequence[Path],
+    heap_mb: int,
+    main: Sequence[str],
+    home: Path,
+    conf: Path | None = None,
 ) -> list[str]:
     """Return the command that runs a main class; `conf` comes first on its class path."""
     (home / "log4j.properties").write_text(_QUIET_LOG, encoding="utf-8")
+    (home / "log4j2.properties").write_text(_QUIET_LOG_2, encoding="utf-8")
     options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", f"-Dlog4j.configuration=file:{home}/log4j.properties"]
+    options.append(f"-Dlog4j2.configurationFile={home}/log4j2.properties")
     # Not one argument of 5 KB with every jar in it: the wildcard keeps process lists readable.
     folder = home / "jars"
     shutil.rmtree(folder, ignore_errors=True)

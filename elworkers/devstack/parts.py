@@ -1,11 +1,10 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Configures and starts Kafka, ZooKeeper and MariaDB, and tells when they answer."""
+"""Lists the parts; configures and starts ZooKeeper and MariaDB, and tells when they answer."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import socket
@@ -16,87 +15,18 @@ from pathlib import Path
 
 import pymysql
 
-from elworkers.connectors.kafka.drivers import driver
-from elworkers.connectors.kafka.errors import UnsupportedBrokerError
-from elworkers.core.errors import RetryableError
+from elworkers.devstack import locked
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
 from elworkers.devstack.hdfs import DataNode, NameNode
+from elworkers.devstack.kafka import Kafka
+from elworkers.devstack.locked import LockedKafka
 from elworkers.devstack.part import HOST, Part, Ports, java, run
+from elworkers.devstack.tokens import TokenServer
 from elworkers.devstack.varnish import Varnish
 
 USER = PASSWORD = "eventlogging"  # noqa: S105 - of a database that only this machine reaches
 DATABASE = "log"
-_CLUSTER_ID = "ZWx3b3JrZXJzLWRldnN0YQ"
-
-
-@dataclass(frozen=True)
-class Kafka(Part):
-    """Kafka 3.9.1, one node that is broker and controller (KRaft).
-
-    Attributes:
-        jars: the artifacts that it runs from.
-        variable: what `env` calls it.
-        advertised: the host that it tells its clients.
-    """
-
-    name: str = "kafka"
-    ports: tuple[str, ...] = ("kafka", "kafka-controller")
-    jars: str = "kafka"
-    variable: str = "KAFKA"
-    node: int = 1
-    advertised: str = HOST
-
-    def prepare(self, home: Path, ports: Ports, cache: Cache) -> list[str]:
-        """See `Part.prepare`."""
-        properties = home / "kraft.properties"
-        listener, controller = f"{HOST}:{ports[self.ports[0]]}", f"{HOST}:{ports[self.ports[1]]}"
-        first = self.node == 1
-        settings = {
-            "process.roles": "broker,controller" if first else "broker",
-            "node.id": self.node,
-            "controller.quorum.voters": f"1@{controller}",
-            "listeners": f"PLAINTEXT://{listener}" + (f",CONTROLLER://{controller}" if first else ""),
-            "advertised.listeners": f"PLAINTEXT://{self.advertised}:{ports[self.ports[0]]}",
-            "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "log.dirs": home / "data",
-            "auto.create.topics.enable": "false",
-            "offsets.topic.num.partitions": 4,
-            "offsets.topic.replication.factor": 1,
-            "transaction.state.log.replication.factor": 1,
-            "transaction.state.log.min.isr": 1,
-            "group.initial.rebalance.delay.ms": 0,
-            "group.min.session.timeout.ms": 1000,
-            "message.max.bytes": 4 * 1024 * 1024,
-            # Events of 2016 keep their times; retention by time would delete them while they are read.
-            "log.retention.ms": -1,
-            "log.message.timestamp.before.max.ms": 2**63 - 1,
-            "num.partitions": 1,
-            "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
-        }
-        properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
-        jars = cache.jars(self.jars)
-        if not (home / "data" / "meta.properties").exists():
-            main = ["kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
-            run(java(cache, jars, 256, main, home), home / "format.log", "kafka")
-        return java(cache, jars, 512, ["kafka.Kafka", str(properties)], home)
-
-    def answers(self, ports: Ports) -> bool:
-        """See `Part.answers`."""
-        try:
-            admin = driver().admin([f"{HOST}:{ports[self.ports[0]]}"])
-        except RetryableError:
-            return False
-        except UnsupportedBrokerError:
-            # It answers that it is too new.
-            return True
-        with contextlib.closing(admin):
-            return self.node in admin.brokers()
-
-    def env(self, ports: Ports) -> dict[str, str]:
-        """See `Part.env`."""
-        return {self.variable: f"{HOST}:{ports[self.ports[0]]}"}
 
 
 @dataclass(frozen=True)
@@ -217,8 +147,9 @@ PARTS: Mapping[str, Part] = {
         NameNode(),
         DataNode(),
         Varnish(),
-        # Another broker of the same cluster, for leaders that move.
+        # Further brokers of the same cluster, for leaders that move.
         Kafka("kafka-2", ("kafka-2", "kafka-controller"), variable="KAFKA_2", node=2),
+        Kafka("kafka-3", ("kafka-3", "kafka-controller"), variable="KAFKA_3", node=3),
         # Takes names of tables that differ in case for the same, as servers on Windows do.
         MariaDB(
             "mariadb-lower",
@@ -228,5 +159,13 @@ PARTS: Mapping[str, Part] = {
         ),
         # Too new for pykafka, which has to be said at start.
         Kafka("kafka4", ("kafka4", "kafka4-controller"), "kafka4", "KAFKA4"),
+        # The newest.
+        Kafka("kafka44", ("kafka44", "kafka44-controller"), "kafka44", "KAFKA44"),
+        Kafka("kafka44-2", ("kafka44-2", "kafka44-controller"), "kafka44", "KAFKA44_2", node=2),
+        Kafka("kafka44-3", ("kafka44-3", "kafka44-controller"), "kafka44", "KAFKA44_3", node=3),
+        TokenServer(),
+        # Let nobody in who has no right to.
+        LockedKafka("kafka-locked", locked.ports("kafka-locked"), "kafka", "KAFKA_LOCKED"),
+        LockedKafka("kafka44-locked", locked.ports("kafka44-locked"), "kafka44", "KAFKA44_LOCKED"),
     )
 }

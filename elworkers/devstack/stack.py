@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from elworkers.devstack import processes
 from elworkers.devstack.errors import DevstackError
 from elworkers.devstack.fetch import Cache
+from elworkers.devstack.kafka import Kafka
 from elworkers.devstack.part import Part
 from elworkers.devstack.parts import PARTS
 
@@ -37,6 +39,27 @@ def with_companions(names: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise DevstackError(f"there is no part {unknown[0]!r}; expected some of {', '.join(PARTS)}")
     return tuple(name for named in names for name in (named, *PARTS[named].companions))
+
+
+def with_brokers(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return the parts, each broker with so many of its cluster that there are `count`."""
+    found: list[str] = []
+    for name in names:
+        found.append(name)
+        part = PARTS.get(name)
+        if isinstance(part, Kafka) and part.node == 1:
+            found += [f"{name}-{number}" for number in range(2, count + 1)]
+    return tuple(dict.fromkeys(found))
+
+
+def with_needs(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what `with_companions` does, each after the parts that it needs.
+
+    Raises:
+        DevstackError: there is no such part.
+    """
+    found = with_companions(names)
+    return tuple(dict.fromkeys(name for named in found for name in (*PARTS[named].needs, named)))
 
 
 class PartStatus(NamedTuple):
@@ -70,7 +93,7 @@ class Stack:
         Raises:
             DevstackError: one cannot be had or does not start; what this call had started is ended again.
         """
-        names = with_companions(names)
+        names = with_needs(names)
         with self._locked():
             running = {name for name in names if processes.of(self.folder, name)}
             try:
@@ -105,22 +128,66 @@ class Stack:
                 return
 
     def _wait(self, part: Part, started: subprocess.Popen[bytes] | None) -> None:
-        deadline = time.monotonic() + _ANSWERS_WITHIN_S
-        while not part.answers(self._ports()):
+        def answers() -> bool:
+            if part.answers(self._ports()):
+                return True
             if started is not None and started.poll() is not None:
                 raise self._failed(part, f"ended with exit code {started.returncode} before it answered")
+            return False
+
+        self._wait_for(answers, part, "does not answer")
+
+    def _wait_for(self, condition: Callable[[], bool], part: Part, otherwise: str) -> None:
+        deadline = time.monotonic() + _ANSWERS_WITHIN_S
+        while not condition():
             if time.monotonic() > deadline:
-                raise self._failed(part, f"does not answer within {_ANSWERS_WITHIN_S:.0f} s")
+                raise self._failed(part, f"{otherwise} within {_ANSWERS_WITHIN_S:.0f} s")
             time.sleep(0.1)
 
     def _failed(self, part: Part, why: str) -> DevstackError:
         log = self.log(part.name)
-        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:] if log.exists() else []
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+        # Where Java was is not what went wrong.
+        last = [line for line in lines if not line.startswith(("\tat ", "\t... "))][-5:]
         return DevstackError(f"{part.name} {why}; the end of {log}:\n  " + "\n  ".join(last))
 
     def start(self, name: str) -> None:
         """Start one part again, on its port and with its data."""
         self.up(name)
+
+    def upgrade(self, *names: str) -> None:
+        """Stop brokers and start them with the newest Kafka, on their data, one after another.
+
+        Each is back, and every replica in sync, before the next one goes.
+
+        Args:
+            names: parts that are brokers.
+
+        Raises:
+            DevstackError: one is no broker that was ever started, or does not come back.
+        """
+        for name in names:
+            broker = self._broker(name)
+            if broker.upgrade(self.folder / name):
+                self.stop(name)
+            self.up(name)
+            in_sync = functools.partial(broker.in_sync, self._ports())
+            self._wait_for(in_sync, broker, "has replicas that do not come in sync")
+
+    def finish_upgrade(self, name: str) -> None:
+        """Let a cluster whose brokers have all been upgraded use what is new; there is no way back.
+
+        Raises:
+            DevstackError: it is no broker, or it refuses.
+        """
+        self._broker(name).finish_upgrade(self.folder / name, self._ports(), self._cache)
+
+    def _broker(self, name: str) -> Kafka:
+        part = PARTS.get(name)
+        known = [one.name for one in PARTS.values() if isinstance(one, Kafka) and (self.folder / one.name).is_dir()]
+        if not isinstance(part, Kafka) or name not in known:
+            raise DevstackError(f"{name} is no broker of this stack; expected some of {', '.join(known) or 'none'}")
+        return part
 
     def stop(self, name: str) -> None:
         """Stop one part cleanly; port and data are kept."""

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING
 
 from elworkers.config.argument_files import process_environment
 from elworkers.config.endpoints import consumer_group
-from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
+from elworkers.config.kafka_clients import connected_as
+from elworkers.config.options import ERROR_TOPIC
+from elworkers.connectors.connector import TRANSACTION, SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink
 from elworkers.core.capabilities import OffsetStore
 from elworkers.core.contracts import Output, Record, Sink, Source
 from elworkers.core.event_retention import EventRetention
 from elworkers.core.pipeline import Batch, CarryOver, Pipeline
 from elworkers.monitoring import statsd
+from elworkers.roles.exactly_once import LONGEST_TRANSACTION_S
 from elworkers.roles.functions import wrap_sink
 from elworkers.roles.rejections import ErrorOutput, error_file_beside, set_dead_letters
 from elworkers.roles.sources import open_source
@@ -28,8 +31,6 @@ from elworkers.roles.worker_context import WorkerContext
 
 if TYPE_CHECKING:
     from elworkers.schema.store import SchemaStore
-
-ERROR_TOPIC = "eventlogging_EventError"
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,14 @@ class PipelineBuilder(WorkerContext):
         outputs: Sequence[SinkEndpoint] = (),
         errors: ErrorOutput | None = None,
     ) -> Pipeline:
-        """Return the pipeline, with a dead-letter output.
+        """Return the pipeline, with a dead-letter output, and with the transaction of its outputs if they have one.
 
         Args:
             inputs, outputs: EventErrors go to the cluster of the first that is Kafka's.
             errors: where EventErrors go if no input is; else they go beside an input that is a file.
         """
         found = self.error_output(inputs) or errors or self.error_output((), outputs) or error_file_beside(inputs)
+        pipeline.transaction = self.pipeline_state.get(TRANSACTION)
         return set_dead_letters(pipeline, found)
 
     def _sink(self, endpoint: SinkEndpoint, raw: bool = False) -> Sink:
@@ -159,6 +161,8 @@ class PipelineBuilder(WorkerContext):
         for source in inputs:
             if source.options.get("auto_commit_enable"):
                 seconds = min(seconds, source.options["auto_commit_interval_ms"] / 1000)
+        if self.transactional_id is not None:
+            return Batch(records, min(seconds, LONGEST_TRANSACTION_S), LONGEST_TRANSACTION_S)
         return Batch(records, seconds)
 
     def error_output(
@@ -168,7 +172,8 @@ class PipelineBuilder(WorkerContext):
         found: list[SourceEndpoint | SinkEndpoint] = [*inputs, *outputs]
         for endpoint in found:
             if endpoint.brokers:
-                return self.error_output_at(check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}"))
+                sink = check_sink(f"kafka:///{','.join(endpoint.uri.hosts)}?topic={ERROR_TOPIC}")
+                return self.error_output_at(connected_as(sink, endpoint))
         return None
 
     def error_output_at(self, endpoint: SinkEndpoint) -> ErrorOutput:

@@ -112,6 +112,13 @@ def check(arguments: Arguments) -> None:
     Raises:
         ConfigurationError: Parquet is asked for with a compression of lines, or an extra is not installed.
     """
+    from elworkers.connectors.kafka.drivers import check_settings
+
+    (topics,) = arguments.locations["kafka"]
+    try:
+        check_settings(arguments.endpoints["kafka"][0])
+    except ConfigurationError as error:
+        raise error.at(topics.file, topics.line) from None
     parquet = arguments["format"] == "parquet"
     argument = arguments.locations["format" if parquet else "base"][0]
     try:
@@ -162,11 +169,13 @@ def run(arguments: Arguments, worker_id: WorkerId, stop: Stop, metrics: Metrics,
 def topics_reader(source: Endpoint) -> Reader:
     """Return what reads the topics of an importer's input."""
     from elworkers.config.endpoints import brokers
-    from elworkers.connectors.kafka.drivers import driver
+    from elworkers.connectors.kafka.drivers import driver_of
 
     options = source.options
     uncommitted = options["transactions"] == READ_UNCOMMITTED
-    return driver().reader(brokers(source.uri), options["fetch_message_max_bytes"], reads_uncommitted=uncommitted)
+    return driver_of(source).reader(
+        brokers(source.uri), options["fetch_message_max_bytes"], reads_uncommitted=uncommitted
+    )
 
 
 def selection(arguments: Arguments, worker: int = 0, workers: int = 1) -> TopicSelection:

@@ -19,6 +19,7 @@ from elworkers.config.argument_files import Environment, read_lines
 from elworkers.config.arguments import Arguments
 from elworkers.config.hints import nearest
 from elworkers.core.errors import ConfigurationError
+from elworkers.roles.kafka_groups import conflicts
 from elworkers.roles.validate import check_arguments
 
 _FOLDERS = tuple(f"{role}s" for role in roles.ROLES)
@@ -135,6 +136,10 @@ def read_instances(config_dir: Path, env: Environment) -> InstanceFiles:
             )
     order = {role: number for number, role in enumerate(roles.ROLES)}
     instances.sort(key=lambda instance: (order[instance.role], instance.name))
+    together = {instance.title: instance.arguments for instance in instances}
+    for title, conflict in conflicts(together, env).items():
+        invalid.append(InvalidInstance(title, conflict))
+        instances = [instance for instance in instances if instance.title != title]
     return InstanceFiles(tuple(instances), tuple(invalid), tuple(backups), tuple(unknown_folders))
 
 

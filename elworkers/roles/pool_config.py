@@ -24,6 +24,8 @@ from elworkers.core.stop import Stop
 from elworkers.core.worker_state import State, StateReporter
 from elworkers.roles.build import PipelineBuilder
 from elworkers.roles.ending import account, report_end
+from elworkers.roles.exactly_once import is_exactly_once, transactional_id
+from elworkers.roles.worker_names import worker_name
 from elworkers.workers.worker import PoolConfig, WorkerId
 
 if TYPE_CHECKING:
@@ -44,8 +46,12 @@ def pool_config(role: str, name: str, arguments: Arguments, state_file: Path | N
         stop_timeout_s=arguments["stop_timeout"],
         worker_timeout_s=arguments["worker_timeout"],
         scalable=_all_shared(inputs),
-        # Who reads a file cannot have a double. Of those with a spool, a successor waits for it.
-        side_by_side=bool(inputs) and all(endpoint.spec.side_by_side for endpoint in inputs),
+        # Who reads a file cannot have a double. Of those with a spool, a successor waits for it. Of two workers with
+        # the same transactions, each would end those of the other, and a group has one static member of a name.
+        side_by_side=bool(inputs)
+        and all(endpoint.spec.side_by_side for endpoint in inputs)
+        and not any(endpoint.options.get("static_membership") for endpoint in inputs)
+        and not is_exactly_once(arguments),
         addresses=tuple(dict.fromkeys(address for address in listening if address is not None)),
         state_file=state_file,
         log_level=arguments["log_level"],
@@ -69,9 +75,9 @@ class _WorkerRun:
         self._arguments = arguments
 
     def __call__(self, worker_id: WorkerId, stop: Stop, metrics: Metrics, reporter: StateReporter) -> None:
-        from elworkers.connectors.kafka.drivers import client_id, driver
+        from elworkers.connectors.kafka.drivers import client_id, name_process
 
-        driver().name_process(client_id(worker_id.role, worker_id.instance, worker_id.worker))
+        name_process(client_id(worker_id.role, worker_id.instance, worker_id.worker))
         module = roles.module(worker_id.role)
         arguments = self._arguments
         if hasattr(module, "run"):
@@ -81,6 +87,8 @@ class _WorkerRun:
         builder = PipelineBuilder(
             metrics,
             sid=arguments["sid"],
+            name=worker_name(worker_id.role, worker_id.instance, worker_id.worker, _state_dir()),
+            transactional_id=transactional_id(arguments, worker_id.instance, worker_id.worker, _state_dir()),
             partitions=arguments["partitions"],
             batch_records=arguments["batch_size"],
             batch_seconds=arguments.values.get("linger", arguments.values.get("batch_seconds")),
@@ -150,9 +158,9 @@ def _spool(arguments: Arguments, worker_id: WorkerId) -> tuple[Path, int] | None
 
 
 def _repeats(arguments: Arguments, worker_id: WorkerId) -> Repeats | None:
-    """Return what is known of earlier processes of this host; None without a run folder."""
+    """Return what is known of earlier processes of this host; None without a run folder, and where nothing repeats."""
     state = _state_dir()
-    if state is None:
+    if state is None or is_exactly_once(arguments):
         return None
     # Imported here: with hashlib they would take 0.6 MiB of each parent.
     from elworkers.core.repeat_log import RepeatLog, path_in

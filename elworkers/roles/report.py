@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elworkers.config.arguments import Arguments
-from elworkers.config.endpoints import consumer_group
+from elworkers.config.endpoints import brokers, consumer_group
+from elworkers.config.options import ERROR_TOPIC
+from elworkers.config.uris import Endpoint
 from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
-from elworkers.connectors.kafka.driver import Range, Reader
-from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka import drivers
+from elworkers.connectors.kafka.driver import Driver, Range, Reader
 from elworkers.core.contracts import Destination, Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.monitoring.statsd import plain
-from elworkers.roles.build import ERROR_TOPIC
 
 Counts = Mapping[str, int]
 
@@ -37,20 +38,31 @@ class WatchedTopics:
         valid: topic templates, split at `{schema}`, that they write valid events to.
         invalid: topics with EventErrors.
         groups: consumer group and topic of every instance that reads.
+        reached_as: an input or output whose client and login reach the brokers; None: without either.
     """
 
     raw: set[str] = field(default_factory=set)
     valid: set[tuple[str, str]] = field(default_factory=set)
     invalid: set[str] = field(default_factory=set)
     groups: set[tuple[str, str]] = field(default_factory=set)
+    reached_as: Endpoint | None = field(default=None, compare=False)
 
 
-def watched(instances: Iterable[Arguments]) -> dict[tuple[str, ...], WatchedTopics]:
-    """Return what there is to watch, by brokers."""
+def watched(
+    instances: Iterable[Arguments], reached_as: Sequence[Endpoint] = ()
+) -> dict[tuple[str, ...], WatchedTopics]:
+    """Return what there is to watch, by brokers.
+
+    Args:
+        instances: of all roles.
+        reached_as: the reporter's own connections; one counts for the clusters whose brokers it names.
+    """
     found: dict[tuple[str, ...], WatchedTopics] = {}
 
     def of(endpoint: SourceEndpoint | SinkEndpoint) -> WatchedTopics:
-        return found.setdefault(tuple(endpoint.brokers), WatchedTopics())
+        hosts = tuple(endpoint.brokers)
+        own = next((one for one in reached_as if set(brokers(one.uri)) & set(hosts)), None)
+        return found.setdefault(hosts, WatchedTopics(reached_as=own or endpoint))
 
     for arguments in instances:
         for endpoint in _inputs(arguments):
@@ -106,7 +118,9 @@ class ClusterReport:
 
     def watch(self, what: WatchedTopics) -> None:
         """Watch this from now on; what was watched before and still is goes on being counted from where it was."""
-        self._what = what
+        before, self._what = self._what.reached_as, what
+        if what.reached_as != before:
+            self.close()
         self._initial_partitions = None
         for aside in list(self._aside):
             self._resumed(aside)
@@ -140,8 +154,12 @@ class ClusterReport:
         send(self._counted, gauges)
         self._counted.clear()
 
+    def _driver(self) -> Driver:
+        endpoint = self._what.reached_as
+        return drivers.driver(self._hosts) if endpoint is None else drivers.driver_of(endpoint)
+
     def _collect(self) -> Counts:
-        reader = self._reader = self._reader or driver().reader(self._hosts, reads_uncommitted=True)
+        reader = self._reader = self._reader or self._driver().reader(self._hosts, reads_uncommitted=True)
         # Those with two underscores are Kafka's own.
         partitions = [partition for partition in reader.partitions() if not partition.topic.startswith("__")]
         if self._initial_partitions is None:

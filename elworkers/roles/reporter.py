@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 
 from elworkers.config.argument_files import process_environment
 from elworkers.config.arguments import Arguments, Option, RoleSpec
+from elworkers.config.endpoints import check_topics
 from elworkers.config.options import STATSD_PORT
 from elworkers.config.types import integer, seconds
+from elworkers.config.uris import Endpoint
+from elworkers.connectors.kafka.drivers import check_settings
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.monitoring import statsd
 from elworkers.roles.common_options import COMMON, STATSD_NAMES, single_worker
@@ -42,6 +45,13 @@ SPEC = RoleSpec(
             "start of the metric names; {host} stands for this host's name (default: see --statsd-names)",
         ),
         STATSD_NAMES,
+        Option(
+            "--kafka",
+            "brokers with the client and the login to ask them by, as kafka:///HOST:PORT?security_protocol=SSL; may be"
+            " repeated (default: those of the first instance that names the brokers)",
+            repeatable=True,
+            metavar="URI",
+        ),
         Option("--config-dir", "folder of the instance files (default: EVENTLOGGING_CONFIG_DIR)"),
         *COMMON,
     ),
@@ -59,7 +69,20 @@ def check(arguments: Arguments) -> None:
         raise ConfigurationError(
             f"--prefix {arguments['prefix']} and --statsd-names {arguments['statsd_names']}; expected one of them"
         )
+    _connections(arguments)
     single_worker("a reporter", "two would count everything twice", arguments["workers"])
+
+
+def _connections(arguments: Arguments) -> list[Endpoint]:
+    found = []
+    for text, location in zip(arguments["kafka"], arguments.locations["kafka"], strict=True):
+        try:
+            endpoint = check_topics(text)
+            check_settings(endpoint)
+        except ConfigurationError as error:
+            raise error.at(location.file, location.line) from None
+        found.append(endpoint)
+    return found
 
 
 def run(
@@ -83,6 +106,7 @@ def run(
     backoff = Backoff(state_reporter.trouble)
     reports: dict[tuple[str, ...], ClusterReport] = {}
     hashes: list[str] | None = None
+    own = _connections(arguments)
     while not stop.requested:
         if repeat_log is not None:
             # Before the ends of topics are asked for, so that what is noted here is among what is counted there.
@@ -95,7 +119,7 @@ def run(
                 with contextlib.suppress(RetryableError):
                     # What came until now; a cluster that is away may be one that was corrected.
                     _report_all(arguments, reports.values())
-                found = watched(instance.arguments for instance in configuration.instances)
+                found = watched([instance.arguments for instance in configuration.instances], own)
                 _close(report for hosts, report in reports.items() if hosts not in found)
                 before, reports = reports, {}
                 for hosts, what in found.items():

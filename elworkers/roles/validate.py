@@ -19,6 +19,7 @@ from elworkers.connectors.connector import SinkEndpoint, SourceEndpoint
 from elworkers.connectors.registry import check_sink, check_sources, check_storage
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.extras import needs
+from elworkers.roles.exactly_once import check_exactly_once
 
 
 def check_arguments(role: str, argv: Sequence[Argument], env: Environment = os.environ) -> Arguments:
@@ -35,6 +36,7 @@ def check_arguments(role: str, argv: Sequence[Argument], env: Environment = os.e
     arguments = _with_endpoints(parse(module.SPEC, argv))
     for argument, wraps in arguments.functions:
         _check_functions(argument, wraps, env)
+    check_exactly_once(arguments, env)
     try:
         module.check(arguments)
     except ConfigurationError as error:

@@ -35,6 +35,8 @@ class WorkerContext:
         sid: the consumer group of `--sid`.
         partitions: of `--partitions`, for topics that have to be created.
         batch_records, batch_seconds: of `--batch-size` and `--batch-seconds` or `--linger`, where given.
+        name: see `worker_names.worker_name`.
+        transactional_id: of the worker's transactions, where outputs have exactly_once=True.
         schema_of: for sinks that make tables.
         group: the consumer group whose positions such a sink keeps.
         statsd_prefix: beginning of the metric names of such a sink, unless its URI has one.
@@ -56,6 +58,8 @@ class WorkerContext:
     partitions: int | None = None
     batch_records: int | None = None
     batch_seconds: float | None = None
+    name: str = ""
+    transactional_id: str | None = None
     schema_of: SchemaOf | None = None
     group: str | None = None
     statsd_prefix: str = statsd.PREFIX

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from hostile import case_lines, invalid_lines, write_schemas
@@ -88,14 +89,29 @@ class Watch(threading.Thread):
                 self.longest_s = max(self.longest_s, time.monotonic() - since)
 
 
-class Chaos:
-    """The topology and what is done to it."""
+class Mode(NamedTuple):
+    """With which client instances work, on which part of the devstack, and whether topics are written exactly once."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    client: str = "pykafka"
+    broker: str = "kafka"
+    exactly_once: bool = False
+
+
+class Chaos:
+    """The topology and what is done to it.
+
+    With confluent-kafka no group is in ZooKeeper. In exactly-once mode nobody kills the consumer of the log file: it
+    writes at least once, and what is twice in the file would be its own doing.
+    """
+
+    def __init__(self, folder: Path, seed: int, mode: Mode) -> None:
         self._random = random.Random(seed)
+        self._mode = mode
+        self._has_zookeeper = mode.client == "pykafka"
         self._stack = Stack(folder / "stack")
-        self._stack.up("kafka", "zookeeper", "mariadb")
+        self._stack.up(mode.broker, "mariadb", *["zookeeper"] * self._has_zookeeper)
         self._env = self._stack.env()
+        self._kafka = self._env[mode.broker.upper()]
         schemas = f"{SCHEMAS} {write_schemas(folder / 'schemas')}"
         self._site = Topology(folder / "site", {"EVENTLOGGING_SCHEMAS": schemas})
         self._folder = folder
@@ -103,17 +119,18 @@ class Chaos:
         self._write_instances()
 
     def _write_instances(self) -> None:
-        kafka, zookeeper = self._env["KAFKA"], self._env["ZOOKEEPER"]
+        kafka = f"kafka-{self._mode.client}:///{self._kafka}"
         common = "auto_offset_reset=earliest&session_timeout_ms=6000&partitions=4"
-        out, of_schema = f"kafka:///{kafka}?topic={VALID}", f"kafka:///{kafka}?topic=chaos.{{schema}}"
-        invalid = f"--output-invalid=kafka:///{kafka}?topic={ERRORS}"
-        raw, valid = f"kafka:///{kafka}?topic={RAW}&{common}", f"kafka:///{kafka}?topic={VALID}&{common}"
+        out = f"{kafka}?topic={VALID}&exactly_once={self._mode.exactly_once}"
+        of_schema, invalid = f"{kafka}?topic=chaos.{{schema}}", f"--output-invalid={kafka}?topic={ERRORS}"
+        raw, valid = f"{kafka}?topic={RAW}&{common}", f"{kafka}?topic={VALID}&{common}"
         self._site.instance("processor/main", "--sid=chaos", "%j", raw, out, of_schema, invalid, "--workers=1")
         database = f"{self._env['MYSQL_URL']}&batch_seconds=1"
         self._site.instance("consumer/database", f"{valid}&identity=database", database, "--workers=2")
         self._site.instance("consumer/file", f"{valid}&identity=file", f"file://{self._folder}/events.log")
-        zk = f"{valid}&identity=zk&zookeeper_connect={zookeeper}"
-        self._site.instance("consumer/zookeeper", zk, f"file://{self._folder}/zookeeper.log")
+        if self._has_zookeeper:
+            zk = f"{valid}&identity=zk&zookeeper_connect={self._env['ZOOKEEPER']}"
+            self._site.instance("consumer/zookeeper", zk, f"file://{self._folder}/zookeeper.log")
 
     def _do(self, what: str, action: Callable[[], object]) -> None:
         print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
@@ -121,7 +138,8 @@ class Chaos:
         action()
 
     def _parents(self) -> dict[str, psutil.Process]:
-        return {title: psutil.Process(pid) for title, pid in self._site.pids().items()}
+        spared = ("consumer/file",) if self._mode.exactly_once else ()
+        return {title: psutil.Process(pid) for title, pid in self._site.pids().items() if title not in spared}
 
     def kill_a_worker(self) -> None:
         """SIGKILL for a worker."""
@@ -164,18 +182,18 @@ class Chaos:
     def run(self, seconds: float) -> bool:
         """Let it run for so long; whether nothing was lost and nothing is twice in the database."""
         self._site.ctl("start")
-        kafka = self._env["KAFKA"]
-        feeder, watch = Feeder(kafka), Watch(kafka)
+        feeder, watch = Feeder(self._kafka), Watch(self._kafka)
         feeder.start()
         watch.start()
         began = time.monotonic()
         planned: list[tuple[float, Callable[[], None]]] = [
-            (0.15, lambda: self.outage("kafka", 5, kill=True)),
+            (0.15, lambda: self.outage(self._mode.broker, 5, kill=True)),
             (0.35, lambda: self.scale(signal.SIGTTIN, 3)),
             (0.50, lambda: self.outage("mariadb", 30)),
             (0.65, lambda: self.scale(signal.SIGTTOU, 2)),
-            (0.75, lambda: self.outage("zookeeper", 3)),
         ]
+        if self._has_zookeeper:
+            planned.append((0.75, lambda: self.outage("zookeeper", 3)))
         often = (self.kill_a_worker, self.kill_a_worker, self.kill_a_parent, self.stop_a_worker_for_long)
         while (passed := time.monotonic() - began) < seconds:
             if planned and passed / seconds > planned[0][0]:
@@ -189,16 +207,14 @@ class Chaos:
         return self._report(sent, watch.longest_s, feeder)
 
     def _places(self) -> dict[str, list[int]]:
-        def lines(name: str) -> list[int]:
-            path = self._folder / name
-            return flow.numbers_of(path.read_bytes().splitlines() if path.exists() else [])
-
-        return {
-            "topic of valid events": flow.in_topic(self._env["KAFKA"], VALID),
+        found = {
+            "topic of valid events": flow.in_topic(self._kafka, VALID, self._mode.client),
             "database": flow.in_database(self._env["MYSQL_URL"], f"{flow.SCHEMA}_{flow.REVISION}"),
-            "log file": lines("events.log"),
-            "log file, group by ZooKeeper": lines("zookeeper.log"),
+            "log file": flow.in_file(self._folder / "events.log"),
         }
+        if self._has_zookeeper:
+            found["log file, group by ZooKeeper"] = flow.in_file(self._folder / "zookeeper.log")
+        return found
 
     def _wait(self, sent: range) -> None:
         deadline = time.monotonic() + _ARRIVES_WITHIN_S
@@ -214,18 +230,25 @@ class Chaos:
         print(f"longest time without a new valid event: {longest_s:.1f} s\n")
         print("| place | events | lost | there again |\n|---|---|---|---|")
         fine = True
+        written = flow.sent_in(self._kafka, RAW, self._mode.client)
         for place, found in self._places().items():
             counted = flow.count(found, sent)
+            if self._mode.exactly_once and place != "database":
+                # What the sender itself has written again when the broker died is there as often as it was sent.
+                counted = counted._replace(again=flow.more_often(found, written))
             print(f"| {place} | {len(set(found) & set(sent))} | {counted.lost} | {counted.again} |")
-            fine = fine and not counted.lost and not (place == "database" and counted.again)
+            fine = fine and not counted.lost and not (counted.again and self._is_exact(place))
         return self._report_errors(feeder.invalid) and fine
 
     def _report_errors(self, invalid: int) -> bool:
         # An EventError's uuid is made of its line's place: lines that were written again count as several.
-        found = [json.loads(value)["uuid"] for value in values(self._env["KAFKA"], ERRORS)]
-        lost = max(0, invalid - len(set(found)))
-        print(f"| topic of EventErrors | {len(set(found))} | {lost} | {len(found) - len(set(found))} |")
-        return not lost
+        found = [json.loads(value)["uuid"] for value in values(self._kafka, ERRORS, self._mode.client)]
+        lost, again = max(0, invalid - len(set(found))), len(found) - len(set(found))
+        print(f"| topic of EventErrors | {len(set(found))} | {lost} | {again} |")
+        return not lost and not (again and self._mode.exactly_once)
+
+    def _is_exact(self, place: str) -> bool:
+        return place == "database" or self._mode.exactly_once
 
     def close(self) -> None:
         """End everything."""
@@ -237,14 +260,17 @@ def main() -> int:
     """Run it.
 
     Returns:
-        0 when nothing was lost and nothing is twice in the database.
+        0 when nothing was lost and nothing is twice in the database, nor in exactly-once mode anywhere.
     """
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=480.0, help="how long (default 480)")
     parser.add_argument("--seed", type=int, default=1, help="of the choice of kills (default 1)")
+    parser.add_argument("--client", choices=("pykafka", "confluent"), default="pykafka", help="Kafka client")
+    parser.add_argument("--broker", choices=("kafka", "kafka44"), default="kafka", help="part of the devstack")
+    parser.add_argument("--exactly-once", action="store_true", help="the processor has exactly_once=True")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        chaos = Chaos(Path(folder), given.seed)
+        chaos = Chaos(Path(folder), given.seed, Mode(given.client, given.broker, given.exactly_once))
         try:
             return 0 if chaos.run(given.seconds) else 1
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy
@@ -21,6 +22,10 @@ from elworkers.core.contracts import Record
 
 SCHEMA = "EchoMail"
 REVISION = 5467650
+
+
+_OF_EVENTS = b'{"event": {"emailDeliveryMode": "daily_digest"'
+"""Begins each line that `event` makes."""
 
 
 def event(number: int) -> bytes:
@@ -71,9 +76,24 @@ def count(found: Iterable[int], sent: Iterable[int]) -> Count:
     return Count(len(set(sent) - set(seen)), sum(times - 1 for times in seen.values()))
 
 
-def in_topic(kafka: str, topic: str) -> list[int]:
-    """The numbers of the events in a topic."""
-    return numbers_of(values(kafka, topic))
+def more_often(found: Iterable[int], written: Iterable[int]) -> int:
+    """How often numbers are there beyond how often they were written."""
+    return (Counter(found) - Counter(written)).total()
+
+
+def sent_in(kafka: str, topic: str, client: str = "") -> list[int]:
+    """The numbers of the raw lines of `event` in a topic, among which there are others."""
+    return [json.loads(value)["seqId"] for value in values(kafka, topic, client) if value.startswith(_OF_EVENTS)]
+
+
+def in_topic(kafka: str, topic: str, client: str = "") -> list[int]:
+    """The numbers of the events in a topic, as a client reads it."""
+    return numbers_of(values(kafka, topic, client))
+
+
+def in_file(path: Path) -> list[int]:
+    """The numbers of the events in a log file, also before it is there."""
+    return numbers_of(path.read_bytes().splitlines() if path.exists() else [])
 
 
 def in_database(url: str, table: str) -> list[int]:

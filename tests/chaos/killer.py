@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from elworkers import __main__ as program
+from elworkers.connectors.kafka.confluent.delivery_client import DeliveryClient
+from elworkers.connectors.kafka.confluent.transactional_client import TransactionalClient
+from elworkers.connectors.kafka.exactly_once import WorkerTransaction
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
@@ -74,6 +77,7 @@ def arm(step: str, killer: Killer) -> None:
         killer.after(SqlSink, "write")
     elif step == "after-produce":
         killer.after(ProduceRequests, "_check_responses")
+        killer.after(DeliveryClient, "deliver")
         killer.after(BatchWriter, "_finish")
     elif step == "after-flush":
         killer.after(KafkaSink, "flush")
@@ -81,6 +85,10 @@ def arm(step: str, killer: Killer) -> None:
     elif step == "between-rows-and-positions":
         killer.before(SqlSink, "_commit")
         killer.before(KafkaSink, "commit_transaction")
+        killer.before(WorkerTransaction, "commit")
+    elif step == "between-offsets-and-commit":
+        killer.after(TransactionalClient, "send_offsets")
+        killer.before(SqlSink, "_commit")
     elif step == "before-commit":
         killer.before(KafkaSource, "commit")
     elif step == "after-commit":

@@ -10,8 +10,13 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import brokeradmin
+import modern
+from kafkaproxy import KafkaProxy
 from waiting import wait_for
 
+from elworkers.connectors.kafka.confluent.confluent_driver import ConfluentDriver
+from elworkers.connectors.kafka.confluent.transactional_client import Timeouts
+from elworkers.connectors.kafka.confluent.transactional_producer import ConfluentTransactionalProducer
 from elworkers.connectors.kafka.driver import Consumer, Driver
 from elworkers.connectors.kafka.drivers import driver, in_memory
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
@@ -205,10 +210,98 @@ class Pykafka(DriverHarness):
         wait_for(lambda: self.topic not in admin.topics(), DEADLINE_S, "the topic to be gone")
 
 
-class Memory(DriverHarness):
-    """On a broker in memory."""
+class TransactionalHarness(DriverHarness):
+    """A harness of a driver that has transactions."""
 
     driver: TransactionalDriver
+    starts_apart = True
+    """Whether a member begins with some partitions while a transaction has the offsets of others."""
+
+    def transactional_producer(self, transactional_id: str = "", *, short: bool = False) -> TransactionalProducer:
+        """A producer of transactions; by default of an id that no other has.
+
+        Args:
+            transactional_id: its id.
+            short: whether its transactions may be open for a second only, where time is real.
+        """
+        raise NotImplementedError
+
+    def fail_commit(self, *, done: bool) -> None:
+        """Have commits of transactions go without an answer from now on, before or after they are `done`."""
+        raise NotImplementedError
+
+    def answer(self) -> None:
+        """Have commits answered again."""
+
+    def pass_session(self) -> None:
+        """Let more time go by than a member may be silent, where time is not real."""
+
+    def pass_transaction(self) -> None:
+        """Let more time go by than a transaction may be open, where time is not real."""
+
+
+class Confluent(TransactionalHarness, Pykafka):
+    """On a real broker, by librdkafka; what ends transactions goes through a proxy."""
+
+    starts_apart = False
+
+    def __init__(self, broker: str) -> None:
+        Pykafka.__init__(self, broker)
+        self.driver = ConfluentDriver(max_poll_interval_ms=7_000)
+        self._proxy: KafkaProxy | None = None
+
+    def limit(self, size: int) -> None:
+        """See `DriverHarness.limit`."""
+        modern.create(self.hosts[0], self.topic, 2, max_message_bytes=str(size))
+
+    def expire(self, partition: TopicPartition, before: int) -> None:
+        """See `DriverHarness.expire`."""
+        modern.expire(self.hosts[0], partition.topic, partition.partition, before)
+
+    def add_partition(self) -> None:
+        """See `DriverHarness.add_partition`."""
+        DriverHarness.add_partition(self)
+        modern.add_partitions(self.hosts[0], self.topic, 3)
+
+    def delete(self) -> None:
+        """See `DriverHarness.delete`."""
+        DriverHarness.delete(self)
+        modern.delete(self.hosts[0], self.topic)
+        admin = self.driver.admin(self.hosts)
+        wait_for(lambda: self.topic not in admin.topics(), DEADLINE_S, "the topic to be gone")
+
+    def transactional_producer(self, transactional_id: str = "", *, short: bool = False) -> TransactionalProducer:
+        """See `TransactionalHarness.transactional_producer`."""
+        self._proxy = self._proxy or KafkaProxy(self.hosts[0])
+        options = check_sink(f"kafka:///{self._proxy.address}?topic={self.topic}&partitions=2").options
+        return ConfluentTransactionalProducer(
+            [self._proxy.address],
+            settings(options),
+            {},
+            lambda size: self.driver.reader(self.hosts, size, reads_uncommitted=True),
+            transactional_id or uuid.uuid4().hex,
+            timeouts=Timeouts(transaction_ms=1_000 if short else 60_000, request_ms=800, call_s=3.0),
+        )
+
+    def fail_commit(self, *, done: bool) -> None:
+        """See `TransactionalHarness.fail_commit`."""
+        assert self._proxy is not None
+        self._proxy.hold(lambda one: one.commit, count=1_000, deliver=done)
+
+    def answer(self) -> None:
+        """See `TransactionalHarness.answer`."""
+        assert self._proxy is not None
+        self._proxy.hold(lambda _: False)
+
+    def close(self) -> None:
+        """See `DriverHarness.close`."""
+        super().close()
+        if self._proxy is not None:
+            self._proxy.close()
+
+
+class Memory(TransactionalHarness):
+    """On a broker in memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,8 +325,8 @@ class Memory(DriverHarness):
         assert producer.flush() == []
         return producer.commit
 
-    def transactional_producer(self, transactional_id: str = "") -> TransactionalProducer:
-        """A producer of transactions; by default of an id that no other has."""
+    def transactional_producer(self, transactional_id: str = "", *, short: bool = False) -> TransactionalProducer:
+        """See `TransactionalHarness.transactional_producer`."""
         options = check_sink(f"kafka:///{','.join(self.hosts)}?topic={self.topic}&partitions=2").options
         transactional_id = transactional_id or uuid.uuid4().hex
         return self.driver.transactional_producer(self.hosts, settings(options), transactional_id)
@@ -244,8 +337,16 @@ class Memory(DriverHarness):
         return self.hosts
 
     def fail_commit(self, *, done: bool) -> None:
-        """Have the next commit of a transaction go without an answer, before or after it is `done`."""
+        """See `TransactionalHarness.fail_commit`; it is the next one only."""
         self.broker.fail("commit_transaction", done=done)
+
+    def pass_session(self) -> None:
+        """See `TransactionalHarness.pass_session`."""
+        self.broker.clock.advance(7)
+
+    def pass_transaction(self) -> None:
+        """See `TransactionalHarness.pass_transaction`."""
+        self.broker.clock.advance(61)
 
     def add_partition(self) -> None:
         """See `DriverHarness.add_partition`."""

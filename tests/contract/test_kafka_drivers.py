@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,17 +24,21 @@ from elworkers.core.errors import ConfigurationError, RetryableError
 FOREIGN = TopicPartition("elsewhere", 0)
 
 
-@pytest.fixture(params=["memory", "pykafka"])
+@pytest.fixture(params=["memory", "pykafka", "confluent@3.9", "confluent@4"])
 def harness(request: pytest.FixtureRequest) -> Iterator[kafka_drivers.DriverHarness]:
     """Each driver in turn; only what it needs is started."""
-    made: kafka_drivers.DriverHarness
-    made = kafka_drivers.Memory() if request.param == "memory" else pykafka(request)
+    made = harnesses()[request.param](request)
     yield made
     made.close()
 
 
-def pykafka(request: pytest.FixtureRequest) -> kafka_drivers.DriverHarness:
-    return kafka_drivers.Pykafka(request.getfixturevalue("kafka"))
+def harnesses() -> dict[str, Callable[[pytest.FixtureRequest], kafka_drivers.DriverHarness]]:
+    return {
+        "memory": lambda _: kafka_drivers.Memory(),
+        "pykafka": lambda request: kafka_drivers.Pykafka(request.getfixturevalue("kafka")),
+        "confluent@3.9": lambda request: kafka_drivers.Confluent(request.getfixturevalue("kafka")),
+        "confluent@4": lambda request: kafka_drivers.Confluent(request.getfixturevalue("kafka44")),
+    }
 
 
 def numbered(count: int, begin: int = 0) -> list[bytes]:

@@ -26,8 +26,8 @@ from elworkers.connectors.registry import check_source
 from elworkers.core.errors import ConfigurationError, RetryableError
 from elworkers.core.metrics import Counters
 from elworkers.devstack import Stack
+from elworkers.devstack.kafka import Kafka
 from elworkers.devstack.part import HOST
-from elworkers.devstack.parts import Kafka
 
 DEADLINE_S = 90.0
 
@@ -37,12 +37,12 @@ def test_a_broker_that_is_too_new_is_said_in_one_sentence_at_start(stack: Stack)
     kafka = stack.env()["KAFKA4"]
     with pytest.raises(ConfigurationError, match="is too new for pykafka"):
         client.connect([kafka])
-    command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka:///{kafka}?topic=t"]
+    command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka-pykafka:///{kafka}?topic=t"]
     done = subprocess.run(command, input="a", capture_output=True, text=True, check=False, timeout=DEADLINE_S)
     assert done.returncode == 78
     (said,) = [line for line in done.stderr.splitlines() if "too new" in line]
     assert f"the broker {kafka} is too new for pykafka" in said
-    assert "use a broker of a version up to 3.9" in said
+    assert "write kafka-confluent: in place of kafka-pykafka:, or use a broker of a version up to 3.9" in said
 
 
 def test_a_broker_that_does_not_lead_a_partition_is_said_or_asked_again(two_brokers: Stack) -> None:

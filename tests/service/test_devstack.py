@@ -20,7 +20,7 @@ from topology import BIN
 from waiting import wait_for
 
 from elworkers.connectors.kafka.drivers import driver
-from elworkers.devstack import Stack, processes
+from elworkers.devstack import Stack, asking, processes
 
 COMMAND = str(BIN / "eventlogging-devstack")
 DEADLINE_S = 120.0
@@ -157,6 +157,29 @@ def test_a_port_that_is_taken_is_an_error_that_leaves_nothing_running(tmp_path: 
     assert not pids(tmp_path)
 
 
+def test_three_brokers_are_one_cluster(tmp_path: Path) -> None:
+    run(tmp_path, "up", "--brokers", "3", "kafka44")
+    try:
+        places = Stack(tmp_path).env()
+        assert [*places] == ["KAFKA44", "KAFKA44_2", "KAFKA44_3"]
+        for place in places.values():
+            host, _, port = place.partition(":")
+            assert asking.cluster(host, int(port)).brokers == {1, 2, 3}
+    finally:
+        assert run(tmp_path, "down").stdout == "3 processes ended\n"
+
+
+def test_a_kafka_4_that_does_not_start_says_why(tmp_path: Path) -> None:
+    data = tmp_path / "kafka44" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("version=1\ncluster.id=another\nnode.id=7\n", encoding="utf-8")
+    said = run(tmp_path, "up", "kafka44", expect=1).stderr
+    assert "kafka44 ended with exit code 1 before it answered" in said
+    assert "Stored node id 7 doesn't match previous node id 1" in said
+    assert "\tat " not in said
+    assert not pids(tmp_path)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_down_ends_what_a_command_that_was_ended_in_the_middle_has_started(tmp_path: Path, number: int) -> None:
     command = [COMMAND, "--dir", str(tmp_path), "up", "kafka"]
@@ -182,6 +205,9 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         "expected NAME=PORT with NAME one of kafka"
         in run(tmp_path, "up", "kafka", "--port", "kafak=1", expect=2).stderr
     )
+    assert (
+        "kafka is no broker of this stack; expected some of none" in run(tmp_path, "upgrade", "kafka", expect=1).stderr
+    )
     assert run(tmp_path, "status", expect=1).stdout == ""
     in_the_way = tmp_path / "file"
     in_the_way.write_text("", encoding="utf-8")
@@ -190,7 +216,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", [[], ["up"], ["down"], ["env"], ["status"]])
+@pytest.mark.parametrize("words", [[], ["up"], ["upgrade"], ["down"], ["env"], ["status"]])
 def test_help(words: list[str]) -> None:
     done = subprocess.run([COMMAND, *words, "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0

@@ -16,12 +16,12 @@ from typing import Any
 
 import pymysql
 import pytest
-from certificates import DAY, Signed, signed
 from topology import BIN
 from waiting import wait_for
 
 from elworkers.config.uris import parse
 from elworkers.devstack import Stack
+from elworkers.devstack.certificates import DAY, Signed, signed
 from elworkers.devstack.parts import PARTS, MariaDB
 
 DEADLINE_S = 30.0
@@ -98,7 +98,7 @@ def reason(log: Path) -> str:
 def server(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("tls")
     authority = signed(folder, "authority")
-    right = signed(folder, "right", by=authority)
+    right = signed(folder, "right", by=authority, hosts=["127.0.0.1"])
     shutil.copy(right.file, folder / "server.pem")
     shutil.copy(right.key, folder / "server.key")
     (folder / "Tls").mkdir()
@@ -122,7 +122,7 @@ def server(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture
 def right(server: Server, tmp_path: Path) -> Signed:
     """What the server shows: its certificate, signed and for its address."""
-    made = signed(tmp_path, "right", by=server.authority)
+    made = signed(tmp_path, "right", by=server.authority, hosts=["127.0.0.1"])
     server.shows(made)
     return made
 

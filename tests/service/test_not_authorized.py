@@ -17,7 +17,7 @@ from waiting import wait_for
 from elworkers.connectors.kafka.driver import Range
 from elworkers.connectors.kafka.errors import NotAuthorizedError
 from elworkers.core.contracts import Record, TopicPartition
-from elworkers.devstack.parts import Kafka
+from elworkers.devstack.kafka import Kafka
 from elworkers.devstack.stack import Stack
 
 DEADLINE_S = 60.0

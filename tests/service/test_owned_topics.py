@@ -15,7 +15,8 @@ import brokeradmin
 import pytest
 from topology import BIN
 
-from elworkers.connectors.kafka.pykafka import client, progress, topic_creation, topic_owners
+from elworkers.connectors.kafka import topic_owners
+from elworkers.connectors.kafka.pykafka import client, progress, topic_creation
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.route import Route

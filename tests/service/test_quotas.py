@@ -13,6 +13,7 @@ import pytest
 from pykafka.protocol.base import Request
 from waiting import wait_for
 
+from elworkers.connectors.kafka import drivers
 from elworkers.connectors.kafka.producer_protocol import ProducerSettings
 from elworkers.connectors.kafka.pykafka import client, progress
 from elworkers.connectors.kafka.pykafka.producer import Producer
@@ -35,7 +36,9 @@ SAID = "the broker throttles this client by a quota"
 def limit(kafka: str, unique: Unique) -> Iterator[Limit]:
     """Sets quotas of this process, which has a client id of its own."""
     before, own = Request.CLIENT_ID.decode(), unique("client")
-    client.set_client_id(own)
+    # Sources and sinks take the name from `drivers`, which a command that was called in this process has set.
+    for named in (drivers.name_process, client.set_client_id):
+        named(own)
     names: set[str] = set()
 
     def set_quota(name: str, value: float | None) -> None:
@@ -45,7 +48,8 @@ def limit(kafka: str, unique: Unique) -> Iterator[Limit]:
     yield set_quota
     for name in names:
         brokeradmin.set_quota(kafka, own, name, None)
-    client.set_client_id(before)
+    for named in (drivers.name_process, client.set_client_id):
+        named(before)
 
 
 def source_of(kafka: str, topic: str, group: str, metrics: Counters, session_ms: int = 3000) -> KafkaSource:

@@ -11,7 +11,8 @@ import brokeradmin
 import pytest
 from waiting import wait_for
 
-from elworkers.connectors.kafka.pykafka import client, topic_creation, topic_identity, topics
+from elworkers.connectors.kafka import topic_identity
+from elworkers.connectors.kafka.pykafka import client, topic_creation, topics
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.kafka.source import KafkaSource
 from elworkers.connectors.registry import check_sink, check_source

@@ -26,3 +26,5 @@ def topology(tmp_path: Path) -> Iterator[Make]:
     yield make
     for one in made:
         one.shutdown()
+        # Shown with a test that fails.
+        print(*one.complaints(), sep="\n")

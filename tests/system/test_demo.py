@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""`make demo`'s own command, with both databases, and the way back."""
+"""`make demo`'s own command, with both databases and both Kafkas, and the way back."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -32,7 +33,9 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def demo(run_dir: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "demo", "--run-dir", str(run_dir), *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+    # As `make demo KAFKA=4` has it: make passes its variables on.
+    env = {**os.environ, "KAFKA": "4"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
 
 
 def servers(run_dir: Path) -> list[psutil.Process]:
@@ -46,10 +49,13 @@ def servers(run_dir: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("database", ["mariadb", "sqlite"])
-def test_every_event_is_accounted_for(run_dir: Path, database: str) -> None:
-    done = demo(run_dir, "--database", database)
+@pytest.mark.parametrize(("database", "kafka", "client"), [("mariadb", "3", "pykafka"), ("sqlite", "4", "confluent")])
+def test_every_event_is_accounted_for(run_dir: Path, database: str, kafka: str, client: str) -> None:
+    done = demo(run_dir, "--database", database, "--kafka", kafka)
     assert done.returncode == 0, done.stdout + done.stderr
+    log = (run_dir / "log" / "demo-sender.log").read_text(encoding="utf-8").splitlines()
+    chosen = [line for line in log if '"kafka_client_chosen"' in line]
+    assert json.loads(chosen[-1])["client"] == client
     counts = {
         match[1]: [int(number) for number in match[2].split()]
         for match in re.finditer(r"^(\S+(?: \(blacklisted\))?)((?: +\d+){6})$", done.stdout, re.MULTILINE)

@@ -163,15 +163,16 @@ def test_an_event_whose_schema_does_not_exist_is_invalid_at_once(
     assert len(wiki.asked) == 1
 
 
+@pytest.mark.parametrize(("client", "broker"), [("pykafka", "kafka"), ("confluent", "kafka44")])
 def test_one_of_two_machines_vanishes_and_the_other_takes_its_partitions(
-    topology: Make, kafka: str, unique: Unique, tmp_path: Path
+    client: str, broker: str, topology: Make, request: pytest.FixtureRequest, unique: Unique, tmp_path: Path
 ) -> None:
-    topic = unique("machines")
+    kafka, topic = request.getfixturevalue(broker), unique("machines")
     out = tmp_path / "events.log"
     sites = [topology({}, name) for name in ("here", "there")]
     for site in sites:
         # Instances of the same name, in one group, into one file.
-        source = f"kafka:///{kafka}?topic={topic}&raw=True&identity={topic}&{OPTIONS}"
+        source = f"kafka-{client}:///{kafka}?topic={topic}&raw=True&identity={topic}&{OPTIONS}"
         site.instance("consumer/same", source, f"file://{out}")
         site.ctl("start")
 

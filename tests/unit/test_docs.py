@@ -26,8 +26,7 @@ INSTANCES = (ROOT / "docs" / "instances.md").read_text(encoding="utf-8")
 def test_every_uri_option_is_in_the_tables(options: Options) -> None:
     for name, option in options.items():
         if option_tables.is_shown(option):
-            default = "" if option.default is None else str(option.default)
-            assert f"| `{name}` | {default} | {option.help} |" in INSTANCES
+            assert option_tables.row(name, option) in INSTANCES
 
 
 def test_the_tables_of_options_are_those_of_the_registry() -> None:
@@ -54,6 +53,12 @@ def test_every_option_of_the_importer_is_in_its_table() -> None:
 def test_the_tables_of_the_originals_names_are_those_of_the_registry() -> None:
     text = original.PAGE.read_text(encoding="utf-8")
     assert text == original.page(text), "make tables writes them anew"
+
+
+def test_the_table_of_confluent_kafka_is_that_of_its_driver() -> None:
+    text = option_tables.KAFKA_PAGE.read_text(encoding="utf-8")
+    assert "| `zookeeper_hosts` | no effect" in text
+    assert text == option_tables.kafka_page(text), "make tables writes it anew"
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -10,6 +10,8 @@ A private name is one that begins with one underscore. It is a library's where t
 * uses or defines it in a class that derives from the library's, and the library has it there, too;
 * imports it.
 
+`KafkaError._TRANSPORT` and its like are none: librdkafka documents its own error codes by these names.
+
 A class that stands before a library's (a mixin) is looked at together with it.
 """
 
@@ -71,12 +73,16 @@ def table(library: str) -> dict[str, Mapping[str, str]]:
 def named(node: ast.AST) -> Iterator[tuple[str, int, bool]]:
     """Every private name that is used below a node, its line, and whether of an object of the class itself."""
     for one in ast.walk(node):
-        if isinstance(one, ast.Attribute) and is_private(one.attr):
+        if isinstance(one, ast.Attribute) and is_private(one.attr) and not is_error_code(one):
             yield one.attr, one.lineno, is_own(one.value)
         elif isinstance(one, ast.Call) and isinstance(one.func, ast.Name) and one.func.id in BY_NAME:
             word = one.args[1] if len(one.args) > 1 else None
             if isinstance(word, ast.Constant) and isinstance(word.value, str) and is_private(word.value):
                 yield word.value, one.lineno, is_own(one.args[0])
+
+
+def is_error_code(one: ast.Attribute) -> bool:
+    return isinstance(one.value, ast.Name) and one.value.id == "KafkaError" and one.attr.isupper()
 
 
 def is_own(value: ast.AST) -> bool:

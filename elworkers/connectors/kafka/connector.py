@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elworkers.config import endpoints
 from elworkers.config.endpoints import check_brokers, consumer_group
+from elworkers.config.kafka_clients import CONNECTION, check, connection
 from elworkers.config.options import RAW, TRANSACTIONS
 from elworkers.config.templates import template, topic_template
 from elworkers.config.topic_plan import TopicPlan
@@ -30,9 +32,13 @@ from elworkers.config.types import (
 )
 from elworkers.config.uris import Endpoint, Option, Options
 from elworkers.connectors.connector import Connector, SinkSpec, SourceSpec, Worker
+from elworkers.connectors.kafka.drivers import check_settings
 from elworkers.core.capabilities import OffsetStore
 from elworkers.core.contracts import Sink, Source
 from elworkers.core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from elworkers.connectors.kafka.producer_protocol import Producer
 
 _NO_TOPIC = "expected topic=NAME"
 _NO_OUTPUT_TOPIC = (
@@ -47,7 +53,7 @@ _BLACKLIST = Option(pattern, None, "regular expression; events whose schema name
 
 _PYTHON_ONLY = "cannot be set in a URI: its value is a Python object"
 
-_SOURCE_OPTIONS: Options = {
+SOURCE_OPTIONS: Options = {
     "topic": Option(str, None, "topic to read"),
     "topics": Option(str, None, "topics to read, separated by commas"),
     "raw": RAW,
@@ -108,9 +114,21 @@ _SOURCE_OPTIONS: Options = {
     "auto_start": Option(
         constant(True, "a consumer that is not started reads nothing"), True, "accepted for compatibility; must be True"
     ),
+    "client_rack": Option(
+        str,
+        None,
+        "where this worker is, as the brokers' broker.rack: reads from a replica there (confluent-kafka only)",
+    ),
+    "static_membership": Option(
+        boolean,
+        False,
+        "a worker that is back within the group's session timeout finds its partitions as it left them, and until then"
+        " nobody reads them (confluent-kafka only)",
+    ),
     "zookeeper": Option(unsupported, None, _PYTHON_ONLY),
     "post_rebalance_callback": Option(unsupported, None, _PYTHON_ONLY),
     "deserializer": Option(unsupported, None, _PYTHON_ONLY),
+    **CONNECTION,
 }
 
 _SINK_OPTIONS: Options = {
@@ -126,18 +144,34 @@ _SINK_OPTIONS: Options = {
     "async": Option(boolean, True, "send the next messages before the previous ones are acknowledged"),
     "partitions": _PARTITIONS,
     "replication": _REPLICATION,
-    "compression": Option(choice("none", "gzip", "snappy"), "none", "compression of messages: none, gzip or snappy"),
+    "compression": Option(
+        choice("none", "gzip", "snappy", "lz4", "zstd"),
+        "none",
+        "compression of messages: none, gzip or snappy; also lz4 or zstd (confluent driver)",
+    ),
     "required_acks": Option(
         choice("1", "-1", "all"), "-1", "who acknowledges a write: the leader (1) or all replicas (-1, all)"
     ),
     "ack_timeout_ms": Option(integer(1), 10_000, "longest time that the broker waits for its replicas, in ms"),
     "metadata_max_age_ms": _METADATA_AGE,
     "max_request_size": Option(integer(1_000), 900_000, "largest number of bytes sent to one partition at once"),
+    "exactly_once": Option(
+        boolean,
+        False,
+        "write each batch and commit its offsets in one transaction, with all other outputs of the instance",
+    ),
+    **CONNECTION,
 }
 
 
-def _check_source(endpoint: Endpoint) -> None:
+def _check_client(endpoint: Endpoint) -> None:
     check_brokers(endpoint)
+    check(endpoint.uri.client, endpoint.options)
+    check_settings(endpoint)
+
+
+def _check_source(endpoint: Endpoint) -> None:
+    _check_client(endpoint)
     named = {endpoint.options["identity"], endpoint.options["consumer_group"]} - {None}
     if len(named) > 1:
         raise ConfigurationError(f"kafka URI: identity and consumer_group name different groups: {sorted(named)}")
@@ -201,17 +235,26 @@ def _plan(endpoint: Endpoint, worker: Worker) -> TopicPlan:
 
 
 def _source(endpoint: Endpoint, worker: Worker, offsets: OffsetStore | None) -> Source:
+    from elworkers.connectors.kafka.drivers import driver_of
     from elworkers.connectors.kafka.source import KafkaSource
 
     group = consumer_group(endpoint, worker.sid)
     if group is None:
         raise ConfigurationError("kafka URI: no consumer group; expected identity=NAME in the URI or --sid NAME")
-    plan = _plan(endpoint, worker)
-    return KafkaSource(_brokers(endpoint), endpoint.options, group, worker.metrics, offsets, plan)
+    plan, hosts, options = _plan(endpoint, worker), _brokers(endpoint), endpoint.options
+    static_id = f"{worker.name}/{options['topic']}" if options["static_membership"] else None
+    own: dict[str, Any] = {}
+    if worker.transactional_id is None:
+        own["kafka"] = driver_of(endpoint)
+    else:
+        from elworkers.connectors.kafka.exactly_once import transaction_of, transactional_driver
+
+        own |= {"kafka": transactional_driver(endpoint), "transaction": transaction_of(worker)}
+    return KafkaSource(hosts, options, group, worker.metrics, offsets, plan, static_id=static_id, **own)
 
 
 def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
-    from elworkers.connectors.kafka.drivers import driver
+    from elworkers.connectors.kafka.drivers import driver_of
     from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
     from elworkers.connectors.kafka.route import Route
     from elworkers.connectors.kafka.sink import KafkaSink, settings
@@ -219,20 +262,34 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
     options, hosts = endpoint.options, _brokers(endpoint)
     route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
     producer_settings = settings(options, worker.partitions)
-    key = ("kafka producer", *hosts, producer_settings)
-    producer = worker.pipeline_state.get(key)
-    if producer is None:
-        leaderless = worker.process_state.setdefault(("kafka leaderless", *hosts), LeaderlessPartitions(worker.metrics))
-        producer = worker.pipeline_state[key] = driver().producer(
-            hosts,
-            producer_settings,
-            metrics=worker.metrics,
-            delivered=worker.delivered,
-            known_topics=worker.process_state.setdefault("kafka topics", set()),
-            has_schema=worker.has_schema,
-            leaderless=leaderless,
-            plan=_plan(endpoint, worker),
+    shared: dict[str, Any] = {
+        "metrics": worker.metrics,
+        "known_topics": worker.process_state.setdefault("kafka topics", set()),
+        "has_schema": worker.has_schema,
+        "leaderless": worker.process_state.setdefault(
+            ("kafka leaderless", *hosts), LeaderlessPartitions(worker.metrics)
+        ),
+        "plan": _plan(endpoint, worker),
+    }
+    producer: Producer | None
+    if worker.transactional_id is not None:
+        from elworkers.connectors.kafka.exactly_once import transaction_of, transactional_driver
+
+        make = transactional_driver(endpoint).transactional_producer
+        arguments = hosts, producer_settings, worker.transactional_id
+        producer = transaction_of(worker).with_producer(partial(make, *arguments, **shared))
+    elif options["exactly_once"]:
+        raise ConfigurationError(
+            "kafka URI: option exactly_once=True: only outputs of a processor, multiplexer or forwarder have it"
         )
+    else:
+        key = ("kafka producer", *hosts, producer_settings, endpoint.uri.client, *sorted(connection(options).items()))
+        producer = worker.pipeline_state.get(key)
+        if producer is None:
+            plain = driver_of(endpoint)
+            producer = plain.producer(hosts, producer_settings, delivered=worker.delivered, **shared)
+            worker.pipeline_state[key] = producer
+    if producer.wants_more not in worker.batch_size_hints:
         worker.batch_size_hints.append(producer.wants_more)
     return KafkaSink(hosts, options, route, producer, derived=not route.is_constant)
 
@@ -241,7 +298,7 @@ CONNECTORS = (
     Connector(
         "kafka",
         source=SourceSpec(
-            _SOURCE_OPTIONS,
+            SOURCE_OPTIONS,
             open=_source,
             check=_check_source,
             expand=_each_topic,
@@ -252,7 +309,7 @@ CONNECTORS = (
         sink=SinkSpec(
             _SINK_OPTIONS,
             open=_sink,
-            check=check_brokers,
+            check=_check_client,
             normalize=_with_key,
             required_fields=_required_fields,
             check_records=_check_route,

@@ -222,7 +222,7 @@ class Driver(Protocol):
 
     has_transactions: bool
 
-    def consumer(
+    def consumer(  # noqa: PLR0913, PLR0917 - a member, and who knows more of it
         self,
         hosts: Sequence[str],
         options: Mapping[str, Any],
@@ -230,6 +230,7 @@ class Driver(Protocol):
         listener: AssignmentListener,
         metrics: Metrics,
         plan: TopicPlan | None = None,
+        static_id: str | None = None,
     ) -> Consumer:
         """Return a member that has joined its group; the topic is made where it does not exist.
 
@@ -240,6 +241,7 @@ class Driver(Protocol):
             listener: is called for assigned and revoked partitions.
             metrics: is told of stalled partitions.
             plan: how the topic has to be made; None: as the options say.
+            static_id: name of a static member, of no other member of the group (KIP-345); only with confluent-kafka.
 
         Raises:
             ConfigurationError: an option cannot be had with this client.

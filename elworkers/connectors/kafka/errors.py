@@ -7,7 +7,7 @@
 error                     what has happened                                what the program does
 ========================  ===============================================  =======================
 `OutageError`             no connection, no answer, not ready              waits and tries again
-`CredentialsRefusedError` the broker does not take this user's word        waits and tries again
+`CredentialsRefusedError` credentials are refused, or a file is useless    waits and tries again
 `NotAuthorizedError`      the user is known, but may not do this           waits and tries again
 `UnsupportedBrokerError`  the broker is too new or too old for the client  exits with 78
 ========================  ===============================================  =======================

@@ -23,7 +23,7 @@ class ProducerSettings(NamedTuple):
     Attributes:
         acks: -1 for all replicas, 1 for the leader.
         ack_timeout_ms: longest wait of the broker for its replicas.
-        compression: none, gzip or snappy.
+        compression: none, gzip, snappy, lz4 or zstd; pykafka has no lz4 and no zstd.
         max_set_bytes: of a message set, unless a single message is larger.
         partitions, replication: of topics that have to be created; None: the broker's default.
         metadata_max_age_ms: how old metadata may become.

@@ -55,7 +55,7 @@ class KafkaSink:
         *,
         derived: bool = False,
     ) -> None:
-        self._producer = producer or driver().producer(hosts, settings(options))
+        self._producer = producer or driver(hosts, "", options).producer(hosts, settings(options))
         self._route = route
         self._derived = derived
         self._is_synchronous = not options["async"]

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import Consumer, Driver, RawMessage
 from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.exactly_once import WorkerTransaction
+from elworkers.connectors.kafka.transactional import GroupMetadata, TransactionalConsumer
 from elworkers.core.capabilities import OffsetStore
 from elworkers.core.contracts import Assignment, Metrics, Positions, Record, TopicPartition
 
@@ -29,7 +31,9 @@ class KafkaSource:
         metrics: counts `kafka_gap_messages`, `kafka_transactional_messages` and `topics_recreated`.
         offset_store: its positions count, not the group's.
         plan: how the topic has to be made; None: as the options say.
-        kafka: makes the consumer; None: the driver of this process.
+        kafka: makes the consumer; None: the driver that is chosen for the brokers and options.
+        static_id: name of a static member, of no other member of the group.
+        transaction: commits this source's positions; the driver is a `transactional.TransactionalDriver` then.
 
     Raises:
         ConfigurationError: an option cannot be had, or the broker is too new.
@@ -50,8 +54,11 @@ class KafkaSource:
         plan: TopicPlan | None = None,
         *,
         kafka: Driver | None = None,
+        transaction: WorkerTransaction | None = None,
+        static_id: str | None = None,
     ) -> None:
         self._offset_store = offset_store
+        self._transaction = transaction
         self._metrics = metrics
         self._cluster_name = ",".join(sorted(hosts))
         self._topic_name: str = options["topic"]
@@ -59,7 +66,11 @@ class KafkaSource:
         self._flush: Callable[[], None] | None = None
         self._assignments: dict[TopicPartition, Assignment] = {}
         self._assignment_epoch = 0
-        self._consumer: Consumer = (kafka or driver()).consumer(hosts, options, group_name, self, metrics, plan)
+        self._consumer: Consumer = (kafka or driver(hosts, "", options)).consumer(
+            hosts, options, group_name, self, metrics, plan, static_id
+        )
+        if transaction is not None:
+            transaction.add_source(self)
 
     @property
     def idle(self) -> bool:
@@ -84,15 +95,24 @@ class KafkaSource:
         return records
 
     def commit(self, positions: Positions) -> None:
-        """See `contracts.Source.commit`."""
-        self._consumer.commit(
-            {
-                partition: offset
-                for assignment, offset in positions.items()
-                if assignment
-                == self._assignments.get(partition := TopicPartition(assignment.topic, assignment.partition))
-            }
-        )
+        """See `contracts.Source.commit`; where a transaction has committed them, the consumer only hears of it."""
+        held = self.held(positions)
+        if self._transaction is None:
+            self._consumer.commit(held)
+        else:
+            cast(TransactionalConsumer, self._consumer).note_committed(held)
+
+    def held(self, positions: Positions) -> dict[TopicPartition, int]:
+        """Return those of the positions that are of present assignments."""
+        return {
+            partition: offset
+            for assignment, offset in positions.items()
+            if assignment == self._assignments.get(partition := TopicPartition(assignment.topic, assignment.partition))
+        }
+
+    def group_metadata(self) -> GroupMetadata:
+        """See `exactly_once.OffsetSource.group_metadata`."""
+        return cast(TransactionalConsumer, self._consumer).group_metadata()
 
     def assigned(self, positions: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         """See `driver.AssignmentListener.assigned`; the offset store decides where to begin, if there is one."""
@@ -125,8 +145,12 @@ class KafkaSource:
             )
         return {TopicPartition(assignment.topic, assignment.partition): at for assignment, at in found.items()}
 
-    def revoked(self, _partitions: Collection[TopicPartition], *, lost: bool) -> None:
+    def revoked(self, partitions: Collection[TopicPartition], *, lost: bool) -> None:
         """See `driver.AssignmentListener.revoked`; lost partitions are read again by their new owner."""
+        if lost and self._transaction is not None:
+            for partition in partitions:
+                self._assignments.pop(partition, None)
+            self._transaction.lose()
         if not lost and self._flush is not None:
             self._flush()
 

@@ -9,11 +9,12 @@ readers of such a driver are those, unless they are told otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeGuard
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener, Consumer, Driver
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.producer_protocol import Producer, ProducerSettings
 from elworkers.core.contracts import Metrics, TopicPartition
 
@@ -26,6 +27,15 @@ class TransactionalConsumer(Consumer, Protocol):
 
     def group_metadata(self) -> GroupMetadata:
         """Return this member's place in its group, for `TransactionalProducer.send_offsets`; new after each poll."""
+
+    def note_committed(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Take note that a transaction has committed these, and that everything polled so far is done with.
+
+        What is not committed by that, as positions behind markers that follow, the consumer may commit now or later.
+
+        Raises:
+            RetryableError: as `Consumer.commit`.
+        """
 
 
 class TransactionalProducer(Producer, Protocol):
@@ -80,7 +90,7 @@ class TransactionalProducer(Producer, Protocol):
 class TransactionalDriver(Driver, Protocol):
     """A driver whose `has_transactions` is True."""
 
-    def consumer(
+    def consumer(  # noqa: PLR0913, PLR0917 - a member, and who knows more of it
         self,
         hosts: Sequence[str],
         options: Mapping[str, Any],
@@ -88,23 +98,27 @@ class TransactionalDriver(Driver, Protocol):
         listener: AssignmentListener,
         metrics: Metrics,
         plan: TopicPlan | None = None,
+        static_id: str | None = None,
     ) -> TransactionalConsumer:
         """See `Driver.consumer`."""
 
-    def transactional_producer(
+    def transactional_producer(  # noqa: PLR0913 - what all producers of a process share
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
         transactional_id: str,
         *,
         metrics: Metrics | None = None,
+        known_topics: set[str] | None = None,
+        has_schema: Callable[[str], bool] = lambda _: False,
+        leaderless: LeaderlessPartitions | None = None,
         plan: TopicPlan | None = None,
     ) -> TransactionalProducer:
         """Return a producer, after what an earlier one of this id has left open was ended.
 
         Args:
             transactional_id: names the producer over restarts.
-            hosts, settings, metrics, plan: see `Driver.producer`.
+            hosts, settings, metrics, known_topics, has_schema, leaderless, plan: see `Driver.producer`.
         """
 
 

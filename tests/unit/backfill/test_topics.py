@@ -16,7 +16,7 @@ import pytest
 import structlog
 from outputs import capsule, schemas
 
-from elworkers.backfill import command, tails, topic
+from elworkers.backfill import command, topic
 from elworkers.backfill.pipelines import PipelineFactory
 from elworkers.backfill.plan import plan
 from elworkers.backfill.state import State
@@ -37,10 +37,9 @@ MINUTE_MS = 60_000
 @pytest.fixture(autouse=True)
 def _process_as_before() -> Iterator[None]:
     """A command configures the whole process."""
-    configured, mask = structlog.get_config(), os.umask(0o022)
+    mask = os.umask(0o022)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    structlog.configure(**configured)
     os.umask(mask)
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -49,8 +48,7 @@ def _process_as_before() -> Iterator[None]:
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch) -> MemoryBroker:
     broker = MemoryBroker(default_partitions=2)
-    monkeypatch.setattr(drivers, "driver", lambda: drivers.in_memory(broker))
-    monkeypatch.setattr(tails, "driver", lambda: drivers.in_memory(broker))
+    monkeypatch.setattr(drivers, "driver", lambda *_: drivers.in_memory(broker))
     monkeypatch.setattr(log, "configure", lambda *_args, **_kwargs: None)
     return broker
 

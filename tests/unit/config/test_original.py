@@ -122,6 +122,7 @@ def test_a_reporter_counts_topics_that_were_written_as_in_2015() -> None:
 def test_the_names_of_kafka_clients_are_all_kafka(scheme: str) -> None:
     endpoint = check_source(f"{scheme}:///k1:9092,k2:9092?topics=a&identity=g")
     assert (endpoint.uri.scheme, endpoint.uri.hosts) == ("kafka", ("k1:9092", "k2:9092"))
+    assert endpoint.uri.client == ("confluent" if "confluent" in scheme else "")
 
 
 @pytest.mark.parametrize("text", ["topics=a,b", "topic=a,b", "topics=a,b&topic=c", "topics=a,b,a"])
@@ -186,7 +187,7 @@ def test_a_batchs_age_is_read_by_its_old_name() -> None:
         (check_sink, f"{OUTPUT}&identity=x&sync_timeout=10.0", ["identity", "sync_timeout"]),
         (check_sink, f"{OUTPUT}&zookeeper_connect=z:1/k&raw=True", ["zookeeper_connect"]),
         (check_source, f"{INPUT}&async=False&poll_timeout=1.0", ["async", "poll_timeout"]),
-        (check_source, f"{INPUT}&security_protocol=PLAINTEXT", ["security_protocol"]),
+        (check_source, f"{INPUT}&ssl_check_hostname=True", ["ssl_check_hostname"]),
         (check_source, "udp://0.0.0.0:8421?socket_id=x", ["socket_id"]),
         (check_source, "kafka:///k:1?brokers=k:1&topic=t&identity=g&bootstrap.servers=x", ["bootstrap.servers"]),
     ],
@@ -233,7 +234,8 @@ DISABLED = "map://kafka:///k:1?topic=eventlogging_{schema}&retries=6&function=ev
         ("processor", ["--sid", "client-side events", "%j", OUTPUT, OUTPUT], "without blanks, as client-side-events"),
         ("consumer", ["kafka:///k:1?topic=t&identity=all events", "stdout:"], "without blanks, as all-events"),
         ("processor", ["%j", INPUT, "kafka:///k:1"], "topic is missing; expected topic=NAME; the original took"),
-        ("processor", ["%j", INPUT, f"{OUTPUT}&ssl_cafile=/x"], "expected a listener of the broker without TLS"),
+        ("processor", ["%j", INPUT, f"{OUTPUT}&ssl_cafile=/x"], "ssl_ca; expected security_protocol=SSL or SASL_SSL"),
+        ("processor", ["%j", INPUT, f"{OUTPUT}&ssl_check_hostname=False"], "names of brokers are always checked"),
         ("processor", ["%j", INPUT, f"{OUTPUT}&acks=2"], "option acks='2'; expected one of 1, -1, all"),
         ("consumer", [INPUT, "mysql://u@h/log?batch_time=7&batch_seconds=7"], "batch_time and batch_seconds mean"),
         ("consumer", ["kafka:///k:1?brokers=k:2&topic=t&identity=g", "stdout:"], "before the ? and in brokers="),

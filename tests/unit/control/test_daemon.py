@@ -48,7 +48,9 @@ def test_where_there_is_nothing_none_runs(paths: Paths) -> None:
     assert daemon.find(paths) is None
 
 
-@pytest.mark.parametrize("pid", ["", "no number", "999999999999999999999", "4194304", str(os.getpid())])
+@pytest.mark.parametrize(
+    "pid", ["", "no number", "999999999999999999999", "4194304", pytest.param(str(os.getpid()), id="this one")]
+)
 def test_a_pid_file_of_another_process_or_of_none_says_nothing(paths: Paths, pid: str) -> None:
     paths.supervisord_pid.write_text(pid, encoding="ascii")
     assert not daemon.runs(paths)

@@ -21,16 +21,6 @@ from hypothesis import strategies as st
 from elworkers.core import log
 
 
-@pytest.fixture(autouse=True)
-def _logging_as_before() -> object:
-    handlers, level = logging.getLogger().handlers, logging.getLogger().level
-    before = structlog.get_config()
-    yield
-    logging.getLogger().handlers, logging.getLogger().level = handlers, level
-    structlog.configure(**before)
-    structlog.contextvars.clear_contextvars()
-
-
 def test_every_line_is_json_with_role_instance_worker_and_host(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure("info", role="processor", instance="client-side-00", worker=1)
     structlog.get_logger("x").info("started", workers=4)

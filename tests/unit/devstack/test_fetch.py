@@ -35,7 +35,7 @@ def digest_of(coordinates: str) -> str:
     return found
 
 
-@pytest.mark.parametrize("part", ["kafka", "mariadb"])
+@pytest.mark.parametrize("part", ["kafka", "kafka4", "kafka44", "mariadb"])
 def test_every_artifact_has_a_version_a_sum_and_a_size(part: str) -> None:
     artifacts = fetch.locked(part)
     assert artifacts

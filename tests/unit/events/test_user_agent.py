@@ -10,9 +10,13 @@ import uuid
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ua_parser import Parser, basic, regex
+from ua_parser.loaders import load_builtins
 
 from elworkers.core.errors import InvalidEventError
 from elworkers.events import user_agent
+
+RESOLVERS = {"basic": basic.Resolver(load_builtins()), "regex": regex.Resolver(load_builtins())}
 
 FIELDS = {
     "device_family",
@@ -85,3 +89,32 @@ def test_agents_of_the_same_fields_share_them() -> None:
     # The second differs in what is no fact; 20,000 agents, each with facts of its own, would hold 20 MiB.
     same = [f"Mozilla/5.0 (X11; Linux x86_64; rv:{minor}.0) Gecko/20100101 Firefox/74.0".encode() for minor in (73, 74)]
     assert user_agent.of_header(same[0]) is user_agent.of_header(same[1])
+
+
+_AGENTS = st.one_of(
+    # Beyond ASCII the one in Python takes the digits of all scripts for versions, and the quick one does not.
+    st.text(st.characters(max_codepoint=127), max_size=user_agent.LONGEST),
+    # Near to what browsers send: numbers, names and brackets in a browser's order.
+    st.builds(
+        lambda system, names, versions: f"Mozilla/5.0 ({system}) " + " ".join(map("{}/{}".format, names, versions)),
+        st.sampled_from(
+            [
+                "X11; Linux x86_64",
+                "Windows NT 10.0; Win64; x64",
+                "iPhone; CPU iPhone OS 17_4 like Mac OS X",
+                "Linux; Android 9; CUBOT_X19",
+                "Linux; Android 14; SM-S918B Build/UP1A",
+                "compatible; MSIE 9.0; Windows Phone OS 7.5",
+                "PlayStation 4 11.00",
+            ]
+        ),
+        st.lists(st.sampled_from(["Chrome", "Safari", "Firefox", "Edg", "OPR", "Version", "UCBrowser", "bingbot"])),
+        st.lists(st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,4}){0,3}\Z")),
+    ),
+)
+
+
+@given(_AGENTS)
+def test_the_quick_parser_answers_as_the_one_in_python(agent: str) -> None:
+    quick, slow = Parser(RESOLVERS["regex"]).parse(agent), Parser(RESOLVERS["basic"]).parse(agent)
+    assert quick == slow

@@ -11,8 +11,8 @@ from itertools import count
 from hypothesis import given
 from hypothesis import strategies as st
 
+from elworkers.connectors.kafka.batches import OutputTopic
 from elworkers.connectors.kafka.pykafka.absent_brokers import AbsentBroker
-from elworkers.connectors.kafka.pykafka.batches import OutputTopic
 from elworkers.core.contracts import Record
 
 LEADERS = st.lists(st.booleans(), min_size=1, max_size=8)

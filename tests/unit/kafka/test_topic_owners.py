@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from elworkers.connectors.kafka.pykafka.topic_owners import choose_owner
+from elworkers.connectors.kafka.topic_owners import choose_owner
 from elworkers.core.contracts import OwnTopic
 
 

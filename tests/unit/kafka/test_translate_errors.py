@@ -22,9 +22,10 @@ from pykafka.exceptions import (
 from pykafka.utils import struct_helpers
 
 from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.error_codes import creation_error
 from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError, UnsupportedBrokerError
-from elworkers.connectors.kafka.pykafka import client, consumer_positions, topic_creation
-from elworkers.connectors.kafka.pykafka.error_codes import library_error
+from elworkers.connectors.kafka.pykafka import client, consumer_positions
+from elworkers.connectors.kafka.pykafka.library_errors import library_error
 from elworkers.connectors.kafka.pykafka.messages import partition_responses
 from elworkers.core.errors import ConfigurationError, RetryableError
 
@@ -113,7 +114,7 @@ def test_a_partition_whose_disk_has_failed_is_no_bug() -> None:
 def test_a_topic_that_cannot_be_made_now_says_whether_somebody_has_to_allow_it(
     code: int, kind: type[RetryableError]
 ) -> None:
-    assert type(topic_creation.creation_error("t", code, 1, 1)) is kind
+    assert type(creation_error("t", code, 1, 1)) is kind
 
 
 def broker(versions: Mapping[int, tuple[int, int]]) -> str:

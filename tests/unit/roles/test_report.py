@@ -14,6 +14,7 @@ import pytest
 from memorycluster import MemoryCluster
 
 from elworkers.config.arguments import Argument, Arguments
+from elworkers.connectors.kafka import drivers
 from elworkers.core.contracts import Destination, TopicPartition
 from elworkers.core.errors import RetryableError
 from elworkers.core.metrics import Counters
@@ -63,7 +64,7 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     made = Watch()
-    monkeypatch.setattr(report, "driver", lambda: SimpleNamespace(reader=lambda *_, **__: made.cluster.reader()))
+    monkeypatch.setattr(drivers, "driver", lambda *_: SimpleNamespace(reader=lambda *_, **__: made.cluster.reader()))
     return made
 
 

@@ -14,11 +14,12 @@ from memorycluster import MemoryCluster
 from statsd import Statsd
 
 from elworkers.config.arguments import Argument
+from elworkers.connectors.kafka import drivers
 from elworkers.core.errors import ConfigurationError
 from elworkers.core.metrics import Counters
 from elworkers.core.stop import Stop
 from elworkers.core.worker_state import State
-from elworkers.roles import report, reporter
+from elworkers.roles import reporter
 from elworkers.roles.validate import check_arguments
 from elworkers.workers.worker import WorkerId
 
@@ -85,7 +86,7 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     made = Site(tmp_path)
-    monkeypatch.setattr(report, "driver", lambda: SimpleNamespace(reader=lambda *_, **__: made.cluster.reader()))
+    monkeypatch.setattr(drivers, "driver", lambda *_: SimpleNamespace(reader=lambda *_, **__: made.cluster.reader()))
     monkeypatch.delenv("EVENTLOGGING_RUN_DIR", raising=False)
     return made
 

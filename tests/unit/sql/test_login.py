@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pymysql
 import pytest
-from certificates import Signed, signed
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
@@ -26,6 +25,7 @@ from elworkers.connectors.registry import check_sink
 from elworkers.connectors.sql.load_data import LocalDataConnection
 from elworkers.connectors.sql.login import Login
 from elworkers.core.errors import ConfigurationError
+from elworkers.devstack.certificates import Signed, signed
 
 PASSWORD = "s3cret-Password"
 KEY = rsa.generate_private_key(65537, 2048)

@@ -204,6 +204,14 @@ class MemoryConsumer:
             self._store(held_positions)
         return {partition: partition in held_positions for partition in positions}
 
+    def note_committed(self, positions: Mapping[TopicPartition, int]) -> None:
+        """See `transactional.TransactionalConsumer.note_committed`; what is behind markers is committed at once."""
+        behind = {one: self._past_markers(one, offset) for one, offset in positions.items()}
+        with self._broker.operation("commit"):
+            member = self._group.members.get(self._member_id)
+            held = member.held if member is not None else set()
+            self._store({one: at for one, at in behind.items() if one in held and at > positions[one]})
+
     def _past_markers(self, partition: TopicPartition, offset: int) -> int:
         """Return the present position, if nothing but ends of transactions and aborted messages is before it."""
         after = self._broker.log(partition).read(offset, 1, uncommitted=self._reads_uncommitted)

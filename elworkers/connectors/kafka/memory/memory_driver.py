@@ -37,7 +37,7 @@ class MemoryDriver:
         with self._broker.operation("connect"):
             pass
 
-    def consumer(
+    def consumer(  # noqa: PLR0913, PLR0917 - a member, and who knows more of it
         self,
         hosts: Sequence[str],
         options: Mapping[str, Any],
@@ -45,6 +45,7 @@ class MemoryDriver:
         listener: AssignmentListener,
         metrics: Metrics,
         plan: TopicPlan | None = None,
+        static_id: str | None = None,  # noqa: ARG002 - nobody comes back here
     ) -> MemoryConsumer:
         """See `driver.Driver.consumer`."""
         self._connect()
@@ -66,13 +67,16 @@ class MemoryDriver:
         self._connect()
         return MemoryProducer(self._broker, hosts, settings, metrics=metrics, delivered=delivered, plan=plan)
 
-    def transactional_producer(
+    def transactional_producer(  # noqa: PLR0913 - see `transactional.TransactionalDriver.transactional_producer`
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
         transactional_id: str,
         *,
         metrics: Metrics | None = None,
+        known_topics: set[str] | None = None,  # noqa: ARG002 - as of `producer`
+        has_schema: Callable[[str], bool] = lambda _: False,  # noqa: ARG002 - as of `producer`
+        leaderless: LeaderlessPartitions | None = None,  # noqa: ARG002 - as of `producer`
         plan: TopicPlan | None = None,
     ) -> MemoryTransactionalProducer:
         """See `transactional.TransactionalDriver.transactional_producer`."""

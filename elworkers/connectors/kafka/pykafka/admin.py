@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from elworkers.connectors.kafka.driver import TopicShape
 from elworkers.connectors.kafka.pykafka import client, progress, topic_creation, topics
@@ -17,10 +19,11 @@ class Admin:
 
     Args:
         hosts: the brokers, each `host:port`.
+        options: of a URI, typed: whether by TLS.
     """
 
-    def __init__(self, hosts: Sequence[str]) -> None:
-        self._cluster = client.connect(hosts)
+    def __init__(self, hosts: Sequence[str], options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._cluster = client.connect(hosts, options)
 
     def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
         """See `driver.Admin.get_or_create`."""

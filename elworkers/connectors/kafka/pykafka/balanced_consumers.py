@@ -28,10 +28,10 @@ from pykafka.protocol import ConsumerGroupProtocolMetadata, MemberAssignment
 from pykafka.protocol.group_membership import JoinGroupRequest, JoinGroupResponse
 
 from elworkers.connectors.kafka.pykafka import chroot
-from elworkers.connectors.kafka.pykafka.error_codes import library_error
 from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
+from elworkers.connectors.kafka.pykafka.library_errors import library_error
 from elworkers.connectors.kafka.pykafka.owner_nodes import OwnerNodes
-from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
+from elworkers.connectors.kafka.topic_identity import TopicIdentity
 
 _JOIN_TRIES = 3
 

@@ -9,9 +9,9 @@ import contextlib
 import logging
 import re
 import socket
-import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from kazoo.exceptions import KazooException
@@ -19,21 +19,22 @@ from kazoo.handlers.threading import KazooTimeoutError
 from pykafka.cluster import Cluster
 from pykafka.exceptions import GroupAuthorizationFailed, KafkaException, TopicAuthorizationFailed
 from pykafka.handlers import ThreadingHandler
-from pykafka.protocol import ApiVersionsRequest, ApiVersionsResponse
 from pykafka.protocol.base import Request
 
-from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError, UnsupportedBrokerError
+from elworkers.config.kafka_security import SSL
+from elworkers.connectors.kafka import api_versions, choice, tls
+from elworkers.connectors.kafka.errors import (
+    CredentialsRefusedError,
+    NotAuthorizedError,
+    OutageError,
+    UnsupportedBrokerError,
+)
 from elworkers.connectors.kafka.pykafka import quota_channels
-from elworkers.connectors.kafka.pykafka.absent_brokers import BrokersWithAbsent, unreachable_reason
+from elworkers.connectors.kafka.pykafka.absent_brokers import BrokersWithAbsent, host_text, unreachable_reason
 from elworkers.core.errors import ConfigurationError, RetryableError
 
 BROKER_VERSION = "1.0.0"
 """What pykafka is told: it then asks for API versions and writes messages with a timestamp (format 1)."""
-
-_PRODUCE, _FETCH = 0, 1
-_NEWEST_SPOKEN = {_PRODUCE: 1, _FETCH: 2}
-_OLDEST_NEEDED = {_PRODUCE: 1, _FETCH: 2}
-"""API key → the version of requests that a broker must not have dropped, and the one that it must have."""
 
 _SOCKET_TIMEOUT_MS = 30_000
 
@@ -42,8 +43,33 @@ logging.getLogger("pykafka").setLevel(logging.CRITICAL)
 logging.getLogger("kazoo").setLevel(logging.CRITICAL)
 
 
+class _TlsSockets:
+    """Opens connections by TLS, whose context of its own pykafka has check no names of brokers."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+
+    def create_connection(self, address: tuple[bytes | str, int], timeout_s: float, source: Any = None) -> Any:
+        """Return a connection on which the broker's certificate was looked at."""
+        host = host_text(address[0])
+        plain = socket.create_connection((host, address[1]), timeout_s, source)
+        try:
+            return tls.context(self._options).wrap_socket(plain, server_hostname=host)
+        except BaseException:
+            plain.close()
+            raise
+
+
 class Handler(ThreadingHandler):  # type: ignore[misc]
-    """Runs pykafka's threads without their sleep of zero seconds, which costs some 60 µs a consumed message."""
+    """Runs pykafka's threads without their sleep of zero seconds, which costs some 60 µs a consumed message.
+
+    Args:
+        options: of a URI, typed; whether connections are made by TLS.
+    """
+
+    def __init__(self, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        if options.get("security_protocol") == SSL:
+            self.Socket = _TlsSockets(options)
 
     def sleep(self, seconds: float = 0) -> None:
         """Sleep, unless for zero seconds."""
@@ -154,11 +180,16 @@ def _describe(error: Exception) -> str:
     return f"{text} ({name})"
 
 
-def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -> Any:
+def connect(
+    hosts: Sequence[str],
+    options: Mapping[str, Any] = MappingProxyType({}),
+    socket_timeout_ms: int = _SOCKET_TIMEOUT_MS,
+) -> Any:
     """Return a cluster that is connected to at least one of the brokers.
 
     Args:
         hosts: each `host:port`.
+        options: of a URI, typed: whether by TLS.
         socket_timeout_ms: longest wait for one answer, in ms.
 
     Raises:
@@ -168,17 +199,15 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
     first_error: RetryableError | None = None
     unreachable: RetryableError | None = None
     for host in hosts:
-        name, _, port = host.rpartition(":")
         try:
-            with translate_errors(f"connect to {host}"):
-                _check_versions(host, _api_versions(name.strip("[]"), int(port)))
+            _check_versions(host, hosts, options)
         except RetryableError as error:
             first_error = first_error or error
             continue
         with translate_errors(f"read metadata from {host}"):
             cluster = _Cluster(
                 host,
-                Handler(),
+                Handler(options),
                 socket_timeout_ms=socket_timeout_ms,
                 offsets_channel_socket_timeout_ms=10_000,
                 broker_version=BROKER_VERSION,
@@ -188,36 +217,26 @@ def connect(hosts: Sequence[str], socket_timeout_ms: int = _SOCKET_TIMEOUT_MS) -
         unreachable = unreachable or OutageError(f"Kafka: {host} answers, but {cluster.brokers.absent[0].why}")
     if unreachable is not None:
         raise unreachable
+    if isinstance(first_error, CredentialsRefusedError):
+        raise first_error
     raise OutageError(f"Kafka: no broker of {','.join(hosts)} answers ({first_error})")
 
 
-def _api_versions(host: str, port: int) -> dict[int, Any]:
+def _check_versions(host: str, hosts: Sequence[str], options: Mapping[str, Any]) -> None:
     # Asked over a connection of its own: Cluster logs and retries for long before it gives up on a dead broker.
-    with socket.create_connection((host, port), timeout=5) as probe:
-        probe.sendall(bytes(ApiVersionsRequest().get_bytes()))
-        size = struct.unpack("!i", _receive_exactly(probe, 4))[0]
-        body = _receive_exactly(probe, size)
-    versions: dict[int, Any] = ApiVersionsResponse(memoryview(body)[4:]).api_versions
-    return versions
-
-
-def _receive_exactly(probe: socket.socket, size: int) -> bytes:
-    received = bytearray()
-    while len(received) < size:
-        chunk = probe.recv(size - len(received))
-        if not chunk:
-            raise ConnectionError("connection closed in the middle of an answer")
-        received += chunk
-    return bytes(received)
-
-
-def _check_versions(host: str, versions: Mapping[int, Any]) -> None:
-    if any(api in versions and versions[api].min > newest for api, newest in _NEWEST_SPOKEN.items()):
-        raise UnsupportedBrokerError(
+    versions = api_versions.ask(host, options=options)
+    if choice.is_too_new(versions):
+        too_new = (
             f"the broker {host} is too new for pykafka (it has dropped the record formats of before Kafka 0.11,"
-            " as Kafka 4 does); use a broker of a version up to 3.9"
+            " as Kafka 4 does)"
         )
-    if any(api not in versions or versions[api].max < oldest for api, oldest in _OLDEST_NEEDED.items()):
+        if choice.forget(hosts):
+            # It was not when the client was chosen: the next try chooses another.
+            raise OutageError(f"Kafka: {too_new} now; it is asked with another client next")
+        raise UnsupportedBrokerError(
+            f"{too_new}; write kafka-confluent: in place of kafka-pykafka:, or use a broker of a version up to 3.9"
+        )
+    if choice.is_too_old(versions):
         raise UnsupportedBrokerError(
             f"the broker {host} is too old (messages have times since Kafka 0.10); use one of version 0.10 to 3.9"
         )

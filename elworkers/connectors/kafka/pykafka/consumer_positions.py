@@ -23,8 +23,8 @@ from pykafka.exceptions import IllegalGeneration, RebalanceInProgress, UnknownMe
 from pykafka.protocol import PartitionOffsetCommitRequest, PartitionOffsetFetchRequest
 from pykafka.simpleconsumer import SimpleConsumer
 
-from elworkers.connectors.kafka.pykafka.error_codes import library_error
-from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
+from elworkers.connectors.kafka.pykafka.library_errors import library_error
+from elworkers.connectors.kafka.topic_identity import TopicIdentity
 
 EARLIEST = -2
 _NO_OFFSET = -1

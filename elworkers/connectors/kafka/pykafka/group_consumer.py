@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,9 +23,9 @@ from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener, RawMessage
 from elworkers.connectors.kafka.pykafka import client, consumer_factory, progress, topic_creation, topics, transactions
 from elworkers.connectors.kafka.pykafka.rebalance_guard import RebalanceGuard
-from elworkers.connectors.kafka.pykafka.stalled_partitions import StalledPartitions
-from elworkers.connectors.kafka.pykafka.topic_identity import TopicIdentity
 from elworkers.connectors.kafka.pykafka.transaction_check import TransactionCheck
+from elworkers.connectors.kafka.stalled_partitions import StalledPartitions
+from elworkers.connectors.kafka.topic_identity import TopicIdentity
 from elworkers.core.contracts import Metrics, TopicPartition
 from elworkers.core.errors import RetryableError
 
@@ -81,10 +82,10 @@ class GroupConsumer:
         self._consumer: Any = None
         session_ms = options["session_timeout_ms"]
         self._guard = RebalanceGuard(min(session_ms, 30_000) / 1000 * _COMMIT_WAIT_SHARE, self._topic_name)
-        cluster = client.connect(hosts, socket_timeout_ms=max(30_000, session_ms + 10_000))
+        cluster = client.connect(hosts, options, socket_timeout_ms=max(30_000, session_ms + 10_000))
         self._cluster = cluster
         self._transactions = TransactionCheck(cluster, self._topic_name)
-        self._identity = TopicIdentity(cluster, ",".join(sorted(hosts)), self._topic_name, metrics)
+        self._identity = TopicIdentity(partial(topics.ids, cluster), ",".join(sorted(hosts)), self._topic_name, metrics)
         plan = plan or TopicPlan(None, hosts, (options["partitions"], options["replication"]))
         wanted = plan.of([self._topic_name])[self._topic_name]
         create = not self._identity.was_read

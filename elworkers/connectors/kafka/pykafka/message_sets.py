@@ -17,10 +17,8 @@ from isal import isal_zlib
 from pykafka.protocol.base import Request
 from pykafka.utils import compression
 
+from elworkers.connectors.kafka.batches import MESSAGE_OVERHEAD
 from elworkers.core.contracts import Record, TopicPartition
-
-MESSAGE_OVERHEAD = 34
-"""Bytes that a message without a key takes besides its value."""
 
 _MAGIC, _NULL = 1, -1
 _ENTRY = struct.Struct(">qiI")

@@ -1,45 +1,26 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Sends message sets, splits those that a broker refuses, and tells what became of each record.
-
-A broker refuses a set as a whole for one record. Parts of it are sent again until those records are found, so that
-records around a refused one may be stored in another order than they came in.
-"""
+"""Sends message sets to the leaders of their partitions, over pykafka's connections."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
-from elworkers.connectors.kafka.errors import OutageError
+from elworkers.connectors.kafka.batch_sender import BatchSender
+from elworkers.connectors.kafka.batches import RecordBatch, requests
 from elworkers.connectors.kafka.pykafka import client, quota_channels
-from elworkers.connectors.kafka.pykafka.batches import RecordBatch, requests
-from elworkers.connectors.kafka.pykafka.error_codes import (
-    INVALID_NAME,
-    KEY_REQUIRED,
-    MAYBE_STORED,
-    OUTAGES,
-    describe,
-    error_type,
-)
 from elworkers.connectors.kafka.pykafka.message_sets import EncodedProduceRequest, message_set, parse_produce_response
-from elworkers.core.contracts import RejectedRecord
 from elworkers.core.errors import RetryableError
 from elworkers.core.last_resort import LastResort
 
-_SPLIT_FACTOR = 8
-"""Number of chunks that a rejected set is split into: more are too many for one bad record, fewer for many."""
-
 _MAX_IN_FLIGHT = 64
 """Requests with chunks of rejected sets that are in flight at a time."""
-
-_KEYLESS_PROBES = 8
-"""Records without a key after which a topic that has rejected each of them is believed to accept none."""
 
 _MAX_THROTTLE_S = 30.0
 """Seconds that a broker's quota may keep a batch waiting without a sign of life."""
@@ -48,59 +29,24 @@ _NO_CODE = -1
 """Kafka's code for an error that has none."""
 
 
-class ProduceRequests:
+class ProduceRequests(BatchSender):
     """Sends the message sets of one flush.
 
     Args:
         acks, ack_timeout_ms, compression: as in `producer_protocol.ProducerSettings`.
         encoding: decides about records that cannot be encoded.
-
-    Attributes:
-        acked: what the brokers have.
-        uncertain: what they may have, though they did not say so.
-        rejected: what they refuse, with Kafka's error code.
-        unencodable: records that could not be encoded.
-        leaderless: what has no broker to go to.
-        outage: why something is missing that is not refused; None where nothing is.
     """
 
     def __init__(self, acks: int, ack_timeout_ms: int, compression: str, encoding: LastResort) -> None:
+        super().__init__()
         self._encoding = encoding
         self._acks = acks
         self._ack_timeout_ms = ack_timeout_ms
         self._compression = compression
         self._unreachable: set[Any] = set()
         self._throttled_s = 0.0
-        self._keyless_rejections: Counter[str] = Counter()
-        self._keyless_accepted: set[str] = set()
-        self.acked: list[RecordBatch] = []
-        self.uncertain: list[RecordBatch] = []
-        self.rejected: list[tuple[RecordBatch, int]] = []
-        self.unencodable: list[RejectedRecord] = []
-        self.leaderless: list[RecordBatch] = []
-        self.outage: RetryableError | None = None
 
-    def fail(self, reason: str, outage_type: type[RetryableError] = OutageError) -> None:
-        """Record an outage; the first one counts."""
-        self.outage = self.outage or outage_type(reason)
-
-    def send(self, batches: Iterable[RecordBatch]) -> None:
-        """Send to all leaders at once, and wait for their answers; never raises for what a broker says or does."""
-        rejected = self._exchange(batches, 1)
-        while rejected:
-            rejected = self._exchange(
-                [part for one, code in rejected for part in self._split(one, code)], _MAX_IN_FLIGHT
-            )
-
-    def keyless_rejected(self) -> set[str]:
-        """Return topics that have refused each of their records without a key, for that reason."""
-        return {
-            topic
-            for topic, count in self._keyless_rejections.items()
-            if count >= _KEYLESS_PROBES and topic not in self._keyless_accepted
-        }
-
-    def _exchange(self, batches: Iterable[RecordBatch], max_in_flight: int) -> list[tuple[RecordBatch, int]]:
+    def _exchange(self, batches: Iterable[RecordBatch], *, splitting: bool) -> list[tuple[RecordBatch, int]]:
         by_leader: defaultdict[Any, list[RecordBatch]] = defaultdict(list)
         for one in batches:
             if one.leader:
@@ -111,7 +57,9 @@ class ProduceRequests:
             *([(leader, of_leader) for of_leader in requests(of_it)] for leader, of_it in by_leader.items())
         )
         rejected: list[tuple[RecordBatch, int]] = []
-        while round_ := [one for turn in islice(turns, max_in_flight) for one in turn if one is not None]:
+        while round_ := [
+            one for turn in islice(turns, _MAX_IN_FLIGHT if splitting else 1) for one in turn if one is not None
+        ]:
             pending = [(leader, self._send_batches(leader, of_leader)) for leader, of_leader in round_]
             for leader, (of_leader, response) in pending:
                 self._check_responses(leader, of_leader, response, rejected)
@@ -186,43 +134,13 @@ class ProduceRequests:
         quota_channels.channel_to(leader).produces.throttled(throttle_ms)
         for one in batches:
             code = parsed.get(one.partition, _NO_CODE)
-            if not code:
-                self._acked(one)
-            elif code in OUTAGES:
-                reason = f"Kafka: produce to {one.partition.topic}[{one.partition.partition}]: {describe(code)}"
-                self.fail(reason, error_type(code))
-                if code in MAYBE_STORED:
-                    self.uncertain.append(one)
-            else:
+            if self._answered(one, code):
                 rejected.append((one, code))
 
     def _mark_unreachable(self, leader: Any, reason: str) -> None:
         # What else there is for it would wait as long for nothing.
         self._unreachable.add(leader)
         self.fail(reason)
-
-    def _acked(self, one: RecordBatch) -> None:
-        self.acked.append(one)
-        if not one.keys and one.partition.topic in self._keyless_rejections:
-            self._keyless_accepted.add(one.partition.topic)
-
-    def _split(self, one: RecordBatch, code: int) -> Iterable[RecordBatch]:
-        topic, count = one.partition.topic, len(one.records)
-        is_keyless = code in KEY_REQUIRED and not one.keys
-        if count == 1:
-            self._keyless_rejections[topic] += is_keyless
-        if count == 1 or code in INVALID_NAME or (is_keyless and topic in self.keyless_rejected()):
-            self.rejected.append((one, code))
-            return ()
-        if is_keyless and topic not in self._keyless_rejections:
-            # A compacted topic refuses each of them; to find that out of thousands one by one would take long.
-            self._keyless_rejections[topic] = 0
-            return (
-                (*one.subset(0, _KEYLESS_PROBES).split(1), one.subset(_KEYLESS_PROBES, None))
-                if count > _KEYLESS_PROBES
-                else one.split(1)
-            )
-        return one.split(-(-count // _SPLIT_FACTOR))
 
 
 def _names(batches: Sequence[RecordBatch]) -> str:

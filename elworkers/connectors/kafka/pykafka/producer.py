@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Produces records to many topics, and waits until the brokers have acknowledged all of them.
+"""Produces records to many topics by pykafka's connections, and waits until the brokers have acknowledged all of them.
 
 pykafka's Producer has a thread for each broker and topic, and those threads die with a broker without a word about
 the messages they held. This one uses pykafka's connections without that class: it sends whole message sets itself and
@@ -10,40 +10,33 @@ waits for the answer, so that a message is stored exactly when the broker has sa
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.batching_producer import BatchingProducer
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.producer_protocol import ProducerSettings
 from elworkers.connectors.kafka.pykafka import client
-from elworkers.connectors.kafka.pykafka.batches import RecordBatch
 from elworkers.connectors.kafka.pykafka.message_sets import message_set
-from elworkers.connectors.kafka.pykafka.output_topics import OutputTopics, UnusableTopics
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
-from elworkers.connectors.kafka.pykafka.rejections import leaderless_rejections, rejections
-from elworkers.connectors.kafka.pykafka.topic_owners import TopicOwners
-from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
-from elworkers.core.contracts import Metrics, OwnTopic, Record, RejectedRecord
+from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.pykafka.topic_lookup import TopicLookup
+from elworkers.connectors.kafka.topics_producer import TopicsProducer
+from elworkers.core.contracts import Metrics
 from elworkers.core.deliveries import Deliveries
 from elworkers.core.last_resort import LastResort, good_record
 
+_ALL_REPLICAS = -1
 
-class Producer(BatchingProducer):
+
+class Producer(TopicsProducer):
     """Produces to any number of topics; implements `producer_protocol.Producer`.
-
-    Sinks of the same brokers share one: a batch is then one request a leader.
 
     Args:
         hosts: the brokers, each `host:port`.
-        settings: how messages are produced.
-        metrics: is told of topics that are set aside, and counts `records_repeated`.
-        delivered: what was acknowledged of a batch that is written again.
-        known_topics: the operator's topics that this process has written to.
-        has_schema: whether a schema of a name is known to exist.
-        leaderless: what is known of partitions without a leader.
-        plan: how topics have to be made; None: as `settings` says.
+        settings, metrics, delivered, known_topics, has_schema, leaderless, plan: see `TopicsProducer`.
+        options: of a URI, typed: whether by TLS.
 
     Raises:
         RetryableError: no broker answers.
@@ -61,113 +54,24 @@ class Producer(BatchingProducer):
         has_schema: Callable[[str], bool] = lambda _: False,
         leaderless: LeaderlessPartitions | None = None,
         plan: TopicPlan | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        super().__init__(hosts, metrics, delivered)
-        self._settings = settings
-        self._cluster = client.connect(hosts)
-        self._leaderless = leaderless or LeaderlessPartitions(metrics)
-        self._topics = OutputTopics(
-            self._cluster,
-            plan or TopicPlan(None, hosts, (settings.partitions, settings.replication)),
-            settings.metadata_max_age_ms,
-            metrics,
-            set() if known_topics is None else known_topics,
-            self._leaderless,
+        encoding = LastResort("encode", lambda: message_set([good_record()], [], 1, settings.compression))
+        super().__init__(
+            hosts,
+            settings,
+            topics=TopicLookup(client.connect(hosts, options), settings.metadata_max_age_ms),
+            reader=lambda partition_bytes: TopicsReader(
+                hosts, partition_bytes, reads_uncommitted=True, options=options
+            ),
+            sender=lambda: ProduceRequests(settings.acks, settings.ack_timeout_ms, settings.compression, encoding),
+            claim_sender=lambda: ProduceRequests(
+                _ALL_REPLICAS, settings.ack_timeout_ms, "none", LastResort("encode", lambda: None)
+            ),
+            metrics=metrics,
+            delivered=delivered,
+            known_topics=known_topics,
+            has_schema=has_schema,
+            leaderless=leaderless,
+            plan=plan,
         )
-        self._owners = TopicOwners(self._cluster, hosts, settings.replication, settings.ack_timeout_ms, has_schema)
-        self._keyless_aside: set[str] = set()
-        self._encoding = LastResort("encode", lambda: message_set([good_record()], [], 1, settings.compression))
-
-    def _send_records(self, configured: RecordsByTopic, derived: RecordsByTopic, last: bool) -> None:
-        settings = self._settings
-        requests = ProduceRequests(settings.acks, settings.ack_timeout_ms, settings.compression, self._encoding)
-        configured_names = configured.names()
-        derived_names = [name for name in derived.names() if name not in configured_names]
-        unusable = self._topics.prepare(configured_names, derived_names)
-        requests.leaderless += self._resolve_owners(derived, set(derived_names))
-        unclassified = self._remove_unusable(unusable, (configured, derived), requests)
-        requests.send(self._batches((configured, derived)))
-        self._rejected += requests.unencodable
-        self._rejected += rejections(requests, unclassified, derived_names, self._topics)
-        self._rejected += leaderless_rejections(requests, derived_names, self._leaderless)
-        self._report_keyless(requests)
-        if self._delivered is not None and (requests.outage or not last):
-            self._remember_deliveries(self._delivered, requests)
-        if requests.outage:
-            raise requests.outage
-
-    def _resolve_owners(self, derived: RecordsByTopic, derived_names: set[str]) -> Iterator[RecordBatch]:
-        """Keep, for each topic that schemas want for themselves, the owner's records; reject the others'.
-
-        What cannot be decided for want of a leader is given back.
-        """
-        found, undecided = self._topics.found, defaultdict[str, list[OwnTopic]](list)
-        wanted = derived.own_topics()
-        for name in wanted:
-            if name.topic in derived_names and name.topic in found and found[name.topic].owner is None:
-                undecided[name.topic].append(name)
-        if undecided:
-            for topic, owner in self._owners.owners_of(undecided).items():
-                found[topic].owner = owner
-        for name in wanted:
-            # What cannot be placed, or is a topic that the operator wrote, has no owner.
-            owned_by = found[name.topic].owner if name.topic in found else None
-            if owned_by is None and name.topic in undecided:
-                yield found[name.topic].leaderless_batch(derived.pop(name))
-            elif owned_by is None or owned_by == name.schema:
-                derived.merge(name)
-            else:
-                why = f"schema {name.schema} has no topic of its own: {name.topic} is that of schema {owned_by}"
-                self._rejected += [RejectedRecord(record, why) for record in derived.pop(name)]
-
-    def _remove_unusable(
-        self, unusable: UnusableTopics, taken: Sequence[RecordsByTopic], requests: ProduceRequests
-    ) -> list[tuple[str, list[Record], int]]:
-        """Take out records that cannot be sent; returns those whose topic was rejected with an unlisted code."""
-        unclassified = []
-        for some in taken:
-            for name, why in unusable.rejected.items():
-                self._rejected += [RejectedRecord(record, why) for record in some.pop(name)]
-            for name, error in unusable.unavailable.items():
-                some.pop(name)
-                requests.fail(str(error), type(error))
-            unclassified += [(name, some.pop(name), code) for name, code in unusable.unclassified.items()]
-        return [one for one in unclassified if one[1]]
-
-    def _batches(self, taken: Iterable[RecordsByTopic]) -> Iterator[RecordBatch]:
-        found, max_bytes = self._topics.found, self._settings.max_set_bytes
-        for some in taken:
-            for name, records in some.unkeyed.items():
-                topic = found[topic_of(name)]
-                if topic.keyless_rejection:
-                    self._rejected += [RejectedRecord(record, topic.keyless_rejection) for record in records]
-                else:
-                    yield from topic.batches(records, max_bytes)
-            for name, keyed in some.keyed.items():
-                yield from found[topic_of(name)].keyed_batches(keyed, max_bytes)
-
-    def _report_keyless(self, requests: ProduceRequests) -> None:
-        """Report which topics accept nothing without a key, and which do again."""
-        for name in requests.keyless_rejected():
-            why = f"the topic {name} takes no message without a key, as with cleanup.policy=compact"
-            self._topics.found[name].keyless_rejection = why
-            self._keyless_aside.add(name)
-            if self._metrics is not None:
-                self._metrics.set_aside(f"topic {name}", why)
-        if self._keyless_aside:
-            for name in {one.partition.topic for one in requests.acked if not one.keys} & self._keyless_aside:
-                self._keyless_aside.discard(name)
-                if self._metrics is not None:
-                    self._metrics.resumed(f"topic {name}")
-
-    def _remember_deliveries(self, delivered: Deliveries, requests: ProduceRequests) -> None:
-        for one in requests.acked:
-            delivered.add(self._store_name(one.partition.topic), one.records)
-        for one in requests.uncertain:
-            delivered.add(self._store_name(one.partition.topic), one.records, acknowledged=False)
-
-    def close(self) -> None:
-        """Forget what was not flushed, and the connections."""
-        self._clear()
-        self._topics.found.clear()
-        self._owners.close()

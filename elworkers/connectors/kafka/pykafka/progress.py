@@ -11,10 +11,10 @@ from typing import Any
 
 from pykafka.protocol import PartitionOffsetFetchRequest
 
+from elworkers.connectors.kafka.error_codes import describe, error_type
 from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.pykafka import topics, transactions
 from elworkers.connectors.kafka.pykafka.client import translate_errors
-from elworkers.connectors.kafka.pykafka.error_codes import describe, error_type
 from elworkers.core.errors import RetryableError
 
 _LEADER_TIMEOUT_S, _RETRY_INTERVAL_S = 5.0, 0.05

@@ -1,14 +1,12 @@
 # SPDX-FileCopyrightText: 2026 elworkers contributors
 # SPDX-License-Identifier: Apache-2.0
 
-"""Makes clients of pykafka: for brokers up to 3.9, without encryption, logins and transactions.
-
-Without logins no broker denies credentials; `CredentialsRefusedError` is never raised.
-"""
+"""Makes clients of pykafka: for brokers up to 3.9, without logins and transactions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from elworkers.config.topic_plan import TopicPlan
@@ -25,11 +23,18 @@ from elworkers.core.deliveries import Deliveries
 
 
 class PykafkaDriver:
-    """Implements `driver.Driver`."""
+    """Implements `driver.Driver`.
+
+    Args:
+        options: of a URI, typed: whether by TLS.
+    """
 
     has_transactions = False
 
-    def consumer(
+    def __init__(self, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._options = options
+
+    def consumer(  # noqa: PLR0913, PLR0917 - a member, and who knows more of it
         self,
         hosts: Sequence[str],
         options: Mapping[str, Any],
@@ -37,6 +42,7 @@ class PykafkaDriver:
         listener: AssignmentListener,
         metrics: Metrics,
         plan: TopicPlan | None = None,
+        static_id: str | None = None,  # noqa: ARG002 - checked with the URI
     ) -> GroupConsumer:
         """See `driver.Driver.consumer`."""
         return GroupConsumer(hosts, options, group, listener, metrics, plan)
@@ -63,17 +69,18 @@ class PykafkaDriver:
             has_schema=has_schema,
             leaderless=leaderless,
             plan=plan,
+            options=self._options,
         )
 
     def admin(self, hosts: Sequence[str]) -> Admin:
         """See `driver.Driver.admin`."""
-        return Admin(hosts)
+        return Admin(hosts, self._options)
 
     def reader(
         self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
     ) -> TopicsReader:
         """See `driver.Driver.reader`."""
-        return TopicsReader(hosts, partition_bytes, reads_uncommitted=reads_uncommitted)
+        return TopicsReader(hosts, partition_bytes, reads_uncommitted=reads_uncommitted, options=self._options)
 
     def name_process(self, client_id: str) -> None:
         """See `driver.Driver.name_process`."""

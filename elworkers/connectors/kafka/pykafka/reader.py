@@ -10,15 +10,16 @@ buffers for each. Reads only; whoever reads remembers how far.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pykafka.common import OffsetType
 from pykafka.protocol import PartitionOffsetRequest
 
 from elworkers.connectors.kafka.driver import Fetched, Range
+from elworkers.connectors.kafka.error_codes import describe
 from elworkers.connectors.kafka.leaderless import NO_LEADER
 from elworkers.connectors.kafka.pykafka import client, progress, transactions
-from elworkers.connectors.kafka.pykafka.error_codes import describe
 from elworkers.connectors.kafka.pykafka.range_reader import RangeReader
 from elworkers.connectors.kafka.pykafka.range_requests import RangeRequests
 from elworkers.connectors.kafka.pykafka.times import offsets_at
@@ -37,6 +38,7 @@ class TopicsReader:
         hosts: the brokers, each `host:port`.
         reads_uncommitted: whether partitions that transactional producers write to are read like all others.
         partition_bytes: how much of one partition one answer holds; a larger message is asked for alone.
+        options: of a URI, typed: whether by TLS.
 
     Raises:
         ConfigurationError: the broker is too new.
@@ -44,9 +46,14 @@ class TopicsReader:
     """
 
     def __init__(
-        self, hosts: Sequence[str], partition_bytes: int = 1024 * 1024, *, reads_uncommitted: bool = False
+        self,
+        hosts: Sequence[str],
+        partition_bytes: int = 1024 * 1024,
+        *,
+        reads_uncommitted: bool = False,
+        options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        self._cluster = client.connect(hosts)
+        self._cluster = client.connect(hosts, options)
         self._ranges = RangeReader(RangeRequests(self._broker), partition_bytes, reads_uncommitted=reads_uncommitted)
         self._leaders: dict[TopicPartition, int] = {}
         self.unreadable = self._ranges.unreadable

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from elworkers.connectors.kafka.pykafka.error_codes import describe, error_type
+from elworkers.connectors.kafka.error_codes import describe, error_type
 from elworkers.connectors.kafka.pykafka.protocol import RawRequest, ResponseReader, array, ask, short
 
 _LIST_OFFSETS, _VERSION = 2, 1

@@ -13,13 +13,13 @@ from typing import Any
 from pykafka.protocol.admin import CreateTopicRequest, CreateTopicsRequest
 from pykafka.utils import struct_helpers
 
+from elworkers.connectors.kafka.error_codes import EXISTS_ALREADY, creation_error
 from elworkers.connectors.kafka.pykafka import topics
 from elworkers.connectors.kafka.pykafka.client import translate_errors
-from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, describe, error_type
-from elworkers.core.errors import ConfigurationError, RetryableError
+from elworkers.connectors.kafka.topic_client import APPEARS_WITHIN_S, LEADERS_WITHIN_S
+from elworkers.connectors.kafka.topic_fallback import create_with_fallback
+from elworkers.core.errors import RetryableError
 
-_EXISTS_ALREADY, _FORBIDDEN = 36, 44
-_INVALID_PARTITIONS, _INVALID_REPLICATION = 37, 38
 _AT_A_TIME = 50
 
 
@@ -62,13 +62,13 @@ def get_or_create(
     rejected = create_missing(cluster, [name], partitions, replication, fallback=fallback)
     if name in rejected:
         raise creation_error(name, rejected[name], *fallback)
-    return topics.wait_for_leaders(cluster, name, time.monotonic() + topics.APPEARS_WITHIN_S)
+    return topics.wait_for_leaders(cluster, name, time.monotonic() + APPEARS_WITHIN_S)
 
 
 def _get_partly_ready(cluster: Any, name: str) -> Any | None:
     """Return the topic, once some partitions have had time to get a leader and others have one."""
     try:
-        return topics.wait_for_leaders(cluster, name, time.monotonic() + topics.LEADERS_WITHIN_S)
+        return topics.wait_for_leaders(cluster, name, time.monotonic() + LEADERS_WITHIN_S)
     except RetryableError:
         topic = topics.get(cluster, name)
         return topic if topic is not None and any(one.leader for one in topic.partitions.values()) else None
@@ -112,53 +112,18 @@ def create_missing(
             for name in wanted[begin : begin + _AT_A_TIME]
         ]
         codes = _create(cluster, rows)
-        rejected.update({name: code for name, code in codes.items() if code not in (0, _EXISTS_ALREADY)})
+        rejected.update({name: code for name, code in codes.items() if code not in (0, EXISTS_ALREADY)})
     if fallback is not None:
-        rejected = _create_with_fallback(cluster, rejected, (partitions, replication), settings, fallback)
+        rejected = create_with_fallback(
+            lambda names, numbers: create_missing(cluster, names, *numbers, settings),
+            rejected,
+            (partitions, replication),
+            fallback,
+        )
     if wanted:
         with translate_errors("read metadata"):
             cluster.update()
     return rejected
-
-
-def _create_with_fallback(
-    cluster: Any,
-    rejected: dict[str, int],
-    numbers: tuple[int | None, int | None],
-    settings: Mapping[str, str],
-    fallback: tuple[int | None, int | None],
-) -> dict[str, int]:
-    """Try again with the fallback of a number that Kafka rejects; return those that still cannot be created."""
-    remaining = dict(rejected)
-    for code, substitute in (
-        (_INVALID_PARTITIONS, (fallback[0], numbers[1])),
-        (_INVALID_REPLICATION, (numbers[0], fallback[1])),
-    ):
-        names = [name for name, found in rejected.items() if found == code]
-        if names and substitute != numbers:
-            for name in names:
-                del remaining[name]
-            remaining |= create_missing(cluster, names, *substitute, settings, fallback)
-    return remaining
-
-
-def creation_error(
-    name: str, code: int, partitions: int | None, replication: int | None
-) -> ConfigurationError | RetryableError:
-    """Return the error for a configured topic that could not be created.
-
-    Args:
-        code: Kafka's.
-        partitions, replication: as in `get_or_create`.
-    """
-    message = (
-        f"Kafka refuses to create the topic {name} with partitions={partitions or -1} replication={replication or -1}"
-        f" (-1: the broker's default): {describe(code)}"
-    )
-    # What the broker's own defaults make impossible is nothing that the operator wrote here.
-    if (code in INVALID_NAME and code != _FORBIDDEN) or (code in INVALID_SETTINGS and (partitions or replication)):
-        return ConfigurationError(message)
-    return error_type(code)(message)
 
 
 def _create(cluster: Any, wanted: Sequence[Any]) -> dict[str, int]:

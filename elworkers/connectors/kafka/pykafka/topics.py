@@ -13,17 +13,12 @@ from typing import Any
 
 from pykafka.exceptions import KafkaException
 
+from elworkers.connectors.kafka.error_codes import NOT_AUTHORIZED, describe
 from elworkers.connectors.kafka.errors import NotAuthorizedError
 from elworkers.connectors.kafka.pykafka import topic_ids
 from elworkers.connectors.kafka.pykafka.client import translate_errors
-from elworkers.connectors.kafka.pykafka.error_codes import NOT_AUTHORIZED, describe
+from elworkers.connectors.kafka.topic_client import APPEARS_WITHIN_S
 from elworkers.core.errors import RetryableError
-
-LEADERS_WITHIN_S = 3.0
-"""How long partitions of a topic that is there may take to get leaders."""
-
-APPEARS_WITHIN_S = 15.0
-"""How long a topic that was created may take to get leaders."""
 
 
 def wait_for_leaders(cluster: Any, name: str, deadline: float) -> Any:

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from elworkers.connectors.kafka.pykafka import topics
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import RetryableError
 
@@ -26,7 +25,7 @@ class TopicIdentity:
     """Identifies the topic that a consumer reads, as its name may be given to another one at any time.
 
     Args:
-        cluster: of `client.connect`; None: the topic is not known by more than its name.
+        fetch_ids: `driver.Admin.topic_ids`; the default: the topic is not known by more than its name.
         cluster_name, topic: as in `contracts.Assignment`.
         metrics: counts `topics_recreated`.
 
@@ -36,9 +35,13 @@ class TopicIdentity:
     """
 
     def __init__(
-        self, cluster: Any = None, cluster_name: str = "", topic: str = "", metrics: Metrics | None = None
+        self,
+        fetch_ids: Callable[[Sequence[str]], Mapping[str, str]] = lambda _: {},
+        cluster_name: str = "",
+        topic: str = "",
+        metrics: Metrics | None = None,
     ) -> None:
-        self._cluster = cluster
+        self._fetch_ids = fetch_ids
         self._key = cluster_name, topic
         self._topic = topic
         self._metrics = metrics
@@ -78,15 +81,19 @@ class TopicIdentity:
             )
 
     def _fetch_id(self) -> str:
-        return topics.ids(self._cluster, [self._topic]).get(self._topic, "")
+        return self._fetch_ids([self._topic]).get(self._topic, "")
 
     def metadata(self) -> bytes:
         """Return the metadata of a commit."""
         return f"topic_id={self.topic_id}".encode() if self.topic_id else b""
 
     def is_of_other_topic(self, metadata: bytes) -> bool:
-        """Return whether a commit was made for another topic of this name; False where it does not say."""
-        match = _METADATA.fullmatch(bytes(metadata or b""))
+        """Return whether a commit was made for another topic of this name; False where it does not say.
+
+        Args:
+            metadata: of the commit; librdkafka writes a NUL behind it, and reads whatever is behind it in memory.
+        """
+        match = _METADATA.match(bytes(metadata or b""))
         return match is not None and bool(self.topic_id) and match[1].decode() != self.topic_id
 
     def report_recreated(self, partition: int | None = None) -> None:

@@ -11,21 +11,20 @@ for those who wrote the later ones.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
-from elworkers.connectors.kafka.driver import Range
-from elworkers.connectors.kafka.pykafka import topic_creation, topics
-from elworkers.connectors.kafka.pykafka.batches import RecordBatch
-from elworkers.connectors.kafka.pykafka.error_codes import INVALID_SETTINGS, NOT_AUTHORIZED, OUTAGES, describe
-from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
-from elworkers.connectors.kafka.pykafka.reader import TopicsReader
+from elworkers.connectors.kafka.batch_sender import BatchSender
+from elworkers.connectors.kafka.batches import RecordBatch
+from elworkers.connectors.kafka.driver import Range, Reader
+from elworkers.connectors.kafka.error_codes import INVALID_SETTINGS, NOT_AUTHORIZED, OUTAGES, describe
+from elworkers.connectors.kafka.topic_client import APPEARS_WITHIN_S, TopicClient
 from elworkers.core.contracts import OwnTopic, Record, TopicPartition
 from elworkers.core.errors import RetryableError
-from elworkers.core.last_resort import LastResort
 
 TOPIC = "elworkers-topic-owners"
 """The topic with the claims: one partition, from which nothing is ever deleted."""
@@ -44,26 +43,28 @@ class TopicOwners:
     """Decides which schema owns a topic that the names of several schemas lead to.
 
     Args:
-        cluster, hosts: the brokers.
+        topics: the driver's.
+        reader: makes a `driver.Reader` of all records, also those of open transactions, with answers of up to this many
+            bytes.
+        sender: makes what sends a claim, uncompressed, to all replicas.
         replication: of the log of claims, where it has to be made; None: the broker's default.
-        ack_timeout_ms: longest wait of the broker for its replicas.
         has_schema: whether a schema of a name is known to exist.
     """
 
     def __init__(
         self,
-        cluster: Any,
-        hosts: Sequence[str],
+        topics: TopicClient,
+        reader: Callable[[int], Reader],
+        sender: Callable[[], BatchSender],
         replication: int | None,
-        ack_timeout_ms: int,
         has_schema: Callable[[str], bool],
     ) -> None:
-        self._cluster = cluster
-        self._hosts = hosts
+        self._topics = topics
+        self._new_reader = reader
+        self._new_sender = sender
         self._replication = replication
-        self._ack_timeout_ms = ack_timeout_ms
         self._has_schema = has_schema
-        self._reader: TopicsReader | None = None
+        self._reader: Reader | None = None
         self._warned = False
 
     def owners_of(self, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, str]:
@@ -76,7 +77,7 @@ class TopicOwners:
             RetryableError: Kafka does not answer, or one of the topics is gone.
         """
         if self._reader is None:
-            self._reader = TopicsReader(self._hosts, _FIRST_BYTES, reads_uncommitted=True)
+            self._reader = self._new_reader(_FIRST_BYTES)
         partitions = self._reader.partitions()
         claims = self._claims_for(self._reader, wanted)
         claimed = self._read_claims(self._reader) if _LOG in partitions else {}
@@ -99,7 +100,7 @@ class TopicOwners:
             self._reader.close()
             self._reader = None
 
-    def _claims_for(self, reader: TopicsReader, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, _Claim]:
+    def _claims_for(self, reader: Reader, wanted: Mapping[str, Sequence[OwnTopic]]) -> dict[str, _Claim]:
         ids = reader.topic_ids(list(wanted))
         deleted = [topic for topic in wanted if ids and topic not in ids]
         if deleted:
@@ -108,7 +109,7 @@ class TopicOwners:
 
     def _claim_owners(
         self,
-        reader: TopicsReader,
+        reader: Reader,
         unclaimed: Mapping[str, Sequence[OwnTopic]],
         claims: Mapping[str, _Claim],
         first: Mapping[str, str],
@@ -132,7 +133,8 @@ class TopicOwners:
 
     def _leader_of_log(self) -> Any | None:
         """Return the leader of the topic, which is created where it is missing; None where it cannot be."""
-        rejected = topic_creation.create_missing(self._cluster, [TOPIC], 1, self._replication, _RETENTION)
+        numbers = (1, self._replication)
+        rejected = self._topics.create_missing([TOPIC], numbers, numbers, _RETENTION)
         code = rejected.get(TOPIC, 0)
         if code in INVALID_SETTINGS or (code in OUTAGES and code not in NOT_AUTHORIZED):
             raise RetryableError(f"Kafka: create topic {TOPIC}: {describe(code)}")
@@ -146,8 +148,8 @@ class TopicOwners:
                     reason=describe(code),
                 )
             return None
-        found = topics.wait_for_leaders(self._cluster, TOPIC, time.monotonic() + topics.APPEARS_WITHIN_S)
-        return found.partitions[_LOG.partition].leader
+        found = self._topics.wait_for_leaders(TOPIC, time.monotonic() + APPEARS_WITHIN_S, math.inf)
+        return found.leaders[_LOG.partition]
 
     def _append(self, leader: Any, wanted: Mapping[_Claim, str]) -> None:
         values = [
@@ -156,15 +158,15 @@ class TopicOwners:
         ]
         # Keys that differ, so that nothing is lost where somebody has the topic compacted.
         one = RecordBatch(TopicPartition(*_LOG), leader, [Record(value) for value in values], values, 0)
-        requests = ProduceRequests(-1, self._ack_timeout_ms, "none", LastResort("encode", lambda: None))
-        requests.send([one])
-        if requests.outage:
-            raise requests.outage
-        for _, code in requests.rejected:
+        sender = self._new_sender()
+        sender.send([one])
+        if sender.outage:
+            raise sender.outage
+        for _, code in sender.rejected:
             raise RetryableError(f"Kafka: the topic {TOPIC} refuses what says whose a topic is: {describe(code)}")
 
     @staticmethod
-    def _read_claims(reader: TopicsReader) -> dict[_Claim, str]:
+    def _read_claims(reader: Reader) -> dict[_Claim, str]:
         """Return all claims, each the first of its topic."""
         ranges = reader.ranges([_LOG])
         if not ranges:
@@ -199,7 +201,7 @@ def choose_owner(wanted: Sequence[OwnTopic], first: str | None, has_schema: Call
     return wanted_first.plain if first is not None or has_schema(wanted_first.plain) else wanted_first.schema
 
 
-def _first_schemas(reader: TopicsReader, partitions: Sequence[TopicPartition]) -> dict[str, str]:
+def _first_schemas(reader: Reader, partitions: Sequence[TopicPartition]) -> dict[str, str]:
     """Return for each topic the schema of the first event among its first messages; empty where there is none.
 
     Without topics that are empty, as far as their partitions have leaders.

@@ -10,13 +10,22 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from elworkers.config.topic_plan import TopicPlan, TopicSettings
+from elworkers.connectors.kafka import topic_owners
+from elworkers.connectors.kafka.batches import OutputTopic
+from elworkers.connectors.kafka.error_codes import (
+    INVALID_NAME,
+    INVALID_SETTINGS,
+    OUTAGES,
+    creation_error,
+    describe,
+    error_type,
+)
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.pykafka import client, topic_creation, topic_owners, topics
-from elworkers.connectors.kafka.pykafka.batches import OutputTopic
-from elworkers.connectors.kafka.pykafka.error_codes import INVALID_NAME, INVALID_SETTINGS, OUTAGES, describe, error_type
+from elworkers.connectors.kafka.topic_client import APPEARS_WITHIN_S, LEADERS_WITHIN_S, TopicClient
+from elworkers.connectors.kafka.topic_fallback import Numbers
 from elworkers.core.contracts import Metrics
 from elworkers.core.errors import ConfigurationError, RetryableError
 
@@ -46,9 +55,8 @@ class OutputTopics:
     (it writes `.` as `_` where it counts) is decided here: the one whose topic exists, else the first.
 
     Args:
-        cluster: of `client.connect`.
+        topics: the driver's.
         plan: how topics have to be made.
-        metadata_max_age_ms: how old metadata may become.
         metrics: is told of topics that are set aside.
         known_topics: the operator's topics that this process has written to.
         leaderless: is told of partitions without a leader.
@@ -56,17 +64,15 @@ class OutputTopics:
 
     def __init__(
         self,
-        cluster: Any,
+        topics: TopicClient,
         plan: TopicPlan,
-        metadata_max_age_ms: int,
         metrics: Metrics | None,
         known_topics: set[str],
         leaderless: LeaderlessPartitions,
     ) -> None:
-        self._cluster = cluster
+        self._topics = topics
         self._plan = plan
         self._topic_settings: dict[str, TopicSettings] = {}
-        self._metadata = topics.MetadataRefresher(cluster, metadata_max_age_ms)
         self._metrics = metrics
         self._known_topics = known_topics
         self._leaderless = leaderless
@@ -86,7 +92,7 @@ class OutputTopics:
             RetryableError: no broker answers.
             ConfigurationError: a topic that the operator wrote cannot be created as the operator wants it.
         """
-        if self._metadata.refresh_if_old():
+        if self._topics.refresh_if_old():
             self.found.clear()
         unusable = UnusableTopics({name: why for name in derived if (why := self._recent_rejection(name))}, {}, {})
         new = [name for name in (*configured, *derived) if name not in self.found and name not in unusable.rejected]
@@ -95,16 +101,16 @@ class OutputTopics:
         for name, why in self._name_collisions(new, set(derived)):
             unusable.rejected[name] = self.set_aside(name, why)
         wanted = [name for name in new if name not in unusable.rejected]
-        existing = set(topics.known_names(self._cluster))
+        existing = set(self._topics.known_names())
         self._topic_settings = self._plan.of(wanted)
         for name, code in self._create_missing(wanted).items():
             self._classify(name, code, name in derived, unusable)
         now = time.monotonic()
-        deadline = now + topics.APPEARS_WITHIN_S
+        deadline = now + APPEARS_WITHIN_S
         for name in new:
             if not any(name in reasons for reasons in unusable):
                 # One that was there before has its leaders, or goes without.
-                leaders_within_s = 0.0 if self._leaderless.has(name) else topics.LEADERS_WITHIN_S
+                leaders_within_s = 0.0 if self._leaderless.has(name) else LEADERS_WITHIN_S
                 try:
                     self._look_up_leaders(name, deadline, now + leaders_within_s if name in existing else deadline)
                 except RetryableError as error:
@@ -114,12 +120,12 @@ class OutputTopics:
 
     def _create_missing(self, wanted: Sequence[str]) -> dict[str, int]:
         """Create those that are not there; return names that cannot be, with Kafka's error code."""
-        by_numbers = defaultdict[tuple[int | None, int | None], list[str]](list)
+        by_numbers = defaultdict[Numbers, list[str]](list)
         for name in wanted:
             by_numbers[self._topic_settings[name][:2]].append(name)
         rejected: dict[str, int] = {}
         for numbers, names in by_numbers.items():
-            rejected |= topic_creation.create_missing(self._cluster, names, *numbers, fallback=self._plan.own)
+            rejected |= self._topics.create_missing(names, numbers, self._plan.own)
         return rejected
 
     def _recent_rejection(self, name: str) -> str:
@@ -129,14 +135,14 @@ class OutputTopics:
         return why if time.monotonic() < until else ""
 
     def _name_collisions(self, new: Iterable[str], derived: set[str]) -> Iterator[tuple[str, str]]:
-        missing = topics.missing(self._cluster, new)
+        missing = self._topics.missing(new)
         # pykafka hides them, so that they seem to be absent.
         internal = {name for name in missing if name.startswith(_INTERNAL) and name in derived}
         for name in internal:
             yield name, f"the topic {name} would be one of Kafka's own, which begin with {_INTERNAL}"
         if derived.isdisjoint(missing):
             return
-        existing = {_collision_key(name): name for name in topics.known_names(self._cluster)}
+        existing = {_collision_key(name): name for name in self._topics.known_names()}
         # The operator's come first in `new`.
         for name in missing:
             other = existing.setdefault(_collision_key(name), name)
@@ -161,7 +167,7 @@ class OutputTopics:
         Raises:
             ConfigurationError: it never can, and was not used before.
         """
-        error = topic_creation.creation_error(name, code, *self._plan.own)
+        error = creation_error(name, code, *self._plan.own)
         if isinstance(error, ConfigurationError):
             if name not in self._known_topics:
                 raise error
@@ -179,13 +185,11 @@ class OutputTopics:
         return why
 
     def _look_up_leaders(self, name: str, deadline: float, leaders_until: float) -> None:
-        found = topics.wait_for_some_leaders(self._cluster, name, deadline, leaders_until)
-        with client.translate_errors(f"look up the leaders of {name}"):
-            leaders = [found.partitions[number].leader for number in range(len(found.partitions))]
+        leaders, replication = self._topics.wait_for_leaders(name, deadline, leaders_until)
         self._leaderless.update(name, leaders)
         if self._metrics is not None:
             self._metrics.remark(
-                f"topic {name}", self._topic_settings.get(name, TopicSettings()).differs(*topics.shape(found))
+                f"topic {name}", self._topic_settings.get(name, TopicSettings()).differs(len(leaders), replication)
             )
         # Beginning anywhere, so that several workers do not all begin at the same partition.
         turns = self._turns.setdefault(name, count(zlib.crc32(name.encode()) ^ id(self)))

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from elworkers.connectors.kafka.batching_producer import partition_of
-from elworkers.connectors.kafka.pykafka.message_sets import MESSAGE_OVERHEAD
 from elworkers.core.contracts import Record, TopicPartition
+
+MESSAGE_OVERHEAD = 34
+"""Bytes that a message of magic 1 without a key takes besides its value; later formats take less."""
 
 _REQUEST_BYTES = 2 * 1024 * 1024
 """Bytes of a request, unless a single set is larger; it is in memory beside its records."""

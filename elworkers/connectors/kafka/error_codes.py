@@ -12,10 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pykafka.exceptions import ERROR_CODES, KafkaException
-
 from elworkers.connectors.kafka.errors import NotAuthorizedError, OutageError
-from elworkers.core.errors import RetryableError
+from elworkers.core.errors import ConfigurationError, RetryableError
 
 TOO_LARGE: Mapping[int, str] = MappingProxyType(
     {
@@ -89,6 +87,9 @@ NOT_AUTHORIZED = frozenset((29, 30, 31))
 MAYBE_STORED = frozenset((7, 20))
 """Codes of outages in which the leader may have stored the records."""
 
+EXISTS_ALREADY, FORBIDDEN = 36, 44
+"""Codes of topics that cannot be created: one is there, a policy is against it."""
+
 _DESCRIPTIONS: Mapping[int, str] = MappingProxyType({**INVALID_RECORD, **INVALID_NAME, **INVALID_SETTINGS, **OUTAGES})
 
 
@@ -97,14 +98,26 @@ def error_type(code: int) -> type[RetryableError]:
     return NotAuthorizedError if code in NOT_AUTHORIZED else OutageError
 
 
-def library_error(code: int, text: str) -> Exception:
-    """Return pykafka's exception of a code, also of one that it does not know."""
-    if code in NOT_AUTHORIZED and code not in ERROR_CODES:
-        return NotAuthorizedError(f"Kafka: {text}: {describe(code)}")
-    found: Exception = ERROR_CODES.get(code, KafkaException)(f"{text}: {describe(code)}")
-    return found
-
-
 def describe(code: int) -> str:
     """Return what the code means, with its number."""
     return f"{_DESCRIPTIONS.get(code, 'for a reason that is not known here')} (Kafka's error {code})"
+
+
+def creation_error(
+    name: str, code: int, partitions: int | None, replication: int | None
+) -> ConfigurationError | RetryableError:
+    """Return the error for a configured topic that could not be created.
+
+    Args:
+        name: of the topic.
+        code: Kafka's.
+        partitions, replication: as they were asked for; None: the broker's default.
+    """
+    message = (
+        f"Kafka refuses to create the topic {name} with partitions={partitions or -1} replication={replication or -1}"
+        f" (-1: the broker's default): {describe(code)}"
+    )
+    # What the broker's own defaults make impossible is nothing that the operator wrote here.
+    if (code in INVALID_NAME and code != FORBIDDEN) or (code in INVALID_SETTINGS and (partitions or replication)):
+        return ConfigurationError(message)
+    return error_type(code)(message)
