@@ -109,6 +109,7 @@ class Arguments:
         passed: what was accepted though it has no meaning here.
         deprecated: what was accepted under an older name.
         endpoints: the inputs and outputs of each name once they are checked, an input once for each of its topics.
+        places: where each of the endpoints stands, by the same names.
         functions: those of inputs and outputs that name any, with the location of each.
     """
 
@@ -118,6 +119,7 @@ class Arguments:
     passed: tuple[IgnoredName, ...] = ()
     deprecated: tuple[DeprecatedName, ...] = ()
     endpoints: Mapping[str, Sequence[Any]] = field(default_factory=dict, repr=False)
+    places: Mapping[str, Sequence[Argument]] = field(default_factory=dict, repr=False)
     functions: tuple[tuple[Argument, tuple[Wrap, ...]], ...] = field(default=(), repr=False)
 
     def __getitem__(self, name: str) -> Any:

@@ -69,7 +69,7 @@ def check_exactly_once(arguments: Arguments, env: Environment) -> None:
 
 def _outputs(arguments: Arguments) -> Iterator[tuple[Argument, SinkEndpoint]]:
     for name in ("output", "output_invalid"):
-        yield from zip(arguments.locations.get(name, ()), arguments.endpoints.get(name, ()), strict=False)
+        yield from zip(arguments.places.get(name, ()), arguments.endpoints.get(name, ()), strict=True)
 
 
 def _check_client(location: Argument, endpoint: SinkEndpoint | SourceEndpoint, env: Environment) -> None:

@@ -36,6 +36,7 @@ class _Reader(NamedTuple):
         topic: its name, or an importer's pattern of names.
         client: that it has whatever the brokers are; empty: they decide.
         refuses: whether it does not read messages that may have been aborted.
+        is_static: whether its members keep their names, and their partitions, over a restart.
     """
 
     title: str
@@ -45,6 +46,7 @@ class _Reader(NamedTuple):
     topic: str
     client: str
     refuses: bool
+    is_static: bool
 
 
 class _Written(NamedTuple):
@@ -66,7 +68,8 @@ def conflicts(instances: Mapping[str, Arguments], env: Environment) -> dict[str,
     found: dict[str, ConfigurationError] = {}
     written = [one for title, arguments in instances.items() for one in _written(title, arguments)]
     for number, reader in enumerate(readers):
-        why = _of_group(reader, readers[:number]) or _of_transactions(reader, written)
+        before = readers[:number]
+        why = _of_group(reader, before) or _of_static_members(reader, before) or _of_transactions(reader, written)
         if why:
             found.setdefault(reader.title, reader.location.error(why))
     return found
@@ -81,6 +84,20 @@ def _of_group(reader: _Reader, before: Sequence[_Reader]) -> str:
                 f" {reader.client}; the two cannot share a group, expected the same client"
             )
     return ""
+
+
+def _of_static_members(reader: _Reader, before: Iterable[_Reader]) -> str:
+    for other in before:
+        if reader.is_static and other.is_static and reader.hosts & other.hosts and _is_same_input(reader, other):
+            return (
+                f"kafka URI: option static_membership=True: the instance reads {reader.topic} as group {reader.group}"
+                " twice, and the second static member of a name shuts the first out; expected one such input"
+            )
+    return ""
+
+
+def _is_same_input(one: _Reader, other: _Reader) -> bool:
+    return (one.title, one.group, one.topic) == (other.title, other.group, other.topic)
 
 
 def _of_transactions(reader: _Reader, written: Iterable[_Written]) -> str:
@@ -106,15 +123,16 @@ def _reads(reader: _Reader, written: str) -> bool:
 def _readers(title: str, arguments: Arguments, env: Environment) -> Iterator[_Reader]:
     transactional = is_exactly_once(arguments)
     for name in ("input", "kafka"):
-        for endpoint in arguments.endpoints.get(name, ()):
+        endpoints = zip(arguments.endpoints.get(name, ()), arguments.places.get(name, ()), strict=True)
+        for endpoint, location in endpoints:
             hosts = endpoint.brokers if isinstance(endpoint, SourceEndpoint) else brokers(endpoint.uri)
             if hosts:
                 client = named(endpoint.uri.client, env) or _sure(endpoint, transactional=transactional)
                 group = consumer_group(endpoint, arguments.values.get("sid")) if name == "input" else None
                 topic = endpoint.options["topic"] if name == "input" else endpoint.options["topics"]
                 refuses = endpoint.options.get("transactions") != READ_UNCOMMITTED
-                location = arguments.locations[name][0]
-                yield _Reader(title, location, frozenset(hosts), group, topic, client, refuses)
+                is_static = bool(endpoint.options.get("static_membership"))
+                yield _Reader(title, location, frozenset(hosts), group, topic, client, refuses, is_static)
 
 
 def _sure(endpoint: Endpoint, *, transactional: bool) -> str:

@@ -53,16 +53,18 @@ def endpoints(arguments: Arguments) -> Iterator[SourceEndpoint | SinkEndpoint]:
 def _with_endpoints(arguments: Arguments) -> Arguments:
     """With everything that is a URI checked, once for all."""
     found: dict[str, tuple[Endpoint, ...]] = {}
+    places: dict[str, tuple[Argument, ...]] = {}
     functions: list[tuple[Argument, tuple[Wrap, ...]]] = []
     passed = list(arguments.passed)
     for name, endpoint_type, argument in _uris(arguments):
         some = _check_uri(endpoint_type, argument, arguments, found.get("input", ()))
         if some:
             found[name] = (*found.get(name, ()), *some)
+            places[name] = (*places.get(name, ()), *[argument] * len(some))
         for one in some[:1]:
             passed += [IgnoredName(option, why, argument) for option, why in one.passed]
             functions += [(argument, one.uri.wraps)] if one.uri.wraps else []
-    return replace(arguments, endpoints=found, functions=tuple(functions), passed=tuple(passed))
+    return replace(arguments, endpoints=found, places=places, functions=tuple(functions), passed=tuple(passed))
 
 
 def _uris(arguments: Arguments) -> Iterator[tuple[str, str, Argument]]:

@@ -131,3 +131,26 @@ def test_a_reader_in_transactions_is_one_of_confluent_kafka(invalid: Invalid) ->
     reader = "kafka-pykafka:///k:1?topic=raw&identity=p\nstdout:"
     found = invalid({"processor/p": PROCESSOR, "consumer/c": reader}, {})
     assert "processor/p reads as group p with confluent, and this with pykafka" in found["consumer/c"]
+
+
+STATIC = "kafka-confluent:///k:1?topic=t&identity=g&static_membership=True"
+
+
+def test_an_instance_has_one_static_member_of_a_name(invalid: Invalid) -> None:
+    found = invalid({"multiplexer/m": f"stdout:\n{STATIC}\n{STATIC.replace('k:1', 'k:2,k:1')}"}, {})
+    assert (
+        "multiplexers/m:3: kafka URI: option static_membership=True: the instance reads t as group g"
+        in found["multiplexer/m"]
+    )
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"stdout:\n{STATIC}\n{STATIC.replace('topic=t', 'topic=u')}",
+        f"stdout:\n{STATIC}\n{STATIC.replace('identity=g', 'identity=h')}",
+        f"stdout:\n{STATIC}\n{STATIC.replace('k:1', 'other:1')}",
+    ],
+)
+def test_static_members_of_other_names_may_be_of_one_instance(invalid: Invalid, lines: str) -> None:
+    assert invalid({"multiplexer/m": lines, "consumer/c": f"{STATIC}\nstdout:"}, {}) == {}
