@@ -16,8 +16,8 @@ import pytest
 from topology import BIN
 
 from elworkers.connectors.kafka import topic_owners
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.pykafka import client, progress, topic_creation
-from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.route import Route
 from elworkers.connectors.kafka.sink import settings as produced
@@ -31,14 +31,15 @@ Unique = Callable[[str], str]
 class Outputs:
     """Makes outputs to topics of one template, each as a worker that has just started."""
 
-    def __init__(self, kafka: str, template: str) -> None:
+    def __init__(self, kafka: str, template: str, client_name: str = "pykafka") -> None:
         self.kafka = kafka
+        self.driver = driver([kafka], client_name)
         self._template = template
 
     def refused(self, *schemas: str, known: Sequence[str] = (), options: str = "", wiki: str = "w") -> list[str]:
         """Write two events of each schema; what is said of those that are refused, once for each schema."""
         typed = check_sink(f"kafka:///{self.kafka}?topic=x&partitions=2{options}").options
-        producer = Producer([self.kafka], produced(typed), has_schema=lambda name: name in known)
+        producer = self.driver.producer([self.kafka], produced(typed), has_schema=lambda name: name in known)
         events = [{"schema": schema, "wiki": wiki} for schema in (*schemas, *schemas)]
         try:
             records = [Record(json.dumps(event).encode(), event=event) for event in events]
@@ -72,9 +73,14 @@ def name(unique: Unique) -> str:
     return unique("Owned")
 
 
+@pytest.fixture(params=["pykafka", "confluent"])
+def client_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def outputs(kafka: str, name: str) -> Outputs:
-    return Outputs(kafka, f"{name}.{{schema}}")
+def outputs(kafka: str, name: str, client_name: str) -> Outputs:
+    return Outputs(kafka, f"{name}.{{schema}}", client_name)
 
 
 def no_topic_of_its_own(loser: str, topic: str, owner: str) -> str:
@@ -119,11 +125,11 @@ def test_it_has_it_as_well_where_it_is_only_known_to_exist(outputs: Outputs, nam
     assert outputs.refused("a_b") == []
 
 
-def test_two_workers_that_find_it_empty_at_once_agree(kafka: str, unique: Unique) -> None:
+def test_two_workers_that_find_it_empty_at_once_agree(kafka: str, unique: Unique, client_name: str) -> None:
     rivals = ("a/b/c", "a/b_c", "a_b_c")
     for _ in range(4):
         name = unique("Race")
-        outputs, together = Outputs(kafka, f"{name}.{{schema}}"), threading.Barrier(len(rivals))
+        outputs, together = Outputs(kafka, f"{name}.{{schema}}", client_name), threading.Barrier(len(rivals))
         said: dict[str, list[str]] = {}
 
         def start(schema: str) -> None:
@@ -152,7 +158,7 @@ def test_an_empty_topic_of_an_operators_is_the_first_ones(outputs: Outputs, name
 def test_what_is_in_a_topic_of_an_earlier_version_decides(outputs: Outputs, name: str, there: str | None) -> None:
     topic = f"{name}.a_b"
     typed = check_sink(f"kafka:///{outputs.kafka}?topic=x&partitions=2").options
-    producer = Producer([outputs.kafka], produced(typed))
+    producer = outputs.driver.producer([outputs.kafka], produced(typed))
     value = b"no event" if there is None else json.dumps({"schema": there}).encode()
     producer.produce([Record(value)], lambda _: (topic, None))
     assert producer.flush() == []
@@ -181,7 +187,7 @@ def test_topics_named_by_more_than_the_schema_have_one_owner_too(kafka: str, nam
 def test_what_is_no_claim_is_passed_over(outputs: Outputs, name: str) -> None:
     assert outputs.refused("x/y") == []
     typed = check_sink(f"kafka:///{outputs.kafka}?topic=x").options
-    producer = Producer([outputs.kafka], produced(typed))
+    producer = outputs.driver.producer([outputs.kafka], produced(typed))
     odd = [b"", b"no JSON", b"[]", b'{"topic": 1, "id": null}', json.dumps({"topic": f"{name}.a_b", "id": ""}).encode()]
     producer.produce([Record(value) for value in odd], lambda _: (topic_owners.TOPIC, None))
     assert producer.flush() == []

@@ -20,9 +20,9 @@ from topology import BIN
 from waiting import wait_for
 
 from elworkers.connectors.kafka import leaderless
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client, stall_timers, topic_creation, topics
-from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import settings
 from elworkers.connectors.kafka.source import KafkaSource
@@ -56,14 +56,15 @@ def _route_by_events(record: Record) -> tuple[OwnTopic, bytes | None]:
 class Writer:
     """Producers, one after the other as in pipelines that are built anew, and what outlives them."""
 
-    def __init__(self, hosts: Sequence[str]) -> None:
+    def __init__(self, hosts: Sequence[str], client_name: str) -> None:
         self._hosts = hosts
+        self._client_name = client_name
         self.metrics, self.delivered = Counters(), DeliveryLog()
         self.unled = LeaderlessPartitions(self.metrics)
 
     def refused(self, records: Sequence[Record], *, made: bool) -> list[bytes]:
         options = check_sink(f"kafka:///{','.join(self._hosts)}?topic=x&partitions=2&replication=1").options
-        producer = Producer(
+        producer = driver(self._hosts, self._client_name).producer(
             self._hosts, settings(options), metrics=self.metrics, delivered=self.delivered, leaderless=self.unled
         )
         producer.produce(records, _route_by_events if made else _route, derived=made)
@@ -77,17 +78,18 @@ class Halved:
     """A topic with a partition on each of two brokers.
 
     Attributes:
+        client_name: of those who read and write it here.
         gone, stays: the numbers of the partitions.
     """
 
-    def __init__(self, pair: Stack, name: str) -> None:
-        self.pair, self.name = pair, name
+    def __init__(self, pair: Stack, name: str, client_name: str) -> None:
+        self.pair, self.name, self.client_name = pair, name, client_name
         env = pair.env()
         self.hosts = [env["KAFKA"], env["KAFKA_2"]]
         partitions = topic_creation.get_or_create(client.connect(self.hosts), name, 2, 1).partitions
         (self.gone,) = [number for number, one in partitions.items() if one.leader.id == 2]
         self.stays = 1 - self.gone
-        self.writer = Writer(self.hosts)
+        self.writer = Writer(self.hosts, client_name)
 
     def produce(self, partition: int, *values: bytes) -> None:
         modern.produce(self.hosts[partition == self.gone], self.name, values, partition)
@@ -117,9 +119,9 @@ class Halved:
         return {number: sorted(values) for number, values in found.items()}
 
 
-@pytest.fixture
-def halved(pair: Stack, unique: Unique) -> Iterator[Halved]:
-    yield Halved(pair, unique("halved"))
+@pytest.fixture(params=["pykafka", "confluent"])
+def halved(pair: Stack, unique: Unique, request: pytest.FixtureRequest) -> Iterator[Halved]:
+    yield Halved(pair, unique("halved"), request.param)
     pair.up("kafka-2")
 
 
@@ -130,15 +132,26 @@ class Reader:
         text = f"kafka:///{','.join(halved.hosts)}?topic={halved.name}&session_timeout_ms=6000&{options}"
         self.metrics = Counters()
         self.source = KafkaSource(
-            halved.hosts, check_source(text).options, group, self.metrics, offset_store=offset_store
+            halved.hosts,
+            check_source(text).options,
+            group,
+            self.metrics,
+            offset_store=offset_store,
+            kafka=driver(halved.hosts, halved.client_name),
         )
         self.found: list[bytes] = []
 
+    def _take(self) -> None:
+        records = self.source.poll(100, 0.2)
+        self.source.commit({one.origin: one.offset + 1 for one in records if one.origin})
+        self.found += [one.value for one in records]
+
+    def begins(self) -> None:
+        wait_for(lambda: (self._take(), self.source.partitions)[1], DEADLINE_S, "partitions")
+
     def reads(self, *values: bytes) -> None:
         def have_come() -> bool:
-            records = self.source.poll(100, 0.2)
-            self.source.commit({one.origin: one.offset + 1 for one in records if one.origin})
-            self.found += [one.value for one in records]
+            self._take()
             return sorted(self.found) == sorted(values)
 
         wait_for(have_come, DEADLINE_S, f"{values}, not {self.found}")
@@ -174,9 +187,11 @@ def test_a_new_group_reads_at_once_what_has_a_leader(
         "held": Reader(halved, held, "auto_offset_reset=latest&reset_offset_on_start=True"),
         "kept": Reader(halved, unique("group"), "auto_offset_reset=earliest", offset_store),
     }
-    (said,) = [line for line in capsys.readouterr().out.splitlines() if "has no leader now" in line]
-    assert f"partitions=[{halved.gone}]" in said
     try:
+        for one in readers.values():
+            one.begins()
+        (said,) = [line for line in capsys.readouterr().out.splitlines() if "has no leader now" in line]
+        assert f"partitions=[{halved.gone}]" in said
         halved.produce(halved.stays, b"new")
         for name in ("earliest", "kept"):
             readers[name].reads(b"old", b"new")
@@ -213,7 +228,7 @@ def test_an_importer_says_which_partition_it_cannot_read(halved: Halved, unique:
     halved.leave()
     metrics = Counters()
     importer = Job(halved.hosts[0], f"file://{tmp_path}/base", halved.name, tmp_path / "staging").made(metrics)
-    reader = TopicsReader(halved.hosts)
+    reader = driver(halved.hosts, halved.client_name).reader(halved.hosts)
     try:
         assert importer.run(reader, lambda *_: True, everything=True) > 0
         assert metrics.summary()["import_records"] == 1
@@ -235,7 +250,7 @@ def _key_of(partition: int) -> bytes:
 def test_what_has_a_partition_with_a_leader_is_written_once_and_the_rest_waits_for_its_own(
     halved: Halved, unique: Unique, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given, made, fresh = halved, *(Halved(halved.pair, unique(name)) for name in ("made", "fresh"))
+    given, made, fresh = halved, *(Halved(halved.pair, unique(name), halved.client_name) for name in ("made", "fresh"))
     event = json.dumps({"schema": made.name}).encode()
     made.produce(made.stays, event)
     halved.leave()
@@ -243,7 +258,11 @@ def test_what_has_a_partition_with_a_leader_is_written_once_and_the_rest_waits_f
         _write_in_its_absence(topic, topic is made, monkeypatch)
     _wait_for_the_owner(fresh, monkeypatch)
     # Through the installed commands.
-    command = [BIN / "eventlogging-forwarder", "stdin:", f"kafka:///{','.join(given.hosts)}?topic={given.name}"]
+    command = [
+        BIN / "eventlogging-forwarder",
+        "stdin:",
+        f"kafka-{given.client_name}:///{','.join(given.hosts)}?topic={given.name}",
+    ]
     done = subprocess.run(command, input=b"plain 4", capture_output=True, check=False, timeout=DEADLINE_S)
     assert done.returncode == 0
     said = [line for line in done.stderr.decode().splitlines() if "partition cannot be written to" in line]

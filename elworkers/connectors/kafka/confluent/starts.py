@@ -12,8 +12,7 @@ import structlog
 from confluent_kafka import Consumer
 from confluent_kafka.admin import OffsetSpec
 
-from elworkers.connectors.kafka.confluent import committed
-from elworkers.connectors.kafka.confluent.committed import Committed
+from elworkers.connectors.kafka.confluent.committed import Committed, read
 from elworkers.connectors.kafka.confluent.errors import translate_errors
 from elworkers.connectors.kafka.confluent.lookups import Lookups, led_partitions
 from elworkers.connectors.kafka.topic_identity import TopicIdentity
@@ -67,12 +66,12 @@ class Starts:
             RetryableError: Kafka does not answer.
         """
         with translate_errors(f"ask for the offsets of group {self._group}", self._lookups.events):
-            found = {one: at for one, at in committed.read(client, self._partitions).items() if self._is_ours(one, at)}
+            found = {one: at for one, at in read(client, self._partitions).items() if self._is_ours(one, at)}
         is_new = not found and not self._identity.recreated
         resets, self._ignores_committed = self._ignores_committed, False
         positions = {} if resets else {one: found[one].offset for one in new if one in found}
         missing = [one for one in new if one not in positions]
-        self.begun = self._begin(missing, latest=self._latest and (is_new or resets)) if missing else {}
+        self.begun = self._begin(missing, found, latest=self._latest and (is_new or resets)) if missing else {}
         if resets:
             # Better behind what the group has read than nowhere.
             positions = {one: found[one].offset for one in missing if one in found and one not in self.begun}
@@ -92,7 +91,9 @@ class Starts:
             return False
         return True
 
-    def _begin(self, missing: Collection[TopicPartition], *, latest: bool) -> dict[TopicPartition, int]:
+    def _begin(
+        self, missing: Collection[TopicPartition], committed: Collection[TopicPartition], *, latest: bool
+    ) -> dict[TopicPartition, int]:
         topic = self._lookups.topic(self._topic)
         led = set(led_partitions(topic)) if topic is not None else set()
         asked = [one for one in missing if one in led]
@@ -111,7 +112,7 @@ class Starts:
                 partitions=sorted(one.partition for one in begun),
                 messages=passed_over,
             )
-        if later := sorted(one.partition for one in missing if one not in begun):
+        if later := sorted({one.partition for one in missing} - {one.partition for one in (*begun, *committed)}):
             log.warning(
                 "a group without offsets begins at the latest; what has no leader now will be read from its earliest",
                 code="kafka_group_start_without_leader",
