@@ -214,8 +214,6 @@ class TransactionalHarness(DriverHarness):
     """A harness of a driver that has transactions."""
 
     driver: TransactionalDriver
-    starts_apart = True
-    """Whether a member begins with some partitions while a transaction has the offsets of others."""
 
     def transactional_producer(self, transactional_id: str = "", *, short: bool = False) -> TransactionalProducer:
         """A producer of transactions; by default of an id that no other has.
@@ -242,8 +240,6 @@ class TransactionalHarness(DriverHarness):
 
 class Confluent(TransactionalHarness, Pykafka):
     """On a real broker, by librdkafka; what ends transactions goes through a proxy."""
-
-    starts_apart = False
 
     def __init__(self, broker: str) -> None:
         Pykafka.__init__(self, broker)

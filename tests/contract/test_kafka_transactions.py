@@ -117,8 +117,7 @@ def test_a_partition_waits_for_a_transaction_that_has_its_offsets(harness: Trans
     producer.send_offsets(first.ends, metadata(first))
     first.consumer.close()
     second = harness.join()
-    if harness.starts_apart:
-        second.holds(0)
+    second.holds(0)
     producer.commit()
     second.holds(0, 1)
     assert second.read(1) == [b"out"]

@@ -19,7 +19,7 @@ from importing import Job
 from topology import BIN
 from waiting import wait_for
 
-from elworkers.connectors.kafka import leaderless
+from elworkers.connectors.kafka import leaderless, topic_owners
 from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.pykafka import client, stall_timers, topic_creation, topics
@@ -254,6 +254,8 @@ def test_what_has_a_partition_with_a_leader_is_written_once_and_the_rest_waits_f
     event = json.dumps({"schema": made.name}).encode()
     made.produce(made.stays, event)
     halved.leave()
+    # So that the log of claims is where the broker stays, also for the other client.
+    topic_creation.get_or_create(client.connect(given.hosts[:1]), topic_owners.TOPIC, 1, 1)
     for topic in (given, made):
         _write_in_its_absence(topic, topic is made, monkeypatch)
     _wait_for_the_owner(fresh, monkeypatch)

@@ -32,13 +32,17 @@ class Admin:
         hosts: the brokers, each `host:port`.
         options: of a URI, typed: those that say how to connect.
 
+    Attributes:
+        lookups: asks about topics.
+        group_offsets: asks what groups have committed.
+
     Raises:
         RetryableError: no broker answers.
     """
 
     def __init__(self, hosts: Sequence[str], options: Mapping[str, Any]) -> None:
         self.lookups = Lookups(hosts, options)
-        self._committed = CommittedOffsets(hosts, options)
+        self.group_offsets = CommittedOffsets(hosts, options)
 
     def get_or_create(self, topic: str, partitions: int | None = None, replication: int | None = None) -> TopicShape:
         """See `driver.Admin.get_or_create`."""
@@ -102,7 +106,7 @@ class Admin:
         """See `driver.Admin.committed`."""
         found = self.lookups.topic(topic)
         wanted = [TopicPartition(topic, number) for number in found.partitions] if found is not None else []
-        return {partition: one.offset for partition, one in self._committed.of(group, wanted).items()}
+        return {partition: one.offset for partition, one in self.group_offsets.of(group, wanted).items()}
 
     def brokers(self) -> set[int]:
         """See `driver.Admin.brokers`."""
@@ -111,5 +115,5 @@ class Admin:
     def close(self) -> None:
         """See `driver.Admin.close`."""
         with contextlib.suppress(AttributeError):
-            self._committed.close()
+            self.group_offsets.close()
             self.lookups.close()

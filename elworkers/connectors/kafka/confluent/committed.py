@@ -10,7 +10,7 @@ the group's coordinator is not ready (librdkafka issue 5040).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -21,6 +21,8 @@ from elworkers.connectors.kafka.confluent.errors import configuration_errors, tr
 from elworkers.core.contracts import TopicPartition
 
 _TIMEOUT_S = 20.0
+_TOGETHER_S, _ALONE_S = 5.0, 1.0
+"""How long is waited for the offsets of several partitions, and then for those of each."""
 _COORDINATOR_WITHIN_S, _PAUSE_S = 10.0, 0.05
 _NO_COORDINATOR = frozenset(
     (
@@ -87,7 +89,53 @@ class CommittedOffsets:
             consumer.close()
 
 
-def read(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Committed]:
+class Settled(NamedTuple):
+    """What a group has committed once no open transaction can change it.
+
+    Attributes:
+        found: without partitions of which it has nothing.
+        pending: partitions of which an open transaction has offsets.
+    """
+
+    found: dict[TopicPartition, Committed]
+    pending: frozenset[TopicPartition]
+
+
+def read_settled(consumer: Consumer, partitions: Collection[TopicPartition], check: Callable[[], object]) -> Settled:
+    """Return what a client's group has committed; the client reads committed messages.
+
+    librdkafka waits for the end of transactions that have offsets of any of the partitions, and does not say of which.
+    So each is asked for by itself where that takes long: one transaction is not to hold up the others' partitions.
+
+    Args:
+        consumer: the client.
+        partitions: those that nobody reads now.
+        check: called where it takes long; raises where the group's coordinator does not answer at all.
+
+    Raises:
+        KafkaException: the group's coordinator refuses to answer.
+    """
+    try:
+        return Settled(read(consumer, partitions, _TOGETHER_S), frozenset())
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError._TIMED_OUT:
+            raise
+    check()
+    found: dict[TopicPartition, Committed] = {}
+    pending: set[TopicPartition] = set()
+    for partition in partitions:
+        try:
+            found |= read(consumer, [partition], _ALONE_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._TIMED_OUT:
+                raise
+            pending.add(partition)
+    return Settled(found, frozenset(pending))
+
+
+def read(
+    consumer: Consumer, partitions: Iterable[TopicPartition], timeout_s: float = _TIMEOUT_S
+) -> dict[TopicPartition, Committed]:
     """Return what a client's group has committed; without partitions of which it has nothing.
 
     Waits a little for a coordinator that is not ready: that of a new group never is at once.
@@ -99,16 +147,16 @@ def read(consumer: Consumer, partitions: Iterable[TopicPartition]) -> dict[Topic
     deadline = time.monotonic() + _COORDINATOR_WITHIN_S
     while True:
         try:
-            return _read(consumer, wanted)
+            return _read(consumer, wanted, timeout_s)
         except KafkaException as error:
             if error.args[0].code() not in _NO_COORDINATOR or time.monotonic() > deadline:
                 raise
         time.sleep(_PAUSE_S)
 
 
-def _read(consumer: Consumer, wanted: list[ClientPartition]) -> dict[TopicPartition, Committed]:
+def _read(consumer: Consumer, wanted: list[ClientPartition], timeout_s: float) -> dict[TopicPartition, Committed]:
     found: dict[TopicPartition, Committed] = {}
-    for one in consumer.committed(wanted, timeout=_TIMEOUT_S):
+    for one in consumer.committed(wanted, timeout=timeout_s):
         if one.error is not None:
             raise KafkaException(one.error)
         if one.offset >= 0:

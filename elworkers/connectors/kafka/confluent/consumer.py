@@ -39,6 +39,7 @@ _REGAIN_S = 10.0
 """Seconds after which partitions are taken anew that a refused commit has given up and nobody has taken."""
 _DOWN_S, _ANSWER_WITHIN_S = 5.0, 3.0
 """Seconds after which brokers that are all away are asked once more, and after which that is an outage."""
+_PENDING = "a transaction that is open has its group's offsets"
 _CLOSE_S = 5.0
 """Seconds after which a client is left to close by itself: one with a commit on its way waits for a coordinator."""
 
@@ -94,7 +95,7 @@ class GroupConsumer:
             raise
         self.topic_id = self._identity.topic_id
         self._partition_count = partitions
-        self._starts = Starts(self._admin.lookups, self._identity, self._topic, group, options, partitions)
+        self._starts = Starts(self._admin, self._identity, self._topic, group, options, partitions)
         self._commits = Commits(self._events, self._topic, self._identity)
         self._faults = PartitionFaults(self._topic, metrics)
         self._max_age_s: float = options["metadata_max_age_ms"] / 1000
@@ -340,7 +341,7 @@ class GroupConsumer:
                 client.pause(waiting)
 
     def _take(self, new: Collection[int]) -> None:
-        """Find where partitions begin, and tell the listener; those without a leader and an offset wait."""
+        """Find where partitions begin, and tell the listener; those of which nobody can say it wait."""
         positions = self._starts.positions(self._client, self._partitions(new))
         begun = self._starts.begun
         self._told = True
@@ -350,8 +351,11 @@ class GroupConsumer:
             self._held[partition.partition] = Held(start, start)
         # A group that begins at the latest and sees no event would, after a restart, pass over what came in between.
         self._commit({one.partition: at for one, at in to_commit.items()})
-        for number in set(new) - self._held.keys():
-            self._faults.has_no_leader(number)
+        for partition in self._partitions(set(new) - self._held.keys()):
+            if partition in self._starts.pending:
+                self._faults.stands_still(partition.partition, _PENDING)
+            else:
+                self._faults.has_no_leader(partition.partition)
         self._regain_at = time.monotonic() + _REGAIN_S
         log.info(
             "partitions assigned",

@@ -12,9 +12,10 @@ import structlog
 from confluent_kafka import Consumer
 from confluent_kafka.admin import OffsetSpec
 
-from elworkers.connectors.kafka.confluent.committed import Committed, read
+from elworkers.connectors.kafka.confluent.admin import Admin
+from elworkers.connectors.kafka.confluent.committed import Committed, read_settled
 from elworkers.connectors.kafka.confluent.errors import translate_errors
-from elworkers.connectors.kafka.confluent.lookups import Lookups, led_partitions
+from elworkers.connectors.kafka.confluent.lookups import led_partitions
 from elworkers.connectors.kafka.topic_identity import TopicIdentity
 from elworkers.core.contracts import TopicPartition
 
@@ -27,7 +28,7 @@ class Starts:
     """Finds positions of newly assigned partitions.
 
     Args:
-        lookups: asks how far partitions go.
+        admin: asks how far partitions go, and the group.
         identity: of the topic.
         topic, group: their names.
         options: of a `kafka:` URI as an input, typed.
@@ -35,18 +36,20 @@ class Starts:
 
     Attributes:
         begun: partitions of the last `positions` that the group has not committed; the caller commits them.
+        pending: partitions of the last `positions` of which an open transaction has offsets.
     """
 
     def __init__(
         self,
-        lookups: Lookups,
+        admin: Admin,
         identity: TopicIdentity,
         topic: str,
         group: str,
         options: Mapping[str, Any],
         partitions: int,
     ) -> None:
-        self._lookups = lookups
+        self._lookups = admin.lookups
+        self._group_offsets = admin.group_offsets
         self._identity = identity
         self._topic = topic
         self._group = group
@@ -55,6 +58,7 @@ class Starts:
         self._ignores_committed: bool = options["reset_offset_on_start"]
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
         self.begun: dict[TopicPartition, int] = {}
+        self.pending: frozenset[TopicPartition] = frozenset()
 
     def positions(self, client: Consumer, new: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where partitions go on or begin; without those of which nobody can say that now.
@@ -66,11 +70,13 @@ class Starts:
             RetryableError: Kafka does not answer.
         """
         with translate_errors(f"ask for the offsets of group {self._group}", self._lookups.events):
-            found = {one: at for one, at in read(client, self._partitions).items() if self._is_ours(one, at)}
-        is_new = not found and not self._identity.recreated
+            settled = read_settled(client, new, lambda: self._group_offsets.of(self._group, new))
+        self.pending = settled.pending
+        found = self._ours(settled.found)
         resets, self._ignores_committed = self._ignores_committed, False
-        positions = {} if resets else {one: found[one].offset for one in new if one in found}
-        missing = [one for one in new if one not in positions]
+        positions = {} if resets else {one: at.offset for one, at in found.items()}
+        missing = [one for one in new if one not in positions and one not in self.pending]
+        is_new = bool(missing) and not found and not self._has_others(new) and not self._identity.recreated
         self.begun = self._begin(missing, found, latest=self._latest and (is_new or resets)) if missing else {}
         if resets:
             # Better behind what the group has read than nowhere.
@@ -84,6 +90,15 @@ class Starts:
                 partitions=sorted(one.partition for one in self.begun),
             )
         return positions | self.begun
+
+    def _has_others(self, new: Collection[TopicPartition]) -> bool:
+        """Return whether the group has committed offsets of other partitions of the topic than these."""
+        others = [one for one in self._partitions if one not in new]
+        # What their members' transactions are about to commit is not waited for: there is always one.
+        return bool(others and self._ours(self._group_offsets.of(self._group, others)))
+
+    def _ours(self, found: Mapping[TopicPartition, Committed]) -> dict[TopicPartition, Committed]:
+        return {partition: one for partition, one in found.items() if self._is_ours(partition, one)}
 
     def _is_ours(self, partition: TopicPartition, one: Committed) -> bool:
         if self._identity.is_of_other_topic(one.metadata):
