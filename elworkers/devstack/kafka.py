@@ -73,6 +73,9 @@ class Kafka(Part):
             "log.retention.ms": -1,
             "log.message.timestamp.before.max.ms": 2**63 - 1,
             "num.partitions": 1,
+            # Each broker is a rack of its own: consumers that name one read its replicas.
+            "broker.rack": f"rack-{self.node}",
+            "replica.selector.class": "org.apache.kafka.common.replica.RackAwareReplicaSelector",
             "log.cleaner.dedupe.buffer.size": 4 * 1024 * 1024,
         }
 

@@ -19,6 +19,8 @@ from pykafka.exceptions import KafkaException
 from topology import BIN
 from waiting import wait_for
 
+from elworkers.connectors.kafka.confluent import membership
+from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.pykafka import client, progress, topic_creation
 from elworkers.connectors.kafka.pykafka.fetcher import Fetcher
 from elworkers.connectors.kafka.source import KafkaSource
@@ -234,5 +236,31 @@ def test_one_broker_that_cannot_be_resolved_holds_up_no_other(
             "the word on the partition",
         )
         assert values == [b"a"]
+    finally:
+        source.close()
+
+
+def test_a_member_with_a_rack_reads_the_replica_there(
+    two_brokers: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = membership.consumer_settings
+    monkeypatch.setattr(membership, "consumer_settings", lambda *a, **b: {**made(*a, **b), "debug": "fetch"})
+    env = two_brokers.env()
+    hosts = [env["KAFKA"], env["KAFKA_2"]]
+    partition = topic_creation.get_or_create(client.connect(hosts), "racks", 1, 2).partitions[0]
+    follower = 3 - partition.leader.id
+    modern.produce(hosts[partition.leader.id - 1], "racks", [b"%d" % number for number in range(100)], 0)
+    uri = f"kafka:///{','.join(hosts)}?topic=racks&auto_offset_reset=earliest&client_rack=rack-{follower}"
+    options = check_source(uri).options
+    source = KafkaSource(hosts, options, "racks", Counters(), kafka=driver(hosts, "confluent", options))
+    try:
+        found: list[bytes] = []
+        wait_for(
+            lambda: (found.extend(one.value for one in source.poll(1000, 0.2)), len(found) >= 100)[1],
+            DEADLINE_S,
+            "the messages",
+        )
+        assert found == [b"%d" % number for number in range(100)]
+        assert f"{hosts[follower - 1]}/{follower}: Enqueue 100 message(s)" in capsys.readouterr().out
     finally:
         source.close()

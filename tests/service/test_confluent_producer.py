@@ -15,7 +15,7 @@ import modern
 import pytest
 from waiting import wait_for
 
-from elworkers.connectors.kafka.confluent import delivery_client
+from elworkers.connectors.kafka.confluent import delivery_client, producer
 from elworkers.connectors.kafka.confluent.confluent_driver import ConfluentDriver
 from elworkers.connectors.kafka.confluent.transactional_client import Timeouts
 from elworkers.connectors.kafka.confluent.transactional_producer import ConfluentTransactionalProducer
@@ -204,3 +204,15 @@ def test_what_is_refused_in_a_transaction_can_be_told_of_in_the_same_one(broker:
     assert sorted(modern.committed_values(broker, topic, 1)) == sorted([b"before", *some, b"an EventError"])
     assert modern.committed_values(broker, keyless, 1) == []
     producer.close()
+
+
+def test_that_all_replicas_are_waited_for_is_said_once(
+    kafka: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(producer, "_told_of_acks", set())
+    said: list[bool] = []
+    for acks in ("all", "1", "1"):
+        options = check_sink(f"kafka-confluent:///{kafka}?topic=x&required_acks={acks}").options
+        ConfluentDriver().producer([kafka], settings(options)).close()
+        said.append("required_acks=1 is taken as required_acks=all" in capsys.readouterr().out)
+    assert said == [False, True, False]
