@@ -153,11 +153,14 @@ class GroupConsumer:
             self._raise_kept()
             if self._membership.falls_back():
                 self._join_anew()
-            taken, errors = by_partition(messages, self._held)
-            for error in errors:
-                self._take_error(error)
+            taken, errors, cut = by_partition(messages, self._held)
+            # Before the errors: what makes a partition stand still may come behind messages of the same partition.
             for number in taken:
                 self._faults.goes_on(number)
+            for error in errors:
+                self._take_error(error)
+            for number in cut & self._held.keys():
+                self._assign_anew(number, paused=self._faults.has(number))
             self._tell_lost()
             if taken:
                 self._answered()
@@ -262,12 +265,12 @@ class GroupConsumer:
         self._faults.tried(number)
         self._assign_anew(number)
 
-    def _assign_anew(self, number: int) -> None:
+    def _assign_anew(self, number: int, *, paused: bool = False) -> None:
         partition = ClientPartition(self._topic, number, self._held[number].next)
         with translate_errors(f"read partition {number} of topic {self._topic}", self._events):
             self._client.incremental_unassign([partition])
             self._client.incremental_assign([partition])
-            self._client.resume([partition])
+            (self._client.pause if paused else self._client.resume)([partition])
 
     def _commit_markers(self) -> None:
         """Commit positions behind markers of transactions, with which a log may end as well as with a message."""

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError
 
 from elworkers.connectors.kafka.driver import RawMessage
 
@@ -44,10 +46,25 @@ class Held:
         return self.end > self.next == self.committed
 
 
-def by_partition(messages: Iterable[Any], held: dict[int, Held]) -> tuple[dict[int, list[RawMessage]], list[Any]]:
-    """Return the messages of held partitions by their numbers, and what are errors instead.
+class Taken(NamedTuple):
+    """What a poll has given.
 
-    Messages before a partition's position are passed over: they were fetched before it was given anew.
+    Attributes:
+        messages: by the numbers of their partitions, which are held.
+        errors: what came instead of messages.
+        cut: partitions that have to be read again from their positions, because something behind an error was dropped.
+    """
+
+    messages: dict[int, list[RawMessage]]
+    errors: list[Any]
+    cut: set[int]
+
+
+def by_partition(messages: Iterable[Any], held: Mapping[int, Held]) -> Taken:
+    """Sort what a poll has given.
+
+    Messages before a partition's position are passed over: they were fetched before it was given anew. So is what is
+    behind an error of its partition, because the error stands for messages: librdkafka goes on behind a damaged batch.
 
     Args:
         messages: librdkafka's.
@@ -55,17 +72,28 @@ def by_partition(messages: Iterable[Any], held: dict[int, Held]) -> tuple[dict[i
     """
     taken: dict[int, list[RawMessage]] = {}
     errors: list[Any] = []
+    failed: set[int] = set()
+    cut: set[int] = set()
     current = _NONE
     partition: Held | None = None
     found: list[RawMessage] = []
     for message in messages:
-        if message.error() is not None:
-            errors.append(message)
+        error = message.error()
+        if error is not None:
+            number = message.partition()
+            if number not in failed:
+                errors.append(message)
+            if error.code() != KafkaError._PARTITION_EOF and number in held:
+                failed.add(number)
+                current = _NONE
             continue
         number = message.partition()
         if number != current:
             current = number
             partition = held.get(number)
+            if number in failed:
+                cut.add(number)
+                partition = None
             if partition is not None:
                 found = taken.setdefault(number, [])
         if partition is None:
@@ -76,4 +104,4 @@ def by_partition(messages: Iterable[Any], held: dict[int, Held]) -> tuple[dict[i
         kind, timestamp_ms = message.timestamp()
         found.append((offset, timestamp_ms if kind else -1, message.key(), message.value()))
         partition.next = offset + 1
-    return {number: some for number, some in taken.items() if some}, errors
+    return Taken({number: some for number, some in taken.items() if some}, errors, cut)

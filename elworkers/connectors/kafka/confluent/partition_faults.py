@@ -35,6 +35,10 @@ class PartitionFaults:
         self._stalled.report(number, why)
         self._again_at[number] = time.monotonic() + _TRY_AGAIN_S
 
+    def has(self, number: int) -> bool:
+        """Return whether something is wrong with a partition."""
+        return number in self._numbers
+
     def has_no_leader(self, number: int) -> None:
         """Take note that nobody can say anything of a partition now."""
         self._leaderless.add(number)

@@ -152,7 +152,8 @@ class _Reading:
             partition = TopicPartition(message.topic() or "", message.partition() or 0)
             offset_range = self._left.get(partition)
             if message.error() is not None:
-                if self._has_ended(partition, message):
+                # An end behind something that cannot be read does not mean that all before it was read.
+                if partition not in self._unreadable and self._has_ended(partition, message):
                     # A leader that knows less than the one before it has no more; what is missing is not passed over.
                     ends[partition] = max(ends.get(partition, 0), message.offset() or 0)
                     done.add(partition)
