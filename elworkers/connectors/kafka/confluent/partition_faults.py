@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Collection
 
@@ -76,6 +77,9 @@ class PartitionFaults:
                 self._numbers.add(number)
                 self._leaderless.add(number)
                 self._stalled.report(number, NO_LEADER)
+            elif number in self._again_at:
+                # It was taken out of what is read, and goes on once it was put back.
+                self._again_at[number] = -math.inf
             elif number in self._leaderless:
                 self.goes_on(number)
 
