@@ -20,7 +20,7 @@ from elworkers.connectors.kafka.confluent.transactional_producer import Confluen
 from elworkers.connectors.kafka.driver import Consumer, Driver
 from elworkers.connectors.kafka.drivers import driver, in_memory
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
-from elworkers.connectors.kafka.producer_protocol import Producer
+from elworkers.connectors.kafka.producer_protocol import Producer, ProducerContext
 from elworkers.connectors.kafka.sink import settings
 from elworkers.connectors.kafka.transactional import TransactionalDriver, TransactionalProducer
 from elworkers.connectors.registry import check_sink, check_source
@@ -129,7 +129,7 @@ class DriverHarness:
     def producer(self, delivered: Deliveries | None = None) -> Producer:
         """A producer to topics of two partitions."""
         options = check_sink(f"kafka:///{','.join(self.hosts)}?topic={self.topic}&partitions=2").options
-        return self.driver.producer(self.hosts, settings(options), delivered=delivered)
+        return self.driver.producer(self.hosts, settings(options), ProducerContext(delivered=delivered))
 
     def feed(self, *values: bytes, key: bytes = b"one") -> None:
         """Produce with a key, so that all are in one partition: 1 with the key `one`, 0 with `two`."""

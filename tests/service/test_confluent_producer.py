@@ -20,7 +20,7 @@ from elworkers.connectors.kafka.confluent.confluent_driver import ConfluentDrive
 from elworkers.connectors.kafka.confluent.transactional_client import Timeouts
 from elworkers.connectors.kafka.confluent.transactional_producer import ConfluentTransactionalProducer
 from elworkers.connectors.kafka.driver import Reader
-from elworkers.connectors.kafka.producer_protocol import Producer, ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import Producer, ProducerContext, ProducerSettings
 from elworkers.connectors.kafka.sink import settings
 from elworkers.connectors.registry import check_sink
 from elworkers.core.contracts import Record
@@ -95,7 +95,7 @@ class Plain:
         self._topic = topic
         self._delivered, self.metrics = DeliveryLog(), Counters()
         self._make = lambda: ConfluentDriver().producer(
-            [broker], produced(broker), delivered=self._delivered, metrics=self.metrics
+            [broker], produced(broker), ProducerContext(self.metrics, self._delivered)
         )
         self._producer: Producer = self._make()
         self.failures = self.batches = 0

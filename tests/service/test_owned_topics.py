@@ -17,6 +17,7 @@ from topology import BIN
 
 from elworkers.connectors.kafka import topic_owners
 from elworkers.connectors.kafka.drivers import driver
+from elworkers.connectors.kafka.producer_protocol import ProducerContext
 from elworkers.connectors.kafka.pykafka import client, progress, topic_creation
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.route import Route
@@ -39,7 +40,8 @@ class Outputs:
     def refused(self, *schemas: str, known: Sequence[str] = (), options: str = "", wiki: str = "w") -> list[str]:
         """Write two events of each schema; what is said of those that are refused, once for each schema."""
         typed = check_sink(f"kafka:///{self.kafka}?topic=x&partitions=2{options}").options
-        producer = self.driver.producer([self.kafka], produced(typed), has_schema=lambda name: name in known)
+        context = ProducerContext(has_schema=lambda name: name in known)
+        producer = self.driver.producer([self.kafka], produced(typed), context)
         events = [{"schema": schema, "wiki": wiki} for schema in (*schemas, *schemas)]
         try:
             records = [Record(json.dumps(event).encode(), event=event) for event in events]

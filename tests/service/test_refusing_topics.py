@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from elworkers.connectors.kafka.confluent.confluent_driver import ConfluentDriver
 from elworkers.connectors.kafka.driver import Driver
-from elworkers.connectors.kafka.producer_protocol import Producer
+from elworkers.connectors.kafka.producer_protocol import Producer, ProducerContext
 from elworkers.connectors.kafka.pykafka import client, produce_requests, progress, topic_creation, topics
 from elworkers.connectors.kafka.pykafka.pykafka_driver import PykafkaDriver
 from elworkers.connectors.kafka.sink import settings as produced
@@ -45,7 +45,7 @@ _driver: list[Driver] = []
 
 def producer_to(kafka: str, options: str = "", **keywords: object) -> Producer:
     typed = check_sink(f"kafka:///{kafka}?topic=x&partitions=1{options}").options
-    return _driver[0].producer([kafka], produced(typed), **keywords)  # type: ignore[arg-type]
+    return _driver[0].producer([kafka], produced(typed), ProducerContext(**keywords))  # type: ignore[arg-type]
 
 
 def named(record: Record) -> tuple[str, bytes | None]:

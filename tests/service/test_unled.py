@@ -22,6 +22,7 @@ from waiting import wait_for
 from elworkers.connectors.kafka import leaderless, topic_owners
 from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.connectors.kafka.producer_protocol import ProducerContext
 from elworkers.connectors.kafka.pykafka import client, stall_timers, topic_creation, topics
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.sink import settings
@@ -64,9 +65,8 @@ class Writer:
 
     def refused(self, records: Sequence[Record], *, made: bool) -> list[bytes]:
         options = check_sink(f"kafka:///{','.join(self._hosts)}?topic=x&partitions=2&replication=1").options
-        producer = driver(self._hosts, self._client_name).producer(
-            self._hosts, settings(options), metrics=self.metrics, delivered=self.delivered, leaderless=self.unled
-        )
+        context = ProducerContext(self.metrics, self.delivered, leaderless=self.unled)
+        producer = driver(self._hosts, self._client_name).producer(self._hosts, settings(options), context)
         producer.produce(records, _route_by_events if made else _route, derived=made)
         try:
             return sorted(one.record.value for one in producer.flush())

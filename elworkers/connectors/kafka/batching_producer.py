@@ -11,10 +11,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 
-from elworkers.connectors.kafka.producer_protocol import Route, TopicName
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, Route, TopicName
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
-from elworkers.core.contracts import Destination, Metrics, Record, RejectedRecord
-from elworkers.core.deliveries import Deliveries
+from elworkers.core.contracts import Destination, Record, RejectedRecord
 from elworkers.core.last_resort import LastResort, good_record
 
 _MAX_BYTES = 32 * 1024 * 1024
@@ -37,15 +36,14 @@ class BatchingProducer:
 
     Args:
         hosts: the brokers, each `host:port`.
-        metrics: counts `records_repeated`.
-        delivered: what was acknowledged of a batch that is written again.
+        context: its `metrics` and `delivered`.
     """
 
-    def __init__(self, hosts: Sequence[str], metrics: Metrics | None, delivered: Deliveries | None) -> None:
-        self._metrics = metrics
-        self._delivered = delivered
+    def __init__(self, hosts: Sequence[str], context: ProducerContext) -> None:
+        self._metrics = context.metrics
+        self._delivered = context.delivered
         # Each output gives a record once, so that one that was delivered already is of an earlier producer.
-        self._is_repeated = bool(delivered)
+        self._is_repeated = bool(context.delivered)
         self._cluster_name = ",".join(sorted(hosts))
         self._failed_route: Route = lambda _: None
         self._route_errors = LastResort("route", lambda: self._failed_route(good_record()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -256,28 +257,29 @@ def _source(endpoint: Endpoint, worker: Worker, offsets: OffsetStore | None) -> 
 def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
     from elworkers.connectors.kafka.drivers import driver_of
     from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+    from elworkers.connectors.kafka.producer_protocol import ProducerContext
     from elworkers.connectors.kafka.route import Route
     from elworkers.connectors.kafka.sink import KafkaSink, settings
 
     options, hosts = endpoint.options, _brokers(endpoint)
     route = Route(options["topic"], options["key"], options["blacklist"], raw=raw or options["raw"])
     producer_settings = settings(options, worker.partitions)
-    shared: dict[str, Any] = {
-        "metrics": worker.metrics,
-        "known_topics": worker.process_state.setdefault("kafka topics", set()),
-        "has_schema": worker.has_schema,
-        "leaderless": worker.process_state.setdefault(
-            ("kafka leaderless", *hosts), LeaderlessPartitions(worker.metrics)
-        ),
-        "plan": _plan(endpoint, worker),
-    }
+    context = ProducerContext(
+        worker.metrics,
+        worker.delivered,
+        worker.process_state.setdefault("kafka topics", set()),
+        worker.has_schema,
+        worker.process_state.setdefault(("kafka leaderless", *hosts), LeaderlessPartitions(worker.metrics)),
+        _plan(endpoint, worker),
+    )
     producer: Producer | None
     if worker.transactional_id is not None:
         from elworkers.connectors.kafka.exactly_once import transaction_of, transactional_driver
 
         make = transactional_driver(endpoint).transactional_producer
-        arguments = hosts, producer_settings, worker.transactional_id
-        producer = transaction_of(worker).with_producer(partial(make, *arguments, **shared))
+        # What a transaction has written is seen as a whole or not at all: nothing of it was delivered before.
+        arguments = hosts, producer_settings, worker.transactional_id, replace(context, delivered=None)
+        producer = transaction_of(worker).with_producer(partial(make, *arguments))
     elif options["exactly_once"]:
         raise ConfigurationError(
             "kafka URI: option exactly_once=True: only outputs of a processor, multiplexer or forwarder have it"
@@ -287,7 +289,7 @@ def _sink(endpoint: Endpoint, worker: Worker, raw: bool) -> Sink:
         producer = worker.pipeline_state.get(key)
         if producer is None:
             plain = driver_of(endpoint)
-            producer = plain.producer(hosts, producer_settings, delivered=worker.delivered, **shared)
+            producer = plain.producer(hosts, producer_settings, context)
             worker.pipeline_state[key] = producer
     if producer.wants_more not in worker.batch_size_hints:
         worker.batch_size_hints.append(producer.wants_more)

@@ -12,14 +12,12 @@ What a client raises becomes one of four errors (see `errors`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.producer_protocol import Producer, ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import Producer, ProducerContext, ProducerSettings
 from elworkers.core.contracts import Metrics, TopicPartition
-from elworkers.core.deliveries import Deliveries
 
 RawMessage = tuple[int, int, bytes | None, bytes | None]
 """Offset, time in ms since the epoch (-1: none), key, and value of a message."""
@@ -247,29 +245,15 @@ class Driver(Protocol):
             ConfigurationError: an option cannot be had with this client.
         """
 
-    def producer(  # noqa: PLR0913 - what all producers of a process share
-        self,
-        hosts: Sequence[str],
-        settings: ProducerSettings,
-        *,
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
+    def producer(
+        self, hosts: Sequence[str], settings: ProducerSettings, context: ProducerContext | None = None
     ) -> Producer:
         """Return a producer.
 
         Args:
             hosts: the brokers, each `host:port`.
             settings: how messages are produced.
-            metrics: is told of topics that are set aside, and counts `records_repeated`.
-            delivered: what was acknowledged of a batch that is written again.
-            known_topics: the operator's topics that this process has written to.
-            has_schema: whether a schema of a name is known to exist.
-            leaderless: what is known of partitions without a leader.
-            plan: how topics have to be made; None: as `settings` says.
+            context: what it shares with others; None: nothing.
         """
 
     def admin(self, hosts: Sequence[str]) -> Admin:

@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from elworkers.core.contracts import Destination, OwnTopic, Record, RejectedRecord
+from elworkers.config.topic_plan import TopicPlan
+from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
+from elworkers.core.contracts import Destination, Metrics, OwnTopic, Record, RejectedRecord
+from elworkers.core.deliveries import Deliveries
 
 TopicName = str | OwnTopic
 """The name of a topic, or an `OwnTopic` where a schema wants a topic for itself."""
@@ -36,6 +40,31 @@ class ProducerSettings(NamedTuple):
     partitions: int | None
     replication: int | None
     metadata_max_age_ms: int
+
+
+def _no_schema(_: str) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class ProducerContext:
+    """What a producer shares with others of its process, and with those before and after it.
+
+    Attributes:
+        metrics: is told of topics that are set aside, and counts `records_repeated`.
+        delivered: what was acknowledged of a batch that is written again; of no use in transactions.
+        known_topics: the operator's topics that this process has written to.
+        has_schema: whether a schema of a name is known to exist.
+        leaderless: what is known of partitions without a leader; None: nothing yet.
+        plan: how topics have to be made; None: as the settings say.
+    """
+
+    metrics: Metrics | None = None
+    delivered: Deliveries | None = None
+    known_topics: set[str] = field(default_factory=set)
+    has_schema: Callable[[str], bool] = _no_schema
+    leaderless: LeaderlessPartitions | None = None
+    plan: TopicPlan | None = None
 
 
 class Producer(Protocol):

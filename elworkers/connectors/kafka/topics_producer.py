@@ -15,12 +15,12 @@ from elworkers.connectors.kafka.batching_producer import BatchingProducer
 from elworkers.connectors.kafka.driver import Reader
 from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.output_topics import OutputTopics, UnusableTopics
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
 from elworkers.connectors.kafka.rejections import leaderless_rejections, rejections
 from elworkers.connectors.kafka.topic_client import TopicClient
 from elworkers.connectors.kafka.topic_owners import TopicOwners
-from elworkers.core.contracts import Metrics, OwnTopic, Record, RejectedRecord
+from elworkers.core.contracts import OwnTopic, Record, RejectedRecord
 from elworkers.core.deliveries import Deliveries
 
 
@@ -36,42 +36,33 @@ class TopicsProducer(BatchingProducer):
         reader: see `topic_owners.TopicOwners`.
         sender: makes what sends the record batches of a flush.
         claim_sender: makes what sends claims; see `topic_owners.TopicOwners`.
-        metrics: is told of topics that are set aside, and counts `records_repeated`.
-        delivered: what was acknowledged of a batch that is written again.
-        known_topics: the operator's topics that this process has written to.
-        has_schema: whether a schema of a name is known to exist.
-        leaderless: what is known of partitions without a leader.
-        plan: how topics have to be made; None: as `settings` says.
+        context: see `driver.Driver.producer`.
     """
 
-    def __init__(  # noqa: PLR0913 - what all producers of a process share
+    def __init__(  # noqa: PLR0913 - what a client brings along
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
+        context: ProducerContext | None = None,
         *,
         topics: TopicClient,
         reader: Callable[[int], Reader],
         sender: Callable[[], BatchSender],
         claim_sender: Callable[[], BatchSender],
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
     ) -> None:
-        super().__init__(hosts, metrics, delivered)
+        context = context or ProducerContext()
+        super().__init__(hosts, context)
         self._settings = settings
         self._new_sender = sender
-        self._leaderless = leaderless or LeaderlessPartitions(metrics)
+        self._leaderless = context.leaderless or LeaderlessPartitions(context.metrics)
         self._topics = OutputTopics(
             topics,
-            plan or TopicPlan(None, hosts, (settings.partitions, settings.replication)),
-            metrics,
-            set() if known_topics is None else known_topics,
+            context.plan or TopicPlan(None, hosts, (settings.partitions, settings.replication)),
+            context.metrics,
+            context.known_topics,
             self._leaderless,
         )
-        self._owners = TopicOwners(topics, reader, claim_sender, settings.replication, has_schema)
+        self._owners = TopicOwners(topics, reader, claim_sender, settings.replication, context.has_schema)
         self._keyless_aside: set[str] = set()
 
     def _send_records(self, configured: RecordsByTopic, derived: RecordsByTopic, last: bool) -> None:

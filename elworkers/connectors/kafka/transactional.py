@@ -9,13 +9,12 @@ readers of such a driver are those, unless they are told otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeGuard
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener, Consumer, Driver
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.producer_protocol import Producer, ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import Producer, ProducerContext, ProducerSettings
 from elworkers.core.contracts import Metrics, TopicPartition
 
 GroupMetadata = object
@@ -102,23 +101,18 @@ class TransactionalDriver(Driver, Protocol):
     ) -> TransactionalConsumer:
         """See `Driver.consumer`."""
 
-    def transactional_producer(  # noqa: PLR0913 - what all producers of a process share
+    def transactional_producer(
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
         transactional_id: str,
-        *,
-        metrics: Metrics | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
+        context: ProducerContext | None = None,
     ) -> TransactionalProducer:
         """Return a producer, after what an earlier one of this id has left open was ended.
 
         Args:
             transactional_id: names the producer over restarts.
-            hosts, settings, metrics, known_topics, has_schema, leaderless, plan: see `Driver.producer`.
+            hosts, settings, context: see `Driver.producer`.
         """
 
 

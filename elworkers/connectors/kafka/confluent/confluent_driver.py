@@ -18,10 +18,8 @@ from elworkers.connectors.kafka.confluent.producer import ConfluentProducer
 from elworkers.connectors.kafka.confluent.reader import TopicsReader
 from elworkers.connectors.kafka.confluent.transactional_producer import ConfluentTransactionalProducer
 from elworkers.connectors.kafka.driver import AssignmentListener, Reader
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.core.contracts import Metrics
-from elworkers.core.deliveries import Deliveries
 
 
 class ConfluentDriver:
@@ -61,56 +59,22 @@ class ConfluentDriver:
         """See `driver.Driver.admin`."""
         return Admin(hosts, self._options)
 
-    def producer(  # noqa: PLR0913 - see `driver.Driver.producer`
-        self,
-        hosts: Sequence[str],
-        settings: ProducerSettings,
-        *,
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
+    def producer(
+        self, hosts: Sequence[str], settings: ProducerSettings, context: ProducerContext | None = None
     ) -> ConfluentProducer:
         """See `driver.Driver.producer`."""
-        return ConfluentProducer(
-            hosts,
-            settings,
-            self._options,
-            self._claims_reader(hosts),
-            metrics=metrics,
-            delivered=delivered,
-            known_topics=known_topics,
-            has_schema=has_schema,
-            leaderless=leaderless,
-            plan=plan,
-        )
+        return ConfluentProducer(hosts, settings, self._options, self._claims_reader(hosts), context)
 
-    def transactional_producer(  # noqa: PLR0913 - see `transactional.TransactionalDriver.transactional_producer`
+    def transactional_producer(
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
         transactional_id: str,
-        *,
-        metrics: Metrics | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
+        context: ProducerContext | None = None,
     ) -> ConfluentTransactionalProducer:
         """See `transactional.TransactionalDriver.transactional_producer`."""
         return ConfluentTransactionalProducer(
-            hosts,
-            settings,
-            self._options,
-            self._claims_reader(hosts),
-            transactional_id,
-            metrics=metrics,
-            known_topics=known_topics,
-            has_schema=has_schema,
-            leaderless=leaderless,
-            plan=plan,
+            hosts, settings, self._options, self._claims_reader(hosts), transactional_id, context
         )
 
     def _claims_reader(self, hosts: Sequence[str]) -> Callable[[int], Reader]:

@@ -10,16 +10,12 @@ from typing import Any
 
 import structlog
 
-from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.confluent.delivery_client import DeliveryClient
 from elworkers.connectors.kafka.confluent.delivery_sender import DeliverySender, new_encoding
 from elworkers.connectors.kafka.confluent.topic_lookup import TopicLookup
 from elworkers.connectors.kafka.driver import Reader
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.connectors.kafka.topics_producer import TopicsProducer
-from elworkers.core.contracts import Metrics
-from elworkers.core.deliveries import Deliveries
 
 _LEADER_ONLY = 1
 
@@ -37,26 +33,20 @@ class ConfluentProducer(TopicsProducer):
         settings: how messages are produced.
         options: of a URI, typed: those that say how to connect.
         reader: see `topic_owners.TopicOwners`.
-        metrics, delivered, known_topics, has_schema, leaderless, plan: see `TopicsProducer`.
+        context: see `TopicsProducer`.
 
     Raises:
         RetryableError: no broker answers.
         ConfigurationError: an option cannot be had.
     """
 
-    def __init__(  # noqa: PLR0913 - what all producers of a process share
+    def __init__(
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
         options: Mapping[str, Any],
         reader: Callable[[int], Reader],
-        *,
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
+        context: ProducerContext | None = None,
     ) -> None:
         say_acks(hosts, settings)
         self._client = DeliveryClient(hosts, options, settings)
@@ -64,16 +54,11 @@ class ConfluentProducer(TopicsProducer):
         super().__init__(
             hosts,
             settings,
+            context,
             topics=TopicLookup(lambda: self._client, hosts, options, settings.metadata_max_age_ms),
             reader=reader,
             sender=lambda: DeliverySender(self._client, encoding),
             claim_sender=lambda: DeliverySender(self._client, encoding),
-            metrics=metrics,
-            delivered=delivered,
-            known_topics=known_topics,
-            has_schema=has_schema,
-            leaderless=leaderless,
-            plan=plan,
         )
 
     def close(self) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import structlog
 
-from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.batches import RecordBatch
 from elworkers.connectors.kafka.confluent.client import ClientEvents
 from elworkers.connectors.kafka.confluent.delivery_client import DeliveryClient
@@ -27,12 +26,11 @@ from elworkers.connectors.kafka.confluent.transactional_client import (
 )
 from elworkers.connectors.kafka.confluent.transactional_sender import TransactionalSender
 from elworkers.connectors.kafka.driver import Reader
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic
 from elworkers.connectors.kafka.topics_producer import TopicsProducer
 from elworkers.connectors.kafka.transactional import GroupMetadata
-from elworkers.core.contracts import Metrics, TopicPartition
+from elworkers.core.contracts import TopicPartition
 from elworkers.core.errors import RetryableError
 
 log = structlog.get_logger(__name__)
@@ -47,7 +45,7 @@ class ConfluentTransactionalProducer(TopicsProducer):
         options: of a URI, typed: those that say how to connect.
         reader: see `topic_owners.TopicOwners`.
         transactional_id: names the producer over restarts.
-        metrics, known_topics, has_schema, leaderless, plan: see `TopicsProducer`.
+        context: see `TopicsProducer`.
         timeouts: how long things may take.
 
     Attributes:
@@ -59,19 +57,15 @@ class ConfluentTransactionalProducer(TopicsProducer):
         ConfigurationError: an option cannot be had.
     """
 
-    def __init__(  # noqa: PLR0913 - what all producers of a process share
+    def __init__(  # noqa: PLR0913 - who the producer is, what it talks to, and what it shares
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
         options: Mapping[str, Any],
         reader: Callable[[int], Reader],
         transactional_id: str,
+        context: ProducerContext | None = None,
         *,
-        metrics: Metrics | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         say_acks(hosts, settings)
@@ -89,15 +83,11 @@ class ConfluentTransactionalProducer(TopicsProducer):
         super().__init__(
             hosts,
             settings,
+            context,
             topics=TopicLookup(lambda: self._client, hosts, options, settings.metadata_max_age_ms),
             reader=reader,
             sender=lambda: TransactionalSender(self),
             claim_sender=self._claim_sender,
-            metrics=metrics,
-            known_topics=known_topics,
-            has_schema=has_schema,
-            leaderless=leaderless,
-            plan=plan,
         )
 
     def _claim_sender(self) -> DeliverySender:

@@ -5,20 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.consumer import MemoryConsumer
 from elworkers.connectors.kafka.memory.lookups import MemoryAdmin, MemoryReader
 from elworkers.connectors.kafka.memory.producer import MemoryProducer
 from elworkers.connectors.kafka.memory.transactional_producer import MemoryTransactionalProducer
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.core.contracts import Metrics
-from elworkers.core.deliveries import Deliveries
 
 
 class MemoryDriver:
@@ -51,37 +49,23 @@ class MemoryDriver:
         self._connect()
         return MemoryConsumer(self._broker, hosts, options, group, listener, metrics, plan)
 
-    def producer(  # noqa: PLR0913 - see `driver.Driver.producer`
-        self,
-        hosts: Sequence[str],
-        settings: ProducerSettings,
-        *,
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        known_topics: set[str] | None = None,  # noqa: ARG002 - no topic of this Kafka is made anew under a producer's hands
-        has_schema: Callable[[str], bool] = lambda _: False,  # noqa: ARG002 - whoever comes first has a topic here
-        leaderless: LeaderlessPartitions | None = None,  # noqa: ARG002 - nobody waits for leaders here
-        plan: TopicPlan | None = None,
+    def producer(
+        self, hosts: Sequence[str], settings: ProducerSettings, context: ProducerContext | None = None
     ) -> MemoryProducer:
-        """See `driver.Driver.producer`."""
+        """See `driver.Driver.producer`; whoever comes first has a topic here, and nobody waits for leaders."""
         self._connect()
-        return MemoryProducer(self._broker, hosts, settings, metrics=metrics, delivered=delivered, plan=plan)
+        return MemoryProducer(self._broker, hosts, settings, context)
 
-    def transactional_producer(  # noqa: PLR0913 - see `transactional.TransactionalDriver.transactional_producer`
+    def transactional_producer(
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
         transactional_id: str,
-        *,
-        metrics: Metrics | None = None,
-        known_topics: set[str] | None = None,  # noqa: ARG002 - as of `producer`
-        has_schema: Callable[[str], bool] = lambda _: False,  # noqa: ARG002 - as of `producer`
-        leaderless: LeaderlessPartitions | None = None,  # noqa: ARG002 - as of `producer`
-        plan: TopicPlan | None = None,
+        context: ProducerContext | None = None,
     ) -> MemoryTransactionalProducer:
         """See `transactional.TransactionalDriver.transactional_producer`."""
         self._connect()
-        return MemoryTransactionalProducer(self._broker, hosts, settings, transactional_id, metrics=metrics, plan=plan)
+        return MemoryTransactionalProducer(self._broker, hosts, settings, transactional_id, context)
 
     def admin(self, hosts: Sequence[str]) -> MemoryAdmin:  # noqa: ARG002 - there is one cluster
         """See `driver.Driver.admin`."""

@@ -13,10 +13,9 @@ from elworkers.connectors.kafka.batching_producer import BatchingProducer, parti
 from elworkers.connectors.kafka.errors import OutageError
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.logs import Topic
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings, TopicName
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings, TopicName
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic, topic_of
-from elworkers.core.contracts import Metrics, Record, RejectedRecord
-from elworkers.core.deliveries import Deliveries
+from elworkers.core.contracts import Record, RejectedRecord
 from elworkers.core.errors import ConfigurationError, RetryableError
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
@@ -29,7 +28,7 @@ class MemoryProducer(BatchingProducer):
 
     Args:
         broker: the Kafka.
-        hosts, settings, metrics, delivered, plan: see `driver.Driver.producer`.
+        hosts, settings, context: see `driver.Driver.producer`.
     """
 
     def __init__(
@@ -37,14 +36,12 @@ class MemoryProducer(BatchingProducer):
         broker: MemoryBroker,
         hosts: Sequence[str],
         settings: ProducerSettings,
-        *,
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        plan: TopicPlan | None = None,
+        context: ProducerContext | None = None,
     ) -> None:
-        super().__init__(hosts, metrics, delivered)
+        context = context or ProducerContext()
+        super().__init__(hosts, context)
         self._broker = broker
-        self._plan = plan or TopicPlan(None, hosts, (settings.partitions, settings.replication))
+        self._plan = context.plan or TopicPlan(None, hosts, (settings.partitions, settings.replication))
         self._turn = 0
         self._transaction: int | None = None
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.memory.broker import MemoryBroker
 from elworkers.connectors.kafka.memory.group import Committed, GroupMember
 from elworkers.connectors.kafka.memory.producer import MemoryProducer
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.connectors.kafka.records_by_topic import RecordsByTopic
 from elworkers.connectors.kafka.transactional import GroupMetadata
-from elworkers.core.contracts import Metrics, TopicPartition
+from elworkers.core.contracts import TopicPartition
 from elworkers.core.errors import RetryableError
 
 
@@ -23,7 +22,7 @@ class MemoryTransactionalProducer(MemoryProducer):
 
     Args:
         broker: the Kafka.
-        hosts, settings, transactional_id, metrics, plan: see `transactional.TransactionalDriver`.
+        hosts, settings, transactional_id, context: see `transactional.TransactionalDriver`.
 
     Attributes:
         in_doubt: see `transactional.TransactionalProducer`.
@@ -35,11 +34,9 @@ class MemoryTransactionalProducer(MemoryProducer):
         hosts: Sequence[str],
         settings: ProducerSettings,
         transactional_id: str,
-        *,
-        metrics: Metrics | None = None,
-        plan: TopicPlan | None = None,
+        context: ProducerContext | None = None,
     ) -> None:
-        super().__init__(broker, hosts, settings, metrics=metrics, plan=plan)
+        super().__init__(broker, hosts, settings, context)
         self.in_doubt = False
         with broker.operation("begin"):
             self._producer = broker.transactions.register(transactional_id, broker.logs())

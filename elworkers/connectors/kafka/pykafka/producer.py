@@ -10,21 +10,17 @@ waits for the answer, so that a message is stored exactly when the broker has sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from elworkers.config.topic_plan import TopicPlan
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.message_sets import message_set
 from elworkers.connectors.kafka.pykafka.produce_requests import ProduceRequests
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.connectors.kafka.pykafka.topic_lookup import TopicLookup
 from elworkers.connectors.kafka.topics_producer import TopicsProducer
-from elworkers.core.contracts import Metrics
-from elworkers.core.deliveries import Deliveries
 from elworkers.core.last_resort import LastResort, good_record
 
 _ALL_REPLICAS = -1
@@ -35,7 +31,7 @@ class Producer(TopicsProducer):
 
     Args:
         hosts: the brokers, each `host:port`.
-        settings, metrics, delivered, known_topics, has_schema, leaderless, plan: see `TopicsProducer`.
+        settings, context: see `TopicsProducer`.
         options: of a URI, typed: whether by TLS.
 
     Raises:
@@ -43,23 +39,19 @@ class Producer(TopicsProducer):
         ConfigurationError: the broker is too new.
     """
 
-    def __init__(  # noqa: PLR0913 - what all producers of a process share
+    def __init__(
         self,
         hosts: Sequence[str],
         settings: ProducerSettings,
+        context: ProducerContext | None = None,
         *,
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
         options: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         encoding = LastResort("encode", lambda: message_set([good_record()], [], 1, settings.compression))
         super().__init__(
             hosts,
             settings,
+            context,
             topics=TopicLookup(client.connect(hosts, options), settings.metadata_max_age_ms),
             reader=lambda partition_bytes: TopicsReader(
                 hosts, partition_bytes, reads_uncommitted=True, options=options
@@ -68,10 +60,4 @@ class Producer(TopicsProducer):
             claim_sender=lambda: ProduceRequests(
                 _ALL_REPLICAS, settings.ack_timeout_ms, "none", LastResort("encode", lambda: None)
             ),
-            metrics=metrics,
-            delivered=delivered,
-            known_topics=known_topics,
-            has_schema=has_schema,
-            leaderless=leaderless,
-            plan=plan,
         )

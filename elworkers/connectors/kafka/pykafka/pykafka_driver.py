@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from elworkers.config.topic_plan import TopicPlan
 from elworkers.connectors.kafka.driver import AssignmentListener
-from elworkers.connectors.kafka.leaderless import LeaderlessPartitions
-from elworkers.connectors.kafka.producer_protocol import ProducerSettings
+from elworkers.connectors.kafka.producer_protocol import ProducerContext, ProducerSettings
 from elworkers.connectors.kafka.pykafka import client
 from elworkers.connectors.kafka.pykafka.admin import Admin
 from elworkers.connectors.kafka.pykafka.group_consumer import GroupConsumer
 from elworkers.connectors.kafka.pykafka.producer import Producer
 from elworkers.connectors.kafka.pykafka.reader import TopicsReader
 from elworkers.core.contracts import Metrics
-from elworkers.core.deliveries import Deliveries
 
 
 class PykafkaDriver:
@@ -47,30 +45,11 @@ class PykafkaDriver:
         """See `driver.Driver.consumer`."""
         return GroupConsumer(hosts, options, group, listener, metrics, plan)
 
-    def producer(  # noqa: PLR0913 - see `driver.Driver.producer`
-        self,
-        hosts: Sequence[str],
-        settings: ProducerSettings,
-        *,
-        metrics: Metrics | None = None,
-        delivered: Deliveries | None = None,
-        known_topics: set[str] | None = None,
-        has_schema: Callable[[str], bool] = lambda _: False,
-        leaderless: LeaderlessPartitions | None = None,
-        plan: TopicPlan | None = None,
+    def producer(
+        self, hosts: Sequence[str], settings: ProducerSettings, context: ProducerContext | None = None
     ) -> Producer:
         """See `driver.Driver.producer`."""
-        return Producer(
-            hosts,
-            settings,
-            metrics=metrics,
-            delivered=delivered,
-            known_topics=known_topics,
-            has_schema=has_schema,
-            leaderless=leaderless,
-            plan=plan,
-            options=self._options,
-        )
+        return Producer(hosts, settings, context, options=self._options)
 
     def admin(self, hosts: Sequence[str]) -> Admin:
         """See `driver.Driver.admin`."""
