@@ -40,6 +40,9 @@ _REGAIN_S = 10.0
 _DOWN_S, _ANSWER_WITHIN_S = 5.0, 3.0
 """Seconds after which brokers that are all away are asked once more, and after which that is an outage."""
 _PENDING = "a transaction that is open has its group's offsets"
+_LEAVE_S = 2.0
+"""Seconds that a member has to give its partitions back."""
+_DROPPED = 1_000
 _CLOSE_S = 5.0
 """Seconds after which a client is left to close by itself: one with a commit on its way waits for a coordinator."""
 
@@ -123,6 +126,7 @@ class GroupConsumer:
         self._close_client()
         self._forget(set(self._assigned))
         self._client = self._join()
+        self._closing = False
 
     def assigned(self) -> list[TopicPartition]:
         """See `driver.Consumer.assigned`."""
@@ -328,10 +332,12 @@ class GroupConsumer:
             self._in_callback = False
 
     def _on_assign(self, client: Consumer, partitions: Sequence[ClientPartition]) -> None:
-        if self._closing:
-            return
         new = {one.partition for one in partitions}
         self._assigned |= new
+        if self._closing:
+            # Nobody reads them, but librdkafka goes on only when it is told something.
+            self._guarded(lambda: client.incremental_assign(list(partitions)))
+            return
         self._guarded(lambda: self._take(new))
         self._guarded(lambda: self._assign(client, new))
 
@@ -402,21 +408,39 @@ class GroupConsumer:
 
     def close(self) -> None:
         """See `driver.Consumer.close`."""
-        self._closing = True
         self._close_client()
         self._commits.close()
         self._held.clear()
         self._faults.retain(())
         self._admin.close()
 
+    def _leave_group(self) -> None:
+        """Leave while callbacks can be answered.
+
+        In a client that is closing, librdkafka may forget to answer a callback's call, and the process stands still.
+        """
+        deadline = time.monotonic() + _LEAVE_S
+        try:
+            self._client.unsubscribe()
+            # What was on its way is heard by the first poll.
+            self._client.consume(_DROPPED, timeout=0)
+            while self._assigned and time.monotonic() < deadline:
+                self._client.consume(_DROPPED, timeout=_PAUSE_S)
+        except Exception as error:  # noqa: BLE001 - the client is thrown away whatever it says
+            _log_close_failure(error)
+
     def _close_client(self) -> None:
+        self._closing = True
+        self._leave_group()
         closing = Bounded()
         try:
             closing.call(self._client.close, _CLOSE_S)
         except Exception as error:  # noqa: BLE001 - the client is thrown away whatever it says
-            log.debug(
-                "Kafka consumer did not close cleanly",
-                code="kafka_close_failed",
-                reason=f"{type(error).__name__}: {error}",
-            )
+            _log_close_failure(error)
         closing.close()
+
+
+def _log_close_failure(error: Exception) -> None:
+    log.debug(
+        "Kafka consumer did not close cleanly", code="kafka_close_failed", reason=f"{type(error).__name__}: {error}"
+    )
