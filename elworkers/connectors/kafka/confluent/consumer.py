@@ -80,6 +80,8 @@ class GroupConsumer:
         self._lost: set[int] = set()
         self._told = False
         self._closing = False
+        # One that unsubscribes leaves, and its partitions would move.
+        self._is_static = static_id is not None
         self._in_callback = False
         self._error: BaseException | None = None
         self._regain_at = 0.0
@@ -431,7 +433,8 @@ class GroupConsumer:
 
     def _close_client(self) -> None:
         self._closing = True
-        self._leave_group()
+        if not self._is_static:
+            self._leave_group()
         closing = Bounded()
         try:
             closing.call(self._client.close, _CLOSE_S)
