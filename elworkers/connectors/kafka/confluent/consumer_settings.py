@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from elworkers.config.options import READ_UNCOMMITTED
+from elworkers.connectors.kafka.uri_options import SOURCE_OPTIONS
 
 MAX_POLL_INTERVAL_MS = 3_600_000
 """Longest time between two polls of a member, in ms.
@@ -132,8 +133,6 @@ def say_what_has_no_effect(options: Mapping[str, Any], group: str) -> None:
     if (group, topic) in _said:
         return
     _said.add((group, topic))
-    from elworkers.connectors.kafka.connector import SOURCE_OPTIONS
-
     without = {
         option: why
         for option, why in WITHOUT_MEANING.items()
