@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-import brokeradmin
+import modern
 import pytest
 import sqlalchemy
 from outputs import count, fill, logged, schemas
@@ -101,9 +101,10 @@ class Era:
         return [json.dumps(event).encode() for event in made]
 
 
-@pytest.fixture
-def servers(kafka: str, zookeeper: str, mariadb: str) -> dict[str, str]:
-    """What stands in the files, and what is there."""
+@pytest.fixture(params=["kafka", "kafka44"])
+def servers(request: pytest.FixtureRequest, zookeeper: str, mariadb: str) -> dict[str, str]:
+    """What stands in the files, and what is there, also with a Kafka that knows no ZooKeeper."""
+    kafka: str = request.getfixturevalue(request.param)
     login, _, place = mariadb.partition("?")[0].removeprefix("mysql://").partition("@")
     return {
         "k1:9092": kafka,
@@ -146,7 +147,8 @@ def test_every_file_starts_or_is_refused_and_does_what_it_did(
     site = topology({"EVENTLOGGING_SCHEMAS": str(schemas(tmp_path / "schemas", *names))})
     for era in eras.values():
         era.write(site, servers)
-        brokeradmin.create_topics(kafka, [f"{era.topic}-{end}" for end in ENDS], 2)
+        for end in ENDS:
+            modern.create(kafka, f"{era.topic}-{end}", 2)
     site.instance(
         "consumer/several",
         f"kafka-python://{kafka}/?topics={era.topic}_{era.plain},{era.topic}_{era.unwanted}&identity={mark}",
