@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import fsspec
 import zstandard
 
+from elworkers.connectors.kafka.driver import Reader
 from elworkers.connectors.kafka.drivers import driver
 from elworkers.connectors.kafka.sink import KafkaSink
 from elworkers.connectors.registry import check_sink, check_storage
@@ -53,6 +54,7 @@ class Job(NamedTuple):
         base: URI of the folder.
         topics: pattern.
         folder: for its staging files.
+        client: of Kafka; empty: whichever is chosen.
     """
 
     kafka: str
@@ -63,6 +65,7 @@ class Job(NamedTuple):
     form: str = "none"
     keep_out_of_range: bool = True
     field: str = "timestamp"
+    client: str = ""
 
     def made(self, metrics: Counters | None = None, form: Format | None = None) -> Importer:
         """An importer that has not begun."""
@@ -73,9 +76,13 @@ class Job(NamedTuple):
         )
         return Importer(Store(check_storage(self.base)), StagingFiles(self.folder), plan, metrics)
 
+    def reader(self) -> Reader:
+        """What an importer reads by."""
+        return driver([self.kafka], self.client).reader([self.kafka])
+
     def run(self, everything: bool = False, now_ms: int = 0, metrics: Counters | None = None) -> int:
         """One run of an importer of its own; how many messages are left."""
-        importer, reader = self.made(metrics), driver().reader([self.kafka])
+        importer, reader = self.made(metrics), self.reader()
         try:
             return importer.run(reader, lambda _done, _total: True, everything, now_ms)
         finally:
@@ -250,7 +257,7 @@ def side_by_side(jobs: Sequence[Job]) -> list[Told]:
 
 def _run_and_tell(job: Job, ready: Any, end: Any) -> None:
     metrics = Counters()
-    importer, reader = job.made(metrics), driver().reader([job.kafka])
+    importer, reader = job.made(metrics), job.reader()
     ready.wait(60)
     left = 1
     while left:

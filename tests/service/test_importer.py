@@ -54,7 +54,9 @@ def base(request: pytest.FixtureRequest, tmp_path: Path, unique: Unique) -> str:
 
 @pytest.fixture
 def job(kafka: str, base: str, unique: Unique, tmp_path: Path) -> Job:
-    return Job(kafka, base, f"eventlogging_{unique('Test')}", tmp_path / "staging")
+    # Each client of Kafka with one of the stores.
+    client = "confluent" if base.startswith("file:") else "pykafka"
+    return Job(kafka, base, f"eventlogging_{unique('Test')}", tmp_path / "staging", client=client)
 
 
 def schema(job: Job) -> str:
@@ -85,7 +87,7 @@ def test_a_files_name_says_where_its_events_were(job: Job) -> None:
 
 
 def ranges(job: Job) -> dict[int, object]:
-    reader = driver().reader([job.kafka])
+    reader = job.reader()
     found = reader.ranges([partition for partition in reader.partitions() if partition.topic == job.topics])
     reader.close()
     return {partition.partition: reach for partition, reach in found.items()}
@@ -129,7 +131,7 @@ def test_compressed_sets_and_messages_of_any_size_are_read_once(job: Job) -> Non
         options = f"&compression={compression}&max_request_size=4000000"
         produce(job.kafka, job.topics, lines(some[begin : begin + 200]), partitions=2, options=options)
         # Begins in the middle of a set.
-        importer, reader = small.made(), driver().reader([job.kafka])
+        importer, reader = small.made(), job.reader()
         importer.run(reader, lambda done, _total: done == 0, everything=True)
         importer.close()
         reader.close()
@@ -191,7 +193,7 @@ def test_an_hour_with_events_that_are_not_stored_yet_is_not_marked(job: Job) -> 
     some = events(60, hours=1)
     produce(job.kafka, job.topics, lines(some))
     job = job._replace(roll_policy=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=0))
-    importer, reader = job.made(), driver().reader([job.kafka])
+    importer, reader = job.made(), job.reader()
     now_ms = int(time.time() * 1000)
 
     def run(now_ms: int) -> None:
@@ -219,7 +221,7 @@ def test_a_file_is_closed_at_its_size(job: Job) -> None:
 def test_a_run_that_is_told_to_end_goes_on_the_next_time(job: Job) -> None:
     some = events(6000, hours=1, pad="x" * 1000)
     produce(job.kafka, job.topics, lines(some), partitions=3)
-    importer, reader = job.made(), driver().reader([job.kafka])
+    importer, reader = job.made(), job.reader()
     left = importer.run(reader, lambda done, _total: done == 0, everything=True)
     assert 0 < left < len(some)
     assert sum(map(len, stored(job.base).values())) == len(some) - left
@@ -232,7 +234,7 @@ def test_a_run_that_is_told_to_end_goes_on_the_next_time(job: Job) -> None:
 def test_a_run_that_takes_too_long_closes_what_is_due_and_one_that_is_stopped_does_not(job: Job) -> None:
     some = events(6000, hours=1, pad="x" * 1000)
     produce(job.kafka, job.topics, lines(some), partitions=3)
-    importer, reader = job.made(), driver().reader([job.kafka])
+    importer, reader = job.made(), job.reader()
     importer.run(reader, lambda done, _total: done == 0, stopped=lambda: True)
     assert stored(job.base) == {}
     left = importer.run(reader, lambda done, _total: done == 0)
@@ -242,7 +244,7 @@ def test_a_run_that_takes_too_long_closes_what_is_due_and_one_that_is_stopped_do
 
 
 def test_new_topics_and_partitions_are_seen_in_the_next_run(job: Job) -> None:
-    importer, reader = job._replace(topics=f"{job.topics}.*").made(), driver().reader([job.kafka])
+    importer, reader = job._replace(topics=f"{job.topics}.*").made(), job.reader()
     some = events(60)
     for number, name in enumerate(("", "Second")):
         produce(job.kafka, job.topics + name, lines(some[number * 20 : number * 20 + 20]))
@@ -284,7 +286,7 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(
     for number in range(1, 200):
         on_hdfs = number % 7 == (3 if before else 0)
         base = f"{webhdfs}/{unique('base')}" if on_hdfs else f"file://{tmp_path}/{number}"
-        job = Job(kafka, base, topic, tmp_path / "staging")
+        job = Job(kafka, base, topic, tmp_path / "staging", client="confluent" if before else "pykafka")
         code = run_and_kill(job, number, before)
         visible = stored(base)
         assert all(path.endswith(".json") for path in visible), "a torn file shows"
@@ -347,7 +349,7 @@ def test_an_error_at_any_step_is_made_good_by_the_next_run(
 def test_a_partition_is_stored_while_others_are_read(job: Job) -> None:
     some = events(6000, hours=1, pad="x" * 2000)
     produce(job.kafka, job.topics, lines(some), partitions=3)
-    importer, reader = job.made(), driver().reader([job.kafka])
+    importer, reader = job.made(), job.reader()
     before_the_last = 0
 
     def keep_going(done: int, total: int) -> bool:
@@ -396,7 +398,7 @@ def test_a_full_disk_is_made_room_on_by_closing_what_is_there(job: Job, monkeypa
     some = events(3000, hours=1, pad="x" * 1000)
     produce(job.kafka, job.topics, lines(some), partitions=3)
     job = job._replace(roll_policy=RollPolicy(size=1 << 30, age_s=1e6, grace_ms=600_000))
-    importer, reader = job.made(), driver().reader([job.kafka])
+    importer, reader = job.made(), job.reader()
     append = StagingFiles.append
 
     def until_full(staging: StagingFiles, *given: Any) -> None:
@@ -424,7 +426,7 @@ def test_a_topic_that_was_made_anew_is_said_and_left_alone(job: Job, capsys: pyt
     other = job._replace(topics=f"{job.topics}Other")
     job.run()
     # What a topic of the same name that was deleted and made again looks like: fewer messages than were imported.
-    importer, reader = other.made(), driver().reader([job.kafka])
+    importer, reader = other.made(), job.reader()
     produce(job.kafka, other.topics, lines(events(5, hours=1)), partitions=1)
     importer._store.write(
         f"_importer/{other.topics}/0.0-20.json",
