@@ -27,7 +27,8 @@ from elworkers.devstack import Stack
 from elworkers.devstack.stack import free_port
 from elworkers.devstack.varnish import program as varnish_program
 
-_PARENT_MIB, _WORKER_MIB = 30, 120
+_PARENT_MIB, _WORKER_MIB, _MANY_MIB = 30, 120, 170
+_FEW_SCHEMAS = 5
 _AT_A_TIME = 200
 
 
@@ -52,14 +53,15 @@ class Role:
 class _Site:
     """The servers, and what goes through them."""
 
-    def __init__(self, stack: Stack, folder: Path, events: int) -> None:
+    def __init__(self, stack: Stack, folder: Path, given: argparse.Namespace) -> None:
         stack.up("kafka", "mariadb", *(["varnish"] if varnish_program() else []))
-        self._stack, self._folder, self._events = stack, folder, events
+        self._stack, self._folder, self._events = stack, folder, given.events
+        self._scheme = f"kafka-{given.client}"
         self._env = stack.env()
         self._kafka = self._env["KAFKA"]
         self._admin = driver([self._kafka]).admin([self._kafka])
         self._sent = 0
-        self._lines = RawLines(5, 800)
+        self._lines = RawLines(given.schemas, 800)
         self._lines.write_schemas(folder / "schemas")
         self._raw, self._valid, self._copies = (unique(f"memory-{what}") for what in ("raw", "valid", "copies"))
         for topic in (self._raw, self._valid, self._copies):
@@ -68,7 +70,7 @@ class _Site:
     def roles(self) -> Iterator[Role]:
         """Every role; the later ones read what the processor has written."""
         schemas = {"EVENTLOGGING_SCHEMAS": str(self._folder / "schemas")}
-        raw, valid = (f"kafka:///{self._kafka}?topic={topic}" for topic in (self._raw, self._valid))
+        raw, valid = (f"{self._scheme}:///{self._kafka}?topic={topic}" for topic in (self._raw, self._valid))
         udp, web = free_port(), free_port()
         yield Role(
             "forwarder, udp", "forwarder", [f"udp://127.0.0.1:{udp}", self._sink()], lambda: self._datagrams(udp)
@@ -79,7 +81,12 @@ class _Site:
             door = f"varnish:///{self._stack.folder}/varnish"
             address = self._env["VARNISH"]
             yield Role("forwarder, varnish", "forwarder", [door, self._sink()], lambda: self._requests(address))
-        words = [FORMAT, f"{raw}&identity={self._raw}", valid, f"kafka:///{self._kafka}?topic=eventlogging_{{schema}}"]
+        words = [
+            FORMAT,
+            f"{raw}&identity={self._raw}",
+            valid,
+            f"{self._scheme}:///{self._kafka}?topic=eventlogging_{{schema}}",
+        ]
         yield Role("processor", "processor", words, lambda: self._produced(self._raw), schemas)
         for what, output in (
             ("consumer, mysql", self._env["MYSQL_URL"]),
@@ -91,7 +98,12 @@ class _Site:
         words = [self._sink(), f"{raw}&identity=both", f"{valid}&identity=both"]
         yield Role("multiplexer", "multiplexer", words, lambda: self._read(self._valid, "both"))
         base = self._folder / "imported"
-        words = [f"kafka:///{self._kafka}?topics={self._valid}", f"file://{base}", "--every=1", "--max-file-age=1"]
+        words = [
+            f"{self._scheme}:///{self._kafka}?topics={self._valid}",
+            f"file://{base}",
+            "--every=1",
+            "--max-file-age=1",
+        ]
         yield Role("importer", "importer", words, lambda: wait_for(lambda: list(base.rglob("*.json")), "a file"))
         config = self._folder / "config" / "consumers" / "one"
         config.parent.mkdir(parents=True)
@@ -99,7 +111,7 @@ class _Site:
         yield Role("reporter", "reporter", [f"--config-dir={config.parents[1]}", "--interval=0.1"], lambda: None)
 
     def _sink(self) -> str:
-        return f"kafka:///{self._kafka}?topic={self._copies}"
+        return f"{self._scheme}:///{self._kafka}?topic={self._copies}"
 
     def _produced(self, topic: str) -> None:
         self._lines.produce(self._kafka, topic, self._events)
@@ -133,28 +145,35 @@ class _Site:
 def _measure(given: argparse.Namespace) -> Sequence[Table]:
     table = Table("memory in MiB")
     with tempfile.TemporaryDirectory(prefix="elworkers-bench-") as scratch:
-        site = _Site(Stack(given.stack), Path(scratch), given.events)
+        site = _Site(Stack(given.stack), Path(scratch), given)
         for number, one in enumerate(site.roles()):
             run_dir = Path(scratch) / str(number)
             run_dir.mkdir()
+            if given.role not in one.what:
+                continue
             with Pool(one.role, one.words, run_dir, one.environ) as pool:
                 pool.wait_at_work(1)
                 at_rest = rss_mib(pool.workers()[0])
                 one.work()
-                _add(table, one.what, pool, at_rest)
+                _add(table, one.what, pool, at_rest, _MANY_MIB if given.schemas > _FEW_SCHEMAS else _WORKER_MIB)
     return [table]
 
 
-def _add(table: Table, what: str, pool: Pool, at_rest: float) -> None:
+def _add(table: Table, what: str, pool: Pool, at_rest: float, most: int) -> None:
     parent, worker = rss_mib(pool.parent), rss_mib(pool.workers()[0])
     table.ratios.append(Ratio(f"{what}: parent", parent, f"≤ {_PARENT_MIB}", parent <= _PARENT_MIB))
-    table.ratios.append(Ratio(f"{what}: worker", worker, f"≤ {_WORKER_MIB}", worker <= _WORKER_MIB))
+    table.ratios.append(Ratio(f"{what}: worker", worker, f"≤ {most}", worker <= most))
     shares = f"parent {pss_mib(pool.parent):.0f}, worker {pss_mib(pool.workers()[0]):.0f}"
     table.notes.append(f"{what}: worker at rest {at_rest:.0f}; shares: {shares}")
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events", type=int, default=40_000, help="of each role")
+    parser.add_argument("--client", choices=("pykafka", "confluent"), default="pykafka", help="of Kafka")
+    parser.add_argument("--schemas", type=int, default=5, help="of the events")
+    parser.add_argument(
+        "--role", default="", help="only roles whose name holds this; those that read need the processor"
+    )
 
 
 if __name__ == "__main__":
