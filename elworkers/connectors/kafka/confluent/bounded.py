@@ -7,44 +7,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 _Result = TypeVar("_Result")
-
-
-class _Call(Generic[_Result]):
-    """A call, and what came of it."""
-
-    def __init__(self, call: Callable[[], _Result]) -> None:
-        self._call = call
-        self._done = threading.Event()
-        self._results: list[_Result] = []
-        self._error: BaseException | None = None
-
-    def run(self) -> None:
-        """Call it."""
-        try:
-            self._results.append(self._call())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
-            self._error = error
-        finally:
-            self._done.set()
-
-    def result(self, timeout_s: float) -> _Result:
-        """Return the result, or raise what was raised; TimeoutError: neither is there yet."""
-        if not self._done.wait(timeout_s):
-            raise TimeoutError
-        if self._error is not None:
-            raise self._error
-        return self._results[0]
+_Calls = SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None]
 
 
 class Bounded:
-    """Calls in a thread of its own, which is left behind where a call does not return."""
+    """Calls in a thread of its own, which is left behind where a call does not return.
+
+    An executor's threads would not do: the end of the process waits for them.
+    """
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[_Call[Any] | None] | None = None
+        self._calls: _Calls | None = None
 
     def call(self, call: Callable[[], _Result], timeout_s: float) -> _Result:
         """Return what a call returns, and raise what it raises.
@@ -55,10 +33,10 @@ class Bounded:
         if self._calls is None:
             self._calls = SimpleQueue()
             threading.Thread(target=_run, args=(self._calls,), name="librdkafka calls", daemon=True).start()
-        made = _Call(call)
-        self._calls.put(made)
+        result: Future[_Result] = Future()
+        self._calls.put((call, result))
         try:
-            return made.result(timeout_s)
+            return result.result(timeout_s)
         except TimeoutError:
             # The next call gets another thread.
             self.close()
@@ -71,6 +49,10 @@ class Bounded:
             calls.put(None)
 
 
-def _run(calls: SimpleQueue[_Call[Any] | None]) -> None:
-    while (call := calls.get()) is not None:
-        call.run()
+def _run(calls: _Calls) -> None:
+    while (next_one := calls.get()) is not None:
+        call, result = next_one
+        try:
+            result.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the result is waited for
+            result.set_exception(error)
